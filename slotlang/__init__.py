@@ -1,0 +1,1 @@
+"""slotlang: CKKS slot layouts and schedules that are proved, counted and run."""

@@ -1,0 +1,118 @@
+"""Errors as data: a diagnostic names a code, a place, the values that clash and a way out.
+
+A stage returns or raises diagnostics; one renderer draws them. Codes are stable: a code once given
+keeps its meaning. ``EXPLANATIONS`` is what ``slotlang explain CODE`` prints.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from slotlang.codes import EXPLANATIONS
+from slotlang.source import Span
+
+__all__ = ["EXPLANATIONS", "Diagnostic", "SlotError", "closest", "error", "render"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message.
+
+    ``code`` is a key of ``EXPLANATIONS``; ``message`` is one sentence; ``label`` stands under the caret;
+    ``notes`` give the values that clash; ``hint`` says what to do. ``file`` names the place of messages
+    about something that is not program text (an adapter, an array).
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    hint: str = ""
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code not in EXPLANATIONS:
+            raise KeyError(f"diagnostic code {self.code} has no explanation")
+
+    def to_json(self) -> dict[str, object]:
+        """The shape used by every command's ``--json``."""
+        place: dict[str, object] | None = None
+        if self.span is not None:
+            place = {"file": self.span.source.name, "line": self.span.line, "column": self.span.column}
+        elif self.file:
+            place = {"file": self.file}
+        return {
+            "code": self.code,
+            "message": self.message,
+            "place": place,
+            "label": self.label,
+            "notes": list(self.notes),
+            "hint": self.hint,
+        }
+
+
+class SlotError(Exception):
+    """Bad input. Carries one or more diagnostics; the command line turns it into exit status 2."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(f"{d.code}: {d.message}" for d in self.diagnostics))
+
+
+def error(
+    code: str,
+    message: str,
+    span: Span | None = None,
+    *,
+    label: str = "",
+    notes: Iterable[str] = (),
+    hint: str = "",
+    file: str = "",
+) -> SlotError:
+    """A ``SlotError`` with a single diagnostic; ``raise error("SL201", ...)``."""
+    return SlotError([Diagnostic(code, message, span, label, tuple(notes), hint, file)])
+
+
+def closest(name: str, candidates: Iterable[str]) -> str:
+    """``did you mean 'x'?`` for the most similar candidate, or an empty string."""
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return f"did you mean '{found[0]}'?" if found else ""
+
+
+_MAX_SHOWN = 120
+
+
+def _excerpt(span: Span) -> list[str]:
+    """The source line and a caret line; long lines are cut around the place."""
+    line, column = span.line, span.column
+    text = span.source.line_text(line)
+    width = max(1, min(span.end - span.start, len(text) - column + 1))
+    start = 0
+    if len(text) > _MAX_SHOWN:
+        start = max(0, min(column - 1 - _MAX_SHOWN // 3, len(text) - _MAX_SHOWN))
+        text = text[start : start + _MAX_SHOWN]
+        width = max(1, min(width, _MAX_SHOWN - (column - 1 - start)))
+    text = "".join(ch if ch.isprintable() else " " for ch in text)
+    number = str(line)
+    pad = " " * len(number)
+    return [f" {pad} |", f" {number} | {text}", f" {pad} | {' ' * (column - 1 - start)}{'^' * width}"]
+
+
+def render(diagnostic: Diagnostic) -> str:
+    """The message as plain text, several lines, caret under the place; no trailing newline."""
+    lines = [f"error[{diagnostic.code}]: {diagnostic.message}"]
+    if diagnostic.span is not None:
+        lines.append(f"  --> {diagnostic.span}")
+        excerpt = _excerpt(diagnostic.span)
+        if diagnostic.label:
+            excerpt[-1] += f" {diagnostic.label}"
+        lines.extend(excerpt)
+    elif diagnostic.file:
+        lines.append(f"  --> {diagnostic.file}")
+    lines.extend(f"  note: {note}" for note in diagnostic.notes)
+    if diagnostic.hint:
+        lines.append(f"  hint: {diagnostic.hint}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The unrolled dataflow graph, equal operations shared."""

@@ -1,0 +1,1 @@
+"""The verifier: polyhedral, exact and random methods, one verdict."""

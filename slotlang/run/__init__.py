@@ -1,0 +1,1 @@
+"""PEFT adapters, and encrypted runs compared with numpy."""

@@ -1,0 +1,1 @@
+"""How each sum and permutation is evaluated: primitive ciphertext operations with loops kept."""

@@ -1,0 +1,1 @@
+"""Drawing layouts, values and wrong slots, in the terminal and as SVG."""
