@@ -7,6 +7,44 @@ SL4xx lowering and parameters, SL5xx adapters, arrays and runs.
 from __future__ import annotations
 
 EXPLANATIONS: dict[str, str] = {
+    "SL001": """A file could not be read.
+
+The path does not exist, is a folder, or may not be read by you.""",
+    "SL002": """A program file is not text.
+
+Programs are UTF-8 text. This file holds other bytes; most often the path is that of another file.""",
+    "SL003": """A program file is too long.
+
+Programs are short texts; a file of more than a megabyte is refused before it is parsed.""",
+    "SL101": """A bracket is not closed, or closes nothing.
+
+A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The
+message names the bracket where the trouble starts.""",
+    "SL102": """A word or sign stands where it can't.
+
+The label under the caret says what could stand there. Statements start with a keyword (`let`, `require`, `input`,
+`weight`, `scalar`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`) or with the name of a computed
+family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
+    "SL103": """A statement ends too early.
+
+An operand or a bracket is missing at its end. A statement ends with its line unless a bracket is open.""",
+    "SL104": """An expression is nested too deeply.
+
+Name its parts in statements of their own.""",
+    "SL105": """A word of the language is used as a name.
+
+Choose another name. Reserved: the statement keywords and sum, by, where, else, and, or, not, conj, re, im,
+permute, inverse, cycles, sparse, slot.""",
+    "SL106": """Something after an operand is not known.
+
+A read may be followed by `else 0` (zero outside the tensor) and a matrix by `.T` (its transpose).""",
+    "SL107": """A sum's `by` is not known.
+
+`by tree`, `by horner`, `by doubling` and `by bsgs(n)` pick how a sum is evaluated. They never change what it
+means. Without `by` the terms are added in order.""",
+    "SL108": """The program is empty.
+
+A program starts with `program NAME(size = default, ...)`.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is
