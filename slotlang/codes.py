@@ -45,6 +45,121 @@ means. Without `by` the terms are added in order.""",
     "SL108": """The program is empty.
 
 A program starts with `program NAME(size = default, ...)`.""",
+    "SL201": """A name is not known.
+
+It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",
+    "SL202": """A name is declared twice.
+
+Sizes, tensors, scalars, digits, families, permutations and outputs share one set of names; a loop variable
+may reuse the name of another statement's loop variable and no other.""",
+    "SL203": """A name or value of the wrong kind.
+
+Indices are integers: sizes, loop variables, slot digits and constants. Values are what slots hold: families,
+elements of tensors, scalars and constants. The message says which is needed.""",
+    "SL204": """A division is not exact.
+
+`/` between integers must divide without remainder, so that a program can't silently drop channels. Choose
+other sizes, or write `//` for the floor and `%` for the remainder.""",
+    "SL205": """A divisor is not a positive size.
+
+The right side of `/`, `//` and `%` is made of sizes and constants and is at least 1. Otherwise index maps
+would leave the arithmetic in which programs are proved.""",
+    "SL206": """An integer is out of range.
+
+Sizes and constants in indices lie below 2^40.""",
+    "SL207": """Something that is the same for all slots depends on the slot.
+
+Which member of a family is meant, and by how much a ciphertext is rotated, is decided for the whole vector.
+Slot digits and `slot` may stand in indices of tensors, in brackets and in conditions.""",
+    "SL208": """A condition is needed.
+
+`require`, `where` and brackets take comparisons joined by `and`, `or`, `not`.""",
+    "SL209": """Something would be empty.
+
+Loops, families, digits and tensors have an extent of at least 1.""",
+    "SL210": """The number of slots is missing or out of range.
+
+It is the size named `slots`, or else the product of the extents of the first `axes` statement.""",
+    "SL211": """The program's header is missing or stands twice.
+
+The first statement is `program NAME(size = default, ...)`.""",
+    "SL212": """A size that does not exist is set.
+
+--set takes the sizes named in the program's header; values made by `let` follow from them.""",
+    "SL213": """A size has no value.
+
+A size without a default needs one: `--set d=4096`.""",
+    "SL214": """A requirement does not hold.
+
+The program says for which sizes it is meant. The message shows both sides with their values.""",
+    "SL215": """An input is declared sparse.
+
+Inputs are encrypted; their zeros are not known. Only weights can be sparse.""",
+    "SL216": """The digits do not make up the slots.
+
+The product of the extents in `axes` is the number of slots.""",
+    "SL220": """The shapes in a tensor expression do not fit.
+
+`@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes.""",
+    "SL221": """Something in a tensor expression is not a tensor.
+
+Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and numbers or scalars with `*`.""",
+    "SL222": """A tensor expression is too large.
+
+Products of sums are multiplied out. Write the specification with fewer sums inside products.""",
+    "SL230": """A permutation is written wrongly.
+
+`perm p: (h, t) -> (t, h)` takes the digits of one axes statement; each target is made of one source digit.
+`perm p: slot -> expr` takes the whole index. `perm p: cycles (0, 1, 2), (5, 7)` moves slot 0 to 1, 1 to 2, 2
+to 0.""",
+    "SL231": """A permutation is not a bijection.
+
+Two slots would go to the same slot, or one would leave the vector. The message names them. This is decided at
+every slot.""",
+    "SL301": """`re` or `im` of something encrypted.
+
+The real part is known only after decryption, in an `output`. On a ciphertext it costs a conjugation: `1/2 *
+(v + conj v)`.""",
+    "SL302": """This is not a slot value.
+
+Conditions become values in brackets, tensors through their elements.""",
+    "SL303": """The number of indices is wrong.
+
+A tensor or family takes one index per dimension.""",
+    "SL304": """`else 0` after something that is no tensor.
+
+Only reads of tensors can be padded with zeros.""",
+    "SL305": """An index leaves a family.
+
+The message gives the values at which it does.""",
+    "SL306": """Whether an index stays inside can't be told.
+
+There are too many index values to try; write the index more simply.""",
+    "SL307": """Plain and encrypted are mixed up.
+
+`plain` families hold weights, scalars and constants; `cipher` families are packed by the client; a computed
+family has no keyword and needs a ciphertext in it.""",
+    "SL308": """A read leaves its tensor.
+
+At the slot named, the index lies outside the tensor's shape. If zeros are meant there, write `else 0` after
+the brackets; otherwise the layout or the sizes are wrong.""",
+    "SL309": """The program is too large at these sizes.
+
+What was asked for would not fit in memory. The polyhedral method has no such limit: `slotlang check --method
+polyhedral`.""",
+    "SL310": """A claim is not about a family.
+
+`claim S == e`, `claim P[q] == e` or `claim P[0] == e`.""",
+    "SL311": """An output does not read a ciphertext.
+
+`output y[indices] = Y[c]`, or `re Y[c]`, or `im Y[c]`.""",
+    "SL312": """Outputs and theorems do not match.
+
+Every `output y` needs one `prove y == ...`, and every `prove` an output.""",
+    "SL313": """A tensor is read by someone who does not have it.
+
+The client packs inputs into `cipher` families; the server makes `plain` families from weights and scalars;
+computed families work on both.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is

@@ -1,0 +1,285 @@
+"""Integer expressions over sizes, loop variables and slot digits, and conditions on them.
+
+Sizes stay symbolic (``IntSize``) next to their bound values, so that a stage can work with either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    IntArray: TypeAlias = npt.NDArray[np.int64]
+
+SLOT = "slot"
+"""The variable that is the plain slot index."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntConst:
+    """An integer constant."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class IntSize:
+    """A size or ``let`` of the program, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntVar:
+    """A loop variable, a family index, a slot digit (an axis) or ``slot``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntOp:
+    """``+ - * // %``; floor division and remainder as in Python. Divisors hold no variables."""
+
+    op: str
+    left: Int
+    right: Int
+
+
+Int: TypeAlias = IntConst | IntSize | IntVar | IntOp
+
+
+@dataclass(frozen=True, slots=True)
+class Cmp:
+    """``left op right`` with op one of ``== != < <= > >=``."""
+
+    op: str
+    left: Int
+    right: Int
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Every part holds; true when empty."""
+
+    parts: tuple[Cond, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Some part holds; false when empty."""
+
+    parts: tuple[Cond, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: Cond
+
+
+Cond: TypeAlias = Cmp | And | Or | Not
+
+
+def add(a: Int, b: Int) -> Int:
+    """``a + b`` with zeros and constants folded."""
+    if isinstance(a, IntConst) and isinstance(b, IntConst):
+        return IntConst(a.value + b.value)
+    if a == IntConst(0):
+        return b
+    if b == IntConst(0):
+        return a
+    return IntOp("+", a, b)
+
+
+def mul(a: Int, b: Int) -> Int:
+    """``a * b`` with ones, zeros and constants folded."""
+    if isinstance(a, IntConst) and isinstance(b, IntConst):
+        return IntConst(a.value * b.value)
+    if a == IntConst(0) or b == IntConst(0):
+        return IntConst(0)
+    if a == IntConst(1):
+        return b
+    if b == IntConst(1):
+        return a
+    return IntOp("*", a, b)
+
+
+def neg(a: Int) -> Int:
+    """``-a``."""
+    if isinstance(a, IntConst):
+        return IntConst(-a.value)
+    return IntOp("-", IntConst(0), a)
+
+
+def variables(e: Int | Cond) -> frozenset[str]:
+    """Names of the ``IntVar`` in an expression or condition."""
+    match e:
+        case IntConst() | IntSize():
+            return frozenset()
+        case IntVar(name):
+            return frozenset([name])
+        case IntOp(_, a, b) | Cmp(_, a, b):
+            return variables(a) | variables(b)
+        case And(parts) | Or(parts):
+            return frozenset().union(*map(variables, parts))
+        case Not(part):
+            return variables(part)
+        case _:
+            assert_never(e)
+
+
+def substitute(e: Int, get: Callable[[str], Int | None]) -> Int:
+    """``e`` with every variable for which ``get`` gives an expression replaced by it."""
+    match e:
+        case IntConst() | IntSize():
+            return e
+        case IntVar(name):
+            new = get(name)
+            return e if new is None else new
+        case IntOp(op, a, b):
+            na, nb = substitute(a, get), substitute(b, get)
+            return e if na is a and nb is b else IntOp(op, na, nb)
+        case _:
+            assert_never(e)
+
+
+def substitute_cond(c: Cond, get: Callable[[str], Int | None]) -> Cond:
+    """``substitute`` for conditions."""
+    match c:
+        case Cmp(op, a, b):
+            return Cmp(op, substitute(a, get), substitute(b, get))
+        case And(parts):
+            return And(tuple(substitute_cond(p, get) for p in parts))
+        case Or(parts):
+            return Or(tuple(substitute_cond(p, get) for p in parts))
+        case Not(part):
+            return Not(substitute_cond(part, get))
+        case _:
+            assert_never(c)
+
+
+def evaluate(e: Int, sizes: Mapping[str, int], env: Mapping[str, Any]) -> Any:
+    """Value of ``e``; ``env`` gives variables as ints or as arrays that broadcast together."""
+    match e:
+        case IntConst(value):
+            return value
+        case IntSize(name):
+            return sizes[name]
+        case IntVar(name):
+            return env[name]
+        case IntOp(op, a, b):
+            x, y = evaluate(a, sizes, env), evaluate(b, sizes, env)
+            if op == "+":
+                return x + y
+            if op == "-":
+                return x - y
+            if op == "*":
+                return x * y
+            return x // y if op == "//" else x % y
+        case _:
+            assert_never(e)
+
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def holds(c: Cond, sizes: Mapping[str, int], env: Mapping[str, Any]) -> Any:
+    """Truth of ``c``, a bool or a bool array that broadcasts with the arrays of ``env``."""
+    match c:
+        case Cmp(op, a, b):
+            return _COMPARE[op](evaluate(a, sizes, env), evaluate(b, sizes, env))
+        case And(parts):
+            result: Any = True
+            for part in parts:
+                result = result & holds(part, sizes, env)
+            return result
+        case Or(parts):
+            result = False
+            for part in parts:
+                result = result | holds(part, sizes, env)
+            return result
+        case Not(part):
+            truth = holds(part, sizes, env)
+            return (not truth) if isinstance(truth, bool) else ~truth
+        case _:
+            assert_never(c)
+
+
+def bounds(e: Int, sizes: Mapping[str, int], extents: Mapping[str, int]) -> tuple[int, int]:
+    """An interval that holds every value of ``e`` when each variable v runs over [0, extents[v]).
+
+    Exact when every variable occurs once and no remainder wraps; never too small.
+    """
+    match e:
+        case IntConst(value):
+            return value, value
+        case IntSize(name):
+            return sizes[name], sizes[name]
+        case IntVar(name):
+            return 0, extents[name] - 1
+        case IntOp(op, a, b):
+            lo, hi = bounds(a, sizes, extents)
+            lo2, hi2 = bounds(b, sizes, extents)
+            if op == "+":
+                return lo + lo2, hi + hi2
+            if op == "-":
+                return lo - hi2, hi - lo2
+            if op == "*":
+                corners = [lo * lo2, lo * hi2, hi * lo2, hi * hi2]
+                return min(corners), max(corners)
+            if op == "//":
+                return lo // lo2, hi // lo2
+            return (lo % lo2, hi % lo2) if lo // lo2 == hi // lo2 else (0, lo2 - 1)
+        case _:
+            assert_never(e)
+
+
+_STRENGTH = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
+
+
+def show(e: Int, strength: int = 0) -> str:
+    """The expression as slot text, with the parentheses it needs and no more."""
+    match e:
+        case IntConst(value):
+            return str(value) if value >= 0 or strength == 0 else f"({value})"
+        case IntSize(name) | IntVar(name):
+            return name
+        case IntOp("-", IntConst(0), b):
+            text = f"-{show(b, 3)}"
+            return f"({text})" if strength else text
+        case IntOp(op, a, b):
+            mine = _STRENGTH[op]
+            sign = f" {op} " if mine == 1 or op in ("%", "//") else op
+            text = f"{show(a, mine)}{sign}{show(b, mine + 1)}"
+            return f"({text})" if mine < strength else text
+        case _:
+            assert_never(e)
+
+
+def show_cond(c: Cond, strength: int = 0) -> str:
+    """The condition as slot text."""
+    match c:
+        case Cmp(op, a, b):
+            return f"{show(a)} {op} {show(b)}"
+        case And(parts):
+            text = " and ".join(show_cond(p, 2) for p in parts)
+            return f"({text})" if strength > 2 else text
+        case Or(parts):
+            text = " or ".join(show_cond(p, 1) for p in parts)
+            return f"({text})" if strength > 1 else text
+        case Not(part):
+            return f"not {show_cond(part, 3)}"
+        case _:
+            assert_never(c)
