@@ -1,0 +1,355 @@
+"""The polyhedral method: exact, deterministic, on the program, at a cost that does not depend on the sizes.
+
+Two term lists over the same points are equal when, for every point and every monomial, the coefficients add
+up to the same. Each term maps its points to (point, monomial). Where that map is injective a monomial gets the
+term's coefficient exactly on the map's image, so equality is a question about finitely many sets: the images
+are cut into regions, each with the sum of the coefficients that reach it, and every region of nonzero
+sum must be empty. All of it is decided by isl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import permutations
+
+import islpy as isl
+
+from slotlang.meaning.integers import (
+    SLOT,
+    And,
+    Cmp,
+    Cond,
+    Int,
+    IntConst,
+    IntOp,
+    IntVar,
+    Or,
+    evaluate,
+    substitute,
+    substitute_cond,
+)
+from slotlang.meaning.program import Claim, Output, Program
+from slotlang.proof.sets import Box, NotAffine, coordinates
+from slotlang.proof.terms import Expander, Term, TooComplex, drop_unused
+from slotlang.proof.verdict import Failure, Goal, Monomial, Outcome, Uncovered, Wrong
+
+MAX_OPERATIONS = 20_000_000
+"""isl operations per question before the answer is "unknown" (some seconds)."""
+MAX_UNROLLED = 512
+MAX_REGIONS = 400
+
+
+class Undecided(Exception):
+    """The method gives up on a goal; the message says why."""
+
+
+def in_range(program: Program, output: Output) -> Cond:
+    """The slots of an output that carry an element: those whose element lies inside the result."""
+    shape = program.theorems[output.name].form.shape
+    parts: list[Cond] = []
+    for index, size in zip(output.indices, shape, strict=True):
+        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+    if output.where is not None:
+        parts.append(output.where)
+    return And(tuple(parts))
+
+
+def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
+    """Terms of the part of a value that an output reads; tensors and scalars are real."""
+    if part is None:
+        return list(terms)
+    if part == "re":
+        return [replace(t, im=Fraction(0)) for t in terms if t.re]
+    return [replace(t, re=t.im, im=Fraction(0)) for t in terms if t.im]
+
+
+def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term], list[Term], Cond | None]:
+    """Both sides of a goal as terms over (its binders, slot), and where they must agree."""
+    here = IntVar(SLOT)
+    statement = goal.statement
+    if isinstance(statement, Claim):
+        left = expander.member(statement.family, statement.indices, here)
+        right = expander.expand(statement.value, {}, here)
+        return left, right, statement.where
+    left = real_part(expander.expand(statement.family, {}, here), statement.part)
+    right = expander.element(program.theorems[statement.name].form, statement.indices)
+    return left, right, in_range(program, statement)
+
+
+class Polyhedral:
+    """Proves goals in order; proved claims become facts for the goals after them."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.expander = Expander(program)
+        self.context = isl.Context()
+        self.context.set_max_operations(MAX_OPERATIONS)
+
+    def prove(self, goal: Goal) -> Outcome:
+        """Decide one goal: proved, refuted with a place, or unknown with the reason."""
+        self.context.reset_operations()
+        try:
+            left, right, where = sides(self.program, self.expander, goal)
+            free = [(b.name, b.size) for b in goal.statement.binders]
+            wrong = self._equal(goal, free, left, right, () if where is None else (where,))
+        except (NotAffine, TooComplex, Undecided) as problem:
+            return Outcome("unknown", reason=f"{goal.what}: {problem}")
+        except isl.Error:
+            return Outcome("unknown", reason=f"{goal.what}: the question is too large for the polyhedral method")
+        if wrong is not None:
+            return Outcome("refuted", wrong)
+        if isinstance(goal.statement, Claim):
+            self.expander.facts.setdefault(goal.statement.family, []).append(goal.statement)
+        return Outcome("proved")
+
+    def _equal(
+        self,
+        goal: Goal,
+        free: list[tuple[str, int]],
+        left: Sequence[Term],
+        right: Sequence[Term],
+        where: tuple[Cond, ...],
+    ) -> Failure | None:
+        groups: dict[object, list[tuple[Term, int]]] = {}
+        for side, terms in ((1, left), (-1, right)):
+            for term in terms:
+                if not (term.re or term.im):
+                    continue
+                for part in canonical(drop_unused(replace(term, conds=where + term.conds))):
+                    groups.setdefault(part.signature, []).append((part, side))
+        for members in groups.values():
+            wrong = self._group(goal, free, members)
+            if wrong is not None:
+                return wrong
+        return None
+
+    def _group(
+        self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]
+    ) -> Failure | None:
+        """Regions: pairwise disjoint sets of (point, monomial), with left's and right's coefficients there."""
+        regions: list[tuple[isl.Set, Fraction, Fraction, Fraction, Fraction]] = []
+        zero = Fraction(0)
+        sample_term = members[0][0]
+        # a term's image with the coefficient it gives; terms of the right side first, they are the simplest
+        for term, side in sorted(members, key=lambda m: m[1]):
+            for piece, image in self._images(free, term):
+                values = (piece.re, piece.im, zero, zero) if side > 0 else (zero, zero, piece.re, piece.im)
+                rest = image
+                updated = []
+                for region, *old in regions:
+                    common = region & rest
+                    if common.is_empty():
+                        updated.append((region, *old))
+                        continue
+                    updated.append((common, *(a + b for a, b in zip(old, values, strict=True))))
+                    remaining = region - common
+                    if not remaining.is_empty():
+                        updated.append((remaining, *old))
+                    rest = rest - common
+                if not rest.is_empty():
+                    updated.append((rest, *values))
+                regions = [(r.coalesce(), *v) for r, *v in updated]  # type: ignore[misc]
+                if len(regions) > MAX_REGIONS:
+                    raise Undecided("too many regions")
+        for region, lr, li, rr, ri in regions:
+            if (lr, li) != (rr, ri):
+                return self._failure(goal, free, sample_term, region, (lr, li), (rr, ri))
+        return None
+
+    def _images(self, free: list[tuple[str, int]], term: Term) -> list[tuple[Term, isl.Set]]:
+        """Images of the term's maps, each injective; small loops are unrolled where that is needed."""
+        targets = [index for _, indices in term.reads for index in indices]
+        pending, done, unrolled = [term], [], 0
+        while pending:
+            piece = drop_unused(pending.pop())
+            box = Box(self.program, self.context, free, piece.bound)
+            targets = [index for _, indices in piece.reads for index in indices]
+            relation = box.map(piece.conds, targets)
+            if relation.is_empty():
+                continue
+            if relation.is_injective():
+                done.append((piece, relation.range()))
+                continue
+            if not piece.bound:
+                raise Undecided("a map without loop variables is not injective")
+            name, extent = min(piece.bound, key=lambda v: v[1])
+            unrolled += extent
+            if unrolled > MAX_UNROLLED:
+                raise Undecided("a product is added up several times, which this method does not count")
+            pending.extend(_fixed(piece, name, value) for value in range(extent))
+        return done
+
+    def _failure(
+        self,
+        goal: Goal,
+        free: list[tuple[str, int]],
+        term: Term,
+        region: isl.Set,
+        holds: tuple[Fraction, Fraction],
+        should: tuple[Fraction, Fraction],
+    ) -> Wrong:
+        count = region.dim(isl.dim_type.set)
+        values = coordinates(region.sample_point(), count)
+        fixed = Box(self.program, self.context, free, ()).fixed
+        named = dict(zip((name for name, _ in fixed), values, strict=False))
+        binders = {name: named[name] for name, _ in free}
+        if self.program.axes:
+            slot = 0
+            for name in self.program.axes[0]:
+                slot = slot * self.program.digits[name].size + named[name]
+        else:
+            slot = named[SLOT]
+        rest = values[len(fixed) :]
+        reads = []
+        for tensor, indices in term.reads:
+            reads.append((tensor, tuple(rest[: len(indices)])))
+            rest = rest[len(indices) :]
+        return Wrong(goal, binders, slot, (term.scalars, tuple(sorted(reads))), holds, should)
+
+    # every element of a result is carried exactly once
+
+    def covered(self, name: str) -> Outcome:
+        """Whether every element of result ``name`` is carried by exactly one slot."""
+        self.context.reset_operations()
+        outputs = [o for o in self.program.outputs if o.name == name]
+        shape = self.program.theorems[name].form.shape
+        try:
+            failure = self._covered(name, outputs, shape)
+        except (NotAffine, Undecided) as problem:
+            return Outcome("unknown", reason=f"output {name}: {problem}")
+        except isl.Error:
+            return Outcome("unknown", reason=f"output {name}: the question is too large for this method")
+        return Outcome("refuted", failure) if failure else Outcome("proved")
+
+    def _covered(self, name: str, outputs: list[Output], shape: tuple[int, ...]) -> Failure | None:
+        space = isl.Space.set_alloc(self.context, 0, len(shape))
+        left_over = isl.Set.universe(space)
+        for position, size in enumerate(shape):
+            left_over = left_over.lower_bound_val(
+                isl.dim_type.set, position, isl.Val.int_from_si(self.context, 0)
+            ).upper_bound_val(isl.dim_type.set, position, isl.Val.int_from_si(self.context, size - 1))
+        seen: list[tuple[Output, isl.Map, Box]] = []
+        for output in outputs:
+            box = Box(self.program, self.context, [(b.name, b.size) for b in output.binders], ())
+            relation = _element_map(box, output, in_range(self.program, output))
+            image = relation.range()
+            if not relation.is_injective():
+                twice = relation.reverse().apply_range(relation).subtract(_identity(relation.range()))
+                del twice
+                return self._doubled(name, seen, output, relation, box)
+            doubled = image - left_over
+            if not doubled.is_empty():
+                element = tuple(coordinates(doubled.sample_point(), len(shape)))
+                carriers = [
+                    (o, *self._carrier(m, b, element))
+                    for o, m, b in [*seen, (output, relation, box)]
+                    if self._carries(m, element)
+                ]
+                return Uncovered(name, element, tuple(carriers))
+            left_over = left_over - image
+            seen.append((output, relation, box))
+        if left_over.is_empty():
+            return None
+        return Uncovered(name, tuple(coordinates(left_over.sample_point(), len(shape))), ())
+
+    def _doubled(
+        self, name: str, seen: list[tuple[Output, isl.Map, Box]], output: Output, relation: isl.Map, box: Box
+    ) -> Failure:
+        first, last = relation.reverse().lexmin().reverse(), relation.reverse().lexmax().reverse()
+        differs = first.subtract(last).range()
+        element = tuple(coordinates(differs.sample_point(), relation.dim(isl.dim_type.out)))
+        carriers = [(output, *self._carrier(m, box, element)) for m in (first, last)]
+        return Uncovered(name, element, tuple(carriers))
+
+    def _carries(self, relation: isl.Map, element: tuple[int, ...]) -> bool:
+        return not relation.intersect_range(_point(relation.range(), element)).is_empty()
+
+    def _carrier(self, relation: isl.Map, box: Box, element: tuple[int, ...]) -> tuple[dict[str, int], int]:
+        domain = relation.intersect_range(_point(relation.range(), element)).domain()
+        values = coordinates(domain.sample_point(), len(box.dims))
+        named = dict(zip((n for n, _ in box.dims), values, strict=True))
+        slot = named.get(SLOT, 0)
+        if self.program.axes:
+            for digit in self.program.axes[0]:
+                slot = slot * self.program.digits[digit].size + named.pop(digit)
+        named.pop(SLOT, None)
+        return named, slot
+
+
+def _identity(image: isl.Set) -> isl.Map:
+    return isl.Map.identity(image.get_space().map_from_set()).intersect_domain(image)
+
+
+def _element_map(box: Box, output: Output, cond: Cond) -> isl.Map:
+    result: isl.Map | None = None
+    for index in output.indices:
+        part = isl.Map.from_pw_aff(box.aff(index))
+        result = part if result is None else result.flat_range_product(part)
+    assert result is not None
+    return result.intersect_domain(box.points((cond,)))
+
+
+def _point(like: isl.Set, element: Sequence[int]) -> isl.Set:
+    result = isl.Set.universe(like.get_space())
+    for position, value in enumerate(element):
+        result = result.fix_val(isl.dim_type.set, position, isl.Val.int_from_si(like.get_ctx(), value))
+    return result
+
+
+def _fixed(term: Term, name: str, value: int) -> Term:
+    """The part of a term at one value of a bound variable."""
+
+    def get(n: str) -> Int | None:
+        return IntConst(value) if n == name else None
+
+    return replace(
+        term,
+        bound=tuple(b for b in term.bound if b[0] != name),
+        conds=tuple(substitute_cond(c, get) for c in term.conds),
+        reads=tuple((t, tuple(substitute(i, get) for i in indices)) for t, indices in term.reads),
+    )
+
+
+def canonical(term: Term) -> list[Term]:
+    """Monomials commute: reads in a fixed order, those of one tensor in ascending order of their indices.
+
+    A term that reads a tensor several times becomes one term per order of those reads, cut by conditions.
+    """
+    by_tensor: dict[str, list[tuple[Int, ...]]] = {}
+    for tensor, indices in sorted(term.reads, key=lambda r: r[0]):
+        by_tensor.setdefault(tensor, []).append(indices)
+    results = [replace(term, reads=())]
+    for tensor, group in by_tensor.items():
+        if len(group) > 3:
+            raise TooComplex(f"a product of {len(group)} elements of '{tensor}'")
+        orders = list(permutations(range(len(group))))
+        grown = []
+        for partial in results:
+            for order in orders:
+                conds: list[Cond] = []
+                for a, b in zip(order, order[1:], strict=False):
+                    # ties keep the written order, so that every point falls into exactly one term
+                    conds.append(_ascending(group[a], group[b], strict=a > b))
+                grown.append(
+                    replace(
+                        partial,
+                        reads=partial.reads + tuple((tensor, group[i]) for i in order),
+                        conds=partial.conds + tuple(conds),
+                    )
+                )
+        results = grown
+    return results
+
+
+def _ascending(a: tuple[Int, ...], b: tuple[Int, ...], strict: bool) -> Cond:
+    """a < b (or <=) in lexicographic order."""
+    if not a:
+        return Or(()) if strict else And(())
+    head, tail = Cmp("<", a[0], b[0]), _ascending(a[1:], b[1:], strict)
+    return Or((head, And((Cmp("==", a[0], b[0]), tail))))
+
+
+__all__ = ["Monomial", "Polyhedral", "canonical", "in_range", "real_part", "sides"]
+_ = (IntOp, evaluate)

@@ -1,0 +1,191 @@
+"""Index expressions and conditions as isl sets over a named box of integer points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+import islpy as isl
+
+from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar, Not, Or
+from slotlang.meaning.program import Program
+
+
+class NotAffine(Exception):
+    """An index expression leaves quasi-affine arithmetic: a product of two variables, most often."""
+
+
+class Box:
+    """The integer points ``0 <= v_i < extent_i``, with the slot given by the digits of one axes system.
+
+    The dimensions are, in order, ``free`` (family indices), the digits of the program's first axes
+    system (or ``slot`` itself when there is none), and ``bound``.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        context: isl.Context,
+        free: Sequence[tuple[str, int]],
+        bound: Sequence[tuple[str, int]],
+        with_slot: bool = True,
+    ) -> None:
+        self.program = program
+        self.sizes: Mapping[str, int] = program.sizes
+        digits: list[tuple[str, int]] = []
+        if with_slot:
+            if program.axes:
+                digits = [(name, program.digits[name].size) for name in program.axes[0]]
+            else:
+                digits = [(SLOT, program.slots)]
+        self.fixed = [*free, *digits]
+        self.dims = [*self.fixed, *bound]
+        self.space = isl.Space.set_alloc(context, 0, len(self.dims))
+        self._local = isl.LocalSpace.from_space(self.space)
+        self._affs: dict[Int, isl.PwAff] = {}
+        for position, (name, _) in enumerate(self.dims):
+            self._affs[IntVar(name)] = isl.PwAff.from_aff(
+                isl.Aff.var_on_domain(self._local, isl.dim_type.set, position)
+            )
+        if with_slot and program.axes:
+            slot: Int = IntConst(0)
+            for name in program.axes[0]:
+                slot = IntOp("+", IntOp("*", slot, program.digits[name].extent), IntVar(name))
+            self._affs[IntVar(SLOT)] = self.aff(slot)
+        self._bounds = self._box()
+
+    def _box(self) -> isl.Set:
+        result = isl.Set.universe(self.space)
+        for name, extent in self.dims:
+            v = self._affs[IntVar(name)]
+            result = result & v.ge_set(self._constant(0)) & v.lt_set(self._constant(extent))
+        return result
+
+    def _constant(self, value: int) -> isl.PwAff:
+        return isl.PwAff.from_aff(
+            isl.Aff.val_on_domain(self._local, isl.Val.int_from_si(self._local.get_ctx(), value))
+        )
+
+    def aff(self, e: Int) -> isl.PwAff:
+        """The expression as a piecewise quasi-affine function of the box. Raises ``NotAffine``."""
+        found = self._affs.get(e)
+        if found is None:
+            found = self._affs[e] = self._aff(e)
+        return found
+
+    def _aff(self, e: Int) -> isl.PwAff:
+        match e:
+            case IntConst(value):
+                return self._constant(value)
+            case IntSize(name):
+                return self._constant(self.sizes[name])
+            case IntVar(name):
+                digit = self.program.digits.get(name)
+                if digit is None:
+                    raise NotAffine(f"'{name}' is not in scope")
+                return self.aff(digit.of(IntVar(SLOT)))
+            case IntOp(op, a, b):
+                if op == "+":
+                    return self.aff(a).add(self.aff(b))
+                if op == "-":
+                    return self.aff(a).sub(self.aff(b))
+                left, right = self._number(a), self._number(b)
+                if op == "*":
+                    if right is not None:
+                        return self.aff(a).scale_val(right)
+                    if left is not None:
+                        return self.aff(b).scale_val(left)
+                    raise NotAffine("a product of two variables")
+                if right is None:
+                    raise NotAffine("a division by a variable")
+                if op == "//":
+                    return self.aff(a).scale_down_val(right).floor()
+                return self.aff(a).mod_val(right)
+            case _:
+                assert_never(e)
+
+    def _number(self, e: Int) -> Any:
+        try:
+            value = _fold(e, self.sizes)
+        except KeyError:
+            return None
+        return isl.Val.int_from_si(self._local.get_ctx(), value)
+
+    def where(self, cond: Cond) -> isl.Set:
+        """The points of the whole space at which the condition holds."""
+        match cond:
+            case Cmp(op, a, b):
+                x, y = self.aff(a), self.aff(b)
+                if op == "==":
+                    return x.eq_set(y)
+                if op == "!=":
+                    return x.ne_set(y)
+                if op == "<":
+                    return x.lt_set(y)
+                if op == "<=":
+                    return x.le_set(y)
+                return x.gt_set(y) if op == ">" else x.ge_set(y)
+            case And(parts):
+                result = isl.Set.universe(self.space)
+                for part in parts:
+                    result = result & self.where(part)
+                return result
+            case Or(parts):
+                result = isl.Set.empty(self.space)
+                for part in parts:
+                    result = result | self.where(part)
+                return result
+            case Not(part):
+                return self.where(part).complement()
+            case _:
+                assert_never(cond)
+
+    def points(self, conds: Sequence[Cond]) -> isl.Set:
+        """The points of the box at which every condition holds."""
+        result = self._bounds
+        for cond in conds:
+            result = result & self.where(cond)
+        return result
+
+    def map(self, conds: Sequence[Cond], targets: Sequence[Int]) -> isl.Map:
+        """The map from points that satisfy ``conds`` to (fixed dimensions, then ``targets``)."""
+        outputs = [IntVar(name) for name, _ in self.fixed]
+        result: isl.Map | None = None
+        for target in [*outputs, *targets]:
+            part = isl.Map.from_pw_aff(self.aff(target))
+            result = part if result is None else result.flat_range_product(part)
+        points = self.points(conds)
+        if result is None:
+            return isl.Map.from_domain_and_range(points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0)))
+        return result.intersect_domain(points)
+
+
+def _fold(e: Int, sizes: Mapping[str, int]) -> int:
+    """Value of an expression without variables; ``KeyError`` when there are some."""
+    match e:
+        case IntConst(value):
+            return value
+        case IntSize(name):
+            return sizes[name]
+        case IntVar(name):
+            raise KeyError(name)
+        case IntOp(op, a, b):
+            x, y = _fold(a, sizes), _fold(b, sizes)
+            match op:
+                case "+":
+                    return x + y
+                case "-":
+                    return x - y
+                case "*":
+                    return x * y
+                case "//":
+                    return x // y
+                case _:
+                    return x % y
+        case _:
+            assert_never(e)
+
+
+def coordinates(point: isl.Point, count: int) -> list[int]:
+    """The first ``count`` coordinates of a point of a set."""
+    return [point.get_coordinate_val(isl.dim_type.set, i).to_python() for i in range(count)]

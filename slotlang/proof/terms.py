@@ -1,0 +1,326 @@
+"""Vector values as finite lists of terms, at the level of the program: loops kept, nothing unrolled.
+
+A term is ``coefficient * scalars * product of tensor reads``, summed over bound variables that run over
+boxes cut by conditions. Its index expressions are over the free variables (a family's indices, ``slot``) and the
+bound ones. ``<<`` composes the slot, ``sum`` adds a bound variable, ``*`` multiplies term lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import assert_never
+
+from slotlang.meaning.integers import (
+    SLOT,
+    And,
+    Cmp,
+    Cond,
+    Int,
+    IntConst,
+    IntOp,
+    IntVar,
+    Not,
+    add,
+    evaluate,
+    substitute,
+    substitute_cond,
+    variables,
+)
+from slotlang.meaning.program import (
+    Arith,
+    Claim,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+
+MAX_TERMS = 4096
+MAX_CYCLE_POINTS = 64
+
+
+class TooComplex(Exception):
+    """The term list grows beyond what the method handles; carries the reason in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term. ``re`` and ``im`` are its exact coefficient; ``bound`` lists (variable, extent)."""
+
+    re: Fraction
+    im: Fraction
+    scalars: tuple[str, ...]
+    bound: tuple[tuple[str, int], ...]
+    conds: tuple[Cond, ...]
+    reads: tuple[tuple[str, tuple[Int, ...]], ...]
+
+    @property
+    def signature(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Scalars and tensors of the term's monomials: terms of different signature never cancel."""
+        return self.scalars, tuple(sorted(t for t, _ in self.reads))
+
+
+ONE = Term(Fraction(1), Fraction(0), (), (), (), ())
+
+
+class Expander:
+    """Expands values to terms, with the claims proved so far in force.
+
+    ``facts`` maps a family to its proved claims; a reference to the family then means what they say.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.facts: dict[str, list[Claim]] = {}
+        self._fresh = 0
+
+    def _name(self, stem: str) -> str:
+        self._fresh += 1
+        return f"{stem.rstrip('0123456789$')}${self._fresh}"
+
+    def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
+        """Terms of ``value`` at slot ``slot``; ``env`` replaces loop variables.
+
+        Raises ``TooComplex`` when there are more than ``MAX_TERMS``.
+        """
+        result = self._expand(value, env, slot)
+        if len(result) > MAX_TERMS:
+            raise TooComplex(f"more than {MAX_TERMS} terms")
+        return result
+
+    def _getter(self, env: Mapping[str, Int], slot: Int):  # type: ignore[no-untyped-def]
+        program = self.program
+
+        def get(name: str) -> Int | None:
+            if name in env:
+                return env[name]
+            if slot == IntVar(SLOT):
+                return None
+            return program.digit_of(slot, name)
+
+        return get
+
+    def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
+        match value:
+            case Const(re, im):
+                return [replace(ONE, re=re, im=im)] if re or im else []
+            case ScalarRef(name):
+                return [replace(ONE, scalars=(name,))]
+            case Iverson(cond):
+                return [replace(ONE, conds=(substitute_cond(cond, self._getter(env, slot)),))]
+            case Read(tensor, indices, else_zero):
+                get = self._getter(env, slot)
+                return [self._read(tensor, tuple(substitute(i, get) for i in indices), else_zero)]
+            case Element(form, indices, else_zero):
+                get = self._getter(env, slot)
+                return self.element(form, tuple(substitute(i, get) for i in indices), else_zero)
+            case FamilyRef(name, indices):
+                get = self._getter(env, slot)
+                return self.member(name, tuple(substitute(i, get) for i in indices), slot)
+            case Negate(inner):
+                return [replace(t, re=-t.re, im=-t.im) for t in self.expand(inner, env, slot)]
+            case Conj(inner):
+                return [replace(t, im=-t.im) for t in self.expand(inner, env, slot)]
+            case Arith("+", left, right):
+                return self.expand(left, env, slot) + self.expand(right, env, slot)
+            case Arith("-", left, right):
+                return self.expand(left, env, slot) + [
+                    replace(t, re=-t.re, im=-t.im) for t in self.expand(right, env, slot)
+                ]
+            case Arith(_, left, right):
+                return self._product(self.expand(left, env, slot), self.expand(right, env, slot))
+            case Shift(inner, amount):
+                step = substitute(amount, self._getter(env, slot))
+                return self.expand(inner, env, shifted(self.program, slot, step))
+            case SumOver(var, extent, _, _, body):
+                size = int(evaluate(extent, self.program.sizes, {}))
+                fresh = self._name(var)
+                terms = self.expand(body, {**env, var: IntVar(fresh)}, slot)
+                return [replace(t, bound=((fresh, size), *t.bound)) for t in terms]
+            case Permuted(inner, name, inverse):
+                return self._permuted(inner, name, inverse, env, slot)
+            case _:
+                assert_never(value)
+
+    def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
+        if len(left) * len(right) > MAX_TERMS:
+            raise TooComplex(f"a product of {len(left)} by {len(right)} terms")
+        products = []
+        for a in left:
+            for b in right:
+                # the two lists share no bound variables: every expansion makes fresh ones
+                products.append(
+                    Term(
+                        a.re * b.re - a.im * b.im,
+                        a.re * b.im + a.im * b.re,
+                        tuple(sorted(a.scalars + b.scalars)),
+                        a.bound + b.bound,
+                        a.conds + b.conds,
+                        a.reads + b.reads,
+                    )
+                )
+        return products
+
+    def _read(self, tensor: str, indices: tuple[Int, ...], else_zero: bool) -> Term:
+        decl = self.program.tensors[tensor]
+        conds: list[Cond] = []
+        if else_zero:
+            for index, size in zip(indices, decl.shape, strict=True):
+                conds += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+        if decl.pattern is not None:
+            names = dict(zip(decl.indices, indices, strict=True))
+            conds.append(substitute_cond(decl.pattern, names.get))
+        return replace(ONE, conds=tuple(conds), reads=((tensor, indices),))
+
+    def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
+        """Terms of one element of a tensor expression: inner dimensions are summed over."""
+        outside: list[Cond] = []
+        if else_zero:
+            for index, size in zip(indices, form.shape, strict=True):
+                outside += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+        terms = []
+        for chain in form.chains:
+            if not chain.coefficient:
+                continue
+            bound: list[tuple[str, int]] = []
+            term = replace(ONE, re=chain.coefficient, scalars=chain.scalars)
+            decls = [self.program.tensors[f.tensor] for f in chain.factors]
+            pending = list(indices)
+            if len(decls[0].shape) == 2:
+                link: Int | None = pending.pop(0)
+            else:
+                link = None
+            for position, (factor, decl) in enumerate(zip(chain.factors, decls, strict=True)):
+                last = position == len(decls) - 1
+                if last:
+                    right = pending.pop(0) if pending else None
+                else:
+                    inner = decl.shape[0] if (len(decl.shape) == 1 or factor.transposed) else decl.shape[1]
+                    name = self._name("m")
+                    bound.append((name, inner))
+                    right = IntVar(name)
+                here = [i for i in (link, right) if i is not None]
+                if factor.transposed:
+                    here.reverse()
+                read = self._read(factor.tensor, tuple(here), False)
+                term = replace(term, conds=term.conds + read.conds, reads=term.reads + read.reads)
+                link = right
+            terms.append(replace(term, bound=tuple(bound), conds=term.conds + tuple(outside)))
+        return terms
+
+    def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
+        """Terms of a family's member at a slot: its latest claim where that speaks of it, else its body."""
+        return self._member(name, indices, slot, self.facts.get(name, []))
+
+    def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
+        family = self.program.families[name]
+        if not facts:
+            env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+            return self.expand(family.body, env, slot)
+        claim = facts[-1]
+        own = {b.name for b in claim.binders}
+        env = {}
+        match_conds: list[Cond] = []
+        for place, index in zip(claim.indices, indices, strict=True):
+            if isinstance(place, IntVar) and place.name in own:
+                env[place.name] = index
+            else:
+                match_conds.append(Cmp("==", index, place))
+        if claim.where is not None:
+            match_conds.append(substitute_cond(claim.where, self._getter(env, slot)))
+        terms = self.expand(claim.value, env, slot)
+        if not match_conds:
+            return terms
+        inside = And(tuple(match_conds))
+        rest = self._member(name, indices, slot, facts[:-1])
+        return [replace(t, conds=(*t.conds, inside)) for t in terms] + [
+            replace(t, conds=(*t.conds, Not(inside))) for t in rest
+        ]
+
+    def _permuted(
+        self, inner: Value, name: str, inverse: bool, env: Mapping[str, Int], slot: Int
+    ) -> list[Term]:
+        permutation = self.program.permutations[name]
+        if permutation.expression is None:
+            return self._cycled(inner, permutation.moved, inverse, env, slot)
+        program = self.program
+
+        def at(place: Int) -> Int:
+            assert permutation.expression is not None
+            return substitute(permutation.expression, lambda n: program.digit_of(place, n))
+
+        if inverse:
+            return self.expand(inner, env, at(slot))
+        # out[s] = v[u] for the only u with p(u) = s
+        source = IntVar(self._name("u"))
+        terms = self.expand(inner, env, source)
+        link = Cmp("==", at(source), slot)
+        return [
+            replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms
+        ]
+
+    def _cycled(
+        self,
+        inner: Value,
+        moved: tuple[tuple[int, int], ...],
+        inverse: bool,
+        env: Mapping[str, Int],
+        slot: Int,
+    ) -> list[Term]:
+        if len(moved) > MAX_CYCLE_POINTS:
+            raise TooComplex(f"a permutation that moves {len(moved)} slots by cycles")
+        terms = []
+        for source, target in moved:
+            if inverse:
+                source, target = target, source
+            here = Cmp("==", slot, IntConst(target))
+            for t in self.expand(inner, env, IntConst(source)):
+                terms.append(replace(t, conds=(*t.conds, here)))
+        elsewhere = tuple(Cmp("!=", slot, IntConst(s)) for s, _ in moved)
+        for t in self.expand(inner, env, slot):
+            terms.append(replace(t, conds=t.conds + elsewhere))
+        return terms
+
+
+def shifted(program: Program, slot: Int, step: Int) -> Int:
+    """``(slot + step) % slots``, nested remainders by ``slots`` merged: (a % n + b) % n = (a + b) % n."""
+    if step == IntConst(0):
+        return slot
+    if isinstance(slot, IntOp) and slot.op == "%" and slot.right == program.slots_expr:
+        slot = slot.left
+    return IntOp("%", add(slot, step), program.slots_expr)
+
+
+def drop_unused(term: Term) -> Term:
+    """A bound variable that no read and no condition mentions only multiplies by its extent."""
+    used: set[str] = set()
+    for _, indices in term.reads:
+        for index in indices:
+            used |= variables(index)
+    for cond in term.conds:
+        used |= variables(cond)
+    factor = 1
+    kept = []
+    for name, extent in term.bound:
+        if name in used:
+            kept.append((name, extent))
+        else:
+            factor *= extent
+    if factor == 1 and len(kept) == len(term.bound):
+        return term
+    return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
+
+
+__all__ = ["Expander", "Term", "TooComplex", "drop_unused", "shifted"]
