@@ -1,0 +1,517 @@
+"""From a program to its schedule: sums evaluated as their ``by`` says, permutations as networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from slotlang.diagnostics import error
+from slotlang.meaning.integers import (
+    Int,
+    IntConst,
+    IntVar,
+    add,
+    evaluate,
+    mul,
+    neg,
+    substitute,
+    substitute_cond,
+    variables,
+)
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    Family,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    Value,
+)
+from slotlang.schedule import ops
+from slotlang.schedule.hoist import free_loops, hoist
+from slotlang.schedule.levels import assign_levels
+from slotlang.schedule.permutation import Network, plan
+from slotlang.source import Span
+
+MAX_NETWORK_LEVELS = 12
+"""Deepest permutation network considered: what 128-bit parameters of degree 32768 can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Loops in force, what loop variables of the source stand for, and a pending rotation (``by bsgs``
+    moves rotations from sums to leaves)."""
+
+    loops: tuple[ops.Loop, ...]
+    env: Mapping[str, Int]
+    shift: Int
+
+    def index(self, e: Int) -> Int:
+        return substitute(e, self.env.get)
+
+
+class _Builder:
+    def __init__(self, program: Program, max_levels: int) -> None:
+        self.program = program
+        self.max_levels = max_levels
+        self.plains: dict[str, ops.PlainFamily] = {}
+        self.ciphers: list[ops.CipherFamily] = []
+        self.networks: dict[str, Network] = {}
+        self._known: dict[tuple[object, ...], str] = {}
+        self._taken = {*program.families, *program.tensors, *program.sizes, *program.digits, *program.scalars}
+        for family in program.families.values():
+            self._taken.update(b.name for b in family.binders)
+            self._taken.update(sum_variables(family.body))
+        self._stem = ""
+
+    def fresh(self, stem: str) -> str:
+        name, n = stem, 1
+        while name in self._taken:
+            n += 1
+            name = f"{stem}{n}"
+        self._taken.add(name)
+        return name
+
+    def run(self) -> None:
+        for step in self.program.steps:
+            if isinstance(step, Family):
+                self._family(step)
+
+    def _family(self, family: Family) -> None:
+        loops = tuple(ops.Loop(b.name, b.size) for b in family.binders)
+        if family.kind == "plain":
+            self.plains[family.name] = ops.PlainFamily(
+                family.name, loops, family.body, (), family.span, declared=True
+            )
+            return
+        body = None
+        if family.kind == "compute":
+            self._stem = family.name
+            frame = _Frame(loops, {loop.var: IntVar(loop.var) for loop in loops}, IntConst(0))
+            body = self.op(family.body, frame)
+        self.ciphers.append(ops.CipherFamily(family.name, loops, body, family.name, family.span))
+
+    # plain operands
+
+    def is_plain(self, value: Value) -> bool:
+        match value:
+            case FamilyRef(name):
+                return self.program.families[name].kind == "plain"
+            case Arith(_, left, right):
+                return self.is_plain(left) and self.is_plain(right)
+            case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
+                return self.is_plain(inner)
+            case Const() | Read() | Element() | ScalarRef() | Iverson():
+                return True
+
+    def plain(self, value: Value, frame: _Frame) -> ops.PlainRef:
+        """A plain operand as a member of a plain family, made for it when it is not simply one."""
+        value = rename(value, frame.env)
+        if frame.shift != IntConst(0):
+            value = Shift(value, frame.shift, value.span)
+        if isinstance(value, FamilyRef):
+            return ops.PlainRef(value.name, value.indices)
+        return self._plain_family(value, (), frame.loops, value.span)
+
+    def _plain_family(
+        self,
+        body: Value | None,
+        masks: tuple[tuple[ops.MaskOf, Int], ...],
+        loops: tuple[ops.Loop, ...],
+        span: Span,
+    ) -> ops.PlainRef:
+        used = value_variables(body) if body is not None else frozenset()
+        for mask, shift in masks:
+            used |= variables(mask.index) | variables(shift)
+        own = tuple(loop for loop in loops if loop.var in used)
+        key = (body, masks, own)
+        name = self._known.get(key)
+        if name is None:
+            name = self._known[key] = self.fresh(f"{self._stem}_{'mask' if masks else 'plain'}")
+            self.plains[name] = ops.PlainFamily(name, own, body, masks, span)
+        return ops.PlainRef(name, tuple(IntVar(loop.var) for loop in own))
+
+    def _content(self, ref: ops.PlainRef) -> tuple[Value | None, tuple[tuple[ops.MaskOf, Int], ...]]:
+        """What a plain reference holds, as a value to build others from."""
+        family = self.plains[ref.family]
+        if family.declared:
+            return FamilyRef(ref.family, ref.indices, family.span), ()
+        env = {loop.var: index for loop, index in zip(family.loops, ref.indices, strict=True)}
+        body = None if family.body is None else rename(family.body, env)
+        masks = tuple(
+            (replace(m, index=substitute(m.index, env.get)), substitute(s, env.get)) for m, s in family.masks
+        )
+        return body, masks
+
+    def merged(
+        self, a: ops.PlainRef, b: ops.PlainRef, b_shift: Int, loops: tuple[ops.Loop, ...], span: Span
+    ) -> ops.PlainRef:
+        """The plaintext ``a * (b << b_shift)``."""
+        body_a, masks_a = self._content(a)
+        body_b, masks_b = self._content(b)
+        if b_shift != IntConst(0):
+            body_b = None if body_b is None else Shift(body_b, b_shift, span)
+            masks_b = tuple((m, add(s, b_shift)) for m, s in masks_b)
+        body = body_a if body_b is None else body_b if body_a is None else Arith("*", body_a, body_b, span)
+        return self._plain_family(body, masks_a + masks_b, loops, span)
+
+    # ciphertext operations
+
+    def op(self, value: Value, frame: _Frame) -> ops.Op:
+        """The operations that compute a value that holds a ciphertext."""
+        match value:
+            case FamilyRef(name, indices):
+                return rotate(ops.Ref(name, tuple(frame.index(i) for i in indices)), frame.shift)
+            case Negate(inner):
+                return ops.Neg(self.op(inner, frame))
+            case Conj(inner):
+                return ops.Conjugate(self.op(inner, frame))
+            case Shift(inner, amount):
+                return self._shift(inner, frame.index(amount), frame)
+            case Arith("*", left, right):
+                return self._product(left, right, frame, value.span)
+            case Arith(sign, left, right):
+                return self._added(1 if sign == "+" else -1, left, right, frame)
+            case SumOver():
+                return self._sum(value, frame)
+            case Permuted(inner, name, inverse):
+                return self._permuted(inner, name, inverse, frame, value.span)
+            case _:
+                raise AssertionError(f"{type(value).__name__} holds no ciphertext")
+
+    def _shift(self, inner: Value, amount: Int, frame: _Frame) -> ops.Op:
+        if frame.shift != IntConst(0):
+            # a rotation being moved to the leaves meets one on its way: they add up
+            return self.op(inner, replace(frame, shift=add(frame.shift, amount)))
+        return rotate(self.op(inner, frame), amount)
+
+    def _added(self, sign: int, left: Value, right: Value, frame: _Frame) -> ops.Op:
+        if self.is_plain(right):
+            return ops.AddPlain(self.op(left, frame), self.plain(right, frame), sign)
+        if self.is_plain(left):
+            other = self.op(right, frame)
+            return ops.AddPlain(other if sign > 0 else ops.Neg(other), self.plain(left, frame), 1)
+        return added([(1, self.op(left, frame)), (sign, self.op(right, frame))])
+
+    def _product(self, left: Value, right: Value, frame: _Frame, span: Span) -> ops.Op:
+        if self.is_plain(right):
+            cipher, plain = left, right
+        elif self.is_plain(left):
+            cipher, plain = right, left
+        else:
+            return ops.Mul(self.op(left, frame), self.op(right, frame))
+        operand, factor = self.op(cipher, frame), self.plain(plain, frame)
+        pushed = self.push(operand, factor, IntConst(0), frame.loops, span)
+        return ops.MulPlain(operand, factor) if pushed is None else pushed
+
+    def push(
+        self, op: ops.Op, factor: ops.PlainRef, shift: Int, loops: tuple[ops.Loop, ...], span: Span
+    ) -> ops.Op | None:
+        """``op * (factor << shift)`` with the factor merged into plaintexts that ``op`` multiplies by anyway:
+        a product and a level less. None when some part of ``op`` has no such plaintext."""
+        match op:
+            case ops.MulPlain(value, plain):
+                return ops.MulPlain(value, self.merged(plain, factor, shift, loops, span))
+            case ops.Neg(value):
+                inner = self.push(value, factor, shift, loops, span)
+                return None if inner is None else ops.Neg(inner)
+            case ops.Add(operands):
+                parts = [(s, self.push(o, factor, shift, loops, span)) for s, o in operands]
+                if any(p is None for _, p in parts):
+                    return None
+                return ops.Add(tuple((s, p) for s, p in parts if p is not None))
+            case ops.Sum(loop, body, tree):
+                inner = self.push(body, factor, shift, (*loops, loop), span)
+                return None if inner is None else ops.Sum(loop, inner, tree)
+            case ops.Rotate(value, amount, None):
+                inner = self.push(value, factor, add(shift, neg(amount)), loops, span)
+                return None if inner is None else ops.Rotate(inner, amount)
+            case _:
+                return None
+
+    def _permuted(self, inner: Value, name: str, inverse: bool, frame: _Frame, span: Span) -> ops.Op:
+        if frame.shift != IntConst(0):
+            raise error(
+                "SL403",
+                "`by bsgs` can't move a rotation across a permutation",
+                span,
+                hint="name the permuted vector in a statement of its own",
+            )
+        key = f"{name}_inverse" if inverse else name
+        if key not in self.networks:
+            self.networks[key] = self._network(name, inverse, span)
+        current = self.op(inner, frame)
+        for number, stage in enumerate(self.networks[key].stages):
+            if not stage.levels:
+                current = rotate(current, IntConst(stage.steps[0]))
+                continue
+            current = self._named(current, frame, span)
+            var = self.fresh("k")
+            loop = ops.Loop(var, len(stage.steps))
+            mask = (ops.MaskOf(key, number, IntVar(var)), IntConst(0))
+            plain = self._plain_family(None, (mask,), (*frame.loops, loop), span)
+            turned = ops.Rotate(current, IntVar(var), stage.steps)
+            current = ops.Sum(loop, ops.MulPlain(turned, plain), False)
+        return current
+
+    def _network(self, name: str, inverse: bool, span: Span) -> Network:
+        import numpy as np
+
+        destination = self.program.permutations[name].destination
+        if inverse:
+            back = np.empty_like(destination)
+            back[destination] = np.arange(destination.size)
+            destination = back
+        try:
+            return plan(destination, self.max_levels)
+        except ValueError as problem:
+            raise error("SL402", f"permutation '{name}' can't be lowered: {problem}", span) from None
+
+    def _named(self, op: ops.Op, frame: _Frame, span: Span) -> ops.Op:
+        """``op`` under a name of its own, since it is used several times."""
+        if isinstance(op, ops.Ref):
+            return op
+        name = self.fresh(f"{self._stem}_step")
+        loops = tuple(loop for loop in frame.loops if loop.var in free_loops(op))
+        self.ciphers.append(ops.CipherFamily(name, loops, op, self._stem, span))
+        return ops.Ref(name, tuple(IntVar(loop.var) for loop in loops))
+
+    # sums
+
+    def _sum(self, value: SumOver, frame: _Frame) -> ops.Op:
+        size = int(evaluate(value.extent, self.program.sizes, {}))
+        var = value.var
+        if any(loop.var == var for loop in frame.loops):
+            var = self.fresh(var)
+        loop = ops.Loop(var, size)
+        inner = replace(frame, loops=(*frame.loops, loop), env={**frame.env, value.var: IntVar(var)})
+        match value.how:
+            case None | "tree":
+                return ops.Sum(loop, self.op(value.body, inner), value.how == "tree")
+            case "horner":
+                body, step, base = self._stepping(value, inner, var)
+                moved = replace(inner, shift=IntConst(0))
+                result: ops.Op = ops.Horner(loop, self.op(body, moved), step)
+                return rotate(result, add(base, frame.shift))
+            case "doubling":
+                body, step, base = self._stepping(value, inner, var)
+                if value.var in value_variables(body):
+                    raise error(
+                        "SL401",
+                        "`by doubling` adds rotations of one vector, and this one depends on the loop",
+                        body.span,
+                        hint="`by horner` or `by tree` take a vector that changes with the loop variable",
+                    )
+                op = self.op(body, replace(frame, shift=IntConst(0)))
+                return rotate(ops.Doubling(op, step, size), add(base, frame.shift))
+            case _:
+                return self._bsgs(value, frame, size)
+
+    def _stepping(self, value: SumOver, inner: _Frame, var: str) -> tuple[Value, int, Int]:
+        """``sum v: body << (base + v*step)`` taken apart."""
+        body = value.body
+        if not isinstance(body, Shift):
+            raise error(
+                "SL401",
+                f"`by {value.how}` needs a sum of rotations",
+                value.body.span,
+                hint=f"sum {value.var} < ... by {value.how}: (...) << {value.var}*step",
+            )
+        step, base = self._linear(inner.index(body.amount), var, body.span, str(value.how))
+        return body.value, step, base
+
+    def _linear(self, amount: Int, var: str, span: Span, how: str) -> tuple[int, Int]:
+        split = ops.linear(amount, var)
+        if split is None:
+            raise error(
+                "SL401",
+                f"`by {how}` needs rotations in equal steps",
+                span,
+                hint=f"the amount must be a multiple of {var} plus what does not depend on it",
+            )
+        return int(evaluate(split[0], self.program.sizes, {})), split[1]
+
+    def _bsgs(self, value: SumOver, frame: _Frame, size: int) -> ops.Op:
+        """Baby steps rotate the operands, giant steps the partial sums:
+        sum_q E(q) = sum_g (sum_b E(g*n + b) >> g*n*k) << g*n*k, the inner shift moved to the leaves."""
+        n = min(value.argument or 1, size)
+        step = self._step_of(value, frame)
+        full, rest = divmod(size, n)
+        giant_step = mul(IntConst(n), IntConst(step))
+
+        def part(giant: Int, babies: int, loops: tuple[ops.Loop, ...]) -> ops.Op:
+            var = self.fresh(f"{value.var}_baby")
+            loop = ops.Loop(var, babies)
+            q = add(mul(giant, IntConst(n)), IntVar(var))
+            turn = mul(giant, giant_step)
+            inner = _Frame((*loops, loop), {**frame.env, value.var: q}, add(frame.shift, neg(turn)))
+            return ops.Sum(loop, self.op(value.body, inner), False)
+
+        parts: list[ops.Op] = []
+        if full:
+            var = self.fresh(f"{value.var}_giant")
+            loop = ops.Loop(var, full)
+            parts.append(ops.Horner(loop, part(IntVar(var), n, (*frame.loops, loop)), n * step))
+        if rest:
+            turn = mul(IntConst(full), giant_step)
+            parts.append(rotate(part(IntConst(full), rest, frame.loops), turn))
+        return added([(1, p) for p in parts])
+
+    def _step_of(self, value: SumOver, frame: _Frame) -> int:
+        steps: dict[int, Span] = {}
+
+        def visit(v: Value) -> None:
+            match v:
+                case Shift(inner, amount):
+                    if value.var in variables(amount) and not self.is_plain(inner):
+                        steps.setdefault(self._linear(amount, value.var, v.span, "bsgs")[0], v.span)
+                    visit(inner)
+                case Arith(_, left, right):
+                    visit(left)
+                    visit(right)
+                case Negate(inner) | Conj(inner) | Permuted(inner) | SumOver(body=inner):
+                    visit(inner)
+                case _:
+                    pass
+
+        visit(value.body)
+        if len(steps) != 1:
+            raise error(
+                "SL401",
+                "`by bsgs` needs rotations in equal steps"
+                if not steps
+                else f"`by bsgs` needs one step, and this sum has {', '.join(map(str, steps))}",
+                value.body.span,
+                hint=f"sum {value.var} < ... by bsgs(n): (v << {value.var}*step) * w",
+            )
+        return next(iter(steps))
+
+
+def rotate(op: ops.Op, amount: Int) -> ops.Op:
+    """``op << amount``, rotations of rotations merged."""
+    if amount == IntConst(0):
+        return op
+    if isinstance(op, ops.Rotate) and op.table is None:
+        total = add(op.amount, amount)
+        return ops.Rotate(op.value, total) if total != IntConst(0) else op.value
+    return ops.Rotate(op, amount)
+
+
+def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
+    """A flat sum of signed operands."""
+    flat: list[tuple[int, ops.Op]] = []
+    for sign, op in operands:
+        while isinstance(op, ops.Neg):
+            sign, op = -sign, op.value
+        if isinstance(op, ops.Add):
+            flat.extend((sign * s, o) for s, o in op.operands)
+        else:
+            flat.append((sign, op))
+    if len(flat) == 1 and flat[0][0] > 0:
+        return flat[0][1]
+    flat.sort(key=lambda item: -item[0])
+    if flat[0][0] < 0:
+        return ops.Neg(ops.Add(tuple((-s, o) for s, o in flat)))
+    return ops.Add(tuple(flat))
+
+
+def rename(value: Value, env: Mapping[str, Int]) -> Value:
+    """``value`` with loop variables replaced."""
+    if all(v == IntVar(k) for k, v in env.items()):
+        return value
+
+    def index(e: Int) -> Int:
+        return substitute(e, env.get)
+
+    def visit(v: Value) -> Value:
+        match v:
+            case Const() | ScalarRef():
+                return v
+            case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
+                return replace(v, indices=tuple(map(index, indices)))
+            case Iverson(cond):
+                return replace(v, condition=substitute_cond(cond, env.get))
+            case Arith(_, left, right):
+                return replace(v, left=visit(left), right=visit(right))
+            case Negate(inner) | Conj(inner) | Permuted(inner):
+                return replace(v, value=visit(inner))
+            case Shift(inner, amount):
+                return replace(v, value=visit(inner), amount=index(amount))
+            case SumOver(body=body):
+                return replace(v, body=visit(body))
+
+    return visit(value)
+
+
+def value_variables(value: Value) -> frozenset[str]:
+    """Variables that occur in a value, slot digits included, its own sums' variables not."""
+    match value:
+        case Const() | ScalarRef():
+            return frozenset()
+        case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
+            return frozenset().union(*map(variables, indices))
+        case Iverson(cond):
+            return variables(cond)
+        case Arith(_, left, right):
+            return value_variables(left) | value_variables(right)
+        case Negate(inner) | Conj(inner) | Permuted(inner):
+            return value_variables(inner)
+        case Shift(inner, amount):
+            return value_variables(inner) | variables(amount)
+        case SumOver(var=var, body=body):
+            return value_variables(body) - {var}
+
+
+def sum_variables(value: Value) -> frozenset[str]:
+    """Variables that sums inside a value run over."""
+    match value:
+        case Arith(_, left, right):
+            return sum_variables(left) | sum_variables(right)
+        case Negate(inner) | Conj(inner) | Permuted(inner) | Shift(inner):
+            return sum_variables(inner)
+        case SumOver(var=var, body=body):
+            return sum_variables(body) | {var}
+        case _:
+            return frozenset()
+
+
+def _needed(ciphers: tuple[ops.CipherFamily, ...], program: Program) -> tuple[ops.CipherFamily, ...]:
+    """The families that some output depends on."""
+    wanted = {o.family.name for o in program.outputs}
+    kept: list[ops.CipherFamily] = []
+
+    def visit(op: ops.Op) -> None:
+        if isinstance(op, ops.Ref):
+            wanted.add(op.family)
+        for child in ops.children(op):
+            visit(child)
+
+    for family in reversed(ciphers):
+        if family.name in wanted:
+            kept.append(family)
+            if family.body is not None:
+                visit(family.body)
+    return tuple(reversed(kept))
+
+
+def schedule(program: Program, *, rescale: bool = False, max_levels: int = MAX_NETWORK_LEVELS) -> ops.Schedule:
+    """The operations that evaluate a program.
+
+    ``rescale``: drop a prime after every product. ``max_levels`` bounds the depth of permutation networks.
+    Raises ``SlotError`` SL401 to SL403 when a sum can't be evaluated as its ``by`` says or a permutation has no
+    network within ``max_levels``.
+    """
+    builder = _Builder(program, max_levels)
+    builder.run()
+    ciphers = hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program)
+    built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, rescale)
+    return assign_levels(built, builder.fresh)
+

@@ -1,0 +1,145 @@
+"""Levels and scales: rescales are placed, and operands of a sum are brought to the same scale.
+
+Without rescaling the scale of a ciphertext grows with every product; with it, a prime is dropped after each. In
+both cases only ciphertexts with the same number of products behind them can be added, so the one with fewer is
+multiplied by the constant 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from slotlang.meaning.program import Const
+from slotlang.schedule import ops
+from slotlang.schedule.ops import Encoding, State
+from slotlang.source import Span
+
+
+class _Levels:
+    def __init__(self, schedule: ops.Schedule, fresh: Callable[[str], str]) -> None:
+        self.schedule = schedule
+        self.fresh = fresh
+        self.states: dict[str, State] = {}
+        self.plains: dict[str, ops.PlainFamily] = {}
+        self._encoded: dict[tuple[str, Encoding], str] = {}
+        self._one: str | None = None
+
+    def family(self, family: ops.CipherFamily) -> ops.CipherFamily:
+        if family.body is None:
+            self.states[family.name] = State(0, 0)
+            return family
+        body, state = self.settled(*self.op(family.body, family.span))
+        self.states[family.name] = state
+        return replace(family, body=body)
+
+    def settled(self, op: ops.Op, state: State) -> tuple[ops.Op, State]:
+        """Rescaled where the schedule rescales: before the value is rotated, multiplied or named."""
+        if not self.schedule.rescale or not state.pending:
+            return op, state
+        return ops.Rescale(op), State(state.level + 1, 0)
+
+    def plain(self, ref: ops.PlainRef, encoding: Encoding) -> ops.PlainRef:
+        key = (ref.family, encoding)
+        name = self._encoded.get(key)
+        if name is None:
+            family = self.schedule.plains.get(ref.family) or self.plains[ref.family]
+            name = ref.family if ref.family not in self.plains else self.fresh(ref.family)
+            self._encoded[key] = name
+            self.plains[name] = replace(
+                family,
+                name=name,
+                encoding=encoding,
+                # a second encoding of a declared family is not that family any more, only its content
+                declared=family.declared and name == ref.family,
+            )
+        return ops.PlainRef(name, ref.indices)
+
+    def times(self, op: ops.Op, state: State, ref: ops.PlainRef) -> tuple[ops.Op, State]:
+        op, state = self.settled(op, state)
+        plain = self.plain(ref, Encoding(state.level, None))
+        return ops.MulPlain(op, plain), State(state.level, state.pending + 1)
+
+    def raised(self, op: ops.Op, state: State, span: Span) -> tuple[ops.Op, State]:
+        """One product more behind it: times the constant 1."""
+        if self._one is None:
+            self._one = self.fresh("one")
+        ref = ops.PlainRef(self._one, ())
+        one = Const(Fraction(1), Fraction(0), span)
+        known = dict(self.schedule.plains)
+        if self._one not in known:
+            known[self._one] = ops.PlainFamily(self._one, (), one, (), span)
+            self.schedule = replace(self.schedule, plains=known)
+        return self.times(op, state, ref)
+
+    def aligned(
+        self, parts: list[tuple[ops.Op, State]], span: Span
+    ) -> tuple[list[ops.Op], State]:
+        """Operands with equal state."""
+        total = max(s.level + s.pending for _, s in parts)
+        raised = []
+        for op, state in parts:
+            while state.level + state.pending < total:
+                op, state = self.raised(op, state, span)
+            raised.append((op, state))
+        if len({s for _, s in raised}) > 1:
+            raised = [self.settled(op, state) for op, state in raised]
+        return [op for op, _ in raised], raised[0][1]
+
+    def op(self, op: ops.Op, span: Span) -> tuple[ops.Op, State]:
+        match op:
+            case ops.Ref(name):
+                return op, self.states[name]
+            case ops.Add(operands):
+                values, state = self.aligned([self.op(o, span) for _, o in operands], span)
+                return ops.Add(tuple((s, v) for (s, _), v in zip(operands, values, strict=True))), state
+            case ops.Neg(value):
+                inner, state = self.op(value, span)
+                return ops.Neg(inner), state
+            case ops.AddPlain(value, plain, sign):
+                inner, state = self.op(value, span)
+                ref = self.plain(plain, Encoding(state.level, state.pending))
+                return ops.AddPlain(inner, ref, sign), state
+            case ops.MulPlain(value, plain):
+                return self.times(*self.op(value, span), plain)
+            case ops.Mul(left, right):
+                parts = [self.settled(*self.op(o, span)) for o in (left, right)]
+                if self.schedule.rescale:
+                    parts = [self.settled(o, s) for o, s in self._level(parts, span)]
+                (a, x), (b, y) = parts
+                return ops.Mul(a, b), State(x.level, x.pending + y.pending + 1)
+            case ops.Rotate(value) | ops.Ladder(value):
+                inner, state = self.settled(*self.op(value, span))
+                return replace(op, value=inner), state
+            case ops.Conjugate(value):
+                inner, state = self.settled(*self.op(value, span))
+                return ops.Conjugate(inner), state
+            case ops.Doubling(value):
+                inner, state = self.settled(*self.op(value, span))
+                return replace(op, value=inner), state
+            case ops.Sum(_, body):
+                inner, state = self.op(body, span)
+                return replace(op, body=inner), state
+            case ops.Horner(_, body):
+                inner, state = self.settled(*self.op(body, span))
+                return replace(op, body=inner), state
+            case ops.Rescale():
+                raise AssertionError("rescales are placed here and nowhere before")
+
+    def _level(self, parts: list[tuple[ops.Op, State]], span: Span) -> list[tuple[ops.Op, State]]:
+        level = max(s.level for _, s in parts)
+        result = []
+        for op, state in parts:
+            while state.level < level:
+                op, state = self.settled(*self.raised(op, state, span))
+            result.append((op, state))
+        return result
+
+
+def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Schedule:
+    """The schedule with rescales, equal scales in every sum, and the encoding of every plaintext."""
+    levels = _Levels(schedule, fresh)
+    ciphers = tuple(levels.family(f) for f in schedule.ciphers)
+    return replace(schedule, ciphers=ciphers, plains=levels.plains, states=levels.states)
+

@@ -1,0 +1,301 @@
+"""The schedule: which ciphertext operation is done when, loops kept.
+
+A schedule is what the graph is unrolled from and what code is emitted from, so both agree by construction on
+what is executed. Every plaintext operand is a member of a plain family, encoded before the evaluation starts.
+Operation nodes compare by identity: each is one place in the emitted code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
+from slotlang.meaning.program import Output, Program, Value
+from slotlang.schedule.permutation import Network
+from slotlang.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``for var in range(size)``."""
+
+    var: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOf:
+    """The 0/1 mask of step number ``index`` of one stage of a permutation's network."""
+
+    network: str
+    stage: int
+    index: Int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a ciphertext stands: primes dropped, and products whose scale it still carries."""
+
+    level: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a plaintext is encoded: at the level of its ciphertext, with the scale of one plaintext factor, or,
+    to be added, with the scale of a ciphertext that carries ``pending`` products."""
+
+    level: int
+    added_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFamily:
+    """Plaintext vectors over loop variables: ``body`` (1 when None) times the masks."""
+
+    name: str
+    loops: tuple[Loop, ...]
+    body: Value | None
+    masks: tuple[tuple[MaskOf, Int], ...]
+    """Each mask with the shift it is read at: the vector holds ``mask << shift``."""
+    span: Span = field(compare=False, repr=False)
+    declared: bool = field(compare=False, default=False)
+    encoding: Encoding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRef:
+    """A member of a plain family."""
+
+    family: str
+    indices: tuple[Int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ref:
+    """A member of a ciphertext family."""
+
+    family: str
+    indices: tuple[Int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add:
+    """``+-a +-b ...``: signed operands, at least one of them positive and first."""
+
+    operands: tuple[tuple[int, Op], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neg:
+    """``-a``."""
+
+    value: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddPlain:
+    """``a + p`` or ``a - p``."""
+
+    value: Op
+    plain: PlainRef
+    sign: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MulPlain:
+    """``a * p``; one unit of scale."""
+
+    value: Op
+    plain: PlainRef
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mul:
+    """Ciphertext product, relinearised (one key switch)."""
+
+    left: Op
+    right: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rotate:
+    """``(a << amount)``; one key switch unless the amount is 0 modulo slots. ``table`` maps the value of
+    ``amount`` to a step (the steps of a permutation's stage)."""
+
+    value: Op
+    amount: Int
+    table: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """The body of a family ``F[..., var, ...] = value << var*step``, each member rotated from the one before:
+    as many key switches as rotating ``value`` each time, and one key instead of many."""
+
+    value: Op
+    var: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conjugate:
+    """Complex conjugate; one key switch."""
+
+    value: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescale:
+    """Drop one prime, dividing the scale by it."""
+
+    value: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sum:
+    """Sum of ``body`` over a loop: a chain, or a balanced tree of additions."""
+
+    loop: Loop
+    body: Op
+    tree: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Horner:
+    """``sum v: body(v) << v*step`` as ``(...(body(n-1) << step) + body(n-2)) << step ...``: one step, one key."""
+
+    loop: Loop
+    body: Op
+    step: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doubling:
+    """``sum f < count: value << f*step`` by rotate-and-add; see ``doubling_steps``."""
+
+    value: Op
+    step: int
+    count: int
+
+
+Op: TypeAlias = (
+    Ref
+    | Add
+    | Neg
+    | AddPlain
+    | MulPlain
+    | Mul
+    | Rotate
+    | Ladder
+    | Conjugate
+    | Rescale
+    | Sum
+    | Horner
+    | Doubling
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CipherFamily:
+    """Ciphertexts over loop variables. ``body`` is None for those the client packs. ``source`` names the
+    family of the program that this one is, or was lifted out of."""
+
+    name: str
+    loops: tuple[Loop, ...]
+    body: Op | None
+    source: str
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A program as ciphertext operations. ``rescale``: primes are dropped after products."""
+
+    program: Program
+    plains: Mapping[str, PlainFamily]
+    ciphers: tuple[CipherFamily, ...]
+    outputs: tuple[Output, ...]
+    networks: Mapping[str, Network]
+    rescale: bool
+    states: Mapping[str, State] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """Most products that lie behind one ciphertext: the levels, or the powers of the scale, needed."""
+        return max((s.level + s.pending for s in self.states.values()), default=0)
+
+
+def children(op: Op) -> tuple[Op, ...]:
+    """Operand operations."""
+    match op:
+        case Ref():
+            return ()
+        case Add(operands):
+            return tuple(o for _, o in operands)
+        case Mul(left, right):
+            return (left, right)
+        case (
+            Neg(value)
+            | AddPlain(value)
+            | MulPlain(value)
+            | Rotate(value)
+            | Ladder(value)
+            | Conjugate(value)
+            | Rescale(value)
+            | Doubling(value)
+        ):
+            return (value,)
+        case Sum(_, body) | Horner(_, body):
+            return (body,)
+
+
+def linear(e: Int, var: str) -> tuple[Int, Int] | None:
+    """``e = step*var + base`` with step and base free of ``var`` and step free of variables; None if it is not."""
+    if var not in variables(e):
+        return IntConst(0), e
+    match e:
+        case IntVar():
+            return IntConst(1), IntConst(0)
+        case IntOp("+" | "-" as op, a, b):
+            left, right = linear(a, var), linear(b, var)
+            if left is None or right is None:
+                return None
+            if op == "-":
+                right = (neg(right[0]), neg(right[1]))
+            return add(left[0], right[0]), add(left[1], right[1])
+        case IntOp("*", a, b):
+            scale, inner = (a, b) if not variables(a) else (b, a)
+            split = linear(inner, var)
+            if split is None or variables(scale):
+                return None
+            return mul(scale, split[0]), mul(scale, split[1])
+        case _:
+            return None
+
+
+def doubling_steps(step: int, count: int) -> Iterator[tuple[str, int]]:
+    """How ``t = sum f < count: v << f*step`` is built from ``t = v``.
+
+    ``("double", k)``: ``t = t + (t << k)``; ``("mark", 0)``: ``b = t``; ``("append", k)``: ``t = b + (t << k)``.
+    Powers of two in the count go first, widest rotation first, so that what remains repeats ever more often;
+    the odd part goes by its binary digits. Rotations: floor(log2 count) + (ones in the odd part) - 1.
+    """
+    odd, powers = count, 0
+    while odd % 2 == 0:
+        odd //= 2
+        powers += 1
+    for power in range(powers - 1, -1, -1):
+        yield "double", (odd * step) << power
+    if odd == 1:
+        return
+    yield "mark", 0
+    done = 1
+    for bit in bin(odd)[3:]:
+        yield "double", done * step
+        done *= 2
+        if bit == "1":
+            yield "append", step
+            done += 1
