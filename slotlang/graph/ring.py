@@ -1,0 +1,178 @@
+"""Plain vectors evaluated numerically, in any ring that numpy can hold.
+
+One evaluator serves the random method (prime fields, several at once) and encoding (complex doubles).
+Values are arrays whose last axis is the slot; leading axes belong to the ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Protocol, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.meaning.integers import Cond, Int, evaluate, holds
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+from slotlang.schedule.ops import PlainFamily, Schedule
+
+Slots = npt.NDArray[np.int64]
+
+
+class Ring(Protocol):
+    """Arithmetic on arrays of ring elements."""
+
+    def const(self, re: Fraction, im: Fraction) -> Any:
+        """A constant, broadcastable over slots."""
+
+    def scalar(self, name: str) -> Any:
+        """The value of a declared scalar."""
+
+    def gather(self, tensor: str, flat: Slots) -> Any:
+        """Elements of a declared tensor at flat positions, one per slot."""
+
+    def element(self, form: TensorForm, flat: Slots) -> Any:
+        """Elements of a tensor expression at flat positions."""
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b."""
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """a - b."""
+
+    def mul(self, a: Any, b: Any) -> Any:
+        """a * b."""
+
+    def conj(self, a: Any) -> Any:
+        """Complex conjugate."""
+
+    def masked(self, a: Any, mask: npt.NDArray[np.bool_]) -> Any:
+        """``a`` where the mask holds, else 0."""
+
+
+class PlainEvaluator:
+    """Evaluates plain values of one program in one ring."""
+
+    def __init__(self, program: Program, ring: Ring) -> None:
+        self.program = program
+        self.ring = ring
+        self.all_slots = np.arange(program.slots, dtype=np.int64)
+        self._digits: dict[bytes | None, dict[str, Any]] = {None: program.slot_env(self.all_slots)}
+
+    def _env(self, slots: Slots) -> Mapping[str, Any]:
+        return self._digits[None] if slots is self.all_slots else self.program.slot_env(slots)
+
+    def value(self, value: Value, env: Mapping[str, int], slots: Slots) -> Any:
+        """``value`` at the given slots, loop variables given by ``env``. Ciphertext families are evaluated
+        through their definitions, so this is also the reference meaning of any value."""
+        ring = self.ring
+        match value:
+            case Const(re, im):
+                return ring.const(re, im)
+            case ScalarRef(name):
+                return ring.scalar(name)
+            case Iverson(cond):
+                return ring.masked(ring.const(Fraction(1), Fraction(0)), self._holds(cond, env, slots))
+            case Read(tensor, indices, else_zero):
+                shape = self.program.tensors[tensor].shape
+                flat, inside = self._flat(indices, shape, env, slots, else_zero)
+                found = ring.gather(tensor, flat)
+                return found if inside is None else ring.masked(found, inside)
+            case Element(form, indices, else_zero):
+                flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
+                found = ring.element(form, flat)
+                return found if inside is None else ring.masked(found, inside)
+            case FamilyRef(name, indices):
+                family = self.program.families[name]
+                inner = {
+                    b.name: int(evaluate(i, self.program.sizes, env))
+                    for b, i in zip(family.binders, indices, strict=True)
+                }
+                return self.value(family.body, inner, slots)
+            case Negate(inner_value):
+                return ring.sub(ring.const(Fraction(0), Fraction(0)), self.value(inner_value, env, slots))
+            case Conj(inner_value):
+                return ring.conj(self.value(inner_value, env, slots))
+            case Arith(op, left, right):
+                a, b = self.value(left, env, slots), self.value(right, env, slots)
+                return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)
+            case Shift(inner_value, amount):
+                step = int(evaluate(amount, self.program.sizes, env)) % self.program.slots
+                moved = slots if step == 0 else (slots + step) % self.program.slots
+                return self.value(inner_value, env, moved)
+            case SumOver(var, extent, _, _, body):
+                total: Any = None
+                for v in range(int(evaluate(extent, self.program.sizes, {}))):
+                    part = self.value(body, {**env, var: v}, slots)
+                    total = part if total is None else ring.add(total, part)
+                return total
+            case Permuted(inner_value, name, inverse):
+                destination = self.program.permutations[name].destination
+                if inverse:
+                    return self.value(inner_value, env, destination[slots])
+                source = np.empty_like(destination)
+                source[destination] = self.all_slots
+                return self.value(inner_value, env, source[slots])
+            case _:
+                assert_never(value)
+
+    def _holds(self, cond: Cond, env: Mapping[str, int], slots: Slots) -> npt.NDArray[np.bool_]:
+        truth = holds(cond, self.program.sizes, {**self._env(slots), **env})
+        return np.broadcast_to(np.asarray(truth, bool), slots.shape)
+
+    def _flat(
+        self,
+        indices: tuple[Int, ...],
+        shape: tuple[int, ...],
+        env: Mapping[str, int],
+        slots: Slots,
+        else_zero: bool,
+    ) -> tuple[Slots, npt.NDArray[np.bool_] | None]:
+        here = {**self._env(slots), **env}
+        flat: Any = 0
+        inside: Any = None
+        for index, size in zip(indices, shape, strict=True):
+            at = evaluate(index, self.program.sizes, here)
+            if else_zero:
+                good = (at >= 0) & (at < size)
+                inside = good if inside is None else inside & good
+                at = np.where(good, at, 0)
+            flat = flat * size + at
+        flat = np.broadcast_to(np.asarray(flat, np.int64), slots.shape)
+        return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
+
+
+def plain_vector(
+    schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]
+) -> Any:
+    """The content of one plaintext of a schedule, shape (..., slots) or broadcastable to it."""
+    env = {loop.var: v for loop, v in zip(family.loops, indices, strict=True)}
+    slots = evaluator.all_slots
+    ring = evaluator.ring
+    value = ring.const(Fraction(1), Fraction(0)) if family.body is None else evaluator.value(family.body, env, slots)
+    for mask, shift in family.masks:
+        stage = schedule.networks[mask.network].stages[mask.stage]
+        sizes = schedule.program.sizes
+        step = stage.steps[int(evaluate(mask.index, sizes, env))]
+        chosen = np.roll(stage.mask(step), -int(evaluate(shift, sizes, env)))
+        value = ring.masked(value, chosen)
+    return value
+
+

@@ -1,0 +1,262 @@
+"""Evaluation at points of prime fields in which -1 has a square root.
+
+Tensors and scalars take field values; ``i`` is evaluated at both roots of -1, so that ``conj`` swaps the two
+evaluations and the real part is half their sum. Several primes are evaluated side by side: a value is a
+uint64 array (primes, roots, slots), with one root only where it is real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.graph.graph import Graph
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
+from slotlang.meaning.program import Program, TensorForm
+
+Array: TypeAlias = npt.NDArray[np.uint64]
+
+PRIMES = (2147483629, 2147483549, 2147483497, 2147483489)
+"""The four largest primes below 2^31 that are 1 modulo 4."""
+MAX_FORM_ELEMENTS = 1 << 26
+
+
+def _root_of_minus_one(p: int) -> int:
+    for a in range(2, p):
+        root = pow(a, (p - 1) // 4, p)
+        if root * root % p == p - 1:
+            return root
+    raise ValueError(f"-1 has no square root modulo {p}")
+
+
+class TooLarge(Exception):
+    """The evaluation would not fit; carries the reason in words."""
+
+
+class Field:
+    """The ring of simultaneous evaluations. ``tensors``: name to uint32 array (primes, elements)."""
+
+    def __init__(
+        self,
+        program: Program,
+        primes: Sequence[int],
+        tensors: Mapping[str, npt.NDArray[np.uint32]],
+        scalars: Mapping[str, npt.NDArray[np.uint64]],
+    ) -> None:
+        self.program = program
+        self.primes = tuple(primes)
+        self.p: Array = np.array(primes, np.uint64)[:, None, None]
+        roots = [_root_of_minus_one(p) for p in primes]
+        self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[:, :, None]
+        self.tensors = tensors
+        self.scalars = scalars
+        self._forms: dict[TensorForm, npt.NDArray[np.uint32]] = {}
+
+    def number(self, value: Fraction) -> Array:
+        """A rational in every field, shape (primes, 1, 1). Its denominator must not vanish."""
+        return np.array(
+            [value.numerator * pow(value.denominator, -1, p) % p for p in self.primes], np.uint64
+        )[:, None, None]
+
+    def const(self, re: Fraction, im: Fraction) -> Array:
+        """``re + im*i``."""
+        real = self.number(re)
+        return real if not im else (real + self.number(im) * self.i) % self.p
+
+    def scalar(self, name: str) -> Array:
+        """Value of a scalar."""
+        return self.scalars[name][:, None, None]
+
+    def gather(self, tensor: str, flat: Slots) -> Array:
+        """Elements of a tensor."""
+        return self.tensors[tensor][:, flat].astype(np.uint64)[:, None, :]
+
+    def element(self, form: TensorForm, flat: Slots) -> Array:
+        """Elements of a tensor expression, which is multiplied out once."""
+        return self.form(form)[:, flat].astype(np.uint64)[:, None, :]
+
+    def add(self, a: Array, b: Array) -> Array:
+        """a + b."""
+        return (a + b) % self.p
+
+    def sub(self, a: Array, b: Array) -> Array:
+        """a - b."""
+        return (a + (self.p - b)) % self.p
+
+    def mul(self, a: Array, b: Array) -> Array:
+        """a * b; both below 2^31."""
+        return a * b % self.p
+
+    def conj(self, a: Array) -> Array:
+        """The other root."""
+        return a[:, ::-1, :]
+
+    def masked(self, a: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        """``a`` where the mask holds."""
+        return a * mask.astype(np.uint64)
+
+    def part(self, a: Array, part: str | None) -> Array:
+        """What an output reads of a value: (primes, 1, slots) for re and im."""
+        if part is None or (part == "re" and a.shape[1] == 1):
+            return a
+        if a.shape[1] == 1:
+            return np.zeros_like(a)
+        half = self.number(Fraction(1, 2))
+        if part == "re":
+            return (a[:, :1] + a[:, 1:]) % self.p * half % self.p
+        difference = (a[:, :1] + (self.p - a[:, 1:])) % self.p
+        inverse = np.array(
+            [pow(int(r), -1, p) for r, p in zip(self.i[:, 0, 0], self.primes, strict=True)], np.uint64
+        )[:, None, None]
+        return difference * half % self.p * inverse % self.p
+
+    def form(self, form: TensorForm) -> npt.NDArray[np.uint32]:
+        """All elements of a tensor expression, (primes, elements)."""
+        found = self._forms.get(form)
+        if found is None:
+            if int(np.prod(form.shape)) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
+                raise TooLarge(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
+            found = np.stack(
+                [self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))]
+            )
+            self._forms[form] = found
+        return found
+
+    def _form_at(self, form: TensorForm, n: int) -> Array:
+        p = self.primes[n]
+        total: Any = None
+        for chain in form.chains:
+            factor = chain.coefficient.numerator * pow(chain.coefficient.denominator, -1, p) % p
+            for name in chain.scalars:
+                factor = factor * int(self.scalars[name][n]) % p
+            parts = []
+            for f in chain.factors:
+                shape = self.program.tensors[f.tensor].shape
+                array = self.tensors[f.tensor][n].reshape(shape).astype(np.uint64)
+                if len(shape) == 1:
+                    array = array[:, None] if f is chain.factors[-1] else array[None, :]
+                parts.append(array.T if f.transposed else array)
+            product = _chain_product(parts, p) * np.uint64(factor) % np.uint64(p)
+            total = product if total is None else (total + product) % np.uint64(p)
+        return np.asarray(total, np.uint64)
+
+
+def _chain_product(parts: list[Array], p: int) -> Array:
+    """Product of matrices, cheapest neighbours first."""
+    parts = list(parts)
+    while len(parts) > 1:
+        costs = [a.shape[0] * a.shape[1] * b.shape[1] for a, b in zip(parts, parts[1:], strict=False)]
+        k = int(np.argmin(costs))
+        parts[k : k + 2] = [_matmul(parts[k], parts[k + 1], p)]
+    return parts[0]
+
+
+def _matmul(a: Array, b: Array, p: int) -> Array:
+    """Exact product modulo p < 2^31: 16-bit halves multiplied in doubles, exact below 2^53."""
+    mask = np.uint64(0xFFFF)
+    halves = np.uint64(16)
+    result = np.zeros((a.shape[0], b.shape[1]), np.uint64)
+    for start in range(0, a.shape[1], 1 << 20):
+        x, y = a[:, start : start + (1 << 20)], b[start : start + (1 << 20)]
+        xl, xh = (x & mask).astype(np.float64), (x >> halves).astype(np.float64)
+        yl, yh = (y & mask).astype(np.float64), (y >> halves).astype(np.float64)
+        for u, v, scale in ((xl, yl, 1), (xl, yh, 1 << 16), (xh, yl, 1 << 16), (xh, yh, 1 << 32)):
+            part = (u @ v).astype(np.uint64) % np.uint64(p)
+            result = (result + part * np.uint64(scale % p)) % np.uint64(p)
+    return result
+
+
+def pattern_mask(program: Program, name: str) -> npt.NDArray[np.bool_] | None:
+    """Where a weight may be nonzero by its declared zero pattern, flat; None when nothing is declared."""
+    from slotlang.meaning.integers import holds
+
+    decl = program.tensors[name]
+    if decl.pattern is None:
+        return None
+    grids = np.meshgrid(*(np.arange(s) for s in decl.shape), indexing="ij", sparse=True)
+    truth = holds(decl.pattern, program.sizes, dict(zip(decl.indices, grids, strict=True)))
+    return np.broadcast_to(np.asarray(truth, bool), decl.shape).reshape(-1)
+
+
+def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
+    """A field with independent uniform values for every tensor element and scalar."""
+    total = sum(int(np.prod(t.shape)) for t in program.tensors.values())
+    if total * len(primes) > 1 << 30:
+        raise TooLarge(f"the tensors have {total:,} elements")
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, decl in program.tensors.items():
+        mask = pattern_mask(program, name)
+        rows = []
+        for p in primes:
+            row = rng.integers(0, p, int(np.prod(decl.shape)), dtype=np.uint32)
+            rows.append(row if mask is None else row * mask)
+        tensors[name] = np.stack(rows).astype(np.uint32)
+    scalars = {
+        name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars
+    }
+    return Field(program, primes, tensors, scalars)
+
+
+def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Array]:
+    """Values of the nodes in ``keep``; every other value is dropped after its last use."""
+    schedule = graph.schedule
+    program = schedule.program
+    evaluator = PlainEvaluator(program, field)
+    last = [-1] * len(graph.nodes)
+    for number, node in enumerate(graph.nodes):
+        for operand in node.operands:
+            last[operand] = number
+    values: dict[int, Array] = {}
+    p = field.p
+    for number, node in enumerate(graph.nodes):
+        operands = [values[o] for o in node.operands]
+        match node.kind:
+            case "cipher":
+                assert node.plain is not None
+                family = program.families[node.plain[0]]
+                env = {b.name: v for b, v in zip(family.binders, node.plain[1], strict=True)}
+                result = evaluator.value(family.body, env, evaluator.all_slots)
+            case "rotate":
+                result = np.roll(operands[0], -node.step, axis=2)
+            case "conj":
+                result = field.conj(operands[0])
+            case "mul":
+                result = field.mul(*operands)
+            case "neg":
+                result = (p - operands[0]) % p
+            case "rescale":
+                result = operands[0]
+            case "sum":
+                result = _total(operands, node.signs, p)
+            case "mul_plain" | "add_plain":
+                assert node.plain is not None
+                plain = plain_vector(schedule, evaluator, schedule.plains[node.plain[0]], node.plain[1])
+                if node.kind == "mul_plain":
+                    result = field.mul(operands[0], plain)
+                else:
+                    result = field.add(operands[0], plain) if node.signs[0] > 0 else field.sub(operands[0], plain)
+            case kind:
+                raise AssertionError(kind)
+        if result.shape[2] != program.slots:
+            result = np.broadcast_to(result, (*result.shape[:2], program.slots))
+        values[number] = result
+        for operand in set(node.operands):
+            if last[operand] == number and operand not in keep:
+                del values[operand]
+        if last[number] < 0 and number not in keep:
+            del values[number]
+    return values
+
+
+def _total(operands: list[Array], signs: tuple[int, ...], p: Array) -> Array:
+    """Signed sum; fewer than 2^32 operands below 2^31 fit 64 bits, so one remainder at the end will do."""
+    total = operands[0] if signs[0] > 0 else p - operands[0]
+    total = total.copy() if len(operands) == 1 else total
+    for operand, sign in zip(operands[1:], signs[1:], strict=True):
+        total = total + (operand if sign > 0 else p - operand)
+    return total % p
