@@ -1,0 +1,265 @@
+"""One verdict from three methods."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.program import Program
+from slotlang.proof.explain import Counterexample, explain
+from slotlang.proof.goals import goals as goals_of
+from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.terms import Expander
+from slotlang.proof.verdict import Failure, Goal, Outcome, Status, Wrong
+
+if TYPE_CHECKING:
+    from slotlang.graph.graph import Graph
+
+Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random"]
+METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
+
+CROSS_CHECK_WORK = 1 << 22
+"""Slots times operations up to which a proof is also tested at random points (about half a second)."""
+
+
+class Disagreement(Exception):
+    """Two methods contradict each other: a bug in slotlang, never in the program."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on a program at one choice of sizes.
+
+    ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
+    passed the random test, None where it did not run. ``steps`` has one line per goal.
+    """
+
+    status: Status
+    method: Method
+    seconds: float
+    random_error_bound: float | None = None
+    counterexample: Counterexample | None = None
+    failure: Failure | None = field(default=None, repr=False)
+    reason: str = ""
+    steps: tuple[tuple[str, Status], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def proved(self) -> bool:
+        """Whether a deterministic method proved the program."""
+        return self.status == "proved"
+
+
+SCOPE = (
+    "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
+)
+
+
+class Checker:
+    """Runs methods on one program; the graph is built when a method first needs it."""
+
+    def __init__(self, program: Program, seed: int | None = None) -> None:
+        self.program = program
+        self.goals = goals_of(program)
+        self.seed = seed
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The unrolled graph of the program's schedule."""
+        from slotlang.graph.unroll import unroll
+        from slotlang.schedule.build import schedule
+
+        return unroll(schedule(self.program))
+
+    def work(self) -> int:
+        """Slots times ciphertext operations."""
+        return self.program.slots * len(self.graph.nodes)
+
+    def polyhedral(self) -> tuple[list[tuple[str, Outcome]], Expander]:
+        """Every goal by the polyhedral method, up to the first refuted one."""
+        prover = Polyhedral(self.program)
+        results: list[tuple[str, Outcome]] = []
+        for goal in self.goals:
+            results.append((goal.what, prover.prove(goal)))
+            if results[-1][1].status == "refuted":
+                return results, prover.expander
+        for name in self.program.theorems:
+            results.append((f"{name} complete", prover.covered(name)))
+        return results, prover.expander
+
+    def random(self) -> list[tuple[str, Outcome]]:
+        """Every goal at random points; completeness of results exactly."""
+        from slotlang.proof.exact import covered_exact
+        from slotlang.proof.random import DEFAULT_SEED, test_random
+
+        outcomes = test_random(self.graph, self.goals, DEFAULT_SEED if self.seed is None else self.seed)
+        results = [(goal.what, outcome) for goal, outcome in zip(self.goals, outcomes, strict=True)]
+        for name in self.program.theorems:
+            results.append((f"{name} complete", covered_exact(self.program, name)))
+        return results
+
+    def exact(self) -> list[tuple[str, Outcome]]:
+        """Every goal by the exact method on the graph."""
+        from slotlang.proof.exact import covered_exact, prove_exact
+
+        outcomes = prove_exact(self.graph, self.goals)
+        results = [(goal.what, outcome) for goal, outcome in zip(self.goals, outcomes, strict=True)]
+        for name in self.program.theorems:
+            results.append((f"{name} complete", covered_exact(self.program, name)))
+        return results
+
+
+def check(program: Program, method: Method = "auto", seed: int | None = None) -> Report:
+    """Decide whether every claim of a program and its theorem hold.
+
+    ``auto`` proves by the polyhedral method, tests the graph at random points beside it where that is cheap, and
+    falls back to the exact method. Raises ``SlotError`` SL309 when a method's graph would not fit, and
+    ``Disagreement`` when two methods contradict each other.
+    """
+    start = time.perf_counter()
+    checker = Checker(program, seed)
+    if method == "random":
+        return _random_only(checker, start)
+    if method == "exact":
+        results = checker.exact()
+        return _conclude(checker, "exact", results, Expander(program), start, None, ())
+    results, expander = checker.polyhedral()
+    status = _overall(results)
+    if method == "polyhedral":
+        return _conclude(checker, "polyhedral", results, expander, start, None, ())
+    if status == "proved":
+        bound, notes = _cross_check(checker)
+        return _conclude(checker, "polyhedral", results, expander, start, bound, notes)
+    if status == "refuted":
+        return _conclude(checker, "polyhedral", results, expander, start, None, ())
+    return _fall_back(checker, results, start)
+
+
+def _overall(results: list[tuple[str, Outcome]]) -> Status:
+    found = {outcome.status for _, outcome in results}
+    for status in ("refuted", "unknown", "tested"):
+        if status in found:
+            return status  # type: ignore[return-value]
+    return "proved"
+
+
+def _cross_check(checker: Checker) -> tuple[float | None, tuple[str, ...]]:
+    """The random test beside a proof."""
+    from slotlang.proof.field import TooLarge
+    from slotlang.proof.random import error_bound
+
+    estimate = _estimated_work(checker.program)
+    left_out = "random cross-check left out at this size; --method random runs it"
+    if estimate > CROSS_CHECK_WORK:
+        return None, (left_out,)
+    try:
+        if checker.work() > CROSS_CHECK_WORK * 4:
+            return None, (left_out,)
+        for what, outcome in checker.random():
+            if outcome.status == "refuted":
+                raise Disagreement(f"{what}: proved by the polyhedral method, wrong at a random point")
+    except SlotError as problem:
+        return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
+    except TooLarge as problem:
+        return None, (f"not cross-checked: {problem}",)
+    return error_bound(checker.program), ()
+
+
+def _estimated_work(program: Program) -> int:
+    """Slots times members of families: a cheap lower bound on the work, without building the graph."""
+    members = 0
+    for family in program.families.values():
+        size = 1
+        for binder in family.binders:
+            size *= binder.size
+        members += size
+    return members * program.slots
+
+
+def _random_only(checker: Checker, start: float) -> Report:
+    from slotlang.proof.field import TooLarge
+    from slotlang.proof.random import error_bound
+
+    try:
+        results = checker.random()
+    except TooLarge as problem:
+        return Report(
+            "unknown", "random", time.perf_counter() - start, reason=f"too large for the random method: {problem}"
+        )
+    bound = error_bound(checker.program)
+    return _conclude(checker, "random", results, Expander(checker.program), start, bound, ())
+
+
+def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report:
+    """What the polyhedral method could not decide: random points to refute, the exact method to prove."""
+    from slotlang.proof.field import TooLarge
+    from slotlang.proof.random import error_bound
+
+    program = checker.program
+    reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
+    bound = None
+    try:
+        tested = checker.random()
+        bound = error_bound(program)
+        if _overall(tested) == "refuted":
+            return _conclude(checker, "random", tested, Expander(program), start, bound, ())
+    except TooLarge:
+        pass
+    except SlotError:
+        steps = tuple((what, o.status) for what, o in polyhedral)
+        return Report("unknown", "polyhedral", time.perf_counter() - start, reason=reason, steps=steps)
+    exact = checker.exact()
+    notes = (f"the polyhedral method could not decide: {reason}",)
+    for (what, ours), (_, theirs) in zip(exact, polyhedral, strict=False):
+        if {ours.status, theirs.status} == {"proved", "refuted"}:
+            raise Disagreement(f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one")
+    return _conclude(checker, "exact", exact, Expander(program), start, bound, notes)
+
+
+def _conclude(
+    checker: Checker,
+    method: Method,
+    results: list[tuple[str, Outcome]],
+    expander: Expander,
+    start: float,
+    bound: float | None,
+    notes: tuple[str, ...],
+) -> Report:
+    status = _overall(results)
+    steps = tuple((what, outcome.status) for what, outcome in results)
+    reason, failure, example = "", None, None
+    for _, outcome in results:
+        if outcome.status == "refuted" and failure is None:
+            failure = outcome.failure
+        if outcome.status == "unknown" and not reason:
+            reason = outcome.reason
+    if status == "refuted" and failure is not None:
+        example = explain(checker.program, expander, failure, _confirm(checker, failure))
+    return Report(
+        status, method, time.perf_counter() - start, bound, example, failure, reason, steps, notes
+    )
+
+
+def _confirm(checker: Checker, failure: Failure) -> bool:
+    """Evaluate a counterexample directly; raises ``Disagreement`` when it is none."""
+    from slotlang.proof.field import TooLarge
+    from slotlang.proof.random import confirmed
+
+    if not isinstance(failure, Wrong):
+        return True
+    try:
+        graph = checker.graph
+        agreed = confirmed(graph, failure)
+    except (SlotError, TooLarge):
+        return False
+    if not agreed:
+        raise Disagreement(
+            f"{failure.goal.what}: slot {failure.slot} was called wrong and evaluates to what it should hold"
+        )
+    return True
+
+
+__all__ = ["METHODS", "SCOPE", "Checker", "Disagreement", "Goal", "Method", "Report", "check"]

@@ -1,0 +1,221 @@
+"""What a wrong slot holds and what it should hold, as products of tensor elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.program import Claim, Output, Program
+from slotlang.proof.goals import claim_target
+from slotlang.proof.polyhedral import canonical, sides
+from slotlang.proof.terms import Expander, Term, TooComplex
+from slotlang.proof.verdict import Failure, Monomial, Uncovered, Wrong
+
+MAX_POINTS = 1 << 22
+Polynomial = dict[Monomial, tuple[Fraction, Fraction]]
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A refutation in the program's own terms; what ``check --json`` prints.
+
+    ``kind``: ``wrong_value``, ``not_carried`` or ``carried_twice``. Coefficients are texts, since they are exact.
+    """
+
+    kind: str
+    statement: str
+    line: int
+    family: str
+    member: Mapping[str, int]
+    slot: int | None
+    digits: Mapping[str, int]
+    element: str
+    monomial: str = ""
+    holds: str = ""
+    should_hold: str = ""
+    products_right: int | None = None
+    products_missing: int | None = None
+    products_extra: int | None = None
+    example_extra: str = ""
+    confirmed: bool = False
+    carriers: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        from dataclasses import asdict
+
+        return {**asdict(self), "member": dict(self.member), "digits": dict(self.digits)}
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        if self.kind == "not_carried":
+            return [f"{self.element} is carried by no slot", "every element of the result must be output once"]
+        if self.kind == "carried_twice":
+            return [f"{self.element} is output more than once:", *(f"  {c}" for c in self.carriers)]
+        digits = ", ".join(f"{k} = {v}" for k, v in self.digits.items())
+        where = f"slot {self.slot} of {self.family}" + (f"  ({digits})" if digits else "")
+        text = [f"{where} carries {self.element}" if self.element else where]
+        if self.monomial:
+            text.append(f"  product       {self.monomial}")
+            text.append(f"  should occur  {_times(self.should_hold)}")
+            text.append(f"  occurs        {_times(self.holds)}")
+        if self.products_right is not None:
+            text.append(
+                f"  of the slot's products {self.products_right:,} are right, "
+                f"{self.products_missing:,} are missing or have another factor, "
+                f"{self.products_extra:,} do not belong"
+            )
+        if self.example_extra:
+            text.append(f"  does not belong, for example: {self.example_extra}")
+        if self.confirmed:
+            text.append("  confirmed by direct evaluation at this slot")
+        return text
+
+
+def _times(coefficient: str) -> str:
+    return {"0": "not at all", "1": "once"}.get(coefficient, f"with factor {coefficient}")
+
+
+def coefficient_text(re: Fraction, im: Fraction) -> str:
+    """``1``, ``-1/2``, ``2i``, ``1 - 1i``."""
+    if not im:
+        return str(re)
+    if not re:
+        return f"{im}i"
+    return f"{re} {'-' if im < 0 else '+'} {abs(im)}i"
+
+
+def monomial_text(monomial: Monomial) -> str:
+    """``scale * A[0, 3] * x[5, 0]``."""
+    scalars, reads = monomial
+    parts = [*scalars, *(f"{t}[{', '.join(map(str, i))}]" for t, i in reads)]
+    return " * ".join(parts) or "1"
+
+
+def slot_polynomial(
+    program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int
+) -> Polynomial:
+    """The terms at one point, bound variables enumerated. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
+    result: Polynomial = {}
+    base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
+    for original in terms:
+        for term in canonical(original):
+            _collect(program, term, base, result)
+    return {m: c for m, c in result.items() if c[0] or c[1]}
+
+
+def _collect(program: Program, term: Term, base: Mapping[str, Any], result: Polynomial) -> None:
+    extents = [extent for _, extent in term.bound]
+    total = int(np.prod(extents, dtype=np.int64)) if extents else 1
+    if total > MAX_POINTS:
+        raise TooComplex(f"{total:,} products")
+    grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
+    env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
+    keep = np.ones(total, bool)
+    for cond in term.conds:
+        keep &= np.broadcast_to(holds(cond, program.sizes, env), keep.shape)
+    columns = [
+        np.broadcast_to(evaluate(index, program.sizes, env), (total,))[keep]
+        for _, indices in term.reads
+        for index in indices
+    ]
+    count = int(keep.sum())
+    if not count:
+        return
+    if columns:
+        rows, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
+        points = list(zip(rows.T.tolist(), counts.tolist(), strict=True))
+    else:
+        points = [([], count)]
+    for row, times in points:
+        reads, at = [], 0
+        for tensor, indices in term.reads:
+            reads.append((tensor, tuple(row[at : at + len(indices)])))
+            at += len(indices)
+        key: Monomial = (term.scalars, tuple(sorted(reads)))
+        re, im = result.get(key, (Fraction(0), Fraction(0)))
+        result[key] = (re + term.re * times, im + term.im * times)
+
+
+def explain(program: Program, expander: Expander, failure: Failure, confirmed: bool) -> Counterexample:
+    """A failure with everything a person needs to see it."""
+    if isinstance(failure, Uncovered):
+        return _uncovered(program, failure)
+    statement = failure.goal.statement
+    env = {**program.slot_env(failure.slot), **failure.binders}
+    digits = {name: int(env[name]) for system in program.axes[:1] for name in system}
+    monomial, found, expected = failure.monomial, failure.holds, failure.should
+    counts: tuple[int, int, int] | None = None
+    extra = ""
+    try:
+        left, right, _ = sides(program, expander, failure.goal)
+        actual = slot_polynomial(program, left, failure.binders, failure.slot)
+        wanted = slot_polynomial(program, right, failure.binders, failure.slot)
+        missing = [m for m in wanted if actual.get(m) != wanted[m]]
+        surplus = [m for m in actual if m not in wanted]
+        if missing or surplus:
+            monomial = monomial if monomial in missing or monomial in surplus else (missing or surplus)[0]
+            zero = (Fraction(0), Fraction(0))
+            found, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
+            counts = (len(wanted) - len(missing), len(missing), len(surplus))
+            others = [m for m in surplus if m != monomial]
+            extra = monomial_text(min(others)) if others else ""
+    except TooComplex:
+        pass
+    if isinstance(statement, Claim):
+        family, element = claim_target(statement), ""
+        indices = statement.indices
+        name = statement.family
+    else:
+        name, indices = statement.family.name, statement.family.indices
+        at = [int(evaluate(i, program.sizes, env)) for i in statement.indices]
+        element = f"{statement.name}[{', '.join(map(str, at))}]"
+    member = [int(evaluate(i, program.sizes, env)) for i in indices]
+    family = f"{name}[{', '.join(map(str, member))}]" if member else name
+    return Counterexample(
+        "wrong_value",
+        failure.goal.what,
+        failure.goal.span.line,
+        family,
+        failure.binders,
+        failure.slot,
+        digits,
+        element,
+        monomial_text(monomial) if monomial is not None else "",
+        coefficient_text(*found) if found is not None else "",
+        coefficient_text(*expected) if expected is not None else "",
+        *(counts or (None, None, None)),
+        example_extra=extra,
+        confirmed=confirmed,
+    )
+
+
+def _uncovered(program: Program, failure: Uncovered) -> Counterexample:
+    element = f"{failure.output}[{', '.join(map(str, failure.element))}]"
+    statement = next(o for o in program.outputs if o.name == failure.output)
+    carriers = tuple(_carrier(program, o, env, slot) for o, env, slot in failure.carriers)
+    return Counterexample(
+        "carried_twice" if carriers else "not_carried",
+        f"output {failure.output}",
+        statement.span.line,
+        statement.family.name,
+        {},
+        None,
+        {},
+        element,
+        confirmed=True,
+        carriers=carriers,
+    )
+
+
+def _carrier(program: Program, output: Output, env: Mapping[str, int], slot: int) -> str:
+    indices = [str(int(evaluate(i, program.sizes, dict(env)))) for i in output.family.indices]
+    name = output.family.name + (f"[{', '.join(indices)}]" if indices else "")
+    return f"slot {slot} of {name}, by line {output.span.line}"
+
+

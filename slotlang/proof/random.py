@@ -1,0 +1,181 @@
+"""The random method: the graph evaluated at random points of prime fields. It refutes, and never proves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from slotlang.graph.graph import Graph
+from slotlang.graph.ring import PlainEvaluator
+from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.program import (
+    Arith,
+    Claim,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Output,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
+from slotlang.proof.polyhedral import in_range
+from slotlang.proof.verdict import Goal, Outcome, Wrong
+
+DEFAULT_SEED = 20_240_229
+
+
+def degree(program: Program, value: Value) -> int:
+    """Degree of a value as a polynomial in the tensor elements and scalars; an upper bound."""
+    match value:
+        case Const() | Iverson():
+            return 0
+        case Read() | ScalarRef():
+            return 1
+        case Element(form):
+            return form_degree(form)
+        case FamilyRef(name):
+            return degree(program, program.families[name].body)
+        case Arith("*", left, right):
+            return degree(program, left) + degree(program, right)
+        case Arith(_, left, right):
+            return max(degree(program, left), degree(program, right))
+        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
+            return degree(program, inner)
+        case SumOver(body=body):
+            return degree(program, body)
+
+
+def form_degree(form: TensorForm) -> int:
+    """Degree of a tensor expression's elements."""
+    return max((len(c.factors) + len(c.scalars) for c in form.chains), default=0)
+
+
+def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
+    """Probability, at most, that a wrong program passes: a nonzero polynomial of degree D vanishes at a
+    uniform point of GF(p) with probability at most D/p (Schwartz 1980, Zippel 1979), independently for each
+    prime. It presumes that no prime divides the wrong coefficient itself."""
+    degrees = [form_degree(t.form) for t in program.theorems.values()]
+    degrees += [degree(program, o.family) for o in program.outputs]
+    bound = Fraction(1)
+    for p in primes:
+        bound *= min(Fraction(max([1, *degrees]), p), Fraction(1))
+    return float(bound)
+
+
+def test_random(
+    graph: Graph, goals: Sequence[Goal], seed: int = DEFAULT_SEED, primes: Sequence[int] = PRIMES
+) -> list[Outcome]:
+    """``tested`` or ``refuted`` for every goal."""
+    field = random_field(graph.schedule.program, primes, seed)
+    return compare(graph, goals, field)
+
+
+def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
+    """Every goal at one point of the fields."""
+    program = graph.schedule.program
+    evaluator = PlainEvaluator(program, field)
+    keep: set[int] = set()
+    for goal in goals:
+        for _, indices in members(program, goal):
+            node = graph.values.get((_family(goal), indices))
+            if node is not None:
+                keep.add(node)
+    values = evaluate_graph(graph, field, keep)
+    return [_goal(graph, evaluator, field, goal, values) for goal in goals]
+
+
+def _family(goal: Goal) -> str:
+    s = goal.statement
+    return s.family if isinstance(s, Claim) else s.family.name
+
+
+def members(program: Program, goal: Goal) -> list[tuple[dict[str, int], tuple[int, ...]]]:
+    """Values of the goal's binders with the family member they mean."""
+    s = goal.statement
+    indices = s.indices if isinstance(s, Claim) else s.family.indices
+    result = []
+    for point in product(*(range(b.size) for b in s.binders)):
+        env = {b.name: v for b, v in zip(s.binders, point, strict=True)}
+        result.append((env, tuple(int(evaluate(i, program.sizes, env)) for i in indices)))
+    return result
+
+
+def _goal(
+    graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]
+) -> Outcome:
+    program = graph.schedule.program
+    slots = evaluator.all_slots
+    s = goal.statement
+    for env, indices in members(program, goal):
+        node = graph.values.get((_family(goal), indices))
+        if node is None:
+            # nothing that is output depends on it, so the graph left it out
+            actual = evaluator.value(FamilyRef(_family(goal), s_indices(s), s.span), env, slots)
+        else:
+            actual = values[node]
+        here = {**program.slot_env(slots), **env, SLOT: slots}
+        if isinstance(s, Claim):
+            expected = evaluator.value(s.value, env, slots)
+            where = np.ones(program.slots, bool)
+            if s.where is not None:
+                where &= np.broadcast_to(holds(s.where, program.sizes, here), where.shape)
+        else:
+            actual = field.part(actual, s.part)
+            form = program.theorems[s.name].form
+            where = np.broadcast_to(holds(in_range(program, s), program.sizes, here), slots.shape)
+            flat: Any = 0
+            for index, size in zip(s.indices, form.shape, strict=True):
+                at = evaluate(index, program.sizes, here)
+                flat = flat * size + np.where(where, at, 0)
+            expected = field.element(form, np.broadcast_to(flat, slots.shape))
+        differs = np.asarray((actual != expected).any(axis=(0, 1)))
+        bad = np.flatnonzero(np.broadcast_to(differs, slots.shape) & where)
+        if bad.size:
+            return Outcome("refuted", Wrong(goal, env, int(bad[0])))
+    return Outcome("tested")
+
+
+def s_indices(s: Claim | Output) -> tuple[Any, ...]:
+    """Index expressions of the member a statement speaks of."""
+    return s.indices if isinstance(s, Claim) else s.family.indices
+
+
+def confirmed(graph: Graph, wrong: Wrong) -> bool:
+    """Direct evaluation of a counterexample: with the elements of its monomial 1 and all others 0, or, should
+    that not tell, at a random point, the slot differs from what it should hold."""
+    program = graph.schedule.program
+    fields = [random_field(program, PRIMES[:1], DEFAULT_SEED + 1)]
+    if wrong.monomial is not None:
+        fields.insert(0, indicator(program, wrong.monomial))
+    for field in fields:
+        (outcome,) = compare(graph, [wrong.goal], field)
+        if outcome.status == "refuted":
+            return True
+    return False
+
+
+def indicator(program: Program, monomial: tuple[Any, Any]) -> Field:
+    """The point at which the elements and scalars of one monomial are 1 and all others 0."""
+    scalars, reads = monomial
+    tensors = {
+        name: np.zeros((1, int(np.prod(decl.shape))), np.uint32) for name, decl in program.tensors.items()
+    }
+    for tensor, indices in reads:
+        shape = program.tensors[tensor].shape
+        tensors[tensor][0, int(np.ravel_multi_index(indices, shape))] = 1
+    values = {name: np.array([1 if name in scalars else 0], np.uint64) for name in program.scalars}
+    return Field(program, PRIMES[:1], tensors, values)
