@@ -1,0 +1,354 @@
+# What every emitted module starts with: CKKS through tenseal.sealapi, for one program's PARAMETERS.
+# A ciphertext or plaintext that is zero everywhere is None: SEAL refuses products with zero plaintexts.
+
+import argparse
+import hashlib
+import math
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import tenseal.sealapi as seal
+
+PARAMETERS: dict = {}
+SLOTS = 0
+
+
+class Rejected(ValueError):
+    """Bytes or arrays that do not fit this program; the message says what was expected."""
+
+
+def make_context():
+    """The SEAL context of PARAMETERS; refuses anything below 128-bit security."""
+    parms = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
+    parms.set_poly_modulus_degree(PARAMETERS["degree"])
+    parms.set_coeff_modulus(seal.CoeffModulus.Create(PARAMETERS["degree"], PARAMETERS["prime_bits"]))
+    context = seal.SEALContext(parms, True, seal.SEC_LEVEL_TYPE.TC128)
+    if not context.parameters_set():
+        raise Rejected("these parameters are invalid or below 128-bit security")
+    return context
+
+
+class Ring:
+    """Levels, scales and encoding, shared by client and server; holds no key."""
+
+    def __init__(self):
+        self.context = make_context()
+        self.encoder = seal.CKKSEncoder(self.context)
+        self.levels = []
+        data = self.context.first_context_data()
+        for _ in range(len(PARAMETERS["prime_bits"]) - 1):
+            self.levels.append(data.parms_id())
+            data = data.next_context_data()
+        moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()][:-1]
+        self.scales = [2.0 ** PARAMETERS["scale_bits"]]
+        if PARAMETERS["rescale"]:
+            # a plaintext at the scale of its ciphertext makes the scale after a rescale the same for all
+            for prime in reversed(moduli[1:]):
+                self.scales.append(self.scales[-1] ** 2 / prime)
+
+    def scale(self, level, products=0):
+        """Scale of a ciphertext at a level with so many products not yet rescaled."""
+        return self.scales[level] ** (products + 1)
+
+    def encode(self, values, level=0, products=0):
+        """Encode one vector of SLOTS values, repeated to fill the ring; None when it encodes to zero."""
+        values = np.broadcast_to(np.asarray(values), (SLOTS,))
+        if not values.any():
+            return None
+        copies = PARAMETERS["degree"] // 2 // SLOTS
+        if np.iscomplexobj(values) and not values.imag.any():
+            values = values.real
+        if not np.iscomplexobj(values):
+            values = values.astype(np.float64)
+        plain = seal.Plaintext()
+        self.encoder.encode(values.tolist() * copies, self.levels[level], self.scale(level, products), plain)
+        return None if plain.is_zero() else plain
+
+    def decode(self, plain):
+        """The first SLOTS values of a plaintext."""
+        return np.array(self.encoder.decode_complex(plain)[:SLOTS])
+
+
+# Bytes: a header, then records. SEAL sees nothing that was not checked first.
+
+_MAGIC = b"SLOTBOX1"
+_ABSENT = 0xFFFFFFFFFFFFFFFF
+_LIMIT = 1 << 34
+
+
+def _fingerprint():
+    text = repr((sorted(PARAMETERS.items()), SLOTS))
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _saved(thing):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        thing.save(str(path))
+        return path.read_bytes()
+
+
+def _loaded(make, data, *context):
+    """Load a SEAL object, its header checked: magic, header size, version 4, and its own length."""
+    if len(data) < 16 or data[:2] != b"\x5e\xa1" or data[2] != 16 or data[3] != 4 or data[5] > 2:
+        raise Rejected("this is not an object that SEAL 4 saved")
+    if struct.unpack_from("<Q", data, 8)[0] != len(data):
+        raise Rejected("an object's length is not what its header says: it is truncated or damaged")
+    thing = make()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        path.write_bytes(data)
+        try:
+            thing.load(*context, str(path))
+        except (RuntimeError, ValueError, MemoryError) as problem:
+            raise Rejected(f"SEAL does not accept an object: {problem}") from None
+    return thing
+
+
+def pack(kind, records):
+    """Bytes of ``{name: bytes or None}``, bound to this program and its parameters."""
+    body = bytearray(struct.pack("<I", len(records)))
+    for name, data in records.items():
+        key = repr(name).encode()
+        body += struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key + (data or b"")
+    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", len(body))
+    return head + hashlib.sha256(bytes(body)).digest() + bytes(body)
+
+
+def unpack(kind, data, names):
+    """The records of ``pack``, exactly those named; raises Rejected for anything else."""
+    data = bytes(data)
+    if len(data) < 96 or data[:8] != _MAGIC:
+        raise Rejected(f"these bytes are not {kind} of a slot program")
+    found = data[8:24].rstrip(b"\0").decode("ascii", "replace")
+    if found != kind:
+        raise Rejected(f"expected {kind}, got {found}")
+    if data[24:56] != _fingerprint():
+        raise Rejected(f"these {kind} were made for another program or other parameters")
+    (length,) = struct.unpack_from("<Q", data, 56)
+    body = data[96:]
+    if length != len(body) or length > _LIMIT:
+        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes")
+    if hashlib.sha256(body).digest() != data[64:96]:
+        raise Rejected(f"these {kind} are damaged: the checksum does not match")
+    records, at = {}, 4
+    by_key = {repr(name): name for name in names}
+    try:
+        (count,) = struct.unpack_from("<I", body, 0)
+        for _ in range(count):
+            key_size, size = struct.unpack_from("<HQ", body, at)
+            key = body[at + 10 : at + 10 + key_size].decode()
+            at += 10 + key_size
+            if key not in by_key:
+                raise Rejected(f"unexpected {key[:60]} among {kind}")
+            if size == _ABSENT:
+                records[by_key[key]] = None
+                continue
+            if at + size > len(body):
+                raise Rejected(f"these {kind} are truncated")
+            records[by_key[key]] = body[at : at + size]
+            at += size
+    except (struct.error, UnicodeDecodeError):
+        raise Rejected(f"these {kind} are damaged") from None
+    missing = [name for name in names if name not in records]
+    if missing or at != len(body):
+        raise Rejected(f"{missing[0]!r} is missing from these {kind}" if missing else f"{kind}: trailing bytes")
+    return records
+
+
+def check_array(name, value, shape, limit=None):
+    """A finite real array of the shape the program declares, as float64."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise Rejected(f"{name} must be real numbers, not {array.dtype}")
+    if array.shape != shape:
+        raise Rejected(f"{name} must have shape {shape}, not {array.shape}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise Rejected(f"{name} holds NaN or infinity")
+    if limit is not None:
+        bad = np.argwhere((array != 0) & ~limit)
+        if bad.size:
+            raise Rejected(f"{name}{tuple(int(i) for i in bad[0])} is not zero, which its declared pattern says")
+    return array
+
+
+def element(array, index, else_zero=False):
+    """``array[index]`` for index arrays; with else_zero, 0 where the index lies outside."""
+    if not else_zero:
+        return array[tuple(index)]
+    index = np.broadcast_arrays(*index)
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape)])
+    return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
+
+
+class Evaluation:
+    """Ciphertext operations of one evaluation, counted. None stands for zero."""
+
+    def __init__(self, ring, galois_keys, relin_keys):
+        self.ring = ring
+        self.evaluator = seal.Evaluator(ring.context)
+        self.galois_keys = galois_keys
+        self.relin_keys = relin_keys
+        self.counts = Counter()
+        self._known = {}
+
+    def once(self, operation, *operands):
+        """The result of an operation that the program asks for several times, computed once."""
+        key = (operation.__name__, *(o if isinstance(o, (int, str)) else id(o) for o in operands))
+        if key not in self._known:
+            self._known[key] = (operation(*operands), operands)  # operands are kept: ids stay theirs
+        return self._known[key][0]
+
+    def rotate(self, a, step):
+        """``a << step``; one key switch, for the key of exactly this step is there."""
+        step %= SLOTS
+        if a is None or step == 0:
+            return a
+        self.counts["rotations"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.rotate_vector(a, step, self.galois_keys, out)
+        return out
+
+    def conj(self, a):
+        """Complex conjugate; one key switch."""
+        if a is None:
+            return None
+        self.counts["conjugations"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.complex_conjugate(a, self.galois_keys, out)
+        return out
+
+    def multiply(self, a, plain):
+        """Ciphertext times plaintext."""
+        if a is None or plain is None:
+            return None
+        self.counts["plain_products"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.multiply_plain(a, plain, out)
+        return out
+
+    def product(self, a, b):
+        """Ciphertext times ciphertext, relinearised; one key switch."""
+        if a is None or b is None:
+            return None
+        self.counts["cipher_products"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.multiply(a, b, out)
+        self.evaluator.relinearize_inplace(out, self.relin_keys)
+        return out
+
+    def rescale(self, a):
+        """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
+        if a is None:
+            return None
+        self.counts["rescales"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.rescale_to_next(a, out)
+        out.scale = self.ring.scales[self.ring.levels.index(out.parms_id())]
+        return out
+
+    def sum(self, terms):
+        """Sum of ciphertexts; the first addition makes a new one, later ones go into it."""
+        total, fresh = None, False
+        for term in terms:
+            if term is None:
+                continue
+            if total is None:
+                total = term
+                continue
+            self.counts["additions"] += 1
+            if fresh:
+                self.evaluator.add_inplace(total, term)
+            else:
+                first, total, fresh = total, seal.Ciphertext(), True
+                self.evaluator.add(first, term, total)
+        return total
+
+    def negate(self, a):
+        """-a."""
+        if a is None:
+            return None
+        self.counts["negations"] += 1
+        out = seal.Ciphertext()
+        self.evaluator.negate(a, out)
+        return out
+
+    def sum_of(self, *terms):
+        """``sum`` of its arguments."""
+        return self.sum(terms)
+
+    def combine(self, signs, *terms):
+        """Signed sum; ``signs`` has a + or - for every term."""
+        total, fresh = None, False
+        for sign, term in zip(signs, terms):
+            if term is None:
+                continue
+            if total is None:
+                total, fresh = (term, False) if sign == "+" else (self.negate(term), True)
+                continue
+            self.counts["additions"] += 1
+            if not fresh:
+                first, total, fresh = total, seal.Ciphertext(), True
+                (self.evaluator.add if sign == "+" else self.evaluator.sub)(first, term, total)
+            elif sign == "+":
+                self.evaluator.add_inplace(total, term)
+            else:
+                self.evaluator.sub_inplace(total, term)
+        return total
+
+    def add_plain(self, a, plain, sign=1):
+        """Ciphertext plus or minus plaintext."""
+        if plain is None:
+            return a
+        if a is None:
+            raise Rejected("a plaintext is added to a ciphertext that these weights make zero")
+        self.counts["additions"] += 1
+        out = seal.Ciphertext()
+        (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
+        return out
+
+    def _steps(self, shared):
+        """Rotation and addition for the sums below; computed once each where the program shares them."""
+        if not shared:
+            return self.rotate, self.sum_of
+        return (lambda a, k: self.once(self.rotate, a, k)), (lambda *terms: self.once(self.sum_of, *terms))
+
+    def tree(self, terms, shared=False):
+        """Sum by a balanced tree."""
+        _, add = self._steps(shared)
+        row = list(terms)
+        while len(row) > 1:
+            row = [add(*row[i : i + 2]) if i + 1 < len(row) else row[i] for i in range(0, len(row), 2)]
+        return row[0]
+
+    def horner(self, terms, step, shared=False):
+        """``sum v: terms[v] << v*step``, the last term first; every rotation is by ``step``."""
+        rotate, add = self._steps(shared)
+        terms = list(terms)
+        total = terms.pop()
+        while terms:
+            total = add(rotate(total, step), terms.pop())
+        return total
+
+    def doubling(self, a, step, count, shared=False):
+        """``sum f < count: a << f*step``: powers of two first, widest first, then the odd part's digits."""
+        rotate, add = self._steps(shared)
+        odd, powers = count, 0
+        while odd % 2 == 0:
+            odd, powers = odd // 2, powers + 1
+        for power in reversed(range(powers)):
+            a = add(a, rotate(a, (odd * step) << power))
+        base, done = a, 1
+        for bit in bin(odd)[3:]:
+            a = add(a, rotate(a, done * step))
+            done *= 2
+            if bit == "1":
+                a = add(base, rotate(a, step))
+                done += 1
+        return a
