@@ -1,7 +1,7 @@
 """Every diagnostic code with the text of ``slotlang explain CODE``.
 
 SL0xx files and arguments, SL1xx syntax, SL2xx names and sizes, SL3xx layouts and expressions,
-SL4xx lowering and parameters, SL5xx adapters, arrays and runs.
+SL4xx lowering and parameters, SL5xx adapters, arrays and runs, SL6xx drawing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ Programs are UTF-8 text. This file holds other bytes; most often the path is tha
     "SL003": """A program file is too long.
 
 Programs are short texts; a file of more than a megabyte is refused before it is parsed.""",
+    "SL004": """A file could not be written.
+
+The folder does not exist, or may not be written by you. Nothing was changed.""",
+    "SL005": """A command-line argument is wrong.
+
+Sizes are set as `--set name=value` with an integer value. The message says what was expected.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The
@@ -66,7 +72,8 @@ The right side of `/`, `//` and `%` is made of sizes and constants and is at lea
 would leave the arithmetic in which programs are proved.""",
     "SL206": """An integer is out of range.
 
-Sizes and constants in indices lie below 2^40.""",
+Sizes and constants lie below 2^40, and sizes of the header are not negative. No index expression may come to
+more than 2^62 on the way to its value, so that 64-bit arithmetic is exact.""",
     "SL207": """Something that is the same for all slots depends on the slot.
 
 Which member of a family is meant, and by how much a ciphertext is rotated, is decided for the whole vector.
@@ -79,7 +86,8 @@ Slot digits and `slot` may stand in indices of tensors, in brackets and in condi
 Loops, families, digits and tensors have an extent of at least 1.""",
     "SL210": """The number of slots is missing or out of range.
 
-It is the size named `slots`, or else the product of the extents of the first `axes` statement.""",
+It is the size named `slots`, or else the product of the extents of the first `axes` statement; between 1 and
+2^40, and fixed before the first vector.""",
     "SL211": """The program's header is missing or stands twice.
 
 The first statement is `program NAME(size = default, ...)`.""",
@@ -100,10 +108,12 @@ Inputs are encrypted; their zeros are not known. Only weights can be sparse.""",
 The product of the extents in `axes` is the number of slots.""",
     "SL220": """The shapes in a tensor expression do not fit.
 
-`@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes.""",
+`@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes a
+matrix. A vector is a column on the right of `@` and a row on its left.""",
     "SL221": """Something in a tensor expression is not a tensor.
 
-Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and numbers or scalars with `*`.""",
+Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and from numbers or scalars with
+`*`. They are divided by numbers only.""",
     "SL222": """A tensor expression is too large.
 
 Products of sums are multiplied out. Write the specification with fewer sums inside products.""",
@@ -134,7 +144,8 @@ Only reads of tensors can be padded with zeros.""",
 The message gives the values at which it does.""",
     "SL306": """Whether an index stays inside can't be told.
 
-There are too many index values to try; write the index more simply.""",
+Bounds on the index do not show it, and there are too many values to try. Write the index more simply: with
+each variable once, where that can be done. A read of a tensor may also be given `else 0`.""",
     "SL307": """Plain and encrypted are mixed up.
 
 `plain` families hold weights, scalars and constants; `cipher` families are packed by the client; a computed
@@ -145,8 +156,8 @@ At the slot named, the index lies outside the tensor's shape. If zeros are meant
 the brackets; otherwise the layout or the sizes are wrong.""",
     "SL309": """The program is too large at these sizes.
 
-What was asked for would not fit in memory. The polyhedral method has no such limit: `slotlang check --method
-polyhedral`.""",
+What was asked for would not fit in memory. A permutation's table is kept for 2^20 slots at most. For proofs,
+the polyhedral method has no such limit: `slotlang check --method polyhedral`.""",
     "SL310": """A claim is not about a family.
 
 `claim S == e`, `claim P[q] == e` or `claim P[0] == e`.""",
@@ -155,35 +166,82 @@ polyhedral`.""",
 `output y[indices] = Y[c]`, or `re Y[c]`, or `im Y[c]`.""",
     "SL312": """Outputs and theorems do not match.
 
-Every `output y` needs one `prove y == ...`, and every `prove` an output.""",
+Every `output y` needs one `prove y == ...`, and every `prove` an output. A program proves something.""",
     "SL313": """A tensor is read by someone who does not have it.
 
 The client packs inputs into `cipher` families; the server makes `plain` families from weights and scalars;
 computed families work on both.""",
+    "SL401": """A sum can't be evaluated as its `by` says.
+
+`horner` and `doubling` take `sum q < R: v << q*step`, a sum of rotations in equal steps; with `doubling` the
+vector must not depend on the loop. `bsgs(n)` takes `sum q < R: (v << q*step) * w`. Without `by`, and with
+`tree`, any sum can be evaluated.""",
+    "SL402": """A permutation can't be lowered.
+
+It has no network of rotations and masks within the levels that 128-bit parameters can hold.""",
+    "SL403": """`by bsgs` meets a permutation.
+
+Baby and giant steps move rotations from a sum to the vectors under it, and a rotation does not pass through a
+permutation. Name the permuted vector in a statement of its own.""",
+    "SL404": """Parameters are not secure or not deep enough.
+
+128-bit security is the floor: 109 bits of modulus at degree 4096, 218 at 8192, 438 at 16384, 881 at 32768.
+Every product in a row needs room in the modulus.""",
+    "SL405": """The number of slots does not fit the ring.
+
+Ciphertexts have a power of two of slots. A program with fewer slots than the ring is repeated to fill it, so
+its slots must divide the ring's.""",
+    "SL406": """The program is not proved.
+
+Only what is proved is lowered. `slotlang check` shows what is wrong; `--unproved` lowers it all the same and
+writes that into the module's header.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is
-missing, is not a regular file, or is not valid JSON or safetensors (truncated downloads are the usual
-cause). Fetch the adapter again, or point --adapter at the folder itself.""",
+missing, is not a regular file, is larger than what is read (1 MiB and 4 GiB), or is not valid JSON or
+safetensors (truncated downloads are the usual cause). Fetch the adapter again, or point --adapter at the
+folder itself. A pickled `adapter_model.bin` is never read, since loading it can run code.""",
     "SL502": """An adapter does not hold the module that was asked for.
 
 Modules are named by their path in the base model, such as `encoder.layer.0.attention.self.query`. A unique
 suffix is enough. The message lists what the adapter holds.""",
     "SL503": """An adapter's configuration asks for something that is not supported or makes no sense.
 
-`use_dora` rescales the columns of the sum of base weight and update, and `lora_bias` adds a bias to the update:
-neither is A @ B @ x, so they are refused by name. Other reasons: a rank below 1, an alpha that is not a
-number, a rank or alpha pattern that matches no module.""",
+`use_dora` rescales the sum of base weight and update, and `lora_bias` adds a bias to the update: neither is
+scaling * lora_B @ lora_A @ x, so they are refused by name, like the other variants of which that is true.
+Other reasons: a rank below 1, an alpha that is not a number, a key of `rank_pattern` or `alpha_pattern` that is
+no regular expression, matches no module, or could take for ever to match.""",
     "SL504": """The tensors of an adapter clash with its configuration or with each other.
 
-`lora_A` must be (rank x d_in) and `lora_B` (d_out x rank) with the rank the configuration gives for that module,
-in float32, float16, bfloat16 or float64, with finite values.""",
+`lora_A` must be (rank x d_in) and `lora_B` (d_out x rank) with the rank the configuration gives for that
+module, in float32, float16, bfloat16 or float64, with finite values. That holds with `fan_in_fan_out` too,
+which speaks of how the base layer stores its weight. A module needs both matrices, and may have nothing else;
+tensors of other modules (`modules_to_save`) are not used.""",
     "SL505": """An array of activations can't be used.
 
-It must be a .npy file (no pickled objects) of real numbers, finite, with the shape of the program's input
-tensor; a one-dimensional array stands for a single token.""",
+It must be a .npy file (no pickled objects) of real numbers, all finite, with a row per token: (tokens x
+features). A one-dimensional array stands for a single token. A program's input holds a token per column, so
+the array is transposed when it is read.""",
     "SL506": """The program's sizes do not fit the weights.
 
 The shapes of the adapter's matrices must be the shapes of the program's `weight` declarations at the sizes in
 force. Set the sizes with --set, for example `--set d_in=384 --set d_out=1536 --set r=6`.""",
+    "SL507": """An encrypted run failed its own checks.
+
+The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
+far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
+    "SL901": """Two methods contradict each other.
+
+This is a bug in slotlang, not in the program. Please report it with the program.""",
+    "SL601": """There is no such family, or no such member of it.
+
+`slotlang show FILE` lists the families of a program, their members and what their slots hold. Tensors,
+scalars and permutations are not drawn: draw a family that reads them.""",
+    "SL602": """What is to be drawn is written wrongly.
+
+Name a family, `X`, or one member of it, `W[2, 5]`. Without indices the first member is drawn.""",
+    "SL603": """A vector is too large to draw.
+
+Vectors of up to 2^20 slots, over tensors of up to 2^40 elements, are drawn. Choose smaller sizes with
+--set.""",
 }

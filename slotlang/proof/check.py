@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
+from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.explain import Counterexample, explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import Polyhedral
@@ -23,10 +24,6 @@ METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
 """Slots times operations up to which a proof is also tested at random points (about half a second)."""
-
-
-class Disagreement(Exception):
-    """Two methods contradict each other: a bug in slotlang, never in the program."""
 
 
 @dataclass(frozen=True)

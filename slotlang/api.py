@@ -1,0 +1,102 @@
+"""The Python API: load, check, cost, lower, run, with typed results. The command line is a thin layer over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.report import Cost
+from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.proof.check import Report, check
+from slotlang.run.session import Session
+from slotlang.source import Source
+from slotlang.syntax.parser import parse, read_source
+
+
+def load(path: str | Path, sizes: Mapping[str, int] | None = None) -> Program:
+    """Read, parse and bind a program file; ``sizes`` override its defaults.
+
+    Raises ``SlotError`` with every message when the program is wrong.
+    """
+    return bind(parse(read_source(Path(path))), sizes)
+
+
+def loads(text: str, sizes: Mapping[str, int] | None = None, name: str = "<string>") -> Program:
+    """``load`` from a text."""
+    return bind(parse(Source(name, text)), sizes)
+
+
+def cost(program: Program, parameters: Parameters | None = None) -> Cost:
+    """Count what a program executes under parameters (the fixed choice when none are given). Raises as ``plan``."""
+    made = plan(program, parameters)
+    p, counts, graph = made.parameters, made.counts, made.graph
+    results = {o.node for o in graph.outputs}
+    kinds = ("mul_plain", "add_plain")
+    encoded = {
+        (n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds
+    }
+    return Cost(
+        program.name,
+        {name: program.sizes[name] for name in program.parameters},
+        {**asdict(p), "primes": list(p.primes)},
+        counts,
+        rotation_lower_bound(program),
+        counts.galois_keys * p.key_bytes(),
+        counts.ciphertexts_in * p.ciphertext_bytes(seeded=True),
+        sum(p.ciphertext_bytes(graph.levels[node]) for node in results),
+        sum(p.plaintext_bytes(level) for _, level in encoded),
+        counts.peak_ciphertexts * p.ciphertext_bytes(),
+    )
+
+
+def run(
+    path: str | Path,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    adapter: str | Path | None = None,
+    module: str | None = None,
+    activations: str | Path | None = None,
+    seed: int = 0,
+    parameters: Parameters | None = None,
+    unproved: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Session:
+    """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
+    with numpy. Raises ``SlotError`` for anything wrong with program, adapter or arrays."""
+    from slotlang.run.session import run as run_session
+
+    return run_session(
+        parse(read_source(Path(path))),
+        sizes,
+        adapter=None if adapter is None else Path(adapter),
+        module=module,
+        activations_file=None if activations is None else Path(activations),
+        seed=seed,
+        parameters=parameters,
+        unproved=unproved,
+        progress=progress,
+    )
+
+
+__all__ = [
+    "Cost",
+    "Lowered",
+    "Parameters",
+    "Plan",
+    "Program",
+    "Report",
+    "Session",
+    "check",
+    "cost",
+    "load",
+    "loads",
+    "lower",
+    "package_version",
+    "plan",
+    "run",
+]

@@ -1,0 +1,265 @@
+"""Commands. Each imports what it needs when it runs, so that ``slotlang check`` starts fast."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, guarded, parse_sizes, write_file
+from slotlang.diagnostics import EXPLANATIONS, closest, error
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A language for CKKS slot layouts: programs are proved, counted, lowered to TenSEAL and run encrypted.",
+)
+
+Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.")]
+
+
+def _parsed(path: Path) -> Any:
+    from slotlang.syntax.parser import parse, read_source
+
+    return parse(read_source(path))
+
+
+def _loaded(path: Path, sizes: list[str]) -> Any:
+    from slotlang.meaning.bind import bind
+
+    return bind(_parsed(path), parse_sizes(sizes))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def check(
+    files: Files,
+    set_: Sizes = [],  # noqa: B006
+    method: Annotated[str, typer.Option(help="auto, polyhedral, exact or random.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of the random method.")] = None,
+    json: Json = False,
+) -> None:
+    """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
+    from slotlang.cli.verdicts import check_file, print_verdict
+
+    with guarded("check", json):
+        from slotlang.proof.check import METHODS
+
+        if method not in METHODS:
+            raise error(
+                "SL005",
+                f"there is no method '{method}'",
+                hint=closest(method, METHODS) or f"methods are {', '.join(METHODS)}",
+            )
+        if seed is not None and seed < 0:
+            raise error("SL005", "--seed must not be negative")
+        sizes = parse_sizes(set_)
+    results = [check_file(path, sizes, method, seed) for path in files]
+    if json:
+        emit_json("check", {"files": [r.to_json() for r in results]})
+    else:
+        for result in results:
+            print_verdict(result, verbose=len(files) == 1)
+    raise typer.Exit(max(r.exit_status for r in results))
+
+
+@app.command()
+def cost(file: File, set_: Sizes = [], json: Json = False) -> None:  # noqa: B006
+    """Count rotations, key switches, keys, products and bytes, with the lower bound on rotations."""
+    with guarded("cost", json):
+        from slotlang.api import cost as cost_of
+
+        result = cost_of(_loaded(file, set_))
+        if json:
+            emit_json("cost", result.to_json())
+        else:
+            from slotlang.cli.tables import cost_table
+
+            _console().print(cost_table(result))
+
+
+@app.command()
+def compare(files: Files, set_: Sizes = [], json: Json = False) -> None:  # noqa: B006
+    """The costs of several programs at the same sizes, side by side, with their verdicts."""
+    with guarded("compare", json):
+        from slotlang.api import check as check_program
+        from slotlang.api import cost as cost_of
+        from slotlang.cli.tables import compare_table
+        from slotlang.meaning.bind import bind
+
+        sizes = parse_sizes(set_)
+        rows = []
+        for path in files:
+            syntax = _parsed(path)
+            header = {s.name for s in syntax.statements[0].sizes}
+            program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
+            rows.append((path, check_program(program), cost_of(program)))
+        if sizes:
+            known = {name for _, _, c in rows for name in c.sizes}
+            for name in sizes:
+                if name not in known:
+                    raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
+        if json:
+            entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
+            emit_json("compare", {"programs": entries})
+        else:
+            _console().print(compare_table(rows))
+
+
+@app.command()
+def lower(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],
+    set_: Sizes = [],  # noqa: B006
+    unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
+    json: Json = False,
+) -> None:
+    """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
+    with guarded("lower", json):
+        from slotlang.api import lower as lower_program
+
+        program = _loaded(file, set_)
+        made = lower_program(program, unproved=unproved)
+        write_file(output, made.text)
+        if json:
+            emit_json(
+                "lower",
+                {
+                    "file": str(file),
+                    "output": str(output),
+                    "verdict": made.report.status,
+                    "method": made.report.method,
+                    "parameters": made.plan.parameters.text(),
+                    "counts": made.plan.counts.executed(),
+                },
+            )
+        else:
+            counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
+            print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
+            print(f"  {made.plan.parameters.text()}")
+            print(f"  {counts}")
+
+
+@app.command()
+def run(
+    file: File,
+    set_: Sizes = [],  # noqa: B006
+    adapter: Annotated[Path | None, typer.Option(help="A PEFT adapter folder.")] = None,
+    module: Annotated[str | None, typer.Option(help="The adapter's module to run.")] = None,
+    activations: Annotated[Path | None, typer.Option(help="A .npy file, a token per row.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
+    unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
+    json: Json = False,
+) -> None:
+    """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
+    status = OK
+    with guarded("run", json):
+        if seed < 0:
+            raise error("SL005", "--seed must not be negative")
+        if module is not None and adapter is None:
+            raise error("SL005", "--module needs --adapter")
+        from slotlang.run.session import run as run_program
+
+        console = None if json else _console()
+        steps = console.status("starting") if console and console.is_terminal else None
+        if steps:
+            steps.start()
+        try:
+            session = run_program(
+                _parsed(file),
+                parse_sizes(set_),
+                adapter=adapter,
+                module=module,
+                activations_file=activations,
+                seed=seed,
+                unproved=unproved,
+                progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
+            )
+        finally:
+            if steps:
+                steps.stop()
+        if json:
+            emit_json("run", session.to_json())
+        else:
+            from slotlang.cli.tables import run_table
+
+            assert console is not None
+            console.print(run_table(session))
+        status = OK if session.report.passed else FAILED
+    raise typer.Exit(status)
+
+
+@app.command()
+def fmt(
+    files: Files,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when a file would change.")] = False,
+) -> None:
+    """Format programs in place; comments stay where they are."""
+    changed = False
+    with guarded("fmt", False):
+        from slotlang.syntax.formatter import format_program
+        from slotlang.syntax.parser import parse, read_source
+
+        texts = []
+        for path in files:
+            source = read_source(path)
+            texts.append((path, source.text, format_program(parse(source))))
+        for path, before, after in texts:
+            if before != after:
+                changed = True
+                if not check:
+                    write_file(path, after)
+                print(f"{'would format' if check else 'formatted'} {path}")
+    raise typer.Exit(FAILED if check and changed else OK)
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="A diagnostic's code, such as SL204.")]) -> None:
+    """What a diagnostic's code means."""
+    with guarded("explain", False):
+        key = code.upper()
+        if key not in EXPLANATIONS:
+            raise error("SL005", f"there is no code '{code}'", hint=closest(key, EXPLANATIONS))
+        print(f"{key}: {EXPLANATIONS[key]}")
+
+
+@app.command()
+def graph(
+    file: File,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; standard output if left out.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="dot, graphml or json.")] = "dot",
+    set_: Sizes = [],  # noqa: B006
+) -> None:
+    """Export the unrolled dataflow graph."""
+    with guarded("graph", False):
+        from slotlang.graph.views import FORMATS, export
+        from slotlang.lowering.lower import plan
+
+        if format_ not in FORMATS:
+            raise error("SL005", f"there is no format '{format_}'", hint=f"formats are {', '.join(FORMATS)}")
+        text = export(plan(_loaded(file, set_)).graph, format_)
+        if output is None:
+            print(text)
+        else:
+            write_file(output, text)
+
+
+def main() -> None:
+    """Entry point. Long integers and deep recursion in programs are errors, never tracebacks."""
+    sys.set_int_max_str_digits(10_000)
+    app(prog_name="slotlang")
+
+
+__all__ = ["BAD_INPUT", "app", "main"]

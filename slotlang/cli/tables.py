@@ -1,0 +1,116 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from slotlang.cost.report import Cost
+from slotlang.proof.check import Report
+from slotlang.run.session import Session
+
+
+def size_text(count: int) -> str:
+    """Bytes for a person: ``12.6 MB`` (millions)."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    return table
+
+
+def parameters_text(p: Any) -> str:
+    """``8192: 60,60,60, scale 2^36, no rescale``."""
+    mode = "rescale after each product" if p["rescale"] else "no rescale"
+    return f"{p['degree']}: {','.join(map(str, p['primes']))}, scale 2^{p['scale_bits']}, {mode}"
+
+
+def cost_table(cost: Cost) -> RenderableType:
+    """What one program costs."""
+    c = cost.counts
+    table = _grid()
+    table.add_row(str(c.rotations), f"rotations, lower bound {_bound(cost)}")
+    table.add_row(str(c.key_switches), f"key switches, with {c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)})")
+    table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
+    table.add_row(str(c.plain_products), f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})")
+    table.add_row(str(c.cipher_products), "ciphertext-ciphertext products")
+    table.add_row(str(c.additions), "additions")
+    levels = ", ".join(f"{n} at level {level}" for level, n in c.rescales_by_level.items())
+    table.add_row(str(c.rescales), f"rescales{f' ({levels})' if levels else ''}")
+    table.add_row(str(c.depth), "products in a row")
+    table.add_row(str(c.ciphertexts_in), f"ciphertexts up ({size_text(cost.upload_bytes)}, seeded)")
+    table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
+    table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
+    sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
+    head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")
+    return Group(head, table)
+
+
+def _bound(cost: Cost) -> str:
+    if cost.rotation_lower_bound is None:
+        return "not known"
+    return f"{cost.rotation_lower_bound} (gap {cost.rotation_gap})"
+
+
+def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
+    """Several programs side by side."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("program")
+    table.add_column("verdict")
+    heads = ("rotations", "bound", "key sw.", "keys", "key bytes", "pt prod.", "ct prod.", "depth", "up", "down", "degree")
+    for head in heads:
+        table.add_column(head, justify="right")
+    colours = {"proved": "green", "refuted": "red"}
+    for _, report, cost in rows:
+        c = cost.counts
+        bound = "?" if cost.rotation_lower_bound is None else str(cost.rotation_lower_bound)
+        table.add_row(
+            cost.program,
+            Text(report.status, style=colours.get(report.status, "yellow")),
+            str(c.rotations),
+            bound,
+            str(c.key_switches),
+            str(c.galois_keys),
+            size_text(cost.galois_key_bytes),
+            str(c.plain_products),
+            str(c.cipher_products),
+            str(c.depth),
+            size_text(cost.upload_bytes),
+            size_text(cost.download_bytes),
+            str(cost.parameters["degree"]),
+        )
+    return table
+
+
+def run_table(session: Session) -> RenderableType:
+    """An encrypted run: times, counts and errors."""
+    r = session.report
+    table = _grid()
+    for name in ("key generation", "evaluation keys", "encode weights", "encrypt", "evaluate", "decrypt"):
+        table.add_row(f"{1000 * r.seconds[name]:.1f} ms", name)
+    for name, count in r.bytes.items():
+        table.add_row(size_text(count), name)
+    for name, count in r.executed.items():
+        predicted = r.predicted.get(name, 0)
+        note = "as predicted" if count == predicted else f"predicted {predicted}"
+        table.add_row(str(count), f"{name.replace('_', ' ')}, {note}")
+    if r.dropped:
+        table.add_row(str(r.dropped), "plaintexts are zero, and their products were left out")
+    table.add_row(f"{r.relative_error:.1e}", "relative rms error against numpy")
+    table.add_row(f"{r.max_error:.1e}", "largest error")
+    status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
+    title = session.program.name + (f" on {session.module}" if session.module else " on random weights")
+    sizes = ", ".join(f"{n} = {session.program.sizes[n]}" for n in session.program.parameters)
+    verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
+    head = Text.assemble(status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.parameters.text()}\n")
+    return Group(head, table)

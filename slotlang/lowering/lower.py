@@ -1,0 +1,100 @@
+"""From a proved program to its emitted module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from slotlang.cost.counts import Counts, count
+from slotlang.diagnostics import error
+from slotlang.graph.graph import Graph
+from slotlang.graph.unroll import unroll
+from slotlang.lowering.emit import emit
+from slotlang.lowering.parameters import Parameters, check_security, fixed_parameters
+from slotlang.meaning.program import Program
+from slotlang.proof.check import Method, Report, check
+from slotlang.schedule.build import schedule
+
+
+def package_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("slotlang")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program's graph under parameters: what would be executed."""
+
+    program: Program
+    graph: Graph
+    parameters: Parameters
+    counts: Counts
+
+
+def plan(program: Program, parameters: Parameters | None = None) -> Plan:
+    """Schedule and unroll a program for parameters (the fixed choice when none are given).
+
+    Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
+    (below 128 bits, or too deep), SL405 (slots not a power of two).
+    """
+    built = schedule(program)
+    if parameters is None:
+        parameters = fixed_parameters(program.slots, built.depth, program.syntax.statements[0].span)
+    check_security(parameters)
+    if parameters.slots < program.slots or parameters.slots % program.slots:
+        raise error(
+            "SL405",
+            f"degree {parameters.degree} has {parameters.slots} slots, and the program {program.slots}",
+        )
+    if parameters.rescale:
+        built = schedule(program, rescale=True)
+    _check_depth(built.depth, parameters)
+    graph = unroll(built)
+    return Plan(program, graph, parameters, count(graph))
+
+
+def _check_depth(depth: int, parameters: Parameters) -> None:
+    if parameters.rescale:
+        fits = depth <= parameters.data_primes - 1
+    else:
+        fits = (depth + 1) * parameters.scale_bits < sum(parameters.primes[:-1])
+    if not fits:
+        raise error(
+            "SL404",
+            f"{depth} products in a row do not fit these parameters",
+            notes=[parameters.text()],
+            hint="more primes, a larger degree, or smaller scales",
+        )
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An emitted module with what it was made from."""
+
+    text: str
+    plan: Plan
+    report: Report
+
+
+def lower(
+    program: Program, parameters: Parameters | None = None, *, unproved: bool = False, method: Method = "auto"
+) -> Lowered:
+    """Prove a program and emit the module that runs it.
+
+    Raises ``SlotError`` SL406 when it is not proved, unless ``unproved``, which is written into the module.
+    """
+    report = check(program, method)
+    if not report.proved and not unproved:
+        notes = report.counterexample.lines() if report.counterexample else []
+        raise error(
+            "SL406",
+            f"'{program.name}' is {report.status}, and only proved programs are lowered",
+            program.syntax.statements[0].span,
+            notes=[report.reason] if report.reason else notes,
+            hint="--unproved lowers it all the same and says so in the module",
+        )
+    made = plan(program, parameters)
+    return Lowered(emit(made.graph, made.parameters, report, made.counts, package_version()), made, report)

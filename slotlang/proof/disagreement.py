@@ -1,0 +1,7 @@
+"""What is raised when the verifier contradicts itself."""
+
+from __future__ import annotations
+
+
+class Disagreement(Exception):
+    """Two methods contradict each other: a bug in slotlang, never in the program."""

@@ -1,0 +1,226 @@
+"""An encrypted run: the emitted module's own client and server, compared with numpy in double precision."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.diagnostics import error
+from slotlang.meaning.program import Program
+from slotlang.run.adapter import LoraModule
+from slotlang.syntax import tree
+
+Arrays = Mapping[str, npt.NDArray[np.float64]]
+
+WORST_ERROR = 1e-3
+"""Relative rms error above which a run has failed: the parameters do not hold these values."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Times in seconds, bytes as sent, operations as counted by the evaluation.
+
+    ``relative_error``: rms error over rms of the result; ``max_error``: largest absolute error. Both against numpy.
+    ``counts_match`` compares what was executed with what was predicted; ``dropped`` says that products with
+    plaintexts that are zero were left out, which only ever lowers the counts.
+    """
+
+    seconds: Mapping[str, float]
+    bytes: Mapping[str, int]
+    executed: Mapping[str, int]
+    predicted: Mapping[str, int]
+    counts_match: bool
+    dropped: int
+    relative_error: float
+    max_error: float
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def passed(self) -> bool:
+        """Counts as predicted (or fewer, where zero weights were dropped) and the result right."""
+        fits = self.counts_match or (
+            self.dropped > 0 and all(self.executed.get(k, 0) <= v for k, v in self.predicted.items())
+        )
+        return fits and self.relative_error <= WORST_ERROR
+
+
+def load_module(text: str, name: str = "lowered") -> types.ModuleType:
+    """The emitted module, executed."""
+    module = types.ModuleType(name)
+    module.__file__ = f"<{name}>"
+    sys.modules.setdefault(name, module)
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    return module
+
+
+def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
+    """Standard normal inputs and weights, each weight scaled by one over the root of its last dimension so
+    that products stay near 1; scalars are 1. Declared zero patterns are respected."""
+    from slotlang.proof.field import pattern_mask
+
+    rng = np.random.default_rng(seed)
+    inputs: dict[str, npt.NDArray[np.float64]] = {}
+    weights: dict[str, npt.NDArray[np.float64]] = {}
+    for name, decl in program.tensors.items():
+        if decl.kind == "input":
+            inputs[name] = rng.standard_normal(decl.shape)
+            continue
+        values = rng.standard_normal(decl.shape) / math.sqrt(decl.shape[-1])
+        mask = pattern_mask(program, name)
+        weights[name] = values if mask is None else values * mask.reshape(decl.shape)
+    for scalar in program.scalars:
+        weights[scalar] = np.array(1.0)
+    return inputs, weights
+
+
+def execute(
+    text: str,
+    predicted: Mapping[str, int],
+    inputs: Arrays,
+    weights: Arrays,
+    progress: Callable[[str], None] = lambda _: None,
+) -> RunReport:
+    """Run an emitted module end to end through bytes, as client and server would."""
+    module = load_module(text)
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, action: Callable[[], Any]) -> Any:
+        progress(name)
+        start = time.perf_counter()
+        result = action()
+        seconds[name] = time.perf_counter() - start
+        return result
+
+    client = timed("key generation", module.Client)
+    keys = timed("evaluation keys", client.evaluation_keys)
+    server = module.Server(keys)
+    timed("encode weights", lambda: server.encode(**weights))
+    upload = timed("encrypt", lambda: client.encrypt(**inputs))
+    download = timed("evaluate with transfer", lambda: server.evaluate(upload))
+    seconds["evaluate"] = server.seconds
+    found = timed("decrypt", lambda: client.decrypt(download))
+    expected = module.reference(inputs, weights)
+    pairs = [(found[n], expected[n]) for n in found] if isinstance(found, dict) else [(found, expected)]
+    difference = np.concatenate([np.abs(a - b).ravel() for a, b in pairs])
+    size = np.concatenate([np.abs(b).ravel() for _, b in pairs])
+    rms = float(np.sqrt(np.mean(size**2)))
+    executed = {k: int(v) for k, v in server.counts.items() if v}
+    return RunReport(
+        seconds,
+        {"evaluation keys": len(keys), "upload": len(upload), "download": len(download)},
+        executed,
+        dict(predicted),
+        executed == dict(predicted),
+        sum(p is None for p in server.plain.values()),
+        float(np.sqrt(np.mean(difference**2))) / (rms or 1.0),
+        float(difference.max()),
+        {"results": tuple(int(n) for n in pairs[0][1].shape)},
+    )
+
+
+# Adapters
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which of a program's tensors is the input, the down- and the up-projection, and the scalar."""
+
+    input: tree.Tensor
+    down: tree.Tensor
+    up: tree.Tensor
+    scalar: str | None
+
+
+def roles(syntax: tree.Program) -> Roles:
+    """Read off the program's theorem, ``scale * A @ B @ x``. Raises SL506 when it has another form."""
+    tensors: dict[str, tuple[str, tree.Tensor]] = {}
+    scalars: set[str] = set()
+    theorems = []
+    for statement in syntax.statements:
+        match statement:
+            case tree.Declare(kind, declared):
+                tensors.update({t.name: (kind, t) for t in declared})
+            case tree.Scalars(names):
+                scalars.update(n.name for n in names)
+            case tree.Prove():
+                theorems.append(statement)
+            case _:
+                pass
+    shape_hint = "adapters run with programs that prove y == scale * A @ B @ x"
+    if len(theorems) != 1:
+        raise error("SL506", "an adapter needs a program with one theorem", hint=shape_hint)
+    names = _factors(theorems[0].value)
+    factors = [tensors[n] for n in names if n in tensors]
+    used = [n for n in names if n in scalars]
+    if [kind for kind, _ in factors] != ["weight", "weight", "input"] or len(used) > 1:
+        raise error("SL506", "this program does not compute an adapter's update", theorems[0].span, hint=shape_hint)
+    return Roles(factors[2][1], factors[1][1], factors[0][1], used[0] if used else None)
+
+
+def _factors(e: tree.Expr) -> list[str]:
+    match e:
+        case tree.Name(name):
+            return [name]
+        case tree.Binary("@" | "*", left, right):
+            return _factors(left) + _factors(right)
+        case _:
+            return ["?"]
+
+
+def adapter_sizes(syntax: tree.Program, module: LoraModule, tokens: int | None) -> dict[str, int]:
+    """Header sizes that the adapter's shapes determine: those that stand alone as a dimension."""
+    header = syntax.statements[0]
+    known = {s.name for s in header.sizes} if isinstance(header, tree.Header) else set()
+    role = roles(syntax)
+    sizes: dict[str, int] = {}
+    shapes = [(role.up, module.up.shape), (role.down, module.down.shape)]
+    if tokens is not None and len(role.input.shape) == 2:
+        shapes.append((role.input, (module.d_in, tokens)))
+    for tensor, shape in shapes:
+        for extent, value in zip(tensor.shape, shape, strict=False):
+            if isinstance(extent, tree.Name) and extent.name in known:
+                sizes.setdefault(extent.name, int(value))
+    return sizes
+
+
+def adapter_weights(program: Program, module: LoraModule) -> dict[str, npt.NDArray[np.float64]]:
+    """The module's matrices under the program's names. Raises SL506 when shapes differ."""
+    role = roles(program.syntax)
+    weights: dict[str, npt.NDArray[np.float64]] = {}
+    up, down = module.up, module.down
+    if role.scalar is None:
+        up = up * module.scaling
+    else:
+        weights[role.scalar] = np.array(module.scaling)
+    for tensor, array, what in ((role.up, up, "up-projection"), (role.down, down, "down-projection")):
+        declared = program.tensors[tensor.name].shape
+        if declared != array.shape:
+            raise error(
+                "SL506",
+                f"'{tensor.name}' is {' x '.join(map(str, declared))} in the program, and the module's {what} "
+                f"is {' x '.join(map(str, array.shape))}",
+                tensor.span,
+                notes=[f"module {module.name}: d_in = {module.d_in}, d_out = {module.d_out}, rank = {module.rank}"],
+                hint="set the sizes with --set",
+            )
+        weights[tensor.name] = array
+    return weights
+
+
+def activations(program: Program, path: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Activations from a file, one token per row there, as the program's input. Raises SL505."""
+    from slotlang.run.adapter import read_activations
+
+    name = roles(program.syntax).input.name
+    shape = program.tensors[name].shape
+    values = read_activations(path, shape[0], shape[1] if len(shape) == 2 else 1)
+    return {name: values if len(shape) == 2 else values[:, 0]}

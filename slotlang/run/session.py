@@ -1,0 +1,100 @@
+"""What ``slotlang run`` and the Python API's ``run`` do: bind, prove, lower, execute, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.lowering.lower import Lowered, lower
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.run.adapter import read_adapter
+from slotlang.run.runner import (
+    RunReport,
+    activations,
+    adapter_sizes,
+    adapter_weights,
+    execute,
+    random_data,
+)
+from slotlang.syntax import tree
+
+
+@dataclass(frozen=True)
+class Session:
+    """A finished run with what it was made of."""
+
+    program: Program
+    lowered: Lowered
+    report: RunReport
+    module: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; keys as in ``run --json``."""
+        values = asdict(self.report)
+        p = self.lowered.plan.parameters
+        return {
+            "program": self.program.name,
+            "sizes": {n: self.program.sizes[n] for n in self.program.parameters},
+            "verdict": self.lowered.report.status,
+            "method": self.lowered.report.method,
+            "module": self.module,
+            "parameters": {**asdict(p), "primes": list(p.primes)},
+            **values,
+            "shapes": {k: list(v) for k, v in self.report.shapes.items()},
+            "passed": self.report.passed,
+        }
+
+
+def run(
+    syntax: tree.Program,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    adapter: Path | None = None,
+    module: str | None = None,
+    activations_file: Path | None = None,
+    seed: int = 0,
+    parameters: Parameters | None = None,
+    unproved: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Session:
+    """Run a program encrypted, on an adapter's module or on random weights.
+
+    Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Raises
+    ``SlotError`` for anything wrong with program, adapter or arrays.
+    """
+    sizes = dict(sizes or {})
+    lora = None
+    if adapter is not None:
+        found = read_adapter(adapter)
+        lora = found.module(module or _only(found.modules))
+        sizes = {**adapter_sizes(syntax, lora, None), **sizes}
+    progress("prove")
+    program = bind(syntax, sizes)
+    inputs, weights = random_data(program, seed)
+    chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
+    if lora is not None:
+        chosen = {**chosen, **adapter_weights(program, lora)}
+    if activations_file is not None:
+        inputs = {**inputs, **activations(program, activations_file)}
+    lowered = lower(program, parameters, unproved=unproved)
+    report = execute(lowered.text, lowered.plan.counts.executed(), inputs, chosen, progress)
+    return Session(program, lowered, report, lora.name if lora else None)
+
+
+def _only(modules: Mapping[str, object]) -> str:
+    from slotlang.diagnostics import error
+
+    if len(modules) != 1:
+        raise error(
+            "SL502",
+            "this adapter has several modules",
+            notes=[", ".join(modules)],
+            hint="name one with --module",
+        )
+    return next(iter(modules))
