@@ -50,9 +50,7 @@ class Report:
         return self.status == "proved"
 
 
-SCOPE = (
-    "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
-)
+SCOPE = "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
 
 
 class Checker:
@@ -137,10 +135,8 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
 
 def _overall(results: list[tuple[str, Outcome]]) -> Status:
     found = {outcome.status for _, outcome in results}
-    for status in ("refuted", "unknown", "tested"):
-        if status in found:
-            return status  # type: ignore[return-value]
-    return "proved"
+    order: tuple[Status, ...] = ("refuted", "unknown", "tested")
+    return next((status for status in order if status in found), "proved")
 
 
 def _cross_check(checker: Checker) -> tuple[float | None, tuple[str, ...]]:
@@ -184,7 +180,10 @@ def _random_only(checker: Checker, start: float) -> Report:
         results = checker.random()
     except TooLarge as problem:
         return Report(
-            "unknown", "random", time.perf_counter() - start, reason=f"too large for the random method: {problem}"
+            "unknown",
+            "random",
+            time.perf_counter() - start,
+            reason=f"too large for the random method: {problem}",
         )
     bound = error_bound(checker.program)
     return _conclude(checker, "random", results, Expander(checker.program), start, bound, ())
@@ -212,7 +211,9 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
     notes = (f"the polyhedral method could not decide: {reason}",)
     for (what, ours), (_, theirs) in zip(exact, polyhedral, strict=False):
         if {ours.status, theirs.status} == {"proved", "refuted"}:
-            raise Disagreement(f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one")
+            raise Disagreement(
+                f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one"
+            )
     return _conclude(checker, "exact", exact, Expander(program), start, bound, notes)
 
 
@@ -235,9 +236,7 @@ def _conclude(
             reason = outcome.reason
     if status == "refuted" and failure is not None:
         example = explain(checker.program, expander, failure, _confirm(checker, failure))
-    return Report(
-        status, method, time.perf_counter() - start, bound, example, failure, reason, steps, notes
-    )
+    return Report(status, method, time.perf_counter() - start, bound, example, failure, reason, steps, notes)
 
 
 def _confirm(checker: Checker, failure: Failure) -> bool:

@@ -54,7 +54,10 @@ class Counterexample:
     def lines(self) -> list[str]:
         """For a person."""
         if self.kind == "not_carried":
-            return [f"{self.element} is carried by no slot", "every element of the result must be output once"]
+            return [
+                f"{self.element} is carried by no slot",
+                "every element of the result must be output once",
+            ]
         if self.kind == "carried_twice":
             return [f"{self.element} is output more than once:", *(f"  {c}" for c in self.carriers)]
         digits = ", ".join(f"{k} = {v}" for k, v in self.digits.items())
@@ -189,9 +192,11 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         monomial_text(monomial) if monomial is not None else "",
         coefficient_text(*found) if found is not None else "",
         coefficient_text(*expected) if expected is not None else "",
-        *(counts or (None, None, None)),
-        example_extra=extra,
-        confirmed=confirmed,
+        counts[0] if counts else None,
+        counts[1] if counts else None,
+        counts[2] if counts else None,
+        extra,
+        confirmed,
     )
 
 
@@ -217,5 +222,3 @@ def _carrier(program: Program, output: Output, env: Mapping[str, int], slot: int
     indices = [str(int(evaluate(i, program.sizes, dict(env)))) for i in output.family.indices]
     name = output.family.name + (f"[{', '.join(indices)}]" if indices else "")
     return f"slot {slot} of {name}, by line {output.span.line}"
-
-

@@ -10,9 +10,10 @@ sum must be empty. All of it is decided by isl.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import permutations
+from itertools import pairwise, permutations
+from typing import TypeAlias
 
 import islpy as isl
 
@@ -23,17 +24,15 @@ from slotlang.meaning.integers import (
     Cond,
     Int,
     IntConst,
-    IntOp,
     IntVar,
     Or,
-    evaluate,
     substitute,
     substitute_cond,
 )
 from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.sets import Box, NotAffine, coordinates
 from slotlang.proof.terms import Expander, Term, TooComplex, drop_unused
-from slotlang.proof.verdict import Failure, Goal, Monomial, Outcome, Uncovered, Wrong
+from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
 
 MAX_OPERATIONS = 20_000_000
 """isl operations per question before the answer is "unknown" (some seconds)."""
@@ -78,6 +77,40 @@ def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term],
     return left, right, in_range(program, statement)
 
 
+Coefficient: TypeAlias = tuple[Fraction, Fraction]
+_ZERO: Coefficient = (Fraction(0), Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Points at which the left side has one coefficient and the right side another (real, imaginary)."""
+
+    points: isl.Set
+    left: Coefficient
+    right: Coefficient
+
+
+def _overlay(regions: list[_Region], new: _Region) -> list[_Region]:
+    """Disjoint regions with one more added to them: where it meets another the coefficients add up."""
+    result: list[_Region] = []
+    rest = new.points
+    for region in regions:
+        common = region.points & rest
+        if common.is_empty():
+            result.append(region)
+            continue
+        left = (region.left[0] + new.left[0], region.left[1] + new.left[1])
+        right = (region.right[0] + new.right[0], region.right[1] + new.right[1])
+        result.append(_Region(common.coalesce(), left, right))
+        remaining = region.points - common
+        if not remaining.is_empty():
+            result.append(_Region(remaining.coalesce(), region.left, region.right))
+        rest = rest - common
+    if not rest.is_empty():
+        result.append(_Region(rest.coalesce(), new.left, new.right))
+    return result
+
+
 class Polyhedral:
     """Proves goals in order; proved claims become facts for the goals after them."""
 
@@ -97,7 +130,9 @@ class Polyhedral:
         except (NotAffine, TooComplex, Undecided) as problem:
             return Outcome("unknown", reason=f"{goal.what}: {problem}")
         except isl.Error:
-            return Outcome("unknown", reason=f"{goal.what}: the question is too large for the polyhedral method")
+            return Outcome(
+                "unknown", reason=f"{goal.what}: the question is too large for the polyhedral method"
+            )
         if wrong is not None:
             return Outcome("refuted", wrong)
         if isinstance(goal.statement, Claim):
@@ -128,39 +163,24 @@ class Polyhedral:
     def _group(
         self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]
     ) -> Failure | None:
-        """Regions: pairwise disjoint sets of (point, monomial), with left's and right's coefficients there."""
-        regions: list[tuple[isl.Set, Fraction, Fraction, Fraction, Fraction]] = []
-        zero = Fraction(0)
-        sample_term = members[0][0]
-        # a term's image with the coefficient it gives; terms of the right side first, they are the simplest
+        """Add up the coefficients of both sides on every part of (point, monomial) space that some term reaches."""
+        regions: list[_Region] = []
+        # the right side first: it has the fewest and simplest images
         for term, side in sorted(members, key=lambda m: m[1]):
             for piece, image in self._images(free, term):
-                values = (piece.re, piece.im, zero, zero) if side > 0 else (zero, zero, piece.re, piece.im)
-                rest = image
-                updated = []
-                for region, *old in regions:
-                    common = region & rest
-                    if common.is_empty():
-                        updated.append((region, *old))
-                        continue
-                    updated.append((common, *(a + b for a, b in zip(old, values, strict=True))))
-                    remaining = region - common
-                    if not remaining.is_empty():
-                        updated.append((remaining, *old))
-                    rest = rest - common
-                if not rest.is_empty():
-                    updated.append((rest, *values))
-                regions = [(r.coalesce(), *v) for r, *v in updated]  # type: ignore[misc]
+                value = (piece.re, piece.im)
+                regions = _overlay(
+                    regions, _Region(image, value, _ZERO) if side > 0 else _Region(image, _ZERO, value)
+                )
                 if len(regions) > MAX_REGIONS:
                     raise Undecided("too many regions")
-        for region, lr, li, rr, ri in regions:
-            if (lr, li) != (rr, ri):
-                return self._failure(goal, free, sample_term, region, (lr, li), (rr, ri))
+        for region in regions:
+            if region.left != region.right:
+                return self._failure(goal, free, members[0][0], region)
         return None
 
     def _images(self, free: list[tuple[str, int]], term: Term) -> list[tuple[Term, isl.Set]]:
         """Images of the term's maps, each injective; small loops are unrolled where that is needed."""
-        targets = [index for _, indices in term.reads for index in indices]
         pending, done, unrolled = [term], [], 0
         while pending:
             piece = drop_unused(pending.pop())
@@ -186,12 +206,9 @@ class Polyhedral:
         goal: Goal,
         free: list[tuple[str, int]],
         term: Term,
-        region: isl.Set,
-        holds: tuple[Fraction, Fraction],
-        should: tuple[Fraction, Fraction],
+        region: _Region,
     ) -> Wrong:
-        count = region.dim(isl.dim_type.set)
-        values = coordinates(region.sample_point(), count)
+        values = coordinates(region.points.sample_point(), region.points.dim(isl.dim_type.set))
         fixed = Box(self.program, self.context, free, ()).fixed
         named = dict(zip((name for name, _ in fixed), values, strict=False))
         binders = {name: named[name] for name, _ in free}
@@ -206,7 +223,7 @@ class Polyhedral:
         for tensor, indices in term.reads:
             reads.append((tensor, tuple(rest[: len(indices)])))
             rest = rest[len(indices) :]
-        return Wrong(goal, binders, slot, (term.scalars, tuple(sorted(reads))), holds, should)
+        return Wrong(goal, binders, slot, (term.scalars, tuple(sorted(reads))), region.left, region.right)
 
     # every element of a result is carried exactly once
 
@@ -236,9 +253,7 @@ class Polyhedral:
             relation = _element_map(box, output, in_range(self.program, output))
             image = relation.range()
             if not relation.is_injective():
-                twice = relation.reverse().apply_range(relation).subtract(_identity(relation.range()))
-                del twice
-                return self._doubled(name, seen, output, relation, box)
+                return self._doubled(name, output, relation, box)
             doubled = image - left_over
             if not doubled.is_empty():
                 element = tuple(coordinates(doubled.sample_point(), len(shape)))
@@ -254,9 +269,7 @@ class Polyhedral:
             return None
         return Uncovered(name, tuple(coordinates(left_over.sample_point(), len(shape))), ())
 
-    def _doubled(
-        self, name: str, seen: list[tuple[Output, isl.Map, Box]], output: Output, relation: isl.Map, box: Box
-    ) -> Failure:
+    def _doubled(self, name: str, output: Output, relation: isl.Map, box: Box) -> Failure:
         first, last = relation.reverse().lexmin().reverse(), relation.reverse().lexmax().reverse()
         differs = first.subtract(last).range()
         element = tuple(coordinates(differs.sample_point(), relation.dim(isl.dim_type.out)))
@@ -276,10 +289,6 @@ class Polyhedral:
                 slot = slot * self.program.digits[digit].size + named.pop(digit)
         named.pop(SLOT, None)
         return named, slot
-
-
-def _identity(image: isl.Set) -> isl.Map:
-    return isl.Map.identity(image.get_space().map_from_set()).intersect_domain(image)
 
 
 def _element_map(box: Box, output: Output, cond: Cond) -> isl.Map:
@@ -329,7 +338,7 @@ def canonical(term: Term) -> list[Term]:
         for partial in results:
             for order in orders:
                 conds: list[Cond] = []
-                for a, b in zip(order, order[1:], strict=False):
+                for a, b in pairwise(order):
                     # ties keep the written order, so that every point falls into exactly one term
                     conds.append(_ascending(group[a], group[b], strict=a > b))
                 grown.append(
@@ -349,7 +358,3 @@ def _ascending(a: tuple[Int, ...], b: tuple[Int, ...], strict: bool) -> Cond:
         return Or(()) if strict else And(())
     head, tail = Cmp("<", a[0], b[0]), _ascending(a[1:], b[1:], strict)
     return Or((head, And((Cmp("==", a[0], b[0]), tail))))
-
-
-__all__ = ["Monomial", "Polyhedral", "canonical", "in_range", "real_part", "sides"]
-_ = (IntOp, evaluate)

@@ -156,7 +156,9 @@ class Box:
             result = part if result is None else result.flat_range_product(part)
         points = self.points(conds)
         if result is None:
-            return isl.Map.from_domain_and_range(points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0)))
+            return isl.Map.from_domain_and_range(
+                points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0))
+            )
         return result.intersect_domain(points)
 
 

@@ -227,17 +227,21 @@ class Expander:
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
         if not facts:
-            env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
-            return self.expand(family.body, env, slot)
+            members = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+            return self.expand(family.body, members, slot)
         claim = facts[-1]
         own = {b.name for b in claim.binders}
-        env = {}
-        match_conds: list[Cond] = []
+        env: dict[str, Int] = {}
+        rest_of_places: list[tuple[Int, Int]] = []
         for place, index in zip(claim.indices, indices, strict=True):
-            if isinstance(place, IntVar) and place.name in own:
+            # the first place that is a bare name binds it; every other place is a condition
+            if isinstance(place, IntVar) and place.name in own and place.name not in env:
                 env[place.name] = index
             else:
-                match_conds.append(Cmp("==", index, place))
+                rest_of_places.append((place, index))
+        match_conds: list[Cond] = [
+            Cmp("==", index, substitute(place, env.get)) for place, index in rest_of_places
+        ]
         if claim.where is not None:
             match_conds.append(substitute_cond(claim.where, self._getter(env, slot)))
         terms = self.expand(claim.value, env, slot)

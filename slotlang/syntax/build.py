@@ -1,0 +1,280 @@
+"""Lark's parse tree to the syntax tree."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from lark import Token, Tree, v_args
+from lark.visitors import Transformer_NonRecursive
+
+from slotlang.diagnostics import Diagnostic
+from slotlang.source import Source, Span
+from slotlang.syntax import tree
+from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
+from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, RESERVED
+
+# An accepted expression of depth n has at most 3n parse tree nodes on a path: the operator, its parentheses
+# and, for a sum, its `by`.
+_MAX_RAW_DEPTH = 4 * MAX_DEPTH
+
+
+class TooDeepError(Exception):
+    """A chain of operators is far too long; ``offset`` is in the statement's text."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
+
+
+class ParseNode(Tree[Token]):
+    """Lark's node, with its depth: a megabyte of ``a + a + ...`` is given up where it gets too deep, not
+    when all of it has been read."""
+
+    def __init__(self, data: str, children: list[Any], meta: Any = None) -> None:
+        super().__init__(data, children, meta)
+        self.depth: int = 1 + max((c.depth for c in children if isinstance(c, ParseNode)), default=0)
+        if self.depth > _MAX_RAW_DEPTH:
+            last = children[-1]
+            start = last.meta.start_pos if isinstance(last, Tree) else getattr(last, "start_pos", 0)
+            raise TooDeepError(start or 0)
+
+
+class FailedError(Exception):
+    """A statement that is well formed as text and wrong all the same."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def _fail(code: str, message: str, span: Span, hint: str = "") -> FailedError:
+    return FailedError(Diagnostic(code, message, span, hint=hint))
+
+
+@v_args(meta=True)
+class Build(Transformer_NonRecursive[Token, Any]):
+    """Transforms the parse tree of the statement that starts at offset ``base`` of ``source``.
+
+    Not recursive, so that the depth at which an expression is refused is ``MAX_DEPTH`` and not what is left
+    of Python's stack. Raises ``FailedError`` (inside lark's ``VisitError``): SL102, SL104 to SL107.
+    """
+
+    def __init__(self, source: Source, base: int) -> None:
+        super().__init__()
+        self._source = source
+        self._base = base
+        self._depth: dict[int, int] = {}
+        self._keep: list[object] = []
+
+    def _at(self, meta: Any) -> Span:
+        return Span(self._source, self._base + meta.start_pos, self._base + meta.end_pos)
+
+    def _token_span(self, token: Token) -> Span:
+        start = self._base + (token.start_pos or 0)
+        return Span(self._source, start, start + len(token))
+
+    def _deepen(self, node: Any, *children: Any) -> Any:
+        depth = 1 + max((self._depth.get(id(c), 0) for c in children), default=0)
+        if depth > MAX_DEPTH:
+            raise FailedError(too_deep(node.span))
+        self._depth[id(node)] = depth
+        self._keep.append(node)  # ids stay unique while every node lives
+        return node
+
+    def _declared(self, token: Token) -> str:
+        if token in RESERVED:
+            raise FailedError(reserved(str(token), self._token_span(token)))
+        return str(token)
+
+    def _read(self, token: Token) -> tree.Name:
+        span = self._token_span(token)
+        if token in RESERVED and token != "slot":
+            raise FailedError(reserved(str(token), span))
+        return tree.Name(str(token), span)
+
+    # expressions
+    def name(self, meta: Any, items: list[Any]) -> Any:
+        return self._read(items[0])
+
+    def number(self, meta: Any, items: list[Any]) -> Any:
+        text = str(items[0])
+        if len(text) > 40:
+            hint = "a plaintext slot holds about 15 significant digits"
+            raise _fail("SL102", "this number has more than 40 digits", self._at(meta), hint)
+        imaginary = text.endswith("i")
+        return tree.Number(Fraction(text.rstrip("i")), imaginary, self._at(meta))
+
+    def group(self, meta: Any, items: list[Any]) -> Any:
+        return items[0]
+
+    def bracket(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Bracket(items[0], self._at(meta)), items[0])
+
+    def index(self, meta: Any, items: list[Any]) -> Any:
+        base, *indices, otherwise = items
+        return self._deepen(tree.Index(base, tuple(indices), bool(otherwise), self._at(meta)), base, *indices)
+
+    def otherwise(self, meta: Any, items: list[Any]) -> Any:
+        if str(items[0]).strip("0.i"):
+            raise FailedError(only_else_zero(self._token_span(items[0])))
+        return True
+
+    def attribute(self, meta: Any, items: list[Any]) -> Any:
+        if str(items[1]) != "T":
+            raise _fail(
+                "SL106",
+                f'".{items[1]}" is not known',
+                self._token_span(items[1]),
+                '".T" is the transpose of a matrix',
+            )
+        return self._deepen(tree.Transpose(items[0], self._at(meta)), items[0])
+
+    def sign(self, meta: Any, items: list[Any]) -> Any:
+        if str(items[0]) == "+":
+            return items[1]
+        return self._deepen(tree.Unary("-", items[1], self._at(meta)), items[1])
+
+    def part(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Unary(str(items[0]), items[1], self._at(meta)), items[1])
+
+    def negate(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Unary("not", items[0], self._at(meta)), items[0])
+
+    def binary(self, meta: Any, items: list[Any]) -> Any:
+        left, op, right = items
+        return self._deepen(tree.Binary(str(op), left, right, self._at(meta)), left, right)
+
+    def either(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Binary("or", items[0], items[1], self._at(meta)), *items)
+
+    def both(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Binary("and", items[0], items[1], self._at(meta)), *items)
+
+    def compare(self, meta: Any, items: list[Any]) -> Any:
+        node = tree.Compare(tuple(map(str, items[1::2])), tuple(items[0::2]), self._at(meta))
+        return self._deepen(node, *items[0::2])
+
+    def sum(self, meta: Any, items: list[Any]) -> Any:
+        *binders, how, body = items
+        node = tree.Sum(tuple(binders), how, body, self._at(meta))
+        return self._deepen(node, body, *binders, *([how.argument] if how else []))
+
+    def by(self, meta: Any, items: list[Any]) -> Any:
+        name = str(items[0])
+        span = self._token_span(items[0])
+        if name not in HOW_NAMES:
+            raise FailedError(unknown_how(name, span))
+        if name == "bsgs" and items[1] is None:
+            raise _fail("SL107", '"bsgs" needs its number of baby steps', span, "for example by bsgs(4)")
+        if name != "bsgs" and items[1] is not None:
+            raise _fail("SL107", f'"{name}" takes no argument', span, f"write by {name}")
+        return tree.How(name, items[1], span)
+
+    def permute(self, meta: Any, items: list[Any]) -> Any:
+        value, (name, inverse) = items
+        return self._deepen(tree.Permute(value, name, inverse, self._at(meta)), value)
+
+    def forward(self, meta: Any, items: list[Any]) -> Any:
+        return self._declared(items[0]), False
+
+    def backward(self, meta: Any, items: list[Any]) -> Any:
+        return self._declared(items[0]), True
+
+    # statements
+    def statement(self, meta: Any, items: list[Any]) -> Any:
+        return items[0]
+
+    def program(self, meta: Any, items: list[Any]) -> Any:
+        sizes = tuple(s for s in items[1:] if isinstance(s, tree.Size))
+        return tree.Header(self._declared(items[0]), sizes, self._at(meta))
+
+    def size(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Size(self._declared(items[0]), items[1], self._at(meta))
+
+    def let(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Let(self._declared(items[0]), items[1], self._at(meta))
+
+    def require(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Require(items[0], self._at(meta))
+
+    def tensor(self, meta: Any, items: list[Any]) -> Any:
+        token, *dims, sparse = items
+        shape: list[tree.Expr] = []
+        names: list[str | None] = []
+        for dim in dims:
+            match dim:
+                case tree.Compare(("<",), (tree.Name(name, span), extent)):
+                    if name in RESERVED:
+                        raise FailedError(reserved(name, span))
+                    shape.append(extent)
+                    names.append(name)
+                case _:
+                    shape.append(dim)
+                    names.append(None)
+        is_sparse, pattern = sparse or (False, None)
+        return tree.Tensor(
+            self._declared(token), tuple(shape), tuple(names), is_sparse, pattern, self._at(meta)
+        )
+
+    def sparse(self, meta: Any, items: list[Any]) -> Any:
+        return True, items[0]
+
+    def input(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Declare("input", tuple(items), self._at(meta))
+
+    def weight(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Declare("weight", tuple(items), self._at(meta))
+
+    def scalar(self, meta: Any, items: list[Any]) -> Any:
+        names = tuple(tree.Name(self._declared(t), self._token_span(t)) for t in items)
+        return tree.Scalars(names, self._at(meta))
+
+    def axes(self, meta: Any, items: list[Any]) -> Any:
+        name = self._declared(items[0]) if items[0] is not None else None
+        return tree.Axes(name, tuple(b for b in items[1:] if b is not None), self._at(meta))
+
+    def binder(self, meta: Any, items: list[Any]) -> Any:
+        return self._deepen(tree.Binder(self._declared(items[0]), items[2], self._at(meta)), items[2])
+
+    def family(self, meta: Any, items: list[Any]) -> Any:
+        return tuple(items)
+
+    def _define(self, kind: str, meta: Any, items: list[Any]) -> Any:
+        return tree.Define(kind, self._declared(items[0]), items[1] or (), items[2], self._at(meta))
+
+    def cipher(self, meta: Any, items: list[Any]) -> Any:
+        return self._define("cipher", meta, items)
+
+    def plain(self, meta: Any, items: list[Any]) -> Any:
+        return self._define("plain", meta, items)
+
+    def compute(self, meta: Any, items: list[Any]) -> Any:
+        return self._define("compute", meta, items)
+
+    def perm(self, meta: Any, items: list[Any]) -> Any:
+        return tree.DefinePermutation(self._declared(items[0]), items[1], self._at(meta))
+
+    def digits(self, meta: Any, items: list[Any]) -> Any:
+        source = tuple(self._read(t) for t in items if isinstance(t, Token))
+        target = tuple(t for t in items if not isinstance(t, Token))
+        return tree.DigitPermutation(source, target, self._at(meta))
+
+    def slotwise(self, meta: Any, items: list[Any]) -> Any:
+        return tree.SlotPermutation(self._read(items[0]), items[1], self._at(meta))
+
+    def cycles(self, meta: Any, items: list[Any]) -> Any:
+        return tree.CyclePermutation(tuple(items), self._at(meta))
+
+    def cycle(self, meta: Any, items: list[Any]) -> Any:
+        return tuple(items)
+
+    def claim(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Claim(items[0], items[2], items[3], self._at(meta))
+
+    def output(self, meta: Any, items: list[Any]) -> Any:
+        name, *indices, value, where = items
+        return tree.Output(self._declared(name), tuple(indices), value, where, self._at(meta))
+
+    def prove(self, meta: Any, items: list[Any]) -> Any:
+        return tree.Prove(self._declared(items[0]), items[2], self._at(meta))

@@ -1,0 +1,256 @@
+"""A syntax tree as text: minimal parentheses, one way to write each expression and statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import assert_never
+
+from slotlang.syntax import tree
+
+# Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
+_OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POSTFIX = range(9)
+_STRENGTH = {
+    "or": _OR,
+    "and": _AND,
+    "<<": _SHIFT,
+    ">>": _SHIFT,
+    "+": _SUM,
+    "-": _SUM,
+    "*": _PRODUCT,
+    "/": _PRODUCT,
+    "//": _PRODUCT,
+    "%": _PRODUCT,
+    "@": _PRODUCT,
+}
+_TIGHT_OPERATORS = ("*", "/", "//")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?i?")
+
+
+def _spelling(number: tree.Number) -> str | None:
+    """The author's digits if there are any, else decimal digits; None when those would not end."""
+    written = number.span.text
+    if (
+        len(written) <= 40
+        and _NUMBER.fullmatch(written)
+        and written.endswith("i") == number.imaginary
+        and Fraction(written.rstrip("i")) == number.value
+    ):
+        return written
+    for places in range(20):
+        scaled = number.value * 10**places
+        if scaled.denominator == 1 and scaled >= 0:
+            digits = str(scaled.numerator).rjust(places + 1, "0")
+            whole = f"{digits[:-places]}.{digits[-places:]}" if places else digits
+            return whole + ("i" if number.imaginary else "")
+    return None
+
+
+def _written(e: tree.Expr) -> tree.Expr:
+    """The expression itself; for a constant no literal spells (a pass made it), one of the same value."""
+    if not isinstance(e, tree.Number) or _spelling(e) is not None:
+        return e
+    positive = tree.Number(-e.value, e.imaginary, e.span)
+    if e.value < 0 and _spelling(positive) is not None:
+        return tree.Unary("-", positive, e.span)
+    numerator = tree.Number(Fraction(e.value.numerator), e.imaginary, e.span)
+    return tree.Binary("/", numerator, tree.Number(Fraction(e.value.denominator), False, e.span), e.span)
+
+
+def _strength(e: tree.Expr) -> int:
+    match e:
+        case tree.Binary(op=op):
+            return _STRENGTH[op]
+        case tree.Compare():
+            return _COMPARE
+        case tree.Unary(op="not"):
+            return _NOT
+        case tree.Unary() | tree.Sum():
+            return _UNARY
+        case _:
+            return _POSTFIX
+
+
+def _is_atom(e: tree.Expr) -> bool:
+    return isinstance(e, (tree.Name, tree.Number))
+
+
+def _is_signed_atom(e: tree.Expr) -> bool:
+    return _is_atom(e) or (isinstance(e, tree.Unary) and e.op == "-" and _is_atom(e.operand))
+
+
+def _is_short_product(e: tree.Expr) -> bool:
+    """``q*batch``, ``2*h*C/R``: names and numbers only.
+
+    Inside a sum, a shift, brackets or an extent it is written without spaces, so that the eye finds the outer
+    operator.
+    """
+    return (
+        isinstance(e, tree.Binary)
+        and e.op in _TIGHT_OPERATORS
+        and _is_atom(_written(e.right))
+        and (_is_signed_atom(_written(e.left)) or _is_short_product(e.left))
+    )
+
+
+def _is_rational(e: tree.Binary) -> bool:
+    """A constant such as ``3/8``, written so wherever it stands."""
+    left = e.left.operand if isinstance(e.left, tree.Unary) and e.left.op == "-" else e.left
+    return e.op == "/" and isinstance(left, tree.Number) and isinstance(_written(e.right), tree.Number)
+
+
+def expression_text(e: tree.Expr, at_least: int = _OR, *, tight: bool = False, followed: bool = False) -> str:
+    """Text of an expression, with the parentheses it needs where an operand of strength ``at_least`` is due.
+
+    ``tight`` inside something whose short products are written without spaces; ``followed`` where an operator
+    comes after it, which the body of a sum that ends here would swallow.
+    """
+    e = _written(e)
+    if _strength(e) < at_least or (followed and isinstance(e, tree.Sum)):
+        return f"({_bare(e, tight, followed=False)})"
+    return _bare(e, tight, followed)
+
+
+def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
+    match e:
+        case tree.Number():
+            return _spelling(e) or str(e.value)
+        case tree.Name(name):
+            return name
+        case tree.Index(base, indices, else_zero):
+            return f"{_base(base)}[{_list(indices)}]{' else 0' if else_zero else ''}"
+        case tree.Transpose(base):
+            return f"{_base(base)}.T"
+        case tree.Unary("-", operand):
+            return f"-{expression_text(operand, _UNARY, tight=tight, followed=followed)}"
+        case tree.Unary("not", operand):
+            return f"not {expression_text(operand, _NOT, tight=tight, followed=followed)}"
+        case tree.Unary(op, operand):
+            return f"{op} {expression_text(operand, _UNARY, followed=followed)}"
+        case tree.Binary():
+            return _binary(e, tight, followed)
+        case tree.Compare(ops, operands):
+            *front, last = operands
+            texts = [expression_text(o, _SHIFT, tight=tight, followed=True) for o in front]
+            texts.append(expression_text(last, _SHIFT, tight=tight, followed=followed))
+            return texts[0] + "".join(f" {op} {text}" for op, text in zip(ops, texts[1:], strict=True))
+        case tree.Bracket(condition):
+            return f"[{expression_text(condition, tight=True)}]"
+        case tree.Sum(binders, how, body):
+            return f"sum {_binders(binders)}{_how(how)}: {expression_text(body, _SHIFT)}"
+        case tree.Permute(value, permutation, inverse):
+            return (
+                f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
+            )
+        case _:
+            assert_never(e)
+
+
+def _base(e: tree.Expr) -> str:
+    text = expression_text(e, _POSTFIX)
+    # x[k] else 0[j] would parse, but nobody reads it as (x[k] else 0)[j]
+    return f"({text})" if isinstance(e, tree.Index) and e.else_zero else text
+
+
+def _binary(e: tree.Binary, tight: bool, followed: bool) -> str:
+    op, strength = e.op, _STRENGTH[e.op]
+    left_tight = right_tight = tight
+    match op:
+        case "+" | "-":
+            left_tight = right_tight = True
+        case "<<" | ">>":
+            left_tight, right_tight = False, True
+        case "@":
+            left_tight = right_tight = False
+    left = expression_text(e.left, strength, tight=left_tight, followed=True)
+    right = expression_text(e.right, strength + 1, tight=right_tight, followed=followed)
+    if (tight and _is_short_product(e)) or _is_rational(e):
+        return f"{left}{op}{right}"
+    return f"{left} {op} {right}"
+
+
+def _list(items: Iterable[tree.Expr]) -> str:
+    return ", ".join(expression_text(item, tight=True) for item in items)
+
+
+def _binders(binders: Iterable[tree.Binder]) -> str:
+    return ", ".join(
+        f"{b.name} < {expression_text(b.extent, _SHIFT, tight=True, followed=True)}" for b in binders
+    )
+
+
+def _how(how: tree.How | None) -> str:
+    if how is None:
+        return ""
+    argument = f"({expression_text(how.argument, tight=True)})" if how.argument is not None else ""
+    return f" by {how.name}{argument}"
+
+
+def _where(condition: tree.Expr | None) -> str:
+    return f" where {expression_text(condition)}" if condition is not None else ""
+
+
+def _tensor(tensor: tree.Tensor) -> str:
+    dims = [
+        expression_text(extent, tight=True)
+        if name is None
+        else _binders([tree.Binder(name, extent, tensor.span)])
+        for name, extent in zip(tensor.indices, tensor.shape, strict=True)
+    ]
+    sparse = f" sparse{_where(tensor.pattern)}" if tensor.sparse else ""
+    return f"{tensor.name}[{', '.join(dims)}]{sparse}"
+
+
+def _permutation(form: tree.PermutationForm) -> str:
+    match form:
+        case tree.DigitPermutation(source, target):
+            return f"({', '.join(n.name for n in source)}) -> ({_list(target)})"
+        case tree.SlotPermutation(source, target):
+            return f"{source.name} -> {expression_text(target, tight=True)}"
+        case tree.CyclePermutation(cycles):
+            return "cycles " + ", ".join(f"({_list(cycle)})" for cycle in cycles)
+        case _:
+            assert_never(form)
+
+
+def _size(size: tree.Size) -> str:
+    return size.name if size.default is None else f"{size.name} = {expression_text(size.default)}"
+
+
+def _padded(keyword: str) -> str:
+    """Keywords that stand in columns: the short one of a pair is as wide as the long one."""
+    widest = {"input": "weight", "plain": "cipher", "prove": "output"}.get(keyword, keyword)
+    return keyword.ljust(len(widest)) + " "
+
+
+def statement_text(statement: tree.Statement) -> str:
+    """The statement on one line, without comments."""
+    match statement:
+        case tree.Header(name, sizes):
+            return f"program {name}" + (f"({', '.join(map(_size, sizes))})" if sizes else "")
+        case tree.Let(name, value):
+            return f"let {name} = {expression_text(value)}"
+        case tree.Require(condition):
+            return f"require {expression_text(condition)}"
+        case tree.Declare(kind, tensors):
+            return _padded(kind) + ", ".join(map(_tensor, tensors))
+        case tree.Scalars(names):
+            return f"scalar {', '.join(n.name for n in names)}"
+        case tree.Axes(name, binders):
+            return f"axes {name + ' ' if name is not None else ''}({_binders(binders)})"
+        case tree.Define(kind, name, binders, body):
+            keyword = "" if kind == "compute" else _padded(kind)
+            family = f"[{_binders(binders)}]" if binders else ""
+            return f"{keyword}{name}{family} = {expression_text(body)}"
+        case tree.DefinePermutation(name, form):
+            return f"perm {name}: {_permutation(form)}"
+        case tree.Claim(target, value, where):
+            sides = expression_text(target, _SHIFT, followed=True), expression_text(value, _SHIFT)
+            return f"claim {sides[0]} == {sides[1]}{_where(where)}"
+        case tree.Output(name, indices, value, where):
+            return f"output {name}[{_list(indices)}] = {expression_text(value)}{_where(where)}"
+        case tree.Prove(name, value):
+            return f"{_padded('prove')}{name} == {expression_text(value, _SHIFT)}"
+        case _:
+            assert_never(statement)
