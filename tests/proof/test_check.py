@@ -1,0 +1,128 @@
+"""One verdict from three methods, and counterexamples a person can use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from slotlang.api import check, loads
+from slotlang.proof import check as module
+from slotlang.proof.disagreement import Disagreement
+from slotlang.proof.verdict import Outcome
+
+EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text()
+SMALL = {"d": 32, "r": 4, "batch": 2, "slots": 16}
+WRONG = EXAMPLE.replace("P[q] << q*batch", "P[q] << (q + 1)*batch")
+
+
+def test_auto_proves_and_tests_beside():
+    report = check(loads(EXAMPLE, SMALL))
+    assert (report.status, report.method) == ("proved", "polyhedral")
+    assert report.random_error_bound is not None and 0 < report.random_error_bound < 1e-30
+
+
+@pytest.mark.parametrize("method", ["auto", "polyhedral", "exact"])
+def test_deterministic_methods_agree_on_right_and_wrong(method):
+    assert check(loads(EXAMPLE, SMALL), method).status == "proved"
+    report = check(loads(WRONG, SMALL), method)
+    assert report.status == "refuted"
+    assert report.counterexample is not None and report.counterexample.confirmed
+
+
+def test_random_alone_never_proves():
+    report = check(loads(EXAMPLE, SMALL), "random")
+    assert report.status == "tested" and not report.proved
+    assert check(loads(WRONG, SMALL), "random").status == "refuted"
+
+
+def brute_force_slot(binders, slot, program_text):
+    """Products in a slot of S, added up directly from the definitions of X, W, P, T and S at SMALL."""
+    batch, slots, r = SMALL["batch"], SMALL["slots"], SMALL["r"]
+    C, R = slots // batch, r // 2
+    K = SMALL["d"] // C
+    offset = 1 if "(q + 1)" in program_text else 0
+    total = {}
+    for f in range(C // R):
+        for q in range(R):
+            s = (slot + f * R * batch + (q + offset) * batch) % slots
+            h, t = divmod(s, batch)
+            for c in range(K):
+                for row, factor in (((h - q) % R, 1), ((h - q) % R + R, 1j)):
+                    key = f"B[{row}, {c * C + h}] * x[{c * C + h}, {t}]"
+                    total[key] = total.get(key, 0) + factor
+    return total
+
+
+def test_a_counterexample_tells_the_truth():
+    example = check(loads(WRONG, SMALL), "polyhedral").counterexample
+    assert example.statement == "claim S" and example.family == "S"
+    actual = brute_force_slot({}, example.slot, WRONG)
+    wanted = brute_force_slot({}, example.slot, EXAMPLE)
+    read = {"0": 0, "1": 1, "1i": 1j}
+    assert read[example.holds] == actual.get(example.monomial, 0)
+    assert read[example.should_hold] == wanted.get(example.monomial, 0)
+    assert example.holds != example.should_hold
+    missing = [k for k in wanted if actual.get(k, 0) != wanted[k]]
+    extra = [k for k in actual if k not in wanted]
+    assert (example.products_missing, example.products_extra) == (len(missing), len(extra))
+    assert example.products_right == len(wanted) - len(missing)
+    assert example.example_extra in extra
+
+
+def test_a_false_claim_is_refuted_at_the_claim_although_the_theorem_holds():
+    text = EXAMPLE.replace("claim S == (B @ x)[h % R, t]", "claim S == 2 * (B @ x)[h % R, t]")
+    report = check(loads(text, SMALL))
+    assert report.status == "refuted"
+    assert report.counterexample.statement == "claim S"
+    assert report.counterexample.line == text[: text.index("claim S ==")].count("\n") + 1
+
+
+def test_what_the_polyhedral_method_cannot_decide_goes_to_the_exact_one():
+    text = """program p(n = 8)
+axes (s < n)
+input x[n]
+weight A[n, n]
+cipher X = x[s]
+Y = sum k < n: (X << k*(k + 1)//2) * A[s, (s + k*(k + 1)//2) % n]
+output y[s] = Y
+prove y == A @ x
+"""
+    report = check(loads(text))  # triangular numbers reach every residue modulo a power of two
+    assert (report.status, report.method) == ("proved", "exact")
+    assert "could not decide" in report.notes[0]
+    assert check(loads(text, {"n": 6})).status == "refuted"
+
+
+def test_a_proof_that_a_random_point_contradicts_is_a_bug_and_says_so(monkeypatch):
+    monkeypatch.setattr(module.Polyhedral, "prove", lambda self, goal: Outcome("proved"))
+    with pytest.raises(Disagreement):
+        check(loads(WRONG, SMALL))
+
+
+def test_a_refutation_that_does_not_evaluate_wrong_is_a_bug_and_says_so(monkeypatch):
+    wrong = module.Polyhedral(loads(WRONG, SMALL)).prove(module.goals_of(loads(WRONG, SMALL))[0])
+    monkeypatch.setattr(module.Polyhedral, "prove", lambda self, goal: wrong)
+    program = loads(EXAMPLE, SMALL)
+    wrong = Outcome("refuted", type(wrong.failure)(module.goals_of(program)[0], {}, wrong.failure.slot))
+    with pytest.raises(Disagreement):
+        check(program)
+
+
+def test_the_process_stays_small():
+    """Memory of a whole ``slotlang check`` on the example: below 300 MB."""
+    code = (
+        "import resource, sys; sys.argv = ['slotlang', 'check', '--json', 'programs/rank_complex.slot']\n"
+        "from slotlang.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as e:\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, e.code, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+    )
+    kilobytes, status = done.stderr.split()
+    assert status == "0" and int(kilobytes) < 300_000
+    (entry,) = json.loads(done.stdout)["files"]
+    assert entry["verdict"] == "proved" and entry["method"] == "polyhedral"
