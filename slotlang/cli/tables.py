@@ -111,6 +111,8 @@ def run_table(session: Session) -> RenderableType:
     status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
     title = session.program.name + (f" on {session.module}" if session.module else " on random weights")
     sizes = ", ".join(f"{n} = {session.program.sizes[n]}" for n in session.program.parameters)
+    if session.tokens_in_file is not None:
+        title += f", real activations (the first tokens of {session.tokens_in_file})"
     verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
     head = Text.assemble(status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.parameters.text()}\n")
     return Group(head, table)

@@ -216,11 +216,22 @@ def adapter_weights(program: Program, module: LoraModule) -> dict[str, npt.NDArr
     return weights
 
 
-def activations(program: Program, path: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """Activations from a file, one token per row there, as the program's input. Raises SL505."""
+def activations(program: Program, path: Path) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
+    """The first tokens of a file, one per row there, as the program's input, and how many the file holds.
+
+    Raises SL505 when the file does not fit or has fewer tokens than the program takes.
+    """
     from slotlang.run.adapter import read_activations
 
     name = roles(program.syntax).input.name
     shape = program.tensors[name].shape
-    values = read_activations(path, shape[0], shape[1] if len(shape) == 2 else 1)
-    return {name: values if len(shape) == 2 else values[:, 0]}
+    wanted = shape[1] if len(shape) == 2 else 1
+    values = read_activations(path, shape[0], None)
+    if values.shape[1] < wanted:
+        raise error(
+            "SL505",
+            f"the program takes {wanted} tokens, and the file holds {values.shape[1]}",
+            file=str(path),
+            hint="set the number of tokens with --set, or give more rows",
+        )
+    return {name: values[:, :wanted] if len(shape) == 2 else values[:, 0]}, int(values.shape[1])

@@ -33,6 +33,7 @@ class Session:
     lowered: Lowered
     report: RunReport
     module: str | None
+    tokens_in_file: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``run --json``."""
@@ -44,6 +45,7 @@ class Session:
             "verdict": self.lowered.report.status,
             "method": self.lowered.report.method,
             "module": self.module,
+            "tokens_in_file": self.tokens_in_file,
             "parameters": {**asdict(p), "primes": list(p.primes)},
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
@@ -80,11 +82,13 @@ def run(
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
     if lora is not None:
         chosen = {**chosen, **adapter_weights(program, lora)}
+    tokens = None
     if activations_file is not None:
-        inputs = {**inputs, **activations(program, activations_file)}
+        found_inputs, tokens = activations(program, activations_file)
+        inputs = {**inputs, **found_inputs}
     lowered = lower(program, parameters, unproved=unproved)
     report = execute(lowered.text, lowered.plan.counts.executed(), inputs, chosen, progress)
-    return Session(program, lowered, report, lora.name if lora else None)
+    return Session(program, lowered, report, lora.name if lora else None, tokens)
 
 
 def _only(modules: Mapping[str, object]) -> str:

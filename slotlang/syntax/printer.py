@@ -107,7 +107,9 @@ def expression_text(e: tree.Expr, at_least: int = _OR, *, tight: bool = False, f
     comes after it, which the body of a sum that ends here would swallow.
     """
     e = _written(e)
-    if _strength(e) < at_least or (followed and isinstance(e, tree.Sum)):
+    # x[k] else 0 + y parses as meant, but reads as if the zero were part of the sum
+    padded = isinstance(e, tree.Index) and e.else_zero and at_least > _OR
+    if _strength(e) < at_least or padded or (followed and isinstance(e, tree.Sum)):
         return f"({_bare(e, tight, followed=False)})"
     return _bare(e, tight, followed)
 

@@ -70,7 +70,7 @@ def test_programs(path: Path) -> None:
         ("T = conj(a + b) * re(c)", "T = conj (a + b) * re c"),
         ("require (not (a < b)) and (c or d)", "require not a < b and (c or d)"),
         ("require (a < b) == c", "require (a < b) == c"),
-        ("T = (x[h] else 0)[t] + (x[h] else 0)", "T = (x[h] else 0)[t] + x[h] else 0"),
+        ("T = (x[h] else 0)[t] + x[h] else 0", "T = (x[h] else 0)[t] + (x[h] else 0)"),
         # a sum swallows what follows it
         ("T = (sum q < R: a) + b", "T = (sum q < R: a) + b"),
         ("T = b + (sum q < R: (a))", "T = b + sum q < R: a"),
