@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.goals import claim_target
 from slotlang.proof.polyhedral import canonical, sides
 from slotlang.proof.terms import Expander, Term, TooComplex
-from slotlang.proof.verdict import Failure, Monomial, Uncovered, Wrong
+from slotlang.proof.verdict import Failure, Monomial, Uncovered
 
 MAX_POINTS = 1 << 22
-Polynomial = dict[Monomial, tuple[Fraction, Fraction]]
+Polynomial: TypeAlias = dict[Monomial, tuple[Fraction, Fraction]]
+Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -104,45 +106,51 @@ def slot_polynomial(
     program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int
 ) -> Polynomial:
     """The terms at one point, bound variables enumerated. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
-    result: Polynomial = {}
+    packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
     base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
     for original in terms:
         for term in canonical(original):
-            _collect(program, term, base, result)
-    return {m: c for m, c in result.items() if c[0] or c[1]}
+            signature = (term.scalars, tuple(t for t, _ in term.reads))
+            for key, times in _occurrences(program, term, base):
+                re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
+                packed[signature, key] = (re + term.re * times, im + term.im * times)
+    return {
+        _unpacked(program, signature, key): value
+        for (signature, key), value in packed.items()
+        if value[0] or value[1]
+    }
 
 
-def _collect(program: Program, term: Term, base: Mapping[str, Any], result: Polynomial) -> None:
+def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Each monomial of a term, its indices packed into one integer, with how often it occurs."""
     extents = [extent for _, extent in term.bound]
-    total = int(np.prod(extents, dtype=np.int64)) if extents else 1
-    if total > MAX_POINTS:
+    total = math.prod(extents)
+    room = math.prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
+    if total > MAX_POINTS or room >= 1 << 62:
         raise TooComplex(f"{total:,} products")
     grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
     env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
     keep = np.ones(total, bool)
     for cond in term.conds:
         keep &= np.broadcast_to(holds(cond, program.sizes, env), keep.shape)
-    columns = [
-        np.broadcast_to(evaluate(index, program.sizes, env), (total,))[keep]
-        for _, indices in term.reads
-        for index in indices
-    ]
-    count = int(keep.sum())
-    if not count:
-        return
-    if columns:
-        rows, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
-        points = list(zip(rows.T.tolist(), counts.tolist(), strict=True))
-    else:
-        points = [([], count)]
-    for row, times in points:
-        reads, at = [], 0
-        for tensor, indices in term.reads:
-            reads.append((tensor, tuple(row[at : at + len(indices)])))
-            at += len(indices)
-        key: Monomial = (term.scalars, tuple(sorted(reads)))
-        re, im = result.get(key, (Fraction(0), Fraction(0)))
-        result[key] = (re + term.re * times, im + term.im * times)
+    packed: Any = np.zeros(total, np.int64)
+    for tensor, indices in term.reads:
+        for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
+            packed = packed * size + evaluate(index, program.sizes, env)
+    keys, counts = np.unique(packed[keep], return_counts=True)
+    return list(zip(keys.tolist(), counts.tolist(), strict=True))
+
+
+def _unpacked(program: Program, signature: Signature, key: int) -> Monomial:
+    scalars, tensors = signature
+    reads = []
+    for tensor in reversed(tensors):
+        indices = []
+        for size in reversed(program.tensors[tensor].shape):
+            key, index = divmod(key, size)
+            indices.append(index)
+        reads.append((tensor, tuple(reversed(indices))))
+    return scalars, tuple(sorted(reads))
 
 
 def explain(program: Program, expander: Expander, failure: Failure, confirmed: bool) -> Counterexample:
