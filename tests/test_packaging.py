@@ -1,0 +1,55 @@
+"""A wheel and an editable install both find the grammar and emit modules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBE = """
+import sys
+from slotlang.syntax.parser import grammar_path
+from slotlang import load, lower
+print(grammar_path())
+program = load(sys.argv[1], {"d": 32, "r": 4, "batch": 2, "slots": 16})
+assert "class Server" in lower(program).text
+"""
+
+
+def run(*command: str, **more) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(folder), str(ROOT))
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_grammar_and_runtime(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "slotlang/grammar/slot.lark" in names
+    assert {"slotlang/lowering/runtime.py", "slotlang/lowering/roles.py"} <= set(names)
+    assert not [n for n in names if n.startswith(("tests/", "programs/"))]
+
+
+def test_an_installed_wheel_works_away_from_the_checkout(wheel, tmp_path):
+    target = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(target)
+    env = {**os.environ, "PYTHONPATH": str(target)}
+    program = ROOT / "programs" / "rank_complex.slot"
+    found = run(sys.executable, "-c", PROBE, str(program), cwd=tmp_path, env=env)
+    assert Path(found.strip()) == target / "slotlang" / "grammar" / "slot.lark"
+
+
+def test_an_editable_install_finds_the_grammar_beside_the_package(tmp_path):
+    program = ROOT / "programs" / "rank_complex.slot"
+    found = run(sys.executable, "-c", PROBE, str(program), cwd=tmp_path)
+    assert Path(found.strip()) == ROOT / "grammar" / "slot.lark"
