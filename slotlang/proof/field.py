@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,7 +52,9 @@ class Field:
         self.primes = tuple(primes)
         self.p: Array = np.array(primes, np.uint64)[:, None, None]
         roots = [_root_of_minus_one(p) for p in primes]
-        self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[:, :, None]
+        self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[
+            :, :, None
+        ]
         self.tensors = tensors
         self.scalars = scalars
         self._forms: dict[TensorForm, npt.NDArray[np.uint32]] = {}
@@ -81,15 +84,15 @@ class Field:
 
     def add(self, a: Array, b: Array) -> Array:
         """a + b."""
-        return (a + b) % self.p
+        return _below_twice(a + b, self.p)
 
     def sub(self, a: Array, b: Array) -> Array:
         """a - b."""
-        return (a + (self.p - b)) % self.p
+        return _below_twice(a + (self.p - b), self.p)
 
     def mul(self, a: Array, b: Array) -> Array:
         """a * b; both below 2^31."""
-        return a * b % self.p
+        return _remainder(a * b, self.primes)
 
     def conj(self, a: Array) -> Array:
         """The other root."""
@@ -145,11 +148,27 @@ class Field:
         return np.asarray(total, np.uint64)
 
 
+def _remainder(a: Array, primes: Sequence[int]) -> Array:
+    """``a`` modulo each row's prime, in place. numpy divides by a scalar some ten times faster than it takes
+    remainders or divides by an array."""
+    for row, p in zip(a, primes, strict=True):
+        quotient = row // np.uint64(p)
+        quotient *= np.uint64(p)
+        row -= quotient
+    return a
+
+
+def _below_twice(a: Array, p: Array) -> Array:
+    """``a`` modulo p for values below 2p: below p the difference wraps around and is the larger one."""
+    reduced: Array = np.minimum(a, a - p)
+    return reduced
+
+
 def _chain_product(parts: list[Array], p: int) -> Array:
     """Product of matrices, cheapest neighbours first."""
     parts = list(parts)
     while len(parts) > 1:
-        costs = [a.shape[0] * a.shape[1] * b.shape[1] for a, b in zip(parts, parts[1:], strict=False)]
+        costs = [a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairwise(parts)]
         k = int(np.argmin(costs))
         parts[k : k + 2] = [_matmul(parts[k], parts[k + 1], p)]
     return parts[0]
@@ -165,8 +184,8 @@ def _matmul(a: Array, b: Array, p: int) -> Array:
         xl, xh = (x & mask).astype(np.float64), (x >> halves).astype(np.float64)
         yl, yh = (y & mask).astype(np.float64), (y >> halves).astype(np.float64)
         for u, v, scale in ((xl, yl, 1), (xl, yh, 1 << 16), (xh, yl, 1 << 16), (xh, yh, 1 << 32)):
-            part = (u @ v).astype(np.uint64) % np.uint64(p)
-            result = (result + part * np.uint64(scale % p)) % np.uint64(p)
+            part = _remainder((u @ v).astype(np.uint64)[None], (p,))[0]
+            result = _remainder((result + part * np.uint64(scale % p))[None], (p,))[0]
     return result
 
 
@@ -196,9 +215,7 @@ def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
             row = rng.integers(0, p, int(np.prod(decl.shape)), dtype=np.uint32)
             rows.append(row if mask is None else row * mask)
         tensors[name] = np.stack(rows).astype(np.uint32)
-    scalars = {
-        name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars
-    }
+    scalars = {name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars}
     return Field(program, primes, tensors, scalars)
 
 
@@ -232,14 +249,16 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
             case "rescale":
                 result = operands[0]
             case "sum":
-                result = _total(operands, node.signs, p)
+                result = _total(operands, node.signs, field)
             case "mul_plain" | "add_plain":
                 assert node.plain is not None
                 plain = plain_vector(schedule, evaluator, schedule.plains[node.plain[0]], node.plain[1])
                 if node.kind == "mul_plain":
                     result = field.mul(operands[0], plain)
                 else:
-                    result = field.add(operands[0], plain) if node.signs[0] > 0 else field.sub(operands[0], plain)
+                    result = (
+                        field.add(operands[0], plain) if node.signs[0] > 0 else field.sub(operands[0], plain)
+                    )
             case kind:
                 raise AssertionError(kind)
         if result.shape[2] != program.slots:
@@ -253,10 +272,9 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
     return values
 
 
-def _total(operands: list[Array], signs: tuple[int, ...], p: Array) -> Array:
+def _total(operands: list[Array], signs: tuple[int, ...], field: Field) -> Array:
     """Signed sum; fewer than 2^32 operands below 2^31 fit 64 bits, so one remainder at the end will do."""
-    total = operands[0] if signs[0] > 0 else p - operands[0]
-    total = total.copy() if len(operands) == 1 else total
+    total = operands[0] if signs[0] > 0 else field.p - operands[0]
     for operand, sign in zip(operands[1:], signs[1:], strict=True):
-        total = total + (operand if sign > 0 else p - operand)
-    return total % p
+        total = total + (operand if sign > 0 else field.p - operand)
+    return _remainder(np.array(total), field.primes)
