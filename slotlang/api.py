@@ -35,22 +35,21 @@ def cost(program: Program, parameters: Parameters | None = None) -> Cost:
     """Count what a program executes under parameters (the fixed choice when none are given). Raises as ``plan``."""
     made = plan(program, parameters)
     p, counts, graph = made.parameters, made.counts, made.graph
-    results = {o.node for o in graph.outputs}
-    kinds = ("mul_plain", "add_plain")
-    encoded = {
-        (n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds
-    }
+    results = {o.member: graph.levels[o.node] for o in graph.outputs}
+    kinds = ("mul_plain", "add_plain", "plain")
+    encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
     return Cost(
-        program.name,
-        {name: program.sizes[name] for name in program.parameters},
-        {**asdict(p), "primes": list(p.primes)},
-        counts,
-        rotation_lower_bound(program),
-        counts.galois_keys * p.key_bytes(),
-        counts.ciphertexts_in * p.ciphertext_bytes(seeded=True),
-        sum(p.ciphertext_bytes(graph.levels[node]) for node in results),
-        sum(p.plaintext_bytes(level) for _, level in encoded),
-        counts.peak_ciphertexts * p.ciphertext_bytes(),
+        program=program.name,
+        sizes={name: program.sizes[name] for name in program.parameters},
+        parameters={**asdict(p), "primes": list(p.primes)},
+        counts=counts,
+        rotation_lower_bound=rotation_lower_bound(program),
+        galois_key_bytes=counts.galois_keys * p.key_bytes(),
+        evaluation_key_bytes=(counts.galois_keys + (counts.cipher_products > 0)) * p.sent_key_bytes(),
+        upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
+        download_bytes=sum(map(p.sent_bytes, results.values())),
+        weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
+        peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
     )
 
 

@@ -238,7 +238,9 @@ def explain(code: Annotated[str, typer.Argument(help="A diagnostic's code, such 
 @app.command()
 def graph(
     file: File,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; standard output if left out.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; standard output if left out.")
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help="dot, graphml or json.")] = "dot",
     set_: Sizes = [],  # noqa: B006
 ) -> None:

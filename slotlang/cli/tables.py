@@ -40,9 +40,14 @@ def cost_table(cost: Cost) -> RenderableType:
     c = cost.counts
     table = _grid()
     table.add_row(str(c.rotations), f"rotations, lower bound {_bound(cost)}")
-    table.add_row(str(c.key_switches), f"key switches, with {c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)})")
+    table.add_row(
+        str(c.key_switches), f"key switches, with {c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)})"
+    )
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
-    table.add_row(str(c.plain_products), f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})")
+    table.add_row(
+        str(c.plain_products),
+        f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})",
+    )
     table.add_row(str(c.cipher_products), "ciphertext-ciphertext products")
     table.add_row(str(c.additions), "additions")
     levels = ", ".join(f"{n} at level {level}" for level, n in c.rescales_by_level.items())
@@ -67,7 +72,19 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("program")
     table.add_column("verdict")
-    heads = ("rotations", "bound", "key sw.", "keys", "key bytes", "pt prod.", "ct prod.", "depth", "up", "down", "degree")
+    heads = (
+        "rotations",
+        "bound",
+        "key sw.",
+        "keys",
+        "key bytes",
+        "pt prod.",
+        "ct prod.",
+        "depth",
+        "up",
+        "down",
+        "degree",
+    )
     for head in heads:
         table.add_column(head, justify="right")
     colours = {"proved": "green", "refuted": "red"}

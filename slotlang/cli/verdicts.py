@@ -100,9 +100,13 @@ def print_verdict(verdict: FileVerdict, verbose: bool) -> None:
             print(f"  {status}  {goal}")
         print(f"  {SCOPE}")
     if r.status == "tested":
-        print(f"  right at random points, which is no proof; a wrong program passes with probability {r.random_error_bound:.0e} at most")
+        print(
+            f"  right at random points, which is no proof; a wrong program passes with probability {r.random_error_bound:.0e} at most"
+        )
     elif r.random_error_bound is not None and verbose:
-        print(f"  the unrolled schedule agrees at random points (wrong with probability {r.random_error_bound:.0e} at most)")
+        print(
+            f"  the unrolled schedule agrees at random points (wrong with probability {r.random_error_bound:.0e} at most)"
+        )
     if r.reason:
         print(f"  {r.reason}")
     for note in r.notes:

@@ -5,10 +5,13 @@ Keys and bytes depend on parameters, which are given as numbers so that this sta
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from slotlang.graph.graph import Graph
+from slotlang.schedule import ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +19,14 @@ class Counts:
     """Numbers of operations; keys of ``cost --json``.
 
     ``rotations``: as executed, equal ones shared. ``key_switches``: rotations, conjugations and relinearised
-    products; the key set holds one key per distinct step, so each rotation is one. ``galois_keys``: distinct steps,
-    one more if there are conjugations. ``hoistable``: rotations that share their operand with another.
-    ``depth``: products in a row. ``rescales_by_level``: at the level they leave.
+    products; the key set holds one key per distinct step, so each rotation is one. ``galois_keys``: distinct
+    steps, one more if there are conjugations. ``hoistable``: rotations that, as the program writes them, share
+    their operand with another one: a ladder ``S << q`` made of rotations by one step each counts as rotations
+    of S, which is what a backend with hoisting would make of it. ``plain_products`` leaves out those with
+    plaintexts that are zero whatever the weights. ``depth``: most products behind one ciphertext.
+    ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and ``ciphertexts_out`` are what is
+    sent; a result that is always zero is not. ``plaintexts``: those used. ``peak_ciphertexts``: alive at once,
+    inputs and results included, give or take the two at hand.
     """
 
     rotations: int
@@ -55,18 +63,25 @@ class Counts:
 
 def count(graph: Graph) -> Counts:
     """Counts of every operation in the graph."""
-    kinds = Counter(n.kind for n in graph.nodes)
-    steps = {n.step for n in graph.of_kind("rotate")}
-    operands = Counter(n.operands[0] for n in graph.of_kind("rotate"))
-    additions = sum(len(n.operands) - 1 for n in graph.of_kind("sum")) + kinds["add_plain"]
-    # a sum that starts with a negative operand negates it first
-    negations = kinds["neg"] + sum(n.signs[0] < 0 for n in graph.of_kind("sum"))
+    kinds: Counter[str] = Counter()
     rescales: Counter[int] = Counter()
-    for node, level in zip(graph.nodes, graph.levels, strict=True):
-        if node.kind == "rescale":
-            rescales[level - 1] += 1
-    plains = {n.plain for n in graph.nodes if n.kind in ("mul_plain", "add_plain")}
-    results = {o.node for o in graph.outputs}
+    operands: Counter[int] = Counter()
+    steps, plains = set(), set()
+    additions = negations = 0
+    for number, node in enumerate(graph.nodes):
+        kinds[node.kind] += 1
+        match node.kind:
+            case "rotate":
+                steps.add(node.step)
+                operands[graph.bases.get(number, node.operands[0])] += 1
+            case "sum":
+                additions += len(node.operands) - 1
+                # a sum that starts with a negative operand negates it first
+                negations += node.signs[0] < 0
+            case "rescale":
+                rescales[graph.levels[number] - 1] += 1
+            case "mul_plain" | "add_plain" | "plain":
+                plains.add(node.plain)
     return Counts(
         rotations=kinds["rotate"],
         conjugations=kinds["conj"],
@@ -75,29 +90,71 @@ def count(graph: Graph) -> Counts:
         hoistable=sum(n for n in operands.values() if n > 1),
         plain_products=kinds["mul_plain"],
         cipher_products=kinds["mul"],
-        additions=additions,
-        negations=negations,
+        additions=additions + kinds["add_plain"],
+        negations=negations + kinds["neg"],
         rescales=kinds["rescale"],
         rescales_by_level=dict(sorted(rescales.items())),
         depth=graph.schedule.depth,
         ciphertexts_in=kinds["cipher"],
-        ciphertexts_out=len(results),
+        ciphertexts_out=len({o.member for o in graph.outputs}),
         plaintexts=len(plains),
         peak_ciphertexts=_peak(graph),
     )
 
 
+def _references(op: ops.Op) -> Iterator[str]:
+    if isinstance(op, ops.Ref):
+        yield op.family
+    for child in ops.children(op):
+        yield from _references(child)
+
+
 def _peak(graph: Graph) -> int:
-    """Most ciphertexts alive at once when each is dropped after its last use, in the graph's order."""
-    last = list(range(len(graph.nodes)))
-    for number, node in enumerate(graph.nodes):
+    """Most ciphertexts alive at once in the emitted program.
+
+    It keeps a family until the last statement that reads it, results until the end, and what it computes only
+    once until the end too; anything else goes after its last use. Sums are added up as their terms come.
+    """
+    nodes = graph.nodes
+    end = len(nodes)
+    position = {family.name: n for n, family in enumerate(graph.schedule.ciphers)}
+    statement = [position[name] for name in graph.statement]
+    ends_at = [0] * len(position)
+    for number, place in enumerate(statement):
+        ends_at[place] = number
+    for place in range(1, len(ends_at)):
+        ends_at[place] = max(ends_at[place], ends_at[place - 1])
+
+    dies: dict[int, int] = {}
+    born = list(range(end))
+    for number, node in enumerate(nodes):
         for operand in node.operands:
-            last[operand] = number
-    results = {o.node for o in graph.outputs}
-    ends: Counter[int] = Counter(last[n] for n in range(len(graph.nodes)) if n not in results)
+            dies[operand] = number
+        if node.kind == "sum":
+            # the running sum takes the place of the first two terms, and of each further one when it is there
+            born[number] = max(node.operands[:2])
+            for operand, after in pairwise(node.operands):
+                dies[operand] = max(operand, after)
+    for number in graph.kept:
+        dies[number] = end
+
+    last_read = {name: place for name, place in position.items()}
+    for family in graph.schedule.ciphers:
+        if family.body is not None:
+            for name in _references(family.body):
+                last_read[name] = position[family.name]
+    results = {o.member[0] for o in graph.outputs}
+    for (name, _), number in graph.values.items():
+        until = end if name in results else ends_at[last_read[name]]
+        dies[number] = max(dies.get(number, 0), until)
+
+    changes: dict[int, int] = defaultdict(int)
+    for number in range(end):
+        # all inputs are there from the start
+        changes[0 if nodes[number].kind == "cipher" else born[number]] += 1
+        changes[dies.get(number, number) + 1] -= 1
     alive = peak = 0
-    for number in range(len(graph.nodes)):
-        alive += 1
+    for moment in sorted(changes):
+        alive += changes[moment]
         peak = max(peak, alive)
-        alive -= ends[number]
     return peak

@@ -10,8 +10,13 @@ from slotlang.cost.counts import Counts
 
 @dataclass(frozen=True)
 class Cost:
-    """What a program costs under parameters. Bytes are residue words, without headers; ``galois_key_bytes`` are
-    uncompressed, as the server holds them; ``upload_bytes`` are seeded ciphertexts, half the size."""
+    """What a program costs under parameters.
+
+    ``galois_key_bytes``, ``weight_bytes`` and ``peak_ciphertext_bytes`` are residue words, as the server holds
+    them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
+    and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
+    the layout is too large to tell.
+    """
 
     program: str
     sizes: Mapping[str, int]
@@ -19,6 +24,7 @@ class Cost:
     counts: Counts
     rotation_lower_bound: int | None
     galois_key_bytes: int
+    evaluation_key_bytes: int
     upload_bytes: int
     download_bytes: int
     weight_bytes: int

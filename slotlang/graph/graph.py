@@ -4,50 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from slotlang.meaning.program import Output
 from slotlang.schedule.ops import Op, Schedule
+
+Member: TypeAlias = tuple[str, tuple[int, ...]]
+"""A family's name and the indices of one of its members."""
 
 
 class Node(NamedTuple):
     """One operation.
 
-    ``kind``: ``cipher`` (packed by the client), ``rotate``, ``conj``, ``mul_plain``, ``add_plain``, ``mul``, ``sum``,
-    ``neg``, ``rescale``. ``operands`` are node numbers; for ``sum`` and ``add_plain``, ``signs`` are theirs.
-    ``plain`` is (family, indices) of a plaintext operand; ``step`` a rotation's, in [1, slots). ``cipher``
-    nodes carry (family, indices) in ``plain`` too.
+    ``kind``: ``cipher`` (packed by the client), ``rotate``, ``conj``, ``mul_plain``, ``add_plain``, ``mul``,
+    ``sum``, ``neg``, ``rescale``, and, only where products with zero plaintexts are dropped, ``plain`` (a
+    plaintext that was added to nothing). ``operands`` are node numbers; for ``sum`` and ``add_plain``,
+    ``signs`` are theirs. ``plain`` is the member of a plaintext operand, or the member that a ``cipher`` node
+    is; ``step`` a rotation's, in [1, slots).
     """
 
     kind: str
     operands: tuple[int, ...]
     signs: tuple[int, ...] = ()
-    plain: tuple[str, tuple[int, ...]] | None = None
+    plain: Member | None = None
     step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OutputNode:
-    """A member of an output: the statement, the values of its binders, the node that is downloaded."""
+    """A member of an output: the statement, the values of its binders, the family member and the node that
+    is downloaded."""
 
     output: Output
     binders: dict[str, int]
+    member: Member
     node: int
 
 
 @dataclass
 class Graph:
-    """Nodes in an order of evaluation. ``values`` gives the node of each family member; ``levels`` the
-    primes dropped before a node; ``shared`` the schedule's operations that meet a node already there;
-    ``statement`` the family that first needed a node."""
+    """Nodes in an order of evaluation.
+
+    ``values`` gives the node of each family member, those left out that are zero; ``levels`` the primes
+    dropped before a node; ``statement`` the family that first needed it. ``bases`` has, for each rotation
+    that is made from another one in equal steps (a ladder), the node that both are rotations of. ``shared``
+    are the schedule's operations that meet a node already there, ``kept`` the nodes that are remembered for
+    them until the end.
+    """
 
     schedule: Schedule
     nodes: list[Node] = field(default_factory=list)
-    values: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
+    values: dict[Member, int] = field(default_factory=dict)
     levels: list[int] = field(default_factory=list)
     statement: list[str] = field(default_factory=list)
     outputs: list[OutputNode] = field(default_factory=list)
+    bases: dict[int, int] = field(default_factory=dict)
     shared: set[Op] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)
 
     def live(self) -> list[bool]:
         """Which nodes some output depends on."""

@@ -159,9 +159,7 @@ class PlainEvaluator:
         return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
 
 
-def plain_vector(
-    schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]
-) -> Any:
+def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:
     """The content of one plaintext of a schedule, shape (..., slots) or broadcastable to it."""
     env = {loop.var: v for loop, v in zip(family.loops, indices, strict=True)}
     slots = evaluator.all_slots
@@ -174,5 +172,3 @@ def plain_vector(
         chosen = np.roll(stage.mask(step), -int(evaluate(shift, sizes, env)))
         value = ring.masked(value, chosen)
     return value
-
-

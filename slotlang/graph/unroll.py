@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import product
 
 from slotlang.diagnostics import error
-from slotlang.graph.graph import Graph, Node, OutputNode
-from slotlang.meaning.integers import Int, evaluate
+from slotlang.graph.graph import Graph, Member, Node, OutputNode
+from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate
 from slotlang.schedule import ops
 
 MAX_NODES = 3_000_000
 """Largest graph built: some gigabytes and half a minute."""
 
 
+def _never(_: Member) -> bool:
+    return False
+
+
 class _Unroller:
-    def __init__(self, schedule: ops.Schedule) -> None:
+    """A ciphertext that is zero is None here, as it is in the emitted module."""
+
+    def __init__(self, schedule: ops.Schedule, is_zero: Callable[[Member], bool]) -> None:
         self.schedule = schedule
+        self.is_zero = is_zero
         self.sizes = schedule.program.sizes
         self.slots = schedule.program.slots
         self.graph = Graph(schedule)
+        self._members: dict[Member, int | None] = {}
         self._numbers: dict[Node, int] = {}
         self._creator: list[ops.Op | None] = []
         self._family = ""
 
     def run(self) -> Graph:
+        graph = self.graph
         for family in self.schedule.ciphers:
             self._family = family.name
             for point in product(*(range(loop.size) for loop in family.loops)):
                 env = {loop.var: v for loop, v in zip(family.loops, point, strict=True)}
+                member = (family.name, point)
                 if family.body is None:
-                    node = self._node(Node("cipher", (), plain=(family.name, point)), 0, None)
+                    number: int | None = self._node(Node("cipher", (), plain=member), 0, None)
                 else:
-                    node = self._op(family.body, env)
-                self.graph.values[(family.name, point)] = node
+                    number = self._op(family.body, env)
+                self._members[member] = number
+                if number is not None:
+                    graph.values[member] = number
         for output in self.schedule.outputs:
             for point in product(*(range(b.size) for b in output.binders)):
                 env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
-                indices = self._indices(output.family.indices, env)
-                self.graph.outputs.append(
-                    OutputNode(output, env, self.graph.values[(output.family.name, indices)])
-                )
-        return self.graph
+                member = (output.family.name, self._indices(output.family.indices, env))
+                if member in graph.values:
+                    graph.outputs.append(OutputNode(output, env, member, graph.values[member]))
+        for number, creator in enumerate(self._creator):
+            if creator in graph.shared:
+                graph.kept.update((number, *graph.nodes[number].operands))
+        return graph
+
+    def _value(self, e: Int, env: dict[str, int]) -> int:
+        # most indices are a bare variable or a constant
+        if type(e) is IntVar:
+            return env[e.name]
+        if type(e) is IntConst:
+            return e.value
+        return int(evaluate(e, self.sizes, env))
 
     def _indices(self, indices: tuple[Int, ...], env: dict[str, int]) -> tuple[int, ...]:
-        return tuple(int(evaluate(i, self.sizes, env)) for i in indices)
+        return tuple([self._value(i, env) for i in indices])
 
     def _node(self, node: Node, level: int, op: ops.Op | None) -> int:
         number = self._numbers.get(node)
@@ -67,87 +90,136 @@ class _Unroller:
                 self.graph.shared.add(first)
         return number
 
-    def _rotated(self, value: int, step: int, op: ops.Op) -> int:
+    def _rotated(self, value: int | None, step: int, op: ops.Op) -> int | None:
         step %= self.slots
-        if step == 0:
+        if value is None or step == 0:
             return value
         return self._node(Node("rotate", (value,), step=step), self.graph.levels[value], op)
 
-    def _added(self, operands: tuple[int, ...], signs: tuple[int, ...], op: ops.Op) -> int:
-        if len(operands) == 1 and signs[0] > 0:
-            return operands[0]
-        level = self.graph.levels[operands[0]]
+    def _added(self, terms: Iterable[tuple[int, int | None]], op: ops.Op) -> int | None:
+        """The sum of (sign, node): zeros are left out, what is subtracted from itself cancels, and a sum of
+        one is no operation."""
+        present: list[tuple[int, int]] = []
+        for sign, node in terms:
+            if node is None:
+                continue
+            # positive operands come first
+            if sign < 0 and (1, node) in present:
+                present.remove((1, node))
+            else:
+                present.append((sign, node))
+        if not present:
+            return None
+        sign, first = present[0]
+        level = self.graph.levels[first]
+        if len(present) == 1:
+            return first if sign > 0 else self._node(Node("neg", (first,)), level, op)
+        operands, signs = tuple([n for _, n in present]), tuple([s for s, _ in present])
         return self._node(Node("sum", operands, signs), level, op)
 
-    def _op(self, op: ops.Op, env: dict[str, int]) -> int:
+    def _op(self, op: ops.Op, env: dict[str, int]) -> int | None:
         levels = self.graph.levels
         match op:
             case ops.Ref(name, indices):
-                return self.graph.values[(name, self._indices(indices, env))]
-            case ops.Add(operands):
-                numbers = tuple(self._op(o, env) for _, o in operands)
-                return self._added(numbers, tuple(s for s, _ in operands), op)
-            case ops.Neg(value):
-                number = self._op(value, env)
-                return self._node(Node("neg", (number,)), levels[number], op)
-            case ops.AddPlain(value, plain, sign):
-                number = self._op(value, env)
-                key = (plain.family, self._indices(plain.indices, env))
-                return self._node(Node("add_plain", (number,), (sign,), key), levels[number], op)
+                return self._members[(name, self._indices(indices, env))]
             case ops.MulPlain(value, plain):
                 number = self._op(value, env)
                 key = (plain.family, self._indices(plain.indices, env))
+                if number is None or self.is_zero(key):
+                    return None
                 return self._node(Node("mul_plain", (number,), (), key), levels[number], op)
-            case ops.Mul(left, right):
-                a, b = sorted((self._op(left, env), self._op(right, env)))
-                return self._node(Node("mul", (a, b)), levels[a], op)
-            case ops.Rotate(value, amount, table):
+            case ops.Sum(loop, body, tree):
+                if tree:
+                    return self._tree((self._op(body, {**env, loop.var: v}) for v in range(loop.size)), op)
+                inner = dict(env)
+                terms = []
+                for v in range(loop.size):
+                    inner[loop.var] = v
+                    terms.append((1, self._op(body, inner)))
+                return self._added(terms, op)
+            case ops.Add(operands):
+                return self._added([(s, self._op(o, env)) for s, o in operands], op)
+            case ops.Neg(value):
                 number = self._op(value, env)
-                step = int(evaluate(amount, self.sizes, env))
-                return self._rotated(number, step if table is None else table[step], op)
-            case ops.Ladder(value, var, step):
-                if env[var] == 0:
-                    return self._op(value, env)
-                before = tuple(v - (name == var) for name, v in env.items())
-                return self._rotated(self.graph.values[(self._family, before)], step, op)
+                return None if number is None else self._node(Node("neg", (number,)), levels[number], op)
+            case ops.AddPlain(value, plain, sign):
+                return self._plus(self._op(value, env), plain, sign, env, op)
+            case ops.Mul(left, right):
+                a, b = self._op(left, env), self._op(right, env)
+                if a is None or b is None:
+                    return None
+                return self._node(Node("mul", (min(a, b), max(a, b))), levels[a], op)
+            case ops.Rotate(value, amount, table):
+                step = self._value(amount, env)
+                return self._rotated(self._op(value, env), step if table is None else table[step], op)
+            case ops.Ladder():
+                return self._rung(op, env)
             case ops.Conjugate(value):
                 number = self._op(value, env)
-                return self._node(Node("conj", (number,)), levels[number], op)
+                return None if number is None else self._node(Node("conj", (number,)), levels[number], op)
             case ops.Rescale(value):
                 number = self._op(value, env)
+                if number is None:
+                    return None
                 return self._node(Node("rescale", (number,)), levels[number] + 1, op)
-            case ops.Sum(loop, body, tree):
-                numbers = tuple(self._op(body, {**env, loop.var: v}) for v in range(loop.size))
-                if not tree:
-                    return self._added(numbers, (1,) * len(numbers), op)
-                return self._tree(numbers, op)
             case ops.Horner(loop, body, step):
                 total = self._op(body, {**env, loop.var: loop.size - 1})
                 for v in range(loop.size - 2, -1, -1):
                     total = self._rotated(total, step, op)
-                    total = self._added((total, self._op(body, {**env, loop.var: v})), (1, 1), op)
+                    total = self._added([(1, total), (1, self._op(body, {**env, loop.var: v}))], op)
                 return total
             case ops.Doubling(value, step, count):
                 return self._doubling(self._op(value, env), step, count, op)
 
-    def _tree(self, numbers: tuple[int, ...], op: ops.Op) -> int:
-        row = list(numbers)
-        while len(row) > 1:
-            paired = [self._added((a, b), (1, 1), op) for a, b in zip(row[::2], row[1::2], strict=False)]
-            row = paired + row[len(row) - len(row) % 2 :]
-        return row[0]
+    def _plus(self, number: int | None, plain: ops.PlainRef, sign: int, env: dict[str, int], op: ops.Op) -> int | None:
+        key = (plain.family, self._indices(plain.indices, env))
+        if self.is_zero(key):
+            return number
+        if number is None:
+            encoding = self.schedule.plains[plain.family].encoding
+            return self._node(Node("plain", (), (sign,), key), encoding.level if encoding else 0, op)
+        return self._node(Node("add_plain", (number,), (sign,), key), self.graph.levels[number], op)
 
-    def _doubling(self, value: int, step: int, count: int, op: ops.Op) -> int:
+    def _rung(self, op: ops.Ladder, env: dict[str, int]) -> int | None:
+        if env[op.var] == 0:
+            return self._op(op.value, env)
+        before = tuple(v - (name == op.var) for name, v in env.items())
+        start = tuple(0 if name == op.var else v for name, v in env.items())
+        base = self._members[(self._family, start)]
+        number = self._rotated(self._members[(self._family, before)], op.step, op)
+        if number is not None and base is not None:
+            self.graph.bases[number] = base
+        return number
+
+    def _tree(self, numbers: Iterable[int | None], op: ops.Op) -> int | None:
+        """Neighbours are added first, then sums of two, and so on; at most one sum of a size waits."""
+        waiting: list[tuple[int, int | None]] = []
+        for number in numbers:
+            size = 1
+            while waiting and waiting[-1][0] == size:
+                number = self._added([(1, waiting.pop()[1]), (1, number)], op)
+                size *= 2
+            waiting.append((size, number))
+        _, total = waiting.pop()
+        while waiting:
+            total = self._added([(1, waiting.pop()[1]), (1, total)], op)
+        return total
+
+    def _doubling(self, value: int | None, step: int, count: int, op: ops.Op) -> int | None:
         total = base = value
         for kind, amount in ops.doubling_steps(step, count):
             if kind == "mark":
                 base = total
                 continue
             other = total if kind == "double" else base
-            total = self._added((other, self._rotated(total, amount, op)), (1, 1), op)
+            total = self._added([(1, other), (1, self._rotated(total, amount, op))], op)
         return total
 
 
-def unroll(schedule: ops.Schedule) -> Graph:
-    """The graph of a schedule. Raises ``SlotError`` SL309 beyond ``MAX_NODES`` operations."""
-    return _Unroller(schedule).run()
+def unroll(schedule: ops.Schedule, is_zero: Callable[[Member], bool] = _never) -> Graph:
+    """The graph of a schedule. Raises ``SlotError`` SL309 beyond ``MAX_NODES`` operations.
+
+    ``is_zero`` tells which members of plaintext families are zero whatever the weights; products with them
+    are dropped, and so is what is then zero. Without it the graph is what the schedule says, zeros and all.
+    """
+    return _Unroller(schedule, is_zero).run()

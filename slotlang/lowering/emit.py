@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import re
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlang.cost.counts import Counts
+from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.lowering.numpy_text import Names, ValueText, cond_text, int_text
 from slotlang.lowering.parameters import Parameters
-from slotlang.meaning.integers import IntVar
-from slotlang.meaning.program import Family, Output, Program
+from slotlang.lowering.text import (
+    comment,
+    docstring,
+    fitted,
+    listed,
+    long_string,
+    nested_loops,
+    paragraph,
+    string,
+)
+from slotlang.meaning.integers import IntVar, evaluate
+from slotlang.meaning.program import Binder, Family, Output, Program, TensorForm
 from slotlang.proof.check import SCOPE, Report
 from slotlang.proof.polyhedral import in_range
 from slotlang.schedule import ops
+from slotlang.schedule.build import sum_variables
 
 
 def program_hash(program: Program) -> str:
@@ -28,15 +44,71 @@ def program_hash(program: Program) -> str:
     return hashlib.sha256(f"{program.syntax.source.text}\n{sizes}".encode()).hexdigest()
 
 
-def _comment(text: str) -> str:
-    """Program text as the inside of a one-line comment: printable ASCII or letters, no line breaks."""
-    flat = " ".join(text.split())
-    clean = "".join(ch if ch.isprintable() and ch not in "\\" else "?" for ch in flat)
-    return clean if len(clean) <= 160 else clean[:157] + "..."
+@cache
+def runtime_text() -> str:
+    """The operations every module starts with."""
+    text = (Path(__file__).parent / "runtime.py").read_text(encoding="utf-8")
+    # placeholders that make runtime.py importable; the emitted settings take their place
+    return text.replace("PARAMETERS: dict = {}\nSLOTS = 0\n\n\n", "\n")
 
 
-def _docstring(text: str) -> str:
-    return _comment(text).replace('"', "'")
+@cache
+def roles_text() -> str:
+    """Client, Server and main."""
+    text = (Path(__file__).parent / "roles.py").read_text(encoding="utf-8")
+    return text.split("# roles start here\n", 1)[1]
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Names at the top of every emitted module."""
+    names = set(
+        "PARAMETERS SLOTS INPUTS WEIGHTS SCALARS COUNTS PACKING PLAINTEXTS RESULTS encode evaluate collect "
+        "reference pattern table base64".split()
+    )
+    for node in ast.parse(runtime_text() + roles_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
+                names.update((alias.asname or alias.name).split(".")[0] for alias in imported)
+            case ast.Assign(targets=targets):
+                names.update(target.id for target in targets if isinstance(target, ast.Name))
+            case _:
+                pass
+    return frozenset(names)
+
+
+def _loop_variables(op: ops.Op) -> Iterator[str]:
+    if isinstance(op, ops.Sum | ops.Horner):
+        yield op.loop.var
+    for child in ops.children(op):
+        yield from _loop_variables(child)
+
+
+def _names(program: Program, schedule: ops.Schedule) -> Names:
+    own: list[str] = [
+        *program.sizes,
+        *program.tensors,
+        *program.scalars,
+        *program.digits,
+        *program.families,
+        *program.permutations,
+    ]
+    for family in program.families.values():
+        own += [b.name for b in family.binders]
+        own += sum_variables(family.body)
+    for output in program.outputs:
+        own += [b.name for b in output.binders]
+    for tensor in program.tensors.values():
+        own += [i for i in tensor.indices if i.isidentifier()]
+    for plain in schedule.plains.values():
+        own += [loop.var for loop in plain.loops]
+        own += [] if plain.body is None else sum_variables(plain.body)
+    for cipher in schedule.ciphers:
+        own += [cipher.name, *(loop.var for loop in cipher.loops)]
+        own += [] if cipher.body is None else _loop_variables(cipher.body)
+    return Names(own, _reserved())
 
 
 @dataclass
@@ -50,24 +122,31 @@ class _Emitter:
 
     def __post_init__(self) -> None:
         self.schedule = self.graph.schedule
-        loops = {loop.var for f in self.schedule.ciphers for loop in f.loops}
-        self.names = Names(self.program, [*self.schedule.plains, *(f.name for f in self.schedule.ciphers), *loops])
+        self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)
+        self.families = {f.name: f for f in self.schedule.ciphers}
+        self.stages = {
+            id(stage.steps): self.names.made("stage", f"{re.sub(r'[^A-Za-z0-9_]+', '_', name).strip('_')}_{n}")
+            for name, network in self.schedule.networks.items()
+            for n, stage in enumerate(network.stages)
+        }
 
     # the module, top to bottom
 
     def module(self) -> str:
-        functions = self._packing() + self._plains()
+        functions = [*self._packing(), *self._plains(), self._encode()]
+        tables = self._tables()
         parts = [
             self._head(),
-            runtime_text(),
+            _runtime_with_tables() if tables else runtime_text(),
             self._settings(),
-            self._tables(),
+            tables,
             *functions,
-            self._encode(),
             self._evaluate(),
-            self._unpack(),
+            self._collect(),
             self._reference(),
+            self._pattern(),
+            self._places(),
             roles_text(),
         ]
         return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
@@ -79,28 +158,36 @@ class _Emitter:
             verdict = f"Proved by the {self.report.method} method at these sizes: {SCOPE}."
         else:
             verdict = "NOT PROVED: lowered with --unproved; nothing is known of what this computes."
+        theorems = "; ".join(f"{t.name} == {t.form.text}" for t in program.theorems.values())
+        title = docstring(f"{program.name}: encrypted evaluation of {theorems}.", "")
         lines = [
-            f'"""{program.name}: encrypted evaluation of {_docstring("; ".join(self._theorems()))}.',
+            *title[:-1],
+            title[-1].removesuffix('"""'),
             "",
-            f"Emitted by slotlang {self.version} from program {program.name} ({sizes or 'no sizes'}),",
-            f"SHA-256 of program and sizes {program_hash(program)}.",
-            *_wrapped(verdict),
+            *paragraph(f"Emitted by slotlang {self.version} from program {program.name} ({sizes or 'no sizes'})."),
+            f"SHA-256 of the program's text and sizes: {program_hash(program)}.",
+            *paragraph(verdict),
             "",
-            "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation keys and",
-            'encoded weights, and evaluates. Run this file to see both at work on random data."""',
+            *paragraph(
+                "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
+                "keys and encoded weights, and evaluates. Run this file to see both at work on random data."
+            ),
+            '"""',
         ]
-        return "\n".join(lines)
-
-    def _theorems(self) -> list[str]:
-        return [f"{t.name} == {t.form.text}" for t in self.program.theorems.values()]
+        return "\n".join([*lines, "# ruff: noqa: E741"] if self.names.ambiguous else lines)
 
     def _settings(self) -> str:
         program, p, names = self.program, self.parameters, self.names
         rotations = sorted({n.step for n in self.graph.of_kind("rotate")})
-        inputs = {t.name: t.shape for t in program.tensors.values() if t.kind == "input"}
-        weights = {t.name: t.shape for t in program.tensors.values() if t.kind == "weight"}
+
+        def shapes(kind: str) -> list[str]:
+            found = [t for t in program.tensors.values() if t.kind == kind]
+            return [f"{string(t.name)}: {t.shape!r}" for t in found]
+
+        executed = [f"{string(k)}: {v}" for k, v in self.counts.executed().items()]
+        scalars = [string(s) for s in program.scalars]
         lines = [
-            f"# The program {_comment(program.name)}",
+            f"# The program {program.name}",
             "",
             "PARAMETERS = {",
             f'    "degree": {p.degree},',
@@ -108,125 +195,145 @@ class _Emitter:
             f'    "scale_bits": {p.scale_bits},',
             f'    "rescale": {p.rescale},',
             '    "security": 128,',
-            f'    "rotations": {rotations},',
+            *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
             f'    "conjugation": {any(True for _ in self.graph.of_kind("conj"))},',
             f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',
             f'    "program": "{program_hash(program)}",',
             "}",
             f"SLOTS = {program.slots}",
-            f"INPUTS = {inputs!r}",
-            f"WEIGHTS = {weights!r}",
-            f"SCALARS = {tuple(program.scalars)!r}",
-            f"COUNTS = {self.counts.executed()!r}",
+            *listed("INPUTS = ", shapes("input"), "{}"),
+            *listed("WEIGHTS = ", shapes("weight"), "{}"),
+            *listed("SCALARS = ", scalars, "[]"),
+            *listed("COUNTS = ", executed, "{}"),
             "",
         ]
         lines += [f"{names(name)} = {value}" for name, value in program.sizes.items()]
         lines += ["slot = np.arange(SLOTS)"]
         for digit in program.digits.values():
-            lines.append(f"{names(digit.name)} = {int_text(digit.of(IntVar('slot')), names)}")
+            lines += fitted("", f"{names(digit.name)} = ", int_text(digit.of(IntVar("slot")), names))
         return "\n".join(lines)
 
     def _tables(self) -> str:
-        lines = []
-        stages = sorted({(m.network, m.stage) for f in self.schedule.plains.values() for m, _ in f.masks})
+        masks = {(m.network, m.stage) for f in self.schedule.plains.values() for m, _ in f.masks}
         wanted = sorted(self.values.permutations)
-        if stages or wanted:
-            lines += [
-                "import base64",
-                "import zlib",
-                "",
-                "",
-                "def table(text):",
-                '    """An array of slot numbers."""',
-                '    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4").astype(np.int64)',
-                "",
-            ]
+        if not masks and not wanted:
+            return ""
+        lines = [
+            "def table(text):",
+            '    """An array of slot numbers."""',
+            '    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4").astype(np.int64)',
+            "",
+            "",
+        ]
         for name in wanted:
-            lines.append(f"{self.names(f'permutation_{name}')} = {_packed(self.program.permutations[name].destination)}")
-        for network, number in stages:
+            lines.append(f"# what slot s holds goes to slot {self.names.made('permutation', name)}[s]")
+            lines += long_string(
+                f"{self.names.made('permutation', name)} = table",
+                _packed(self.program.permutations[name].destination),
+            )
+        for network, number in sorted(masks):
             stage = self.schedule.networks[network].stages[number]
-            lines.append(f"{self._stage(network, number)} = {_packed(stage.source)}  # stage {number} of {network}: slot s takes from here")
-            lines.append(f"{self._stage(network, number)}_steps = {list(stage.steps)}")
+            name = self.stages[id(stage.steps)]
+            lines.append(f"# stage {number} of {network}: slot s takes what slot {name}[s] holds, by these steps")
+            lines += long_string(f"{name} = table", _packed(stage.source))
+            lines += listed(f"{name}_steps = ", map(str, stage.steps), "[]")
         return "\n".join(lines)
-
-    def _stage(self, network: str, number: int) -> str:
-        return self.names(f"stage_{network}_{number}")
 
     # packing and plain families
 
-    def _source_line(self, family: Family) -> str:
-        return f"line {family.span.line}: {_docstring(family.span.text)}"
+    def _function(self, name: str, source: str, loops: Iterable[str], doc: str, text: str) -> str:
+        arguments = "".join(f", {self.names(v)}" for v in loops)
+        return "\n".join(
+            [
+                f"def {name}({source}{arguments}):",
+                *docstring(doc),
+                *self._locals(text, source),
+                *fitted("    ", "return ", text),
+            ]
+        )
 
     def _packing(self) -> list[str]:
         functions = []
         for family in self.program.families.values():
-            if family.kind != "cipher" or not any(c.name == family.name for c in self.schedule.ciphers):
-                continue
-            text = self.values.text(family.body)
-            arguments = "".join(f", {self.names(b.name)}" for b in family.binders)
-            lines = [f"def pack_{family.name}(inputs{arguments}):", f'    """{self._source_line(family)}"""']
-            lines += self._locals(text, "inputs")
-            functions.append("\n".join([*lines, f"    return {text}"]))
+            if family.kind == "cipher" and family.name in self.families:
+                name = self.names.made("pack", family.name)
+                binders = [b.name for b in family.binders]
+                doc = f"line {family.span.line}: {family.span.text}"
+                functions.append(self._function(name, "inputs", binders, doc, self.values.text(family.body)))
         return functions
 
     def _locals(self, text: str, source: str) -> list[str]:
+        """Assignments of the tensors, scalars and products that a text reads."""
         words = set(re.findall(r"[A-Za-z_]\w*", text))
         kind = "input" if source == "inputs" else "weight"
+        products = [form for form, name in self.values.forms.items() if name in words]
+        inline = [form for form in products if source == "inputs" or not self._encoded_form(form)]
+        for form in inline:
+            words.update(re.findall(r"[A-Za-z_]\w*", self.values.form(form)))
         lines = []
         for tensor in self.program.tensors.values():
             if tensor.kind == kind and self.names(tensor.name) in words:
-                lines.append(f"    {self.names(tensor.name)} = {source}[{tensor.name!r}]")
+                lines.append(f"    {self.names(tensor.name)} = {source}[{string(tensor.name)}]")
         if source == "weights":
             for scalar in self.program.scalars:
                 if self.names(scalar) in words:
-                    lines.append(f"    {self.names(scalar)} = {source}[{scalar!r}]")
-        for name in self.values.forms.values():
-            if name in words:
-                lines.append(f"    {name} = {source}[{name!r}]")
+                    lines.append(f"    {self.names(scalar)} = {source}[{string(scalar)}]")
+        for form in products:
+            name = self.values.forms[form]
+            if form in inline:
+                lines += fitted("    ", f"{name} = ", self.values.form(form))
+            else:
+                lines.append(f"    {name} = {source}[{string(name)}]")
         return lines
+
+    def _encoded_form(self, form: TensorForm) -> bool:
+        """Whether a tensor expression is made of weights, and so computed once when they are encoded."""
+        tensors = {factor.tensor for chain in form.chains for factor in chain.factors}
+        return all(self.program.tensors[t].kind == "weight" for t in tensors)
 
     def _plains(self) -> list[str]:
         functions: dict[str, str] = {}
 
         def declared(family: Family) -> None:
-            name = f"plain_{family.name}"
-            if name in functions:
-                return
-            text = self.values.text(family.body)
-            arguments = "".join(f", {self.names(b.name)}" for b in family.binders)
-            lines = [f"def {self.names(name)}(weights{arguments}):", f'    """{self._source_line(family)}"""']
-            functions[name] = "\n".join([*lines, *self._locals(text, "weights"), f"    return {text}"])
+            binders = [b.name for b in family.binders]
+            doc = f"line {family.span.line}: {family.span.text}"
+            name = self.names.made("plain", family.name)
+            functions[family.name] = self._function(name, "weights", binders, doc, self.values.text(family.body))
 
         for plain in self.schedule.plains.values():
             if plain.declared:
                 declared(self.program.families[plain.name])
-                continue
-            body = self.values.text(plain.body, 2) if plain.body is not None else "np.ones(SLOTS)"
-            factors = [] if plain.body is None and plain.masks else [body]
-            for mask, shift in plain.masks:
-                stage = self._stage(mask.network, mask.stage)
-                text = f"(({stage} - slot) % SLOTS == {stage}_steps[{int_text(mask.index, self.names)}])"
-                moved = int_text(shift, self.names)
-                factors.append(text if moved == "0" else f"np.roll({text}, -({moved}))")
-            text = " * ".join(["1.0", *factors] if not factors or plain.body is None else factors)
-            arguments = "".join(f", {self.names(loop.var)}" for loop in plain.loops)
-            lines = [
-                f"def {self.names(f'plain_{plain.name}')}(weights{arguments}):",
-                f'    """made for line {plain.span.line}: {_docstring(plain.span.text)}"""',
-            ]
-            functions[f"plain_{plain.name}"] = "\n".join(
-                [*lines, *self._locals(text, "weights"), f"    return {text}"]
-            )
+            else:
+                doc = f"made for line {plain.span.line}: {plain.span.text}"
+                loops = [loop.var for loop in plain.loops]
+                name = self.names.made("plain", plain.name)
+                functions[plain.name] = self._function(name, "weights", loops, doc, self._plain_text(plain))
         # plain families that others are made of
-        pending = True
-        while pending:
-            pending = False
-            words = set(re.findall(r"plain_(\w+)", "\n".join(functions.values())))
-            for family in self.program.families.values():
-                if family.kind == "plain" and family.name in words and f"plain_{family.name}" not in functions:
-                    declared(family)
-                    pending = True
+        while missing := self.values.families - functions.keys():
+            for name in sorted(missing):
+                declared(self.program.families[name])
         return list(functions.values())
+
+    def _plain_text(self, plain: ops.PlainFamily) -> str:
+        factors = ["1.0"] if plain.body is None else [self.values.text(plain.body, 2)]
+        for mask, shift in plain.masks:
+            stage = self._stage(mask.network, mask.stage)
+            chosen = f"((({stage} - slot) % SLOTS) == {stage}_steps[{int_text(mask.index, self.names)}])"
+            moved = int_text(shift, self.names, 3)
+            factors.append(chosen if moved == "0" else f"np.roll({chosen}, -{moved})")
+        return " * ".join(factors)
+
+    def _stage(self, network: str, number: int) -> str:
+        return self.stages[id(self.schedule.networks[network].stages[number].steps)]
+
+    def _ranges(self, loops: Sequence[ops.Loop | Binder]) -> list[str]:
+        return [str(loop.size) if loop.extent is None else int_text(loop.extent, self.names) for loop in loops]
+
+    def _nest(self, loops: Sequence[ops.Loop | Binder], indent: str = "    ") -> tuple[list[str], list[str], str]:
+        """Loop lines, the loops' variables, and the indentation inside."""
+        variables = [self.names(loop.var if isinstance(loop, ops.Loop) else loop.name) for loop in loops]
+        lines, inside = nested_loops(variables, self._ranges(loops), indent)
+        return lines, variables, inside
 
     def _encode(self) -> str:
         lines = [
@@ -235,26 +342,33 @@ class _Emitter:
             "    plain = {}",
         ]
         for form, name in self.values.forms.items():
+            if not self._encoded_form(form):
+                continue
             text = self.values.form(form)
-            lines += [f"    # {_comment(form.text)}"]
+            lines += comment(form.text, "    ")
             lines += self._locals(text, "weights")
-            lines.append(f"    weights = {{**weights, {name!r}: {text}}}")
+            lines += fitted("    ", f"{name} = ", text)
+            lines.append(f"    weights = {{**weights, {string(name)}: {name}}}")
         for plain in self.schedule.plains.values():
-            indent = "    "
-            for loop in plain.loops:
-                lines.append(f"{indent}for {self.names(loop.var)} in range({loop.size}):")
-                indent += "    "
-            arguments = "".join(f", {self.names(loop.var)}" for loop in plain.loops)
+            loops, variables, indent = self._nest(plain.loops)
+            lines += loops
             encoding = plain.encoding or ops.Encoding(0, None)
             products = encoding.added_to or 0
             place = f", {encoding.level}, {products}" if encoding.level or products else ""
-            lines.append(f"{indent}value = {self.names(f'plain_{plain.name}')}(weights{arguments})")
-            lines.append(f"{indent}plain[{plain.name!r}{arguments}] = ring.encode(value{place})")
+            arguments = "".join(f", {v}" for v in variables)
+            lines += [
+                f"{indent}value = {self.names.made('plain', plain.name)}(weights{arguments})",
+                f"{indent}plain[{self._member(plain.name, variables)}] = ring.encode(value{place})",
+            ]
         return "\n".join([*lines, "    return plain"])
 
     # evaluation
 
-    def _key(self, family: str, indices: list[str]) -> str:
+    def _member(self, family: str, indices: Sequence[str]) -> str:
+        """The key of a member in what is sent: a tuple, the family's name first."""
+        return f"{string(family)}, {', '.join(indices)}" if indices else f"{string(family)},"
+
+    def _key(self, family: str, indices: Sequence[str]) -> str:
         return f"{self.names(family)}[{', '.join(indices)}]" if indices else self.names(family)
 
     def _evaluate(self) -> str:
@@ -262,22 +376,17 @@ class _Emitter:
             "def evaluate(ev, cipher, plain):",
             '    """The schedule: ciphertexts of the client in, ciphertexts of the results out, by name."""',
         ]
-        ciphers = self.schedule.ciphers
+        if any(_adds_plain(f.body) for f in self.schedule.ciphers if f.body is not None):
+            lines.append("    ev.spare = next(iter(cipher.values()))")
         last = self._last_use()
-        for number, family in enumerate(ciphers):
-            if family.body is None:
-                lines += self._received(family)
-            else:
-                lines += self._computed(family)
+        for number, family in enumerate(self.schedule.ciphers):
+            lines += self._received(family) if family.body is None else self._computed(family)
             for name in [n for n, at in last.items() if at == number and n != family.name]:
                 lines.append(f"    del {self.names(name)}")
         lines.append("    result = {}")
-        for name in dict.fromkeys(o.family.name for o in self.schedule.outputs):
-            lines += self._sent(name)
+        for family_name, places in self._sent().items():
+            lines += self._sending(family_name, places)
         return "\n".join([*lines, "    return result"])
-
-    def _loops(self, family: str) -> tuple[ops.Loop, ...]:
-        return next(f.loops for f in self.schedule.ciphers if f.name == family)
 
     def _last_use(self) -> dict[str, int]:
         last: dict[str, int] = {}
@@ -298,47 +407,61 @@ class _Emitter:
     def _received(self, family: ops.CipherFamily) -> list[str]:
         name = self.names(family.name)
         if not family.loops:
-            return [f"    {name} = cipher[{family.name!r},]"]
-        variables = [self.names(loop.var) for loop in family.loops]
-        inside = ", ".join(variables)
-        loops = " ".join(
-            f"for {v} in range({loop.size})" for v, loop in zip(variables, family.loops, strict=True)
-        )
-        key = inside if len(variables) == 1 else f"({inside})"
-        return [f"    {name} = {{{key}: cipher[{family.name!r}, {inside}] {loops}}}"]
+            return [f"    {name} = cipher.pop(({self._member(family.name, [])}))"]
+        loops, variables, indent = self._nest(family.loops)
+        taken = f"cipher.pop(({self._member(family.name, variables)}))"
+        if len(loops) > 1:
+            return [f"    {name} = {{}}", *loops, f"{indent}{self._key(family.name, variables)} = {taken}"]
+        return [f"    {name} = {{{variables[0]}: {taken} {loops[0].strip().removesuffix(':')}}}"]
 
     def _computed(self, family: ops.CipherFamily) -> list[str]:
         assert family.body is not None
         source = self.program.families[family.source]
-        lines = [f"    # line {source.span.line}: {_comment(source.span.text)}"]
+        lines = comment(f"line {source.span.line}: {source.span.text}", "    ")
         if not family.loops:
-            return [*lines, f"    {self.names(family.name)} = {self._op(family.body)}"]
+            return [*lines, *fitted("    ", f"{self.names(family.name)} = ", self._op(family.body))]
         lines.append(f"    {self.names(family.name)} = {{}}")
-        indent = "    "
-        for loop in family.loops:
-            lines.append(f"{indent}for {self.names(loop.var)} in range({loop.size}):")
-            indent += "    "
-        key = self._key(family.name, [self.names(loop.var) for loop in family.loops])
+        loops, variables, indent = self._nest(family.loops)
+        key = self._key(family.name, variables)
         if isinstance(family.body, ops.Ladder):
             ladder = family.body
             var = self.names(ladder.var)
-            before = self._key(
-                family.name,
-                [f"{var} - 1" if loop.var == ladder.var else self.names(loop.var) for loop in family.loops],
-            )
+            before = self._key(family.name, [f"{v} - 1" if v == var else v for v in variables])
             turned = self._call(ladder, "rotate", before, str(ladder.step))
-            return [*lines, f"{indent}{key} = {turned} if {var} else {self._op(ladder.value)}"]
-        return [*lines, f"{indent}{key} = {self._op(family.body)}"]
+            text = f"{turned} if {var} else {self._op(ladder.value)}"
+        else:
+            text = self._op(family.body)
+        return [*lines, *loops, *fitted(indent, f"{key} = ", text)]
 
-    def _sent(self, name: str) -> list[str]:
-        loops = self._loops(name)
-        lines, indent = [], "    "
-        for loop in loops:
-            lines.append(f"{indent}for {self.names(loop.var)} in range({loop.size}):")
-            indent += "    "
-        variables = [self.names(loop.var) for loop in loops]
-        key = "".join(f", {v}" for v in variables) or ","
-        return [*lines, f"{indent}result[{name!r}{key}] = {self._key(name, variables)}"]
+    def _sent(self) -> dict[str, list[tuple[int, ...]] | None]:
+        """The families that results are read from, with the members needed: None for all."""
+        needed: dict[str, set[tuple[int, ...]]] = {}
+        for output in self.schedule.outputs:
+            found = needed.setdefault(output.family.name, set())
+            for point in np.ndindex(*(b.size for b in output.binders)):
+                env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
+                found.add(tuple(int(evaluate(i, self.program.sizes, env)) for i in output.family.indices))
+        result: dict[str, list[tuple[int, ...]] | None] = {}
+        for name, members in needed.items():
+            total = 1
+            for loop in self.families[name].loops:
+                total *= loop.size
+            result[name] = None if len(members) == total else sorted(members)
+        return result
+
+    def _sending(self, family: str, places: list[tuple[int, ...]] | None) -> list[str]:
+        if places is None:
+            loops, variables, indent = self._nest(self.families[family].loops)
+            source = self._key(family, variables)
+            return [*loops, f"{indent}result[{self._member(family, variables)}] = {source}"]
+        lines = []
+        for output in self.schedule.outputs:
+            if output.family.name == family:
+                loops, _, indent = self._nest(output.binders)
+                indices = [int_text(i, self.names) for i in output.family.indices]
+                source = self._key(family, indices)
+                lines += [*loops, f"{indent}result[{self._member(family, indices)}] = {source}"]
+        return lines
 
     def _call(self, op: ops.Op, method: str, *arguments: str) -> str:
         if op in self.graph.shared:
@@ -346,15 +469,18 @@ class _Emitter:
         return f"ev.{method}({', '.join(arguments)})"
 
     def _plain_ref(self, ref: ops.PlainRef) -> str:
-        indices = [int_text(i, self.names) for i in ref.indices]
-        return f"plain[{', '.join([repr(ref.family), *indices])}]" if indices else f"plain[{ref.family!r},]"
+        return f"plain[{self._member(ref.family, [int_text(i, self.names) for i in ref.indices])}]"
+
+    def _terms(self, loop: ops.Loop, body: ops.Op, *, backwards: bool = False) -> str:
+        (size,) = self._ranges([loop])
+        steps = f"reversed(range({size}))" if backwards else f"range({size})"
+        return f"{self._op(body)} for {self.names(loop.var)} in {steps}"
 
     def _op(self, op: ops.Op) -> str:
-        names = self.names
         shared = ", shared=True" if op in self.graph.shared else ""
         match op:
             case ops.Ref(name, indices):
-                return self._key(name, [int_text(i, names) for i in indices])
+                return self._key(name, [int_text(i, self.names) for i in indices])
             case ops.Add(operands):
                 parts = [self._op(o) for _, o in operands]
                 if all(s > 0 for s, _ in operands):
@@ -369,136 +495,147 @@ class _Emitter:
                 return self._call(op, "multiply", self._op(value), self._plain_ref(plain))
             case ops.Mul(left, right):
                 return self._call(op, "product", self._op(left), self._op(right))
-            case ops.Rotate(value, amount, None):
-                return self._call(op, "rotate", self._op(value), int_text(amount, names))
-            case ops.Rotate(value, amount, _):
-                return self._call(op, "rotate", self._op(value), self._table_step(op, int_text(amount, names)))
+            case ops.Rotate(value, amount, table):
+                step = int_text(amount, self.names)
+                if table is not None:
+                    step = f"{self.stages[id(table)]}_steps[{step}]"
+                return self._call(op, "rotate", self._op(value), step)
             case ops.Conjugate(value):
                 return self._call(op, "conj", self._op(value))
             case ops.Rescale(value):
                 return self._call(op, "rescale", self._op(value))
             case ops.Sum(loop, body, tree):
-                terms = f"{self._op(body)} for {names(loop.var)} in range({loop.size})"
                 if tree:
-                    return f"ev.tree([{terms}]{shared})"
+                    terms = self._terms(loop, body)
+                    return f"ev.tree(({terms}){shared})" if shared else f"ev.tree({terms})"
                 if shared:
-                    return f"ev.once(ev.sum_of, *[{terms}])"
-                return f"ev.sum({terms})"
+                    return f"ev.once(ev.sum_of, *[{self._terms(loop, body)}])"
+                return f"ev.sum({self._terms(loop, body)})"
             case ops.Horner(loop, body, step):
-                terms = f"{self._op(body)} for {names(loop.var)} in range({loop.size})"
-                return f"ev.horner([{terms}], {step}{shared})"
+                return f"ev.horner(({self._terms(loop, body, backwards=True)}), {step}{shared})"
             case ops.Doubling(value, step, count):
                 return f"ev.doubling({self._op(value)}, {step}, {count}{shared})"
             case ops.Ladder():
                 raise AssertionError("a ladder is the whole body of its family")
 
-    def _table_step(self, op: ops.Rotate, index: str) -> str:
-        for network, net in self.schedule.networks.items():
-            for number, stage in enumerate(net.stages):
-                if stage.steps is op.table:
-                    return f"{self._stage(network, number)}_steps[{index}]"
-        raise AssertionError("a rotation's steps belong to a stage")
-
     # results
 
-    def _unpack(self) -> str:
-        lines = ["def collect(values):", '    """Results from the decrypted vectors, by name."""', "    results = {}"]
+    def _collect(self) -> str:
+        lines = [
+            "def collect(values):",
+            '    """Results from the decrypted vectors, by name."""',
+            "    results = {}",
+        ]
         for name, theorem in self.program.theorems.items():
             outputs = [o for o in self.program.outputs if o.name == name]
             kind = "complex" if any(o.part is None for o in outputs) else "float"
-            lines.append(f"    results[{name!r}] = np.zeros({theorem.form.shape!r}, {kind})")
+            lines.append(f"    results[{string(name)}] = np.zeros({theorem.form.shape!r}, {kind})")
             for output in outputs:
                 lines += self._collected(output)
         if len(self.program.theorems) == 1:
-            return "\n".join([*lines, f"    return results[{next(iter(self.program.theorems))!r}]"])
+            return "\n".join([*lines, f"    return results[{string(next(iter(self.program.theorems)))}]"])
         return "\n".join([*lines, "    return results"])
 
     def _collected(self, output: Output) -> list[str]:
-        names = self.names
-        lines = [f"    # line {output.span.line}: {_comment(output.span.text)}"]
-        indent = "    "
-        for binder in output.binders:
-            lines.append(f"{indent}for {names(binder.name)} in range({binder.size}):")
-            indent += "    "
-        indices = [int_text(i, names) for i in output.family.indices]
-        key = "".join(f", {i}" for i in indices) or ","
+        lines = comment(f"line {output.span.line}: {output.span.text}", "    ")
+        loops, _, indent = self._nest(output.binders)
+        member = self._member(output.family.name, [int_text(i, self.names) for i in output.family.indices])
         part = {"re": ".real", "im": ".imag", None: ""}[output.part]
-        inside = cond_text(in_range(self.program, output), names)
-        places = ", ".join(f"np.broadcast_to({int_text(i, names)}, SLOTS)[inside]" for i in output.indices)
+        inside = f"np.broadcast_to({cond_text(in_range(self.program, output), self.names)}, SLOTS)"
+        places = ", ".join(int_text(i, self.names) for i in output.indices)
+        at = f"tuple(np.broadcast_to(i, SLOTS)[inside] for i in ({places}{',' * (len(output.indices) == 1)}))"
         return [
             *lines,
-            f"{indent}inside = np.broadcast_to({inside}, SLOTS)",
-            f"{indent}results[{output.name!r}][{places}] = values[{output.family.name!r}{key}]{part}[inside]",
+            *loops,
+            *fitted(indent, "inside = ", inside),
+            *fitted(indent, "at = ", at),
+            *fitted(indent, f"results[{string(output.name)}][at] = ", f"values[{member}]{part}[inside]"),
         ]
 
     def _reference(self) -> str:
+        theorems = {n: self.values.form(t.form) for n, t in self.program.theorems.items()}
+        words = set(re.findall(r"[A-Za-z_]\w*", " ".join(theorems.values())))
         lines = ["def reference(inputs, weights):", '    """What the results should be, in double precision."""']
         for tensor in self.program.tensors.values():
-            source = "inputs" if tensor.kind == "input" else "weights"
-            lines.append(f"    {self.names(tensor.name)} = {source}[{tensor.name!r}]")
-        lines += [f"    {self.names(s)} = weights[{s!r}]" for s in self.program.scalars]
-        theorems = [f"{n!r}: {self.values.form(t.form)}" for n, t in self.program.theorems.items()]
+            if self.names(tensor.name) in words:
+                source = "inputs" if tensor.kind == "input" else "weights"
+                lines.append(f"    {self.names(tensor.name)} = {source}[{string(tensor.name)}]")
+        for scalar in self.program.scalars:
+            if self.names(scalar) in words:
+                lines.append(f"    {self.names(scalar)} = weights[{string(scalar)}]")
         if len(theorems) == 1:
-            lines.append(f"    return {theorems[0].split(': ', 1)[1]}")
-        else:
-            lines.append(f"    return {{{', '.join(theorems)}}}")
-        lines += ["", "", "def pattern(name, shape):", '    """Where a weight may be nonzero; None: everywhere."""']
+            return "\n".join([*lines, *fitted("    ", "return ", next(iter(theorems.values())))])
+        entries = [f"{string(name)}: {text}" for name, text in theorems.items()]
+        return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
+
+    def _pattern(self) -> str:
+        lines = ["def pattern(name, shape):", '    """Where a weight may be nonzero; None: everywhere."""']
         for tensor in self.program.tensors.values():
             if tensor.pattern is None:
                 continue
-            own = [self.names(i) if not i.startswith("#") else f"axis{n}" for n, i in enumerate(tensor.indices)]
-            lines.append(f"    if name == {tensor.name!r}:")
-            lines.append(f"        {', '.join(own)}{',' if len(own) == 1 else ''} = np.indices(shape)")
-            lines.append(f"        return np.broadcast_to({cond_text(tensor.pattern, self.names)}, shape)")
-        lines.append("    return None")
-        return "\n".join([*lines, "", "", *self._places()])
+            own = [
+                self.names(i) if i.isidentifier() else self.names.made("axis", n) for n, i in enumerate(tensor.indices)
+            ]
+            where = cond_text(tensor.pattern, self.names)
+            lines += [
+                f"    if name == {string(tensor.name)}:",
+                f"        {', '.join(own)}{',' if len(own) == 1 else ''} = np.indices(shape)",
+                *fitted("        ", "return ", f"np.broadcast_to({where}, shape)"),
+            ]
+        return "\n".join([*lines, "    return None"])
 
-    def _places(self) -> list[str]:
+    def _places(self) -> str:
         """What goes in and out, by family: shapes, levels and scales."""
+
+        def shape(loops: Sequence[ops.Loop]) -> str:
+            return repr(tuple(loop.size for loop in loops))
+
         lines = ["# family: how it is packed, shape", "PACKING = {"]
         for family in self.schedule.ciphers:
             if family.body is None:
-                shape = tuple(loop.size for loop in family.loops)
-                lines.append(f"    {family.name!r}: (pack_{family.name}, {shape!r}),")
+                pack = self.names.made("pack", family.name)
+                lines.append(f"    {string(family.name)}: ({pack}, {shape(family.loops)}),")
         lines += ["}", "# family: shape, level, products not rescaled", "PLAINTEXTS = {"]
         for plain in self.schedule.plains.values():
             encoding = plain.encoding or ops.Encoding(0, None)
-            shape = tuple(loop.size for loop in plain.loops)
-            lines.append(f"    {plain.name!r}: ({shape!r}, {encoding.level}, {encoding.added_to or 0}),")
-        lines += ["}", "RESULTS = {"]
-        for name in dict.fromkeys(o.family.name for o in self.schedule.outputs):
-            shape = tuple(loop.size for loop in self._loops(name))
+            place = f"{encoding.level}, {encoding.added_to or 0}"
+            lines.append(f"    {string(plain.name)}: ({shape(plain.loops)}, {place}),")
+        lines += ["}", "# family: shape or members, level, products not rescaled", "RESULTS = {"]
+        for name, members in self._sent().items():
             state = self.schedule.states[name]
-            lines.append(f"    {name!r}: ({shape!r}, {state.level}, {state.pending}),")
-        return [*lines, "}"]
+            places = [shape(self.families[name].loops)] if members is None else [repr(members)]
+            lines += listed(f"{string(name)}: ", [*places, str(state.level), str(state.pending)], "()", "    ", ",")
+        return "\n".join([*lines, "}"])
 
 
-def _packed(values: np.ndarray) -> str:
-    text = base64.b85encode(zlib.compress(values.astype("<i4").tobytes(), 9)).decode()
-    return f'table("{text}")'
+def _adds_plain(op: ops.Op) -> bool:
+    return isinstance(op, ops.AddPlain) or any(map(_adds_plain, ops.children(op)))
 
 
-def _wrapped(text: str, width: int = 108) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
+def _packed(values: npt.NDArray[np.int64]) -> str:
+    return base64.b85encode(zlib.compress(values.astype("<i4").tobytes(), 9)).decode()
 
 
-def runtime_text() -> str:
-    """The operations every module starts with."""
-    text = (Path(__file__).parent / "runtime.py").read_text(encoding="utf-8")
-    # placeholders that make runtime.py importable; the emitted settings take their place
-    return text.replace("PARAMETERS: dict = {}\nSLOTS = 0\n\n\n", "\n")
+def _runtime_with_tables() -> str:
+    return runtime_text().replace("import argparse\n", "import argparse\nimport base64\n", 1)
 
 
-def roles_text() -> str:
-    """Client, Server and main."""
-    text = (Path(__file__).parent / "roles.py").read_text(encoding="utf-8")
-    return text.split("# roles start here\n", 1)[1]
+def emit(graph: Graph, parameters: Parameters, report: Report, counts: Counts, version: str) -> str:
+    """Source text of the module that runs a graph's program with these parameters.
 
-
-def emit(
-    graph: Graph, parameters: Parameters, report: Report, counts: Counts, version: str
-) -> str:
-    """Source text of the module that runs a graph's program with these parameters."""
-    return _Emitter(graph.schedule.program, graph, parameters, report, counts, version).module()
+    Raises SL309 when the program nests deeper than Python can read.
+    """
+    program = graph.schedule.program
+    text = _Emitter(program, graph, parameters, report, counts, version).module()
+    try:
+        compile(text, "<lowered>", "exec", dont_inherit=True)
+    except (SyntaxError, RecursionError, MemoryError) as problem:
+        if "nested" not in str(problem) and not isinstance(problem, RecursionError | MemoryError):
+            raise
+        raise error(
+            "SL309",
+            f"'{program.name}' nests too deeply to be written as Python",
+            program.syntax.statements[0].span,
+            hint="name the parts of deep expressions in statements of their own",
+        ) from None
+    return text

@@ -10,7 +10,14 @@ from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import emit
-from slotlang.lowering.parameters import Parameters, check_security, fixed_parameters
+from slotlang.lowering.parameters import (
+    UNRESCALED_DEPTH,
+    Parameters,
+    check_scales,
+    check_security,
+    fixed_parameters,
+)
+from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
 from slotlang.schedule.build import schedule
@@ -40,34 +47,24 @@ def plan(program: Program, parameters: Parameters | None = None) -> Plan:
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
     (below 128 bits, or too deep), SL405 (slots not a power of two).
     """
-    built = schedule(program)
+    rescale = parameters is not None and parameters.rescale
+    built = schedule(program, rescale=rescale)
     if parameters is None:
-        parameters = fixed_parameters(program.slots, built.depth, program.syntax.statements[0].span)
+        if built.depth > UNRESCALED_DEPTH:
+            # scales of products of products add up; levels do not
+            built = schedule(program, rescale=True)
+        span = program.syntax.statements[0].span
+        parameters = fixed_parameters(program.slots, built.depth, span, rescale=built.rescale)
     check_security(parameters)
     if parameters.slots < program.slots or parameters.slots % program.slots:
         raise error(
             "SL405",
-            f"degree {parameters.degree} has {parameters.slots} slots, and the program {program.slots}",
+            f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
+            program.syntax.statements[0].span,
         )
-    if parameters.rescale:
-        built = schedule(program, rescale=True)
-    _check_depth(built.depth, parameters)
-    graph = unroll(built)
+    check_scales(parameters, built.depth)
+    graph = unroll(built, zero_plaintexts(built))
     return Plan(program, graph, parameters, count(graph))
-
-
-def _check_depth(depth: int, parameters: Parameters) -> None:
-    if parameters.rescale:
-        fits = depth <= parameters.data_primes - 1
-    else:
-        fits = (depth + 1) * parameters.scale_bits < sum(parameters.primes[:-1])
-    if not fits:
-        raise error(
-            "SL404",
-            f"{depth} products in a row do not fit these parameters",
-            notes=[parameters.text()],
-            hint="more primes, a larger degree, or smaller scales",
-        )
 
 
 @dataclass(frozen=True)

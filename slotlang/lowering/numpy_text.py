@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.meaning.integers import (
-    SLOT,
     And,
     Cmp,
     Cond,
@@ -20,7 +19,6 @@ from slotlang.meaning.integers import (
     IntVar,
     Not,
     Or,
-    variables,
 )
 from slotlang.meaning.program import (
     Arith,
@@ -41,34 +39,58 @@ from slotlang.meaning.program import (
     Value,
 )
 
-_OWN = frozenset(
-    "PARAMETERS SLOTS Rejected make_context Ring pack unpack check_array element Evaluation Client Server main "
-    "reference np seal argparse hashlib math struct sys tempfile time Counter Path self ring ev result _saved "
-    "_loaded _fingerprint _MAGIC _ABSENT _LIMIT product plain encoded SOURCE STEPS WEIGHTS INPUTS".split()
-)
+LOCAL = frozenset("inputs weights ring plain value ev cipher result results values inside at name shape slot".split())
+"""Names that emitted functions use themselves."""
 
 
 class Names:
-    """Program names as Python names: keywords, builtins and the module's own names get an underscore."""
+    """Names of the program as Python names, and names made from them.
 
-    def __init__(self, program: Program, extra: Iterable[str] = ()) -> None:
-        self._taken = {*program.families, *program.tensors, *program.sizes, *program.digits, *program.scalars, *extra}
-        self._made: dict[str, str] = {}
+    ``own`` are the program's, which are distinct; ``reserved`` the module's. Those that are reserved, keywords
+    or builtins get an underscore. A made name, such as ``plain_W``, gets underscores until nothing has it.
+    """
+
+    def __init__(self, own: Iterable[str], reserved: Iterable[str]) -> None:
+        self._reserved = frozenset(reserved) | LOCAL
+        own = list(dict.fromkeys(own))
+        self._names = {name: name for name in own if not self._unusable(name)}
+        self._taken = set(self._names)
+        self._made: dict[tuple[str, str], str] = {}
+        for name in own:
+            if name not in self._names:
+                self._names[name] = self._free(f"{name}_")
+
+    def _unusable(self, name: str) -> bool:
+        return (
+            keyword.iskeyword(name)
+            or keyword.issoftkeyword(name)
+            or hasattr(builtins, name)
+            or name in self._reserved
+            or name.startswith("__")
+        )
+
+    def _free(self, name: str) -> str:
+        name = f"v{name}" if name.startswith("__") else name
+        while name in self._taken or self._unusable(name):
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def __call__(self, name: str) -> str:
-        if name not in self._made:
-            safe = name
-            while (
-                keyword.iskeyword(safe)
-                or keyword.issoftkeyword(safe)
-                or safe in _OWN
-                or hasattr(builtins, safe)
-                or safe.startswith("_")
-                or (safe != name and safe in self._taken)
-            ):
-                safe = (safe.lstrip("_") or "v") + "_"
-            self._made[name] = safe
-        return self._made[name]
+        """The Python name of one of the program's names."""
+        return self._names[name]
+
+    def made(self, kind: str, name: object) -> str:
+        """``kind_name`` for something the program has no name for itself."""
+        key = (kind, str(name))
+        if key not in self._made:
+            self._made[key] = self._free(f"{kind}_{name}")
+        return self._made[key]
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether some name reads like a number (``l``, ``O``, ``I``), which linters report."""
+        return not self._taken.isdisjoint(("l", "O", "I"))
 
 
 _STRENGTH = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
@@ -79,15 +101,18 @@ def int_text(e: Int, names: Names, strength: int = 0) -> str:
     match e:
         case IntConst(value):
             return str(value) if value >= 0 or not strength else f"({value})"
-        case IntSize(name) | IntVar(name):
+        case IntSize(name):
             return names(name)
+        case IntVar(name):
+            return "slot" if name == "slot" else names(name)
         case IntOp("-", IntConst(0), b):
             text = f"-{int_text(b, names, 3)}"
             return f"({text})" if strength else text
         case IntOp(op, a, b):
             mine = _STRENGTH[op]
-            sign = f" {op} " if mine == 1 or op != "*" else "*"
-            text = f"{int_text(a, names, mine)}{sign}{int_text(b, names, mine + 1)}"
+            # a // n * m is written wide: a // n*m would look like a // (n*m)
+            tight = op == "*" and not (isinstance(a, IntOp) and a.op in ("//", "%"))
+            text = f"{int_text(a, names, mine)}{op if tight else f' {op} '}{int_text(b, names, mine + 1)}"
             return f"({text})" if mine < strength else text
         case _:
             assert_never(e)
@@ -103,16 +128,21 @@ def cond_text(c: Cond, names: Names) -> str:
         case Or(parts):
             return "(" + (" | ".join(cond_text(p, names) for p in parts) or "False") + ")"
         case Not(part):
-            return f"np.logical_not{cond_text(part, names)}"
+            return f"np.logical_not({cond_text(part, names)})"
         case _:
             assert_never(c)
 
 
 def number_text(value: Fraction) -> str:
     """A rational as a Python float expression, exact where a double is."""
-    if value.denominator == 1:
-        return f"{value.numerator}.0" if value >= 0 else f"({value.numerator}.0)"
-    return f"({value.numerator} / {value.denominator})"
+    try:
+        number = float(value)
+    except OverflowError:
+        number = float("inf")
+    if number == value and abs(number) < 1e16:
+        return repr(number) if value >= 0 else f"({number!r})"
+    # a quotient of integers is rounded once; one too large for a double is refused when it is encoded
+    return f"({value.numerator} / {value.denominator})" if abs(number) < float("inf") else "float('inf')"
 
 
 def constant_text(re: Fraction, im: Fraction) -> str:
@@ -124,30 +154,40 @@ def constant_text(re: Fraction, im: Fraction) -> str:
 
 
 class ValueText:
-    """Numpy text of slot values. ``forms`` collects the tensor expressions whose elements are named."""
+    """Numpy text of slot values.
+
+    Collects what the text refers to: ``forms``, the tensor expressions whose elements are read, with a name
+    for each; ``families``, the plain families called; ``permutations``, whose tables it indexes with.
+    """
 
     def __init__(self, program: Program, names: Names) -> None:
         self.program = program
         self.names = names
         self.forms: dict[TensorForm, str] = {}
+        self.families: set[str] = set()
         self.permutations: set[str] = set()
 
     def text(self, value: Value, strength: int = 0) -> str:
-        """An expression over ``slot``, the digits and loop variables; arrays over all slots."""
+        """An expression over ``slot``, the digits and loop variables; arrays over all slots, or one number
+        where all slots hold the same."""
         match value:
             case Const(re, im):
                 return constant_text(re, im)
             case ScalarRef(name):
                 return self.names(name)
             case Iverson(cond):
-                return f"1.0 * {cond_text(cond, self.names)}" if strength < 2 else f"(1.0 * {cond_text(cond, self.names)})"
+                text = f"1.0 * {cond_text(cond, self.names)}"
+                return text if strength < 2 else f"({text})"
             case Read(tensor, indices, else_zero):
                 return self._read(self.names(tensor), indices, else_zero)
             case Element(form, indices, else_zero):
-                name = self.forms.setdefault(form, f"product_{len(self.forms)}")
-                return self._read(name, indices, else_zero)
+                if form not in self.forms:
+                    self.forms[form] = self.names.made("product", len(self.forms))
+                return self._read(self.forms[form], indices, else_zero)
             case FamilyRef(name, indices):
-                return f"{self.names(f'plain_{name}')}(weights{''.join(', ' + int_text(i, self.names) for i in indices)})"
+                self.families.add(name)
+                places = "".join(", " + int_text(i, self.names) for i in indices)
+                return f"{self.names.made('plain', name)}(weights{places})"
             case Negate(inner):
                 text = f"-{self.text(inner, 3)}"
                 return f"({text})" if strength else text
@@ -158,22 +198,25 @@ class ValueText:
                 text = f"{self.text(left, mine)} {op} {self.text(right, mine + 1)}"
                 return f"({text})" if mine < strength else text
             case Shift(inner, amount):
-                return f"np.roll(np.broadcast_to({self.text(inner)}, (SLOTS,)), -({int_text(amount, self.names)}))"
+                return f"np.roll({self._vector(inner)}, {int_text(_negated(amount), self.names)})"
             case SumOver(var, extent, _, _, body):
-                return f"sum({self.text(body)} for {self.names(var)} in range({int_text(extent, self.names)}))"
+                extent_text = int_text(extent, self.names)
+                return f"sum({self.text(body)} for {self.names(var)} in range({extent_text}))"
             case Permuted(inner, name, inverse):
                 self.permutations.add(name)
-                table = self.names(f"permutation_{name}")
-                where = table if inverse else f"np.argsort({table})"
-                return f"np.broadcast_to({self.text(inner)}, (SLOTS,))[{where}]"
+                table = self.names.made("permutation", name)
+                return f"{self._vector(inner)}[{table if inverse else f'np.argsort({table})'}]"
             case _:
                 assert_never(value)
 
+    def _vector(self, value: Value) -> str:
+        return f"np.broadcast_to({self.text(value)}, SLOTS)"
+
     def _read(self, name: str, indices: tuple[Int, ...], else_zero: bool) -> str:
-        places = [int_text(i, self.names) for i in indices]
+        places = ", ".join(int_text(i, self.names) for i in indices)
         if else_zero:
-            return f"element({name}, ({', '.join(places)},), else_zero=True)"
-        return f"{name}[{', '.join(places)}]"
+            return f"element({name}, ({places}{',' if len(indices) == 1 else ''}))"
+        return f"{name}[{places}]"
 
     def form(self, form: TensorForm) -> str:
         """A tensor expression, products taken from the cheap side."""
@@ -186,23 +229,19 @@ class ValueText:
         for position, factor in enumerate(reversed(factors[:-1])):
             # from the right, where the thin matrix is; parentheses keep it so
             text = f"{factor} @ {f'({text})' if position else text}"
-        if len(factors) > 1:
-            text = f"({text})"
         scale = [self.names(s) for s in chain.scalars]
         if chain.coefficient != 1:
             scale.insert(0, number_text(chain.coefficient))
+        if scale and len(factors) > 1:
+            text = f"({text})"
         return " * ".join([*scale, text])
 
 
-def uses(value_text: str, names: Iterable[str]) -> list[str]:
-    """Which of the names occur in a text as whole words."""
-    import re
-
-    words = set(re.findall(r"[A-Za-z_]\w*", value_text))
-    return [n for n in names if n in words]
-
-
-def depends_on_slot(indices: Iterable[Int], program: Program) -> bool:
-    """Whether index expressions change from slot to slot."""
-    free = frozenset().union(*(variables(i) for i in indices))
-    return bool(free & (program.digits.keys() | {SLOT}))
+def _negated(e: Int) -> Int:
+    match e:
+        case IntConst(value):
+            return IntConst(-value)
+        case IntOp("-", IntConst(0), inner):
+            return inner
+        case _:
+            return IntOp("-", IntConst(0), e)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from slotlang.diagnostics import error
@@ -11,8 +12,48 @@ MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768:
 """Bits of modulus, key prime included, that keep 128-bit security (homomorphicencryption.org standard, as in
 SEAL's ``CoeffModulus::MaxBitCount``)."""
 
+PRIME_BITS = range(18, 61)
+"""Sizes of primes: SEAL takes up to 60 bits, and below 18 there are none for these degrees."""
+
 HEADROOM_BITS = 12
 """Bits of the last modulus left for the size of the message and the noise."""
+
+UNRESCALED_DEPTH = 2
+"""Most products in a row that the fixed choice leaves unrescaled."""
+
+_SAVED_BYTES = (
+    (20, 3.3),
+    (22, 3.50),
+    (26, 4.06),
+    (28, 4.33),
+    (30, 4.48),
+    (32, 4.32),
+    (34, 5.10),
+    (36, 5.49),
+    (38, 5.86),
+    (40, 6.03),
+    (42, 6.40),
+    (44, 6.66),
+    (46, 6.78),
+    (48, 6.84),
+    (50, 7.19),
+    (52, 7.42),
+    (54, 7.53),
+    (56, 7.56),
+    (58, 7.77),
+    (60, 8.00),
+)
+"""Bytes that a residue of 8 takes when SEAL saves it, by bits of its prime: zstd squeezes out most of the zero
+bits. Measured with TenSEAL 0.3.18 at degree 16384; other degrees and mixed primes stay within 1.5 %, degree
+4096 within 5 %."""
+
+
+def saved_bytes(bits: int) -> float:
+    """Bytes per saved residue modulo a prime of so many bits."""
+    sizes = [b for b, _ in _SAVED_BYTES]
+    at = min(max(bisect_left(sizes, bits), 1), len(sizes) - 1)
+    (low, a), (high, b) = _SAVED_BYTES[at - 1 : at + 1]
+    return a + (b - a) * (bits - low) / (high - low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +79,26 @@ class Parameters:
         """Primes of a fresh ciphertext."""
         return len(self.primes) - 1
 
-    def ciphertext_bytes(self, level: int = 0, *, seeded: bool = False) -> int:
-        """Residue words of a ciphertext: two polynomials, or one when the other follows from a seed."""
-        return (1 if seeded else 2) * 8 * self.degree * (self.data_primes - level)
+    def ciphertext_bytes(self, level: int = 0) -> int:
+        """Residue words of a ciphertext in memory: two polynomials of 8 bytes for each prime."""
+        return 16 * self.degree * (self.data_primes - level)
+
+    def sent_bytes(self, level: int = 0, *, seeded: bool = False) -> int:
+        """A ciphertext as SEAL saves it, without headers; of a seeded one only one polynomial is sent."""
+        words = sum(saved_bytes(bits) for bits in self.primes[: self.data_primes - level])
+        return round((1 if seeded else 2) * self.degree * words)
 
     def key_bytes(self) -> int:
-        """One key-switching key, uncompressed: 16 * N * k * (k - 1) for k primes, as SEAL stores it."""
+        """One key-switching key in memory: 16 * N * k * (k - 1) for k primes, as SEAL stores it."""
         k = len(self.primes)
         return 16 * self.degree * k * (k - 1)
 
+    def sent_key_bytes(self) -> int:
+        """One key-switching key as it is sent: seeded, so one polynomial of two."""
+        return round(self.degree * self.data_primes * sum(saved_bytes(bits) for bits in self.primes))
+
     def plaintext_bytes(self, level: int = 0) -> int:
-        """An encoded plaintext."""
+        """An encoded plaintext in memory."""
         return 8 * self.degree * (self.data_primes - level)
 
     def text(self) -> str:
@@ -58,34 +108,70 @@ class Parameters:
 
 
 def check_security(parameters: Parameters) -> None:
-    """Raises SL404 below 128 bits."""
+    """Raises SL404 below 128 bits, and for primes that SEAL does not have."""
     bits = sum(parameters.primes)
     limit = MAX_MODULUS_BITS.get(parameters.degree)
-    if limit is None or bits > limit:
+    if limit is None:
+        raise error(
+            "SL404",
+            f"there is no ring of degree {parameters.degree}",
+            hint=f"degrees are {', '.join(map(str, MAX_MODULUS_BITS))}",
+        )
+    if bits > limit:
         raise error(
             "SL404",
             f"{bits} bits of modulus at degree {parameters.degree} fall below 128-bit security",
-            notes=[f"the limit is {limit} bits" if limit else f"degrees are {', '.join(map(str, MAX_MODULUS_BITS))}"],
+            notes=[f"the limit is {limit} bits"],
+        )
+    wrong = [b for b in parameters.primes if b not in PRIME_BITS]
+    if wrong or len(parameters.primes) < 2:
+        raise error(
+            "SL404",
+            f"there are no primes of {wrong[0]} bits" if wrong else "a prime for data and one for keys are needed",
+            notes=[parameters.text()],
+            hint=f"primes have {PRIME_BITS[0]} to {PRIME_BITS[-1]} bits",
         )
 
 
-def fixed_parameters(slots: int, depth: int, span: Span | None = None) -> Parameters:
+def check_scales(parameters: Parameters, depth: int) -> None:
+    """Raises SL404 when ``depth`` products in a row do not fit: a scale outgrows its modulus, or vanishes."""
+    p = parameters
+    if not p.rescale:
+        fits = 0 < p.scale_bits and (depth + 1) * p.scale_bits < sum(p.primes[:-1])
+    else:
+        fits = depth <= p.data_primes - 1
+        scale = p.scale_bits
+        for level in range(min(depth, p.data_primes - 1) + 1):
+            modulus = sum(p.primes[: p.data_primes - level])
+            fits = fits and HEADROOM_BITS <= scale < modulus and (level == depth or 2 * scale < modulus)
+            scale = 2 * scale - p.primes[p.data_primes - level - 1]
+    if not fits:
+        raise error(
+            "SL404",
+            f"{depth} products in a row do not fit these parameters",
+            notes=[p.text()],
+            hint="more primes, a larger degree, or smaller scales",
+        )
+
+
+def fixed_parameters(slots: int, depth: int, span: Span | None = None, *, rescale: bool | None = None) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
-    Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each. Raises
-    SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are deep or wide enough.
+    Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each, as does
+    ``rescale``. Raises SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are deep or
+    wide enough.
     """
     if slots & (slots - 1):
         raise error(
             "SL405",
-            f"ciphertexts have a power of two of slots, and this program has {slots}",
+            f"ciphertexts have a power of two of slots, and this program has {slots:,}",
             span,
             hint="pad the layout: choose a power of two and read with `else 0`",
         )
     least = max(2 * slots, 8192)
-    if depth <= 2:
-        if least in MAX_MODULUS_BITS:
-            scale = min(45, (120 - HEADROOM_BITS) // (depth + 1))
+    if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
+        scale = min(45, (120 - HEADROOM_BITS) // (depth + 1))
+        if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:
             return Parameters(least, (60, 60, 60), scale, False)
     else:
         primes = (60, *([40] * depth), 60)

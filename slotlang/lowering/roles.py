@@ -3,35 +3,55 @@
 
 from slotlang.lowering.runtime import *
 
+
 # roles start here
-def places(table):
+def members(places):
+    """Indices of a family's members: all of a shape, or those listed."""
+    return np.ndindex(places) if isinstance(places, tuple) else places
+
+
+def table_of(families):
     """Every member of a table's families: ``{(family, i, j): (level, products)}``."""
     return {
         (name, *index): (level, products)
-        for name, (shape, level, products) in table.items()
-        for index in np.ndindex(shape)
+        for name, (places, level, products) in families.items()
+        for index in members(places)
     }
 
 
 def packed():
     """Every ciphertext the client sends, with the function that packs it and its indices."""
-    return {(name, *i): (pack_one, i) for name, (pack_one, shape) in PACKING.items() for i in np.ndindex(shape)}
+    return {
+        (name, *index): (function, index) for name, (function, shape) in PACKING.items() for index in members(shape)
+    }
 
 
 class Client:
     """Owns the secret key: makes the evaluation keys, encrypts inputs, decrypts results."""
 
-    def __init__(self):
+    def __init__(self, secret=None):
         self.ring = Ring()
-        self.keys = seal.KeyGenerator(self.ring.context)
-        secret = self.keys.secret_key()
-        self.encryptor = seal.Encryptor(self.ring.context, secret)
-        self.decryptor = seal.Decryptor(self.ring.context, secret)
+        self.keys = seal.KeyGenerator(self.ring.context, *([] if secret is None else [secret]))
+        self.secret = self.keys.secret_key()
+        self.encryptor = seal.Encryptor(self.ring.context, self.secret)
+        self.decryptor = seal.Decryptor(self.ring.context, self.secret)
+
+    def to_bytes(self):
+        """The secret key, for the client's own storage: whoever has these bytes can decrypt."""
+        return pack("secret key", {"secret": _saved(self.secret)})
+
+    @classmethod
+    def from_bytes(cls, data):
+        """The client whose ``to_bytes`` these are."""
+        record = unpack("secret key", data, ["secret"])["secret"]
+        if record is None:
+            raise Rejected("there is no secret key in these bytes")
+        return cls(_loaded(seal.SecretKey, record, Ring().context))
 
     def evaluation_keys(self):
         """Bytes for the server: one Galois key per rotation, one for conjugation and one for products if used."""
         degree = PARAMETERS["degree"]
-        # Galois elements, as Python ints: SEAL takes a list of small numbers for elements, one negative for steps
+        # Galois elements as Python ints; with a negative number or a np.int64 among them SEAL would read steps
         elements = [pow(3, step, 2 * degree) for step in PARAMETERS["rotations"]]
         if PARAMETERS["conjugation"]:
             elements.append(2 * degree - 1)
@@ -39,25 +59,25 @@ class Client:
         relin = _saved(self.keys.create_relin_keys()) if PARAMETERS["relinearization"] else None
         return pack("evaluation keys", {"galois": galois, "relin": relin})
 
-    def encrypt(self, **inputs):
+    def encrypt(self, /, **inputs):
         """Bytes of the encrypted inputs, given by name; symmetric encryption, seeded: half the size."""
         if sorted(inputs) != sorted(INPUTS):
             raise Rejected(f"inputs are {', '.join(INPUTS)}, not {', '.join(inputs) or 'none'}")
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in INPUTS.items()}
         records = {}
-        for name, (pack_one, indices) in packed().items():
-            plain = self.ring.encode(pack_one(arrays, *indices)) or self._zero()
-            records[name] = _saved(self.encryptor.encrypt_symmetric(plain))
+        for name, (function, indices) in packed().items():
+            plain = self.ring.encode(function(arrays, *indices))
+            records[name] = _saved(self.encryptor.encrypt_symmetric(self._zero() if plain is None else plain))
         return pack("inputs", records)
 
     def _zero(self):
         plain = seal.Plaintext()
-        self.ring.encoder.encode([0.0], self.ring.scale(0), plain)
+        self.ring.encoder.encode(0.0, self.ring.scale(0), plain)
         return plain
 
     def decrypt(self, data):
         """Results from the server's bytes."""
-        values, expected = {}, places(RESULTS)
+        values, expected = {}, table_of(RESULTS)
         for name, record in unpack("results", data, list(expected)).items():
             if record is None:
                 values[name] = np.zeros(SLOTS, complex)
@@ -74,6 +94,8 @@ def load_ciphertext(ring, data, level, products=0):
     out = _loaded(seal.Ciphertext, data, ring.context)
     if out.size() != 2 or out.parms_id() != ring.levels[level] or not out.is_ntt_form():
         raise Rejected("a ciphertext is not at the level this program has there")
+    if out.is_transparent():
+        raise Rejected("a ciphertext is not encrypted: anyone could read it")
     if out.scale != ring.scale(level, products):
         raise Rejected(f"a ciphertext has scale {out.scale}, expected {ring.scale(level, products)}")
     return out
@@ -99,10 +121,12 @@ class Server:
             if records["relin"] is None:
                 raise Rejected("these evaluation keys hold no relinearization key")
             self.relin_keys = _loaded(seal.RelinKeys, records["relin"], self.ring.context)
+            if not self.relin_keys.has_key(2):
+                raise Rejected("the key for products is missing from these evaluation keys")
         self.counts = Counter()
         self.seconds = 0.0
 
-    def encode(self, **weights):
+    def encode(self, /, **weights):
         """Encode weights and scalars, given by name, once for all evaluations."""
         expected = [*WEIGHTS, *SCALARS]
         if sorted(weights) != sorted(expected):
@@ -118,7 +142,7 @@ class Server:
 
     def weights_from_bytes(self, data):
         """Take encoded weights that ``weights_to_bytes`` of the same program made."""
-        template = places(PLAINTEXTS)
+        template = table_of(PLAINTEXTS)
         plain = {}
         for name, record in unpack("weights", data, list(template)).items():
             plain[name] = None
@@ -144,6 +168,10 @@ class Server:
 
     def compute(self, cipher):
         """Evaluate on loaded ciphertexts; counts and seconds of the evaluation are kept."""
+        return self._run(dict(cipher))
+
+    def _run(self, cipher):
+        # evaluate takes its inputs out of the dict, so that each can go after its last use
         ev = Evaluation(self.ring, self.galois_keys, self.relin_keys)
         plain = self._encoded()
         start = time.perf_counter()
@@ -154,7 +182,8 @@ class Server:
 
     def evaluate(self, data):
         """Bytes of encrypted inputs in, bytes of encrypted results out."""
-        result = self.compute(self.load_inputs(data))
+        self._encoded()
+        result = self._run(self.load_inputs(data))
         return pack("results", {n: None if c is None else _saved(c) for n, c in result.items()})
 
 
@@ -165,30 +194,47 @@ def relative_error(found, expected):
     return math.sqrt(float(np.mean(np.abs(found - expected) ** 2))) / (size or 1.0)
 
 
+def random_data(seed):
+    """Standard normal inputs, weights scaled down so that products stay near 1, and scalars of 1."""
+    rng = np.random.default_rng(seed)
+    inputs = {name: rng.standard_normal(shape) for name, shape in INPUTS.items()}
+    weights = {name: rng.standard_normal(shape) / math.sqrt(shape[-1]) for name, shape in WEIGHTS.items()}
+    for name, shape in WEIGHTS.items():
+        if pattern(name, shape) is not None:
+            weights[name] = weights[name] * pattern(name, shape)
+    return inputs, {**weights, **{name: 1.0 for name in SCALARS}}
+
+
+def read_data(path, inputs, weights):
+    """Put the arrays of an .npz file in the place of random ones; raises Rejected when it is no such file."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            found = {name: data[name] for name in data.files}
+    except (AttributeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
+        raise Rejected(f"{path} is no .npz file of arrays: {problem}") from None
+    for name, array in found.items():
+        if name not in inputs and name not in weights:
+            raise Rejected(f"{path} holds {name}; the names here are {', '.join([*inputs, *weights])}")
+        (inputs if name in inputs else weights)[name] = array
+
+
 def main(arguments=None):
     """Encrypt, evaluate and decrypt random or given data, and print the error against numpy."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0].replace("%", "%%"))
     parser.add_argument("--data", type=Path, help="an .npz file with the inputs, weights and scalars by name")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random data")
     options = parser.parse_args(arguments)
-    rng = np.random.default_rng(options.seed)
     try:
-        inputs = {n: rng.standard_normal(shape) for n, shape in INPUTS.items()}
-        weights = {}
-        for name, shape in WEIGHTS.items():
-            weights[name] = rng.standard_normal(shape) / math.sqrt(shape[-1])
-            if pattern(name, shape) is not None:
-                weights[name] = weights[name] * pattern(name, shape)
-        weights.update({n: 1.0 for n in SCALARS})
+        if options.seed < 0:
+            raise Rejected("--seed must not be negative")
+        inputs, weights = random_data(options.seed)
         if options.data:
-            with np.load(options.data, allow_pickle=False) as data:
-                for group in (inputs, weights):
-                    group.update({n: data[n] for n in group if n in data})
+            read_data(options.data, inputs, weights)
         client = Client()
         server = Server(client.evaluation_keys())
         server.encode(**weights)
         found = client.decrypt(server.evaluate(client.encrypt(**inputs)))
-    except (Rejected, OSError, ValueError) as problem:
+    except (Rejected, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     expected = reference(inputs, weights)

@@ -8,6 +8,8 @@ import struct
 import sys
 import tempfile
 import time
+import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -24,9 +26,12 @@ class Rejected(ValueError):
 
 def make_context():
     """The SEAL context of PARAMETERS; refuses anything below 128-bit security."""
-    parms = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
-    parms.set_poly_modulus_degree(PARAMETERS["degree"])
-    parms.set_coeff_modulus(seal.CoeffModulus.Create(PARAMETERS["degree"], PARAMETERS["prime_bits"]))
+    try:
+        parms = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
+        parms.set_poly_modulus_degree(PARAMETERS["degree"])
+        parms.set_coeff_modulus(seal.CoeffModulus.Create(PARAMETERS["degree"], PARAMETERS["prime_bits"]))
+    except (RuntimeError, ValueError) as problem:
+        raise Rejected(f"SEAL has no such parameters: {problem}") from None
     context = seal.SEALContext(parms, True, seal.SEC_LEVEL_TYPE.TC128)
     if not context.parameters_set():
         raise Rejected("these parameters are invalid or below 128-bit security")
@@ -49,24 +54,32 @@ class Ring:
         if PARAMETERS["rescale"]:
             # a plaintext at the scale of its ciphertext makes the scale after a rescale the same for all
             for prime in reversed(moduli[1:]):
-                self.scales.append(self.scales[-1] ** 2 / prime)
+                self.scales.append(self.scales[-1] * self.scales[-1] / prime)
 
     def scale(self, level, products=0):
         """Scale of a ciphertext at a level with so many products not yet rescaled."""
-        return self.scales[level] ** (products + 1)
+        return math.prod([self.scales[level]] * (products + 1))
 
     def encode(self, values, level=0, products=0):
         """Encode one vector of SLOTS values, repeated to fill the ring; None when it encodes to zero."""
-        values = np.broadcast_to(np.asarray(values), (SLOTS,))
+        values = np.asarray(values)
+        if not np.isfinite(values).all():
+            raise Rejected("a vector to encode holds NaN or infinity")
         if not values.any():
             return None
-        copies = PARAMETERS["degree"] // 2 // SLOTS
         if np.iscomplexobj(values) and not values.imag.any():
             values = values.real
-        if not np.iscomplexobj(values):
-            values = values.astype(np.float64)
+        if values.ndim and (values == values.flat[0]).all():
+            values = values.flat[0]
+        if values.ndim:
+            values = np.broadcast_to(values, (SLOTS,)).tolist() * (PARAMETERS["degree"] // 2 // SLOTS)
+        else:
+            values = complex(values) if np.iscomplexobj(values) else float(values)
         plain = seal.Plaintext()
-        self.encoder.encode(values.tolist() * copies, self.levels[level], self.scale(level, products), plain)
+        try:
+            self.encoder.encode(values, self.levels[level], self.scale(level, products), plain)
+        except ValueError:
+            raise Rejected(f"a vector to encode holds {np.abs(values).max():.3g}: too large here") from None
         return None if plain.is_zero() else plain
 
     def decode(self, plain):
@@ -93,7 +106,7 @@ def _saved(thing):
         return path.read_bytes()
 
 
-def _loaded(make, data, *context):
+def _loaded(make, data, context):
     """Load a SEAL object, its header checked: magic, header size, version 4, and its own length."""
     if len(data) < 16 or data[:2] != b"\x5e\xa1" or data[2] != 16 or data[3] != 4 or data[5] > 2:
         raise Rejected("this is not an object that SEAL 4 saved")
@@ -104,8 +117,8 @@ def _loaded(make, data, *context):
         path = Path(folder) / "x"
         path.write_bytes(data)
         try:
-            thing.load(*context, str(path))
-        except (RuntimeError, ValueError, MemoryError) as problem:
+            thing.load(context, str(path))
+        except (RuntimeError, ValueError, MemoryError, IndexError, OverflowError) as problem:
             raise Rejected(f"SEAL does not accept an object: {problem}") from None
     return thing
 
@@ -117,12 +130,15 @@ def pack(kind, records):
         key = repr(name).encode()
         body += struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key + (data or b"")
     head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", len(body))
-    return head + hashlib.sha256(bytes(body)).digest() + bytes(body)
+    return head + hashlib.sha256(body).digest() + bytes(body)
 
 
 def unpack(kind, data, names):
     """The records of ``pack``, exactly those named; raises Rejected for anything else."""
-    data = bytes(data)
+    try:
+        data = bytes(memoryview(data))
+    except TypeError:
+        raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
     if len(data) < 96 or data[:8] != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program")
     found = data[8:24].rstrip(b"\0").decode("ascii", "replace")
@@ -144,7 +160,7 @@ def unpack(kind, data, names):
             key_size, size = struct.unpack_from("<HQ", body, at)
             key = body[at + 10 : at + 10 + key_size].decode()
             at += 10 + key_size
-            if key not in by_key:
+            if key not in by_key or by_key[key] in records:
                 raise Rejected(f"unexpected {key[:60]} among {kind}")
             if size == _ABSENT:
                 records[by_key[key]] = None
@@ -156,14 +172,19 @@ def unpack(kind, data, names):
     except (struct.error, UnicodeDecodeError):
         raise Rejected(f"these {kind} are damaged") from None
     missing = [name for name in names if name not in records]
-    if missing or at != len(body):
-        raise Rejected(f"{missing[0]!r} is missing from these {kind}" if missing else f"{kind}: trailing bytes")
+    if missing:
+        raise Rejected(f"{missing[0]!r} is missing from these {kind}")
+    if at != len(body):
+        raise Rejected(f"there are bytes left over behind these {kind}")
     return records
 
 
 def check_array(name, value, shape, limit=None):
     """A finite real array of the shape the program declares, as float64."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as problem:
+        raise Rejected(f"{name} is no array: {problem}") from None
     if array.dtype.kind not in "fiu":
         raise Rejected(f"{name} must be real numbers, not {array.dtype}")
     if array.shape != shape:
@@ -174,14 +195,13 @@ def check_array(name, value, shape, limit=None):
     if limit is not None:
         bad = np.argwhere((array != 0) & ~limit)
         if bad.size:
-            raise Rejected(f"{name}{tuple(int(i) for i in bad[0])} is not zero, which its declared pattern says")
+            place = ", ".join(map(str, bad[0].tolist()))
+            raise Rejected(f"{name}[{place}] is not zero, as its declared pattern says")
     return array
 
 
-def element(array, index, else_zero=False):
-    """``array[index]`` for index arrays; with else_zero, 0 where the index lies outside."""
-    if not else_zero:
-        return array[tuple(index)]
+def element(array, index):
+    """``array[index]`` for index arrays, and 0 where the index lies outside."""
     index = np.broadcast_arrays(*index)
     inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape)])
     return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
@@ -196,11 +216,17 @@ class Evaluation:
         self.galois_keys = galois_keys
         self.relin_keys = relin_keys
         self.counts = Counter()
+        self.spare = None
         self._known = {}
 
     def once(self, operation, *operands):
         """The result of an operation that the program asks for several times, computed once."""
-        key = (operation.__name__, *(o if isinstance(o, (int, str)) else id(o) for o in operands))
+        name = operation.__name__
+        if name == "rotate":
+            operands = (operands[0], operands[1] % SLOTS)
+        elif name == "product":
+            operands = sorted(operands, key=id)
+        key = (name, *(o if isinstance(o, (int, str)) else id(o) for o in operands))
         if key not in self._known:
             self._known[key] = (operation(*operands), operands)  # operands are kept: ids stay theirs
         return self._known[key][0]
@@ -253,23 +279,6 @@ class Evaluation:
         out.scale = self.ring.scales[self.ring.levels.index(out.parms_id())]
         return out
 
-    def sum(self, terms):
-        """Sum of ciphertexts; the first addition makes a new one, later ones go into it."""
-        total, fresh = None, False
-        for term in terms:
-            if term is None:
-                continue
-            if total is None:
-                total = term
-                continue
-            self.counts["additions"] += 1
-            if fresh:
-                self.evaluator.add_inplace(total, term)
-            else:
-                first, total, fresh = total, seal.Ciphertext(), True
-                self.evaluator.add(first, term, total)
-        return total
-
     def negate(self, a):
         """-a."""
         if a is None:
@@ -279,27 +288,47 @@ class Evaluation:
         self.evaluator.negate(a, out)
         return out
 
+    def sum(self, terms):
+        """Sum of ciphertexts; the first addition makes a new one, later ones go into it."""
+        return self._total(("+", term) for term in terms)
+
     def sum_of(self, *terms):
         """``sum`` of its arguments."""
         return self.sum(terms)
 
     def combine(self, signs, *terms):
-        """Signed sum; ``signs`` has a + or - for every term."""
+        """Signed sum; ``signs`` has a + or - for every term. What is subtracted from itself cancels."""
+        added = [term for sign, term in zip(signs, terms) if sign == "+" and term is not None]
+        taken = []
+        for term in (t for sign, t in zip(signs, terms) if sign == "-" and t is not None):
+            same = next((n for n, other in enumerate(added) if other is term), None)
+            if same is None:
+                taken.append(term)
+            else:
+                del added[same]
+        return self._total([("+", term) for term in added] + [("-", term) for term in taken])
+
+    def _total(self, signed):
         total, fresh = None, False
-        for sign, term in zip(signs, terms):
+        for sign, term in signed:
             if term is None:
                 continue
             if total is None:
                 total, fresh = (term, False) if sign == "+" else (self.negate(term), True)
                 continue
             self.counts["additions"] += 1
-            if not fresh:
-                first, total, fresh = total, seal.Ciphertext(), True
-                (self.evaluator.add if sign == "+" else self.evaluator.sub)(first, term, total)
-            elif sign == "+":
-                self.evaluator.add_inplace(total, term)
-            else:
-                self.evaluator.sub_inplace(total, term)
+            try:
+                if fresh and sign == "+":
+                    self.evaluator.add_inplace(total, term)
+                elif fresh:
+                    self.evaluator.sub_inplace(total, term)
+                else:
+                    first, total, fresh = total, seal.Ciphertext(), True
+                    (self.evaluator.add if sign == "+" else self.evaluator.sub)(first, term, total)
+            except RuntimeError as problem:
+                if "transparent" not in str(problem):
+                    raise
+                total, fresh = None, False
         return total
 
     def add_plain(self, a, plain, sign=1):
@@ -307,10 +336,21 @@ class Evaluation:
         if plain is None:
             return a
         if a is None:
-            raise Rejected("a plaintext is added to a ciphertext that these weights make zero")
-        self.counts["additions"] += 1
+            a = self._nothing(plain)
+        else:
+            self.counts["additions"] += 1
         out = seal.Ciphertext()
         (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
+        return out
+
+    def _nothing(self, plain):
+        """A ciphertext of zero to add a plaintext to: an input, so far scaled down that it is less than noise."""
+        level = self.ring.levels.index(plain.parms_id())
+        out = seal.Ciphertext()
+        self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], out)
+        if level:
+            self.evaluator.rescale_to_next_inplace(out)
+        out.scale = plain.scale
         return out
 
     def _steps(self, shared):
@@ -320,20 +360,26 @@ class Evaluation:
         return (lambda a, k: self.once(self.rotate, a, k)), (lambda *terms: self.once(self.sum_of, *terms))
 
     def tree(self, terms, shared=False):
-        """Sum by a balanced tree."""
+        """Sum by a balanced tree: neighbours first, then sums of two, and so on."""
         _, add = self._steps(shared)
-        row = list(terms)
-        while len(row) > 1:
-            row = [add(*row[i : i + 2]) if i + 1 < len(row) else row[i] for i in range(0, len(row), 2)]
-        return row[0]
+        waiting = []
+        for total in terms:
+            size = 1
+            while waiting and waiting[-1][0] == size:
+                total, size = add(waiting.pop()[1], total), 2 * size
+            waiting.append((size, total))
+        _, total = waiting.pop()
+        while waiting:
+            total = add(waiting.pop()[1], total)
+        return total
 
     def horner(self, terms, step, shared=False):
-        """``sum v: terms[v] << v*step``, the last term first; every rotation is by ``step``."""
+        """``sum v: term(v) << v*step``, the terms given last one first; every rotation is by ``step``."""
         rotate, add = self._steps(shared)
-        terms = list(terms)
-        total = terms.pop()
-        while terms:
-            total = add(rotate(total, step), terms.pop())
+        terms = iter(terms)
+        total = next(terms)
+        for term in terms:
+            total = add(rotate(total, step), term)
         return total
 
     def doubling(self, a, step, count, shared=False):

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    IntArray: TypeAlias = npt.NDArray[np.int64]
+from typing import Any, TypeAlias, assert_never
 
 SLOT = "slot"
 """The variable that is the plain slot index."""
@@ -222,16 +216,21 @@ def bounds(e: Int, sizes: Mapping[str, int], extents: Mapping[str, int]) -> tupl
 
     Exact when every variable occurs once and no remainder wraps; never too small.
     """
+    return interval(e, sizes, {name: (0, extent - 1) for name, extent in extents.items()})
+
+
+def interval(e: Int, sizes: Mapping[str, int], ranges: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """``bounds`` for variables that run over given ranges, both ends included."""
     match e:
         case IntConst(value):
             return value, value
         case IntSize(name):
             return sizes[name], sizes[name]
         case IntVar(name):
-            return 0, extents[name] - 1
+            return ranges[name]
         case IntOp(op, a, b):
-            lo, hi = bounds(a, sizes, extents)
-            lo2, hi2 = bounds(b, sizes, extents)
+            lo, hi = interval(a, sizes, ranges)
+            lo2, hi2 = interval(b, sizes, ranges)
             if op == "+":
                 return lo + lo2, hi + hi2
             if op == "-":
@@ -253,15 +252,17 @@ def show(e: Int, strength: int = 0) -> str:
     """The expression as slot text, with the parentheses it needs and no more."""
     match e:
         case IntConst(value):
-            return str(value) if value >= 0 or strength == 0 else f"({value})"
+            return str(value) if value >= 0 or strength <= 1 else f"({value})"
         case IntSize(name) | IntVar(name):
             return name
         case IntOp("-", IntConst(0), b):
             text = f"-{show(b, 3)}"
-            return f"({text})" if strength else text
+            return f"({text})" if strength > 1 else text
         case IntOp(op, a, b):
             mine = _STRENGTH[op]
-            sign = f" {op} " if mine == 1 or op in ("%", "//") else op
+            # a // n * m is written wide: a // n*m would look like a // (n*m)
+            wide = op != "*" or (isinstance(a, IntOp) and a.op in ("//", "%"))
+            sign = f" {op} " if wide else op
             text = f"{show(a, mine)}{sign}{show(b, mine + 1)}"
             return f"({text})" if mine < strength else text
         case _:

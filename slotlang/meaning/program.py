@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from slotlang.meaning.integers import SLOT, Cond, Int, IntConst, IntOp, IntVar
+from slotlang.meaning.integers import SLOT, Cond, Int, IntConst, IntOp, IntVar, evaluate
 from slotlang.source import Span
 from slotlang.syntax import tree
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-
-def _span() -> Span:
-    return field(compare=False, repr=False)  # type: ignore[no-any-return]
 
 
 # Tensor expressions
@@ -58,7 +54,7 @@ class Const:
 
     re: Fraction
     im: Fraction
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class Read:
     tensor: str
     indices: tuple[Int, ...]
     else_zero: bool
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ class Element:
     form: TensorForm
     indices: tuple[Int, ...]
     else_zero: bool
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class ScalarRef:
     """A declared scalar, in every slot."""
 
     name: str
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ class Iverson:
     """1 where the condition holds, else 0."""
 
     condition: Cond
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ class FamilyRef:
 
     name: str
     indices: tuple[Int, ...]
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ class Arith:
     op: str
     left: Value
     right: Value
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ class Negate:
     """Slotwise ``-v``."""
 
     value: Value
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,7 @@ class Shift:
 
     value: Value
     amount: Int
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +134,7 @@ class Conj:
     """Complex conjugate in every slot."""
 
     value: Value
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +146,7 @@ class SumOver:
     how: str | None
     argument: int | None
     body: Value
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +156,7 @@ class Permuted:
     value: Value
     permutation: str
     inverse: bool
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 Value: TypeAlias = (
@@ -193,7 +189,7 @@ class TensorDecl:
     indices: tuple[str, ...]
     sparse: bool
     pattern: Cond | None
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +209,7 @@ class Family:
     name: str
     binders: tuple[Binder, ...]
     body: Value
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +223,7 @@ class Claim:
     value: Value
     where: Cond | None
     every: bool
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +237,7 @@ class Output:
     part: str | None
     family: FamilyRef
     where: Cond | None
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +246,7 @@ class Theorem:
 
     name: str
     form: TensorForm
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -265,7 +261,7 @@ class Permutation:
     expression: Int | None
     moved: tuple[tuple[int, int], ...]
     destination: npt.NDArray[np.int64] = field(compare=False, repr=False)
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +313,6 @@ class Program:
     def slot_env(self, slot: npt.NDArray[np.int64] | int) -> dict[str, npt.NDArray[np.int64] | int]:
         """Values of ``slot`` and of every digit at the given slot indices."""
         env: dict[str, npt.NDArray[np.int64] | int] = {SLOT: slot}
-        from slotlang.meaning.integers import evaluate
-
         for name, digit in self.digits.items():
             env[name] = evaluate(digit.of(IntVar(SLOT)), self.sizes, {SLOT: slot})
         return env

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -19,6 +20,7 @@ from slotlang.meaning.integers import (
     IntVar,
     Not,
     Or,
+    bounds,
     evaluate,
     variables,
 )
@@ -27,7 +29,13 @@ from slotlang.source import Span
 from slotlang.syntax import tree
 
 MAX_INTEGER = 1 << 40
-"""Largest size or constant in an index: far above any real one, far below overflow in 64 bits."""
+"""Largest size or constant in an index: far above any real one."""
+MAX_VALUE = 1 << 62
+"""No integer expression has a value beyond this at any step, so 64-bit arrays can hold it."""
+
+
+MAX_EFFORT = 1 << 25
+"""Most index values tried for the reads of one program, times the length of the index."""
 
 
 class Poisoned(Exception):
@@ -36,7 +44,12 @@ class Poisoned(Exception):
 
 @dataclass
 class Scope:
-    """Everything declared so far. ``poisoned`` holds names whose definition failed."""
+    """Everything declared so far.
+
+    ``poisoned`` holds names of which a definition failed, be it a second one; ``loops`` every loop variable
+    met with its first place; ``later`` the places of all declarations, for messages about use before them;
+    ``effort`` is what is left of ``MAX_EFFORT``.
+    """
 
     sizes: dict[str, int] = field(default_factory=dict)
     slots: Int | None = None
@@ -48,23 +61,54 @@ class Scope:
     permutations: dict[str, Permutation] = field(default_factory=dict)
     declared: dict[str, tuple[str, Span]] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
+    loops: dict[str, Span] = field(default_factory=dict)
+    later: Mapping[str, Span] = field(default_factory=dict)
+    effort: int = MAX_EFFORT
 
-    def declare(self, name: str, what: str, span: Span) -> None:
-        """Take a name for good. Raises SL202 when it is taken."""
+    def free(self, name: str, span: Span) -> None:
+        """Raises SL202 when the name is taken, ``Poisoned`` when its first definition was wrong."""
         if name in self.declared:
             kind, first = self.declared[name]
-            raise error(
-                "SL202",
-                f"'{name}' is already {kind}",
-                span,
-                notes=[f"first declared in line {first.line}"],
-                hint="choose another name",
-            )
+        elif name in self.loops:
+            kind, first = "a loop variable", self.loops[name]
+        else:
+            self.sure(name)
+            return
+        raise error(
+            "SL202",
+            f"'{name}' is already {kind}",
+            span,
+            notes=[f"first declared in line {first.line}"],
+            hint="choose another name",
+        )
+
+    def declare(self, name: str, what: str, span: Span) -> None:
+        """Take a name for good, once its meaning is known. Raises SL202 when it is taken."""
+        self.free(name, span)
         self.declared[name] = (what, span)
 
-    def candidates(self) -> list[str]:
-        """Every name that could have been meant."""
-        return [*self.declared, SLOT]
+    def loop(self, name: str, span: Span) -> None:
+        """Use a name as a loop variable; other statements may use it again. Raises SL202."""
+        if name not in self.loops:
+            self.free(name, span)
+            self.loops[name] = span
+
+    def sure(self, name: str) -> None:
+        """Raises ``Poisoned`` when a definition of the name was wrong, so that its uses tell nothing."""
+        if name in self.poisoned:
+            raise Poisoned(name)
+
+    def value(self, e: Int) -> int:
+        """The value of an integer expression without variables."""
+        return int(evaluate(e, self.sizes, {}))
+
+    def digit(self, name: str, slot: int) -> int:
+        """The value of a slot digit at a slot."""
+        return int(evaluate(self.digits[name].of(IntVar(SLOT)), self.sizes, {SLOT: slot}))
+
+    def what_is(self, name: str) -> str:
+        """A declared name's kind, in words."""
+        return self.declared[name][0]
 
 
 @dataclass(frozen=True)
@@ -85,35 +129,59 @@ class Local:
         return replace(self, extents={**self.extents, name: extent})
 
 
-def unknown_name(scope: Scope, name: str, span: Span, extra: Iterable[str] = (), what: str = "") -> SlotError:
-    """SL201, or ``Poisoned`` when the name's own definition was already reported."""
-    if name in scope.poisoned:
-        raise Poisoned(name)
-    candidates = [*scope.candidates(), *extra]
-    return error(
-        "SL201",
-        f"'{name}' is not known{what}",
-        span,
-        hint=closest(name, candidates),
-    )
+def name_span(name: str, span: Span) -> Span:
+    """The place of the first mention of ``name`` inside ``span``, where it is declared."""
+    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", span.text)
+    return Span(span.source, span.start + found.start(), span.start + found.end()) if found else span
 
 
-def _misused(scope: Scope, name: str, span: Span) -> SlotError:
-    kind = scope.declared[name][0]
-    return error(
-        "SL203",
-        f"'{name}' is {kind}, and an integer is needed here",
-        span,
-        hint="indices are built from sizes, loop variables, slot digits and integer constants",
-    )
+def last_mention(name: str, span: Span) -> Span:
+    """The place of the last mention of ``name`` inside ``span``."""
+    start = span.start + span.text.rindex(name)
+    return Span(span.source, start, start + len(name))
+
+
+def text_of(span: Span) -> str:
+    """The program text at a place on one line, without comments."""
+    return " ".join(re.sub(r"#[^\n]*", " ", span.text).split())
+
+
+def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str]) -> SlotError:
+    """SL201; raises ``Poisoned`` when the name's own definition was already reported.
+
+    ``candidates`` are the names that would be right here.
+    """
+    scope.sure(name)
+    known = list(dict.fromkeys(candidates))
+    hint = closest(name, known)
+    if not hint and 0 < len(known) <= 8:
+        hint = f"known here: {', '.join(known)}"
+    if name in scope.loops:
+        hint = "a loop variable is known only inside its own statement or sum"
+    elif name in scope.later:
+        place = scope.later[name]
+        own = place.start <= span.start < place.end
+        hint = (
+            f"'{name}' can't be used in its own definition"
+            if own
+            else f"'{name}' is declared in line {place.line}, after this use"
+        )
+    return error("SL201", f"'{name}' is not known", span, hint=hint)
+
+
+_INTEGER_HINT = "integers are built from sizes, loop variables, slot digits and constants with + - * / // %"
 
 
 def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
-    """``e`` as an integer expression. Raises SL201, SL203, SL204 (inexact division), SL205 (divisors)."""
+    """``e`` as an integer expression.
+
+    Raises SL201 and SL203 (names and kinds), SL204 (inexact division), SL205 (divisors), SL206 (too large),
+    SL207 (depends on the slot where it must not).
+    """
     match e:
         case tree.Number(value, imaginary, span):
             if imaginary or value.denominator != 1:
-                raise error("SL203", "an index needs an integer", span, label="not an integer")
+                raise error("SL203", "an integer is needed here", span, label="is not an integer")
             if value > MAX_INTEGER:
                 raise error("SL206", f"{value} is beyond the largest integer, 2^40", span)
             return IntConst(int(value))
@@ -123,33 +191,44 @@ def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
             inner = integer(scope, local, operand)
             return IntConst(-inner.value) if isinstance(inner, IntConst) else IntOp("-", IntConst(0), inner)
         case tree.Binary("+" | "-" | "*" | "//" | "%" | "/" as op, left, right, span):
-            return _arithmetic(scope, op, integer(scope, local, left), integer(scope, local, right), right, span)
+            a, b = integer(scope, local, left), integer(scope, local, right)
+            result = _arithmetic(scope, op, a, b, right, span)
+            _check_range(scope, local, result, span)
+            return result
         case _:
             raise error(
                 "SL203",
                 "an integer is needed here",
                 e.span,
-                label="not an integer expression",
-                hint="indices are built from sizes, loop variables, slot digits, integers and + - * // %",
+                label="is not an integer expression",
+                hint=_INTEGER_HINT,
             )
 
 
 def _variable(scope: Scope, local: Local, name: str, span: Span) -> Int:
     if name in local.extents:
         return IntVar(name)
+    scope.sure(name)
     if name in scope.sizes:
         return IntSize(name)
     if name == SLOT or name in scope.digits:
-        if name == SLOT and scope.slots is None:
-            raise error("SL210", "the number of slots is not known yet", span, hint="declare axes first")
         if not local.slotwise:
             raise error(
-                "SL207", f"{local.why} can't depend on the slot", span, label=f"'{name}' differs from slot to slot"
+                "SL207",
+                f"{local.why} can't depend on the slot",
+                span,
+                label=f"'{name}' differs from slot to slot",
             )
         return IntVar(name)
     if name in scope.declared:
-        raise _misused(scope, name, span)
-    raise unknown_name(scope, name, span, local.extents)
+        raise error(
+            "SL203",
+            f"'{name}' is {scope.what_is(name)}, and an integer is needed here",
+            span,
+            hint=_INTEGER_HINT,
+        )
+    digits = [*scope.digits, SLOT] if local.slotwise else []
+    raise unknown_name(scope, name, span, [*local.extents, *scope.sizes, *digits])
 
 
 def _arithmetic(scope: Scope, op: str, a: Int, b: Int, divisor: tree.Expr, span: Span) -> Int:
@@ -157,44 +236,69 @@ def _arithmetic(scope: Scope, op: str, a: Int, b: Int, divisor: tree.Expr, span:
         if variables(b):
             raise error(
                 "SL205",
-                f'the right side of "{op}" must be made of sizes',
+                f'the right side of "{op}" must be made of sizes and constants',
                 divisor.span,
                 label=f"depends on {', '.join(sorted(variables(b)))}",
             )
-        value = evaluate(b, scope.sizes, {})
+        value = scope.value(b)
         if value <= 0:
-            raise error("SL205", f'the right side of "{op}" must be positive', divisor.span, label=f"is {value}")
+            raise error(
+                "SL205", f'the right side of "{op}" must be positive', divisor.span, label=f"is {value}"
+            )
     if op == "/":
-        if variables(a):
-            raise error(
-                "SL204",
-                '"/" must divide exactly, which is not known of a variable',
-                span,
-                hint='use "//" (floor) and "%" (remainder)',
-            )
-        numerator, denominator = evaluate(a, scope.sizes, {}), evaluate(b, scope.sizes, {})
-        if numerator % denominator:
-            raise error(
-                "SL204",
-                f"{numerator} is not a multiple of {denominator}",
-                span,
-                label=f"{numerator} / {denominator} leaves {numerator % denominator}",
-                hint='"/" must divide exactly; choose other sizes, or use "//" for the floor and "%" for the remainder',
-            )
+        _check_exact(scope, a, b, span)
         op = "//"
     if isinstance(a, IntConst) and isinstance(b, IntConst):
-        result = IntConst(evaluate(IntOp(op, a, b), {}, {}))
-    else:
-        result = IntOp(op, a, b)  # type: ignore[assignment]
-    if not variables(result) and abs(value := evaluate(result, scope.sizes, {})) > MAX_INTEGER:
-        raise error("SL206", f"this comes to {value}, beyond the largest integer, 2^40", span)
-    return result
+        return IntConst(evaluate(IntOp(op, a, b), {}, {}))
+    return IntOp(op, a, b)
+
+
+def _check_exact(scope: Scope, a: Int, b: Int, span: Span) -> None:
+    if variables(a):
+        raise error(
+            "SL204",
+            '"/" must divide exactly, which is not known of a variable',
+            span,
+            label=f"depends on {', '.join(sorted(variables(a)))}",
+            hint='use "//" (floor) and "%" (remainder)',
+        )
+    numerator, denominator = scope.value(a), scope.value(b)
+    if numerator % denominator:
+        raise error(
+            "SL204",
+            f"{numerator} is not a multiple of {denominator}",
+            span,
+            label=f"{numerator} / {denominator} leaves {numerator % denominator}",
+            hint='choose other sizes, or use "//" for the floor and "%" for the remainder',
+        )
+
+
+def _check_range(scope: Scope, local: Local, e: Int, span: Span) -> None:
+    """Raises SL206 when a value of ``e`` lies so far out that 64-bit arithmetic would wrap."""
+    names = variables(e)
+    if not names:
+        value = scope.value(e)
+        if abs(value) > MAX_INTEGER:
+            raise error("SL206", f"this comes to {value}, beyond the largest integer, 2^40", span)
+        return
+    extents = dict(local.extents)
+    for name in names - extents.keys():
+        assert scope.slots is not None
+        extents[name] = scope.value(scope.slots) if name == SLOT else scope.digits[name].size
+    low, high = bounds(e, scope.sizes, extents)
+    if low < -MAX_VALUE or high > MAX_VALUE:
+        raise error(
+            "SL206",
+            "values of this expression can lie beyond 2^62",
+            span,
+            label=f"lies between {low} and {high}",
+            hint="take remainders before multiplying: (a % n) * b",
+        )
 
 
 def constant(scope: Scope, e: tree.Expr, why: str) -> int:
-    """``e`` evaluated; only sizes and constants may occur."""
-    expression = integer(scope, Local({}, False, why), e)
-    return int(evaluate(expression, scope.sizes, {}))
+    """The value of ``e``, made of sizes and constants; ``why`` completes "... can't depend on the slot"."""
+    return scope.value(integer(scope, Local({}, False, why), e))
 
 
 def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
@@ -210,6 +314,13 @@ def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
             return Or((condition(scope, local, left), condition(scope, local, right)))
         case tree.Unary("not", operand):
             return Not(condition(scope, local, operand))
+        case tree.Bracket(inner):
+            raise error(
+                "SL208",
+                "a condition is needed here, and a bracket is 1 or 0",
+                e.span,
+                hint=f"drop the brackets: {text_of(inner.span)}",
+            )
         case (
             tree.Number()
             | tree.Name()
@@ -217,10 +328,14 @@ def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
             | tree.Transpose()
             | tree.Unary()
             | tree.Binary()
-            | tree.Bracket()
             | tree.Sum()
             | tree.Permute()
         ):
-            raise error("SL208", "a condition is needed here", e.span, hint="such as `h < 16` or `C % R == 0`")
+            raise error(
+                "SL208",
+                "a condition is needed here, and this is a value",
+                e.span,
+                hint="compare it, as in `h < 16` or `C % R == 0`",
+            )
         case _:
             assert_never(e)

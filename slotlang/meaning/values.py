@@ -1,20 +1,13 @@
-"""Slot values: what a vector holds at every slot, with kinds and families checked."""
+"""Slot values: what a vector holds at every slot, every read shown to stay inside."""
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from fractions import Fraction
-from itertools import product
 from typing import assert_never
 
-from slotlang.diagnostics import SlotError, closest, error
-from slotlang.meaning.integers import (
-    Int,
-    bounds,
-    evaluate,
-    neg,
-    show,
-    variables,
-)
+from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.integers import SLOT, Int, neg, variables
 from slotlang.meaning.program import (
     Arith,
     Conj,
@@ -28,36 +21,32 @@ from slotlang.meaning.program import (
     ScalarRef,
     Shift,
     SumOver,
-    TensorForm,
     Value,
 )
-from slotlang.meaning.scope import Local, Scope, condition, constant, integer, unknown_name
-from slotlang.meaning.tensors import is_tensor_expression, tensor_form
+from slotlang.meaning.ranges import Escape, Undecided, escape
+from slotlang.meaning.scope import (
+    Local,
+    Scope,
+    condition,
+    constant,
+    integer,
+    last_mention,
+    text_of,
+    unknown_name,
+)
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
 from slotlang.source import Span
 from slotlang.syntax import tree
 
-MAX_INDEX_POINTS = 1 << 20
-
-
-def is_cipher(scope: Scope, value: Value) -> bool:
-    """Whether a ciphertext takes part in the value."""
-    match value:
-        case Const() | Read() | Element() | ScalarRef() | Iverson():
-            return False
-        case FamilyRef(name):
-            return scope.families[name].kind != "plain"
-        case Arith(_, left, right):
-            return is_cipher(scope, left) or is_cipher(scope, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return is_cipher(scope, inner)
-        case SumOver(body=body):
-            return is_cipher(scope, body)
-        case _:
-            assert_never(value)
+MAX_CONSTANT_BITS = 512
+"""Constants are folded while they are shorter than this; longer ones stay expressions."""
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
-    """``e`` as a slot value. Loop variables are in ``local``."""
+    """``e`` as a slot value; loop variables are in ``local``.
+
+    Raises SL201 to SL208 (names and integers), SL220 to SL222 (tensor expressions), SL301 to SL308.
+    """
     match e:
         case tree.Number(value, imaginary, span):
             return Const(Fraction(0), value, span) if imaginary else Const(value, Fraction(0), span)
@@ -71,57 +60,77 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
         case tree.Unary("conj", operand, span):
             return Conj(slot_value(scope, local, operand), span)
         case tree.Unary("re" | "im" as part, _, span):
+            half = "1/2 * (v + conj v)" if part == "re" else "1/2 * 1i * (conj v - v)"
             raise error(
                 "SL301",
                 f'"{part}" is only known after decryption',
                 span,
-                hint=f"read it in an output: output y[...] = {part} Y. On a ciphertext, re v is 1/2 * (v + conj v)",
+                hint=f"read it in an output: output y[...] = {part} Y. On a ciphertext v it is {half}",
             )
         case tree.Binary("+" | "-" | "*" as op, left, right, span):
-            a, b = slot_value(scope, local, left), slot_value(scope, local, right)
-            return Arith(op, a, b, span)
+            return _arith(op, slot_value(scope, local, left), slot_value(scope, local, right), span)
         case tree.Binary("/", left, right, span):
             return _quotient(scope, local, left, right, span)
         case tree.Binary("<<" | ">>" as op, left, right, span):
+            shifted = slot_value(scope, local, left)
             amount = integer(scope, local.fixed("a shift"), right)
-            return Shift(slot_value(scope, local, left), amount if op == "<<" else neg(amount), span)
-        case tree.Binary("@", span=span) | tree.Transpose(span=span):
+            return Shift(shifted, amount if op == "<<" else neg(amount), span)
+        case tree.Binary("@") | tree.Transpose():
             raise error(
                 "SL302",
                 "this is a tensor, and a slot holds a number",
-                span,
-                hint="name an element of it: (A @ B)[i, j]",
+                e.span,
+                hint="name one element: (A @ B)[i, j]",
             )
-        case tree.Binary(op, span=span):
-            raise error("SL302", f'"{op}" does not work on slot values', span, hint="only in indices and conditions")
+        case tree.Binary("//" | "%" as op, span=span):
+            raise error(
+                "SL302", f'"{op}" does not work on slot values', span, hint="use it in indices and conditions"
+            )
         case tree.Bracket(inner):
             return Iverson(condition(scope, local, inner), e.span)
         case tree.Sum():
             return _sum(scope, local, e)
         case tree.Permute(value, name, inverse, span):
-            if name not in scope.permutations:
-                if name in scope.declared:
-                    raise error("SL203", f"'{name}' is {scope.declared[name][0]}, not a permutation", span)
-                raise unknown_name(scope, name, span)
-            return Permuted(slot_value(scope, local, value), name, inverse, span)
-        case tree.Compare(span=span) | tree.Unary(span=span):
-            raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
+            scope.sure(name)
+            if name in scope.permutations:
+                return Permuted(slot_value(scope, local, value), name, inverse, span)
+            place = last_mention(name, span)
+            if name in scope.declared:
+                raise error("SL203", f"'{name}' is {scope.what_is(name)}, not a permutation", place)
+            raise unknown_name(scope, name, place, scope.permutations)
+        case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
+            raise error(
+                "SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0"
+            )
         case _:
             assert_never(e)
 
 
+def _arith(op: str, a: Value, b: Value, span: Span) -> Value:
+    if not (isinstance(a, Const) and isinstance(b, Const)) or not (_short(a) and _short(b)):
+        return Arith(op, a, b, span)
+    if op == "*":
+        return Const(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re, span)
+    sign = 1 if op == "+" else -1
+    return Const(a.re + sign * b.re, a.im + sign * b.im, span)
+
+
+def _short(c: Const) -> bool:
+    parts = (c.re.numerator, c.re.denominator, c.im.numerator, c.im.denominator)
+    return all(part.bit_length() < MAX_CONSTANT_BITS for part in parts)
+
+
 def _quotient(scope: Scope, local: Local, left: tree.Expr, right: tree.Expr, span: Span) -> Value:
-    divisor = slot_value(scope, local, right)
+    value, divisor = slot_value(scope, local, left), slot_value(scope, local, right)
     if not isinstance(divisor, Const) or divisor.im or not divisor.re:
         raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span)
-    value = slot_value(scope, local, left)
-    inverse = 1 / divisor.re
-    if isinstance(value, Const):
-        return Const(value.re * inverse, value.im * inverse, span)
-    return Arith("*", Const(inverse, Fraction(0), right.span), value, span)
+    inverse = Const(1 / divisor.re, Fraction(0), right.span)
+    return _arith("*", value, inverse, span) if isinstance(value, Const) else Arith("*", inverse, value, span)
 
 
 def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
+    if name not in local.extents:
+        scope.sure(name)
     if name in scope.families:
         return family_ref(scope, local, name, (), span)
     if name in scope.scalars:
@@ -132,17 +141,21 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
         shape = scope.tensors[name].shape
         raise error(
             "SL303",
-            f"'{name}' is a tensor with {len(shape)} dimension{'s' if len(shape) > 1 else ''}, used without indices",
+            f"'{name}' is a tensor, and a slot holds one element of it",
             span,
-            hint=f"name an element: {name}[{', '.join('ijkl'[: len(shape)])}]",
+            label=f"its shape is {shape_text(shape)}",
+            hint=f"write {name}[{', '.join('ijklmnop'[: len(shape)])}]",
         )
-    if name in local.extents or name in scope.digits or name == "slot":
+    if name in local.extents or name in scope.digits or name == SLOT:
         raise error(
-            "SL302", f"'{name}' is an index, not a value", span, hint="use it in indices or in brackets: [h < 16]"
+            "SL302",
+            f"'{name}' is an index, not a value",
+            span,
+            hint="use it in indices or in brackets: [h < 16]",
         )
     if name in scope.declared:
-        raise error("SL203", f"'{name}' is {scope.declared[name][0]}, and a value is needed here", span)
-    raise unknown_name(scope, name, span, local.extents)
+        raise error("SL203", f"'{name}' is {scope.what_is(name)}, and a value is needed here", span)
+    raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.sizes])
 
 
 def _index(
@@ -153,98 +166,127 @@ def _index(
     else_zero: bool,
     span: Span,
 ) -> Value:
-    if isinstance(base, tree.Name) and base.name in scope.families:
-        if else_zero:
-            raise error("SL304", f"'{base.name}' is a family of vectors; \"else 0\" is for tensors", span)
-        return family_ref(scope, local, base.name, indices, span)
-    if isinstance(base, tree.Name) and base.name in scope.tensors:
-        decl = scope.tensors[base.name]
-        _arity(f"'{base.name}'", decl.shape, indices, span)
-        exprs = _slot_indices(scope, local, indices)
-        return Read(base.name, exprs, else_zero, span)
-    if isinstance(base, tree.Name):
-        if base.name in scope.declared:
-            raise error("SL203", f"'{base.name}' is {scope.declared[base.name][0]} and has no elements", base.span)
-        families = [*scope.families, *scope.tensors]
-        hint_free = unknown_name(scope, base.name, base.span, local.extents)
-        better = closest(base.name, families)
-        raise error("SL201", f"'{base.name}' is not known", base.span, hint=better) if better else hint_free
-    if not is_tensor_expression(scope, base):
-        raise error("SL303", "only tensors, tensor expressions and families take indices", base.span)
-    form = tensor_form(scope, base)
-    _arity(f"'{form.text}'", form.shape, indices, span)
-    return Element(form, _slot_indices(scope, local, indices), else_zero, span)
+    if isinstance(base, tree.Name) and base.name not in local.extents:
+        scope.sure(base.name)
+    match base:
+        case tree.Name(name) if name in scope.families:
+            if else_zero:
+                raise not_padded(name, span)
+            return family_ref(scope, local, name, indices, span)
+        case tree.Name(name) if name in scope.tensors:
+            shape = scope.tensors[name].shape
+            return Read(name, _places(scope, local, name, shape, indices, else_zero, span), else_zero, span)
+        case tree.Name(name, place):
+            if name in local.extents or name in scope.digits or name == SLOT:
+                raise error("SL203", f"'{name}' is an index and has no elements", place)
+            if name in scope.declared:
+                raise error("SL203", f"'{name}' is {scope.what_is(name)} and has no elements", place)
+            raise unknown_name(scope, name, place, [*scope.families, *scope.tensors])
+        case _ if is_tensor_expression(scope, base):
+            form = tensor_form(scope, base)
+            places = _places(scope, local, form.text, form.shape, indices, else_zero, span)
+            return Element(form, places, else_zero, span)
+        case _:
+            raise error(
+                "SL303",
+                "this has no elements; tensors, tensor expressions and families have",
+                base.span,
+                hint="name the whole in a statement of its own first",
+            )
 
 
-def _slot_indices(scope: Scope, local: Local, indices: tuple[tree.Expr, ...]) -> tuple[Int, ...]:
-    return tuple(integer(scope, local, index) for index in indices)
+def not_padded(name: str, span: Span) -> SlotError:
+    """SL304 for ``else 0`` after a member of a family."""
+    return error("SL304", f"'{name}' is a family of vectors, and \"else 0\" is for reads of tensors", span)
 
 
-def _arity(what: str, shape: tuple[int, ...], indices: tuple[tree.Expr, ...], span: Span) -> None:
+def _places(
+    scope: Scope,
+    local: Local,
+    name: str,
+    shape: tuple[int, ...],
+    indices: tuple[tree.Expr, ...],
+    else_zero: bool,
+    span: Span,
+) -> tuple[Int, ...]:
+    """The indices of a read. Raises SL303 (their number) and, without ``else 0``, SL308 and SL306."""
     if len(shape) != len(indices):
         raise error(
             "SL303",
-            f"{what} has {len(shape)} dimension{'s' if len(shape) != 1 else ''} "
-            f"and {len(indices)} {'indices are' if len(indices) != 1 else 'index is'} given",
+            f"'{name}' has {count(len(shape), 'dimension')}, and {given(indices)}",
             span,
-            notes=[f"its shape is {' x '.join(map(str, shape))}"],
+            notes=[f"its shape is {shape_text(shape)}"],
         )
+    places = tuple(integer(scope, local, index) for index in indices)
+    if else_zero:
+        return places
+    for dimension, (place, index, size) in enumerate(zip(places, indices, shape, strict=True)):
+        bad = _escape(scope, local, place, size, index.span, ", or `else 0` after the brackets")
+        if bad is not None:
+            raise error(
+                "SL308",
+                f"this read leaves '{name}'",
+                index.span,
+                label=f"is {bad.value}" + (f" at {bad.at}" if bad.at else ""),
+                notes=[
+                    f"index {dimension} of '{name}' goes from 0 to {size - 1}",
+                    f"its shape is {shape_text(shape)}",
+                ],
+                hint="to read zeros outside the tensor, write `else 0` after the brackets",
+            )
+    return places
+
+
+def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint: str = "") -> Escape | None:
+    try:
+        return escape(scope, local, index, size)
+    except Undecided as problem:
+        raise error(
+            "SL306",
+            f"can't tell whether this index stays below {size}",
+            span,
+            notes=[problem.text],
+            hint=f"write the index more simply{hint}",
+        ) from None
 
 
 def family_ref(
     scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, ...], span: Span
 ) -> FamilyRef:
-    """A member of a family. Raises SL303 (arity), SL305 (an index leaves the family)."""
+    """A member of a family. Raises SL303 (number of indices), SL305 (leaves the family), SL306."""
     family = scope.families[name]
     if len(indices) != len(family.binders):
         want = f"{name}[{', '.join(b.name for b in family.binders)}]" if family.binders else name
         raise error(
             "SL303",
-            f"'{name}' is a family with {len(family.binders)} "
-            f"{'index' if len(family.binders) == 1 else 'indices'}, and {len(indices)} given",
+            f"'{name}' has {count(len(family.binders), 'index')}, and {given(indices)}",
             span,
             hint=f"write {want}",
         )
     fixed = local.fixed("which member of a family is meant")
-    exprs = tuple(integer(scope, fixed, index) for index in indices)
-    for expression, binder, place in zip(exprs, family.binders, indices, strict=True):
-        bad = outside(scope.sizes, local.extents, expression, binder.size, place.span)
+    places = tuple(integer(scope, fixed, index) for index in indices)
+    for place, binder, index in zip(places, family.binders, indices, strict=True):
+        bad = _escape(scope, fixed, place, binder.size, index.span)
         if bad is not None:
-            at, value = bad
             raise error(
                 "SL305",
-                f"this index of '{name}' leaves the family",
-                place.span,
-                label=f"is {value}{at}",
+                f"this index leaves the family '{name}'",
+                index.span,
+                label=f"is {bad.value}" + (f" at {bad.at}" if bad.at else ""),
                 notes=[f"'{name}' has {binder.name} from 0 to {binder.size - 1}"],
             )
-    return FamilyRef(name, exprs, span)
+    return FamilyRef(name, places, span)
 
 
-def outside(
-    sizes: dict[str, int], extents: object, e: Int, size: int, span: Span
-) -> tuple[str, int] | None:
-    """Where ``e`` leaves [0, size): a text such as " at c = 7" and the value. None when it never does.
+def count(n: int, what: str) -> str:
+    """``no indices``, ``1 index``, ``2 dimensions``."""
+    words = {"dimension": ("dimension", "dimensions"), "index": ("index", "indices")}[what]
+    return f"{n or 'no'} {words[n != 1]}"
 
-    Raises SL306 when there are too many index values to tell.
-    """
-    ranges: dict[str, int] = dict(extents)  # type: ignore[call-overload]
-    low, high = bounds(e, sizes, ranges)
-    if low >= 0 and high < size:
-        return None
-    names = sorted(variables(e))
-    count = 1
-    for name in names:
-        count *= ranges[name]
-    if count > MAX_INDEX_POINTS:
-        raise error("SL306", f"can't tell whether this index stays below {size}", span, notes=[f"{show(e)}"])
-    for point in product(*(range(ranges[name]) for name in names)):
-        env = dict(zip(names, point, strict=True))
-        value = evaluate(e, sizes, env)
-        if not 0 <= value < size:
-            at = ", ".join(f"{name} = {v}" for name, v in env.items())
-            return (f" at {at}" if at else ""), int(value)
-    return None
+
+def given(indices: Sized) -> str:
+    """``1 index is given``, ``2 indices are given``."""
+    return f"{count(len(indices), 'index')} {'is' if len(indices) == 1 else 'are'} given"
 
 
 def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
@@ -254,13 +296,13 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
         extent, size = binder_extent(scope, inner, binder)
         inner = inner.bind(binder.name, size)
         binders.append((binder.name, extent))
-    body = slot_value(scope, inner, e.body)
     how = e.how.name if e.how else None
     argument = None
     if e.how is not None and e.how.argument is not None:
         argument = constant(scope, e.how.argument, "the number of baby steps")
         if argument < 1:
             raise error("SL107", f"there can't be {argument} baby steps", e.how.argument.span)
+    body = slot_value(scope, inner, e.body)
     for name, extent in reversed(binders):
         body = SumOver(name, extent, how, argument, body, e.span)
     return body
@@ -268,55 +310,26 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
 
 def binder_extent(scope: Scope, local: Local, binder: tree.Binder) -> tuple[Int, int]:
     """Extent of a loop variable, symbolic and bound. Raises SL202 for a name in use, SL209 when empty."""
+    place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
-        raise error("SL202", f"'{binder.name}' is already a loop variable here", binder.span, hint="choose another name")
-    if binder.name in scope.declared:
-        kind, first = scope.declared[binder.name]
         raise error(
-            "SL202",
-            f"'{binder.name}' is already {kind}",
-            binder.span,
-            notes=[f"declared in line {first.line}"],
-            hint="choose another name",
+            "SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name"
         )
-    extent = integer(scope, Local({}, False, "an extent"), binder.extent)
-    size = int(evaluate(extent, scope.sizes, {}))
+    scope.loop(binder.name, place)
+    extent = integer(scope, local.fixed("an extent"), binder.extent)
+    used = sorted(variables(extent))
+    if used:
+        raise error(
+            "SL203",
+            "an extent is made of sizes and constants",
+            binder.extent.span,
+            label=f"depends on the loop variable {used[0]}",
+            hint="let the loop run further, and multiply its body by a bracket: "
+            f"[{binder.name} < {text_of(binder.extent.span)}] * ...",
+        )
+    size = scope.value(extent)
     if size < 1:
-        raise error("SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}")
+        raise error(
+            "SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}"
+        )
     return extent, size
-
-
-def no_cipher(scope: Scope, value: Value) -> SlotError | None:
-    """SL307 for the first ciphertext inside a value that must be plain."""
-    match value:
-        case FamilyRef(name, span=span) if scope.families[name].kind != "plain":
-            return error(
-                "SL307",
-                f"'{name}' is encrypted, and a plain family is made before anything is encrypted",
-                span,
-                hint="drop the keyword `plain` to define a computed family",
-            )
-        case Arith(_, left, right):
-            return no_cipher(scope, left) or no_cipher(scope, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return no_cipher(scope, inner)
-        case SumOver(body=body):
-            return no_cipher(scope, body)
-        case _:
-            return None
-
-
-def forms(value: Value) -> list[TensorForm]:
-    """Tensor expressions whose elements the value names."""
-    match value:
-        case Element(form):
-            return [form]
-        case Arith(_, left, right):
-            return forms(left) + forms(right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return forms(inner)
-        case SumOver(body=body):
-            return forms(body)
-        case _:
-            return []
-

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
@@ -114,39 +115,82 @@ def members(program: Program, goal: Goal) -> list[tuple[dict[str, int], tuple[in
     return result
 
 
-def _goal(
-    graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]
-) -> Outcome:
-    program = graph.schedule.program
-    slots = evaluator.all_slots
-    s = goal.statement
-    for env, indices in members(program, goal):
-        node = graph.values.get((_family(goal), indices))
-        if node is None:
-            # nothing that is output depends on it, so the graph left it out
-            actual = evaluator.value(FamilyRef(_family(goal), s_indices(s), s.span), env, slots)
-        else:
-            actual = values[node]
-        here = {**program.slot_env(slots), **env, SLOT: slots}
-        if isinstance(s, Claim):
-            expected = evaluator.value(s.value, env, slots)
-            where = np.ones(program.slots, bool)
-            if s.where is not None:
-                where &= np.broadcast_to(holds(s.where, program.sizes, here), where.shape)
-        else:
-            actual = field.part(actual, s.part)
-            form = program.theorems[s.name].form
-            where = np.broadcast_to(holds(in_range(program, s), program.sizes, here), slots.shape)
-            flat: Any = 0
-            for index, size in zip(s.indices, form.shape, strict=True):
-                at = evaluate(index, program.sizes, here)
-                flat = flat * size + np.where(where, at, 0)
-            expected = field.element(form, np.broadcast_to(flat, slots.shape))
-        differs = np.asarray((actual != expected).any(axis=(0, 1)))
-        bad = np.flatnonzero(np.broadcast_to(differs, slots.shape) & where)
+def _goal(graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]) -> Outcome:
+    for env, _ in members(graph.schedule.program, goal):
+        bad = np.flatnonzero(_differs(graph, evaluator, field, goal, env, values)[0])
         if bad.size:
             return Outcome("refuted", Wrong(goal, env, int(bad[0])))
     return Outcome("tested")
+
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+def _differs(
+    graph: Graph,
+    evaluator: PlainEvaluator,
+    field: Field,
+    goal: Goal,
+    env: dict[str, int],
+    values: dict[int, Any],
+) -> tuple[Mask, Mask]:
+    """Which slots of a goal's member do not hold what they should, and of which slots the goal speaks."""
+    program = graph.schedule.program
+    slots = evaluator.all_slots
+    s = goal.statement
+    indices = tuple(int(evaluate(i, program.sizes, env)) for i in s_indices(s))
+    actual = _value(graph, evaluator, _family(goal), indices, values)
+    here = {**program.slot_env(slots), **env, SLOT: slots}
+    if isinstance(s, Claim):
+        expected = evaluator.value(s.value, env, slots)
+        where = np.ones(program.slots, bool)
+        if s.where is not None:
+            where &= np.broadcast_to(holds(s.where, program.sizes, here), where.shape)
+    else:
+        actual = field.part(actual, s.part)
+        form = program.theorems[s.name].form
+        where = np.broadcast_to(holds(in_range(program, s), program.sizes, here), slots.shape)
+        flat: Any = 0
+        for index, size in zip(s.indices, form.shape, strict=True):
+            at = evaluate(index, program.sizes, here)
+            flat = flat * size + np.where(where, at, 0)
+        expected = field.element(form, np.broadcast_to(flat, slots.shape))
+    differs = np.asarray((actual != expected).any(axis=(0, 1)))
+    return np.broadcast_to(differs, slots.shape) & where, where
+
+
+def _value(
+    graph: Graph, evaluator: PlainEvaluator, family: str, indices: tuple[int, ...], values: dict[int, Any]
+) -> Any:
+    """The value of a family's member."""
+    node = graph.values.get((family, indices))
+    if node is not None:
+        return values[node]
+    # nothing that is output depends on it, so the graph left it out
+    found = graph.schedule.program.families[family]
+    env = {b.name: i for b, i in zip(found.binders, indices, strict=True)}
+    return evaluator.value(found.body, env, evaluator.all_slots)
+
+
+def slot_values(graph: Graph, field: Field, family: str, indices: tuple[int, ...]) -> Any:
+    """What every slot of a family's member holds at one point of the fields, (primes, roots, slots)."""
+    node = graph.values.get((family, indices))
+    values = {} if node is None else evaluate_graph(graph, field, {node})
+    value = _value(graph, PlainEvaluator(graph.schedule.program, field), family, indices, values)
+    return np.broadcast_to(value, (*value.shape[:2], graph.schedule.program.slots))
+
+
+def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Field) -> tuple[Mask, Mask]:
+    """Every wrong slot of the member a goal speaks of at ``binders``, and every slot it speaks of.
+
+    A slot that is called wrong is wrong; one that is not could still be, with the probability of
+    ``error_bound``."""
+    env = dict(binders)
+    sizes = graph.schedule.program.sizes
+    indices = tuple(int(evaluate(i, sizes, env)) for i in s_indices(goal.statement))
+    node = graph.values.get((_family(goal), indices))
+    values = {} if node is None else evaluate_graph(graph, field, {node})
+    return _differs(graph, PlainEvaluator(graph.schedule.program, field), field, goal, env, values)
 
 
 def s_indices(s: Claim | Output) -> tuple[Any, ...]:
@@ -171,9 +215,7 @@ def confirmed(graph: Graph, wrong: Wrong) -> bool:
 def indicator(program: Program, monomial: tuple[Any, Any]) -> Field:
     """The point at which the elements and scalars of one monomial are 1 and all others 0."""
     scalars, reads = monomial
-    tensors = {
-        name: np.zeros((1, int(np.prod(decl.shape))), np.uint32) for name, decl in program.tensors.items()
-    }
+    tensors = {name: np.zeros((1, int(np.prod(decl.shape))), np.uint32) for name, decl in program.tensors.items()}
     for tensor, indices in reads:
         shape = program.tensors[tensor].shape
         tensors[tensor][0, int(np.ravel_multi_index(indices, shape))] = 1

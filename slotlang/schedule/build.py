@@ -86,11 +86,9 @@ class _Builder:
                 self._family(step)
 
     def _family(self, family: Family) -> None:
-        loops = tuple(ops.Loop(b.name, b.size) for b in family.binders)
+        loops = tuple(ops.Loop(b.name, b.size, b.extent) for b in family.binders)
         if family.kind == "plain":
-            self.plains[family.name] = ops.PlainFamily(
-                family.name, loops, family.body, (), family.span, declared=True
-            )
+            self.plains[family.name] = ops.PlainFamily(family.name, loops, family.body, (), family.span, declared=True)
             return
         body = None
         if family.kind == "compute":
@@ -146,9 +144,7 @@ class _Builder:
             return FamilyRef(ref.family, ref.indices, family.span), ()
         env = {loop.var: index for loop, index in zip(family.loops, ref.indices, strict=True)}
         body = None if family.body is None else rename(family.body, env)
-        masks = tuple(
-            (replace(m, index=substitute(m.index, env.get)), substitute(s, env.get)) for m, s in family.masks
-        )
+        masks = tuple((replace(m, index=substitute(m.index, env.get)), substitute(s, env.get)) for m, s in family.masks)
         return body, masks
 
     def merged(
@@ -208,9 +204,17 @@ class _Builder:
             cipher, plain = right, left
         else:
             return ops.Mul(self.op(left, frame), self.op(right, frame))
-        operand, factor = self.op(cipher, frame), self.plain(plain, frame)
-        pushed = self.push(operand, factor, IntConst(0), frame.loops, span)
-        return ops.MulPlain(operand, factor) if pushed is None else pushed
+        operand = self.op(cipher, frame)
+        if isinstance(plain, Const) and not plain.im and abs(plain.re) == 1:
+            return operand if plain.re > 0 else ops.Neg(operand)
+        factor = self.plain(plain, frame)
+        changes = frozenset().union(*map(variables, factor.indices))
+        if changes <= free_loops(operand):
+            pushed = self.push(operand, factor, IntConst(0), frame.loops, span)
+            if pushed is not None:
+                return pushed
+        # a factor that changes in a loop in which the operand does not would multiply its products
+        return ops.MulPlain(operand, factor)
 
     def push(
         self, op: ops.Op, factor: ops.PlainRef, shift: Int, loops: tuple[ops.Loop, ...], span: Span
@@ -245,7 +249,7 @@ class _Builder:
                 span,
                 hint="name the permuted vector in a statement of its own",
             )
-        key = f"{name}_inverse" if inverse else name
+        key = f"inverse({name})" if inverse else name
         if key not in self.networks:
             self.networks[key] = self._network(name, inverse, span)
         current = self.op(inner, frame)
@@ -291,7 +295,7 @@ class _Builder:
         var = value.var
         if any(loop.var == var for loop in frame.loops):
             var = self.fresh(var)
-        loop = ops.Loop(var, size)
+        loop = ops.Loop(var, size, value.extent)
         inner = replace(frame, loops=(*frame.loops, loop), env={**frame.env, value.var: IntVar(var)})
         match value.how:
             case None | "tree":
@@ -415,8 +419,8 @@ def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
             flat.extend((sign * s, o) for s, o in op.operands)
         else:
             flat.append((sign, op))
-    if len(flat) == 1 and flat[0][0] > 0:
-        return flat[0][1]
+    if len(flat) == 1:
+        return flat[0][1] if flat[0][0] > 0 else ops.Neg(flat[0][1])
     flat.sort(key=lambda item: -item[0])
     if flat[0][0] < 0:
         return ops.Neg(ops.Add(tuple((-s, o) for s, o in flat)))
@@ -506,12 +510,11 @@ def schedule(program: Program, *, rescale: bool = False, max_levels: int = MAX_N
     """The operations that evaluate a program.
 
     ``rescale``: drop a prime after every product. ``max_levels`` bounds the depth of permutation networks.
-    Raises ``SlotError`` SL401 to SL403 when a sum can't be evaluated as its ``by`` says or a permutation has no
-    network within ``max_levels``.
+    Raises ``SlotError`` SL401 to SL403 when a sum can't be evaluated as its ``by`` says or a permutation has
+    no network within ``max_levels``.
     """
     builder = _Builder(program, max_levels)
     builder.run()
     ciphers = hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program)
     built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, rescale)
     return assign_levels(built, builder.fresh)
-

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 
 from slotlang.meaning.integers import IntVar, evaluate, variables
 from slotlang.meaning.program import Program
 from slotlang.schedule import ops
+
+MAX_AMOUNTS = 1 << 16
+"""Rotations of one statement beyond which they are not compared with those of others."""
 
 
 def free_loops(op: ops.Op) -> frozenset[str]:
@@ -27,27 +32,91 @@ def free_loops(op: ops.Op) -> frozenset[str]:
             return frozenset().union(*map(free_loops, ops.children(op)))
 
 
+def _ladder(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> ops.Ladder | None:
+    """A rotation in equal steps of a vector that does not depend on the stepping loop, as a ladder."""
+    if not isinstance(op, ops.Rotate) or op.table is not None:
+        return None
+    for loop in reversed(loops):
+        split = ops.linear(op.amount, loop.var)
+        if split is None or variables(split[1]) or loop.size < 3 or loop.var in free_loops(op.value):
+            continue
+        step, base = (int(evaluate(e, program.sizes, {})) for e in split)
+        # past a full turn, or with an offset, a direct rotation can be free where a ladder's is not
+        if base == 0 and 0 < abs(step) * (loop.size - 1) < program.slots:
+            return ops.Ladder(op.value, loop.var, step)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """The rotations that one operation makes of the members of a family."""
+
+    op: ops.Rotate
+    value: ops.Ref
+    amounts: frozenset[int]
+    step: int | None
+
+
+def _turns(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> Iterator[_Turns]:
+    if isinstance(op, ops.Rotate) and isinstance(op.value, ops.Ref):
+        used = [loop for loop in loops if loop.var in variables(op.amount)]
+        count = 1
+        for loop in used:
+            count *= loop.size
+        if count <= MAX_AMOUNTS:
+            steps = (
+                int(evaluate(op.amount, program.sizes, dict(zip((v.var for v in used), point, strict=True))))
+                for point in product(*(range(loop.size) for loop in used))
+            )
+            amounts = frozenset((k if op.table is None else op.table[k]) % program.slots for k in steps)
+            ladder = _ladder(op, loops, program)
+            yield _Turns(op, op.value, amounts, None if ladder is None else ladder.step % program.slots)
+    inside = (*loops, op.loop) if isinstance(op, ops.Sum | ops.Horner) else loops
+    for child in ops.children(op):
+        yield from _turns(child, inside, program)
+
+
+def _directly(families: tuple[ops.CipherFamily, ...], program: Program) -> set[ops.Op]:
+    """Rotations that are no ladders, since other statements need some of them too: ``S << 2`` is shared with
+    ``sum q < 8: (S << q) * V[q]`` when both rotate S itself."""
+    by_family: dict[str, list[_Turns]] = defaultdict(list)
+    for family in families:
+        if family.body is not None:
+            for turns in _turns(family.body, family.loops, program):
+                by_family[turns.value.family].append(turns)
+
+    def same_member(a: ops.Ref, b: ops.Ref) -> bool:
+        fixed = not any(variables(i) for i in (*a.indices, *b.indices))
+        return not fixed or [evaluate(i, program.sizes, {}) for i in a.indices] == [
+            evaluate(i, program.sizes, {}) for i in b.indices
+        ]
+
+    direct: set[ops.Op] = set()
+    for group in by_family.values():
+        for one in group:
+            if one.step is None:
+                continue
+            beyond = one.amounts - {0, one.step}
+            if any(
+                other.step != one.step and beyond & other.amounts and same_member(one.value, other.value)
+                for other in group
+            ):
+                direct.add(one.op)
+    return direct
+
+
 def hoist(
     families: tuple[ops.CipherFamily, ...], fresh: Callable[[str], str], program: Program
 ) -> tuple[ops.CipherFamily, ...]:
     """The same families with every operation that is invariant in a loop around it lifted into a family
     of its own, placed before, and rotations of one vector in equal steps made into ladders. Equal lifted
     operations share one family."""
-
-    def ladder(op: ops.Op, loops: tuple[ops.Loop, ...]) -> ops.Op:
-        if not isinstance(op, ops.Rotate) or op.table is not None:
-            return op
-        for loop in reversed(loops):
-            split = ops.linear(op.amount, loop.var)
-            if split is None or variables(split[1]) or loop.size < 3 or loop.var in free_loops(op.value):
-                continue
-            step, base = (int(evaluate(e, program.sizes, {})) for e in split)
-            # past a full turn, or with an offset, a direct rotation can be free where a ladder's is not
-            if base == 0 and 0 < abs(step) * (loop.size - 1) < program.slots:
-                return ops.Ladder(op.value, loop.var, step)
-        return op
+    direct = _directly(families, program)
     result: list[ops.CipherFamily] = []
     known: dict[str, str] = {}
+
+    def ladder(op: ops.Op, loops: tuple[ops.Loop, ...]) -> ops.Op:
+        return op if op in direct else _ladder(op, loops, program) or op
 
     def lift(op: ops.Op, loops: tuple[ops.Loop, ...], family: ops.CipherFamily) -> ops.Op:
         own = tuple(loop for loop in loops if loop.var in free_loops(op))
@@ -59,9 +128,7 @@ def hoist(
             known[key] = name
         return ops.Ref(known[key], tuple(IntVar(loop.var) for loop in own))
 
-    def visit(
-        op: ops.Op, loops: tuple[ops.Loop, ...], family: ops.CipherFamily, whole: bool = False
-    ) -> ops.Op:
+    def visit(op: ops.Op, loops: tuple[ops.Loop, ...], family: ops.CipherFamily, whole: bool = False) -> ops.Op:
         if isinstance(op, ops.Ref):
             return op
         used = free_loops(op)

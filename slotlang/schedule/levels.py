@@ -73,9 +73,7 @@ class _Levels:
             self.schedule = replace(self.schedule, plains=known)
         return self.times(op, state, ref)
 
-    def aligned(
-        self, parts: list[tuple[ops.Op, State]], span: Span
-    ) -> tuple[list[ops.Op], State]:
+    def aligned(self, parts: list[tuple[ops.Op, State]], span: Span) -> tuple[list[ops.Op], State]:
         """Operands with equal state."""
         total = max(s.level + s.pending for _, s in parts)
         raised = []
@@ -142,4 +140,3 @@ def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Sc
     levels = _Levels(schedule, fresh)
     ciphers = tuple(levels.family(f) for f in schedule.ciphers)
     return replace(schedule, ciphers=ciphers, plains=levels.plains, states=levels.states)
-

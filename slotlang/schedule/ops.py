@@ -19,10 +19,11 @@ from slotlang.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``for var in range(size)``."""
+    """``for var in range(size)``; ``extent`` is the size as the program writes it."""
 
     var: str
     size: int
+    extent: Int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Horner:
-    """``sum v: body(v) << v*step`` as ``(...(body(n-1) << step) + body(n-2)) << step ...``: one step, one key."""
+    """``sum v: body(v) << v*step`` as ``(body(n-1) << step) + body(n-2)``, turned by ``step`` again, and so
+    on: one step, one key."""
 
     loop: Loop
     body: Op
@@ -182,19 +184,7 @@ class Doubling:
 
 
 Op: TypeAlias = (
-    Ref
-    | Add
-    | Neg
-    | AddPlain
-    | MulPlain
-    | Mul
-    | Rotate
-    | Ladder
-    | Conjugate
-    | Rescale
-    | Sum
-    | Horner
-    | Doubling
+    Ref | Add | Neg | AddPlain | MulPlain | Mul | Rotate | Ladder | Conjugate | Rescale | Sum | Horner | Doubling
 )
 
 
@@ -253,7 +243,7 @@ def children(op: Op) -> tuple[Op, ...]:
 
 
 def linear(e: Int, var: str) -> tuple[Int, Int] | None:
-    """``e = step*var + base`` with step and base free of ``var`` and step free of variables; None if it is not."""
+    """``e = step*var + base`` with step and base free of ``var`` and step free of variables, or None."""
     if var not in variables(e):
         return IntConst(0), e
     match e:
@@ -279,9 +269,10 @@ def linear(e: Int, var: str) -> tuple[Int, Int] | None:
 def doubling_steps(step: int, count: int) -> Iterator[tuple[str, int]]:
     """How ``t = sum f < count: v << f*step`` is built from ``t = v``.
 
-    ``("double", k)``: ``t = t + (t << k)``; ``("mark", 0)``: ``b = t``; ``("append", k)``: ``t = b + (t << k)``.
-    Powers of two in the count go first, widest rotation first, so that what remains repeats ever more often;
-    the odd part goes by its binary digits. Rotations: floor(log2 count) + (ones in the odd part) - 1.
+    ``("double", k)`` is ``t = t + (t << k)``, ``("mark", 0)`` is ``b = t``, and ``("append", k)`` is
+    ``t = b + (t << k)``. Powers of two in the count go first, widest rotation first, so that what remains
+    repeats ever more often; the odd part goes by its binary digits. Rotations: floor(log2 count) + (ones in
+    the odd part) - 1.
     """
     odd, powers = count, 0
     while odd % 2 == 0:

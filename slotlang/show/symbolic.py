@@ -1,0 +1,297 @@
+"""What slots hold, as exact polynomials in named elements, many slots at once.
+
+The terms of a value (``slotlang.proof.terms``) are evaluated on arrays of slots: every product becomes a row
+of element numbers, equal rows of a slot are added up, and what is left is the slot's content. An element of a
+product of tensors, such as ``(B @ x)[3, 1]``, stays one named element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm, prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntVar, evaluate, holds, variables
+from slotlang.meaning.program import Claim, Factor, Permuted, Program, TensorForm, Value
+from slotlang.proof.terms import ONE, Expander, Term
+
+__all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+Polynomial: TypeAlias = list[tuple[tuple[int, ...], Fraction, Fraction]]
+"""Element numbers of a product, ascending, with the real and imaginary part of its coefficient."""
+
+CHUNK_POINTS = 1 << 20
+"""Products evaluated at a time: about a hundred megabytes."""
+_SAFE = 1 << 62
+
+
+class Named(Expander):
+    """Terms in which elements of tensor products keep their names and permutations are looked up in tables.
+
+    ``shapes``: everything that has elements; ``used``: the claims that expansions went through.
+    """
+
+    def __init__(self, program: Program, claims: Sequence[Claim] = ()) -> None:
+        super().__init__(program)
+        self.shapes: dict[str, tuple[int, ...]] = dict.fromkeys(program.scalars, ())
+        self.shapes.update((name, t.shape) for name, t in sorted(program.tensors.items()))
+        self.tables: dict[str, tuple[Ints, Int]] = {}
+        self.used: list[Claim] = []
+        self._claims = list(claims)
+        self._limit = len(self._claims)
+
+    def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
+        """As ``Expander.expand``; what a permutation brings to a slot is looked up in its table."""
+        if not isinstance(value, Permuted):
+            return super().expand(value, env, slot)
+        table = self.program.permutations[value.permutation].destination
+        if not value.inverse:
+            source = np.empty_like(table)
+            source[table] = np.arange(len(table))
+            table = source
+        name = self._name("u")
+        self.tables[name] = table, slot
+        return super().expand(value.value, env, IntVar(name))
+
+    def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
+        """As ``Expander.member``. Inside what a claim says only earlier claims count, so that one may speak of
+        the family it is about."""
+        known = [n for n, claim in enumerate(self._claims[: self._limit]) if claim.family == name]
+        facts = [self._claims[n] for n in known]
+        self.used += [c for c in facts if c not in self.used]
+        outer = self._limit
+        if known:
+            self._limit = known[-1]
+        try:
+            return self._member(name, indices, slot, facts)
+        finally:
+            self._limit = outer
+
+    def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
+        """One term per chain of the tensor expression, its inner sums left unopened."""
+        inside = ONE
+        if else_zero:
+            bounds = [
+                (Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size)))
+                for index, size in zip(indices, form.shape, strict=True)
+            ]
+            inside = replace(ONE, conds=tuple(cond for pair in bounds for cond in pair))
+        terms = []
+        for chain in form.chains:
+            if not chain.coefficient:
+                continue
+            if len(chain.factors) == 1:
+                (factor,) = chain.factors
+                read = self._read(factor.tensor, indices[::-1] if factor.transposed else indices, False)
+            else:
+                name, turned = self._chain(chain.factors)
+                at = indices[::-1] if turned else indices
+                self.shapes[name] = form.shape[::-1] if turned else form.shape
+                read = replace(ONE, reads=((name, at),))
+            terms.append(
+                replace(
+                    read,
+                    re=chain.coefficient,
+                    scalars=tuple(sorted(chain.scalars)),
+                    conds=read.conds + inside.conds,
+                )
+            )
+        return terms
+
+    def _chain(self, factors: tuple[Factor, ...]) -> tuple[str, bool]:
+        """``(B @ x)`` and whether its indices are swapped: (B @ x)[i, t] is (x.T @ B.T)[t, i]."""
+        turned = tuple(
+            replace(f, transposed=not f.transposed and len(self.program.tensors[f.tensor].shape) == 2)
+            for f in reversed(factors)
+        )
+        forward, backward = _chain_text(factors), _chain_text(turned)
+        swap = (backward.count(".T"), backward) < (forward.count(".T"), forward)
+        return (backward, True) if swap else (forward, False)
+
+
+def _chain_text(factors: tuple[Factor, ...]) -> str:
+    return f"({' @ '.join(f.tensor + '.T' * f.transposed for f in factors)})"
+
+
+class Atoms:
+    """A number for every element of every tensor, product of tensors, and scalar."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.names = list(shapes)
+        self.shapes = [shapes[name] for name in self.names]
+        sizes = [prod(shape) for shape in self.shapes]
+        self.first = {name: sum(sizes[:n]) for n, name in enumerate(self.names)}
+        self._starts = list(self.first.values())
+        self.count = sum(sizes)
+
+    def text(self, atom: int, compact: bool = False) -> str:
+        """``scale``, ``x[3, 0]``, ``(B @ x)[3, 1]``; ``x[3,0]`` and ``(B@x)[3,1]`` when compact."""
+        at = int(np.searchsorted(self._starts, atom, side="right")) - 1
+        name, shape = self.names[at], self.shapes[at]
+        if not shape:
+            return name
+        rest, indices = atom - self._starts[at], []
+        for size in reversed(shape):
+            rest, index = divmod(rest, size)
+            indices.append(str(index))
+        text = f"{name}[{', '.join(reversed(indices))}]"
+        return text.replace(" ", "") if compact else text
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomials:
+    """Contents of several slots. Slot k has the products ``begin[k]:begin[k + 1]``: row ``monomial`` of
+    ``rows`` (element numbers, ascending, padded with -1) times ``(re + im*i) / denominator``."""
+
+    atoms: Atoms
+    begin: Ints
+    monomial: Ints
+    re: npt.NDArray[Any]
+    im: npt.NDArray[Any]
+    denominator: int
+    rows: Ints
+
+    def size(self, k: int) -> int:
+        """How many products slot k holds."""
+        return int(self.begin[k + 1] - self.begin[k])
+
+    def polynomial(self, k: int, limit: int | None = None) -> Polynomial:
+        """What slot k holds: real coefficients first, then by element; the first ``limit`` of them."""
+        here = slice(int(self.begin[k]), int(self.begin[k + 1]))
+        order = np.lexsort((self.monomial[here], self.re[here] == 0))[:limit]
+        return [
+            (
+                tuple(int(a) for a in self.rows[self.monomial[here][n]] if a >= 0),
+                Fraction(int(self.re[here][n]), self.denominator),
+                Fraction(int(self.im[here][n]), self.denominator),
+            )
+            for n in order
+        ]
+
+    def groups(self) -> Ints:
+        """The same number for slots that hold the same, counted by first appearance; -1 for empty slots."""
+        parts = (self.monomial, self.re, self.im)
+        exact = self.re.dtype != object
+        table = np.stack(parts, axis=1) if exact else None
+        known: dict[object, int] = {}
+        result = np.full(len(self.begin) - 1, -1, np.int64)
+        for k, (start, stop) in enumerate(zip(self.begin[:-1], self.begin[1:], strict=True)):
+            if start == stop:
+                continue
+            key: object
+            if table is not None:
+                key = table[start:stop].tobytes()
+            else:
+                key = tuple(tuple(part[start:stop].tolist()) for part in parts)
+            result[k] = known.setdefault(key, len(known))
+        return result
+
+
+def points(named: Named, terms: Sequence[Term]) -> int:
+    """Products that are looked at for one slot."""
+    return sum(prod(extent for _, extent in _loops(named, term)[0]) for term in terms)
+
+
+def polynomials(
+    named: Named, terms: Sequence[Term], slots: Ints, binders: Mapping[str, int] | None = None
+) -> Polynomials:
+    """The contents of ``slots``; the terms' free variables are the slot, its digits and ``binders``."""
+    atoms = Atoms(named.shapes)
+    width = max((len(t.scalars) + len(t.reads) for t in terms), default=0)
+    denominator = lcm(1, *(c.denominator for t in terms for c in (t.re, t.im)))
+    found: list[tuple[Ints, Ints, int, int]] = []
+    for term in terms:
+        loops, factor = _loops(named, term)
+        re, im = int(term.re * factor * denominator), int(term.im * factor * denominator)
+        for owner, rows in _rows(named, atoms, term, loops, slots, binders or {}):
+            padded = np.full((len(owner), width), -1, np.int64)
+            padded[:, width - rows.shape[1] :] = np.sort(rows, axis=1)
+            found.append((owner, padded, re, im))
+    found = found or [(np.zeros(0, np.int64), np.zeros((0, width), np.int64), 0, 0)]
+    owners = np.concatenate([f[0] for f in found])
+    numbers, rows = _numbered(np.concatenate([f[1] for f in found]), atoms)
+    largest = max(max(abs(re), abs(im)) for _, _, re, im in found)
+    kind: Any = np.int64 if largest * (len(owners) + 1) < _SAFE else object
+    parts = [
+        np.concatenate([np.full(len(f[0]), number, kind) for f, number in zip(found, side, strict=True)])
+        for side in ([f[2] for f in found], [f[3] for f in found])
+    ]
+    order = np.lexsort((numbers, owners))
+    owners, numbers = owners[order], numbers[order]
+    starts = np.flatnonzero(np.r_[True, (np.diff(owners) != 0) | (np.diff(numbers) != 0)][: len(owners)])
+    if len(starts):
+        re_sum, im_sum = (np.add.reduceat(part[order], starts) for part in parts)
+    else:
+        re_sum, im_sum = parts
+    kept = (re_sum != 0) | (im_sum != 0)
+    owners, numbers = owners[starts][kept], numbers[starts][kept]
+    begin = np.searchsorted(owners, np.arange(len(slots) + 1))
+    return Polynomials(atoms, begin, numbers, re_sum[kept], im_sum[kept], denominator, rows)
+
+
+def _loops(named: Named, term: Term) -> tuple[list[tuple[str, int]], int]:
+    """The bound variables that matter, and how often the others repeat each product."""
+    used: set[str] = set()
+    for _, indices in term.reads:
+        used = used.union(*map(variables, indices))
+    used = used.union(*map(variables, term.conds))
+    for name, (_, place) in reversed(named.tables.items()):
+        if name in used:
+            used |= variables(place)
+    kept = [(name, extent) for name, extent in term.bound if name in used]
+    return kept, prod(extent for name, extent in term.bound if name not in used)
+
+
+def _rows(
+    named: Named,
+    atoms: Atoms,
+    term: Term,
+    loops: Sequence[tuple[str, int]],
+    slots: Ints,
+    binders: Mapping[str, int],
+) -> Iterator[tuple[Ints, Ints]]:
+    """The products of one term: which of ``slots`` holds each, and its element numbers."""
+    program = named.program
+    extents = [extent for _, extent in loops]
+    total = prod(extents)
+    grid = np.indices(extents, np.int64).reshape(len(extents), 1, total)
+    step = max(1, CHUNK_POINTS // total)
+    for start in range(0, len(slots), step):
+        here: dict[str, Any] = {**program.slot_env(slots[start : start + step, None]), **binders}
+        here.update((name, grid[n]) for n, (name, _) in enumerate(loops))
+        for name, (table, place) in named.tables.items():
+            if variables(place) <= here.keys():
+                here[name] = table[evaluate(place, program.sizes, here)]
+        shape = (min(step, len(slots) - start), total)
+        keep = np.ones(shape, bool)
+        for cond in term.conds:
+            keep &= holds(cond, program.sizes, here)
+        owner = np.nonzero(keep)[0] + start
+        columns = [np.full(len(owner), atoms.first[name]) for name in term.scalars]
+        for name, indices in term.reads:
+            flat: Any = 0
+            for index, size in zip(indices, named.shapes[name], strict=True):
+                flat = flat * size + evaluate(index, program.sizes, here)
+            columns.append(np.broadcast_to(flat, shape)[keep] + atoms.first[name])
+        rows = np.stack(columns, axis=1) if columns else np.zeros((len(owner), 0), np.int64)
+        yield owner, rows.astype(np.int64)
+
+
+def _numbered(rows: Ints, atoms: Atoms) -> tuple[Ints, Ints]:
+    """A number for every different row, in lexicographic order, and the rows by number."""
+    base = atoms.count + 1
+    key, bound = np.zeros(len(rows), np.int64), 1
+    for column in rows.T:
+        if bound * base >= _SAFE:
+            key = np.unique(key, return_inverse=True)[1]
+            bound = len(rows) + 1
+        key, bound = key * base + (column + 1), bound * base
+    _, first, number = np.unique(key, return_index=True, return_inverse=True)
+    return number.reshape(-1), rows[first]

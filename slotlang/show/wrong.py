@@ -1,0 +1,258 @@
+"""All wrong slots of a refuted program's vector, and what the slots around a wrong one hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.diagnostics import SlotError
+from slotlang.graph.graph import Graph
+from slotlang.meaning.integers import evaluate
+from slotlang.meaning.integers import holds as truth
+from slotlang.meaning.program import Claim, Program
+from slotlang.proof.check import Report
+from slotlang.proof.field import PRIMES, TooLarge, random_field
+from slotlang.proof.goals import goals
+from slotlang.proof.polyhedral import sides
+from slotlang.proof.random import DEFAULT_SEED, s_indices
+from slotlang.proof.random import wrong_slots as differing
+from slotlang.proof.terms import TooComplex
+from slotlang.proof.verdict import Failure, Goal, Wrong
+from slotlang.show.content import Describer, SlotContents, contents
+from slotlang.show.holding import Holding
+from slotlang.show.symbolic import Named
+
+__all__ = ["Neighbour", "Refutation", "WrongSlots", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
+
+Mask = npt.NDArray[np.bool_]
+
+MAX_RANGES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class WrongSlots:
+    """The slots of a family's member that do not hold what ``goal`` says. ``spoken``: the slots it speaks
+    of."""
+
+    goal: Goal
+    family: str
+    member: tuple[int, ...]
+    axes: tuple[tuple[str, int], ...]
+    wrong: Mask = field(repr=False)
+    spoken: Mask = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """``Y[0]``."""
+        return f"{self.family}[{', '.join(map(str, self.member))}]" if self.member else self.family
+
+    @property
+    def slots(self) -> int:
+        """How many slots the vector has."""
+        return len(self.wrong)
+
+    @property
+    def count(self) -> int:
+        """How many slots are wrong."""
+        return int(self.wrong.sum())
+
+    def sentence(self) -> str:
+        """``4,032 of 4,096 slots of S are wrong: exactly those with h = 1–511``."""
+        spoken = int(self.spoken.sum())
+        about = ""
+        if spoken < len(self.spoken):
+            about = " that are claimed" if isinstance(self.goal.statement, Claim) else " that are output"
+        slots = "slot" if spoken == 1 else "slots"
+        text = f"{self.count:,} of {spoken:,} {slots} of {self.title}{about} "
+        if self.count == spoken > 1:
+            text = f"all {spoken:,} slots of {self.title}{about} "
+        text += "is wrong" if self.count == 1 else "are wrong"
+        where = self.where()
+        return f"{text}: exactly those with {where}" if where else text
+
+    def where(self) -> str:
+        """The digit that decides which slots are wrong, with its values: ``h = 1–511``; empty when none
+        does."""
+        extents = [extent for _, extent in self.axes]
+        if prod(extents) != len(self.wrong) or self.count in (0, int(self.spoken.sum())):
+            return ""
+        digits = np.unravel_index(np.arange(len(self.wrong)), extents)
+        for (name, extent), digit in zip(self.axes, digits, strict=True):
+            bad = np.zeros(extent, bool)
+            bad[digit[self.wrong]] = True
+            if extent < len(self.wrong) and bool((self.wrong == (self.spoken & bad[digit])).all()):
+                ranges = _ranges(np.flatnonzero(bad).tolist())
+                if len(ranges) <= MAX_RANGES:
+                    return f"{name} = {', '.join(ranges)}"
+        return ""
+
+
+def _ranges(numbers: list[int]) -> list[str]:
+    found: list[list[int]] = []
+    for n in numbers:
+        if found and n == found[-1][1] + 1:
+            found[-1][1] = n
+        else:
+            found.append([n, n])
+    return [str(a) if a == b else f"{a}–{b}" for a, b in found]
+
+
+def wrong_slots(
+    program: Program, failure: Failure | None, graph: Graph | None = None, seed: int = DEFAULT_SEED
+) -> WrongSlots | None:
+    """Every wrong slot of the member that a failure names, by evaluation at a random point.
+
+    ``graph``: the unrolled program, where it is at hand. None when no slot is wrong (an element of a result
+    that no slot carries), or the program is too large to be evaluated or can't be scheduled.
+    """
+    if not isinstance(failure, Wrong):
+        return None
+    try:
+        if graph is None:
+            from slotlang.graph.unroll import unroll
+            from slotlang.schedule.build import schedule
+
+            graph = unroll(schedule(program))
+        point = random_field(program, PRIMES, seed)
+        wrong, spoken = differing(graph, failure.goal, failure.binders, point)
+    except (SlotError, TooLarge):
+        return None
+    wrong = wrong.copy()
+    wrong[failure.slot] = True
+    family, member = _member(program, failure.goal, failure.binders)
+    return WrongSlots(failure.goal, family, member, _axes(program), wrong, spoken)
+
+
+def _member(program: Program, goal: Goal, binders: Mapping[str, int]) -> tuple[str, tuple[int, ...]]:
+    s = goal.statement
+    member = tuple(int(evaluate(i, program.sizes, binders)) for i in s_indices(s))
+    return (s.family if isinstance(s, Claim) else s.family.name), member
+
+
+def _axes(program: Program) -> tuple[tuple[str, int], ...]:
+    return tuple((axis, program.digits[axis].size) for system in program.axes[:1] for axis in system)
+
+
+def mark_wrong(found: SlotContents, wrong: WrongSlots | None) -> SlotContents:
+    """The contents with wrong slots marked, when they are about the same vector."""
+    if wrong is None or (wrong.family, wrong.member) != (found.family, found.member):
+        return found
+    return replace(found, wrong=wrong.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A slot near a wrong one. ``spoken``: whether the statement speaks of it; ``wrong``: None when not
+    known."""
+
+    slot: int
+    digits: tuple[int, ...]
+    holds: Holding
+    should: Holding
+    spoken: bool
+    wrong: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refutation:
+    """Why a program is refuted, to be drawn. ``lines``: the counterexample in words; ``slot``: the wrong slot
+    that it names, None when it names none; ``around``: that slot and its neighbours."""
+
+    program: str
+    statement: str
+    line: int
+    lines: tuple[str, ...]
+    title: str
+    axes: tuple[tuple[str, int], ...]
+    slot: int | None
+    around: tuple[Neighbour, ...]
+    wrong: WrongSlots | None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data. Keys: ``program``, ``statement``, ``line``, ``lines``, ``vector``, ``slot``, ``wrong``
+        and ``of`` (how many slots of the vector are wrong and are spoken of, or null), ``sentence``,
+        ``around`` (list of ``slot``, ``digits``, ``holds``, ``should_hold``, ``wrong``)."""
+        return {
+            "program": self.program,
+            "statement": self.statement,
+            "line": self.line,
+            "lines": list(self.lines),
+            "vector": self.title,
+            "slot": self.slot,
+            "wrong": None if self.wrong is None else self.wrong.count,
+            "of": None if self.wrong is None else int(self.wrong.spoken.sum()),
+            "sentence": "" if self.wrong is None else self.wrong.sentence(),
+            "around": [
+                {
+                    "slot": n.slot,
+                    "digits": dict(zip((name for name, _ in self.axes), n.digits, strict=True)),
+                    "holds": n.holds.text,
+                    "should_hold": n.should.text if n.spoken else None,
+                    "wrong": n.wrong,
+                }
+                for n in self.around
+            ],
+        }
+
+
+def refutation(program: Program, report: Report, wrong: WrongSlots | None = None, reach: int = 3) -> Refutation:
+    """A refuted report with the slots around the wrong one, ``reach`` on each side.
+
+    ``wrong`` is computed unless given. Raises ``ValueError`` for a report that refutes nothing.
+    """
+    failure, example = report.failure, report.counterexample
+    if report.status != "refuted" or failure is None or example is None:
+        raise ValueError("nothing is refuted")
+    lines = tuple(example.lines())
+    axes = _axes(program)
+    if not isinstance(failure, Wrong):
+        return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
+    wrong = wrong or wrong_slots(program, failure)
+    family, member = _member(program, failure.goal, failure.binders)
+    title = f"{family}[{', '.join(map(str, member))}]" if member else family
+    around = _around(program, report, failure, wrong, reach)
+    return Refutation(program.name, example.statement, example.line, lines, title, axes, failure.slot, around, wrong)
+
+
+def _around(
+    program: Program, report: Report, failure: Wrong, wrong: WrongSlots | None, reach: int
+) -> tuple[Neighbour, ...]:
+    named = Named(program, [c for c in _held(program, report) if c != failure.goal.statement])
+    slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
+    try:
+        left, right, where = sides(program, named, failure.goal)
+    except TooComplex:
+        return ()
+    holds = Describer(named, left, failure.binders)
+    should = Describer(named, right, failure.binders)
+    if holds.affordable < len(slots):
+        slots = range(failure.slot, failure.slot + 1)
+    spoken = {}
+    for slot in slots:
+        env = {**program.slot_env(slot), **failure.binders}
+        spoken[slot] = where is None or bool(truth(where, program.sizes, env))
+    carried = [s for s in slots if spoken[s]]
+    wanted = dict(zip(carried, should.holdings(carried), strict=True))
+    extents = [extent for _, extent in axes] if (axes := _axes(program)) else []
+    found = []
+    for slot, holding in zip(slots, holds.holdings(list(slots)), strict=True):
+        digits = tuple(int(d) for d in np.unravel_index(slot, extents)) if extents else ()
+        bad = (slot == failure.slot or None) if wrong is None else bool(wrong.wrong[slot])
+        found.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
+    return tuple(found)
+
+
+def wrong_contents(program: Program, report: Report, wrong: WrongSlots) -> SlotContents:
+    """What the vector with the wrong slots holds, as far as proved claims tell, the wrong slots marked."""
+    claims = [c for c in _held(program, report) if c != wrong.goal.statement]
+    return mark_wrong(contents(program, wrong.family, wrong.member, claims=claims), wrong)
+
+
+def _held(program: Program, report: Report) -> list[Claim]:
+    """The claims that a refuted report found to hold."""
+    held = {what for what, status in report.steps if status in ("proved", "tested")}
+    return [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]

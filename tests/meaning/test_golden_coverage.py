@@ -1,0 +1,37 @@
+"""Every code that binding can raise has a golden program under tests/diagnostics/meaning."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import slotlang.meaning
+from slotlang.codes import EXPLANATIONS
+
+GOLDEN = Path(__file__).parent.parent / "diagnostics" / "meaning"
+ELSEWHERE = {"SL212": "is about overrides, which golden programs do not have: test_sizes.py"}
+
+
+def raised() -> set[str]:
+    """The codes SL2xx and SL3xx that occur in the text of slotlang.meaning."""
+    files = Path(next(iter(slotlang.meaning.__path__))).glob("*.py")
+    return {code for f in files for code in re.findall(r'"(SL[23]\d\d)"', f.read_text(encoding="utf-8"))}
+
+
+def test_every_code_has_a_golden_message() -> None:
+    shown = {
+        code
+        for err in GOLDEN.glob("*.err")
+        for code in re.findall(r"^error\[(SL\d+)\]: ", err.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert raised() - shown == set(ELSEWHERE)
+
+
+def test_every_code_of_names_sizes_and_layouts_is_raised() -> None:
+    assert {code for code in EXPLANATIONS if code[:3] in ("SL2", "SL3")} == raised()
+
+
+def test_every_golden_program_has_its_messages_and_every_message_its_program() -> None:
+    programs = {p.stem for p in GOLDEN.glob("*.slot")}
+    assert programs == {p.stem for p in GOLDEN.glob("*.err")}
+    assert len(programs) >= 50

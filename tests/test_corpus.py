@@ -1,0 +1,199 @@
+"""Every program under programs/: its verdict at real and tiny sizes, its encrypted run, its text, its counts."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import types
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from slotlang import api
+from slotlang.proof.check import METHODS, Method
+from slotlang.syntax.formatter import format_program
+from slotlang.syntax.parser import parse, read_source
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAMS = sorted((ROOT / "programs").rglob("*.slot"))
+WORST_ERROR = 1e-5
+MAX_TINY = 32
+"""Largest number of slots and largest tensor dimension at tiny sizes, so that brute force works."""
+
+
+@cache
+def head(path: Path) -> tuple[str, dict[str, int]]:
+    """The verdict a program expects, and its tiny sizes."""
+    comments = [line for line in path.read_text(encoding="utf-8").split("\n") if line.startswith("# ")]
+    expect = re.fullmatch(r"# expect: (proved|refuted)", comments[0])
+    assert expect is not None, f"{path.name} starts with its verdict"
+    tiny = [c for c in comments if c.startswith("# tiny:")]
+    assert len(tiny) == 1, f"{path.name} has one line of tiny sizes"
+    sizes = [pair.split("=") for pair in tiny[0].removeprefix("# tiny:").split()]
+    return expect[1], {name: int(value) for name, value in sizes}
+
+
+_reports: dict[tuple[str, tuple[tuple[str, int], ...]], api.Report] = {}
+
+
+def checked(program: api.Program) -> api.Report:
+    """``check``, once per program and sizes."""
+    key = program.name, tuple((name, program.sizes[name]) for name in program.parameters)
+    if key not in _reports:
+        _reports[key] = api.check(program)
+    return _reports[key]
+
+
+def ids(path: Path) -> str:
+    return path.relative_to(ROOT / "programs").with_suffix("").as_posix()
+
+
+PROVED = [path for path in PROGRAMS if path.read_text(encoding="utf-8").startswith("# expect: proved")]
+every = pytest.mark.parametrize("path", PROGRAMS, ids=ids)
+proved = pytest.mark.parametrize("path", PROVED, ids=ids)
+
+
+# texts
+
+
+def test_names_are_unique() -> None:
+    assert len({path.stem for path in PROGRAMS}) == len(PROGRAMS) >= 40
+
+
+@every
+def test_head(path: Path) -> None:
+    _, sizes = head(path)
+    program = api.load(path, sizes)
+    assert program.name == path.stem
+    assert program.slots <= MAX_TINY
+    assert max(size for tensor in program.tensors.values() for size in tensor.shape) <= MAX_TINY
+
+
+@every
+def test_formatted(path: Path) -> None:
+    assert format_program(parse(read_source(path))) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [p for p in PROGRAMS if p not in PROVED], ids=ids)
+def test_a_wrong_scheme_has_its_corrected_form_beside_it(path: Path) -> None:
+    alone = {
+        "hoisted_literal": "hoisted_fixed",
+        "rank_summed": "rank_block_fixed",
+    }
+    beside = path.with_stem(alone.get(path.stem, f"{path.stem}_fixed"))
+    assert beside in PROVED
+
+
+# verdicts
+
+
+@every
+def test_verdict(path: Path) -> None:
+    expect, _ = head(path)
+    report = checked(api.load(path))
+    assert report.status == expect, report.reason
+    if expect == "refuted":
+        example = report.counterexample
+        assert example is not None
+        assert example.confirmed or example.kind in ("not_carried", "carried_twice")
+        assert example.lines()
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
+@every
+def test_every_method_agrees_at_tiny_sizes(path: Path, method: Method) -> None:
+    expect, sizes = head(path)
+    report = api.check(api.load(path, sizes), method)
+    fine = {expect}
+    if method == "polyhedral":
+        fine.add("unknown")
+    if method == "random" and expect == "proved":
+        fine = {"tested"}
+    assert report.status in fine, report.reason
+    if expect == "refuted" and report.status == "refuted":
+        assert report.counterexample is not None
+
+
+def test_the_polyhedral_method_decides_the_whole_corpus() -> None:
+    undecided = [ids(path) for path in PROGRAMS if checked(api.load(path)).method != "polyhedral"]
+    assert undecided == []
+
+
+# runs
+
+
+@proved
+def test_encrypted_run(path: Path) -> None:
+    _, sizes = head(path)
+    session = api.run(path, sizes)
+    report = session.report
+    assert sum(session.lowered.plan.parameters.primes) <= {8192: 218, 16384: 438, 32768: 881}[
+        session.lowered.plan.parameters.degree
+    ]
+    assert report.passed
+    assert report.executed == report.predicted
+    assert report.dropped == 0
+    assert report.relative_error < WORST_ERROR
+
+
+# counts
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "expected"),
+    [
+        ("squat_tall", {"r": 8, "steps": 2}, {"key_switches": 14}),
+        ("squat_tall", {}, {"key_switches": 17, "plain_products": 16}),
+        ("squat_tall", {"r": 64, "steps": 4}, {"key_switches": 27}),
+        ("squat_tall_real", {}, {"key_switches": 20}),
+        ("rank_complex", {}, {"key_switches": 20, "galois_keys": 7, "plain_products": 128}),
+        ("rank_complex_unclaimed", {}, {"key_switches": 20, "galois_keys": 7, "plain_products": 128}),
+        ("rank_first", {}, {"key_switches": 35, "plain_products": 256}),
+        ("two_channels", {}, {"conjugations": 1, "rotations": 35, "ciphertexts_in": 4, "ciphertexts_out": 4}),
+        ("two_tokens", {}, {"rotations": 35, "ciphertexts_in": 8}),
+        ("columns", {}, {"key_switches": 0, "galois_keys": 0, "plain_products": 2 * 384 * 8}),
+        ("dense_ab", {}, {"key_switches": 126, "plain_products": 4096}),
+        ("dense_ab_batch", {}, {"rotations": 368, "plain_products": 32768}),
+        ("conjugate", {}, {"key_switches": 1, "rotations": 0}),
+        ("lora_xs", {}, {"cipher_products": 16}),
+        ("scores", {}, {"cipher_products": 1, "rotations": 7}),
+        ("sparse_heads", {}, {"rotations": 21, "plain_products": 144}),
+    ],
+)
+def test_counts(name: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
+    counts = api.cost(api.load(ROOT / "programs" / f"{name}.slot", sizes)).counts
+    assert {key: getattr(counts, key) for key in expected} == expected
+
+
+@proved
+def test_rotations_are_not_below_the_bound(path: Path) -> None:
+    for sizes in ({}, head(path)[1]):
+        cost = api.cost(api.load(path, sizes))
+        assert cost.rotation_lower_bound is None or cost.counts.rotations >= cost.rotation_lower_bound
+
+
+# docs/seed-claims.md
+
+
+def script() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("make_seed_claims", ROOT / "docs" / "make_seed_claims.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_on_the_seed_document_has_the_measured_figures() -> None:
+    module = script()
+    assert module.page(checked) == module.PAGE.read_text(encoding="utf-8"), (
+        "figures have changed: run python docs/make_seed_claims.py"
+    )
+
+
+def test_the_page_names_every_program_of_the_seed_document() -> None:
+    named = {name for claim in script().CLAIMS for name in claim.programs}
+    assert named >= {ids(path) for path in PROGRAMS if path.parent.name == "seed"}

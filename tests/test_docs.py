@@ -1,0 +1,303 @@
+"""The documents are true: every command, program and statement in README.md and docs/ is run.
+
+- ```sh blocks: every command ends with the exit status that `# exit status N` says (0 where nothing does);
+- ```console blocks: `$ ` starts a command, the lines below are its output. Times, measured errors and column
+  widths may differ; a line `...` stands for any lines;
+- ```python blocks run, those of one page in one namespace;
+- ```slot blocks: a whole program has the verdict of its `# expect:` line (proved where it has none). Statements
+  are put before the outputs of the page's first whole program, or, in the tutorial, stand in one of its files;
+- a table whose first column is headed "wrong statement" gives each statement's diagnostic code.
+
+A block after `<!-- not run: reason -->` is left out; that is for `make` and `git clone`.
+``SLOTLANG_UPDATE_GOLDEN=1 pytest tests/test_docs.py`` writes the output of console blocks anew; read the
+difference before keeping it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slotlang.api import check, loads
+from slotlang.codes import EXPLANATIONS
+from slotlang.diagnostics import SlotError
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.slot"))
+UPDATE = bool(os.environ.get("SLOTLANG_UPDATE_GOLDEN"))
+TIMEOUT = 60
+COLUMNS = "132"
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
+_STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
+_UNRUNNABLE = re.compile(r"(make|git clone|cd)\b")
+_VOLATILE = (
+    (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
+    (re.compile(r"\b\d\.\de[-+]\d\d\b"), "ERROR"),
+    (re.compile(r"\b\d+(\.\d+)? (kB|MB)  (?=evaluation keys|upload|download)"), "BYTES  "),
+    (re.compile(r"[ \t]+"), " "),
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, with the place of its text."""
+
+    page: Path
+    language: str
+    text: str
+    start: int
+    line: int
+    run: bool
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with its exit status and, in a console block, the output that the page shows."""
+
+    text: str
+    status: int
+    output: list[str] | None
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = [
+        Block(
+            page,
+            match[1],
+            match[2],
+            match.start(2),
+            text.count("\n", 0, match.start()) + 1,
+            not _NOT_RUN.search(text, 0, match.start()),
+        )
+        for match in _BLOCK.finditer(text)
+    ]
+    return [b for b in found if b.language in languages]
+
+
+def commands(block: Block) -> list[Command]:
+    """The commands of a block. A statement of the status stands behind a command or on a line of its own below."""
+    found: list[Command] = []
+    for line in block.text.splitlines():
+        status = _STATUS.search(line)
+        words = line[: status.start()] if status else line
+        code = int(status[1]) if status else 0
+        if status and not words.strip():
+            found[-1] = Command(found[-1].text, code, found[-1].output)
+        elif block.language == "console" and not line.startswith("$ "):
+            output = found[-1].output
+            assert output is not None
+            output.append(line)
+        elif words.strip() and not words.startswith("#"):
+            output = [] if block.language == "console" else None
+            found.append(Command(words.removeprefix("$ ").strip(), code, output))
+    return found
+
+
+def plain(line: str) -> str:
+    """A line of output without what differs from run to run."""
+    for pattern, word in _VOLATILE:
+        line = pattern.sub(word, line)
+    return line.strip()
+
+
+def matches(found: list[str], shown: list[str]) -> bool:
+    """Whether the output is what the page shows, `...` standing for any lines."""
+    text = "\n".join(plain(line) for line in found).strip()
+    parts = [r"[^\n]*(?:\n[^\n]*)*" if line.strip() == "..." else re.escape(plain(line)) for line in shown]
+    return re.fullmatch("\n".join(parts).strip(), text) is not None
+
+
+def execute(command: str) -> tuple[int, list[str]]:
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": COLUMNS,
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def ids(path: Path) -> str:
+    return path.name
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=ids)
+
+
+@every_page
+def test_commands(page: Path) -> None:
+    (ROOT / "build").mkdir(exist_ok=True)
+    wrong: list[str] = []
+    for block in blocks(page, "sh", "console"):
+        if not block.run:
+            continue
+        for command in commands(block):
+            assert not _UNRUNNABLE.match(command.text), (
+                f"{block}: `{command.text}` can't be run by a test; write <!-- not run: reason --> before the block"
+            )
+            status, output = execute(command.text)
+            said = "\n".join(output)
+            if status != command.status:
+                wrong.append(f"{block}: `{command.text}` ended with exit status {status}\n{said}")
+            elif command.output is not None and not matches(output, command.output):
+                wrong.append(f"{block}: `{command.text}` printed\n{said}")
+                if UPDATE and "..." not in command.output:
+                    rewrite(page, command, output)
+    assert not wrong, "\n\n".join(wrong)
+
+
+def rewrite(page: Path, command: Command, output: list[str]) -> None:
+    """Put what a command printed in the place of what the page shows."""
+    text = page.read_text(encoding="utf-8")
+    assert command.output is not None
+    shown = "".join(f"{line}\n" for line in command.output)
+    start = re.search(rf"^\$ {re.escape(command.text)}.*\n", text, re.MULTILINE)
+    assert start is not None and text.startswith(shown, start.end()), f"{page.name}: `{command.text}`"
+    blank = "\n" if shown.endswith("\n\n") else ""
+    new = "".join(f"{line.rstrip()}\n" for line in output).rstrip("\n") + "\n" + blank
+    page.write_text(text[: start.end()] + new + text[start.end() + len(shown) :], encoding="utf-8")
+
+
+@every_page
+def test_what_is_not_run_can_not_be(page: Path) -> None:
+    for block in blocks(page, "sh", "console"):
+        if not block.run:
+            for command in commands(block):
+                assert _UNRUNNABLE.match(command.text), f"{block}: `{command.text}` could be run"
+
+
+@every_page
+def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ROOT / "build").mkdir(exist_ok=True)
+    monkeypatch.chdir(ROOT)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for block in blocks(page, "python"):
+        exec(compile("\n" * block.line + block.text, str(page), "exec"), namespace)
+
+
+# Programs in pages
+
+
+def is_whole(text: str) -> bool:
+    return any(line.startswith("program ") for line in text.splitlines())
+
+
+def verdict(text: str, name: str) -> str:
+    """The verdict on a program, or the code of its first diagnostic."""
+    try:
+        return check(loads(text, name=name)).status
+    except SlotError as problem:
+        return problem.diagnostics[0].code
+
+
+def expected(text: str) -> str:
+    found = re.match(r"# expect: (\w+)\n", text)
+    return found[1] if found else "proved"
+
+
+def context(page: Path) -> str:
+    """The first whole program of a page."""
+    return next(b.text for b in blocks(page, "slot") if is_whole(b.text))
+
+
+def inside(program: str, statements: str) -> str:
+    """A program with statements added before its outputs."""
+    before, output, after = program.partition("\noutput ")
+    return f"{before}\n{statements}{output}{after}"
+
+
+@every_page
+def test_programs(page: Path) -> None:
+    for block in blocks(page, "slot"):
+        text = block.text
+        if is_whole(text):
+            assert verdict(text, str(block)) == expected(text), str(block)
+        elif page.stem == "tutorial":
+            lines = {line for path in TUTORIAL for line in path.read_text(encoding="utf-8").splitlines()}
+            missing = [line for line in text.splitlines() if line not in lines]
+            assert not missing, f"{block}: in no program of the tutorial: {missing}"
+        else:
+            assert verdict(inside(context(page), text), str(block)) == "proved", str(block)
+
+
+def wrong_statements(page: Path) -> Iterator[tuple[str, str]]:
+    """Rows of tables headed `wrong statement`: a statement and its code. `; ` stands for a new line."""
+    in_table = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+        if not line.startswith("|"):
+            in_table = False
+        elif cells[0] == "wrong statement":
+            in_table = True
+        elif in_table and (found := re.match(r"`(.+)`$", cells[0])):
+            yield found[1].replace("; ", "\n").replace(r"\|", "|"), cells[1]
+
+
+@every_page
+def test_wrong_statements(page: Path) -> None:
+    for statement, code in wrong_statements(page):
+        assert verdict(inside(context(page), f"{statement}\n"), page.name) == code, f"{page.name}: {statement}"
+
+
+@every_page
+def test_codes_exist(page: Path) -> None:
+    codes = set(re.findall(r"\bSL\d{3}\b", page.read_text(encoding="utf-8")))
+    assert codes <= set(EXPLANATIONS)
+
+
+@every_page
+def test_no_page_names_a_machine(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users|var|opt)\b[^\s`]*|[A-Z]:\\\S*", text)
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+# The tutorial's programs
+
+
+@pytest.mark.parametrize("path", TUTORIAL, ids=ids)
+def test_tutorial_program(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# expect: ")
+    assert verdict(text, path.name) == expected(text)
+
+
+def test_the_tutorial_uses_its_programs() -> None:
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    assert [path.name for path in TUTORIAL if f"tutorial/{path.name}" not in text] == []
+    for block in blocks(ROOT / "docs" / "tutorial.md", "console"):
+        for command in commands(block):
+            for word in shlex.split(command.text):
+                assert not word.endswith(".slot") or (ROOT / word).is_file(), word
