@@ -202,6 +202,23 @@ def run(
 
 
 @app.command()
+def show(
+    file: File,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="What to draw: X, X[3], W[2, 5]; all families if left out.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write the drawing as SVG too.")] = None,
+    set_: Sizes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Draw what the slots of a layout or a value hold, and a refuted program's wrong slots."""
+    with guarded("show", json):
+        from slotlang.cli.drawing import show_program
+
+        show_program(file, _loaded(file, set_), name, svg, json)
+
+
+@app.command()
 def fmt(
     files: Files,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when a file would change.")] = False,

@@ -136,7 +136,7 @@ class Polyhedral:
         if wrong is not None:
             return Outcome("refuted", wrong)
         if isinstance(goal.statement, Claim):
-            self.expander.facts.setdefault(goal.statement.family, []).append(goal.statement)
+            self.expander.learn(goal.statement)
         return Outcome("proved")
 
     def _equal(

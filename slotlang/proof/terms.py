@@ -78,13 +78,21 @@ ONE = Term(Fraction(1), Fraction(0), (), (), (), ())
 class Expander:
     """Expands values to terms, with the claims proved so far in force.
 
-    ``facts`` maps a family to its proved claims; a reference to the family then means what they say.
+    ``facts`` maps a family to its proved claims (see ``learn``); a reference to it then means what they say.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.facts: dict[str, list[Claim]] = {}
+        self._order: list[Claim] = []
+        self._known = 0
         self._fresh = 0
+
+    def learn(self, claim: Claim) -> None:
+        """Take a proved claim for what it says from now on."""
+        self.facts.setdefault(claim.family, []).append(claim)
+        self._order.append(claim)
+        self._known = len(self._order)
 
     def _name(self, stem: str) -> str:
         self._fresh += 1
@@ -222,7 +230,17 @@ class Expander:
 
     def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
         """Terms of a family's member at a slot: its latest claim where that speaks of it, else its body."""
-        return self._member(name, indices, slot, self.facts.get(name, []))
+        known = self._order[: self._known]
+        return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
+
+    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
+        """The value of a proved claim. Inside it only earlier claims count: it may speak of its own family."""
+        before = self._known
+        self._known = self._order.index(claim)
+        try:
+            return self.expand(claim.value, env, slot)
+        finally:
+            self._known = before
 
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
@@ -244,7 +262,7 @@ class Expander:
         ]
         if claim.where is not None:
             match_conds.append(substitute_cond(claim.where, self._getter(env, slot)))
-        terms = self.expand(claim.value, env, slot)
+        terms = self._claimed(claim, env, slot)
         if not match_conds:
             return terms
         inside = And(tuple(match_conds))

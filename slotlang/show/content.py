@@ -30,6 +30,8 @@ MAX_DRAWN_SLOTS = 1 << 20
 MAX_ELEMENTS = 1 << 40
 MAX_EXACT_POINTS = 1 << 20
 """Products of a whole vector up to which its contents are compared exactly (about half a second)."""
+MAX_UNSCHEDULED_POINTS = 1 << 14
+"""Products of a slot up to which a value that no output needs is evaluated as it is defined, without a schedule."""
 MAX_DESCRIBED_POINTS = 1 << 20
 """Products looked at to describe slots one by one."""
 
@@ -237,7 +239,7 @@ def contents(
         why = f"sums of up to {describer.points:,} products were not multiplied out"
     else:
         try:
-            groups, compared = _random_groups(program, name, member), "random"
+            groups, compared = _random_groups(program, name, member, describer.points), "random"
         except TooLarge as problem:
             why = str(problem)
         except SlotError as problem:
@@ -262,14 +264,17 @@ def _too_large(what: str, family: Family) -> SlotError:
     return error("SL603", f"{what} are too many to draw", family.span, hint="choose smaller sizes with --set")
 
 
-def _random_groups(program: Program, name: str, member: tuple[int, ...]) -> Ints:
+def _random_groups(program: Program, name: str, member: tuple[int, ...], products: int) -> Ints:
     """Slots of equal value at one random point of two fields."""
     from slotlang.graph.unroll import unroll
     from slotlang.proof.random import DEFAULT_SEED, slot_values
     from slotlang.schedule.build import schedule
 
     field = random_field(program, PRIMES[:2], DEFAULT_SEED)
-    values = slot_values(unroll(schedule(program)), field, name, member)
+    graph = unroll(schedule(program))
+    if (name, member) not in graph.values and products > MAX_UNSCHEDULED_POINTS:
+        raise TooLarge(f"a sum of up to {products:,} products that no output depends on")
+    values = slot_values(graph, field, name, member)
     columns = np.ascontiguousarray(values.reshape(-1, program.slots).T)
     known: dict[bytes, int] = {}
     result = np.full(program.slots, -1, np.int64)

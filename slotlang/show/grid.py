@@ -14,7 +14,7 @@ from slotlang.show.content import SlotContents
 from slotlang.show.repetition import divisors
 from slotlang.show.symbolic import Ints
 
-__all__ = ["MAX_COLUMNS", "Grid", "Stretch", "grid_of", "marks_of", "picked", "row_period", "stretches"]
+__all__ = ["MAX_COLUMNS", "Digits", "Grid", "Stretch", "grid_of", "marks_of", "picked", "row_period", "stretches"]
 
 MAX_COLUMNS = 8
 """Most columns that more than one digit is spread over."""

@@ -21,7 +21,7 @@ from slotlang.show.colours import (
     spectrum,
 )
 from slotlang.show.content import SlotContents
-from slotlang.show.grid import Grid, Stretch, grid_of
+from slotlang.show.grid import Digits, Grid, Stretch, grid_of
 from slotlang.show.holding import Holding
 from slotlang.show.svg_map import MAX_CELLS, draw_map
 from slotlang.show.wrong import Neighbour, Refutation, WrongSlots
@@ -154,8 +154,7 @@ def _fill(canvas: Canvas, contents: SlotContents, slot: int) -> str:
 
 def _whole(canvas: Canvas, contents: SlotContents, y: float) -> tuple[float, float]:
     """A map of all slots, and the legend beside it or, where there is no room, below."""
-    width = 64 if contents.slots >= 1024 else 16
-    grid = grid_of(contents, width)
+    grid = _map_grid(contents)
     tips = None
     if contents.slots <= min(MAX_TIPS, contents.describer.affordable):
         tips = [f"slot {s}: {h.text}" for s, h in enumerate(contents.holdings(range(contents.slots)))]
@@ -166,6 +165,12 @@ def _whole(canvas: Canvas, contents: SlotContents, y: float) -> tuple[float, flo
         legend = _Legend(canvas, contents, right + 36, beside).draw(y)
         return right + MARGIN, max(bottom, legend)
     return right + MARGIN, _Legend(canvas, contents, MARGIN, WIDTH).draw(bottom + 14)
+
+
+def _map_grid(what: Digits) -> Grid:
+    if what.slots > MAX_CELLS:
+        return Grid(-(-what.slots // 256), 256, (), ())
+    return grid_of(what, 64 if what.slots >= 1024 else 16)
 
 
 def _strip(canvas: Canvas, contents: SlotContents, y: float) -> float:
@@ -359,7 +364,7 @@ def _box_text(canvas: Canvas, x: float, y: float, head: str, lines: Sequence[str
 def _wrong_map(canvas: Canvas, wrong: WrongSlots, y: float) -> float:
     canvas.text(MARGIN, y, wrong.sentence(), 14, WRONG, bold=True)
     spoken = wrong.spoken[:MAX_CELLS]
-    grid = grid_of(wrong, 64 if len(spoken) >= 1024 else 16)
+    grid = _map_grid(wrong)
     kinds = {RIGHT: "holds what it should", canvas.hatched: "not spoken of", WRONG_PALE: "wrong"}
     fills = [
         WRONG_PALE if bad else RIGHT if said else canvas.hatched

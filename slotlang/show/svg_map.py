@@ -91,6 +91,6 @@ def _caption(grid: Grid, cut: Fold, drawn: int) -> str:
         text = f"slot 0 at the top left, {grid.columns} slots in a row"
     if cut.blocks > 1:
         text += f", in {cut.blocks} blocks"
-    if drawn < grid.rows * grid.columns and drawn == MAX_CELLS:
+    if drawn <= (grid.rows - 1) * grid.columns:
         text += f"; the first {drawn:,} slots"
     return text

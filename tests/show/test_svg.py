@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.show import svg as module
 from slotlang.show.canvas import Canvas, fold, wrapped
 from slotlang.show.colours import WRONG, content_colour
 from slotlang.show.content import SlotContents, contents
 from slotlang.show.svg import svg, svg_report
+from slotlang.show.svg_map import MAX_CELLS
 from slotlang.show.wrong import mark_wrong, refutation, wrong_slots
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
@@ -126,11 +126,13 @@ def test_tips_up_to_512_slots() -> None:
     assert squares(root) == {}
 
 
-def test_longer_vectors_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CELLS", 1024)
-    root = checked(svg(contents(bound(), "X")))
-    assert sum(squares(root).values()) == 1024
-    assert any("the first 1,024 slots" in (e.text or "") for e in root.iter(f"{NAMESPACE}text"))
+@pytest.mark.parametrize("digits", ["a < 16384, b < 8", "a < 2, b < 65536"])
+def test_longer_vectors_are_cut(digits: str) -> None:
+    text = f"program p(n = 131072, slots = 131072)\ninput x[n]\naxes ({digits})\ncipher X = x[slot]\n"
+    root = checked(svg(contents(bound(text + "output y[slot] = X\nprove y == x\n"), "X")))
+    assert sum(squares(root).values()) == MAX_CELLS
+    assert any("the first 65,536 slots" in (e.text or "") for e in root.iter(f"{NAMESPACE}text"))
+    assert float(root.get("width") or 0) < 1300
 
 
 def test_wrong_slots_are_marked() -> None:

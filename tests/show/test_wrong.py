@@ -69,10 +69,10 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
 
 def test_masks_of_random_programs() -> None:
     wrong = 0
-    for seed in range(25):
+    for seed in range(12):
         text, sizes = generate.random_program(Random(1000 + seed))
         wrong += masks_agree(text, sizes)
-    assert wrong > 30
+    assert wrong > 10
 
 
 TINY = {"d": 16, "r": 4, "batch": 2, "slots": 8}
