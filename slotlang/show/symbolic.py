@@ -44,8 +44,8 @@ class Named(Expander):
         self.shapes.update((name, t.shape) for name, t in sorted(program.tensors.items()))
         self.tables: dict[str, tuple[Ints, Int]] = {}
         self.used: list[Claim] = []
-        self._claims = list(claims)
-        self._limit = len(self._claims)
+        for claim in claims:
+            self.learn(claim)
 
     def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         """As ``Expander.expand``; what a permutation brings to a slot is looked up in its table."""
@@ -60,19 +60,10 @@ class Named(Expander):
         self.tables[name] = table, slot
         return super().expand(value.value, env, IntVar(name))
 
-    def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
-        """As ``Expander.member``. Inside what a claim says only earlier claims count, so that one may speak of
-        the family it is about."""
-        known = [n for n, claim in enumerate(self._claims[: self._limit]) if claim.family == name]
-        facts = [self._claims[n] for n in known]
-        self.used += [c for c in facts if c not in self.used]
-        outer = self._limit
-        if known:
-            self._limit = known[-1]
-        try:
-            return self._member(name, indices, slot, facts)
-        finally:
-            self._limit = outer
+    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
+        if claim not in self.used:
+            self.used.append(claim)
+        return super()._claimed(claim, env, slot)
 
     def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
         """One term per chain of the tensor expression, its inner sums left unopened."""

@@ -62,7 +62,7 @@ class Drawing:
         )
         yield _indented(c.definition, 2)
         for line, text in c.claims:
-            yield _indented(f"as claimed in line {line}, not checked here: {text}", 2, "dim")
+            yield _indented(f"as claimed in line {line}: {text}", 2, "dim")
 
     def _footer(self) -> Iterator[Text]:
         c = self.contents

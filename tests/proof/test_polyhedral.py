@@ -189,3 +189,37 @@ prove y == D @ x
     )
     assert status(text) == "proved"
     assert status(text.replace("inverse(p)", "p")) == "refuted"
+
+
+def test_a_claim_may_speak_of_its_own_family():
+    text = """program p(n = 4)
+axes (s < n)
+input x[n]
+weight A[n, n]
+cipher X = x[s]
+claim X == 2 * X - x[s]
+claim X == X + X - x[s]
+Y = sum k < n: (X << k) * A[s, (s + k) % n]
+output y[s] = Y
+prove y == A @ x
+"""
+    assert status(text) == "proved"
+    assert status(text.replace("2 * X -", "3 * X -")) == "refuted"
+
+
+def test_what_a_diagonal_claim_says_is_not_used_off_the_diagonal():
+    text = """program p(n = 4)
+axes (s < n)
+input x[n]
+weight A[2, n], D[n, n] sparse
+cipher X = x[s]
+plain W[a < 2, b < 2] = A[a, s] + A[b, s]
+P[a < 2, b < 2] = X * W[a, b]
+claim P[q, q] == 2 * A[q, s] * x[s]
+Q = P[0, 1] + P[0, 1]
+claim Q == 4 * A[1, s] * x[s]
+Y = sum k < n: (X << k) * D[s, (s + k) % n]
+output y[s] = Y
+prove y == D @ x
+"""
+    assert [r.status for r in verdicts(text)] == ["proved", "refuted", "proved", "proved"]

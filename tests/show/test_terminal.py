@@ -68,8 +68,7 @@ def test_a_claimed_vector_of_4096_slots() -> None:
     assert printed(draw(contents(bound(), "S"), rows=10)) == (
         "S  computed, 4,096 slots (h < 512, t < 8)\n"
         "  S = sum f < C/R by doubling: T << f*R*batch\n"
-        "  as claimed in line 23, not checked here: S == (B @ x)[h % R, t] + 1i * (B @\n"
-        "  x)[h % R + R, t]\n"
+        "  as claimed in line 23: S == (B @ x)[h % R, t] + 1i * (B @ x)[h % R + R, t]\n"
         "\n"
         "         t = 0                        …  t = 7\n"
         + "".join(
