@@ -1,7 +1,7 @@
 """Measure the seed document's claims and rewrite the table region of seed-claims.md.
 
-    python docs/make_seed_claims.py          # rewrite
-    python docs/make_seed_claims.py --check  # exit status 1 when the file is not what the programs give
+python docs/make_seed_claims.py          # rewrite
+python docs/make_seed_claims.py --check  # exit status 1 when the file is not what the programs give
 """
 
 from __future__ import annotations
@@ -301,11 +301,7 @@ def _program_rows(found: dict[str, Measured]) -> list[str]:
         path, sizes = VARIANTS.get(name, (name, {}))
         text = f"[{path}](../programs/{path}.slot)" + "".join(f" {k}={v}" for k, v in sizes.items())
         bound = "" if m.bound is None else m.bound
-        rows.append(
-            _row(
-                text, m.status, f"{m.rotations:,}", m.keys, f"{m.products:,}", m.depth, m.up, m.down, bound
-            )
-        )
+        rows.append(_row(text, m.status, f"{m.rotations:,}", m.keys, f"{m.products:,}", m.depth, m.up, m.down, bound))
     return rows
 
 

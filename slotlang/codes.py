@@ -233,6 +233,10 @@ far from 1 the message may need more room in the modulus; otherwise this is a bu
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",
+    "SL902": """slotlang failed in a way it should not.
+
+This is a bug in slotlang, not in the program. Set the environment variable SLOTLANG_TRACEBACK to see where it
+happened, and please report it with the program and the command.""",
     "SL601": """There is no such family, or no such member of it.
 
 `slotlang show FILE` lists the families of a program, their members and what their slots hold. Tensors,

@@ -25,7 +25,8 @@ from slotlang.syntax.parser import parse
 
 EDITED = 0.62
 """Share of programs that get edits which may make them wrong."""
-MAX_TEXT = 6000
+MAX_TEXT = 12_000
+"""Longest program made by edits, in characters."""
 
 
 @dataclass
@@ -53,7 +54,8 @@ class _Draft:
         return self.rng.choice(ways[what if self.chance(0.97) else "one vector"])
 
     def text(self) -> str:
-        header = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
+        bare = self.chance(0.1)
+        header = ", ".join(name if bare else f"{name} = {value}" for name, value in self.sizes.items())
         return "\n".join([f"program generated({header})", *self.lines]) + "\n"
 
 
@@ -601,12 +603,12 @@ def _parsed(text: str) -> tree.Program | None:
         return None
 
 
-def _binds(text: str) -> bool:
+def _binds(text: str, sizes: Mapping[str, int]) -> bool:
     program = _parsed(text)
     if program is None:
         return False
     try:
-        bind(program)
+        bind(program, dict(sizes))
     except SlotError:
         return False
     return True
@@ -928,7 +930,10 @@ def _claims(rng: Random, program: tree.Program) -> Iterator[_Edit]:
         yield _place(statement, f"{statement.span.text}\nclaim {target} == {body}{where}")
 
 
-def _edited(rng: Random, text: str, kind: Callable[[Random, tree.Program], Iterator[_Edit]]) -> str:
+_Kind = Callable[[Random, tree.Program], Iterator[_Edit]]
+
+
+def _edited(rng: Random, text: str, sizes: Mapping[str, int], kind: _Kind) -> str:
     """The text with one random edit that leaves it a program, or as it is when none of five does."""
     program = _parsed(text)
     if program is None:
@@ -938,29 +943,39 @@ def _edited(rng: Random, text: str, kind: Callable[[Random, tree.Program], Itera
         if not edits:
             break
         new = _apply(text, rng.choice(edits))
-        if len(new) <= MAX_TEXT and _binds(new):
+        if len(new) <= MAX_TEXT and _binds(new, sizes):
             return new
     return text
+
+
+def mutant(rng: Random, text: str, sizes: Mapping[str, int]) -> str:
+    """A program with one edit that may change its meaning, or as it is where none was found that binds."""
+    return _edited(rng, text, sizes, _edits)
+
+
+def rewritten(rng: Random, text: str, sizes: Mapping[str, int]) -> str:
+    """A program with one edit that keeps its meaning."""
+    return _edited(rng, text, sizes, _rewrites)
 
 
 def _attempt(rng: Random) -> tuple[str, dict[str, int]] | None:
     draft = _Draft(rng)
     rng.choice(_SCHEMES)(draft)
-    text = draft.text()
-    if not _binds(text):
+    text, sizes = draft.text(), dict(draft.sizes)
+    if not _binds(text, sizes):
         return None
     for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
-        text = _edited(rng, text, _rewrites)
+        text = rewritten(rng, text, sizes)
     for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
-        text = _edited(rng, text, _claims)
+        text = _edited(rng, text, sizes, _claims)
     if rng.random() < EDITED:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
-            text = _edited(rng, text, _edits)
-    return text, dict(draft.sizes)
+            text = mutant(rng, text, sizes)
+    return text, sizes
 
 
 def random_program(rng: Random) -> tuple[str, dict[str, int]]:
-    """The text of a program that parses and binds, and its sizes, which are also its defaults."""
+    """The text of a program and its sizes, with which it binds."""
     while True:
         found = _attempt(rng)
         if found is not None:

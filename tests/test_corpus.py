@@ -128,9 +128,10 @@ def test_encrypted_run(path: Path) -> None:
     _, sizes = head(path)
     session = api.run(path, sizes)
     report = session.report
-    assert sum(session.lowered.plan.parameters.primes) <= {8192: 218, 16384: 438, 32768: 881}[
-        session.lowered.plan.parameters.degree
-    ]
+    assert (
+        sum(session.lowered.plan.parameters.primes)
+        <= {8192: 218, 16384: 438, 32768: 881}[session.lowered.plan.parameters.degree]
+    )
     assert report.passed
     assert report.executed == report.predicted
     assert report.dropped == 0

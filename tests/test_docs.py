@@ -3,30 +3,33 @@
 - ```sh blocks: every command ends with the exit status that `# exit status N` says (0 where nothing does);
 - ```console blocks: `$ ` starts a command, the lines below are its output. Times, measured errors and column
   widths may differ; a line `...` stands for any lines;
-- ```python blocks run, those of one page in one namespace;
+- ```python blocks run, those of one page in one namespace; a ```text block right behind one is what it prints;
 - ```slot blocks: a whole program has the verdict of its `# expect:` line (proved where it has none). Statements
   are put before the outputs of the page's first whole program, or, in the tutorial, stand in one of its files;
 - a table whose first column is headed "wrong statement" gives each statement's diagnostic code.
 
-A block after `<!-- not run: reason -->` is left out; that is for `make` and `git clone`.
+A block after `<!-- not run: reason -->` is left out: `make`, `git clone`, and what another test runs.
 ``SLOTLANG_UPDATE_GOLDEN=1 pytest tests/test_docs.py`` writes the output of console blocks anew; read the
 difference before keeping it.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from slotlang.api import check, loads
+from slotlang.cli.app import main
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import SlotError
 
@@ -36,10 +39,14 @@ TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.slot"))
 UPDATE = bool(os.environ.get("SLOTLANG_UPDATE_GOLDEN"))
 TIMEOUT = 60
 COLUMNS = "132"
+ELSEWHERE = ("python docs/make_seed_claims.py",)
+"""Commands that other tests run, and that write pages: tests/test_corpus.py."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TEXT_BEHIND = re.compile(r"```\s*```text\n")
 _NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
 _STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
+_SIMPLE = re.compile(r"slotlang [^|&;<>$`\\*?]*\Z")
 _UNRUNNABLE = re.compile(r"(make|git clone|cd)\b")
 _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
@@ -122,18 +129,21 @@ def matches(found: list[str], shown: list[str]) -> bool:
     return re.fullmatch("\n".join(parts).strip(), text) is not None
 
 
-def execute(command: str) -> tuple[int, list[str]]:
-    env = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": COLUMNS,
-        "TERM": "dumb",
-        "NO_COLOR": "1",
-    }
+def execute(command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
+    """Exit status and output, both streams together. `slotlang` runs in this process, which saves its start."""
+    bin = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for name, value in {"PATH": bin, "COLUMNS": COLUMNS, "TERM": "dumb", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    if _SIMPLE.match(command):
+        said = io.StringIO()
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        with redirect_stdout(said), redirect_stderr(said), pytest.raises(SystemExit) as end:
+            main()
+        code = end.value.code
+        return code if isinstance(code, int) else int(code is not None), said.getvalue().splitlines()
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=ROOT,
-        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -151,17 +161,17 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=ids)
 
 
 @every_page
-def test_commands(page: Path) -> None:
+def test_commands(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (ROOT / "build").mkdir(exist_ok=True)
     wrong: list[str] = []
     for block in blocks(page, "sh", "console"):
         if not block.run:
             continue
         for command in commands(block):
-            assert not _UNRUNNABLE.match(command.text), (
+            assert not _UNRUNNABLE.match(command.text) and command.text not in ELSEWHERE, (
                 f"{block}: `{command.text}` can't be run by a test; write <!-- not run: reason --> before the block"
             )
-            status, output = execute(command.text)
+            status, output = execute(command.text, monkeypatch)
             said = "\n".join(output)
             if status != command.status:
                 wrong.append(f"{block}: `{command.text}` ended with exit status {status}\n{said}")
@@ -189,7 +199,8 @@ def test_what_is_not_run_can_not_be(page: Path) -> None:
     for block in blocks(page, "sh", "console"):
         if not block.run:
             for command in commands(block):
-                assert _UNRUNNABLE.match(command.text), f"{block}: `{command.text}` could be run"
+                known = command.text in ELSEWHERE or _UNRUNNABLE.match(command.text)
+                assert known, f"{block}: `{command.text}` could be run"
 
 
 @every_page
@@ -197,8 +208,24 @@ def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (ROOT / "build").mkdir(exist_ok=True)
     monkeypatch.chdir(ROOT)
     namespace: dict[str, object] = {"__name__": page.stem}
+    text = page.read_text(encoding="utf-8")
+    outputs = {block.start: block for block in blocks(page, "text")}
+    wrong: list[str] = []
     for block in blocks(page, "python"):
-        exec(compile("\n" * block.line + block.text, str(page), "exec"), namespace)
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), namespace)
+        behind = _TEXT_BEHIND.match(text, block.start + len(block.text))
+        if behind is None:
+            continue
+        said, shown = printed.getvalue(), outputs[behind.end()].text
+        if not matches(said.splitlines(), shown.splitlines()):
+            wrong.append(f"{block} printed\n{said}")
+            if UPDATE:
+                before = text[block.start : behind.end()]
+                new = page.read_text(encoding="utf-8").replace(before + shown, before + said)
+                page.write_text(new, encoding="utf-8")
+    assert not wrong, "\n\n".join(wrong)
 
 
 # Programs in pages
@@ -279,7 +306,7 @@ def test_no_page_names_a_machine(page: Path) -> None:
 
 @every_page
 def test_links_lead_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"`[^`\n]+`", "", _BLOCK.sub("", page.read_text(encoding="utf-8")))
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
@@ -294,10 +321,6 @@ def test_tutorial_program(path: Path) -> None:
     assert verdict(text, path.name) == expected(text)
 
 
-def test_the_tutorial_uses_its_programs() -> None:
-    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+def test_every_tutorial_program_is_used() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [path.name for path in TUTORIAL if f"tutorial/{path.name}" not in text] == []
-    for block in blocks(ROOT / "docs" / "tutorial.md", "console"):
-        for command in commands(block):
-            for word in shlex.split(command.text):
-                assert not word.endswith(".slot") or (ROOT / word).is_file(), word

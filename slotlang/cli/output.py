@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +21,105 @@ from slotlang.diagnostics import Diagnostic, SlotError, error, render
 OK, FAILED, BAD_INPUT = 0, 1, 2
 
 
+def _finite(value: Any) -> Any:
+    """The value with NaN and infinities, which JSON does not have, as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
 def emit_json(command: str, values: dict[str, Any]) -> None:
     """One object on standard output; ``schema`` names its documented, versioned shape."""
-    print(json.dumps({"schema": f"slotlang.{command}/1", **values}, indent=2))
+    print(json.dumps({"schema": f"slotlang.{command}/1", **_finite(values)}, indent=2, allow_nan=False))
 
 
-def report(diagnostics: tuple[Diagnostic, ...]) -> None:
+def report(diagnostics: Sequence[Diagnostic]) -> None:
     """Diagnostics on standard error."""
     print("\n\n".join(render(d) for d in diagnostics), file=sys.stderr)
+
+
+def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] | None:
+    """What is said of an exception that ends a command; None for one that is not a program's fault."""
+    from slotlang.proof.disagreement import Disagreement
+
+    match problem:
+        case SlotError():
+            return problem.diagnostics
+        case Disagreement():
+            message = f"two methods contradict each other: {problem}"
+            hint = "this is a bug in slotlang; please report it with the program"
+            return (Diagnostic("SL901", message, hint=hint, file=file),)
+        case MemoryError():
+            return (Diagnostic("SL309", "memory ran out", hint="choose smaller sizes with --set", file=file),)
+        case RecursionError():
+            hint = "name the parts of deep expressions in statements of their own"
+            return (Diagnostic("SL104", "the program nests too deeply", hint=hint, file=file),)
+        case _:
+            return None
 
 
 @contextmanager
 def guarded(command: str, as_json: bool) -> Iterator[None]:
     """Turns bad input into exit status 2, with the diagnostics as JSON on standard output under ``--json``."""
-    from slotlang.proof.disagreement import Disagreement
-
     try:
         yield
         sys.stdout.flush()
-    except SlotError as problem:
-        diagnostics = problem.diagnostics
-    except Disagreement as problem:
-        diagnostics = (
-            Diagnostic(
-                "SL901",
-                f"two methods contradict each other: {problem}",
-                hint="this is a bug in slotlang; please report it with the program",
-            ),
-        )
-    except MemoryError:
-        diagnostics = (Diagnostic("SL309", "memory ran out", hint="choose smaller sizes with --set"),)
+        return
     except BrokenPipeError:
         # the reader has gone; nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         raise typer.Exit(OK) from None
-    else:
-        return
+    except Exception as problem:
+        diagnostics = problems(problem)
+        if diagnostics is None:
+            raise
     if as_json:
         emit_json(command, {"diagnostics": [d.to_json() for d in diagnostics]})
     report(diagnostics)
     raise typer.Exit(BAD_INPUT)
 
 
+def silence() -> None:
+    """Point standard output at nothing, so that what is still buffered is no error when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def write_file(path: Path, text: str) -> None:
-    """Write a whole file or nothing. Raises SL004."""
+    """Write a whole file or nothing; devices and pipes are written to. Raises SL004."""
+    temporary = None
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            if target.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            with target.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        mode = 0o666 & ~_umask()
+        if target.exists():
+            mode = stat.S_IMODE(target.stat().st_mode)
+            # replacing a file asks for no permission to write to it, so it is asked for here
+            if not mode & 0o222 or not os.access(target, os.W_OK):
+                raise PermissionError(0, "it is read-only")
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", dir=target.parent, prefix=".slotlang.", delete=False
         ) as stream:
             temporary = Path(stream.name)
             stream.write(text)
         temporary.chmod(mode)
-        temporary.replace(path)
-    except OSError as problem:
-        if "temporary" in locals():
+        temporary.replace(target)
+        temporary = None
+    except (OSError, ValueError, RuntimeError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error("SL004", f"can't write {path}: {reason}", file=str(path)) from None
+    finally:
+        if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise error("SL004", f"can't write {path}: {problem.strerror or problem}", file=str(path)) from None
 
 
 def _umask() -> int:
@@ -83,15 +128,19 @@ def _umask() -> int:
     return mask
 
 
-def parse_sizes(items: list[str]) -> dict[str, int]:
+_SIZE = re.compile(r"\s*([A-Za-z_][A-Za-z_0-9]*)\s*=\s*(-?[0-9]{1,30})\s*")
+
+
+def parse_sizes(items: Sequence[str]) -> dict[str, int]:
     """``["d=8192"]`` as sizes. Raises SL005."""
     sizes: dict[str, int] = {}
     for item in items:
-        name, sign, value = item.partition("=")
-        digits = value.strip()
-        if not sign or not name.strip().isidentifier() or not digits.lstrip("-").isdigit() or len(digits) > 30:
-            raise error("SL005", f"--set {item!r} is not name=integer", hint="for example --set d=8192")
-        if name.strip() in sizes:
-            raise error("SL005", f"size '{name.strip()}' is set twice")
-        sizes[name.strip()] = int(digits)
+        match = _SIZE.fullmatch(item)
+        if match is None:
+            shown = item if len(item) <= 60 else f"{item[:57]}..."
+            raise error("SL005", f"--set {shown!r} is not name=integer", hint="for example --set d=8192")
+        name, value = match.groups()
+        if name in sizes:
+            raise error("SL005", f"size '{name}' is set twice")
+        sizes[name] = int(value)
     return sizes

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from slotlang.cli.output import BAD_INPUT, FAILED, OK, report
-from slotlang.diagnostics import Diagnostic, SlotError
+from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report
+from slotlang.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from slotlang.proof.check import Method, Report
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,8 @@ class FileVerdict:
     """A report, or the diagnostics that kept it from being made."""
 
     path: Path
-    program: str
-    report: Any
+    program: str | None
+    report: Report | None
     diagnostics: tuple[Diagnostic, ...]
 
     @property
@@ -28,59 +31,65 @@ class FileVerdict:
         return OK if self.report.proved else FAILED
 
     def to_json(self) -> dict[str, object]:
-        """An entry of ``files`` in ``check --json``."""
-        if self.report is None:
-            return {
-                "file": str(self.path),
-                "verdict": "error",
-                "method": None,
-                "seconds": None,
-                "random_error_bound": None,
-                "counterexample": None,
-                "diagnostics": [d.to_json() for d in self.diagnostics],
-            }
+        """An entry of ``files`` in ``check --json``; every entry has the same keys."""
         r = self.report
+        example = r.counterexample if r else None
         return {
             "file": str(self.path),
             "program": self.program,
-            "verdict": r.status,
-            "method": r.method,
-            "seconds": round(r.seconds, 6),
-            "random_error_bound": r.random_error_bound,
-            "counterexample": r.counterexample.to_json() if r.counterexample else None,
-            "reason": r.reason,
-            "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps],
-            "notes": list(r.notes),
-            "diagnostics": [],
+            "verdict": r.status if r else "error",
+            "method": r.method if r else None,
+            "seconds": round(r.seconds, 6) if r else None,
+            "random_error_bound": r.random_error_bound if r else None,
+            "counterexample": example.to_json() if example else None,
+            "reason": r.reason if r else "",
+            "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
+            "notes": list(r.notes) if r else [],
+            "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
-def check_file(path: Path, sizes: Mapping[str, int], method: Any, seed: int | None) -> FileVerdict:
+def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
     """Read, bind and check one file; bad input becomes diagnostics."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
-    from slotlang.proof.disagreement import Disagreement
     from slotlang.syntax.parser import parse, read_source
 
     try:
         program = bind(parse(read_source(path)), sizes)
         return FileVerdict(path, program.name, check(program, method, seed), ())
-    except SlotError as problem:
-        return FileVerdict(path, "", None, problem.diagnostics)
-    except Disagreement as problem:
-        message = f"two methods contradict each other: {problem}"
-        hint = "this is a bug in slotlang; please report it with the program"
-        return FileVerdict(path, "", None, (Diagnostic("SL901", message, hint=hint, file=str(path)),))
-    except MemoryError:
-        diagnostic = Diagnostic("SL309", "memory ran out", hint="choose smaller sizes with --set", file=str(path))
-        return FileVerdict(path, "", None, (diagnostic,))
+    except Exception as problem:
+        diagnostics = problems(problem, str(path))
+        if diagnostics is None:
+            raise
+        return FileVerdict(path, None, None, diagnostics)
 
 
-_COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow"}
+_COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
-def print_verdict(verdict: FileVerdict, verbose: bool) -> None:
-    """For a person; diagnostics go to standard error."""
+def print_line(verdict: FileVerdict) -> None:
+    """One line about one of several files; diagnostics go to standard error."""
+    import typer
+
+    r = verdict.report
+    status = r.status if r else "error"
+    word = typer.style(f"{status:8}", fg=_COLOURS[status], bold=True)
+    if r is None:
+        codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
+        typer.echo(f"{word} {verdict.path}  ({codes})")
+        report(verdict.diagnostics)
+        return
+    detail = f"{r.method}, {r.seconds * 1000:.0f} ms"
+    if r.counterexample:
+        detail += f"; {r.counterexample.statement}, line {r.counterexample.line}"
+    elif r.reason:
+        detail += f"; {r.reason}"
+    typer.echo(f"{word} {verdict.path}  ({detail})")
+
+
+def print_verdict(verdict: FileVerdict) -> None:
+    """All about a file, for a person; diagnostics go to standard error."""
     if verdict.report is None:
         report(verdict.diagnostics)
         return
@@ -95,18 +104,17 @@ def print_verdict(verdict: FileVerdict, verbose: bool) -> None:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():
             print(f"  {line}")
-    if verbose and r.proved:
+    if r.proved:
         for goal, status in r.steps:
             print(f"  {status}  {goal}")
         print(f"  {SCOPE}")
-    if r.status == "tested":
-        print(
-            f"  right at random points, which is no proof; a wrong program passes with probability {r.random_error_bound:.0e} at most"
-        )
-    elif r.random_error_bound is not None and verbose:
-        print(
-            f"  the unrolled schedule agrees at random points (wrong with probability {r.random_error_bound:.0e} at most)"
-        )
+    if r.random_error_bound is not None:
+        chance = f"{r.random_error_bound:.0e}"
+        if r.status == "tested":
+            print("  right at random points, which is no proof;")
+            print(f"  a wrong program passes with probability {chance} at most")
+        elif r.status != "refuted":
+            print(f"  the unrolled schedule agrees at random points (wrong with probability {chance} at most)")
     if r.reason:
         print(f"  {r.reason}")
     for note in r.notes:

@@ -8,118 +8,164 @@ no other ciphertext, then 2^t >= m. The bound speaks of the layout and the speci
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from itertools import product
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from slotlang.meaning.integers import SLOT, evaluate, holds, variables
-from slotlang.meaning.program import Output, Program
+from slotlang.graph.ring import PlainEvaluator, Slots
+from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.program import Chain, Output, Program, TensorForm
+from slotlang.proof.field import PRIMES, Field, TooLarge, random_field
 from slotlang.proof.polyhedral import in_range
-from slotlang.proof.terms import Expander, Term, TooComplex
 
-MAX_POINTS = 1 << 22
+MAX_ELEMENTS = 1 << 25
+"""Largest tensors whose elements are looked at one by one."""
 MAX_PACKED = 1 << 25
+"""Most slots of all input ciphertexts together."""
+
+Flat: TypeAlias = npt.NDArray[np.int64]
+Reads: TypeAlias = tuple[tuple[str, Flat, npt.NDArray[np.bool_] | None], ...]
+
+
+class _Reads:
+    """A ring in which the value of a slot is the list of the tensor elements it is made of."""
+
+    def const(self, re: Any, im: Any) -> Reads:
+        return ()
+
+    def scalar(self, name: str) -> Reads:
+        return ()
+
+    def gather(self, tensor: str, flat: Slots) -> Reads:
+        return ((tensor, flat, None),)
+
+    def element(self, form: TensorForm, flat: Slots) -> Reads:
+        raise TooLarge("an input ciphertext holds elements of a tensor expression")
+
+    def add(self, a: Reads, b: Reads) -> Reads:
+        return a + b
+
+    def sub(self, a: Reads, b: Reads) -> Reads:
+        return a + b
+
+    def mul(self, a: Reads, b: Reads) -> Reads:
+        return a + b
+
+    def conj(self, a: Reads) -> Reads:
+        return a
+
+    def masked(self, a: Reads, mask: npt.NDArray[np.bool_]) -> Reads:
+        return tuple((t, flat, mask if old is None else mask & old) for t, flat, old in a)
 
 
 def rotation_lower_bound(program: Program) -> int | None:
     """The spread bound over the first slot of every output statement; None when the layout is too large to
-    enumerate or is not made of single reads."""
+    look at every slot, or packs elements of tensor expressions."""
+    elements = sum(prod(t.shape) for t in program.tensors.values())
+    members = sum(prod(b.size for b in f.binders) for f in program.families.values() if f.kind == "cipher")
+    if elements > MAX_ELEMENTS or members * program.slots > MAX_PACKED:
+        return None
     try:
         where, crowd = _packed(program)
+        field = random_field(program, PRIMES[:1], 3)
         best = 0
         for output in program.outputs:
-            needed = _needed(program, output)
-            if needed is None:
-                continue
-            per_cipher: dict[int, int] = defaultdict(int)
-            for tensor, flats in needed.items():
+            filled = np.zeros(len(crowd))
+            for tensor, flats in _needed(program, output, field).items():
                 owners = where[tensor][flats]
-                for owner, times in zip(*np.unique(owners[owners >= 0], return_counts=True), strict=True):
-                    per_cipher[int(owner)] += int(times)
-            most = max((math.ceil(n / crowd[c]) for c, n in per_cipher.items()), default=0)
-            best = max(best, math.ceil(math.log2(most)) if most > 1 else 0)
+                filled += np.bincount(owners[owners >= 0], minlength=len(crowd))
+            most = int(np.ceil(filled / np.maximum(crowd, 1)).max(initial=0))
+            best = max(best, (most - 1).bit_length() if most > 1 else 0)
         return best
-    except TooComplex:
+    except TooLarge:
         return None
 
 
-def _packed(program: Program) -> tuple[dict[str, Any], dict[int, int]]:
+def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
     """Which input ciphertext alone holds each element (-1: none, -2: several), and how many elements a slot
     of each ciphertext holds at most."""
-    expander = Expander(program)
-    where = {
-        t.name: np.full(int(np.prod(t.shape)), -1, np.int64) for t in program.tensors.values() if t.kind == "input"
-    }
-    crowd: dict[int, int] = {}
-    slots = np.arange(program.slots, dtype=np.int64)
-    number = 0
-    families = [f for f in program.families.values() if f.kind == "cipher"]
-    members = sum(int(np.prod([b.size for b in f.binders], dtype=np.int64)) for f in families)
-    if members * program.slots > MAX_PACKED:
-        raise TooComplex("the layout is too large to enumerate")
-    from slotlang.meaning.integers import IntVar
-
-    base = program.slot_env(slots)
-    for family in families:
-        terms = expander.expand(family.body, {}, IntVar(SLOT))
+    where = {t.name: np.full(prod(t.shape), -1, np.int64) for t in program.tensors.values() if t.kind == "input"}
+    evaluator = PlainEvaluator(program, _Reads())
+    crowd: list[int] = []
+    for family in program.families.values():
+        if family.kind != "cipher":
+            continue
         for point in product(*(range(b.size) for b in family.binders)):
-            env = {**base, **{b.name: v for b, v in zip(family.binders, point, strict=True)}, SLOT: slots}
-            crowd[number] = 0
-            for term in terms:
-                if term.bound:
-                    raise TooComplex("a packed ciphertext holds sums")
-                crowd[number] += len(term.reads)
-                keep = np.ones(program.slots, bool)
-                for cond in term.conds:
-                    keep &= np.broadcast_to(holds(cond, program.sizes, env), keep.shape)
-                for tensor, indices in term.reads:
-                    flat = _flat(program, tensor, indices, env, program.slots)[keep]
-                    before = where[tensor][flat]
-                    where[tensor][flat] = np.where((before == -1) | (before == number), number, -2)
-            number += 1
-    return where, crowd
+            env = {b.name: v for b, v in zip(family.binders, point, strict=True)}
+            held = np.zeros(program.slots, np.int64)
+            number = len(crowd)
+            for tensor, flat, mask in evaluator.value(family.body, env, evaluator.all_slots):
+                held += 1 if mask is None else mask
+                flat = flat if mask is None else flat[mask]
+                before = where[tensor][flat]
+                where[tensor][flat] = np.where((before == -1) | (before == number), number, -2)
+            crowd.append(int(held.max()))
+    return where, np.array(crowd, np.int64)
 
 
-def _flat(program: Program, tensor: str, indices: tuple[Any, ...], env: dict[str, Any], count: int) -> Any:
-    flat: Any = 0
-    for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
-        flat = flat * size + np.clip(evaluate(index, program.sizes, env), 0, size - 1)
-    return np.broadcast_to(np.asarray(flat, np.int64), (count,))
-
-
-def _needed(program: Program, output: Output) -> dict[str, Any] | None:
-    """Input elements that the first carried slot of an output depends on, for generic weights."""
+def _needed(program: Program, output: Output, field: Field) -> dict[str, Flat]:
+    """Input elements that the first carried slot of an output depends on, for generic weights: those in which
+    its derivative at a random point of a prime field is not zero."""
     slots = np.arange(program.slots, dtype=np.int64)
     first = {b.name: 0 for b in output.binders}
-    env = {**program.slot_env(slots), **first, SLOT: slots}
-    inside = np.broadcast_to(holds(in_range(program, output), program.sizes, env), slots.shape)
-    found = np.flatnonzero(inside)
+    inside = holds(in_range(program, output), program.sizes, {**program.slot_env(slots), **first, SLOT: slots})
+    found = np.flatnonzero(np.broadcast_to(inside, slots.shape))
     if not found.size:
-        return None
-    slot = int(found[0])
-    here = {**program.slot_env(slot), **first, SLOT: slot}
-    needed: dict[str, list[Any]] = defaultdict(list)
-    for term in Expander(program).element(program.theorems[output.name].form, output.indices):
-        for tensor, flat in _inputs(program, term, here):
-            needed[tensor].append(flat)
-    return {tensor: np.unique(np.concatenate(flats)) for tensor, flats in needed.items()}
+        return {}
+    here: dict[str, Any] = {**program.slot_env(int(found[0])), **first, SLOT: int(found[0])}
+    place = [int(evaluate(i, program.sizes, here)) for i in output.indices]
+    total: dict[str, Any] = {}
+    for chain in program.theorems[output.name].form.chains:
+        for tensor, derivative in _derivatives(program, chain, place, field):
+            before = total.get(tensor)
+            total[tensor] = derivative if before is None else (before + derivative) % field.primes[0]
+    return {tensor: np.flatnonzero(derivative) for tensor, derivative in total.items()}
 
 
-def _inputs(program: Program, term: Term, here: dict[str, Any]) -> list[tuple[str, Any]]:
-    reads = [(t, i) for t, i in term.reads if program.tensors[t].kind == "input"]
-    used = frozenset().union(
-        *(variables(i) for _, indices in reads for i in indices), *(variables(c) for c in term.conds)
-    )
-    bound = [(name, extent) for name, extent in term.bound if name in used]
-    total = int(np.prod([e for _, e in bound], dtype=np.int64)) if bound else 1
-    if total > MAX_POINTS:
-        raise TooComplex("too many elements")
-    grid = np.indices([e for _, e in bound] or [1]).reshape(max(1, len(bound)), -1)
-    env = {**here, **{name: grid[n] for n, (name, _) in enumerate(bound)}}
-    keep = np.ones(total, bool)
-    for cond in term.conds:
-        keep &= np.broadcast_to(holds(cond, program.sizes, env), keep.shape)
-    return [(tensor, _flat(program, tensor, indices, env, total)[keep]) for tensor, indices in reads]
+def _derivatives(
+    program: Program, chain: Chain, place: list[int], field: Field
+) -> list[tuple[str, npt.NDArray[np.uint64]]]:
+    """Of one element of a product, by the elements of each input in it, flat: outer products of the row on its
+    left and the column on its right."""
+    p = field.primes[0]
+    matrices = []
+    for factor in chain.factors:
+        decl = program.tensors[factor.tensor]
+        array = field.tensors[factor.tensor][0].reshape(decl.shape).astype(np.uint64)
+        matrix = array[:, None] if array.ndim == 1 else array
+        matrices.append(matrix.T if factor.transposed else matrix)
+    factor_value = chain.coefficient.numerator * pow(chain.coefficient.denominator, -1, p) % p
+    for scalar in chain.scalars:
+        factor_value = factor_value * int(field.scalars[scalar][0]) % p
+    rows = [_unit(matrices[0].shape[0], place[0])]
+    for matrix in matrices[:-1]:
+        rows.append(_times(rows[-1], matrix, p))
+    # a vector is one column
+    columns = [_unit(matrices[-1].shape[1], place[1] if len(place) > 1 else 0)]
+    for matrix in reversed(matrices[1:]):
+        columns.append(_times(columns[-1], matrix.T, p))
+    result = []
+    for factor, row, column in zip(chain.factors, rows, reversed(columns), strict=True):
+        if program.tensors[factor.tensor].kind == "input":
+            outer = row[:, None] * (column * np.uint64(factor_value) % np.uint64(p))[None, :] % np.uint64(p)
+            result.append((factor.tensor, (outer.T if factor.transposed else outer).reshape(-1)))
+    return result
+
+
+def _unit(size: int, at: int) -> npt.NDArray[np.uint64]:
+    vector = np.zeros(size, np.uint64)
+    vector[at] = 1
+    return vector
+
+
+def _times(row: npt.NDArray[np.uint64], matrix: npt.NDArray[np.uint64], p: int) -> npt.NDArray[np.uint64]:
+    """``row @ matrix`` modulo p, for entries below 2^31; zeros of the row are left out."""
+    some = np.flatnonzero(row)
+    total = np.zeros(matrix.shape[1], np.uint64)
+    for start in range(0, some.size, 1 << 10):
+        part = some[start : start + (1 << 10)]
+        total += (row[part, None] * matrix[part] % np.uint64(p)).sum(axis=0) % np.uint64(p)
+    return total % np.uint64(p)

@@ -138,7 +138,7 @@ def _peak(graph: Graph) -> int:
     for number in graph.kept:
         dies[number] = end
 
-    last_read = {name: place for name, place in position.items()}
+    last_read = dict(position)
     for family in graph.schedule.ciphers:
         if family.body is not None:
             for name in _references(family.body):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import product
+from math import prod
 
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.graph.graph import Graph, Member, Node, OutputNode
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate
 from slotlang.schedule import ops
 
 MAX_NODES = 3_000_000
 """Largest graph built: some gigabytes and half a minute."""
+MAX_STEPS = 8 * MAX_NODES
+"""Most operations looked at, those that turn out to be shared included."""
 
 
 def _never(_: Member) -> bool:
@@ -34,6 +37,13 @@ class _Unroller:
 
     def run(self) -> Graph:
         graph = self.graph
+        steps = sum(
+            prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
+            for family in self.schedule.ciphers
+        )
+        results = sum(prod(b.size for b in output.binders) for output in self.schedule.outputs)
+        if steps + results > MAX_STEPS:
+            raise self._too_large(f"{steps + results:,}")
         for family in self.schedule.ciphers:
             self._family = family.name
             for point in product(*(range(loop.size) for loop in family.loops)):
@@ -57,6 +67,14 @@ class _Unroller:
                 graph.kept.update((number, *graph.nodes[number].operands))
         return graph
 
+    def _too_large(self, many: str) -> SlotError:
+        return error(
+            "SL309",
+            f"this program needs {many} ciphertext operations; {MAX_NODES:,} are the limit",
+            self.schedule.program.syntax.statements[0].span,
+            hint="choose smaller sizes with --set; the polyhedral method proves it at any size",
+        )
+
     def _value(self, e: Int, env: dict[str, int]) -> int:
         # most indices are a bare variable or a constant
         if type(e) is IntVar:
@@ -73,11 +91,7 @@ class _Unroller:
         if number is None:
             number = len(self.graph.nodes)
             if number >= MAX_NODES:
-                raise error(
-                    "SL309",
-                    f"this program needs more than {MAX_NODES:,} ciphertext operations",
-                    hint="choose smaller sizes with --set; the polyhedral method proves it at any size",
-                )
+                raise self._too_large(f"more than {MAX_NODES:,}")
             self._numbers[node] = number
             self.graph.nodes.append(node)
             self.graph.levels.append(level)
@@ -214,6 +228,12 @@ class _Unroller:
             other = total if kind == "double" else base
             total = self._added([(1, other), (1, self._rotated(total, amount, op))], op)
         return total
+
+
+def _steps(op: ops.Op) -> int:
+    """Operations executed for one member of a family, shared or not."""
+    inside = sum(map(_steps, ops.children(op)))
+    return 1 + inside * (op.loop.size if isinstance(op, ops.Sum | ops.Horner) else 1)
 
 
 def unroll(schedule: ops.Schedule, is_zero: Callable[[Member], bool] = _never) -> Graph:

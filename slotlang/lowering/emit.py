@@ -30,7 +30,7 @@ from slotlang.lowering.text import (
     paragraph,
     string,
 )
-from slotlang.meaning.integers import IntVar, evaluate
+from slotlang.meaning.integers import Int, IntVar, evaluate
 from slotlang.meaning.program import Binder, Family, Output, Program, TensorForm
 from slotlang.proof.check import SCOPE, Report
 from slotlang.proof.polyhedral import in_range
@@ -62,10 +62,8 @@ def roles_text() -> str:
 @cache
 def _reserved() -> frozenset[str]:
     """Names at the top of every emitted module."""
-    names = set(
-        "PARAMETERS SLOTS INPUTS WEIGHTS SCALARS COUNTS PACKING PLAINTEXTS RESULTS encode evaluate collect "
-        "reference pattern table base64".split()
-    )
+    names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
+    names |= {"encode", "evaluate", "collect", "reference", "pattern", "table", "base64"}
     for node in ast.parse(runtime_text() + roles_text()).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
@@ -427,7 +425,7 @@ class _Emitter:
             ladder = family.body
             var = self.names(ladder.var)
             before = self._key(family.name, [f"{v} - 1" if v == var else v for v in variables])
-            turned = self._call(ladder, "rotate", before, str(ladder.step))
+            turned = self._call(ladder, "rotate", before, self._written(ladder.written, ladder.step))
             text = f"{turned} if {var} else {self._op(ladder.value)}"
         else:
             text = self._op(family.body)
@@ -476,6 +474,9 @@ class _Emitter:
         steps = f"reversed(range({size}))" if backwards else f"range({size})"
         return f"{self._op(body)} for {self.names(loop.var)} in {steps}"
 
+    def _written(self, e: Int | None, value: int) -> str:
+        return str(value) if e is None else int_text(e, self.names)
+
     def _op(self, op: ops.Op) -> str:
         shared = ", shared=True" if op in self.graph.shared else ""
         match op:
@@ -511,10 +512,13 @@ class _Emitter:
                 if shared:
                     return f"ev.once(ev.sum_of, *[{self._terms(loop, body)}])"
                 return f"ev.sum({self._terms(loop, body)})"
-            case ops.Horner(loop, body, step):
-                return f"ev.horner(({self._terms(loop, body, backwards=True)}), {step}{shared})"
-            case ops.Doubling(value, step, count):
-                return f"ev.doubling({self._op(value)}, {step}, {count}{shared})"
+            case ops.Horner(loop, body, step, written):
+                terms = self._terms(loop, body, backwards=True)
+                return f"ev.horner(({terms}), {self._written(written, step)}{shared})"
+            case ops.Doubling(value, step, count, written):
+                by, times = written or (None, None)
+                steps = f"{self._written(by, step)}, {self._written(times, count)}"
+                return f"ev.doubling({self._op(value)}, {steps}{shared})"
             case ops.Ladder():
                 raise AssertionError("a ladder is the whole body of its family")
 

@@ -39,7 +39,10 @@ from slotlang.meaning.program import (
     Value,
 )
 
-LOCAL = frozenset("inputs weights ring plain value ev cipher result results values inside at name shape slot".split())
+LOCAL = frozenset(
+    {"inputs", "weights", "ring", "plain", "value", "ev", "cipher", "result", "results", "values"}
+    | {"inside", "at", "i", "name", "shape", "slot"}
+)
 """Names that emitted functions use themselves."""
 
 

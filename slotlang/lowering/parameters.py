@@ -137,7 +137,7 @@ def check_scales(parameters: Parameters, depth: int) -> None:
     """Raises SL404 when ``depth`` products in a row do not fit: a scale outgrows its modulus, or vanishes."""
     p = parameters
     if not p.rescale:
-        fits = 0 < p.scale_bits and (depth + 1) * p.scale_bits < sum(p.primes[:-1])
+        fits = p.scale_bits > 0 and (depth + 1) * p.scale_bits < sum(p.primes[:-1])
     else:
         fits = depth <= p.data_primes - 1
         scale = p.scale_bits

@@ -202,7 +202,7 @@ def random_data(seed):
     for name, shape in WEIGHTS.items():
         if pattern(name, shape) is not None:
             weights[name] = weights[name] * pattern(name, shape)
-    return inputs, {**weights, **{name: 1.0 for name in SCALARS}}
+    return inputs, {**weights, **dict.fromkeys(SCALARS, 1.0)}
 
 
 def read_data(path, inputs, weights):

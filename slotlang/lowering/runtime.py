@@ -203,7 +203,7 @@ def check_array(name, value, shape, limit=None):
 def element(array, index):
     """``array[index]`` for index arrays, and 0 where the index lies outside."""
     index = np.broadcast_arrays(*index)
-    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape)])
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape, strict=True)])
     return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
 
 
@@ -298,9 +298,9 @@ class Evaluation:
 
     def combine(self, signs, *terms):
         """Signed sum; ``signs`` has a + or - for every term. What is subtracted from itself cancels."""
-        added = [term for sign, term in zip(signs, terms) if sign == "+" and term is not None]
+        added = [term for sign, term in zip(signs, terms, strict=True) if sign == "+" and term is not None]
         taken = []
-        for term in (t for sign, t in zip(signs, terms) if sign == "-" and t is not None):
+        for term in (t for sign, t in zip(signs, terms, strict=True) if sign == "-" and t is not None):
             same = next((n for n, other in enumerate(added) if other is term), None)
             if same is None:
                 taken.append(term)

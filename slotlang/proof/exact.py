@@ -512,7 +512,7 @@ class _Prover:
         polynomials = self.ring.polynomials
         if polynomials.bytes > self.sweep_at:
             polynomials.keep(self._live())
-            self.sweep_at = (polynomials.bytes + MAX_BYTES) // 2
+            self.sweep_at = max(MAX_BYTES // 2, polynomials.bytes * 3 // 2)
         count, members, plains = polynomials.monomials.count(), len(self.members), len(self.plains)
         try:
             return action()

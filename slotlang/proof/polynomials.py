@@ -323,10 +323,16 @@ class Polynomials:
         """Sum of ``sign * a * b``, slot by slot."""
         if len(parts) == 1 and parts[0][0] > 0 and parts[0][2] is None:
             return parts[0][1]
+        columns = np.broadcast_arrays(*(_packed(a, b) for _, a, b in parts))
         signs = np.array([sign for sign, _, _ in parts], np.int64)
-        rows = np.stack(np.broadcast_arrays(*(_packed(a, b) for _, a, b in parts)), axis=1)
+        step = max(1, _CHUNK // len(parts))
+        slots = range(0, max(1, len(columns[0])), step)
+        return np.concatenate([self._total(np.stack([c[s : s + step] for c in columns], axis=1), signs) for s in slots])
+
+    def _total(self, rows: Ids, signs: Ids) -> Ids:
+        """``total`` for packed products, one row for each slot."""
         self._work += 4 * rows.size
-        names = rows.view(f"V{8 * len(parts)}").ravel()
+        names = rows.view(f"V{8 * len(signs)}").ravel()
         _, index, inverse = np.unique(names, return_index=True, return_inverse=True)
         rows = rows[index]
         present, single = rows != ZERO, (rows & _FACTOR) == ONE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -57,7 +56,6 @@ def load_module(text: str, name: str = "lowered") -> types.ModuleType:
     """The emitted module, executed."""
     module = types.ModuleType(name)
     module.__file__ = f"<{name}>"
-    sys.modules.setdefault(name, module)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)
     return module
 
@@ -89,8 +87,28 @@ def execute(
     weights: Arrays,
     progress: Callable[[str], None] = lambda _: None,
 ) -> RunReport:
-    """Run an emitted module end to end through bytes, as client and server would."""
+    """Run an emitted module end to end through bytes, as client and server would.
+
+    Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters.
+    """
     module = load_module(text)
+    try:
+        return _executed(module, predicted, inputs, weights, progress)
+    except module.Rejected as problem:
+        raise error(
+            "SL507",
+            f"the encrypted run was refused: {problem}",
+            hint="scale the data down, or choose parameters with more room",
+        ) from None
+
+
+def _executed(
+    module: types.ModuleType,
+    predicted: Mapping[str, int],
+    inputs: Arrays,
+    weights: Arrays,
+    progress: Callable[[str], None],
+) -> RunReport:
     seconds: dict[str, float] = {}
 
     def timed(name: str, action: Callable[[], Any]) -> Any:
@@ -114,6 +132,7 @@ def execute(
     size = np.concatenate([np.abs(b).ravel() for _, b in pairs])
     rms = float(np.sqrt(np.mean(size**2)))
     executed = {k: int(v) for k, v in server.counts.items() if v}
+    error_rms = float(np.sqrt(np.mean(difference**2)))
     return RunReport(
         seconds,
         {"evaluation keys": len(keys), "upload": len(upload), "download": len(download)},
@@ -121,7 +140,7 @@ def execute(
         dict(predicted),
         executed == dict(predicted),
         sum(p is None for p in server.plain.values()),
-        float(np.sqrt(np.mean(difference**2))) / (rms or 1.0),
+        error_rms / (rms or 1.0),
         float(difference.max()),
         {"results": tuple(int(n) for n in pairs[0][1].shape)},
     )
@@ -149,8 +168,8 @@ def roles(syntax: tree.Program) -> Roles:
         match statement:
             case tree.Declare(kind, declared):
                 tensors.update({t.name: (kind, t) for t in declared})
-            case tree.Scalars(names):
-                scalars.update(n.name for n in names)
+            case tree.Scalars(declared_scalars):
+                scalars.update(n.name for n in declared_scalars)
             case tree.Prove():
                 theorems.append(statement)
             case _:
@@ -161,7 +180,8 @@ def roles(syntax: tree.Program) -> Roles:
     names = _factors(theorems[0].value)
     factors = [tensors[n] for n in names if n in tensors]
     used = [n for n in names if n in scalars]
-    if [kind for kind, _ in factors] != ["weight", "weight", "input"] or len(used) > 1:
+    kinds = [kind for kind, _ in factors]
+    if kinds != ["weight", "weight", "input"] or len(used) > 1 or len(set(names)) != len(factors) + len(used):
         raise error("SL506", "this program does not compute an adapter's update", theorems[0].span, hint=shape_hint)
     return Roles(factors[2][1], factors[1][1], factors[0][1], used[0] if used else None)
 

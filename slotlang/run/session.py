@@ -78,6 +78,8 @@ def run(
         sizes = {**adapter_sizes(syntax, lora, None), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
+    lowered = lower(program, parameters, unproved=unproved)
+    progress("make data")
     inputs, weights = random_data(program, seed)
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
     if lora is not None:
@@ -86,7 +88,6 @@ def run(
     if activations_file is not None:
         found_inputs, tokens = activations(program, activations_file)
         inputs = {**inputs, **found_inputs}
-    lowered = lower(program, parameters, unproved=unproved)
     report = execute(lowered.text, lowered.plan.counts.executed(), inputs, chosen, progress)
     return Session(program, lowered, report, lora.name if lora else None, tokens)
 

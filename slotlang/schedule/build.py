@@ -291,7 +291,7 @@ class _Builder:
     # sums
 
     def _sum(self, value: SumOver, frame: _Frame) -> ops.Op:
-        size = int(evaluate(value.extent, self.program.sizes, {}))
+        size = self._int(value.extent)
         var = value.var
         if any(loop.var == var for loop in frame.loops):
             var = self.fresh(var)
@@ -301,12 +301,12 @@ class _Builder:
             case None | "tree":
                 return ops.Sum(loop, self.op(value.body, inner), value.how == "tree")
             case "horner":
-                body, step, base = self._stepping(value, inner, var)
+                body, written, base = self._stepping(value, inner, var)
                 moved = replace(inner, shift=IntConst(0))
-                result: ops.Op = ops.Horner(loop, self.op(body, moved), step)
+                result: ops.Op = ops.Horner(loop, self.op(body, moved), self._int(written), written)
                 return rotate(result, add(base, frame.shift))
             case "doubling":
-                body, step, base = self._stepping(value, inner, var)
+                body, written, base = self._stepping(value, inner, var)
                 if value.var in value_variables(body):
                     raise error(
                         "SL401",
@@ -315,11 +315,15 @@ class _Builder:
                         hint="`by horner` or `by tree` take a vector that changes with the loop variable",
                     )
                 op = self.op(body, replace(frame, shift=IntConst(0)))
-                return rotate(ops.Doubling(op, step, size), add(base, frame.shift))
+                doubling = ops.Doubling(op, self._int(written), size, (written, value.extent))
+                return rotate(doubling, add(base, frame.shift))
             case _:
                 return self._bsgs(value, frame, size)
 
-    def _stepping(self, value: SumOver, inner: _Frame, var: str) -> tuple[Value, int, Int]:
+    def _int(self, e: Int) -> int:
+        return int(evaluate(e, self.program.sizes, {}))
+
+    def _stepping(self, value: SumOver, inner: _Frame, var: str) -> tuple[Value, Int, Int]:
         """``sum v: body << (base + v*step)`` taken apart."""
         body = value.body
         if not isinstance(body, Shift):
@@ -332,7 +336,7 @@ class _Builder:
         step, base = self._linear(inner.index(body.amount), var, body.span, str(value.how))
         return body.value, step, base
 
-    def _linear(self, amount: Int, var: str, span: Span, how: str) -> tuple[int, Int]:
+    def _linear(self, amount: Int, var: str, span: Span, how: str) -> tuple[Int, Int]:
         split = ops.linear(amount, var)
         if split is None:
             raise error(
@@ -341,7 +345,7 @@ class _Builder:
                 span,
                 hint=f"the amount must be a multiple of {var} plus what does not depend on it",
             )
-        return int(evaluate(split[0], self.program.sizes, {})), split[1]
+        return split
 
     def _bsgs(self, value: SumOver, frame: _Frame, size: int) -> ops.Op:
         """Baby steps rotate the operands, giant steps the partial sums:
@@ -376,7 +380,7 @@ class _Builder:
             match v:
                 case Shift(inner, amount):
                     if value.var in variables(amount) and not self.is_plain(inner):
-                        steps.setdefault(self._linear(amount, value.var, v.span, "bsgs")[0], v.span)
+                        steps.setdefault(self._int(self._linear(amount, value.var, v.span, "bsgs")[0]), v.span)
                     visit(inner)
                 case Arith(_, left, right):
                     visit(left)

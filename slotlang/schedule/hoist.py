@@ -43,7 +43,7 @@ def _ladder(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> ops.La
         step, base = (int(evaluate(e, program.sizes, {})) for e in split)
         # past a full turn, or with an offset, a direct rotation can be free where a ladder's is not
         if base == 0 and 0 < abs(step) * (loop.size - 1) < program.slots:
-            return ops.Ladder(op.value, loop.var, step)
+            return ops.Ladder(op.value, loop.var, step, split[0])
     return None
 
 
@@ -145,10 +145,8 @@ def hoist(
                 return ops.Add(tuple((s, inside(o)) for s, o in operands))
             case ops.Mul(left, right):
                 return ops.Mul(inside(left), inside(right))
-            case ops.Sum(loop, body, tree):
-                return ops.Sum(loop, visit(body, (*loops, loop), family), tree)
-            case ops.Horner(loop, body, step):
-                return ops.Horner(loop, visit(body, (*loops, loop), family), step)
+            case ops.Sum(loop, body) | ops.Horner(loop, body):
+                return replace(op, body=visit(body, (*loops, loop), family))
             case (
                 ops.Neg(value)
                 | ops.AddPlain(value)

@@ -134,11 +134,13 @@ class Rotate:
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
     """The body of a family ``F[..., var, ...] = value << var*step``, each member rotated from the one before:
-    as many key switches as rotating ``value`` each time, and one key instead of many."""
+    as many key switches as rotating ``value`` each time, and one key instead of many. ``written`` here and below:
+    the step (and the count) as the program writes them."""
 
     value: Op
     var: str
     step: int
+    written: Int | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +174,7 @@ class Horner:
     loop: Loop
     body: Op
     step: int
+    written: Int | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,6 +184,7 @@ class Doubling:
     value: Op
     step: int
     count: int
+    written: tuple[Int, Int] | None = field(default=None, repr=False)
 
 
 Op: TypeAlias = (

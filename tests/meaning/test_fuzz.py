@@ -146,7 +146,7 @@ def resized(draw: st.DrawFn) -> str:
     return f"{header}){rest}"
 
 
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=250)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, EVERYTHING])

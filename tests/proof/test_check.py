@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from slotlang.api import check, loads
 from slotlang.proof import check as module
 from slotlang.proof.disagreement import Disagreement

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from slotlang.api import loads
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
