@@ -98,77 +98,79 @@ CLAIMS = (
         '"Current (AB combined): 2 × log₂(8) = 6 rotations"',
         ("seed/combined", "seed/combined_fixed", "dense_ab_batch"),
         "false",
-        "Even with six rotations for each output block, {combined.share} products of a slot are right. A result depends "
-        "on 512 slots of a ciphertext, and t rotations reach 2^t of them, so {combined.bound} is the least in this "
-        "layout. What works takes {combined_fixed.rotations:,} rotations as written, {dense_ab_batch.rotations} with baby and "
-        "giant steps.",
+        "Even with six rotations for each output block, {combined.share} products of a slot are right. A "
+        "result depends on 512 slots of a ciphertext, and t rotations reach 2^t of them, so {combined.bound} "
+        "is the least in this layout. What works takes {combined_fixed.rotations:,} rotations as written, "
+        "{dense_ab_batch.rotations} with baby and giant steps.",
     ),
     Claim(
         "3",
         "Naive two-phase: r·log₂(8) = 48 rotations down, 0 up",
         ("seed/two_phase", "seed/two_phase_fixed"),
         "false",
-        "{two_phase.share} products are right. Adding up all 512 channels takes 9 rotations per rank, and the packed "
-        "sums have to be rotated past A: {two_phase_fixed.rotations}.",
+        "{two_phase.share} products are right. Adding up all 512 channels takes 9 rotations per rank, and the "
+        "packed sums have to be rotated past A: {two_phase_fixed.rotations}.",
     ),
     Claim(
         "4",
         "Sum of outer products: r·(log₂ blocks + log₂ slots) = 256 rotations, the broadcast being expensive",
         ("seed/outer_products", "seed/outer_products_broadcast", "seed/outer_products_fixed"),
         "false",
-        "As described, {outer_products.share} products are right: replicating one slot gives every token the sum of "
-        "the first. Step by step it takes {outer_products_broadcast.rotations}. The broadcast is not needed at all, since a "
-        "cyclic rotate-and-add leaves the sum in every slot: {outer_products_fixed.rotations}.",
+        "As described, {outer_products.share} products are right: replicating one slot gives every token the "
+        "sum of the first. Step by step it takes {outer_products_broadcast.rotations}. The broadcast is not "
+        "needed at all, since a cyclic rotate-and-add leaves the sum in every slot: "
+        "{outer_products_fixed.rotations}.",
     ),
     Claim(
         "5",
         "Accumulate in rank space, broadcast once: r·log₂(8) + log₂ d rotations",
         ("seed/lazy", "seed/lazy_fixed"),
         "false",
-        "Every rank needs a broadcast of its own once the sums share a ciphertext: {lazy_fixed.rotations} rotations and "
-        "{lazy_fixed.depth} products in a row.",
+        "Every rank needs a broadcast of its own once the sums share a ciphertext: {lazy_fixed.rotations} "
+        "rotations and {lazy_fixed.depth} products in a row.",
     ),
     Claim(
         "5",
         'Column-major A: "needs only log₂(r) rotations"',
         ("seed/column_major",),
         "true of one ciphertext",
-        "A ciphertext holds 32 outputs in this order, so that {column_major.down} of them go back, each with 4 rotations: "
-        "{column_major.rotations} in all, the first half included.",
+        "A ciphertext holds 32 outputs in this order, so that {column_major.down} of them go back, each with "
+        "4 rotations: {column_major.rotations} in all, the first half included.",
     ),
     Claim(
         "6",
         "Rank-block packing: log₂(8) + 16 = 19 rotations",
         ("seed/rank_block", "seed/rank_block_fixed"),
         "false",
-        "The tree reduce adds whole ciphertexts and never channels within one: {rank_block.share} products are right. "
-        "With the diagonals of B it takes {rank_block_fixed.rotations}.",
+        "The tree reduce adds whole ciphertexts and never channels within one: {rank_block.share} products "
+        "are right. With the diagonals of B it takes {rank_block_fixed.rotations}.",
     ),
     Claim(
         "6",
         "Ranks of a token side by side (r₀b₀, r₁b₀, ...): minimal rotations",
         ("seed/rank_contiguous", "seed/rank_contiguous_fixed"),
         "false",
-        "Rotations carry sums into the neighbouring token. Done right it takes {rank_contiguous_fixed.rotations}, twice as "
-        "many as with the tokens innermost.",
+        "Rotations carry sums into the neighbouring token. Done right it takes "
+        "{rank_contiguous_fixed.rotations}, twice as many as with the tokens innermost.",
     ),
     Claim(
         "7, 8",
         '"Pre-rotate A\'s encoding instead of rotating ct_s": log₂(8) = 3 rotations, 50 % fewer',
         ("seed/hoisted", "seed/hoisted_literal", "seed/hoisted_fixed", "seed/hoisted_bsgs"),
         "false",
-        "Rotating a plaintext moves where a product lands, not which sum a slot of the ciphertext holds: with correct sums, "
-        "{hoisted.share} products are right, and as the document counts it {hoisted_literal.share}. 3 is below the bound of "
-        "{hoisted.bound}. A rotation can be moved behind the product ({hoisted_fixed.rotations} rotations in all, "
-        "one set per output block) or shared by baby and giant steps ({hoisted_bsgs.rotations}).",
+        "Rotating a plaintext moves where a product lands, not which sum a slot of the ciphertext holds: with "
+        "correct sums, {hoisted.share} products are right, and as the document counts it "
+        "{hoisted_literal.share}. 3 is below the bound of {hoisted.bound}. A rotation can be moved behind the "
+        "product ({hoisted_fixed.rotations} rotations in all, one set per output block) or shared by baby and "
+        "giant steps ({hoisted_bsgs.rotations}).",
     ),
     Claim(
         "8",
         "The low rank saves rotations",
         ("dense_ab_batch", "rank_first", "rank_complex", "squat_tall"),
         "true, and by more than 50 %",
-        "{dense_ab_batch.rotations} for A @ B, {rank_first.rotations} with A and B apart, {rank_complex.rotations} with two "
-        "ranks in a complex slot; for one token {squat_tall.rotations}.",
+        "{dense_ab_batch.rotations} for A @ B, {rank_first.rotations} with A and B apart, "
+        "{rank_complex.rotations} with two ranks in a complex slot; for one token {squat_tall.rotations}.",
     ),
     Claim(
         "9",
@@ -182,8 +184,8 @@ CLAIMS = (
         "Fuse down-projection accumulation with rescale",
         ("rank_first",),
         "true",
-        "One rescale per sum, {rescales}, instead of one per product, {rank_first.products} (parameters 60,40,40,60 at "
-        "degree 8192). With primes 60,60,60 none is needed.",
+        "One rescale per sum, {rescales}, instead of one per product, {rank_first.products} (parameters "
+        "60,40,40,60 at degree 8192). With primes 60,60,60 none is needed.",
     ),
     Claim(
         "9",
@@ -197,8 +199,8 @@ CLAIMS = (
         "Edge cases: r > block_size",
         ("seed/wide_rank",),
         "works",
-        "At r = 1024 there are {wide_rank.rotations} rotations, as many as for A @ B ({dense_ab_batch.rotations}), "
-        "and half of its products.",
+        "At r = 1024 there are {wide_rank.rotations} rotations, as many as for A @ B "
+        "({dense_ab_batch.rotations}), and half of its products.",
     ),
     Claim(
         "10 A",
@@ -212,8 +214,9 @@ CLAIMS = (
         "r ≤ 8: all ranks in parallel lanes",
         ("seed/lanes", "rank_first_r8", "rank_complex_r8"),
         "true, at a price",
-        "{lanes.rotations} rotations instead of {rank_first_r8.rotations} at r = 8, and {lanes.up} ciphertexts go up instead "
-        "of {rank_first_r8.up}. Complex rank pairs reach {rank_complex_r8.rotations} with {rank_complex_r8.up}.",
+        "{lanes.rotations} rotations instead of {rank_first_r8.rotations} at r = 8, and {lanes.up} "
+        "ciphertexts go up instead of {rank_first_r8.up}. Complex rank pairs reach "
+        "{rank_complex_r8.rotations} with {rank_complex_r8.up}.",
     ),
     Claim(
         "10 C",
@@ -228,16 +231,17 @@ CLAIMS = (
         "Lower CKKS precision",
         ("rank_complex_small",),
         "true",
-        "The same program with other parameters. At degree 4096 with primes 36,36,37 the keys take {small_keys} MB instead of "
-        "{large_keys}, for {rank_complex_small.up} ciphertexts of half the size.",
+        "The same program with other parameters. At degree 4096 with primes 36,36,37 the keys take "
+        "{small_keys} MB instead of {large_keys}, for {rank_complex_small.up} ciphertexts of half the size.",
     ),
     Claim(
         "10 E",
         "Skip ranks whose gate is 0",
         ("seed/gated_ranks", "gated", "lora_xs"),
         "true of gates known when compiling",
-        "With 8 of 16 ranks, {gated_ranks.rotations} rotations. A gate on all ranks merges into A ({gated.rotations}). "
-        "An encrypted gate can't be skipped; an encrypted r × r matrix takes {lora_xs.rotations}.",
+        "With 8 of 16 ranks, {gated_ranks.rotations} rotations. A gate on all ranks merges into A "
+        "({gated.rotations}). An encrypted gate can't be skipped; an encrypted r × r matrix takes "
+        "{lora_xs.rotations}.",
     ),
     Claim(
         "none",

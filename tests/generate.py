@@ -465,31 +465,23 @@ def _slotwise(draft: _Draft) -> None:
     draft.add(f"cipher X = x[{h}, {t}]", f"cipher Z = z[{h}, {t}]", f"plain  W = A[{h}, {t}]")
     x, z, a = f"x[{h}, {t}]", f"z[{h}, {t}]", f"A[{h}, {t}]"
     step = "*batch" if layout.batch > 1 else ""
-    claims = [
-        ("Q", "(X + Z) * (X - Z)", f"{x} * {x} - {z} * {z}"),
-        ("Q", "X * Z * W", f"{a} * ({z} * {x})"),
-        ("Q", f"sum f < C{draft.by('one vector')}: X * X << f{step}", f"sum f < C: x[f, {t}] * x[f, {t}]"),
-        ("Q", f"sum f < C{draft.by('products')}: X * (X << f{step})", f"{x} * (sum f < C: x[f, {t}])"),
-        (
-            "Q",
-            f"(sum f < C: X << f{step}) * (sum f < C: X << f{step})",
-            f"sum f < C, g < C: x[f, {t}] * x[g, {t}]",
-        ),
-        ("Q", f"sum f < C: (X << f{step}) * (Z << f{step})", f"sum f < C: z[f, {t}] * x[f, {t}]"),
-        ("Q", "(X + 1i * Z) * conj (X + 1i * Z)", f"{x} * {x} + {z} * {z}"),
-        ("Q", "(X + Z) * (X + Z) * X", f"{x} * {x} * {x} + 2 * {x} * {x} * {z} + {x} * {z} * {z}"),
-        ("Q", f"sum f < C: X << f{step}", f"sum f < C: x[f, {t}]"),
-        ("Q", f"sum f < C, g < 3: X << (f + g){step}", f"3 * (sum f < C: x[C - 1 - f, {t}])"),
-        ("Q", "(X << 1) * [slot < 1] + X * [slot >= 1]", None),
-        (
-            "Q",
-            f"sum k < 2: X * G[k, {h}, {t}] + Z",
-            f"({x} * G[1, {h}, {t}] + {x} * G[0, {h}, {t}]) + 2 * {z}",
-        ),
+    total = f"sum f < C: X << f{step}"
+    claims: list[tuple[str, str | None]] = [
+        ("(X + Z) * (X - Z)", f"{x} * {x} - {z} * {z}"),
+        ("X * Z * W", f"{a} * ({z} * {x})"),
+        (f"sum f < C{draft.by('one vector')}: X * X << f{step}", f"sum f < C: x[f, {t}] * x[f, {t}]"),
+        (f"sum f < C{draft.by('products')}: X * (X << f{step})", f"{x} * (sum f < C: x[f, {t}])"),
+        (f"({total}) * ({total})", f"sum f < C, g < C: x[f, {t}] * x[g, {t}]"),
+        (f"sum f < C: (X << f{step}) * (Z << f{step})", f"sum f < C: z[f, {t}] * x[f, {t}]"),
+        ("(X + 1i * Z) * conj (X + 1i * Z)", f"{x} * {x} + {z} * {z}"),
+        ("(X + Z) * (X + Z) * X", f"{x} * {x} * {x} + 2 * {x} * {x} * {z} + {x} * {z} * {z}"),
+        (total, f"sum f < C: x[f, {t}]"),
+        (f"sum f < C, g < 3: X << (f + g){step}", f"3 * (sum f < C: x[C - 1 - f, {t}])"),
+        ("(X << 1) * [slot < 1] + X * [slot >= 1]", None),
+        (f"sum k < 2: X * G[k, {h}, {t}] + Z", f"{x} * G[1, {h}, {t}] + {x} * G[0, {h}, {t}] + 2 * {z}"),
     ]
-    for number in range(rng.randint(1, 2)):
-        name, body, claim = rng.choice(claims)
-        name += str(number)
+    for name in ("Q", "M")[: rng.randint(1, 2)]:
+        body, claim = rng.choice(claims)
         draft.add(f"{name} = {body}")
         if claim is not None:
             draft.add(f"claim {name} == {claim}{rng.choice(['', '', f' where {h} < 1'])}")
@@ -509,7 +501,7 @@ def _slotwise(draft: _Draft) -> None:
     if draft.chance(0.5):
         draft.add(f"Y = {form}", f"output y[{h}, {t}] = {part}Y")
     elif draft.chance(0.5):
-        draft.add(f"Y[k < 2] = ({form}) * (1 - k0)".replace("(1 - k0)", "[slot >= 0]"))
+        draft.add(f"Y[k < 2] = ({form}) * [slot >= 0]")
         draft.add(f"output y[{h}, {t}] = {part}Y[0]")
     else:
         draft.add(f"Y = {form}", f"output y[{h}, {t}] = {part}Y where {h} < 1")
@@ -539,7 +531,7 @@ def _banded(draft: _Draft) -> None:
         turned = layout.rotate("X", "q")
     elif layout.carried:
         draft.add(f"X1 = {layout.rotate('X', '(C - width + 1)')}")
-        turned = layout.rotate("X1", "q") if width > 0 else "X1"
+        turned = layout.rotate("X1", "q")
     else:
         turned = f"(X << (q + {first}){'*batch' if layout.batch > 1 else ''})"
     draft.add(f"Y = sum q < width{draft.by('products')}: {turned} * W[q]")

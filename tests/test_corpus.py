@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slotlang import api
+from slotlang.lowering.parameters import check_security
 from slotlang.proof.check import METHODS, Method
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse, read_source
@@ -128,10 +129,7 @@ def test_encrypted_run(path: Path) -> None:
     _, sizes = head(path)
     session = api.run(path, sizes)
     report = session.report
-    assert (
-        sum(session.lowered.plan.parameters.primes)
-        <= {8192: 218, 16384: 438, 32768: 881}[session.lowered.plan.parameters.degree]
-    )
+    check_security(session.lowered.plan.parameters)
     assert report.passed
     assert report.executed == report.predicted
     assert report.dropped == 0

@@ -2,62 +2,107 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, guarded, parse_sizes, write_file
-from slotlang.diagnostics import EXPLANATIONS, closest, error
+from slotlang.cli.output import (
+    BAD_INPUT,
+    FAILED,
+    OK,
+    emit_json,
+    guarded,
+    parse_sizes,
+    report,
+    silence,
+    write_file,
+)
+from slotlang.diagnostics import EXPLANATIONS, Diagnostic, closest, error
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from slotlang.meaning.program import Program
+    from slotlang.syntax import tree
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="A language for CKKS slot layouts: programs are proved, counted, lowered to TenSEAL and run encrypted.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A language for CKKS slot layouts: programs are proved, counted, lowered to TenSEAL and run encrypted. "
+    "Exit status: 0 fine, 1 not proved or a run that failed, 2 bad input.",
 )
 
-Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value.")]
+Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.")]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
 
-def _parsed(path: Path) -> Any:
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"slotlang {version('slotlang')}")
+        except PackageNotFoundError:
+            print("slotlang 0+unknown")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of slotlang itself."""
+
+
+def _parsed(path: Path) -> tree.Program:
     from slotlang.syntax.parser import parse, read_source
 
     return parse(read_source(path))
 
 
-def _loaded(path: Path, sizes: list[str]) -> Any:
+def _loaded(path: Path, sizes: list[str]) -> Program:
     from slotlang.meaning.bind import bind
 
     return bind(_parsed(path), parse_sizes(sizes))
 
 
-def _console() -> Any:
+def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # a table in a file or a pipe is as wide as it is
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 @app.command()
 def check(
     files: Files,
     set_: Sizes = [],  # noqa: B006
-    method: Annotated[str, typer.Option(help="auto, polyhedral, exact or random.")] = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of the random method.")] = None,
+    method: Annotated[
+        str, typer.Option(metavar="METHOD", help="auto, polyhedral, exact, or random, which never proves.")
+    ] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of the random method.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
-    from slotlang.cli.verdicts import check_file, print_verdict
+    from slotlang.cli.verdicts import check_file, print_line, print_verdict
 
+    status = OK
     with guarded("check", json):
         from slotlang.proof.check import METHODS
 
-        if method not in METHODS:
+        chosen = next((m for m in METHODS if m == method), None)
+        if chosen is None:
             raise error(
                 "SL005",
                 f"there is no method '{method}'",
@@ -66,13 +111,17 @@ def check(
         if seed is not None and seed < 0:
             raise error("SL005", "--seed must not be negative")
         sizes = parse_sizes(set_)
-    results = [check_file(path, sizes, method, seed) for path in files]
-    if json:
-        emit_json("check", {"files": [r.to_json() for r in results]})
-    else:
-        for result in results:
-            print_verdict(result, verbose=len(files) == 1)
-    raise typer.Exit(max(r.exit_status for r in results))
+        results = []
+        for path in files:
+            results.append(check_file(path, sizes, chosen, seed))
+            if not json and len(files) == 1:
+                print_verdict(results[-1])
+            elif not json:
+                print_line(results[-1])
+        status = max(r.exit_status for r in results)
+        if json:
+            emit_json("check", {"files": [r.to_json() for r in results]})
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -98,12 +147,13 @@ def compare(files: Files, set_: Sizes = [], json: Json = False) -> None:  # noqa
         from slotlang.api import cost as cost_of
         from slotlang.cli.tables import compare_table
         from slotlang.meaning.bind import bind
+        from slotlang.syntax import tree
 
         sizes = parse_sizes(set_)
         rows = []
         for path in files:
             syntax = _parsed(path)
-            header = {s.name for s in syntax.statements[0].sizes}
+            header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
             program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
             rows.append((path, check_program(program), cost_of(program)))
         if sizes:
@@ -222,10 +272,11 @@ def show(
 def fmt(
     files: Files,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when a file would change.")] = False,
+    json: Json = False,
 ) -> None:
     """Format programs in place; comments stay where they are."""
     changed = False
-    with guarded("fmt", False):
+    with guarded("fmt", json):
         from slotlang.syntax.formatter import format_program
         from slotlang.syntax.parser import parse, read_source
 
@@ -238,47 +289,95 @@ def fmt(
                 changed = True
                 if not check:
                     write_file(path, after)
-                print(f"{'would format' if check else 'formatted'} {path}")
+                if not json:
+                    print(f"{'would format' if check else 'formatted'} {path}")
+        if json:
+            entries = [{"file": str(path), "changed": before != after} for path, before, after in texts]
+            emit_json("fmt", {"check": check, "files": entries})
     raise typer.Exit(FAILED if check and changed else OK)
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="A diagnostic's code, such as SL204.")]) -> None:
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(help="A diagnostic's code, such as SL204; all of them without one.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """What a diagnostic's code means."""
-    with guarded("explain", False):
-        key = code.upper()
-        if key not in EXPLANATIONS:
+    with guarded("explain", json):
+        key = None if code is None else code.upper()
+        if key is not None and key not in EXPLANATIONS:
             raise error("SL005", f"there is no code '{code}'", hint=closest(key, EXPLANATIONS))
-        print(f"{key}: {EXPLANATIONS[key]}")
+        wanted = EXPLANATIONS if key is None else {key: EXPLANATIONS[key]}
+        if json:
+            parts = [(c, *text.partition("\n\n")) for c, text in wanted.items()]
+            emit_json("explain", {"codes": [{"code": c, "title": t, "text": text} for c, t, _, text in parts]})
+        elif key is None:
+            for c, text in wanted.items():
+                print(f"{c}: {text.partition(chr(10))[0]}")
+        else:
+            print(f"{key}: {EXPLANATIONS[key]}")
 
 
 @app.command()
 def graph(
     file: File,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; standard output if left out.")
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; standard output if left out.", show_default=False),
     ] = None,
-    format_: Annotated[str, typer.Option("--format", help="dot, graphml or json.")] = "dot",
+    format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help="dot, graphml or json.")] = "dot",
     set_: Sizes = [],  # noqa: B006
+    json: Json = False,
 ) -> None:
     """Export the unrolled dataflow graph."""
-    with guarded("graph", False):
-        from slotlang.graph.views import FORMATS, export
+    with guarded("graph", json):
+        from slotlang.graph.views import FORMATS, export, node_link
         from slotlang.lowering.lower import plan
 
         if format_ not in FORMATS:
             raise error("SL005", f"there is no format '{format_}'", hint=f"formats are {', '.join(FORMATS)}")
-        text = export(plan(_loaded(file, set_)).graph, format_)
-        if output is None:
-            print(text)
-        else:
-            write_file(output, text)
+        made = plan(_loaded(file, set_)).graph
+        if output is not None:
+            write_file(output, export(made, format_) + "\n")
+        if json:
+            links = node_link(made)
+            if output is None:
+                emit_json("graph", links)
+            else:
+                sizes = {"nodes": len(links["nodes"]), "edges": len(links["edges"])}
+                emit_json("graph", {"file": str(file), "output": str(output), "format": format_, **sizes})
+        elif output is None:
+            print(export(made, format_))
 
 
 def main() -> None:
-    """Entry point. Long integers and deep recursion in programs are errors, never tracebacks."""
+    """Entry point. Whatever is wrong with a program or an argument ends in a message, never in a traceback."""
     sys.set_int_max_str_digits(10_000)
-    app(prog_name="slotlang")
+    for stream in (sys.stdout, sys.stderr):
+        # names of files may hold bytes that are no text
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    status: int | str | None = OK
+    try:
+        app(prog_name="slotlang")
+    except SystemExit as end:
+        status = end.code
+    except BrokenPipeError:
+        silence()
+    except Exception as problem:
+        if os.environ.get("SLOTLANG_TRACEBACK"):
+            raise
+        message = f"slotlang failed: {type(problem).__name__}: {problem}"[:300]
+        hint = "this is a bug in slotlang; please report it with the program and the command"
+        report([Diagnostic("SL902", message, hint=hint)])
+        status = BAD_INPUT
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        silence()
+    sys.exit(status)
 
 
 __all__ = ["BAD_INPUT", "app", "main"]

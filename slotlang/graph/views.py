@@ -26,7 +26,7 @@ def label(node: Node) -> str:
             return f"<< {node.step}"
         case "mul_plain":
             return f"* {member}"
-        case "add_plain":
+        case "add_plain" | "plain":
             return f"{'+' if node.signs[0] > 0 else '-'} {member}"
         case "mul":
             return "*"
@@ -37,13 +37,16 @@ def label(node: Node) -> str:
 
 
 def to_networkx(graph: Graph) -> nx.DiGraph[int]:
-    """One node per operation, with kind, label, level, statement and output; edges from operand to user, with the
-    operand's ``position``s (an operation may use a value twice)."""
+    """One node per operation, with kind, label, level, statement, step, output and whether it is ``live`` (some
+    output depends on it). A rotation has ``rotation_of``, the node that it is a rotation of as the program writes
+    it: those that agree in it could be hoisted together. Edges go from operand to user, with the operand's
+    ``positions`` (an operation may use a value twice) and its ``sign`` in sums."""
     import networkx as nx
 
     outputs: dict[int, list[str]] = {}
     for output in graph.outputs:
         outputs.setdefault(output.node, []).append(output.output.name)
+    live = graph.live()
     result: nx.DiGraph[int] = nx.DiGraph(program=graph.schedule.program.name)
     for number, node in enumerate(graph.nodes):
         attributes: dict[str, Any] = {
@@ -53,24 +56,41 @@ def to_networkx(graph: Graph) -> nx.DiGraph[int]:
             "statement": graph.statement[number],
             "step": node.step,
             "output": ",".join(dict.fromkeys(outputs.get(number, []))),
+            "live": live[number],
         }
+        if node.kind == "rotate":
+            attributes["rotation_of"] = graph.bases.get(number, node.operands[0])
         result.add_node(number, **attributes)
-        for operand in dict.fromkeys(node.operands):
-            places = [str(i) for i, o in enumerate(node.operands) if o == operand]
-            result.add_edge(operand, number, position=",".join(places))
+        positions: dict[int, list[str]] = {}
+        for position, operand in enumerate(node.operands):
+            positions.setdefault(operand, []).append(str(position))
+        for operand, places in positions.items():
+            sign = node.signs[int(places[0])] if node.kind == "sum" else 1
+            result.add_edge(operand, number, positions=",".join(places), sign=sign)
     return result
+
+
+def node_link(graph: Graph) -> dict[str, Any]:
+    """``to_networkx`` as plain data, the way networkx writes it: ``node_link_graph(data, edges="edges")``."""
+    view = to_networkx(graph)
+    return {
+        "directed": True,
+        "multigraph": False,
+        "graph": dict(view.graph),
+        "nodes": [{**attributes, "id": number} for number, attributes in view.nodes(data=True)],
+        "edges": [{**attributes, "source": a, "target": b} for a, b, attributes in view.edges(data=True)],
+    }
 
 
 def export(graph: Graph, format_: str) -> str:
     """The graph as text in one of ``FORMATS``."""
     if format_ == "dot":
         return _dot(graph)
+    if format_ == "json":
+        return json.dumps(node_link(graph), indent=1)
     import networkx as nx
 
-    view = to_networkx(graph)
-    if format_ == "json":
-        return json.dumps(nx.node_link_data(view, edges="edges"), indent=1)
-    return "\n".join(nx.generate_graphml(view))
+    return "\n".join(nx.generate_graphml(to_networkx(graph)))
 
 
 _COLOURS = {"cipher": "lightblue", "rotate": "orange", "conj": "orange", "mul": "salmon", "mul_plain": "palegreen"}
@@ -82,10 +102,10 @@ def _quote(text: str) -> str:
 
 def _dot(graph: Graph) -> str:
     lines = [f"digraph {_quote(graph.schedule.program.name)} {{", "  rankdir=LR; node [shape=box, style=filled];"]
-    results = {o.node: o.output.name for o in graph.outputs}
+    results = {o.node for o in graph.outputs}
     for number, node in enumerate(graph.nodes):
         colour = _COLOURS.get(node.kind, "white")
         border = ", penwidth=3" if number in results else ""
         lines.append(f"  n{number} [label={_quote(label(node))}, fillcolor={colour}{border}];")
-        lines += [f"  n{operand} -> n{number};" for operand in node.operands]
+        lines += [f"  n{operand} -> n{number};" for operand in dict.fromkeys(node.operands)]
     return "\n".join([*lines, "}"])

@@ -479,6 +479,8 @@ class _Prover:
                 return self.ring.mul(operands[0], self._plain(node))
             case "add_plain":
                 return _sum((1, 0, operands[0]), (node.signs[0], 0, self._plain(node)))
+            case "plain":
+                return _sum((node.signs[0], 0, self._plain(node)))
             case kind:
                 raise AssertionError(kind)
 
@@ -510,6 +512,7 @@ class _Prover:
     def _attempt(self, action: Callable[[], T]) -> T:
         """``action()``; where it raises ``TooLarge``, everything is as it was before it."""
         polynomials = self.ring.polynomials
+        polynomials.held = 8 * self.program.slots * (len(self.values) + len(self.members) + len(self.plains))
         if polynomials.bytes > self.sweep_at:
             polynomials.keep(self._live())
             self.sweep_at = max(MAX_BYTES // 2, polynomials.bytes * 3 // 2)

@@ -250,15 +250,14 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
                 result = operands[0]
             case "sum":
                 result = _total(operands, node.signs, field)
-            case "mul_plain" | "add_plain":
+            case "mul_plain" | "add_plain" | "plain":
                 assert node.plain is not None
                 plain = plain_vector(schedule, evaluator, schedule.plains[node.plain[0]], node.plain[1])
                 if node.kind == "mul_plain":
                     result = field.mul(operands[0], plain)
                 else:
-                    result = (
-                        field.add(operands[0], plain) if node.signs[0] > 0 else field.sub(operands[0], plain)
-                    )
+                    start = operands[0] if operands else np.zeros_like(plain)
+                    result = field.add(start, plain) if node.signs[0] > 0 else field.sub(start, plain)
             case kind:
                 raise AssertionError(kind)
         if result.shape[2] != program.slots:

@@ -199,6 +199,8 @@ class Polynomials:
         self._count = 0
         self._sizes = np.zeros(1 << 10, np.int64)
         self._table: dict[bytes, int] = {}
+        self.held = 0
+        """Bytes of the vectors that the caller keeps, which are part of the budget."""
         self._bytes = 0
         self._work = 0
         none = np.zeros(0, np.int64)
@@ -277,7 +279,7 @@ class Polynomials:
     @property
     def bytes(self) -> int:
         """Estimated size of what is kept."""
-        return self._bytes + self.monomials.bytes
+        return self._bytes + self.monomials.bytes + self.held
 
     def collected(self, count: int, rows: Ids, keys: Ids, numbers: Numbers, denominator: int) -> Ids:
         """``count`` polynomials from the coefficients of each row, in any order; equal keys add up."""
