@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pytest
 
-from slotlang.api import check, loads
+from slotlang.api import check, cost, load, loads
 from slotlang.cli.app import main
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import SlotError
@@ -316,6 +316,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"`[^`\n]+`", "", _BLOCK.sub("", page.read_text(encoding="utf-8")))
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_key_of_cost_is_explained() -> None:
+    text = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+    table = text.partition("| key | meaning |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    keys = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
+    assert sorted(keys) == sorted(cost(load(ROOT / "docs" / "tutorial" / "diagonals.slot")).to_json())
 
 
 # The tutorial's programs
