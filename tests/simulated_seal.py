@@ -211,7 +211,7 @@ class Run:
         result = module.evaluate(evaluation, cipher, self.plain)
         self.peak = Ciphertext.peak
         self.counts = {k: v for k, v in evaluation.counts.items() if v}
-        self.dropped = sum(v is None for v in self.plain.values())
+        self.vanished = evaluation.vanished
         self.values = {}
         expected = module.table_of(module.RESULTS)
         assert set(result) == set(expected)

@@ -124,6 +124,7 @@ class Server:
             if not self.relin_keys.has_key(2):
                 raise Rejected("the key for products is missing from these evaluation keys")
         self.counts = Counter()
+        self.vanished = 0
         self.seconds = 0.0
 
     def encode(self, /, **weights):
@@ -167,7 +168,7 @@ class Server:
         return {name: load_ciphertext(self.ring, record, 0) for name, record in records.items()}
 
     def compute(self, cipher):
-        """Evaluate on loaded ciphertexts; counts and seconds of the evaluation are kept."""
+        """Evaluate on loaded ciphertexts. Counts and seconds are kept, and how many sums vanished."""
         return self._run(dict(cipher))
 
     def _run(self, cipher):
@@ -177,7 +178,7 @@ class Server:
         start = time.perf_counter()
         result = evaluate(ev, cipher, plain)
         self.seconds = time.perf_counter() - start
-        self.counts = ev.counts
+        self.counts, self.vanished = ev.counts, ev.vanished
         return result
 
     def evaluate(self, data):

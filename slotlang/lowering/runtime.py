@@ -216,6 +216,7 @@ class Evaluation:
         self.galois_keys = galois_keys
         self.relin_keys = relin_keys
         self.counts = Counter()
+        self.vanished = 0
         self.spare = None
         self._known = {}
 
@@ -328,6 +329,8 @@ class Evaluation:
             except RuntimeError as problem:
                 if "transparent" not in str(problem):
                     raise
+                # the terms cancel, whatever the inputs
+                self.vanished += 1
                 total, fresh = None, False
         return total
 

@@ -29,8 +29,9 @@ class RunReport:
     """Times in seconds, bytes as sent, operations as counted by the evaluation.
 
     ``relative_error``: rms error over rms of the result; ``max_error``: largest absolute error. Both against numpy.
-    ``counts_match`` compares what was executed with what was predicted; ``dropped`` says that products with
-    plaintexts that are zero were left out, which only ever lowers the counts.
+    ``counts_match`` compares what was executed with what was predicted; ``dropped`` says how
+    many plaintexts and sums were zero; what would be done with them is left out, which only ever lowers the
+    counts.
     """
 
     seconds: Mapping[str, float]
@@ -139,7 +140,7 @@ def _executed(
         executed,
         dict(predicted),
         executed == dict(predicted),
-        sum(p is None for p in server.plain.values()),
+        sum(p is None for p in server.plain.values()) + server.vanished,
         error_rms / (rms or 1.0),
         float(difference.max()),
         {"results": tuple(int(n) for n in pairs[0][1].shape)},

@@ -161,11 +161,14 @@ class _Builder:
 
     # ciphertext operations
 
+    def rotated(self, op: ops.Op, amount: Int) -> ops.Op:
+        return rotate(op, amount, self.program.sizes)
+
     def op(self, value: Value, frame: _Frame) -> ops.Op:
         """The operations that compute a value that holds a ciphertext."""
         match value:
             case FamilyRef(name, indices):
-                return rotate(ops.Ref(name, tuple(frame.index(i) for i in indices)), frame.shift)
+                return self.rotated(ops.Ref(name, tuple(frame.index(i) for i in indices)), frame.shift)
             case Negate(inner):
                 return ops.Neg(self.op(inner, frame))
             case Conj(inner):
@@ -187,7 +190,7 @@ class _Builder:
         if frame.shift != IntConst(0):
             # a rotation being moved to the leaves meets one on its way: they add up
             return self.op(inner, replace(frame, shift=add(frame.shift, amount)))
-        return rotate(self.op(inner, frame), amount)
+        return self.rotated(self.op(inner, frame), amount)
 
     def _added(self, sign: int, left: Value, right: Value, frame: _Frame) -> ops.Op:
         if self.is_plain(right):
@@ -255,7 +258,7 @@ class _Builder:
         current = self.op(inner, frame)
         for number, stage in enumerate(self.networks[key].stages):
             if not stage.levels:
-                current = rotate(current, IntConst(stage.steps[0]))
+                current = self.rotated(current, IntConst(stage.steps[0]))
                 continue
             current = self._named(current, frame, span)
             var = self.fresh("k")
@@ -304,7 +307,7 @@ class _Builder:
                 body, written, base = self._stepping(value, inner, var)
                 moved = replace(inner, shift=IntConst(0))
                 result: ops.Op = ops.Horner(loop, self.op(body, moved), self._int(written), written)
-                return rotate(result, add(base, frame.shift))
+                return self.rotated(result, add(base, frame.shift))
             case "doubling":
                 body, written, base = self._stepping(value, inner, var)
                 if value.var in value_variables(body):
@@ -316,7 +319,7 @@ class _Builder:
                     )
                 op = self.op(body, replace(frame, shift=IntConst(0)))
                 doubling = ops.Doubling(op, self._int(written), size, (written, value.extent))
-                return rotate(doubling, add(base, frame.shift))
+                return self.rotated(doubling, add(base, frame.shift))
             case _:
                 return self._bsgs(value, frame, size)
 
@@ -370,7 +373,7 @@ class _Builder:
             parts.append(ops.Horner(loop, part(IntVar(var), n, (*frame.loops, loop)), n * step))
         if rest:
             turn = mul(IntConst(full), giant_step)
-            parts.append(rotate(part(IntConst(full), rest, frame.loops), turn))
+            parts.append(self.rotated(part(IntConst(full), rest, frame.loops), turn))
         return added([(1, p) for p in parts])
 
     def _step_of(self, value: SumOver, frame: _Frame) -> int:
@@ -403,14 +406,23 @@ class _Builder:
         return next(iter(steps))
 
 
-def rotate(op: ops.Op, amount: Int) -> ops.Op:
+def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int]) -> ops.Op:
     """``op << amount``, rotations of rotations merged."""
-    if amount == IntConst(0):
-        return op
+    value = op
     if isinstance(op, ops.Rotate) and op.table is None:
-        total = add(op.amount, amount)
-        return ops.Rotate(op.value, total) if total != IntConst(0) else op.value
-    return ops.Rotate(op, amount)
+        value, amount = op.value, add(op.amount, amount)
+    amount = _without_cancelling(amount, sizes)
+    return value if amount == IntConst(0) else ops.Rotate(value, amount)
+
+
+def _without_cancelling(amount: Int, sizes: Mapping[str, int]) -> Int:
+    """``amount`` without the variables that fall out of it: what a giant step moved to the leaves leaves there
+    is a baby step. A constant amount becomes a number when it is 0."""
+    for var in sorted(variables(amount)):
+        split = ops.linear(amount, var)
+        if split is not None and evaluate(split[0], sizes, {}) == 0:
+            amount = split[1]
+    return IntConst(0) if not variables(amount) and evaluate(amount, sizes, {}) == 0 else amount
 
 
 def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
