@@ -148,7 +148,7 @@ def test_encrypted_run(path: Path) -> None:
         ("squat_tall_real", {}, {"key_switches": 20}),
         ("rank_complex", {}, {"key_switches": 20, "galois_keys": 7, "plain_products": 128}),
         ("rank_complex_unclaimed", {}, {"key_switches": 20, "galois_keys": 7, "plain_products": 128}),
-        ("rank_first", {}, {"key_switches": 35, "plain_products": 256}),
+        ("rank_first", {}, {"key_switches": 35, "galois_keys": 6, "plain_products": 256}),
         ("two_channels", {}, {"conjugations": 1, "rotations": 35, "ciphertexts_in": 4, "ciphertexts_out": 4}),
         ("two_tokens", {}, {"rotations": 35, "ciphertexts_in": 8}),
         ("columns", {}, {"key_switches": 0, "galois_keys": 0, "plain_products": 2 * 384 * 8}),

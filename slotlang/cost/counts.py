@@ -127,12 +127,14 @@ def _peak(graph: Graph) -> int:
 
     dies: dict[int, int] = {}
     born = list(range(end))
+    named = set(graph.values.values())
     for number, node in enumerate(nodes):
         for operand in node.operands:
             dies[operand] = number
         if node.kind == "sum":
-            # the running sum takes the place of the first two terms, and of each further one when it is there
-            born[number] = max(node.operands[:2])
+            # the running sum takes the place of terms made for it, when the second of them is there
+            if not named.intersection(node.operands[:2]):
+                born[number] = max(node.operands[:2])
             for operand, after in pairwise(node.operands):
                 dies[operand] = max(operand, after)
     for number in graph.kept:

@@ -211,7 +211,7 @@ def read_data(path, inputs, weights):
     try:
         with np.load(path, allow_pickle=False) as data:
             found = {name: data[name] for name in data.files}
-    except (AttributeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
+    except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
         raise Rejected(f"{path} is no .npz file of arrays: {problem}") from None
     for name, array in found.items():
         if name not in inputs and name not in weights:

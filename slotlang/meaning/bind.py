@@ -110,9 +110,7 @@ class _Binder:
             )
         if statements[0] is not headers[0]:
             self.problems.append(
-                Diagnostic(
-                    "SL211", "the header is a program's first statement", headers[0].span, hint="move it up"
-                )
+                Diagnostic("SL211", "the header is a program's first statement", headers[0].span, hint="move it up")
             )
         return headers[0]
 
@@ -307,9 +305,7 @@ class _Binder:
                 hint = f"the output is called '{near}'" if near else f"output {name}[...] = ..."
                 self._problem("SL312", f"'{name}' is proved and never output", place, hint)
         for name, place in unsaid.items():
-            self._problem(
-                "SL312", f"'{name}' is output and nothing is said of it", place, f"prove {name} == ..."
-            )
+            self._problem("SL312", f"'{name}' is output and nothing is said of it", place, f"prove {name} == ...")
         if self.problems:
             return
         if not proofs:
@@ -339,9 +335,7 @@ def _parts(statement: tree.Statement) -> tuple[tree.Statement, ...]:
 def _defined(statement: tree.Statement) -> list[tuple[str, Span]]:
     """The names a statement gives a meaning that expressions can use, with the places that define them."""
     match statement:
-        case (
-            tree.Let(name, _, span) | tree.Define(_, name, _, _, span) | tree.DefinePermutation(name, _, span)
-        ):
+        case tree.Let(name, _, span) | tree.Define(_, name, _, _, span) | tree.DefinePermutation(name, _, span):
             return [(name, span)]
         case tree.Declare(_, tensors):
             return [(t.name, t.span) for t in tensors]

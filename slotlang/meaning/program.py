@@ -160,18 +160,7 @@ class Permuted:
 
 
 Value: TypeAlias = (
-    Const
-    | Read
-    | Element
-    | ScalarRef
-    | Iverson
-    | FamilyRef
-    | Arith
-    | Negate
-    | Shift
-    | Conj
-    | SumOver
-    | Permuted
+    Const | Read | Element | ScalarRef | Iverson | FamilyRef | Arith | Negate | Shift | Conj | SumOver | Permuted
 )
 
 

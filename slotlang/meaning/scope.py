@@ -242,9 +242,7 @@ def _arithmetic(scope: Scope, op: str, a: Int, b: Int, divisor: tree.Expr, span:
             )
         value = scope.value(b)
         if value <= 0:
-            raise error(
-                "SL205", f'the right side of "{op}" must be positive', divisor.span, label=f"is {value}"
-            )
+            raise error("SL205", f'the right side of "{op}" must be positive', divisor.span, label=f"is {value}")
     if op == "/":
         _check_exact(scope, a, b, span)
         op = "//"

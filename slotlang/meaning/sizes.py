@@ -55,9 +55,7 @@ def bind_header(scope: Scope, header: tree.Header, overrides: Mapping[str, int])
                     f"the program has no size '{name}' to set",
                     name_span(header.name, header.span),
                     notes=(f"its sizes are {', '.join(known) or 'none'}",),
-                    hint=f"'{name}' is computed in line {scope.later[name].line}"
-                    if computed
-                    else closest(name, known),
+                    hint=f"'{name}' is computed in line {scope.later[name].line}" if computed else closest(name, known),
                 )
             )
     for size in header.sizes:
@@ -108,9 +106,7 @@ def set_slots(scope: Scope, span: Span) -> None:
         )
     if not 1 <= value <= MAX_SLOTS:
         scope.poisoned.add("slot")
-        raise error(
-            "SL210", f"there can't be {value} slots", span, notes=["a vector has between 1 and 2^40 slots"]
-        )
+        raise error("SL210", f"there can't be {value} slots", span, notes=["a vector has between 1 and 2^40 slots"])
     scope.slots = IntSize("slots")
 
 

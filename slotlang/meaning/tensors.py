@@ -13,9 +13,7 @@ from slotlang.syntax import tree
 
 MAX_CHAINS = 64
 """Products of sums multiply out; more chains than this is an error, not a wait."""
-_BUILT_FROM = (
-    "tensor expressions are built from declared tensors with @ + - .T, and numbers or scalars with *"
-)
+_BUILT_FROM = "tensor expressions are built from declared tensors with @ + - .T, and numbers or scalars with *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,7 @@ class _Sum:
         """Of a matrix."""
         assert self.shape is not None
         chains = tuple(
-            Chain(
-                c.coefficient, c.scalars, tuple(Factor(f.tensor, not f.transposed) for f in c.factors[::-1])
-            )
+            Chain(c.coefficient, c.scalars, tuple(Factor(f.tensor, not f.transposed) for f in c.factors[::-1]))
             for c in self.chains
         )
         return _Sum(chains, self.shape[::-1])

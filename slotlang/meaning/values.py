@@ -83,9 +83,7 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 hint="name one element: (A @ B)[i, j]",
             )
         case tree.Binary("//" | "%" as op, span=span):
-            raise error(
-                "SL302", f'"{op}" does not work on slot values', span, hint="use it in indices and conditions"
-            )
+            raise error("SL302", f'"{op}" does not work on slot values', span, hint="use it in indices and conditions")
         case tree.Bracket(inner):
             return Iverson(condition(scope, local, inner), e.span)
         case tree.Sum():
@@ -99,9 +97,7 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 raise error("SL203", f"'{name}' is {scope.what_is(name)}, not a permutation", place)
             raise unknown_name(scope, name, place, scope.permutations)
         case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
-            raise error(
-                "SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0"
-            )
+            raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
         case _:
             assert_never(e)
 
@@ -250,9 +246,7 @@ def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint:
         ) from None
 
 
-def family_ref(
-    scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, ...], span: Span
-) -> FamilyRef:
+def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, ...], span: Span) -> FamilyRef:
     """A member of a family. Raises SL303 (number of indices), SL305 (leaves the family), SL306."""
     family = scope.families[name]
     if len(indices) != len(family.binders):
@@ -312,9 +306,7 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder) -> tuple[Int,
     """Extent of a loop variable, symbolic and bound. Raises SL202 for a name in use, SL209 when empty."""
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
-        raise error(
-            "SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name"
-        )
+        raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")
     scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
     used = sorted(variables(extent))
@@ -329,7 +321,5 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder) -> tuple[Int,
         )
     size = scope.value(extent)
     if size < 1:
-        raise error(
-            "SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}"
-        )
+        raise error("SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}")
     return extent, size

@@ -211,9 +211,7 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
     notes = (f"the polyhedral method could not decide: {reason}",)
     for (what, ours), (_, theirs) in zip(exact, polyhedral, strict=False):
         if {ours.status, theirs.status} == {"proved", "refuted"}:
-            raise Disagreement(
-                f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one"
-            )
+            raise Disagreement(f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one")
     return _conclude(checker, "exact", exact, Expander(program), start, bound, notes)
 
 

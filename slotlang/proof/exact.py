@@ -528,11 +528,16 @@ class _Prover:
             polynomials.monomials.forget(count)
             raise
 
-    def _live(self) -> Ids:
-        held = [v for v in self.values.values() if isinstance(v, Vector)]
-        held += [*self.members.values(), *self.plains.values()]
-        found = [ids for v in held for _, _, *both in v.parts() for ids in both if ids is not None]
-        return np.concatenate(found or [np.zeros(0, np.int64)])
+    def _live(self) -> Iterator[Ids]:
+        stack = [v for v in self.values.values() if isinstance(v, Vector)]
+        stack += [*self.members.values(), *self.plains.values()]
+        seen: set[int] = set()
+        while stack:
+            vector = stack.pop()
+            if id(vector) not in seen:
+                seen.add(id(vector))
+                yield from (ids for ids in (vector.ids, vector.factor) if ids is not None)
+                stack.extend(term for _, _, term in vector.terms)
 
     # goals
 

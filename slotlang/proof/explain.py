@@ -102,9 +102,7 @@ def monomial_text(monomial: Monomial) -> str:
     return " * ".join(parts) or "1"
 
 
-def slot_polynomial(
-    program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int
-) -> Polynomial:
+def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int) -> Polynomial:
     """The terms at one point, bound variables enumerated. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
     packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
     base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
@@ -115,9 +113,7 @@ def slot_polynomial(
                 re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
                 packed[signature, key] = (re + term.re * times, im + term.im * times)
     return {
-        _unpacked(program, signature, key): value
-        for (signature, key), value in packed.items()
-        if value[0] or value[1]
+        _unpacked(program, signature, key): value for (signature, key), value in packed.items() if value[0] or value[1]
     }
 
 

@@ -52,18 +52,16 @@ class Field:
         self.primes = tuple(primes)
         self.p: Array = np.array(primes, np.uint64)[:, None, None]
         roots = [_root_of_minus_one(p) for p in primes]
-        self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[
-            :, :, None
-        ]
+        self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[:, :, None]
         self.tensors = tensors
         self.scalars = scalars
         self._forms: dict[TensorForm, npt.NDArray[np.uint32]] = {}
 
     def number(self, value: Fraction) -> Array:
         """A rational in every field, shape (primes, 1, 1). Its denominator must not vanish."""
-        return np.array(
-            [value.numerator * pow(value.denominator, -1, p) % p for p in self.primes], np.uint64
-        )[:, None, None]
+        return np.array([value.numerator * pow(value.denominator, -1, p) % p for p in self.primes], np.uint64)[
+            :, None, None
+        ]
 
     def const(self, re: Fraction, im: Fraction) -> Array:
         """``re + im*i``."""
@@ -112,9 +110,9 @@ class Field:
         if part == "re":
             return (a[:, :1] + a[:, 1:]) % self.p * half % self.p
         difference = (a[:, :1] + (self.p - a[:, 1:])) % self.p
-        inverse = np.array(
-            [pow(int(r), -1, p) for r, p in zip(self.i[:, 0, 0], self.primes, strict=True)], np.uint64
-        )[:, None, None]
+        inverse = np.array([pow(int(r), -1, p) for r, p in zip(self.i[:, 0, 0], self.primes, strict=True)], np.uint64)[
+            :, None, None
+        ]
         return difference * half % self.p * inverse % self.p
 
     def form(self, form: TensorForm) -> npt.NDArray[np.uint32]:
@@ -123,9 +121,7 @@ class Field:
         if found is None:
             if int(np.prod(form.shape)) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
                 raise TooLarge(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
-            found = np.stack(
-                [self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))]
-            )
+            found = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
             self._forms[form] = found
         return found
 

@@ -130,9 +130,7 @@ class Polyhedral:
         except (NotAffine, TooComplex, Undecided) as problem:
             return Outcome("unknown", reason=f"{goal.what}: {problem}")
         except isl.Error:
-            return Outcome(
-                "unknown", reason=f"{goal.what}: the question is too large for the polyhedral method"
-            )
+            return Outcome("unknown", reason=f"{goal.what}: the question is too large for the polyhedral method")
         if wrong is not None:
             return Outcome("refuted", wrong)
         if isinstance(goal.statement, Claim):
@@ -160,18 +158,14 @@ class Polyhedral:
                 return wrong
         return None
 
-    def _group(
-        self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]
-    ) -> Failure | None:
+    def _group(self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]) -> Failure | None:
         """Add up the coefficients of both sides on every part of (point, monomial) space that some term reaches."""
         regions: list[_Region] = []
         # the right side first: it has the fewest and simplest images
         for term, side in sorted(members, key=lambda m: m[1]):
             for piece, image in self._images(free, term):
                 value = (piece.re, piece.im)
-                regions = _overlay(
-                    regions, _Region(image, value, _ZERO) if side > 0 else _Region(image, _ZERO, value)
-                )
+                regions = _overlay(regions, _Region(image, value, _ZERO) if side > 0 else _Region(image, _ZERO, value))
                 if len(regions) > MAX_REGIONS:
                     raise Undecided("too many regions")
         for region in regions:

@@ -8,7 +8,7 @@ and products are computed for the distinct combinations of operands only, all of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from math import lcm
@@ -241,10 +241,14 @@ class Polynomials:
         value = self.coefficients.value
         return value(found.get(2 * monomial, 0)), value(found.get(2 * monomial + 1, 0))
 
-    def keep(self, ids: Ids) -> None:
-        """Forget all polynomials but these (and 0 and 1)."""
-        kept = {ZERO, ONE, *np.unique(ids).tolist()}
-        for number in [n for n in self._content if n not in kept]:
+    def keep(self, vectors: Iterable[Ids]) -> None:
+        """Forget all polynomials but those in the vectors (and 0 and 1)."""
+        kept = np.zeros(self._count, np.bool_)
+        kept[[ZERO, ONE]] = True
+        for ids in vectors:
+            kept[ids] = True
+        marks = kept.tobytes()
+        for number in [n for n in self._content if not marks[n]]:
             content = self._content.pop(number)
             del self._table[content]
             self._bytes -= len(content) + _OVERHEAD

@@ -71,6 +71,9 @@ def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
     prime. It presumes that no prime divides the wrong coefficient itself."""
     degrees = [form_degree(t.form) for t in program.theorems.values()]
     degrees += [degree(program, o.family) for o in program.outputs]
+    for step in program.steps:
+        if isinstance(step, Claim):
+            degrees += [degree(program, step.value), degree(program, program.families[step.family].body)]
     bound = Fraction(1)
     for p in primes:
         bound *= min(Fraction(max([1, *degrees]), p), Fraction(1))

@@ -62,9 +62,7 @@ class Box:
         return result
 
     def _constant(self, value: int) -> isl.PwAff:
-        return isl.PwAff.from_aff(
-            isl.Aff.val_on_domain(self._local, isl.Val.int_from_si(self._local.get_ctx(), value))
-        )
+        return isl.PwAff.from_aff(isl.Aff.val_on_domain(self._local, isl.Val.int_from_si(self._local.get_ctx(), value)))
 
     def aff(self, e: Int) -> isl.PwAff:
         """The expression as a piecewise quasi-affine function of the box. Raises ``NotAffine``."""
@@ -156,9 +154,7 @@ class Box:
             result = part if result is None else result.flat_range_product(part)
         points = self.points(conds)
         if result is None:
-            return isl.Map.from_domain_and_range(
-                points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0))
-            )
+            return isl.Map.from_domain_and_range(points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0)))
         return result.intersect_domain(points)
 
 

@@ -257,9 +257,7 @@ class Expander:
                 env[place.name] = index
             else:
                 rest_of_places.append((place, index))
-        match_conds: list[Cond] = [
-            Cmp("==", index, substitute(place, env.get)) for place, index in rest_of_places
-        ]
+        match_conds: list[Cond] = [Cmp("==", index, substitute(place, env.get)) for place, index in rest_of_places]
         if claim.where is not None:
             match_conds.append(substitute_cond(claim.where, self._getter(env, slot)))
         terms = self._claimed(claim, env, slot)
@@ -271,9 +269,7 @@ class Expander:
             replace(t, conds=(*t.conds, Not(inside))) for t in rest
         ]
 
-    def _permuted(
-        self, inner: Value, name: str, inverse: bool, env: Mapping[str, Int], slot: Int
-    ) -> list[Term]:
+    def _permuted(self, inner: Value, name: str, inverse: bool, env: Mapping[str, Int], slot: Int) -> list[Term]:
         permutation = self.program.permutations[name]
         if permutation.expression is None:
             return self._cycled(inner, permutation.moved, inverse, env, slot)
@@ -289,9 +285,7 @@ class Expander:
         source = IntVar(self._name("u"))
         terms = self.expand(inner, env, source)
         link = Cmp("==", at(source), slot)
-        return [
-            replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms
-        ]
+        return [replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms]
 
     def _cycled(
         self,

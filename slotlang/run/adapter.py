@@ -276,9 +276,7 @@ def _read_config(path: Path) -> _Config:
         alpha=alpha(config.get("lora_alpha"), "lora_alpha"),
         rslora=config.get("use_rslora", False),
         rank_pattern={k: rank(v, f"rank_pattern[{_shown(k)}]") for k, v in pattern("rank_pattern").items()},
-        alpha_pattern={
-            k: alpha(v, f"alpha_pattern[{_shown(k)}]") for k, v in pattern("alpha_pattern").items()
-        },
+        alpha_pattern={k: alpha(v, f"alpha_pattern[{_shown(k)}]") for k, v in pattern("alpha_pattern").items()},
     )
 
 

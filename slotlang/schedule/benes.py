@@ -321,9 +321,7 @@ def _vote(completes: NDArray[np.float32], wanted: Positions) -> list[int]:
     return steps
 
 
-def _augment(
-    tail: Positions, head: Positions, slot_of: Positions, content_of: Positions
-) -> NDArray[np.bool_]:
+def _augment(tail: Positions, head: Positions, slot_of: Positions, content_of: Positions) -> NDArray[np.bool_]:
     """Make the matching maximum in place; return the contents on alternating paths from unmatched ones.
 
     Edges join content ``tail[i]`` to slot ``head[i]``. Each round grows disjoint trees from all unmatched
@@ -359,9 +357,7 @@ def _augment(
             slots = freed[freed >= 0]
 
 
-def _reaching(
-    tail: Positions, head: Positions, slot_of: Positions, content_of: Positions
-) -> NDArray[np.bool_]:
+def _reaching(tail: Positions, head: Positions, slot_of: Positions, content_of: Positions) -> NDArray[np.bool_]:
     """The slots that an alternating path joins to a free slot; the matching is maximum."""
     reaching = content_of < 0
     while True:

@@ -56,9 +56,7 @@ class Stage:
         source = np.array(self.source, dtype=np.int64)
         n = source.size
         if source.ndim != 1 or n == 0 or source.min() < 0 or source.max() >= n:
-            raise ValueError(
-                f"a stage's source has shape (n,) and entries in [0, n); shape is {source.shape}"
-            )
+            raise ValueError(f"a stage's source has shape (n,) and entries in [0, n); shape is {source.shape}")
         source.setflags(write=False)
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "steps", _shifts(source, np.arange(n)))
@@ -152,9 +150,7 @@ def plan(destination: ArrayLike, max_levels: int, cost: Cost | None = None) -> N
     """
     given = np.asarray(destination)
     if given.ndim != 1 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError(
-            f"a destination has integers of shape (n,); got {given.dtype} of shape {given.shape}"
-        )
+        raise ValueError(f"a destination has integers of shape (n,); got {given.dtype} of shape {given.shape}")
     n = given.size
     if given.min() < 0 or given.max() >= n or np.any(np.bincount(given.astype(np.int64), minlength=n) != 1):
         raise ValueError(f"destination is not a permutation of 0..{n - 1}")
@@ -165,9 +161,7 @@ def plan(destination: ArrayLike, max_levels: int, cost: Cost | None = None) -> N
     if len(shifts) == 1:
         return _build([np.arange(n), target], shifts)
     if max_levels == 0:
-        raise ValueError(
-            f"a permutation with {len(shifts)} distinct shifts needs at least 1 level; max_levels is 0"
-        )
+        raise ValueError(f"a permutation with {len(shifts)} distinct shifts needs at least 1 level; max_levels is 0")
 
     best: dict[int, _Found] = {}
     by_shift = [np.arange(n), target]

@@ -213,9 +213,7 @@ class Build(Transformer_NonRecursive[Token, Any]):
                     shape.append(dim)
                     names.append(None)
         is_sparse, pattern = sparse or (False, None)
-        return tree.Tensor(
-            self._declared(token), tuple(shape), tuple(names), is_sparse, pattern, self._at(meta)
-        )
+        return tree.Tensor(self._declared(token), tuple(shape), tuple(names), is_sparse, pattern, self._at(meta))
 
     def sparse(self, meta: Any, items: list[Any]) -> Any:
         return True, items[0]

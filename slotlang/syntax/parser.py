@@ -161,9 +161,7 @@ class _Splitter:
         sign = self.source.text[at]
         span = Span(self.source, at, at + 1)
         if not self._open:
-            self._problem(
-                Diagnostic("SL101", f'"{sign}" closes nothing', span, label="no bracket is open here")
-            )
+            self._problem(Diagnostic("SL101", f'"{sign}" closes nothing', span, label="no bracket is open here"))
             return
         opening = self._open[-1]
         bracket = self.source.text[opening]
@@ -236,9 +234,7 @@ def _statement(source: Source, chunk: _Chunk, indented: bool, continued: bool) -
     except TooDeepError as problem:
         return too_deep(Span(source, chunk.start + problem.offset, chunk.start + problem.offset + 1))
     except UnexpectedInput as problem:
-        return syntax_error(
-            source, chunk.start, chunk.end, problem, _lark(), indented=indented, continued=continued
-        )
+        return syntax_error(source, chunk.start, chunk.end, problem, _lark(), indented=indented, continued=continued)
 
 
 def _statements(source: Source, chunks: list[_Chunk], problems: list[Diagnostic]) -> Iterator[tree.Statement]:

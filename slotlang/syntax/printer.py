@@ -142,9 +142,7 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
         case tree.Sum(binders, how, body):
             return f"sum {_binders(binders)}{_how(how)}: {expression_text(body, _SHIFT)}"
         case tree.Permute(value, permutation, inverse):
-            return (
-                f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
-            )
+            return f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
         case _:
             assert_never(e)
 
@@ -177,9 +175,7 @@ def _list(items: Iterable[tree.Expr]) -> str:
 
 
 def _binders(binders: Iterable[tree.Binder]) -> str:
-    return ", ".join(
-        f"{b.name} < {expression_text(b.extent, _SHIFT, tight=True, followed=True)}" for b in binders
-    )
+    return ", ".join(f"{b.name} < {expression_text(b.extent, _SHIFT, tight=True, followed=True)}" for b in binders)
 
 
 def _how(how: tree.How | None) -> str:
@@ -195,9 +191,7 @@ def _where(condition: tree.Expr | None) -> str:
 
 def _tensor(tensor: tree.Tensor) -> str:
     dims = [
-        expression_text(extent, tight=True)
-        if name is None
-        else _binders([tree.Binder(name, extent, tensor.span)])
+        expression_text(extent, tight=True) if name is None else _binders([tree.Binder(name, extent, tensor.span)])
         for name, extent in zip(tensor.indices, tensor.shape, strict=True)
     ]
     sparse = f" sparse{_where(tensor.pattern)}" if tensor.sparse else ""

@@ -127,9 +127,7 @@ class Permute:
     span: Span = _span()
 
 
-Expr: TypeAlias = (
-    Number | Name | Index | Transpose | Unary | Binary | Compare | Bracket | Sum | Permute
-)
+Expr: TypeAlias = Number | Name | Index | Transpose | Unary | Binary | Compare | Bracket | Sum | Permute
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,17 +284,7 @@ class Prove:
 
 
 Statement: TypeAlias = (
-    Header
-    | Let
-    | Require
-    | Declare
-    | Scalars
-    | Axes
-    | Define
-    | DefinePermutation
-    | Claim
-    | Output
-    | Prove
+    Header | Let | Require | Declare | Scalars | Axes | Define | DefinePermutation | Claim | Output | Prove
 )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from slotlang.api import cost, loads, lower
 from slotlang.lowering.parameters import Parameters
-from slotlang.proof.random import test_random as at_random_points
 from slotlang.proof.goals import goals
+from slotlang.proof.random import test_random as at_random_points
 from slotlang.run.runner import execute, random_data
 
 EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text()
@@ -43,24 +44,32 @@ PROGRAMS = {
     "shifts that coincide": (
         DIAGONALS + "Y = sum k < n: (X << (k % 4)) * ([k < 4] * A[s, (s + k) % n])\n"
         "  + sum k < n: (X << k) * ([k >= 4] * A[s, (s + k) % n])\n"
-    ).replace("\n  + sum", " + (sum").replace("[k >= 4] * A[s, (s + k) % n])\n", "[k >= 4] * A[s, (s + k) % n]))\n")
-    .replace("Y = sum k < n: (X << (k % 4)) * ([k < 4] * A[s, (s + k) % n])", "Y = (sum k < n: (X << (k % 4)) * ([k < 4] * A[s, (s + k) % n]))")
+    )
+    .replace("\n  + sum", " + (sum")
+    .replace("[k >= 4] * A[s, (s + k) % n])\n", "[k >= 4] * A[s, (s + k) % n]))\n")
+    .replace(
+        "Y = sum k < n: (X << (k % 4)) * ([k < 4] * A[s, (s + k) % n])",
+        "Y = (sum k < n: (X << (k % 4)) * ([k < 4] * A[s, (s + k) % n]))",
+    )
     + MATVEC,
     "minus and negation": DIAGONALS + "Y = -(X * D[s, s]) + X - X + 2 * X * D[s, s]\n" + DIAGONAL,
     "depths differ": DIAGONALS + "Y = X * D[s, s] + X - (X * [s < 4] + X * [s >= 4])\n" + DIAGONAL,
-    "a plaintext is added": DIAGONALS + "Y = (X + D[s, s]) * D[s, s] - X * 0 - (X * D[s, s] * 0 + D[s, s] * D[s, s])\n" + DIAGONAL,
+    "a plaintext is added": DIAGONALS
+    + "Y = (X + D[s, s]) * D[s, s] - X * 0 - (X * D[s, s] * 0 + D[s, s] * D[s, s])\n"
+    + DIAGONAL,
     "a product of ciphertexts": (
         DIAGONALS + "U = (X + [s < n]) * (X * D[s, s])\nY = U - (X * X) * D[s, s]\n" + DIAGONAL
     ),
-    "conjugation": (
-        DIAGONALS + "Z = X * (A[s, s] + 1i * D[s, s])\nY = 1/2 * ((conj Z - Z) * 1i)\n" + DIAGONAL
-    ),
+    "conjugation": (DIAGONALS + "Z = X * (A[s, s] + 1i * D[s, s])\nY = 1/2 * ((conj Z - Z) * 1i)\n" + DIAGONAL),
     "a permutation and back": (
-        DIAGONALS + "perm p: slot -> (5*slot + 3) % n\nY = permute(permute(X, p) * permute(D[s, s], p), inverse(p))\n"
+        DIAGONALS
+        + "perm p: slot -> (5*slot + 3) % n\nY = permute(permute(X, p) * permute(D[s, s], p), inverse(p))\n"
         + DIAGONAL
     ),
     "a permutation by cycles": (
-        DIAGONALS + "perm p: cycles (0, 3, 1), (2, 7)\nZ = permute(X, p)\nY = permute(Z, inverse(p)) * D[s, s]\n" + DIAGONAL
+        DIAGONALS
+        + "perm p: cycles (0, 3, 1), (2, 7)\nZ = permute(X, p)\nY = permute(Z, inverse(p)) * D[s, s]\n"
+        + DIAGONAL
     ),
 }
 for count in range(2, 14):
@@ -128,8 +137,14 @@ def test_56_shifts_written_are_7_rotations():
     program = loads(EXAMPLE)
     graph = lower(program).plan.graph
     assert program.sizes["K"] * (program.sizes["R"] - 1) == 56
-    assert sum(1 for n, family in zip(graph.nodes, graph.statement, strict=True)
-               if n.kind == "rotate" and family not in ("T", "S")) == 7
+    assert (
+        sum(
+            1
+            for n, family in zip(graph.nodes, graph.statement, strict=True)
+            if n.kind == "rotate" and family not in ("T", "S")
+        )
+        == 7
+    )
 
 
 def test_a_mask_next_to_a_weight_costs_no_product():
@@ -140,10 +155,14 @@ def test_a_mask_next_to_a_weight_costs_no_product():
 
 def test_a_permutations_masks_merge_into_the_weight_after_it():
     start = DIAGONALS + "perm p: slot -> (3*slot) % n\n".replace("3*slot", "5*slot")
-    merged = cost(loads(start + "Y = permute(X, p) * permute(D[s, s], p)\noutput y[s] = Y where s == 0\n"
-                        "prove y == D @ x\n")).counts
-    named = cost(loads(start + "Z = permute(X, p)\nY = Z * permute(D[s, s], p)\noutput y[s] = Y where s == 0\n"
-                       "prove y == D @ x\n")).counts
+    merged = cost(
+        loads(start + "Y = permute(X, p) * permute(D[s, s], p)\noutput y[s] = Y where s == 0\nprove y == D @ x\n")
+    ).counts
+    named = cost(
+        loads(
+            start + "Z = permute(X, p)\nY = Z * permute(D[s, s], p)\noutput y[s] = Y where s == 0\nprove y == D @ x\n"
+        )
+    ).counts
     assert merged.depth == named.depth - 1
     assert merged.plain_products == named.plain_products - 1
     assert merged.rotations == named.rotations

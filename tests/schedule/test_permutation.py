@@ -114,9 +114,7 @@ def test_rotations_of_known_permutations(name: str) -> None:
     for max_levels, bound in zip((1, 2, 3, 6, 12), at_most, strict=True):
         network = plan(destination, max_levels, few_rotations)
         assert network.rotations <= bound
-        assert np.array_equal(
-            network.apply(np.arange(len(destination)))[destination], np.arange(len(destination))
-        )
+        assert np.array_equal(network.apply(np.arange(len(destination)))[destination], np.arange(len(destination)))
     check(destination, 3)
 
 

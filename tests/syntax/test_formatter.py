@@ -130,9 +130,7 @@ def test_trailing_comments_stand_in_one_column() -> None:
 
 def test_a_long_line_moves_the_comments_of_its_block() -> None:
     text = f"let a = 1 # one\nlet {'b' * 40} = 2 # two\n\nlet c = 3 # three\n"
-    expected = (
-        f"let a = 1{' ' * 41}# one\nlet {'b' * 40} = 2  # two\n\nlet c = 3                        # three\n"
-    )
+    expected = f"let a = 1{' ' * 41}# one\nlet {'b' * 40} = 2  # two\n\nlet c = 3                        # three\n"
     assert formatted(text) == expected
 
 
@@ -142,9 +140,7 @@ def test_lines_are_joined() -> None:
 
 def test_a_comment_inside_keeps_the_lines() -> None:
     text = "  T = (a +   # first  \n\n\n    b  \n  )#end\nlet  c=3\n"
-    assert formatted(text) == (
-        "T = (a +   # first\n\n    b\n  )                              #end\nlet c = 3\n"
-    )
+    assert formatted(text) == ("T = (a +   # first\n\n    b\n  )                              #end\nlet c = 3\n")
 
 
 def test_a_long_statement_keeps_the_authors_lines() -> None:
@@ -194,9 +190,7 @@ def test_changed_statements_keep_the_comments() -> None:
             assert again.statements == changed
             assert sorted(x.text for x in again.comments) == sorted(x.text for x in program.comments)
             assert format_program(again) == result
-    changed_text = format_program(
-        dataclasses.replace(program, statements=(a, dataclasses.replace(t, name="U"), c))
-    )
+    changed_text = format_program(dataclasses.replace(program, statements=(a, dataclasses.replace(t, name="U"), c)))
     assert changed_text == (
         "# top\n"
         "let a = 1                        # one\n"
@@ -223,9 +217,7 @@ def test_constants_that_a_pass_made(value: str, text: str) -> None:
 
 # any tree
 
-NAMES = st.sampled_from(
-    ["x", "A", "C", "K", "R", "h", "t", "f", "T", "P2", "re_", "sums", "letter", "i", "e1"]
-)
+NAMES = st.sampled_from(["x", "A", "C", "K", "R", "h", "t", "f", "T", "P2", "re_", "sums", "letter", "i", "e1"])
 
 
 @st.composite
@@ -287,11 +279,7 @@ def tensors(draw: st.DrawFn) -> tree.Tensor:
 
     def names_a_position(extent: tree.Expr) -> bool:
         # the parser reads `i < r` in a shape as a named position
-        return (
-            isinstance(extent, tree.Compare)
-            and extent.ops == ("<",)
-            and isinstance(extent.operands[0], tree.Name)
-        )
+        return isinstance(extent, tree.Compare) and extent.ops == ("<",) and isinstance(extent.operands[0], tree.Name)
 
     indices = tuple(draw(NAMES if names_a_position(e) else st.one_of(st.none(), NAMES)) for e in shape)
     sparse = draw(st.booleans())
@@ -316,9 +304,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.Declare, st.sampled_from(["input", "weight"]), tuples(tensors(), 2), nowhere),
         st.builds(tree.Scalars, tuples(name_nodes()), nowhere),
         st.builds(tree.Axes, st.one_of(st.none(), NAMES), tuples(binders(EXPRESSIONS)), nowhere),
-        st.builds(
-            tree.Define, st.sampled_from(["cipher", "plain", "compute"]), NAMES, family, EXPRESSIONS, nowhere
-        ),
+        st.builds(tree.Define, st.sampled_from(["cipher", "plain", "compute"]), NAMES, family, EXPRESSIONS, nowhere),
         st.builds(tree.DefinePermutation, NAMES, forms, nowhere),
         st.builds(tree.Claim, EXPRESSIONS, EXPRESSIONS, maybe, nowhere),
         st.builds(tree.Output, NAMES, tuples(EXPRESSIONS), EXPRESSIONS, maybe, nowhere),

@@ -190,9 +190,7 @@ def test_unary() -> None:
     assert expression("-h * k") == op("*", tree.Unary("-", H, NOWHERE), K)
     assert expression("+h") == H
     assert expression("- -h") == tree.Unary("-", tree.Unary("-", H, NOWHERE), NOWHERE)
-    assert expression("conj x * re h") == op(
-        "*", tree.Unary("conj", X, NOWHERE), tree.Unary("re", H, NOWHERE)
-    )
+    assert expression("conj x * re h") == op("*", tree.Unary("conj", X, NOWHERE), tree.Unary("re", H, NOWHERE))
     assert expression("im x[h]") == tree.Unary("im", index(X, H), NOWHERE)
     assert expression("rex + conjx") == op("+", name("rex"), name("conjx"))
 
@@ -206,9 +204,7 @@ def test_brackets() -> None:
 def test_chained_comparisons() -> None:
     assert expression("h <= k < t != R") == tree.Compare(("<=", "<", "!="), (H, K, T, R), NOWHERE)
     assert expression("h == k") == tree.Compare(("==",), (H, K), NOWHERE)
-    assert expression("(h < k) == t") == tree.Compare(
-        ("==",), (tree.Compare(("<",), (H, K), NOWHERE), T), NOWHERE
-    )
+    assert expression("(h < k) == t") == tree.Compare(("==",), (tree.Compare(("<",), (H, K), NOWHERE), T), NOWHERE)
 
 
 def test_boolean_operators() -> None:
@@ -300,9 +296,7 @@ def test_sum_forms() -> None:
     assert expression("sum q < R: x") == plain_sum(X)
     for text in ("tree", "horner", "doubling"):
         assert expression(f"sum q < R by {text}: x") == tree.Sum((binder("q", R),), how(text), X, NOWHERE)
-    expected = tree.Sum(
-        (binder("q", R), binder("t", op("/", C, R))), how("bsgs", op("*", num(2), K)), X, NOWHERE
-    )
+    expected = tree.Sum((binder("q", R), binder("t", op("/", C, R))), how("bsgs", op("*", num(2), K)), X, NOWHERE)
     assert expression("sum q < R, t < C/R by bsgs(2*k): x") == expected
 
 

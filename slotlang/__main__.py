@@ -1,0 +1,5 @@
+"""``python -m slotlang``."""
+
+from slotlang.cli import main
+
+main()

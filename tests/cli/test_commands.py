@@ -1,0 +1,255 @@
+"""The command line: exit statuses, JSON, and bad input that never ends in a traceback or half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from slotlang.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "programs" / "rank_complex.slot"
+ADAPTER = ROOT / "examples" / "minilm_adapter"
+SMALL = ["--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(app.app if hasattr(app, "app") else app, [str(a) for a in arguments])
+
+
+def clean(result):
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    path = tmp_path / "wrong.slot"
+    path.write_text(PROGRAM.read_text().replace("P[q] << q*batch", "P[q] << (q + 1)*batch"))
+    return path
+
+
+def test_exit_statuses(wrong, tmp_path):
+    assert clean(call("check", PROGRAM, *SMALL)).exit_code == 0
+    assert clean(call("check", wrong, *SMALL)).exit_code == 1
+    assert clean(call("check", PROGRAM, *SMALL, "--method", "random")).exit_code == 1
+    assert clean(call("check", tmp_path / "none.slot")).exit_code == 2
+    assert clean(call("check", PROGRAM, wrong, *SMALL)).exit_code == 1
+    assert clean(call("check", PROGRAM, wrong, tmp_path, *SMALL)).exit_code == 2
+
+
+def test_check_json(wrong):
+    result = clean(call("check", PROGRAM, wrong, *SMALL, "--json"))
+    values = json.loads(result.stdout)
+    assert values["schema"] == "slotlang.check/1"
+    good, bad = values["files"]
+    keys = {"file", "verdict", "method", "seconds", "random_error_bound", "counterexample", "diagnostics"}
+    assert keys <= good.keys() and keys <= bad.keys()
+    assert (good["verdict"], bad["verdict"]) == ("proved", "refuted")
+    assert bad["counterexample"]["statement"] == "claim S" and bad["counterexample"]["confirmed"]
+
+
+def test_bad_programs_are_json_too(tmp_path):
+    path = tmp_path / "bad.slot"
+    path.write_text("program p(n = 4)\naxes (s < m)\n")
+    values = json.loads(clean(call("check", path, "--json")).stdout)
+    (entry,) = values["files"]
+    assert entry["verdict"] == "error" and entry["diagnostics"][0]["code"] == "SL201"
+    assert entry["diagnostics"][0]["place"]["line"] == 2
+    for command in ("cost", "run"):
+        result = clean(call(command, path, "--json"))
+        assert result.exit_code == 2
+        assert json.loads(result.stdout)["diagnostics"][0]["code"] == "SL201"
+
+
+def test_cost_json_has_every_count():
+    values = json.loads(clean(call("cost", PROGRAM, "--json")).stdout)
+    assert values["rotations"] == 20 and values["galois_keys"] == 7 and values["rotation_lower_bound"] == 9
+    expected = """rotations key_switches galois_keys galois_key_bytes plain_products cipher_products additions rescales
+    depth ciphertexts_in ciphertexts_out upload_bytes download_bytes rotation_lower_bound"""
+    assert set(expected.split()) <= values.keys()
+
+
+def test_compare():
+    values = json.loads(clean(call("compare", PROGRAM, PROGRAM, "--set", "d=2048", "--json")).stdout)
+    assert [p["sizes"]["d"] for p in values["programs"]] == [2048, 2048]
+    assert clean(call("compare", PROGRAM, "--set", "dd=3")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--set", "d"], "SL005"),
+        (["--set", "d=x"], "SL005"),
+        (["--set", "d=1.5"], "SL005"),
+        (["--set", "d=1", "--set", "d=2"], "SL005"),
+        (["--set", "dd=8"], "SL212"),
+        (["--set", "d=1000"], "SL204"),
+        (["--set", "d=-8"], "SL206"),
+        (["--set", "d=1000000000000000000"], "SL206"),
+        (["--set", "batch=0"], "SL205"),
+        (["--method", "magic"], "SL005"),
+    ],
+)
+def test_bad_arguments(arguments, code):
+    result = clean(call("check", PROGRAM, *arguments))
+    assert result.exit_code == 2 and code in result.output
+
+
+@pytest.mark.parametrize("size", ["d=1073741824", "d=549755813888"])
+@pytest.mark.parametrize("command", ["cost", "run"])
+def test_absurd_sizes_end_before_memory_does(command, size):
+    result = clean(call(command, PROGRAM, "--set", size))
+    assert result.exit_code == 2 and "SL309" in result.output
+
+
+def test_lower_writes_all_or_nothing(tmp_path, wrong):
+    target = tmp_path / "out.py"
+    target.write_text("precious")
+    assert clean(call("lower", wrong, *SMALL, "-o", target)).exit_code == 2
+    assert target.read_text() == "precious"
+    assert clean(call("lower", PROGRAM, *SMALL, "-o", tmp_path / "no" / "out.py")).exit_code == 2
+    assert clean(call("lower", PROGRAM, *SMALL, "-o", tmp_path)).exit_code == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.py", "wrong.slot"]
+    assert clean(call("lower", PROGRAM, *SMALL, "-o", target)).exit_code == 0
+    assert "Proved by the polyhedral method" in target.read_text()
+    assert clean(call("lower", wrong, *SMALL, "-o", target, "--unproved")).exit_code == 0
+    assert "NOT PROVED" in target.read_text()
+
+
+def test_the_emitted_module_needs_no_slotlang(tmp_path):
+    target = tmp_path / "out.py"
+    assert clean(call("lower", PROGRAM, *SMALL, "-o", target)).exit_code == 0
+    guard = (
+        "import sys, runpy\n"
+        "class No:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] == 'slotlang': raise ImportError('slotlang is not here')\n"
+        "sys.meta_path.insert(0, No())\n"
+        "sys.argv = ['out.py']\n"
+        f"runpy.run_path({str(target)!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", guard], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "relative rms error" in done.stdout
+
+
+def test_run_on_real_weights():
+    arguments = ["run", ROOT / "programs" / "lora.slot", "--adapter", ADAPTER]
+    arguments += ["--module", "layer.0.output.dense", "--activations", ADAPTER / "activations_1536.npy", "--json"]
+    values = json.loads(clean(call(*arguments)).stdout)
+    assert values["passed"] and values["counts_match"] and values["relative_error"] < 1e-6
+    assert (values["sizes"]["d_in"], values["sizes"]["d_out"], values["sizes"]["r"]) == (1536, 384, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--adapter", "nowhere"], "SL501"),
+        (["--adapter", ADAPTER], "SL502"),
+        (["--adapter", ADAPTER, "--module", "nothing"], "SL502"),
+        (["--module", "x"], "SL005"),
+        (["--activations", "nowhere.npy"], "SL505"),
+        (["--activations", ADAPTER / "activations.npy", "--set", "d_in=384", "--set", "batch=64"], "SL505"),
+        (["--adapter", ADAPTER, "--module", "layer.0.output.dense", "--set", "d_in=512"], "SL506"),
+        (["--seed", "-1"], "SL005"),
+    ],
+)
+def test_bad_adapters_and_arrays(arguments, code):
+    result = clean(call("run", ROOT / "programs" / "lora.slot", *arguments))
+    assert result.exit_code == 2 and code in result.output
+
+
+def test_fmt(tmp_path):
+    path = tmp_path / "p.slot"
+    path.write_text(PROGRAM.read_text().replace("let C = slots / batch ", "let C=slots/batch "))
+    assert clean(call("fmt", "--check", path)).exit_code == 1
+    assert clean(call("fmt", path)).exit_code == 0
+    assert path.read_text() == PROGRAM.read_text()
+    assert clean(call("fmt", "--check", path)).exit_code == 0
+    path.write_text("program p(\n")
+    assert clean(call("fmt", path)).exit_code == 2
+    assert path.read_text() == "program p(\n"
+
+
+def test_explain():
+    assert "exact" in clean(call("explain", "sl204")).output
+    assert clean(call("explain", "SL999")).exit_code == 2
+
+
+@pytest.mark.parametrize("format_", ["dot", "graphml", "json"])
+def test_graph_exports(format_, tmp_path):
+    import io
+
+    import networkx as nx
+
+    result = clean(call("graph", PROGRAM, *SMALL, "--format", format_))
+    assert result.exit_code == 0
+    from slotlang.api import load, plan
+
+    graph = plan(load(PROGRAM, {"d": 32, "r": 4, "batch": 2, "slots": 16})).graph
+    edges = sum(len(set(n.operands)) for n in graph.nodes)
+    if format_ == "json":
+        view = nx.node_link_graph(json.loads(result.stdout), edges="edges")
+    elif format_ == "graphml":
+        view = nx.read_graphml(io.StringIO(result.stdout))
+    else:
+        assert result.stdout.count("[label=") >= len(graph.nodes)
+        return
+    assert (view.number_of_nodes(), view.number_of_edges()) == (len(graph.nodes), edges)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_as_a_program(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz") / "p.slot"
+    path.write_bytes(data)
+    for command in ("check", "cost"):
+        assert clean(call(command, path)).exit_code == 2
+    if clean(call("fmt", path)).exit_code == 2:
+        assert path.read_bytes() == data
+
+
+WORDS = st.sampled_from(
+    [*"check cost lower run fmt show explain graph compare --json --set d=8 --set=d=0 --method exact".split()]
+    + ["-o", "/", "--seed", "-3", "X", "S[0]", "S[9]", "nowhere", "--svg", "\x00", "", str(PROGRAM)]
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(WORDS | st.text(max_size=5), max_size=6))
+def test_any_arguments(words):
+    if "run" in words or "lower" in words:
+        words = [w for w in words if w != str(PROGRAM)]
+    assert clean(call(*words)).exit_code in (0, 1, 2)
+
+
+def test_large_and_strange_files(tmp_path):
+    path = tmp_path / "p.slot"
+    path.write_bytes(b"program p(n = 4)\n" + b"# " + b"x" * 10_000_000)
+    assert "SL003" in clean(call("check", path)).output
+    path.write_bytes(struct.pack("<200d", *range(200)))
+    assert "SL002" in clean(call("check", path)).output
+    path.write_text("")
+    assert "SL108" in clean(call("check", path)).output
+    path.write_text("program p(n = 4)\nlet a = " + "(" * 5000 + "1" + ")" * 5000 + "\n")
+    assert "SL104" in clean(call("check", path)).output
+    path.write_text("program p(n = 4)\nlet a = " + "+".join(["1"] * 5000) + "\n")
+    assert clean(call("check", path)).exit_code == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m slotlang graph {PROGRAM} --format json | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr and done.stdout.startswith("{")

@@ -1,0 +1,370 @@
+"""From programs to schedules: which operations, in which loops, and that the emitted module executes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import generate
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_seal import Run, meant
+from small_programs import CASES, LORA, Case
+
+from slotlang import api
+from slotlang.cost.counts import count
+from slotlang.diagnostics import SlotError
+from slotlang.graph.unroll import unroll
+from slotlang.lowering.emit import emit
+from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.zeros import zero_plaintexts
+from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
+from slotlang.meaning.program import Program
+from slotlang.proof.check import Report
+from slotlang.schedule import ops
+from slotlang.schedule.build import schedule
+
+PROVED = Report("proved", "exact", 0.0)
+
+
+def every(op: ops.Op) -> Iterator[ops.Op]:
+    yield op
+    for child in ops.children(op):
+        yield from every(child)
+
+
+def operations(made: ops.Schedule, kind: type) -> list[ops.Op]:
+    return [op for f in made.ciphers if f.body is not None for op in every(f.body) if isinstance(op, kind)]
+
+
+def executed(program: Program, rescale: bool, seed: int = 0) -> Run:
+    """The emitted module on exact slots: what it holds is what the program means, what it does what was counted."""
+    made = schedule(program, rescale=rescale)
+    graph = unroll(made, zero_plaintexts(made))
+    counts = count(graph)
+    primes = (60, *([40] * made.depth), 60) if rescale else (60,) * (made.depth + 3)
+    text = emit(graph, Parameters(2 * program.slots, primes, 40, rescale), PROVED, counts, "0")
+    run = Run(text, program, seed)
+    for name, value in meant(graph, run).items():
+        assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name
+    if not run.vanished:
+        assert run.counts == counts.executed()
+        assert abs(run.peak - counts.peak_ciphertexts) <= 2
+    return run
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_random_programs_execute_what_is_counted(seed: int, rescale: bool) -> None:
+    text, sizes = generate.random_program(Random(seed))
+    try:
+        executed(api.loads(text, sizes), rescale, seed % 1000)
+    except SlotError as problem:
+        assert {d.code for d in problem.diagnostics} <= {"SL401", "SL403"}
+
+
+@pytest.mark.parametrize("rescale", [False, True], ids=["scales grow", "rescale"])
+@pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
+def test_small_programs(small: Case, rescale: bool) -> None:
+    executed(api.loads(small.text), rescale)
+
+
+# sums of rotations
+
+
+@pytest.mark.parametrize("count_", range(1, 70))
+def test_doubling(count_: int) -> None:
+    step = 3
+    total = base = {0: 1}
+    rotations = 0
+
+    def added(a: dict[int, int], b: dict[int, int], by: int) -> dict[int, int]:
+        result = dict(a)
+        for k, times in b.items():
+            result[k + by] = result.get(k + by, 0) + times
+        return result
+
+    for kind, amount in ops.doubling_steps(step, count_):
+        if kind == "mark":
+            base = total
+            continue
+        rotations += 1
+        total = added(total if kind == "double" else base, total, amount)
+    assert total == {f * step: 1 for f in range(count_)}
+    odd = count_
+    while odd % 2 == 0:
+        odd //= 2
+    assert rotations == count_.bit_length() - 1 + odd.bit_count() - 1
+
+
+@given(
+    st.recursive(
+        st.sampled_from([IntConst(2), IntConst(-3), IntConst(0), IntSize("n"), IntVar("i"), IntVar("j")]),
+        lambda e: st.builds(IntOp, st.sampled_from("+-*"), e, e),
+        max_leaves=8,
+    )
+)
+def test_linear(e: ops.Int) -> None:
+    split = ops.linear(e, "i")
+    if split is None:
+        return
+    step, base = split
+    for i in range(3):
+        for j in range(3):
+            env = {"i": i, "j": j}
+            assert evaluate(e, {"n": 5}, env) == evaluate(step, {"n": 5}, {}) * i + evaluate(base, {"n": 5}, {"j": j})
+
+
+def dense(by: str, slots: int = 16) -> ops.Schedule:
+    return schedule(
+        api.loads(f"""program dense(slots = {slots})
+input x[slots]
+weight A[slots, slots]
+cipher X = x[slot]
+plain W[q < slots] = A[slot, (slot + q) % slots]
+Y = sum q < slots{by}: (X << q) * W[q]
+output y[slot] = Y
+prove y == A @ x
+""")
+    )
+
+
+def test_rotations_in_equal_steps_are_a_ladder() -> None:
+    made = dense("")
+    (ladder,) = operations(made, ops.Ladder)
+    assert isinstance(ladder, ops.Ladder)
+    assert (ladder.var, ladder.step) == ("q", 1)
+    assert not operations(made, ops.Rotate)
+
+
+def test_baby_steps_are_a_ladder_and_giant_steps_are_horner() -> None:
+    made = dense(" by bsgs(4)")
+    (ladder,) = operations(made, ops.Ladder)
+    (horner,) = operations(made, ops.Horner)
+    assert isinstance(ladder, ops.Ladder)
+    assert isinstance(horner, ops.Horner)
+    assert (ladder.step, horner.step, horner.loop.size) == (1, 4, 4)
+    counts = count(unroll(made))
+    assert (counts.rotations, counts.galois_keys, counts.hoistable) == (6, 2, 3)
+
+
+def test_a_rotation_needed_elsewhere_is_shared_rather_than_part_of_a_ladder() -> None:
+    def made(other: str) -> ops.Schedule:
+        return schedule(
+            api.loads(f"""program p(slots = 8)
+input x[slots], z[slots]
+weight A[slots, slots]
+cipher X = x[slot]
+cipher Z[k < 2] = z[slot]
+plain W[q < 4] = A[slot, (slot + q) % slots]
+Y = sum q < 4: (X << q) * W[q]
+V = {other}
+output y[slot] = Y
+output v[slot] = V
+prove y == A @ x
+prove v == x
+""")
+        )
+
+    shared = count(unroll(made("X << 2")))
+    assert (shared.rotations, shared.galois_keys) == (3, 3)
+    first_rung = count(unroll(made("X << 1")))
+    assert (first_rung.rotations, first_rung.galois_keys) == (3, 1)
+    same_ladder = count(unroll(made("sum q < 3: X << q")))
+    assert (same_ladder.rotations, same_ladder.galois_keys) == (3, 1)
+    another_step = count(unroll(made("sum q < 3: X << 2*q")))
+    # 1, 2 and 3 directly, and 4 from 2
+    assert (another_step.rotations, another_step.galois_keys) == (4, 3)
+    elsewhere = count(unroll(made("Z[0] << 2")))
+    assert (elsewhere.rotations, elsewhere.galois_keys) == (4, 2)
+
+
+def test_ladders_do_not_go_past_a_full_turn() -> None:
+    made = schedule(
+        api.loads("""program p(slots = 4)
+input x[slots]
+weight A[slots, slots]
+cipher X = x[slot]
+plain W[q < 6] = A[slot, (slot + 2*q) % slots]
+Y = sum q < 6: (X << 2*q) * W[q]
+output y[slot] = Y
+prove y == A @ x
+""")
+    )
+    assert not operations(made, ops.Ladder)
+    assert count(unroll(made)).rotations == 1
+
+
+# plaintext factors
+
+
+def body(statement: str, extra: str = "") -> ops.Schedule:
+    return schedule(
+        api.loads(f"""program p(slots = 8)
+input x[slots]
+weight A[slots, slots], b[slots]
+scalar s
+cipher X = x[slot]
+plain W[q < 8] = A[slot, (slot + q) % slots]
+plain B = b[slot]
+{extra}
+{statement}
+output y[slot] = Y
+prove y == x
+""")
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "products", "depth"),
+    [
+        ("Y = s * (X * B)", 1, 1),
+        ("Y = (X * B) * [slot < 3]", 1, 1),
+        ("Y = ((X * B) << 2) * W[1]", 1, 1),
+        ("Y = -(X * B) * W[1]", 1, 1),
+        ("Y = (X * B + (X << 1) * W[1]) * W[2]", 2, 1),
+        ("Y = (X + X * B) * W[2]", 3, 2),
+        ("Y = (sum q < 8: (X << q) * W[q]) * B", 8, 1),
+        ("Y = 1 * X", 0, 0),
+        ("Y = -1 * X", 0, 0),
+        ("Y = X * 1 * B", 1, 1),
+        ("Y = 1i * X", 1, 1),
+    ],
+)
+def test_factors_merge(statement: str, products: int, depth: int) -> None:
+    made = body(statement)
+    assert (count(unroll(made)).plain_products, made.depth) == (products, depth)
+
+
+def test_a_factor_that_changes_in_an_outer_loop_does_not_multiply_products() -> None:
+    made = body("Z[c < 3] = (sum q < 8: (X << q) * W[q]) * W[c]\nY = Z[0] + Z[1] + Z[2]")
+    assert (count(unroll(made)).plain_products, made.depth) == (8 + 3, 2)
+
+
+def test_a_merged_plaintext_holds_the_shifted_product() -> None:
+    executed(api.loads(CASES[0].text), False)
+    text = """program p(slots = 8)
+input x[slots]
+weight A[slots, slots], b[slots]
+cipher X = x[slot]
+plain W[q < 8] = A[slot, (slot + q) % slots]
+plain B[k < 2] = b[(slot + k) % slots]
+Y = (((X << 3) * W[3]) >> 2) * B[1] * [slot % 2 == 0]
+output y[slot] = Y
+prove y == x
+"""
+    executed(api.loads(text), False)
+    executed(api.loads(text), True)
+
+
+# what a loop does not change
+
+
+def test_invariant_operations_are_lifted() -> None:
+    made = body("Z[c < 4] = (conj X << 1) * W[c]\nY = sum c < 4: Z[c]")
+    counts = count(unroll(made))
+    assert (counts.rotations, counts.conjugations) == (1, 1)
+    assert [f.name for f in made.ciphers if f.source == "Z"] == ["Z_part", "Z"]
+
+
+def test_what_no_output_needs_is_left_out() -> None:
+    made = body("U = X << 3\nY = X + X", "")
+    assert [f.name for f in made.ciphers] == ["X", "Y"]
+    assert not made.plains
+
+
+def test_fresh_names_avoid_those_of_the_program() -> None:
+    made = body("Z[c < 3] = (X << 1) * W[c]\nX_rotated = Z[0] + Z[1]\nY = X_rotated + Z[2]")
+    names = [f.name for f in made.ciphers]
+    assert len(set(names)) == len(names)
+    assert "X_rotated2" in names
+
+
+# what can't be evaluated
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "words"),
+    [
+        ("Y = sum q < 4 by horner: X * W[q]", "SL401", "needs a sum of rotations"),
+        ("Y = sum q < 4 by doubling: X * W[q]", "SL401", "needs a sum of rotations"),
+        ("Y = sum q < 4 by doubling: (X * W[q]) << q", "SL401", "depends on the loop"),
+        ("Y = sum q < 4 by horner: (X * W[q]) << q*q", "SL401", "equal steps"),
+        ("Y = sum q < 4 by bsgs(2): X * W[q]", "SL401", "equal steps"),
+        ("Y = sum q < 4 by bsgs(2): (X << q) * W[q] + (X << 2*q) * W[q]", "SL401", "one step"),
+        ("Y = sum q < 4 by bsgs(2): (permute(X, p) << q) * W[q]", "SL403", "across a permutation"),
+    ],
+)
+def test_sums_that_can_not_be_evaluated_as_they_say(statement: str, code: str, words: str) -> None:
+    with pytest.raises(SlotError) as problem:
+        body(statement, "perm p: cycles (0, 1)")
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.code == code
+    assert words in diagnostic.message
+    assert diagnostic.span is not None
+
+
+def test_a_permutation_too_deep_for_the_parameters() -> None:
+    program = api.loads(
+        """program p(slots = 8)
+input x[slots]
+perm p: slot -> (3*slot) % 8
+cipher X = x[slot]
+Y = permute(X, p)
+output y[slot] = Y
+prove y == x
+"""
+    )
+    with pytest.raises(SlotError, match="SL402"):
+        schedule(program, max_levels=0)
+    assert schedule(program, max_levels=1).depth == 1
+
+
+# levels
+
+
+def test_levels_and_scales() -> None:
+    made = schedule(api.loads(LORA), rescale=True)
+    assert made.states["Y"] == ops.State(2, 0)
+    assert made.plains["V"].encoding == ops.Encoding(1, None)
+    grown = schedule(api.loads(LORA))
+    assert grown.states["Y"] == ops.State(0, 2)
+    assert not operations(grown, ops.Rescale)
+
+
+def test_a_plaintext_used_at_two_levels_is_encoded_twice() -> None:
+    made = schedule(
+        api.loads("""program p(slots = 4)
+input x[slots]
+weight b[slots]
+cipher X = x[slot]
+plain B = b[slot]
+S = X * B
+T = S * S
+Y = T * B
+output y[slot] = Y
+prove y == x
+"""),
+        rescale=True,
+    )
+    encodings = sorted(p.encoding.level for p in made.plains.values() if p.encoding)
+    assert encodings == [0, 2]
+
+
+def test_products_of_products_need_levels_not_powers() -> None:
+    """((x*x)*(x*x)) has the fourth power of the scale without rescaling, and two levels with it."""
+    text = """program p(slots = 4)
+input x[slots, slots]
+cipher X = x[0, slot]
+S = X * X
+Y = S * S
+output y[slot, slot] = Y
+prove y == x
+"""
+    program = api.loads(text)
+    assert schedule(program).depth == 3
+    plan = api.plan(program)
+    assert plan.counts.depth == 2
+    assert plan.parameters.primes == (60, 40, 40, 60)
