@@ -107,7 +107,7 @@ def expression_text(e: tree.Expr, at_least: int = _OR, *, tight: bool = False, f
     comes after it, which the body of a sum that ends here would swallow.
     """
     e = _written(e)
-    # x[k] else 0 + y parses as meant, but reads as if the zero were part of the sum
+    # x[k] else 0 + y and x[k] else 0[j] parse as meant, but read as if more than the zero came after else
     padded = isinstance(e, tree.Index) and e.else_zero and at_least > _OR
     if _strength(e) < at_least or padded or (followed and isinstance(e, tree.Sum)):
         return f"({_bare(e, tight, followed=False)})"
@@ -121,9 +121,9 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
         case tree.Name(name):
             return name
         case tree.Index(base, indices, else_zero):
-            return f"{_base(base)}[{_list(indices)}]{' else 0' if else_zero else ''}"
+            return f"{expression_text(base, _POSTFIX)}[{_list(indices)}]{' else 0' if else_zero else ''}"
         case tree.Transpose(base):
-            return f"{_base(base)}.T"
+            return f"{expression_text(base, _POSTFIX)}.T"
         case tree.Unary("-", operand):
             return f"-{expression_text(operand, _UNARY, tight=tight, followed=followed)}"
         case tree.Unary("not", operand):
@@ -145,12 +145,6 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
             return f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
         case _:
             assert_never(e)
-
-
-def _base(e: tree.Expr) -> str:
-    text = expression_text(e, _POSTFIX)
-    # x[k] else 0[j] would parse, but nobody reads it as (x[k] else 0)[j]
-    return f"({text})" if isinstance(e, tree.Index) and e.else_zero else text
 
 
 def _binary(e: tree.Binary, tight: bool, followed: bool) -> str:

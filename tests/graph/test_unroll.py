@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from small_programs import CASES, Case, case
 
@@ -116,10 +118,12 @@ prove t == x - x
     program = api.loads(text)
     assert api.check(program).proved
     plan = api.plan(program)
-    assert plan.counts.executed() == {"rotations": 3, "plain_products": 1}
+    # one diagonal of D, and S times 1 to be as deep as T would be
+    assert plan.counts.executed() == {"rotations": 3, "plain_products": 2}
     assert plan.counts.ciphertexts_out == 1
     whole = count(unroll(schedule(program)))
-    assert (whole.plain_products, whole.conjugations, whole.rotations) == (10, 1, 6)
+    # S: 4, Z: 2, T: 4, and S and U times 1
+    assert (whole.plain_products, whole.conjugations, whole.rotations) == (12, 1, 6)
 
 
 def test_a_plaintext_added_to_zero_is_a_node_of_its_own() -> None:
@@ -160,11 +164,8 @@ def test_too_many_operations_are_a_message(monkeypatch: pytest.MonkeyPatch) -> N
     assert "limit" in problem.value.diagnostics[0].message
 
 
-def test_absurd_sizes_end_at_once(root: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(root)) / "programs" / "rank_complex.slot"
-    program = api.load(path, {"d": 2**39})
+def test_absurd_sizes_end_at_once(root: Path) -> None:
+    program = api.load(root / "programs" / "rank_complex.slot", {"d": 2**39})
     for action in (api.plan, api.cost, api.lower):
         with pytest.raises(SlotError, match="SL309"):
             action(program)

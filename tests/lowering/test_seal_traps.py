@@ -46,7 +46,7 @@ class Bench:
     def values(self, cipher: Any, count: int = 4) -> list[float]:
         out = seal.Plaintext()
         self.decryptor.decrypt(cipher, out)
-        return np.real(self.encoder.decode_complex(out)[:count]).round(2).tolist()
+        return np.real(self.encoder.decode_complex(out)[:count]).round(1).tolist()
 
     def galois(self, numbers: list[Any]) -> Any:
         out = seal.GaloisKeys()

@@ -1,0 +1,151 @@
+"""Counts and bytes: what ``cost`` says, and what is really executed and sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_programs import LORA, case
+
+from slotlang import api
+from slotlang.diagnostics import SlotError
+from slotlang.lowering.parameters import (
+    MAX_MODULUS_BITS,
+    Parameters,
+    check_scales,
+    check_security,
+    fixed_parameters,
+    saved_bytes,
+)
+from slotlang.run.runner import load_module, random_data
+
+KEYS = {
+    *("program", "sizes", "parameters", "rotations", "conjugations", "key_switches", "galois_keys", "hoistable"),
+    *("plain_products", "cipher_products", "additions", "negations", "rescales", "rescales_by_level", "depth"),
+    *("ciphertexts_in", "ciphertexts_out", "plaintexts", "peak_ciphertexts", "rotation_lower_bound", "rotation_gap"),
+    *("galois_key_bytes", "evaluation_key_bytes", "upload_bytes", "download_bytes", "weight_bytes"),
+    "peak_ciphertext_bytes",
+}
+
+
+def test_keys_of_the_json(root: Path) -> None:
+    values = api.cost(api.load(root / "programs" / "rank_complex.slot")).to_json()
+    assert set(values) == KEYS
+    assert json.loads(json.dumps(values)) == values
+
+
+def test_the_example(root: Path) -> None:
+    cost = api.cost(api.load(root / "programs" / "rank_complex.slot"))
+    c = cost.counts
+    assert (c.rotations, c.key_switches, c.galois_keys, c.plain_products, c.additions) == (20, 20, 7, 128, 125)
+    assert (c.ciphertexts_in, c.ciphertexts_out, c.depth, c.rescales, c.cipher_products) == (8, 8, 2, 0, 0)
+    assert (c.hoistable, c.plaintexts, c.peak_ciphertexts) == (7, 128, 18)
+    assert cost.galois_key_bytes == 7 * 16 * 8192 * 3 * 2
+    assert cost.upload_bytes == 8 * 8192 * 2 * 8
+    assert cost.download_bytes == 2 * cost.upload_bytes
+    assert (cost.rotation_lower_bound, cost.rotation_gap) == (9, 11)
+
+
+def test_rescales_are_counted_at_the_level_they_leave() -> None:
+    counts = api.plan(api.loads(LORA), Parameters(8192, (60, 40, 40, 60), 40, True)).counts
+    assert counts.rescales_by_level == {0: 2, 1: 4}
+    assert counts.rescales == 6
+
+
+PARAMETERS = [
+    Parameters(8192, (60, 60, 60), 30, False),
+    Parameters(8192, (50, 50, 50, 60), 30, False),
+    Parameters(8192, (60, 40, 40, 60), 40, True),
+    Parameters(8192, (60, 36, 36, 60), 36, True),
+    Parameters(16384, (60, 40, 40, 40, 60), 40, True),
+    Parameters(16384, (60, 50, 50, 50, 60), 50, True),
+]
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=Parameters.text)
+def test_bytes_are_those_sent(parameters: Parameters) -> None:
+    program = api.loads(LORA)
+    made = api.lower(program, parameters)
+    cost = api.cost(program, parameters)
+    module = load_module(made.text)
+    inputs, weights = random_data(program, 0)
+    client = module.Client()
+    keys = client.evaluation_keys()
+    server = module.Server(keys)
+    server.encode(**weights)
+    upload = client.encrypt(**inputs)
+    download = server.evaluate(upload)
+    for found, predicted, objects in (
+        (keys, cost.evaluation_key_bytes, 1 + 2 * cost.counts.galois_keys),
+        (upload, cost.upload_bytes, cost.counts.ciphertexts_in),
+        (download, cost.download_bytes, cost.counts.ciphertexts_out),
+    ):
+        assert abs(len(found) - predicted) <= 0.02 * predicted + 96 + 250 * objects
+
+
+def test_bytes_per_residue_grow_with_the_prime() -> None:
+    assert saved_bytes(60) == 8
+    assert all(saved_bytes(b) <= 8 for b in range(18, 61))
+    assert saved_bytes(37) == pytest.approx((saved_bytes(36) + saved_bytes(38)) / 2)
+
+
+def test_a_dense_program_is_counted_fast_and_has_two_keys(root: Path) -> None:
+    counts = api.plan(api.load(root / "programs" / "dense_ab_batch.slot")).counts
+    assert (counts.plain_products, counts.rotations, counts.galois_keys) == (32768, 368, 2)
+    assert counts.hoistable >= 248
+
+
+# parameters
+
+
+@pytest.mark.parametrize("slots", [1, 2, 64, 4096, 8192, 16384])
+@pytest.mark.parametrize("depth", range(15))
+def test_the_fixed_choice_is_sound(slots: int, depth: int) -> None:
+    for rescale in (None, True):
+        p = fixed_parameters(slots, depth, rescale=rescale)
+        check_security(p)
+        check_scales(p, depth)
+        assert p.slots >= slots
+        assert sum(p.primes) <= MAX_MODULUS_BITS[p.degree]
+
+
+@pytest.mark.parametrize(("slots", "depth", "code"), [(3, 1, "SL405"), (32768, 0, "SL404"), (16, 20, "SL404")])
+def test_no_choice(slots: int, depth: int, code: str) -> None:
+    with pytest.raises(SlotError, match=code):
+        fixed_parameters(slots, depth)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        Parameters(8192, (60, 60, 60, 60), 40, False),
+        Parameters(4096, (60, 60), 40, False),
+        Parameters(8193, (60, 60), 40, False),
+        Parameters(8192, (61, 60), 40, False),
+        Parameters(8192, (5, 60), 40, False),
+        Parameters(8192, (60,), 40, False),
+        Parameters(8192, (), 40, False),
+        Parameters(8192, (60, 60, 60), 60, False),
+        Parameters(8192, (60, 60, 60), 0, False),
+        Parameters(8192, (60, 60, 60), -4, False),
+        Parameters(8192, (60, 40, 60), 40, True),
+        Parameters(8192, (60, 30, 30, 60), 50, True),
+        Parameters(16384, (60, 60, 60, 60), 40, True),
+    ],
+    ids=Parameters.text,
+)
+def test_parameters_that_are_refused(parameters: Parameters) -> None:
+    for action in (api.plan, api.cost, api.lower):
+        with pytest.raises(SlotError, match="SL404"):
+            action(api.loads(LORA), parameters)
+
+
+def test_slots_that_do_not_fill_the_ring() -> None:
+    text = case("as written").text
+    with pytest.raises(SlotError, match="SL405"):
+        api.plan(api.loads(text, {"slots": 6}))
+    with pytest.raises(SlotError, match="SL405"):
+        api.plan(api.loads(text, {"slots": 6}), PARAMETERS[0])
+    with pytest.raises(SlotError, match="SL405"):
+        api.plan(api.loads(text, {"slots": 8192}), PARAMETERS[0])
