@@ -23,7 +23,7 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = Any
 """An array of exact integers: int64 where they fit, else Python integers."""
 
-MAX_BYTES = 1_600_000_000
+MAX_BYTES = 1_500_000_000
 """Estimated size of what is kept; one operation needs up to a gigabyte beside it."""
 MAX_WORK = 100_000_000
 """Coefficients computed before giving up, every slot touched counted as four: about a minute."""

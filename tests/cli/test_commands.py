@@ -220,10 +220,9 @@ def test_any_bytes_as_a_program(tmp_path_factory, data):
         assert path.read_bytes() == data
 
 
-WORDS = st.sampled_from(
-    [*"check cost lower run fmt show explain graph compare --json --set d=8 --set=d=0 --method exact".split()]
-    + ["-o", "/", "--seed", "-3", "X", "S[0]", "S[9]", "nowhere", "--svg", "\x00", "", str(PROGRAM)]
-)
+COMMANDS = ["check", "cost", "lower", "run", "fmt", "show", "explain", "graph", "compare"]
+OTHERS = ["--json", "--set", "d=8", "--set=d=0", "--method", "exact", "-o", "/", "--seed", "-3", "X", "S[9]", "nowhere"]
+WORDS = st.sampled_from([*COMMANDS, *OTHERS, "--svg", "", str(PROGRAM)])
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

@@ -247,7 +247,7 @@ def test_a_fresh_name_the_program_has() -> None:
 NASTY = [
     'quotes " and """ and \'\'\' and \\" and \\',
     "\\N{BULLET} \\x00 \\u2028 {} {0} %s %(x)s",
-    "a line\u2028separator, a paragraph\u2029separator, a next line\x85, a form\x0cfeed, a\x0bvertical tab, \x1c\x1d\x1e",
+    "line\u2028separator, paragraph\u2029separator, a next line\x85, a form\x0cfeed, a\x0bvertical tab, \x1c\x1d\x1e",
     "\u202eright to left\u202c \ufeff \u200b \x00\x07\x1b[31m",
     '"""\nimport os'.replace("\n", "\r"),
     "coding: utf-7",
