@@ -1,0 +1,102 @@
+"""``make bench``: the evaluator's floor and the cost of proofs, in one run, as a table and a JSON file.
+
+The floor of an evaluation is the sum of its primitive operations, each measured in the same process on the same
+keys: median seconds times the counts executed.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from slotlang.api import check, load, lower
+from slotlang.run.runner import load_module, random_data
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = Path(__file__).resolve().parent / "results.json"
+REPEATS = 15
+
+
+def median(action, repeats=REPEATS) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def floor(sizes: dict[str, int]) -> dict[str, object]:
+    """Evaluation of rank_complex against the sum of its primitives; seconds."""
+    program = load(ROOT / "programs" / "rank_complex.slot", sizes)
+    made = lower(program)
+    module = load_module(made.text)
+    inputs, weights = random_data(program, 0)
+    client = module.Client()
+    server = module.Server(client.evaluation_keys())
+    server.encode(**weights)
+    cipher = server.load_inputs(client.encrypt(**inputs))
+    evaluations = []
+    for _ in range(REPEATS):
+        server.compute(cipher)
+        evaluations.append(server.seconds)
+    ev = module.Evaluation(server.ring, server.galois_keys, server.relin_keys)
+    a = next(iter(cipher.values()))
+    plain = next(p for p in server.plain.values() if p is not None)
+    step = module.PARAMETERS["rotations"][0]
+    total = module.seal.Ciphertext()
+    ev.evaluator.add(a, a, total)
+    primitive = {
+        "rotations": median(lambda: ev.evaluator.rotate_vector(a, step, server.galois_keys, module.seal.Ciphertext())),
+        "plain_products": median(lambda: ev.evaluator.multiply_plain(a, plain, module.seal.Ciphertext())),
+        "additions": median(lambda: ev.evaluator.add_inplace(total, a)),
+    }
+    counts = dict(server.counts)
+    bottom = sum(primitive[name] * n for name, n in counts.items())
+    evaluation = statistics.median(evaluations)
+    return {
+        "sizes": sizes,
+        "counts": counts,
+        "primitive_seconds": primitive,
+        "evaluation_seconds": evaluation,
+        "floor_seconds": bottom,
+        "ratio": evaluation / bottom,
+    }
+
+
+def proof(d: int) -> dict[str, object]:
+    """Binding and proving rank_complex; seconds."""
+    path = ROOT / "programs" / "rank_complex.slot"
+    return {"d": d, "polyhedral_seconds": median(lambda: check(load(path, {"d": d}), "polyhedral"), 5)}
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    floors = [floor({"d": 4096, "batch": 8}), floor({"d": 4096, "batch": 1})]
+    proofs = [proof(1 << 12), proof(1 << 20)]
+    table = Table(title="evaluation against the sum of its primitives (rank_complex, r = 16, one thread)", box=None)
+    for head in ("tokens", "evaluation ms", "floor ms", "ratio"):
+        table.add_column(head, justify="right")
+    for row in floors:
+        sizes = row["sizes"]
+        values = (1000 * row["evaluation_seconds"], 1000 * row["floor_seconds"])
+        table.add_row(str(sizes["batch"]), *(f"{v:.1f}" for v in values), f"{row['ratio']:.2f}")
+    console = Console()
+    console.print(table)
+    proofs_table = Table(title="parse, bind and prove (rank_complex, polyhedral)", box=None)
+    proofs_table.add_column("d", justify="right")
+    proofs_table.add_column("ms", justify="right")
+    for row in proofs:
+        proofs_table.add_row(str(row["d"]), f"{1000 * row['polyhedral_seconds']:.1f}")
+    console.print(proofs_table)
+    OUT.write_text(json.dumps({"schema": "slotlang.bench/1", "floors": floors, "proofs": proofs}, indent=2) + "\n")
+    console.print(f"written to {OUT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
