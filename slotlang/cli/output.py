@@ -93,13 +93,13 @@ def write_file(path: Path, text: str) -> None:
     """Write a whole file or nothing; devices and pipes are written to. Raises SL004."""
     temporary = None
     try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            if target.is_dir():
-                raise IsADirectoryError(0, "it is a folder")
-            with target.open("w", encoding="utf-8") as stream:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8") as stream:
                 stream.write(text)
             return
+        target = path.resolve()
         mode = 0o666 & ~_umask()
         if target.exists():
             mode = stat.S_IMODE(target.stat().st_mode)

@@ -45,8 +45,12 @@ from slotlang.proof.verdict import Goal, Monomial, Outcome, Uncovered, Wrong
 T = TypeVar("T")
 Factors: TypeAlias = tuple[Factor, ...]
 
+MAX_SLOTS = 1 << 24
+"""Most slots of a vector that the method looks at."""
 MAX_ELEMENTS = 1 << 28
 """Largest result whose elements are counted."""
+MAX_READ = 1 << 30
+"""Most slots, of all members of an output together, that are counted: a minute or two."""
 
 
 class Vector:
@@ -57,9 +61,7 @@ class Vector:
 
     __slots__ = ("factor", "ids", "terms")
 
-    def __init__(
-        self, ids: Ids | None, factor: Ids | None = None, terms: tuple[tuple[int, int, Vector], ...] = ()
-    ) -> None:
+    def __init__(self, ids: Ids | None, factor: Ids | None = None, terms: tuple[Term, ...] = ()) -> None:
         self.ids = ids
         self.factor = factor
         self.terms = terms
@@ -74,8 +76,11 @@ class Vector:
             stack.extend((sign * s, step + more, v) for s, more, v in vector.terms)
 
 
-def _sum(*terms: tuple[int, int, Vector]) -> Vector:
-    """A sum of (sign, rotation, vector)."""
+Term: TypeAlias = tuple[int, int, Vector]
+"""Sign, rotation and vector."""
+
+
+def _sum(*terms: Term) -> Vector:
     return Vector(None, None, terms)
 
 
@@ -97,6 +102,8 @@ class PolynomialRing:
         self.program = program
         self.polynomials = Polynomials()
         self.opaque: frozenset[Factors] = frozenset()
+        self.journal: list[tuple[Vector, Ids | None, Ids | None, tuple[Term, ...]]] = []
+        """Vectors that were added up, as they were before."""
         self._ranges: list[tuple[int, str | Factors, tuple[int, ...]]] = []
         self._offsets: dict[str | Factors, int] = {}
         self._end = 0
@@ -210,7 +217,9 @@ class PolynomialRing:
         """The vector multiplied and added up."""
         if vector.ids is None or vector.factor is not None:
             parts = [(s, _rolled(a, step), b if b is None else _rolled(b, step)) for s, step, a, b in vector.parts()]
-            vector.ids, vector.factor, vector.terms = self.polynomials.total(parts), None, ()
+            ids = self.polynomials.total(parts)
+            self.journal.append((vector, vector.ids, vector.factor, vector.terms))
+            vector.ids, vector.factor, vector.terms = ids, None, ()
         return vector.ids
 
     def const(self, re: Fraction, im: Fraction) -> Vector:
@@ -517,9 +526,12 @@ class _Prover:
             polynomials.keep(self._live())
             self.sweep_at = max(MAX_BYTES // 2, polynomials.bytes * 3 // 2)
         count, members, plains = polynomials.monomials.count(), len(self.members), len(self.plains)
+        self.ring.journal.clear()
         try:
             return action()
         except TooLarge:
+            for vector, ids, factor, terms in reversed(self.ring.journal):
+                vector.ids, vector.factor, vector.terms = ids, factor, terms
             while len(self.members) > members:
                 self.members.popitem()
             while len(self.plains) > plains:
@@ -527,6 +539,8 @@ class _Prover:
             polynomials.keep(self._live())
             polynomials.monomials.forget(count)
             raise
+        finally:
+            self.ring.journal.clear()
 
     def _live(self) -> Iterator[Ids]:
         stack = [v for v in self.values.values() if isinstance(v, Vector)]
@@ -658,6 +672,8 @@ def prove_exact(graph: Graph, goals: Sequence[Goal]) -> list[Outcome]:
     would take more than ``polynomials.MAX_BYTES`` or ``polynomials.MAX_WORK``.
     """
     try:
+        if graph.schedule.program.slots > MAX_SLOTS:
+            raise TooLarge(f"vectors of {graph.schedule.program.slots:,} slots are too long")
         prover = _Prover(graph, goals)
     except TooLarge as problem:
         return [Outcome("unknown", reason=f"{goal.what}: {problem}") for goal in goals]
@@ -669,8 +685,11 @@ def covered_exact(program: Program, name: str) -> Outcome:
     shape = program.theorems[name].form.shape
     if prod(shape) > MAX_ELEMENTS:
         return Outcome("unknown", reason=f"output {name}: {prod(shape):,} elements are too many to count")
-    count = np.zeros(prod(shape), np.int32)
     outputs = [o for o in program.outputs if o.name == name]
+    read = program.slots * sum(prod(b.size for b in o.binders) for o in outputs)
+    if read > MAX_READ or program.slots > MAX_SLOTS:
+        return Outcome("unknown", reason=f"output {name}: {read:,} slots are too many to count")
+    count = np.zeros(prod(shape), np.int32)
     for _, _, flat, _ in _carried(program, outputs, shape):
         np.add.at(count, flat, 1)
     wrong = np.flatnonzero(count != 1)

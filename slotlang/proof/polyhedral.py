@@ -184,7 +184,9 @@ class Polyhedral:
             if relation.is_empty():
                 continue
             if relation.is_injective():
-                done.append((piece, relation.range()))
+                # without existential variables, which would pile up in the differences of images
+                image = relation.range().compute_divs().coalesce().detect_equalities()
+                done.append((piece, image))
                 continue
             if not piece.bound:
                 raise Undecided("a map without loop variables is not injective")

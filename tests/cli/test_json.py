@@ -1,0 +1,58 @@
+"""docs/json.md: the shapes it shows are the shapes that are printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import slotlang
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```sh\n(slotlang .*?)(?:  # exit status (\d))?\n```\n\n```json\n(.*?)\n```", PAGE, re.DOTALL)
+
+
+def shape(value: Any) -> Any:
+    """Keys and kinds of values; of a list its first entry. null may stand for anything."""
+    if isinstance(value, dict):
+        return {key: shape(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    if isinstance(value, bool) or value is None:
+        return type(value).__name__
+    return "number" if isinstance(value, int | float) else "text"
+
+
+def agrees(a: Any, b: Any) -> bool:
+    if "NoneType" in (a, b):
+        return True
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(agrees(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return not a or not b or agrees(a[0], b[0])
+    return bool(a == b)
+
+
+@pytest.mark.parametrize(("command", "status", "example"), EXAMPLES, ids=[e[0] for e in EXAMPLES])
+def test_examples(command: str, status: str, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (ROOT / "build").mkdir(exist_ok=True)
+    found = slotlang(*shlex.split(command)[1:])
+    assert found.status == int(status or 0)
+    shown, printed = json.loads(example), json.loads(found.out)
+    assert shown["schema"] == printed["schema"]
+    assert list(shown) == list(printed)
+    assert agrees(shape(shown), shape(printed)), command
+
+
+def test_every_command_is_documented() -> None:
+    from slotlang.cli.app import app
+
+    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert {shlex.split(command)[1] for command, _, _ in EXAMPLES} == names
+    for name in names:
+        assert "--json" in slotlang(name, "--help").out
