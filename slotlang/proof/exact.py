@@ -47,6 +47,9 @@ Factors: TypeAlias = tuple[Factor, ...]
 
 MAX_SLOTS = 1 << 24
 """Most slots of a vector that the method looks at."""
+FEW, MANY = 8, 256
+"""So many slots are compared first where there are many: a wrong value can be cheap to tell at one slot, and the
+right values at all slots too large."""
 MAX_ELEMENTS = 1 << 28
 """Largest result whose elements are counted."""
 MAX_READ = 1 << 30
@@ -593,12 +596,20 @@ class _Prover:
         return False
 
     def _wrong(self, goal: Goal, env: dict[str, int], held: Ids) -> Wrong | None:
-        """The first slot at which a goal fails, of what its family's member holds."""
-        ring, statement = self.ring, goal.statement
+        """Where a goal fails, of what its family's member holds: a few slots are tried before all of them."""
+        statement = goal.statement
         condition = statement.where if isinstance(statement, Claim) else in_range(self.program, statement)
         slots = self._slots(condition, env)
-        if not slots.size:
-            return None
+        if slots.size > MANY:
+            few = np.unique(np.arange(FEW) * 2654435761 % slots.size)
+            wrong = self._wrong_at(goal, env, held, slots[few])
+            if wrong is not None:
+                return wrong
+        return self._wrong_at(goal, env, held, slots) if slots.size else None
+
+    def _wrong_at(self, goal: Goal, env: dict[str, int], held: Ids, slots: Slots) -> Wrong | None:
+        """The first of the given slots at which a goal fails."""
+        ring, statement = self.ring, goal.statement
         left = held[slots]
         if isinstance(statement, Output) and statement.part is not None:
             left = ring.polynomials.part(left, statement.part)
@@ -668,7 +679,7 @@ def _points(statement: Claim | Output) -> Iterator[dict[str, int]]:
 def prove_exact(graph: Graph, goals: Sequence[Goal]) -> list[Outcome]:
     """Decide goals, given in the order of the program, on its unrolled graph: one outcome each.
 
-    proved, refuted with the first slot that is wrong and a monomial that is, or unknown where the values
+    proved, refuted with a slot that is wrong and a monomial that is, or unknown where the values
     would take more than ``polynomials.MAX_BYTES`` or ``polynomials.MAX_WORK``.
     """
     try:

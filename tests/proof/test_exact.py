@@ -218,7 +218,7 @@ prove y == {pick("", "-", "1/2 * ")}A @ B @ x
 """
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 @given(edits(), st.sampled_from([{}, {"n": 6, "r": 3, "t": 1}, {"n": 4, "r": 4, "t": 1}]))
 def test_agrees_with_the_polyhedral_method(text: str, sizes: dict[str, int]) -> None:
     note(text)
@@ -551,13 +551,40 @@ def test_coverage_of_a_matrix_with_slots_left_over() -> None:
     assert found.statuses == ["proved"] and found.judged.correct
 
 
-def test_a_result_too_large_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exact, "MAX_ELEMENTS", 3)
-    outcome = covered_exact(built(small("output y[h] = X\nprove y == x"))[0], "y")
-    assert outcome.status == "unknown" and "4 elements" in outcome.reason
+@pytest.mark.parametrize("limit", ["MAX_ELEMENTS", "MAX_READ", "MAX_SLOTS"])
+def test_a_result_too_large_to_count(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, graph, goals = built(small("output y[h] = X\nprove y == x"))
+    assert covered_exact(program, "y").status == "proved"
+    monkeypatch.setattr(exact, limit, 3)
+    outcome = covered_exact(program, "y")
+    assert outcome.status == "unknown" and outcome.reason.startswith("output y: 4 ")
+    assert prove_exact(graph, goals)[0].status == ("unknown" if limit == "MAX_SLOTS" else "proved")
 
 
 # Budgets
+
+
+@pytest.mark.parametrize("sizes", [{}, {"n": 60}])
+def test_a_few_slots_are_tried_first(sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong everywhere is found where the right values do not fit; what is wrong at one slot is found too."""
+    monkeypatch.setattr(exact, "MANY", 8)
+    monkeypatch.setattr(exact, "FEW", 2)
+    text = small("Y = S - X\noutput y[h] = Y\nprove y == A @ B @ x", "program small(n = 24)")
+    assert case(text, sizes).statuses == ["refuted"]
+    _, graph, goals = built(text, sizes)
+    sizes_met = []
+    original = exact._Prover._wrong_at
+
+    def recorded(self: exact._Prover, goal: Goal, env: dict[str, int], held: object, slots: exact.Slots) -> object:
+        sizes_met.append(slots.size)
+        return original(self, goal, env, held, slots)
+
+    monkeypatch.setattr(exact._Prover, "_wrong_at", recorded)
+    assert [o.status for o in prove_exact(graph, goals)] == ["refuted"]
+    assert sizes_met == [2]
+    one = small("Y = S + X * [h == 5]\noutput y[h] = Y\nprove y == B @ x", "program small(n = 24)")
+    assert case(one, sizes).statuses == ["refuted"]
+    assert sizes_met == [2, 2, sizes.get("n", 24)]
 
 
 def test_too_large_is_unknown_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -602,6 +629,49 @@ def test_a_counterexample_too_large_to_expand_has_a_place(monkeypatch: pytest.Mo
     failure = prove_exact(graph, goals)[1].failure
     assert isinstance(failure, Wrong)
     assert (failure.slot // 2, failure.monomial, failure.holds, failure.should) == (3, None, None, None)
+
+
+def test_giving_up_leaves_everything_as_it_was() -> None:
+    _, graph, goals = built(small("M = S * Z\nclaim M == (B @ x)[h] * z[h]\noutput y[h] = S\nprove y == B @ x"))
+    prover = exact._Prover(graph, goals)
+    product = next(node for node in graph.nodes if node.kind == "mul_plain")
+    one = prover.ring.scalar("s")
+    lazy = prover.members["lazy", ()] = prover.ring.add(prover.ring.mul(one, one), prover.ring.mul(one, one))
+    prover._attempt(lambda: None)
+    count, size = prover.ring.polynomials.monomials.count(), prover.ring.polynomials.bytes
+
+    def action() -> None:
+        assert prover.ring.ids(lazy).size == 1 and lazy.ids is not None
+        prover.member(("M", ()))
+        prover._plain(product)
+        assert ("M", ()) in prover.members and prover.plains and prover.ring.polynomials.bytes > size
+        raise TooLarge("too large")
+
+    with pytest.raises(TooLarge):
+        prover._attempt(action)
+    assert list(prover.members) == [("lazy", ())] and not prover.plains
+    assert lazy.ids is None and [v.factor is not None for _, _, v in lazy.terms] == [True, True]
+    assert sum(prover.ring.polynomials.monomials.count()) == sum(count)
+    assert prover.ring.polynomials.bytes == size
+    assert [o.status for o in prover.run()] == ["proved", "proved"]
+
+
+def test_definitions_outside_the_graph_read_what_nodes_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    defined = []
+    original = exact._Prover._defined
+
+    def recorded(self: exact._Prover, key: exact.Key) -> exact.Vector:
+        defined.append(key[0])
+        return original(self, key)
+
+    monkeypatch.setattr(exact._Prover, "_defined", recorded)
+    statements = "M = S * 2\nclaim M == 2 * (B @ x)[h]\nN = M + S\nclaim N == 3 * S\noutput y[h] = S\nprove y == B @ x"
+    _, graph, goals = built(small(statements))
+    prover = exact._Prover(graph, goals)
+    assert [o.status for o in prover.run()] == ["proved", "proved", "proved"]
+    assert sorted(defined) == ["M", "N", "X"]
+    # and a claim about one of them cuts it
+    assert prover.ring.chains_in(prover.ring.ids(prover.members["M", ()]))
 
 
 def test_memory_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -677,7 +747,7 @@ dicts = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(dicts, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_polynomials_are_dicts(values: list[Dict], random: Random) -> None:
     store = Polynomials()
