@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
@@ -41,7 +40,7 @@ def cost(program: Program, parameters: Parameters | None = None) -> Cost:
     return Cost(
         program=program.name,
         sizes={name: program.sizes[name] for name in program.parameters},
-        parameters={**asdict(p), "primes": list(p.primes)},
+        parameters=p.to_json(),
         counts=counts,
         rotation_lower_bound=rotation_lower_bound(program),
         galois_key_bytes=counts.galois_keys * p.key_bytes(),

@@ -354,6 +354,8 @@ def graph(
 
 def main() -> None:
     """Entry point. Whatever is wrong with a program or an argument ends in a message, never in a traceback."""
+    digits = sys.get_int_max_str_digits()
+    # products of a program's constants may be longer than Python prints
     sys.set_int_max_str_digits(10_000)
     for stream in (sys.stdout, sys.stderr):
         # names of files may hold bytes that are no text
@@ -373,6 +375,8 @@ def main() -> None:
         hint = "this is a bug in slotlang; please report it with the program and the command"
         report([Diagnostic("SL902", message, hint=hint)])
         status = BAD_INPUT
+    finally:
+        sys.set_int_max_str_digits(digits)
     try:
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):

@@ -30,9 +30,10 @@ def _grid() -> Table:
 
 
 def parameters_text(p: Any) -> str:
-    """``8192: 60,60,60, scale 2^36, no rescale``."""
-    mode = "rescale after each product" if p["rescale"] else "no rescale"
-    return f"{p['degree']}: {','.join(map(str, p['primes']))}, scale 2^{p['scale_bits']}, {mode}"
+    """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
+    from slotlang.lowering.parameters import Parameters
+
+    return Parameters(**p).text()
 
 
 def cost_table(cost: Cost) -> RenderableType:

@@ -8,6 +8,7 @@ no other ciphertext, then 2^t >= m. The bound speaks of the layout and the speci
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, TypeAlias
@@ -27,38 +28,52 @@ MAX_PACKED = 1 << 25
 """Most slots of all input ciphertexts together."""
 
 Flat: TypeAlias = npt.NDArray[np.int64]
-Reads: TypeAlias = tuple[tuple[str, Flat, npt.NDArray[np.bool_] | None], ...]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What slots hold: where that may be something at all, and the tensor elements it is made of there."""
+
+    alive: Mask
+    reads: tuple[tuple[str, Flat, Mask], ...] = ()
+
+    def where(self, mask: Mask) -> _Held:
+        return _Held(self.alive & mask, tuple((t, flat, old & mask) for t, flat, old in self.reads))
 
 
 class _Reads:
     """A ring in which the value of a slot is the list of the tensor elements it is made of."""
 
-    def const(self, re: Any, im: Any) -> Reads:
-        return ()
+    def __init__(self, slots: int) -> None:
+        self.everywhere = np.ones(slots, bool)
 
-    def scalar(self, name: str) -> Reads:
-        return ()
+    def const(self, re: Any, im: Any) -> _Held:
+        return _Held(self.everywhere & bool(re or im))
 
-    def gather(self, tensor: str, flat: Slots) -> Reads:
-        return ((tensor, flat, None),)
+    def scalar(self, name: str) -> _Held:
+        return _Held(self.everywhere)
 
-    def element(self, form: TensorForm, flat: Slots) -> Reads:
+    def gather(self, tensor: str, flat: Slots) -> _Held:
+        return _Held(self.everywhere, ((tensor, flat, self.everywhere),))
+
+    def element(self, form: TensorForm, flat: Slots) -> _Held:
         raise TooLarge("an input ciphertext holds elements of a tensor expression")
 
-    def add(self, a: Reads, b: Reads) -> Reads:
-        return a + b
+    def add(self, a: _Held, b: _Held) -> _Held:
+        return _Held(a.alive | b.alive, a.reads + b.reads)
 
-    def sub(self, a: Reads, b: Reads) -> Reads:
-        return a + b
+    def sub(self, a: _Held, b: _Held) -> _Held:
+        return self.add(a, b)
 
-    def mul(self, a: Reads, b: Reads) -> Reads:
-        return a + b
+    def mul(self, a: _Held, b: _Held) -> _Held:
+        return _Held(a.alive & b.alive, a.where(b.alive).reads + b.where(a.alive).reads)
 
-    def conj(self, a: Reads) -> Reads:
+    def conj(self, a: _Held) -> _Held:
         return a
 
-    def masked(self, a: Reads, mask: npt.NDArray[np.bool_]) -> Reads:
-        return tuple((t, flat, mask if old is None else mask & old) for t, flat, old in a)
+    def masked(self, a: _Held, mask: Mask) -> _Held:
+        return a.where(mask)
 
 
 def rotation_lower_bound(program: Program) -> int | None:
@@ -88,7 +103,7 @@ def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
     """Which input ciphertext alone holds each element (-1: none, -2: several), and how many elements a slot
     of each ciphertext holds at most."""
     where = {t.name: np.full(prod(t.shape), -1, np.int64) for t in program.tensors.values() if t.kind == "input"}
-    evaluator = PlainEvaluator(program, _Reads())
+    evaluator = PlainEvaluator(program, _Reads(program.slots))
     crowd: list[int] = []
     for family in program.families.values():
         if family.kind != "cipher":
@@ -97,9 +112,9 @@ def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
             env = {b.name: v for b, v in zip(family.binders, point, strict=True)}
             held = np.zeros(program.slots, np.int64)
             number = len(crowd)
-            for tensor, flat, mask in evaluator.value(family.body, env, evaluator.all_slots):
-                held += 1 if mask is None else mask
-                flat = flat if mask is None else flat[mask]
+            for tensor, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
+                held += mask
+                flat = flat[mask]
                 before = where[tensor][flat]
                 where[tensor][flat] = np.where((before == -1) | (before == number), number, -2)
             crowd.append(int(held.max()))

@@ -113,7 +113,7 @@ def _peak(graph: Graph) -> int:
     """Most ciphertexts alive at once in the emitted program.
 
     It keeps a family until the last statement that reads it, results until the end, and what it computes only
-    once until the end too; anything else goes after its last use. Sums are added up as their terms come.
+    once until the end too; anything else goes after its last use. Sums over a loop are added up as their terms come.
     """
     nodes = graph.nodes
     end = len(nodes)
@@ -131,7 +131,7 @@ def _peak(graph: Graph) -> int:
     for number, node in enumerate(nodes):
         for operand in node.operands:
             dies[operand] = number
-        if node.kind == "sum":
+        if node.kind == "sum" and number not in graph.at_once:
             # the running sum takes the place of terms made for it, when the second of them is there
             if not named.intersection(node.operands[:2]):
                 born[number] = max(node.operands[:2])

@@ -152,7 +152,10 @@ class _Unroller:
                     terms.append((1, self._op(body, inner)))
                 return self._added(terms, op)
             case ops.Add(operands):
-                return self._added([(s, self._op(o, env)) for s, o in operands], op)
+                number = self._added([(s, self._op(o, env)) for s, o in operands], op)
+                if number is not None:
+                    self.graph.at_once.add(number)
+                return number
             case ops.Neg(value):
                 number = self._op(value, env)
                 return None if number is None else self._node(Node("neg", (number,)), levels[number], op)

@@ -123,11 +123,13 @@ class _Emitter:
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)
         self.families = {f.name: f for f in self.schedule.ciphers}
-        self.stages = {
-            id(stage.steps): self.names.made("stage", f"{re.sub(r'[^A-Za-z0-9_]+', '_', name).strip('_')}_{n}")
-            for name, network in self.schedule.networks.items()
-            for n, stage in enumerate(network.stages)
-        }
+        # the table of a stage and the list of its steps, by the steps
+        self.stages: dict[int, tuple[str, str]] = {}
+        for name, network in self.schedule.networks.items():
+            stem = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+            for n, stage in enumerate(network.stages):
+                table, steps = (self.names.made(kind, f"{stem}_{n}") for kind in ("stage", "steps"))
+                self.stages[id(stage.steps)] = table, steps
 
     # the module, top to bottom
 
@@ -190,7 +192,7 @@ class _Emitter:
             "PARAMETERS = {",
             f'    "degree": {p.degree},',
             f'    "prime_bits": {list(p.primes)},',
-            f'    "scale_bits": {p.scale_bits},',
+            f'    "scale_bits": {list(p.scales or [p.scale_bits])},',
             f'    "rescale": {p.rescale},',
             '    "security": 128,',
             *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
@@ -231,10 +233,10 @@ class _Emitter:
             )
         for network, number in sorted(masks):
             stage = self.schedule.networks[network].stages[number]
-            name = self.stages[id(stage.steps)]
+            name, steps = self.stages[id(stage.steps)]
             lines.append(f"# stage {number} of {network}: slot s takes what slot {name}[s] holds, by these steps")
             lines += long_string(f"{name} = table", _packed(stage.source))
-            lines += listed(f"{name}_steps = ", map(str, stage.steps), "[]")
+            lines += listed(f"{steps} = ", map(str, stage.steps), "[]")
         return "\n".join(lines)
 
     # packing and plain families
@@ -315,14 +317,11 @@ class _Emitter:
     def _plain_text(self, plain: ops.PlainFamily) -> str:
         factors = ["1.0"] if plain.body is None else [self.values.text(plain.body, 2)]
         for mask, shift in plain.masks:
-            stage = self._stage(mask.network, mask.stage)
-            chosen = f"((({stage} - slot) % SLOTS) == {stage}_steps[{int_text(mask.index, self.names)}])"
+            stage, steps = self.stages[id(self.schedule.networks[mask.network].stages[mask.stage].steps)]
+            chosen = f"((({stage} - slot) % SLOTS) == {steps}[{int_text(mask.index, self.names)}])"
             moved = int_text(shift, self.names, 3)
             factors.append(chosen if moved == "0" else f"np.roll({chosen}, -{moved})")
         return " * ".join(factors)
-
-    def _stage(self, network: str, number: int) -> str:
-        return self.stages[id(self.schedule.networks[network].stages[number].steps)]
 
     def _ranges(self, loops: Sequence[ops.Loop | Binder]) -> list[str]:
         return [str(loop.size) if loop.extent is None else int_text(loop.extent, self.names) for loop in loops]
@@ -350,9 +349,8 @@ class _Emitter:
         for plain in self.schedule.plains.values():
             loops, variables, indent = self._nest(plain.loops)
             lines += loops
-            encoding = plain.encoding or ops.Encoding(0, None)
-            products = encoding.added_to or 0
-            place = f", {encoding.level}, {products}" if encoding.level or products else ""
+            parts = zip(("level", "products", "added"), _encoding(plain), strict=True)
+            place = "".join(f", {name}={part}" for name, part in parts if part)
             arguments = "".join(f", {v}" for v in variables)
             lines += [
                 f"{indent}value = {self.names.made('plain', plain.name)}(weights{arguments})",
@@ -499,7 +497,7 @@ class _Emitter:
             case ops.Rotate(value, amount, table):
                 step = int_text(amount, self.names)
                 if table is not None:
-                    step = f"{self.stages[id(table)]}_steps[{step}]"
+                    step = f"{self.stages[id(table)][1]}[{step}]"
                 return self._call(op, "rotate", self._op(value), step)
             case ops.Conjugate(value):
                 return self._call(op, "conj", self._op(value))
@@ -599,10 +597,13 @@ class _Emitter:
             if family.body is None:
                 pack = self.names.made("pack", family.name)
                 lines.append(f"    {string(family.name)}: ({pack}, {shape(family.loops)}),")
-        lines += ["}", "# family: shape, level, products not rescaled", "PLAINTEXTS = {"]
+        lines += [
+            "}",
+            "# family: shape, level and products of the ciphertext, added to it or multiplied",
+            "PLAINTEXTS = {",
+        ]
         for plain in self.schedule.plains.values():
-            encoding = plain.encoding or ops.Encoding(0, None)
-            place = f"{encoding.level}, {encoding.added_to or 0}"
+            place = ", ".join(map(str, _encoding(plain)))
             lines.append(f"    {string(plain.name)}: ({shape(plain.loops)}, {place}),")
         lines += ["}", "# family: shape or members, level, products not rescaled", "RESULTS = {"]
         for name, members in self._sent().items():
@@ -610,6 +611,11 @@ class _Emitter:
             places = [shape(self.families[name].loops)] if members is None else [repr(members)]
             lines += listed(f"{string(name)}: ", [*places, str(state.level), str(state.pending)], "()", "    ", ",")
         return "\n".join([*lines, "}"])
+
+
+def _encoding(plain: ops.PlainFamily) -> tuple[int, int, bool]:
+    assert plain.encoding is not None, "levels are assigned"
+    return plain.encoding.level, plain.encoding.products, plain.encoding.added
 
 
 def _adds_plain(op: ops.Op) -> bool:

@@ -54,7 +54,13 @@ def plan(program: Program, parameters: Parameters | None = None) -> Plan:
             # scales of products of products add up; levels do not
             built = schedule(program, rescale=True)
         span = program.syntax.statements[0].span
-        parameters = fixed_parameters(program.slots, built.depth, span, rescale=built.rescale)
+        parameters = fixed_parameters(
+            program.slots,
+            built.depth,
+            span,
+            rescale=built.rescale,
+            turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
+        )
     check_security(parameters)
     if parameters.slots < program.slots or parameters.slots % program.slots:
         raise error(
@@ -62,7 +68,7 @@ def plan(program: Program, parameters: Parameters | None = None) -> Plan:
             f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
             program.syntax.statements[0].span,
         )
-    check_scales(parameters, built.depth)
+    check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
     graph = unroll(built, zero_plaintexts(built))
     return Plan(program, graph, parameters, count(graph))
 

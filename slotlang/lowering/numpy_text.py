@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import assert_never
@@ -144,8 +145,10 @@ def number_text(value: Fraction) -> str:
         number = float("inf")
     if number == value and abs(number) < 1e16:
         return repr(number) if value >= 0 else f"({number!r})"
-    # a quotient of integers is rounded once; one too large for a double is refused when it is encoded
-    return f"({value.numerator} / {value.denominator})" if abs(number) < float("inf") else "float('inf')"
+    if max(abs(value.numerator), value.denominator) < 1 << 53:
+        return f"({value.numerator} / {value.denominator})"
+    # what is too large for a double is refused when it is encoded
+    return f"({number!r})" if math.isfinite(number) else "float('inf')"
 
 
 def constant_text(re: Fraction, im: Fraction) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from slotlang.diagnostics import error
 from slotlang.source import Span
@@ -17,6 +17,11 @@ PRIME_BITS = range(18, 61)
 
 HEADROOM_BITS = 12
 """Bits of the last modulus left for the size of the message and the noise."""
+
+ROTATION_BITS = 6
+"""By how much the scale of inputs that are rotated exceeds that of plaintexts, in bits. A key switch has some 2^12
+times the noise of encoding (2^17 against 2^5 in a slot at degree 8192), but weights are smaller than inputs, by
+2^6 where 4096 channels are added up."""
 
 UNRESCALED_DEPTH = 2
 """Most products in a row that the fixed choice leaves unrescaled."""
@@ -62,12 +67,19 @@ class Parameters:
 
     Without ``rescale`` every factor (the input, each plaintext) is encoded at ``2**scale_bits`` and scales
     multiply up. With it a prime is dropped after each product, and ``scale_bits`` is the size of those primes.
+    ``scales``, without rescaling and for programs that multiply no ciphertexts, gives each factor its own scale
+    in bits: first the inputs', then that of the plaintexts of each product in a row.
     """
 
     degree: int
     primes: tuple[int, ...]
     scale_bits: int
     rescale: bool
+    scales: tuple[int, ...] = ()
+
+    def factor_bits(self, depth: int) -> tuple[int, ...]:
+        """Bits of scale of the inputs and of the plaintexts of each of ``depth`` products in a row."""
+        return self.scales or (self.scale_bits,) * (depth + 1)
 
     @property
     def slots(self) -> int:
@@ -101,10 +113,15 @@ class Parameters:
         """An encoded plaintext in memory."""
         return 8 * self.degree * (self.data_primes - level)
 
+    def to_json(self) -> dict[str, object]:
+        """Plain data; the fields by name."""
+        return {**asdict(self), "primes": list(self.primes), "scales": list(self.scales)}
+
     def text(self) -> str:
-        """``8192: 60,60,60, scale 2^36, no rescale``."""
+        """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
         mode = "rescale after each product" if self.rescale else "no rescale"
-        return f"{self.degree}: {','.join(map(str, self.primes))}, scale 2^{self.scale_bits}, {mode}"
+        scale = f"scales 2^{','.join(map(str, self.scales))}" if self.scales else f"scale 2^{self.scale_bits}"
+        return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {mode}"
 
 
 def check_security(parameters: Parameters) -> None:
@@ -133,11 +150,19 @@ def check_security(parameters: Parameters) -> None:
         )
 
 
-def check_scales(parameters: Parameters, depth: int) -> None:
+def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: bool = False) -> None:
     """Raises SL404 when ``depth`` products in a row do not fit: a scale outgrows its modulus, or vanishes."""
     p = parameters
+    if p.scales and (p.rescale or (multiplies_ciphertexts and len(set(p.scales)) > 1)):
+        raise error(
+            "SL404",
+            "scales of their own can't be combined with rescaling, or with products of ciphertexts",
+            notes=[p.text()],
+            hint="give one scale for all",
+        )
     if not p.rescale:
-        fits = p.scale_bits > 0 and (depth + 1) * p.scale_bits < sum(p.primes[:-1])
+        bits = p.factor_bits(depth)
+        fits = len(bits) > depth and min(bits) > 0 and sum(bits[: depth + 1]) < sum(p.primes[:-1])
     else:
         fits = depth <= p.data_primes - 1
         scale = p.scale_bits
@@ -154,12 +179,20 @@ def check_scales(parameters: Parameters, depth: int) -> None:
         )
 
 
-def fixed_parameters(slots: int, depth: int, span: Span | None = None, *, rescale: bool | None = None) -> Parameters:
+def fixed_parameters(
+    slots: int,
+    depth: int,
+    span: Span | None = None,
+    *,
+    rescale: bool | None = None,
+    turns_fresh: bool = False,
+) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
     Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each, as does
-    ``rescale``. Raises SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are deep or
-    wide enough.
+    ``rescale``. With ``turns_fresh`` inputs are rotated before any product, which their scale must bear: it is larger
+    than that of plaintexts. Raises SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are
+    deep or wide enough.
     """
     if slots & (slots - 1):
         raise error(
@@ -170,9 +203,15 @@ def fixed_parameters(slots: int, depth: int, span: Span | None = None, *, rescal
         )
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
-        scale = min(45, (120 - HEADROOM_BITS) // (depth + 1))
+        room = 120 - HEADROOM_BITS
+        primes: tuple[int, ...] = (60, 60, 60)
+        scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:
-            return Parameters(least, (60, 60, 60), scale, False)
+            if not turns_fresh:
+                return Parameters(least, primes, scale, False)
+            plain = min(40, (room - ROTATION_BITS) // (depth + 1))
+            fresh = min(52, room - depth * plain)
+            return Parameters(least, primes, fresh, False, (fresh, *[plain] * depth))
     else:
         primes = (60, *([40] * depth), 60)
         for degree, limit in MAX_MODULUS_BITS.items():

@@ -11,12 +11,8 @@ def members(places):
 
 
 def table_of(families):
-    """Every member of a table's families: ``{(family, i, j): (level, products)}``."""
-    return {
-        (name, *index): (level, products)
-        for name, (places, level, products) in families.items()
-        for index in members(places)
-    }
+    """Every member of a table's families with what the table says of it, such as its level."""
+    return {(name, *index): tuple(rest) for name, (places, *rest) in families.items() for index in members(places)}
 
 
 def packed():
@@ -66,7 +62,7 @@ class Client:
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in INPUTS.items()}
         records = {}
         for name, (function, indices) in packed().items():
-            plain = self.ring.encode(function(arrays, *indices))
+            plain = self.ring.encode(function(arrays, *indices), added=True)
             records[name] = _saved(self.encryptor.encrypt_symmetric(self._zero() if plain is None else plain))
         return pack("inputs", records)
 
@@ -144,14 +140,14 @@ class Server:
     def weights_from_bytes(self, data):
         """Take encoded weights that ``weights_to_bytes`` of the same program made."""
         template = table_of(PLAINTEXTS)
-        plain = {}
+        ring, plain = self.ring, {}
         for name, record in unpack("weights", data, list(template)).items():
             plain[name] = None
             if record is not None:
-                level, products = template[name]
-                plain[name] = _loaded(seal.Plaintext, record, self.ring.context)
-                same = plain[name].parms_id() == self.ring.levels[level]
-                if not same or plain[name].scale != self.ring.scale(level, products):
+                level, products, added = template[name]
+                scale = ring.scale(level, products) if added else ring.factor(level, products)
+                plain[name] = _loaded(seal.Plaintext, record, ring.context)
+                if plain[name].parms_id() != ring.levels[level] or plain[name].scale != scale:
                     raise Rejected(f"the plaintext {name!r} is not at the level or scale this program has there")
         self.plain = plain
 

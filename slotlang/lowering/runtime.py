@@ -50,7 +50,8 @@ class Ring:
             self.levels.append(data.parms_id())
             data = data.next_context_data()
         moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()][:-1]
-        self.scales = [2.0 ** PARAMETERS["scale_bits"]]
+        # one scale for each level with rescaling; without, one factor for the inputs and each product in a row
+        self.scales = [2.0**bits for bits in PARAMETERS["scale_bits"]]
         if PARAMETERS["rescale"]:
             # a plaintext at the scale of its ciphertext makes the scale after a rescale the same for all
             for prime in reversed(moduli[1:]):
@@ -58,10 +59,20 @@ class Ring:
 
     def scale(self, level, products=0):
         """Scale of a ciphertext at a level with so many products not yet rescaled."""
-        return math.prod([self.scales[level]] * (products + 1))
+        if PARAMETERS["rescale"]:
+            return math.prod([self.scales[level]] * (products + 1))
+        return math.prod(self._factor(k) for k in range(products + 1))
 
-    def encode(self, values, level=0, products=0):
-        """Encode one vector of SLOTS values, repeated to fill the ring; None when it encodes to zero."""
+    def _factor(self, number):
+        return self.scales[number] if len(self.scales) > 1 else self.scales[0]
+
+    def factor(self, level, products=0):
+        """Scale of a plaintext that multiplies a ciphertext at a level with so many products."""
+        return self.scales[level] if PARAMETERS["rescale"] else self._factor(products + 1)
+
+    def encode(self, values, level=0, products=0, added=False):
+        """Encode one vector of SLOTS values, repeated to fill the ring, to multiply a ciphertext at a level with so
+        many products, or to be added to it; None when it encodes to zero."""
         values = np.asarray(values)
         if not np.isfinite(values).all():
             raise Rejected("a vector to encode holds NaN or infinity")
@@ -76,8 +87,9 @@ class Ring:
         else:
             values = complex(values) if np.iscomplexobj(values) else float(values)
         plain = seal.Plaintext()
+        scale = self.scale(level, products) if added else self.factor(level, products)
         try:
-            self.encoder.encode(values, self.levels[level], self.scale(level, products), plain)
+            self.encoder.encode(values, self.levels[level], scale, plain)
         except ValueError:
             raise Rejected(f"a vector to encode holds {np.abs(values).max():.3g}: too large here") from None
         return None if plain.is_zero() else plain

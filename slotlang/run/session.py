@@ -46,7 +46,7 @@ class Session:
             "method": self.lowered.report.method,
             "module": self.module,
             "tokens_in_file": self.tokens_in_file,
-            "parameters": {**asdict(p), "primes": list(p.primes)},
+            "parameters": p.to_json(),
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,

@@ -25,6 +25,7 @@ class _Levels:
         self.plains: dict[str, ops.PlainFamily] = {}
         self._encoded: dict[tuple[str, Encoding], str] = {}
         self._one: str | None = None
+        self.turns_fresh = False
 
     def family(self, family: ops.CipherFamily) -> ops.CipherFamily:
         if family.body is None:
@@ -58,7 +59,7 @@ class _Levels:
 
     def times(self, op: ops.Op, state: State, ref: ops.PlainRef) -> tuple[ops.Op, State]:
         op, state = self.settled(op, state)
-        plain = self.plain(ref, Encoding(state.level, None))
+        plain = self.plain(ref, Encoding(state.level, state.pending, False))
         return ops.MulPlain(op, plain), State(state.level, state.pending + 1)
 
     def raised(self, op: ops.Op, state: State, span: Span) -> tuple[ops.Op, State]:
@@ -85,6 +86,12 @@ class _Levels:
             raised = [self.settled(op, state) for op, state in raised]
         return [op for op, _ in raised], raised[0][1]
 
+    def turned(self, op: ops.Op, span: Span) -> tuple[ops.Op, State]:
+        """An operand of key switches."""
+        op, state = self.settled(*self.op(op, span))
+        self.turns_fresh = self.turns_fresh or state == State(0, 0)
+        return op, state
+
     def op(self, op: ops.Op, span: Span) -> tuple[ops.Op, State]:
         match op:
             case ops.Ref(name):
@@ -97,7 +104,7 @@ class _Levels:
                 return ops.Neg(inner), state
             case ops.AddPlain(value, plain, sign):
                 inner, state = self.op(value, span)
-                ref = self.plain(plain, Encoding(state.level, state.pending))
+                ref = self.plain(plain, Encoding(state.level, state.pending, True))
                 return ops.AddPlain(inner, ref, sign), state
             case ops.MulPlain(value, plain):
                 return self.times(*self.op(value, span), plain)
@@ -107,20 +114,14 @@ class _Levels:
                     parts = [self.settled(o, s) for o, s in self._level(parts, span)]
                 (a, x), (b, y) = parts
                 return ops.Mul(a, b), State(x.level, x.pending + y.pending + 1)
-            case ops.Rotate(value) | ops.Ladder(value):
-                inner, state = self.settled(*self.op(value, span))
-                return replace(op, value=inner), state
-            case ops.Conjugate(value):
-                inner, state = self.settled(*self.op(value, span))
-                return ops.Conjugate(inner), state
-            case ops.Doubling(value):
-                inner, state = self.settled(*self.op(value, span))
+            case ops.Rotate(value) | ops.Ladder(value) | ops.Conjugate(value) | ops.Doubling(value):
+                inner, state = self.turned(value, span)
                 return replace(op, value=inner), state
             case ops.Sum(_, body):
                 inner, state = self.op(body, span)
                 return replace(op, body=inner), state
             case ops.Horner(_, body):
-                inner, state = self.settled(*self.op(body, span))
+                inner, state = self.turned(body, span)
                 return replace(op, body=inner), state
             case ops.Rescale():
                 raise AssertionError("rescales are placed here and nowhere before")
@@ -139,4 +140,10 @@ def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Sc
     """The schedule with rescales, equal scales in every sum, and the encoding of every plaintext."""
     levels = _Levels(schedule, fresh)
     ciphers = tuple(levels.family(f) for f in schedule.ciphers)
-    return replace(schedule, ciphers=ciphers, plains=levels.plains, states=levels.states)
+    return replace(
+        schedule,
+        ciphers=ciphers,
+        plains=levels.plains,
+        states=levels.states,
+        turns_fresh=levels.turns_fresh,
+    )

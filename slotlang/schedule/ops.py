@@ -45,11 +45,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a plaintext is encoded: at the level of its ciphertext, with the scale of one plaintext factor, or,
-    to be added, with the scale of a ciphertext that carries ``pending`` products."""
+    """How a plaintext is encoded: at the level of a ciphertext that carries so many ``products``, to be multiplied
+    with it, or to be added, with its scale."""
 
     level: int
-    added_to: int | None
+    products: int
+    added: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,8 @@ class CipherFamily:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A program as ciphertext operations. ``rescale``: primes are dropped after products."""
+    """A program as ciphertext operations. ``rescale``: primes are dropped after products. ``turns_fresh``: some
+    ciphertext is rotated or conjugated before any product, at the smallest scale it has."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -215,11 +217,21 @@ class Schedule:
     networks: Mapping[str, Network]
     rescale: bool
     states: Mapping[str, State] = field(default_factory=dict)
+    turns_fresh: bool = False
 
     @property
     def depth(self) -> int:
         """Most products that lie behind one ciphertext: the levels, or the powers of the scale, needed."""
         return max((s.level + s.pending for s in self.states.values()), default=0)
+
+    @property
+    def multiplies_ciphertexts(self) -> bool:
+        """Whether some product is of two ciphertexts."""
+
+        def inside(op: Op) -> bool:
+            return isinstance(op, Mul) or any(map(inside, children(op)))
+
+        return any(inside(f.body) for f in self.ciphers if f.body is not None)
 
 
 def children(op: Op) -> tuple[Op, ...]:

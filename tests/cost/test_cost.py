@@ -102,8 +102,8 @@ def test_a_dense_program_is_counted_fast_and_has_two_keys(root: Path) -> None:
 @pytest.mark.parametrize("slots", [1, 2, 64, 4096, 8192, 16384])
 @pytest.mark.parametrize("depth", range(15))
 def test_the_fixed_choice_is_sound(slots: int, depth: int) -> None:
-    for rescale in (None, True):
-        p = fixed_parameters(slots, depth, rescale=rescale)
+    for rescale, turns_fresh in ((None, False), (None, True), (True, False)):
+        p = fixed_parameters(slots, depth, rescale=rescale, turns_fresh=turns_fresh)
         check_security(p)
         check_scales(p, depth)
         assert p.slots >= slots
@@ -132,6 +132,10 @@ def test_no_choice(slots: int, depth: int, code: str) -> None:
         Parameters(8192, (60, 40, 60), 40, True),
         Parameters(8192, (60, 30, 30, 60), 50, True),
         Parameters(16384, (60, 60, 60, 60), 40, True),
+        Parameters(8192, (60, 60, 60), 44, False, (44, 32)),
+        Parameters(8192, (60, 60, 60), 44, False, (60, 32, 32)),
+        Parameters(8192, (60, 60, 60), 44, False, (44, 32, 0)),
+        Parameters(8192, (60, 40, 40, 60), 40, True, (40, 40, 40)),
     ],
     ids=Parameters.text,
 )
@@ -139,6 +143,22 @@ def test_parameters_that_are_refused(parameters: Parameters) -> None:
     for action in (api.plan, api.cost, api.lower):
         with pytest.raises(SlotError, match="SL404"):
             action(api.loads(LORA), parameters)
+
+
+def test_products_of_ciphertexts_have_one_scale() -> None:
+    program = api.loads(case("products of ciphertexts").text)
+    assert not api.plan(program).parameters.scales
+    with pytest.raises(SlotError, match="SL404"):
+        api.plan(program, Parameters(8192, (60, 60, 60), 44, False, (44, 32, 32)))
+    assert api.plan(program, Parameters(8192, (60, 60, 60), 36, False, (36, 36, 36))).counts.cipher_products == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "scales"),
+    [("horner and doubling", ()), ("as written", (52, 40)), ("sums of different depth", (40, 34, 34))],
+)
+def test_inputs_that_are_rotated_get_a_larger_scale(name: str, scales: tuple[int, ...]) -> None:
+    assert api.plan(api.loads(case(name).text)).parameters.scales == scales
 
 
 def test_slots_that_do_not_fill_the_ring() -> None:

@@ -237,6 +237,9 @@ prove y == x
 def test_a_fresh_name_the_program_has() -> None:
     text = case("rotations shared by statements").text
     simulated(api.lower(api.loads(renamed(text, {"U": "X_rotated", "V": "X_rotated2", "Z": "Y_part"}))))
+    text = case("a permutation of several levels").text
+    for name in ("stage_p_0", "stage_p_0_steps", "steps_p_0", "permutation_p"):
+        simulated(api.lower(api.loads(text.replace("slots = 16", f"slots = 16, {name} = 3"))))
     text = case("sums of different depth").text
     simulated(api.lower(api.loads(renamed(text, {"S": "one", "V": "Y_plain"})), RESCALING))
 

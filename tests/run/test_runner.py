@@ -23,6 +23,8 @@ HEADERS = 700
 
 RESCALING = Parameters(8192, (60, 40, 40, 60), 40, True)
 SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40, False)
+SHARED_OUT = Parameters(8192, (60, 60, 60), 44, False, (44, 30, 34))
+"""A scale for the inputs, and one for the plaintexts of each product in a row."""
 
 
 @cache
@@ -68,6 +70,9 @@ def test_small_programs(small: Case) -> None:
         ("products of ciphertexts", RESCALING),
         ("a permutation of several levels", RESCALING),
         ("products of products", SCALES_GROW),
+        ("horner and doubling", SHARED_OUT),
+        ("sums of different depth", SHARED_OUT),
+        ("signs and plain additions", SHARED_OUT),
     ],
     ids=str,
 )

@@ -328,7 +328,7 @@ prove y == x
 def test_levels_and_scales() -> None:
     made = schedule(api.loads(LORA), rescale=True)
     assert made.states["Y"] == ops.State(2, 0)
-    assert made.plains["V"].encoding == ops.Encoding(1, None)
+    assert made.plains["V"].encoding == ops.Encoding(1, 0, False)
     grown = schedule(api.loads(LORA))
     assert grown.states["Y"] == ops.State(0, 2)
     assert not operations(grown, ops.Rescale)
