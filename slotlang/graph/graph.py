@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -63,16 +63,15 @@ class Graph:
     kept: set[int] = field(default_factory=set)
     at_once: set[int] = field(default_factory=set)
 
-    def live(self) -> list[bool]:
-        """Which nodes some output depends on."""
-        needed = [False] * len(self.nodes)
-        for output in self.outputs:
-            needed[output.node] = True
-        for number in range(len(self.nodes) - 1, -1, -1):
-            if needed[number]:
-                for operand in self.nodes[number].operands:
-                    needed[operand] = True
-        return needed
+    def ancestors(self, numbers: Iterable[int]) -> set[int]:
+        """The given nodes and everything they depend on."""
+        found = set(numbers)
+        stack = list(found)
+        while stack:
+            new = set(self.nodes[stack.pop()].operands) - found
+            found |= new
+            stack.extend(new)
+        return found
 
     def of_kind(self, kind: str) -> Iterator[Node]:
         """Nodes of one kind."""

@@ -46,7 +46,7 @@ def to_networkx(graph: Graph) -> nx.DiGraph[int]:
     outputs: dict[int, list[str]] = {}
     for output in graph.outputs:
         outputs.setdefault(output.node, []).append(output.output.name)
-    live = graph.live()
+    live = graph.ancestors(o.node for o in graph.outputs)
     result: nx.DiGraph[int] = nx.DiGraph(program=graph.schedule.program.name)
     for number, node in enumerate(graph.nodes):
         attributes: dict[str, Any] = {
@@ -56,7 +56,7 @@ def to_networkx(graph: Graph) -> nx.DiGraph[int]:
             "statement": graph.statement[number],
             "step": node.step,
             "output": ",".join(dict.fromkeys(outputs.get(number, []))),
-            "live": live[number],
+            "live": number in live,
         }
         if node.kind == "rotate":
             attributes["rotation_of"] = graph.bases.get(number, node.operands[0])

@@ -14,7 +14,7 @@ from slotlang.proof.explain import Counterexample, explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.terms import Expander
-from slotlang.proof.verdict import Failure, Goal, Outcome, Status, Wrong
+from slotlang.proof.verdict import Failure, Outcome, Status, Wrong
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
@@ -126,7 +126,7 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
     if method == "polyhedral":
         return _conclude(checker, "polyhedral", results, expander, start, None, ())
     if status == "proved":
-        bound, notes = _cross_check(checker)
+        bound, notes = _cross_check(checker, results)
         return _conclude(checker, "polyhedral", results, expander, start, bound, notes)
     if status == "refuted":
         return _conclude(checker, "polyhedral", results, expander, start, None, ())
@@ -135,11 +135,23 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
 
 def _overall(results: list[tuple[str, Outcome]]) -> Status:
     found = {outcome.status for _, outcome in results}
-    order: tuple[Status, ...] = ("refuted", "unknown", "tested")
-    return next((status for status in order if status in found), "proved")
+    order: tuple[Status, ...] = ("refuted", "unknown", "tested", "proved")
+    return next((status for status in order if status in found), "unknown")
 
 
-def _cross_check(checker: Checker) -> tuple[float | None, tuple[str, ...]]:
+def _agree(
+    results: list[tuple[str, Outcome]], method: Method, others: list[tuple[str, Outcome]], other: Method
+) -> None:
+    """Raises ``Disagreement`` when one method proves a goal and another refutes it."""
+    theirs = dict(others)
+    for what, ours in results:
+        if what in theirs and {ours.status, theirs[what].status} == {"proved", "refuted"}:
+            raise Disagreement(
+                f"{what}: {ours.status} by the {method} method, {theirs[what].status} by the {other} one"
+            )
+
+
+def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[float | None, tuple[str, ...]]:
     """The random test beside a proof."""
     from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
@@ -151,9 +163,7 @@ def _cross_check(checker: Checker) -> tuple[float | None, tuple[str, ...]]:
     try:
         if checker.work() > CROSS_CHECK_WORK * 4:
             return None, (left_out,)
-        for what, outcome in checker.random():
-            if outcome.status == "refuted":
-                raise Disagreement(f"{what}: proved by the polyhedral method, wrong at a random point")
+        _agree(proved, "polyhedral", checker.random(), "random")
     except SlotError as problem:
         return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
     except TooLarge as problem:
@@ -199,6 +209,7 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
     bound = None
     try:
         tested = checker.random()
+        _agree(polyhedral, "polyhedral", tested, "random")
         bound = error_bound(program)
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
@@ -209,9 +220,7 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
         return Report("unknown", "polyhedral", time.perf_counter() - start, reason=reason, steps=steps)
     exact = checker.exact()
     notes = (f"the polyhedral method could not decide: {reason}",)
-    for (what, ours), (_, theirs) in zip(exact, polyhedral, strict=False):
-        if {ours.status, theirs.status} == {"proved", "refuted"}:
-            raise Disagreement(f"{what}: {theirs.status} by the polyhedral method, {ours.status} by the exact one")
+    _agree(polyhedral, "polyhedral", exact, "exact")
     return _conclude(checker, "exact", exact, Expander(program), start, bound, notes)
 
 
@@ -256,4 +265,4 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
     return True
 
 
-__all__ = ["METHODS", "SCOPE", "Checker", "Disagreement", "Goal", "Method", "Report", "check"]
+__all__ = ["METHODS", "SCOPE", "Checker", "Method", "Report", "check"]

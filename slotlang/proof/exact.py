@@ -431,13 +431,7 @@ class _Prover:
     def _needed(self, at: Mapping[int, list[Point]], kept: set[int]) -> set[int]:
         """Nodes that goals still open depend on."""
         open_ = {n for n, points in at.items() if any(self.found[p].status != "unknown" for p, _ in points)}
-        needed = open_ | kept
-        stack = list(needed)
-        while stack:
-            new = set(self.graph.nodes[stack.pop()].operands) - needed
-            needed |= new
-            stack.extend(new)
-        return needed
+        return self.graph.ancestors(open_ | kept)
 
     def _give_up(self, number: int, at: Mapping[int, list[Point]], reason: str) -> None:
         """A node's value is not known: neither are goals that depend on it."""

@@ -216,17 +216,20 @@ def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
 
 
 def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Array]:
-    """Values of the nodes in ``keep``; every other value is dropped after its last use."""
+    """Values of the nodes in ``keep``; nothing else is evaluated than what they depend on, and every other value
+    is dropped after its last use."""
     schedule = graph.schedule
     program = schedule.program
     evaluator = PlainEvaluator(program, field)
     last = [-1] * len(graph.nodes)
-    for number, node in enumerate(graph.nodes):
-        for operand in node.operands:
+    needed = sorted(graph.ancestors(keep))
+    for number in needed:
+        for operand in graph.nodes[number].operands:
             last[operand] = number
     values: dict[int, Array] = {}
     p = field.p
-    for number, node in enumerate(graph.nodes):
+    for number in needed:
+        node = graph.nodes[number]
         operands = [values[o] for o in node.operands]
         match node.kind:
             case "cipher":
@@ -262,8 +265,6 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
         for operand in set(node.operands):
             if last[operand] == number and operand not in keep:
                 del values[operand]
-        if last[number] < 0 and number not in keep:
-            del values[number]
     return values
 
 

@@ -7,7 +7,20 @@ from typing import Any, assert_never
 
 import islpy as isl
 
-from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar, Not, Or
+from slotlang.meaning.integers import (
+    SLOT,
+    And,
+    Cmp,
+    Cond,
+    Int,
+    IntConst,
+    IntOp,
+    IntSize,
+    IntVar,
+    Not,
+    Or,
+    evaluate,
+)
 from slotlang.meaning.program import Program
 
 
@@ -104,7 +117,7 @@ class Box:
 
     def _number(self, e: Int) -> Any:
         try:
-            value = _fold(e, self.sizes)
+            value = int(evaluate(e, self.sizes, {}))
         except KeyError:
             return None
         return isl.Val.int_from_si(self._local.get_ctx(), value)
@@ -156,32 +169,6 @@ class Box:
         if result is None:
             return isl.Map.from_domain_and_range(points, isl.Set.universe(isl.Space.set_alloc(points.get_ctx(), 0, 0)))
         return result.intersect_domain(points)
-
-
-def _fold(e: Int, sizes: Mapping[str, int]) -> int:
-    """Value of an expression without variables; ``KeyError`` when there are some."""
-    match e:
-        case IntConst(value):
-            return value
-        case IntSize(name):
-            return sizes[name]
-        case IntVar(name):
-            raise KeyError(name)
-        case IntOp(op, a, b):
-            x, y = _fold(a, sizes), _fold(b, sizes)
-            match op:
-                case "+":
-                    return x + y
-                case "-":
-                    return x - y
-                case "*":
-                    return x * y
-                case "//":
-                    return x // y
-                case _:
-                    return x % y
-        case _:
-            assert_never(e)
 
 
 def coordinates(point: isl.Point, count: int) -> list[int]:

@@ -130,3 +130,27 @@ def test_the_process_stays_small():
     assert status == "0" and int(kilobytes) < 300_000
     (entry,) = json.loads(done.stdout)["files"]
     assert entry["verdict"] == "proved" and entry["method"] == "polyhedral"
+
+
+def test_confirmation_is_of_the_slot_that_is_named():
+    """Another slot of the same claim being wrong does not make this one wrong."""
+    from slotlang.api import plan
+    from slotlang.proof.goals import goals
+    from slotlang.proof.random import confirmed
+    from slotlang.proof.verdict import Wrong
+
+    text = """program p(n = 4)
+axes (s < n)
+input x[n]
+weight A[n, n]
+cipher X = x[s]
+M = [s != 2] * X
+claim M == x[s]
+Y = sum k < n: (X << k) * A[s, (s + k) % n]
+output y[s] = Y
+prove y == A @ x
+"""
+    program = loads(text.replace("Y = sum", "Z = M - M\nY = Z + (sum").replace("% n]\noutput", "% n])\noutput"))
+    graph = plan(program).graph
+    goal = goals(program)[0]
+    assert [confirmed(graph, Wrong(goal, {}, slot)) for slot in range(4)] == [False, False, True, False]
