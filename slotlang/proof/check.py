@@ -14,7 +14,7 @@ from slotlang.proof.explain import Counterexample, explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.terms import Expander
-from slotlang.proof.verdict import Failure, Outcome, Status, Wrong
+from slotlang.proof.verdict import Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
@@ -87,7 +87,7 @@ class Checker:
 
     def random(self) -> list[tuple[str, Outcome]]:
         """Every goal at random points; completeness of results exactly."""
-        from slotlang.proof.exact import covered_exact
+        from slotlang.proof.coverage import covered_exact
         from slotlang.proof.random import DEFAULT_SEED, test_random
 
         outcomes = test_random(self.graph, self.goals, DEFAULT_SEED if self.seed is None else self.seed)
@@ -98,7 +98,8 @@ class Checker:
 
     def exact(self) -> list[tuple[str, Outcome]]:
         """Every goal by the exact method on the graph."""
-        from slotlang.proof.exact import covered_exact, prove_exact
+        from slotlang.proof.coverage import covered_exact
+        from slotlang.proof.exact import prove_exact
 
         outcomes = prove_exact(self.graph, self.goals)
         results = [(goal.what, outcome) for goal, outcome in zip(self.goals, outcomes, strict=True)]
@@ -247,22 +248,23 @@ def _conclude(
 
 
 def _confirm(checker: Checker, failure: Failure) -> bool:
-    """Evaluate a counterexample directly; raises ``Disagreement`` when it is none."""
+    """Evaluate a counterexample directly, where that fits; raises ``Disagreement`` when it is none."""
+    from slotlang.proof.coverage import confirmed_uncovered
     from slotlang.proof.field import TooLarge
     from slotlang.proof.random import confirmed
 
-    if not isinstance(failure, Wrong):
-        return True
-    try:
-        graph = checker.graph
-        agreed = confirmed(graph, failure)
-    except (SlotError, TooLarge):
-        return False
-    if not agreed:
-        raise Disagreement(
-            f"{failure.goal.what}: slot {failure.slot} was called wrong and evaluates to what it should hold"
-        )
-    return True
+    if isinstance(failure, Uncovered):
+        found = confirmed_uncovered(checker.program, failure)
+        where = f"element {failure.element} of {failure.output}"
+    else:
+        where = f"{failure.goal.what}: slot {failure.slot}"
+        try:
+            found = confirmed(checker.graph, failure)
+        except (SlotError, TooLarge):
+            found = None
+    if found is False:
+        raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")
+    return found is True
 
 
 __all__ = ["METHODS", "SCOPE", "Checker", "Method", "Report", "check"]

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from slotlang.meaning.integers import SLOT, evaluate, holds
-from slotlang.meaning.program import Claim, Output, Program
-from slotlang.proof.goals import claim_target
+from slotlang.meaning.program import Output, Program
+from slotlang.proof.goals import member
 from slotlang.proof.polyhedral import canonical, sides
 from slotlang.proof.terms import Expander, Term, TooComplex
 from slotlang.proof.verdict import Failure, Monomial, Uncovered
@@ -152,7 +152,7 @@ def _unpacked(program: Program, signature: Signature, key: int) -> Monomial:
 def explain(program: Program, expander: Expander, failure: Failure, confirmed: bool) -> Counterexample:
     """A failure with everything a person needs to see it."""
     if isinstance(failure, Uncovered):
-        return _uncovered(program, failure)
+        return _uncovered(program, failure, confirmed)
     statement = failure.goal.statement
     env = {**program.slot_env(failure.slot), **failure.binders}
     digits = {name: int(env[name]) for system in program.axes[:1] for name in system}
@@ -174,16 +174,11 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
             extra = monomial_text(min(others)) if others else ""
     except TooComplex:
         pass
-    if isinstance(statement, Claim):
-        family, element = claim_target(statement), ""
-        indices = statement.indices
-        name = statement.family
-    else:
-        name, indices = statement.family.name, statement.family.indices
+    element = ""
+    if isinstance(statement, Output):
         at = [int(evaluate(i, program.sizes, env)) for i in statement.indices]
         element = f"{statement.name}[{', '.join(map(str, at))}]"
-    member = [int(evaluate(i, program.sizes, env)) for i in indices]
-    family = f"{name}[{', '.join(map(str, member))}]" if member else name
+    family = member_text(*member(program, statement, failure.binders))
     return Counterexample(
         "wrong_value",
         failure.goal.what,
@@ -204,7 +199,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     )
 
 
-def _uncovered(program: Program, failure: Uncovered) -> Counterexample:
+def _uncovered(program: Program, failure: Uncovered, confirmed: bool) -> Counterexample:
     element = f"{failure.output}[{', '.join(map(str, failure.element))}]"
     statement = next(o for o in program.outputs if o.name == failure.output)
     carriers = tuple(_carrier(program, o, env, slot) for o, env, slot in failure.carriers)
@@ -217,12 +212,15 @@ def _uncovered(program: Program, failure: Uncovered) -> Counterexample:
         None,
         {},
         element,
-        confirmed=True,
+        confirmed=confirmed,
         carriers=carriers,
     )
 
 
 def _carrier(program: Program, output: Output, env: Mapping[str, int], slot: int) -> str:
-    indices = [str(int(evaluate(i, program.sizes, dict(env)))) for i in output.family.indices]
-    name = output.family.name + (f"[{', '.join(indices)}]" if indices else "")
-    return f"slot {slot} of {name}, by line {output.span.line}"
+    return f"slot {slot} of {member_text(*member(program, output, env))}, by line {output.span.line}"
+
+
+def member_text(family: str, indices: tuple[int, ...]) -> str:
+    """``S`` or ``Y[0]``."""
+    return f"{family}[{', '.join(map(str, indices))}]" if indices else family

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from slotlang.meaning.integers import show
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from slotlang.meaning.integers import Int, evaluate, show
 from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.verdict import Goal
 
@@ -22,3 +25,23 @@ def claim_target(claim: Claim) -> str:
 def output_target(output: Output) -> str:
     """``y[c*C + h, t]``."""
     return f"{output.name}[{', '.join(show(i) for i in output.indices)}]"
+
+
+def target(statement: Claim | Output) -> tuple[str, tuple[Int, ...]]:
+    """The family a statement speaks of, and the index expressions of its member."""
+    if isinstance(statement, Claim):
+        return statement.family, statement.indices
+    return statement.family.name, statement.family.indices
+
+
+def member(program: Program, statement: Claim | Output, env: Mapping[str, int]) -> tuple[str, tuple[int, ...]]:
+    """The member of a family that a statement speaks of at values of its binders."""
+    family, indices = target(statement)
+    return family, tuple(int(evaluate(i, program.sizes, env)) for i in indices)
+
+
+def points(statement: Claim | Output) -> Iterator[dict[str, int]]:
+    """All values of a statement's binders."""
+    names = [b.name for b in statement.binders]
+    for values in product(*(range(b.size) for b in statement.binders)):
+        yield dict(zip(names, values, strict=True))

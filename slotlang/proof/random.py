@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
-from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.integers import SLOT, holds
 from slotlang.meaning.program import (
     Arith,
     Claim,
@@ -22,7 +21,6 @@ from slotlang.meaning.program import (
     FamilyRef,
     Iverson,
     Negate,
-    Output,
     Permuted,
     Program,
     Read,
@@ -32,7 +30,9 @@ from slotlang.meaning.program import (
     TensorForm,
     Value,
 )
+from slotlang.proof.coverage import flat_elements
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
+from slotlang.proof.goals import member, points
 from slotlang.proof.polyhedral import in_range
 from slotlang.proof.verdict import Goal, Outcome, Wrong
 
@@ -94,32 +94,16 @@ def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
     evaluator = PlainEvaluator(program, field)
     keep: set[int] = set()
     for goal in goals:
-        for _, indices in members(program, goal):
-            node = graph.values.get((_family(goal), indices))
+        for env in points(goal.statement):
+            node = graph.values.get(member(program, goal.statement, env))
             if node is not None:
                 keep.add(node)
     values = evaluate_graph(graph, field, keep)
     return [_goal(graph, evaluator, field, goal, values) for goal in goals]
 
 
-def _family(goal: Goal) -> str:
-    s = goal.statement
-    return s.family if isinstance(s, Claim) else s.family.name
-
-
-def members(program: Program, goal: Goal) -> list[tuple[dict[str, int], tuple[int, ...]]]:
-    """Values of the goal's binders with the family member they mean."""
-    s = goal.statement
-    indices = s.indices if isinstance(s, Claim) else s.family.indices
-    result = []
-    for point in product(*(range(b.size) for b in s.binders)):
-        env = {b.name: v for b, v in zip(s.binders, point, strict=True)}
-        result.append((env, tuple(int(evaluate(i, program.sizes, env)) for i in indices)))
-    return result
-
-
 def _goal(graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]) -> Outcome:
-    for env, _ in members(graph.schedule.program, goal):
+    for env in points(goal.statement):
         bad = np.flatnonzero(_differs(graph, evaluator, field, goal, env, values)[0])
         if bad.size:
             return Outcome("refuted", Wrong(goal, env, int(bad[0])))
@@ -141,8 +125,7 @@ def _differs(
     program = graph.schedule.program
     slots = evaluator.all_slots
     s = goal.statement
-    indices = tuple(int(evaluate(i, program.sizes, env)) for i in s_indices(s))
-    actual = _value(graph, evaluator, _family(goal), indices, values)
+    actual = _value(graph, evaluator, *member(program, s, env), values)
     here = {**program.slot_env(slots), **env, SLOT: slots}
     if isinstance(s, Claim):
         expected = evaluator.value(s.value, env, slots)
@@ -153,11 +136,8 @@ def _differs(
         actual = field.part(actual, s.part)
         form = program.theorems[s.name].form
         where = np.broadcast_to(holds(in_range(program, s), program.sizes, here), slots.shape)
-        flat: Any = 0
-        for index, size in zip(s.indices, form.shape, strict=True):
-            at = evaluate(index, program.sizes, here)
-            flat = flat * size + np.where(where, at, 0)
-        expected = field.element(form, np.broadcast_to(flat, slots.shape))
+        flat = flat_elements(program, s.indices, form.shape, here)
+        expected = field.element(form, np.where(where, flat, 0))
     differs = np.asarray((actual != expected).any(axis=(0, 1)))
     return np.broadcast_to(differs, slots.shape) & where, where
 
@@ -189,16 +169,9 @@ def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Fie
     A slot that is called wrong is wrong; one that is not could still be, with the probability of
     ``error_bound``."""
     env = dict(binders)
-    sizes = graph.schedule.program.sizes
-    indices = tuple(int(evaluate(i, sizes, env)) for i in s_indices(goal.statement))
-    node = graph.values.get((_family(goal), indices))
+    node = graph.values.get(member(graph.schedule.program, goal.statement, env))
     values = {} if node is None else evaluate_graph(graph, field, {node})
     return _differs(graph, PlainEvaluator(graph.schedule.program, field), field, goal, env, values)
-
-
-def s_indices(s: Claim | Output) -> tuple[Any, ...]:
-    """Index expressions of the member a statement speaks of."""
-    return s.indices if isinstance(s, Claim) else s.family.indices
 
 
 def confirmed(graph: Graph, wrong: Wrong) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -11,14 +10,13 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
-from slotlang.meaning.integers import evaluate
 from slotlang.meaning.integers import holds as truth
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof.check import Report
 from slotlang.proof.field import PRIMES, TooLarge, random_field
-from slotlang.proof.goals import goals
+from slotlang.proof.goals import goals, member
 from slotlang.proof.polyhedral import sides
-from slotlang.proof.random import DEFAULT_SEED, s_indices
+from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
 from slotlang.proof.terms import TooComplex
 from slotlang.proof.verdict import Failure, Goal, Wrong
@@ -123,14 +121,8 @@ def wrong_slots(
         return None
     wrong = wrong.copy()
     wrong[failure.slot] = True
-    family, member = _member(program, failure.goal, failure.binders)
-    return WrongSlots(failure.goal, family, member, _axes(program), wrong, spoken)
-
-
-def _member(program: Program, goal: Goal, binders: Mapping[str, int]) -> tuple[str, tuple[int, ...]]:
-    s = goal.statement
-    member = tuple(int(evaluate(i, program.sizes, binders)) for i in s_indices(s))
-    return (s.family if isinstance(s, Claim) else s.family.name), member
+    family, place = member(program, failure.goal.statement, failure.binders)
+    return WrongSlots(failure.goal, family, place, _axes(program), wrong, spoken)
 
 
 def _axes(program: Program) -> tuple[tuple[str, int], ...]:
@@ -212,8 +204,8 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     if not isinstance(failure, Wrong):
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
     wrong = wrong or wrong_slots(program, failure)
-    family, member = _member(program, failure.goal, failure.binders)
-    title = f"{family}[{', '.join(map(str, member))}]" if member else family
+    family, place = member(program, failure.goal.statement, failure.binders)
+    title = f"{family}[{', '.join(map(str, place))}]" if place else family
     around = _around(program, report, failure, wrong, reach)
     return Refutation(program.name, example.statement, example.line, lines, title, axes, failure.slot, around, wrong)
 

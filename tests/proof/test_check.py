@@ -154,3 +154,20 @@ prove y == A @ x
     graph = plan(program).graph
     goal = goals(program)[0]
     assert [confirmed(graph, Wrong(goal, {}, slot)) for slot in range(4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("carriers", ["none", "two"])
+def test_completeness_is_confirmed_by_looking_at_every_slot(carriers, monkeypatch):
+    from slotlang.proof.coverage import confirmed_uncovered
+    from slotlang.proof.verdict import Uncovered
+
+    index = {"none": "y[c*C + h + 1, t] =", "two": "y[c*C + h, t // 2] ="}[carriers]
+    program = loads(EXAMPLE.replace("y[c*C + h, t] =", index), SMALL)
+    found = module.Polyhedral(program).covered("y").failure
+    assert isinstance(found, Uncovered) and confirmed_uncovered(program, found)
+    # the same place of the right program is neither missing nor carried twice
+    right = loads(EXAMPLE, SMALL)
+    assert confirmed_uncovered(right, found) is False
+    monkeypatch.setattr(module.Polyhedral, "covered", lambda self, name: Outcome("refuted", found))
+    with pytest.raises(Disagreement):
+        check(right, "polyhedral")

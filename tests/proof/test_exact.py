@@ -24,9 +24,12 @@ from slotlang.graph.graph import Graph, Node
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof import exact, polynomials
-from slotlang.proof.exact import PolynomialRing, TooLarge, covered_exact, prove_exact
+from slotlang.proof import coverage, exact, polynomials
+from slotlang.proof.coverage import covered_exact
+from slotlang.proof.exact import prove_exact
+from slotlang.proof.field import TooLarge
 from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.polynomial_ring import PolynomialRing
 from slotlang.proof.polynomials import ONE, ZERO, Polynomials
 from slotlang.proof.verdict import Goal, Outcome, Uncovered, Wrong
 from slotlang.schedule.build import schedule
@@ -555,7 +558,9 @@ def test_coverage_of_a_matrix_with_slots_left_over() -> None:
 def test_a_result_too_large_to_count(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, graph, goals = built(small("output y[h] = X\nprove y == x"))
     assert covered_exact(program, "y").status == "proved"
-    monkeypatch.setattr(exact, limit, 3)
+    monkeypatch.setattr(coverage, limit, 3)
+    if limit == "MAX_SLOTS":
+        monkeypatch.setattr(exact, limit, 3)
     outcome = covered_exact(program, "y")
     assert outcome.status == "unknown" and outcome.reason.startswith("output y: 4 ")
     assert prove_exact(graph, goals)[0].status == ("unknown" if limit == "MAX_SLOTS" else "proved")

@@ -16,8 +16,7 @@ from slotlang.graph.unroll import unroll
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.proof.goals import goals
-from slotlang.proof.random import members
+from slotlang.proof.goals import goals, member, points
 from slotlang.proof.verdict import Wrong
 from slotlang.schedule.build import schedule
 from slotlang.show.content import contents
@@ -49,11 +48,11 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
         graph = unroll(schedule(program))
     except SlotError:
         first = goals(program)[0]
-        assert wrong_slots(program, Wrong(first, members(program, first)[0][0], 0)) is None
+        assert wrong_slots(program, Wrong(first, next(points(first.statement)), 0)) is None
         return 0
     wrong = 0
     for goal in goals(program):
-        for binders, member in members(program, goal):
+        for binders in points(goal.statement):
             key = (goal.span.line, tuple(sorted(binders.items())))
             expected = [s for s in range(program.slots) if (*key, s) in judged.wrong]
             if not expected:
@@ -61,7 +60,7 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
             found = wrong_slots(program, Wrong(goal, binders, expected[-1]), graph)
             assert found is not None
             assert np.flatnonzero(found.wrong).tolist() == expected
-            assert found.member == member
+            assert found.member == member(program, goal.statement, binders)[1]
             assert bool(found.spoken[expected].all())
             wrong += len(expected)
     return wrong
