@@ -230,6 +230,17 @@ force. Set the sizes with --set, for example `--set d_in=384 --set d_out=1536 --
 
 The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
 far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
+    "SL741": """A file is no module that `slotlang lower` wrote.
+
+`slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes, changed by hand or not. A
+module is executed to be checked, and has to define what every emitted module defines.""",
+    "SL742": """A module carries another program than its parameters say.
+
+The hash in `PARAMETERS` binds keys, ciphertexts and encoded weights to one program and its sizes. Where the text in
+`PROGRAM` or the numbers in `SIZES` were changed, it is another program: lower that one.""",
+    "SL743": """A module's sizes can't be set.
+
+A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",

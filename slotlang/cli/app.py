@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -181,7 +182,9 @@ def lower(
         from slotlang.api import lower as lower_program
 
         program = _loaded(file, set_)
-        made = lower_program(program, unproved=unproved)
+        console = _console()
+        with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
+            made = lower_program(program, unproved=unproved)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -193,6 +196,7 @@ def lower(
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
                     "counts": made.plan.counts.executed(),
+                    "validation": made.validation.to_json(),
                 },
             )
         else:
@@ -200,6 +204,10 @@ def lower(
             print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.parameters.text()}")
             print(f"  {counts}")
+            if made.validation.status == "proved":
+                print("  validated: the module computes what the program says")
+            else:
+                print(f"  not validated: {made.validation.what}")
 
 
 @app.command()

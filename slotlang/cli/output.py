@@ -50,7 +50,7 @@ def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] |
         case SlotError():
             return problem.diagnostics
         case Disagreement():
-            message = f"two methods contradict each other: {problem}"
+            message = f"slotlang contradicts itself: {problem}"
             hint = "this is a bug in slotlang; please report it with the program"
             return (Diagnostic("SL901", message, hint=hint, file=file),)
         case MemoryError():

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report
-from slotlang.diagnostics import Diagnostic
+from slotlang.diagnostics import Diagnostic, error
 
 if TYPE_CHECKING:
     from slotlang.proof.check import Method, Report
+    from slotlang.validation.check import Validation
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,24 @@ class FileVerdict:
     program: str | None
     report: Report | None
     diagnostics: tuple[Diagnostic, ...]
+    validation: Validation | None = None
+    """Of an emitted module: whether it computes what its program says."""
 
     @property
     def exit_status(self) -> int:
         """0 proved, 1 refuted, tested or unknown, 2 bad input."""
         if self.report is None:
             return BAD_INPUT
-        return OK if self.report.proved else FAILED
+        return OK if self.status == "proved" else FAILED
+
+    @property
+    def status(self) -> str:
+        """The verdict; a module's is that on its program unless it does not compute what that says."""
+        if self.report is None:
+            return "error"
+        if self.validation is None or self.report.status == "refuted" or self.validation.status == "proved":
+            return self.report.status
+        return self.validation.status
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``files`` in ``check --json``; every entry has the same keys."""
@@ -37,7 +49,7 @@ class FileVerdict:
         return {
             "file": str(self.path),
             "program": self.program,
-            "verdict": r.status if r else "error",
+            "verdict": self.status,
             "method": r.method if r else None,
             "seconds": round(r.seconds, 6) if r else None,
             "random_error_bound": r.random_error_bound if r else None,
@@ -45,17 +57,20 @@ class FileVerdict:
             "reason": r.reason if r else "",
             "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
             "notes": list(r.notes) if r else [],
+            "module": self.validation.to_json() if self.validation else None,
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
 def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
-    """Read, bind and check one file; bad input becomes diagnostics."""
+    """Read, bind and check one program, or one module that ``lower`` wrote; bad input becomes diagnostics."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
     try:
+        if path.suffix == ".py":
+            return _check_module(path, sizes, method, seed)
         program = bind(parse(read_source(path)), sizes)
         return FileVerdict(path, program.name, check(program, method, seed), ())
     except Exception as problem:
@@ -63,6 +78,16 @@ def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int |
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def _check_module(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
+    from slotlang.syntax.parser import read_source
+    from slotlang.validation.check import check_module
+
+    if sizes:
+        raise error("SL743", f"{path} is a module for fixed sizes", hint="--set is for .slot programs")
+    found = check_module(read_source(path), method, seed)
+    return FileVerdict(path, found.program.name, found.report, (), found.validation)
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
@@ -73,8 +98,7 @@ def print_line(verdict: FileVerdict) -> None:
     import typer
 
     r = verdict.report
-    status = r.status if r else "error"
-    word = typer.style(f"{status:8}", fg=_COLOURS[status], bold=True)
+    word = typer.style(f"{verdict.status:8}", fg=_COLOURS[verdict.status], bold=True)
     if r is None:
         codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
         typer.echo(f"{word} {verdict.path}  ({codes})")
@@ -85,7 +109,20 @@ def print_line(verdict: FileVerdict) -> None:
         detail += f"; {r.counterexample.statement}, line {r.counterexample.line}"
     elif r.reason:
         detail += f"; {r.reason}"
+    elif verdict.validation and verdict.validation.what:
+        detail += f"; {verdict.validation.what}"
     typer.echo(f"{word} {verdict.path}  ({detail})")
+
+
+def _print_validation(found: Validation, program: str, status: str) -> None:
+    """What a module computes, before what is known of its program."""
+    print(f"  program {program} {status}")
+    if found.status == "proved":
+        print(f"  the module computes what the program says ({found.steps} operations, {found.seconds:.1f} s)")
+    elif found.status == "refuted":
+        print(f"  the module does not compute what the program says: {found.what}")
+    else:
+        print(f"  not decided whether the module computes what the program says: {found.what}")
 
 
 def print_verdict(verdict: FileVerdict) -> None:
@@ -98,8 +135,10 @@ def print_verdict(verdict: FileVerdict) -> None:
     from slotlang.proof.check import SCOPE
 
     r = verdict.report
-    word = typer.style(r.status, fg=_COLOURS[r.status], bold=True)
+    word = typer.style(verdict.status, fg=_COLOURS[verdict.status], bold=True)
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
+    if verdict.validation:
+        _print_validation(verdict.validation, verdict.program or "", r.status)
     if r.counterexample:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,17 +30,24 @@ from slotlang.lowering.text import (
     string,
 )
 from slotlang.meaning.integers import Int, IntVar, evaluate
-from slotlang.meaning.program import Binder, Family, Output, Program, TensorForm
+from slotlang.meaning.program import Binder, Family, Output, Program, TensorForm, program_hash
 from slotlang.proof.check import SCOPE, Report
 from slotlang.proof.polyhedral import in_range
 from slotlang.schedule import ops
 from slotlang.schedule.build import sum_variables
 
+VALIDATED = (
+    "Validated: executed on expressions in place of weights, with a stand-in for tenseal.sealapi, this module computes "
+    "what the program says; `slotlang check` of this file does it again."
+)
 
-def program_hash(program: Program) -> str:
-    """SHA-256 of the program's text and the sizes it is bound to."""
-    sizes = ",".join(f"{name}={program.sizes[name]}" for name in program.parameters)
-    return hashlib.sha256(f"{program.syntax.source.text}\n{sizes}".encode()).hexdigest()
+
+def _program_text(text: str) -> list[str]:
+    """``PROGRAM``: the program's text, a line of the program in a line of its own, or in several."""
+    pieces = []
+    for line in text.splitlines(keepends=True):
+        pieces += [line[i : i + 90] for i in range(0, len(line), 90)]
+    return ["PROGRAM = (", *(f"    {string(piece)}" for piece in pieces or [""]), ")"]
 
 
 @cache
@@ -63,6 +69,7 @@ def roles_text() -> str:
 def _reserved() -> frozenset[str]:
     """Names at the top of every emitted module."""
     names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
+    names |= {"PROGRAM", "SIZES"}
     names |= {"encode", "evaluate", "collect", "reference", "pattern", "table", "base64"}
     for node in ast.parse(runtime_text() + roles_text()).body:
         match node:
@@ -117,6 +124,7 @@ class _Emitter:
     report: Report
     counts: Counts
     version: str
+    validated: str
 
     def __post_init__(self) -> None:
         self.schedule = self.graph.schedule
@@ -167,6 +175,7 @@ class _Emitter:
             *paragraph(f"Emitted by slotlang {self.version} from program {program.name} ({sizes or 'no sizes'})."),
             f"SHA-256 of the program's text and sizes: {program_hash(program)}.",
             *paragraph(verdict),
+            *paragraph(self.validated),
             "",
             *paragraph(
                 "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
@@ -201,6 +210,8 @@ class _Emitter:
             f'    "program": "{program_hash(program)}",',
             "}",
             f"SLOTS = {program.slots}",
+            *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
+            *_program_text(program.syntax.source.text),
             *listed("INPUTS = ", shapes("input"), "{}"),
             *listed("WEIGHTS = ", shapes("weight"), "{}"),
             *listed("SCALARS = ", scalars, "[]"),
@@ -630,13 +641,16 @@ def _runtime_with_tables() -> str:
     return runtime_text().replace("import argparse\n", "import argparse\nimport base64\n", 1)
 
 
-def emit(graph: Graph, parameters: Parameters, report: Report, counts: Counts, version: str) -> str:
-    """Source text of the module that runs a graph's program with these parameters.
+def emit(
+    graph: Graph, parameters: Parameters, report: Report, counts: Counts, version: str, validated: str = VALIDATED
+) -> str:
+    """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
+    says of itself.
 
     Raises SL309 when the program nests deeper than Python can read.
     """
     program = graph.schedule.program
-    text = _Emitter(program, graph, parameters, report, counts, version).module()
+    text = _Emitter(program, graph, parameters, report, counts, version, validated).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

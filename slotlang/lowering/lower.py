@@ -9,7 +9,7 @@ from slotlang.cost.counts import Counts, count
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
-from slotlang.lowering.emit import emit
+from slotlang.lowering.emit import VALIDATED, emit
 from slotlang.lowering.parameters import (
     UNRESCALED_DEPTH,
     Parameters,
@@ -20,7 +20,9 @@ from slotlang.lowering.parameters import (
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
+from slotlang.proof.disagreement import Disagreement
 from slotlang.schedule.build import schedule
+from slotlang.validation.check import Validation, validate
 
 
 def package_version() -> str:
@@ -75,19 +77,21 @@ def plan(program: Program, parameters: Parameters | None = None) -> Plan:
 
 @dataclass(frozen=True)
 class Lowered:
-    """An emitted module with what it was made from."""
+    """An emitted module with what it was made from, and what its validation found."""
 
     text: str
     plan: Plan
     report: Report
+    validation: Validation
 
 
 def lower(
     program: Program, parameters: Parameters | None = None, *, unproved: bool = False, method: Method = "auto"
 ) -> Lowered:
-    """Prove a program and emit the module that runs it.
+    """Prove a program, emit the module that runs it, and prove that the module computes what the program says.
 
-    Raises ``SlotError`` SL406 when it is not proved, unless ``unproved``, which is written into the module.
+    Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
+    is a validation that came to no end; and ``Disagreement`` when the module is wrong.
     """
     report = check(program, method)
     if not report.proved and not unproved:
@@ -100,4 +104,14 @@ def lower(
             hint="--unproved lowers it all the same and says so in the module",
         )
     made = plan(program, parameters)
-    return Lowered(emit(made.graph, made.parameters, report, made.counts, package_version()), made, report)
+
+    def text(validated: str) -> str:
+        return emit(made.graph, made.parameters, report, made.counts, package_version(), validated)
+
+    emitted = text(VALIDATED)
+    validation = validate(emitted, program, proved=report.proved)
+    if validation.status == "refuted":
+        raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
+    if validation.status != "proved":
+        emitted = text(f"NOT VALIDATED: {validation.reason}.")
+    return Lowered(emitted, made, report, validation)

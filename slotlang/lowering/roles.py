@@ -129,7 +129,7 @@ class Server:
         if sorted(weights) != sorted(expected):
             raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
         arrays = {n: check_array(n, weights[n], shape, pattern(n, shape)) for n, shape in WEIGHTS.items()}
-        arrays.update({n: float(check_array(n, weights[n], ())) for n in SCALARS})
+        arrays.update({n: check_array(n, weights[n], ())[()] for n in SCALARS})
         self.plain = encode(self.ring, arrays)
 
     def weights_to_bytes(self):

@@ -85,7 +85,7 @@ class Ring:
         if values.ndim:
             values = np.broadcast_to(values, (SLOTS,)).tolist() * (PARAMETERS["degree"] // 2 // SLOTS)
         else:
-            values = complex(values) if np.iscomplexobj(values) else float(values)
+            values = (1.0 * values).item()  # a Python number, never an int: SEAL would not scale that
         plain = seal.Plaintext()
         scale = self.scale(level, products) if added else self.factor(level, products)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -309,3 +310,9 @@ class Program:
     def slot_extents(self) -> dict[str, int]:
         """Extents of ``slot`` and of every digit."""
         return {SLOT: self.slots, **{name: digit.size for name, digit in self.digits.items()}}
+
+
+def program_hash(program: Program) -> str:
+    """SHA-256 of the program's text and the sizes it is bound to."""
+    sizes = ",".join(f"{name}={program.sizes[name]}" for name in program.parameters)
+    return hashlib.sha256(f"{program.syntax.source.text}\n{sizes}".encode()).hexdigest()

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 
 class Disagreement(Exception):
-    """Two methods contradict each other: a bug in slotlang, never in the program."""
+    """Two methods contradict each other, or a module the program it was made from: a bug in slotlang, never in the
+    program."""

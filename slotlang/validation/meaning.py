@@ -1,0 +1,249 @@
+"""What a program says, as normal forms: every family's definition read literally, nothing scheduled.
+
+Families that the emitted module was found to compute are atoms: later definitions speak of them by name, so forms
+stay as small as one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import reduce
+from itertools import product
+from typing import Any, TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.graph.ring import PlainEvaluator, Slots
+from slotlang.meaning.integers import And, evaluate, holds
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    Family,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+from slotlang.validation.normal_form import Form, Forms
+from slotlang.validation.symbolic import Tensor, Vector, vector
+
+Member: TypeAlias = tuple[str, tuple[int, ...]]
+
+
+def declared(program: Program, name: str) -> Tensor:
+    """A declared tensor, zero outside its pattern when it is sparse."""
+    decl = program.tensors[name]
+    pattern = None
+    if decl.pattern is not None:
+        places = np.indices(decl.shape)
+        env = dict(zip(decl.indices, places, strict=True))
+        pattern = np.broadcast_to(np.asarray(holds(decl.pattern, program.sizes, env), bool), decl.shape)
+    return Tensor(decl.shape, [(1 + 0j, (), (name,))], pattern)
+
+
+def scalar(name: str) -> Tensor:
+    """A declared scalar."""
+    return Tensor((), [(1 + 0j, (), (name,))])
+
+
+class Expressions:
+    """The ring of expressions in tensor elements, for ``PlainEvaluator``."""
+
+    def __init__(self, program: Program) -> None:
+        self._tensors = {name: declared(program, name) for name in program.tensors}
+        self._forms: dict[TensorForm, Tensor] = {}
+
+    def const(self, re: Fraction, im: Fraction) -> Any:
+        """A number."""
+        return vector(complex(float(re), float(im)))
+
+    def scalar(self, name: str) -> Any:
+        """A scalar."""
+        return scalar(name).item()
+
+    def gather(self, tensor: str, flat: Slots) -> Any:
+        """Elements of a tensor."""
+        return self._tensors[tensor].at(flat)
+
+    def element(self, form: TensorForm, flat: Slots) -> Any:
+        """Elements of a tensor expression."""
+        if form not in self._forms:
+            total: Tensor | None = None
+            for chain in form.chains:
+                part: Any = None
+                for factor in chain.factors:
+                    tensor = self._tensors[factor.tensor]
+                    tensor = tensor.T if factor.transposed else tensor
+                    part = tensor if part is None else part @ tensor
+                for name in chain.scalars:
+                    part = scalar(name) * part
+                part = part * float(chain.coefficient)
+                total = part if total is None else total + part
+            assert total is not None
+            self._forms[form] = total
+        return self._forms[form].at(flat)
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b."""
+        return a + b
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """a - b."""
+        return a - b
+
+    def mul(self, a: Any, b: Any) -> Any:
+        """a * b."""
+        return a * b
+
+    def conj(self, a: Any) -> Any:
+        """Conjugate."""
+        return a.conj()
+
+    def masked(self, a: Any, mask: npt.NDArray[np.bool_]) -> Any:
+        """``a`` where the mask holds, else 0."""
+        return a.scaled(mask)
+
+
+class Meaning:
+    """Forms of a program's ciphertext families. ``atoms`` are members whose form is one vector by now."""
+
+    def __init__(self, program: Program, forms: Forms) -> None:
+        self.program = program
+        self.forms = forms
+        self.atoms: dict[Member, Form] = {}
+        self._expressions = PlainEvaluator(program, Expressions(program))
+        self._known: dict[Member, Form] = {}
+        self._plain: dict[Member, Form] = {}
+
+    def members(self, family: Family) -> Iterator[Member]:
+        """Every member of a family."""
+        for point in product(*(range(b.size) for b in family.binders)):
+            yield family.name, point
+
+    def packed(self, member: Member) -> Vector:
+        """What the client puts into a ciphertext."""
+        name, indices = member
+        family = self.program.families[name]
+        env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+        found: Vector = vector(self._expressions.value(family.body, env, self._expressions.all_slots))
+        return found
+
+    def member(self, member: Member) -> Form:
+        """A member by its definition, in terms of atoms."""
+        if member in self.atoms:
+            return self.atoms[member]
+        if member not in self._known:
+            name, indices = member
+            family = self.program.families[name]
+            env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+            if family.kind == "cipher":
+                self._known[member] = self.forms.vector(self.packed(member))
+            else:
+                self._known[member] = self._value(family.body, env)
+        return self._known[member]
+
+    def _encrypted(self, value: Value) -> bool:
+        match value:
+            case Const() | Read() | Element() | ScalarRef() | Iverson():
+                return False
+            case FamilyRef(name):
+                return self.program.families[name].kind != "plain"
+            case Arith(_, left, right):
+                return self._encrypted(left) or self._encrypted(right)
+            case SumOver(body=inner) | Negate(inner) | Shift(inner) | Conj(inner) | Permuted(inner):
+                return self._encrypted(inner)
+            case _:
+                assert_never(value)
+
+    def _value(self, value: Value, env: Mapping[str, int]) -> Form:
+        forms, sizes = self.forms, self.program.sizes
+        if isinstance(value, FamilyRef) and self.program.families[value.name].kind != "plain":
+            return self.member((value.name, tuple(int(evaluate(i, sizes, env)) for i in value.indices)))
+        if not self._encrypted(value):
+            return self._plaintext(value, env)
+        match value:
+            case Negate(inner):
+                return forms.scaled(self._value(inner, env), -1)
+            case Conj(inner):
+                return forms.conjugated(self._value(inner, env))
+            case Arith("*"):
+                plain = [f for f in _factors(value) if not self._encrypted(f)]
+                result = self._plaintext(reduce(_times, plain), env) if plain else None
+                for factor in _factors(value):
+                    if self._encrypted(factor):
+                        other = self._value(factor, env)
+                        result = other if result is None else forms.product(other, result)
+                assert result is not None
+                return result
+            case Arith(op, left, right):
+                total = dict(self._value(left, env))
+                forms.accumulate(total, self._value(right, env), 1 if op == "+" else -1)
+                return total
+            case Shift(inner, amount):
+                return forms.rotated(self._value(inner, env), int(evaluate(amount, sizes, env)))
+            case SumOver(var, extent, _, _, body):
+                total = {}
+                for v in range(int(evaluate(extent, sizes, {}))):
+                    forms.accumulate(total, self._value(body, {**env, var: v}))
+                return total
+            case Permuted(inner, name, inverse):
+                destination = self.program.permutations[name].destination
+                source = destination if inverse else np.argsort(destination)
+                return forms.permuted(self._value(inner, env), source)
+            case _:
+                raise AssertionError(value)
+
+    def _plaintext(self, value: Value, env: Mapping[str, int]) -> Form:
+        """A plain value; members of plain families are looked up, for sums ask for each many times."""
+        key: Member | None = None
+        if isinstance(value, FamilyRef):
+            key = value.name, tuple(int(evaluate(i, self.program.sizes, env)) for i in value.indices)
+            if key in self._plain:
+                return self._plain[key]
+        found = self.forms.vector(vector(self._expressions.value(value, env, self._expressions.all_slots)))
+        if key is not None:
+            self._plain[key] = found
+        return found
+
+
+def _factors(value: Value) -> list[Value]:
+    """Operands of a product of products; plaintexts among them are one plaintext."""
+    if isinstance(value, Arith) and value.op == "*":
+        return _factors(value.left) + _factors(value.right)
+    return [value]
+
+
+def _times(a: Value, b: Value) -> Value:
+    return Arith("*", a, b, a.span)
+
+
+def carried(program: Program) -> Iterator[tuple[str, Member, str | None, npt.NDArray[np.bool_], Any]]:
+    """For each output statement and value of its binders: the result's name, the member, the part that is read, the
+    slots that carry an element, and the flat positions of these elements."""
+    from slotlang.proof.polyhedral import in_range
+
+    slots = np.arange(program.slots)
+    for output in program.outputs:
+        shape = program.theorems[output.name].form.shape
+        condition = in_range(program, output)
+        assert isinstance(condition, And)
+        for point in product(*(range(b.size) for b in output.binders)):
+            env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
+            here = {**program.slot_env(slots), **env}
+            inside = np.broadcast_to(np.asarray(holds(condition, program.sizes, here), bool), program.slots)
+            flat: Any = 0
+            for index, size in zip(output.indices, shape, strict=True):
+                flat = flat * size + evaluate(index, program.sizes, here)
+            member = output.family.name, tuple(int(evaluate(i, program.sizes, env)) for i in output.family.indices)
+            yield output.name, member, output.part, inside, np.broadcast_to(flat, program.slots)[inside]

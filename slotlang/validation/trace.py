@@ -1,0 +1,40 @@
+"""What an emitted module did, recorded: one step per ciphertext operation that the stand-in evaluator executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """One operation.
+
+    ``kind``: ``fresh`` (an encrypted plaintext), ``rotate``, ``conj``, ``plain_product``, ``product``, ``add``,
+    ``neg``, ``add_plain``, or ``factor`` (a scale was set that makes other values). ``operands`` are numbers of
+    earlier steps, ``signs`` those of the operands of ``add`` and of the plaintext of ``add_plain``; ``amount`` is a
+    rotation's, ``content`` a plaintext's identity.
+    """
+
+    kind: str
+    operands: tuple[int, ...] = ()
+    signs: tuple[int, ...] = ()
+    amount: int = 0
+    content: int = -1
+    factor: float = 1.0
+
+
+@dataclass
+class Trace:
+    """Steps in the order of execution, and how many later steps use each."""
+
+    slots: int
+    steps: list[Step] = field(default_factory=list)
+    uses: list[int] = field(default_factory=list)
+
+    def add(self, step: Step) -> int:
+        """The number of a new step."""
+        self.steps.append(step)
+        self.uses.append(0)
+        for operand in step.operands:
+            self.uses[operand] += 1
+        return len(self.steps) - 1
