@@ -127,7 +127,9 @@ def _spec(program: Program, form: TensorForm) -> _Spec | None:
         spec = _chain(program, chain)
         own = set() if spec is None else set(spec.weights)
         others = [c for c in form.chains if c is not chain]
-        if spec is not None and all({f.tensor for f in c.factors if _is_weight(program, f.tensor)} - own for c in others):
+        if spec is not None and all(
+            {f.tensor for f in c.factors if _is_weight(program, f.tensor)} - own for c in others
+        ):
             found.append(spec)
     return max(found, key=lambda s: s.dimension, default=None)
 
@@ -152,7 +154,7 @@ def _chain(program: Program, chain: Chain) -> _Spec | None:
     if not dense or len(set(names)) < len(names):
         return None
     left = near[0] is factors[1] and not _is_weight(program, factors[0].tensor)
-    sizes = []
+    sizes: list[int] = []
     for factor, weight in zip(near, weights, strict=True):
         shape = weight.shape[::-1] if factor.transposed else weight.shape
         inside, outside = shape if left else shape[::-1]
@@ -177,7 +179,8 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
     ring = _Packed(program.slots)
     evaluator = PlainEvaluator(program, ring)
     places = np.zeros(prod(shape), np.int64)
-    labels, together = {}, set()
+    labels: dict[int, npt.NDArray[np.int64]] = {}
+    together: set[tuple[int, int]] = set()
     for node in live:
         member = graph.nodes[node].plain
         assert member is not None

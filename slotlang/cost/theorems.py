@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
-from math import ceil, isqrt
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def rank_dimension(d_in: int, d_out: int, rank: int) -> int:
 
 
 def products_bound(dimension: int, groups: int, slots: int, parameters: int = 2) -> int:
-    """Fewest distinct plaintexts, hence products, by the products theorem: maps of that dimension, token groups
+    """Fewest ciphertext-plaintext products, by the products theorem: maps of that dimension, token groups
     kept apart, real ``parameters`` of one plaintext slot (2 where plaintexts may be complex, else 1)."""
     return ceil(groups * dimension / (parameters * slots))
 
@@ -70,7 +70,9 @@ class TwoProducts:
 
     def bound(self) -> int:
         """Fewest rotations and conjugations that the theorem allows."""
-        return next(t for t in count() if any(self.allows(a, t - a - c, c) for a in range(t + 1) for c in range(t + 1 - a)))
+        return next(
+            t for t in count() if any(self.allows(a, t - a - c, c) for a in range(t + 1) for c in range(t + 1 - a))
+        )
 
     def best_known(self) -> int | None:
         """Rotations of the best structure of ``docs/cost.md`` for this packing, which is conjectured to be the
@@ -78,7 +80,8 @@ class TwoProducts:
         if self.parts_in > 1 or self.parts_out > 1:
             return None
         rank, rest = divmod(self.rank, self.parameters)
-        if rest or self.width % rank or self.inputs * self.width != self.d_in or self.outputs * self.width != self.d_out:
+        full = self.inputs * self.width == self.d_in and self.outputs * self.width == self.d_out
+        if rest or self.width % rank or not full:
             return None
         squat = _split(rank, self.inputs, 1)
         tall = _split(rank, 1, self.outputs)
@@ -88,6 +91,4 @@ class TwoProducts:
 
 def _split(count: int, baby: int, giant: int) -> int:
     """Fewest ``baby*(n1 - 1) + giant*(n2 - 1)`` over n1*n2 >= count."""
-    top = isqrt(count * max(baby, giant)) + 1
-    sizes = {*range(1, min(top, count) + 1), *(-(-count // n) for n in range(1, min(top, count) + 1))}
-    return min(baby * (n - 1) + giant * (-(-count // n) - 1) for n in sizes)
+    return min(baby * (n - 1) + giant * (-(-count // n) - 1) for n in range(1, count + 1))

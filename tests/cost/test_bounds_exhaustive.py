@@ -5,26 +5,16 @@ Their proofs are linear algebra and hold over every field, so finite fields, whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations_with_replacement, product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from schedule_search import reached_between, rotations, wirings
 
 from slotlang.cost.theorems import TwoProducts, products_bound, rank_dimension
 
 Ints = npt.NDArray[np.int64]
-
-
-def wirings(turns: int, first: int = 0) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """For each of several rotations, which of ``first`` vectors and of the rotations before it its operand adds up."""
-    yield from product(*(product((0, 1), repeat=first + number) for number in range(turns)))
-
-
-def rotations(slots: int, turns: int) -> Iterator[tuple[int, ...]]:
-    yield from product(range(1, slots), repeat=turns)
 
 
 def turned(vectors: Ints, wiring: tuple[tuple[int, ...], ...], steps: tuple[int, ...]) -> Ints:
@@ -147,7 +137,9 @@ def reached_without_between(inputs: int, outputs: int, slots: int, before: int, 
     return False
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "slots"), [(1, 1, 2), (1, 1, 3), (1, 1, 4), (2, 1, 2), (1, 2, 2), (2, 2, 2)])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "slots"), [(1, 1, 2), (1, 1, 3), (1, 1, 4), (2, 1, 2), (1, 2, 2), (2, 2, 2)]
+)
 def test_rotations_around_both_products(inputs: int, outputs: int, slots: int) -> None:
     fewest = None
     for turns in range(3):
@@ -162,62 +154,6 @@ def test_rotations_around_both_products(inputs: int, outputs: int, slots: int) -
     # baby and giant steps, the dense structure: enough rotations here for all but two ciphertexts both ways
     dense = min(inputs * (n - 1) + outputs * (-(-slots // n) - 1) for n in range(1, slots + 1))
     assert fewest == dense
-
-
-def good_pairs(paths: Ints, rank: int) -> npt.NDArray[np.bool_]:
-    """For all t x r matrices P, Q over the field of two elements: is P^T paths Q the identity?"""
-    turns = len(paths)
-    every = np.array(list(product((0, 1), repeat=turns * rank)), np.int64).reshape(-1, turns, rank)
-    left = np.einsum("ptr,tu->pru", every, paths) % 2
-    found = np.ones((len(every), len(every)), bool)
-    for row, column in product(range(rank), repeat=2):
-        found &= (left[:, row] @ every[:, :, column].T) % 2 == (row == column)
-    return found
-
-
-def solvable(good: list[npt.NDArray[np.bool_]]) -> bool:
-    """Are there P[j] and Q[i] with good[(i - j) % n][P[j], Q[i]] for all i != j?"""
-    n = len(good)
-    size = len(good[1])
-    # variables in the order P[0], Q[0], P[1], ...; each cuts what those of the other side may be
-    start = np.ones((2 * n, size), bool)
-
-    def search(number: int, domains: npt.NDArray[np.bool_]) -> bool:
-        if number == 2 * n:
-            return True
-        place, is_q = divmod(number, 2)
-        for value in np.flatnonzero(domains[number]):
-            cut = domains.copy()
-            for other in range(n):
-                if other != place:
-                    shift = (place - other) % n if is_q else (other - place) % n
-                    table = good[shift][:, value] if is_q else good[shift][value]
-                    cut[2 * other + (not is_q)] &= table
-            if cut[number + 1 :].any(axis=1).all() and search(number + 1, cut):
-                return True
-        return False
-
-    return search(0, start)
-
-
-def reached_between(slots: int, rank: int, turns: int) -> bool:
-    """Whether some schedule with all rotations between the two products computes A @ B for generic A and B, one
-    token, over the field of two elements. P[j] says how the second plaintexts at slot j take their values from row j
-    of A, Q[i] how the first ones at slot i take them from column i of B; paths without rotation are unlimited."""
-    for steps, wiring in product(rotations(slots, turns), wirings(turns)):
-        paths = np.zeros((slots, turns, turns), np.int64)
-        for entry in range(turns):
-            vectors: list[Ints] = []
-            for number, (chosen, step) in enumerate(zip(wiring, steps, strict=True)):
-                total = np.zeros(slots, np.int64)
-                total[0] = number == entry
-                total += sum((v for v, c in zip(vectors, chosen, strict=True) if c), np.zeros(slots, np.int64))
-                vectors.append(np.roll(total, step))
-                paths[:, number, entry] = vectors[-1] % 2
-        good: list[Any] = [good_pairs(paths[shift], rank) if shift else None for shift in range(slots)]
-        if all(g.any() for g in good[1:]) and solvable(good):
-            return True
-    return False
 
 
 @pytest.mark.parametrize(
