@@ -121,15 +121,14 @@ def _linear_input(program: Program, graph: Graph) -> tuple[str, dict[str, _Spec]
 
 
 def _spec(program: Program, form: TensorForm) -> _Spec | None:
-    """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero."""
+    """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero:
+    alone but for terms without any weight, which move the variety and leave its dimension."""
+    weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
     found = []
-    for chain in form.chains:
+    for number, chain in enumerate(form.chains):
         spec = _chain(program, chain)
-        own = set() if spec is None else set(spec.weights)
-        others = [c for c in form.chains if c is not chain]
-        if spec is not None and all(
-            {f.tensor for f in c.factors if _is_weight(program, f.tensor)} - own for c in others
-        ):
+        own = weights[number]
+        if spec is not None and all(not w or w - own for n, w in enumerate(weights) if n != number):
             found.append(spec)
     return max(found, key=lambda s: s.dimension, default=None)
 
@@ -188,7 +187,7 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
         env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
         label = np.full(program.slots, -1, np.int64)
         for _, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
-            places += np.bincount(flat[mask], minlength=places.size)
+            np.add.at(places, flat[mask], 1)
             token = np.zeros_like(flat) if axis is None else np.unravel_index(flat, shape)[axis]
             label = _joined(label, np.where(mask, token, -1), together)
         labels[node] = label
