@@ -88,7 +88,6 @@ def test_plaintexts_with_the_other_weight_are_no_two_products() -> None:
     # scales are made equal by a product with ones
     assert "two-products" in of(result="S[q] * V[q] + X * W[q]")
     assert "two-products" not in of(result="S[q] * V[q] + X * V[q]")
-    assert "two-products" not in of(result="((S[q] * V[q]) << batch) * V[q]")
     assert "two-products" not in of(result="S[q] * S[q]")
 
 
