@@ -1,12 +1,13 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
 # make test   sets up and passes the tests (CI runs this)
 # make bench  measures; no test depends on a time
+# make bounds searches every small two-product schedule for one below the bound
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench bounds clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +32,9 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+bounds: setup
+	$(BIN)/python tests/schedule_search.py
 
 clean:
 	rm -rf $(VENV) build dist

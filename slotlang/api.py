@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.report import Cost
+from slotlang.cost.shape import bounds_of
 from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
@@ -37,12 +38,14 @@ def cost(program: Program, parameters: Parameters | None = None) -> Cost:
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
     encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
+    spread = rotation_lower_bound(program)
     return Cost(
         program=program.name,
         sizes={name: program.sizes[name] for name in program.parameters},
         parameters=p.to_json(),
         counts=counts,
-        rotation_lower_bound=rotation_lower_bound(program),
+        rotation_lower_bound=spread,
+        bounds=bounds_of(program, graph, counts, spread),
         galois_key_bytes=counts.galois_keys * p.key_bytes(),
         evaluation_key_bytes=(counts.galois_keys + (counts.cipher_products > 0)) * p.sent_key_bytes(),
         upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),

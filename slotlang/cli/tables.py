@@ -40,7 +40,7 @@ def cost_table(cost: Cost) -> RenderableType:
     """What one program costs."""
     c = cost.counts
     table = _grid()
-    table.add_row(str(c.rotations), f"rotations, lower bound {_bound(cost)}")
+    table.add_row(str(c.rotations), "rotations")
     table.add_row(
         str(c.key_switches), f"key switches, with {c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)})"
     )
@@ -59,13 +59,18 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")
-    return Group(head, table)
+    return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))
 
 
-def _bound(cost: Cost) -> str:
-    if cost.rotation_lower_bound is None:
-        return "not known"
-    return f"{cost.rotation_lower_bound} (gap {cost.rotation_gap})"
+def _bounds_table(cost: Cost) -> RenderableType:
+    if not cost.bounds:
+        return Text("  no bound is known: the layout is too large, or no theorem speaks of it")
+    table = _grid()
+    for bound in cost.bounds:
+        theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
+        what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
+        table.add_row(str(bound.at_least), f"{what} (gap {bound.gap}; {theorem}): {bound.among}")
+    return table
 
 
 def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:

@@ -32,47 +32,47 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """What slots hold: where that may be something at all, and the tensor elements it is made of there."""
 
     alive: Mask
     reads: tuple[tuple[str, Flat, Mask], ...] = ()
 
-    def where(self, mask: Mask) -> _Held:
-        return _Held(self.alive & mask, tuple((t, flat, old & mask) for t, flat, old in self.reads))
+    def where(self, mask: Mask) -> Held:
+        return Held(self.alive & mask, tuple((t, flat, old & mask) for t, flat, old in self.reads))
 
 
-class _Reads:
+class Reads:
     """A ring in which the value of a slot is the list of the tensor elements it is made of."""
 
     def __init__(self, slots: int) -> None:
         self.everywhere = np.ones(slots, bool)
 
-    def const(self, re: Any, im: Any) -> _Held:
-        return _Held(self.everywhere & bool(re or im))
+    def const(self, re: Any, im: Any) -> Held:
+        return Held(self.everywhere & bool(re or im))
 
-    def scalar(self, name: str) -> _Held:
-        return _Held(self.everywhere)
+    def scalar(self, name: str) -> Held:
+        return Held(self.everywhere)
 
-    def gather(self, tensor: str, flat: Slots) -> _Held:
-        return _Held(self.everywhere, ((tensor, flat, self.everywhere),))
+    def gather(self, tensor: str, flat: Slots) -> Held:
+        return Held(self.everywhere, ((tensor, flat, self.everywhere),))
 
-    def element(self, form: TensorForm, flat: Slots) -> _Held:
+    def element(self, form: TensorForm, flat: Slots) -> Held:
         raise TooLarge("an input ciphertext holds elements of a tensor expression")
 
-    def add(self, a: _Held, b: _Held) -> _Held:
-        return _Held(a.alive | b.alive, a.reads + b.reads)
+    def add(self, a: Held, b: Held) -> Held:
+        return Held(a.alive | b.alive, a.reads + b.reads)
 
-    def sub(self, a: _Held, b: _Held) -> _Held:
+    def sub(self, a: Held, b: Held) -> Held:
         return self.add(a, b)
 
-    def mul(self, a: _Held, b: _Held) -> _Held:
-        return _Held(a.alive & b.alive, a.where(b.alive).reads + b.where(a.alive).reads)
+    def mul(self, a: Held, b: Held) -> Held:
+        return Held(a.alive & b.alive, a.where(b.alive).reads + b.where(a.alive).reads)
 
-    def conj(self, a: _Held) -> _Held:
+    def conj(self, a: Held) -> Held:
         return a
 
-    def masked(self, a: _Held, mask: Mask) -> _Held:
+    def masked(self, a: Held, mask: Mask) -> Held:
         return a.where(mask)
 
 
@@ -103,7 +103,7 @@ def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
     """Which input ciphertext alone holds each element (-1: none, -2: several), and how many elements a slot
     of each ciphertext holds at most."""
     where = {t.name: np.full(prod(t.shape), -1, np.int64) for t in program.tensors.values() if t.kind == "input"}
-    evaluator = PlainEvaluator(program, _Reads(program.slots))
+    evaluator = PlainEvaluator(program, Reads(program.slots))
     crowd: list[int] = []
     for family in program.families.values():
         if family.kind != "cipher":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.counts import Counts
+from slotlang.cost.theorems import Bound
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Cost:
     ``galois_key_bytes``, ``weight_bytes`` and ``peak_ciphertext_bytes`` are residue words, as the server holds
     them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
     and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
-    the layout is too large to tell.
+    the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
     """
 
     program: str
@@ -23,6 +24,7 @@ class Cost:
     parameters: Mapping[str, object]
     counts: Counts
     rotation_lower_bound: int | None
+    bounds: tuple[Bound, ...]
     galois_key_bytes: int
     evaluation_key_bytes: int
     upload_bytes: int
@@ -42,4 +44,5 @@ class Cost:
         values = asdict(self)
         counts = values.pop("counts")
         counts["rescales_by_level"] = {str(k): v for k, v in counts["rescales_by_level"].items()}
-        return {**values, **counts, "rotation_gap": self.rotation_gap}
+        bounds = [dict(bound) for bound in values.pop("bounds")]
+        return {**values, **counts, "rotation_gap": self.rotation_gap, "bounds": bounds}

@@ -1,0 +1,346 @@
+"""What the theorems of ``docs/bounds.md`` need to know of a program: its packing, how it keeps tokens apart, and
+whether it is a schedule they speak of. Where it is none, or too large to look at, there is no bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.cost.bounds import MAX_ELEMENTS, MAX_PACKED, Held, Reads
+from slotlang.cost.counts import Counts
+from slotlang.cost.theorems import Bound, TwoProducts, products_bound, rank_dimension
+from slotlang.graph.graph import Graph
+from slotlang.graph.ring import PlainEvaluator
+from slotlang.meaning.program import (
+    Arith,
+    Chain,
+    Conj,
+    Element,
+    FamilyRef,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+from slotlang.proof.field import TooLarge
+
+MAX_LABELS = 1 << 24
+"""Most slots of all different patterns of tokens together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """``W @ x`` (or ``x @ W``) with W a product of different dense weights: those next to the input first."""
+
+    weights: tuple[str, ...]
+    sizes: tuple[int, ...]
+    """The dimensions that the input's channels pass: d_in, ranks, d_out."""
+
+    @property
+    def dimension(self) -> int:
+        return rank_dimension(self.sizes[0], self.sizes[-1], min(self.sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """``labels``: one token of those in each slot (-1: none), by ciphertext node; ``together``: pairs of tokens that
+    share a slot; ``copies``: most places of one element; ``imaginary``: slots may be complex."""
+
+    tokens: int
+    labels: dict[int, npt.NDArray[np.int64]]
+    together: tuple[tuple[int, int], ...]
+    copies: int
+    imaginary: bool
+
+
+class _Packed(Reads):
+    """``Reads`` that notices imaginary constants."""
+
+    imaginary = False
+
+    def const(self, re: Any, im: Any) -> Held:
+        self.imaginary |= bool(im)
+        return Held(self.everywhere & bool(re or im))
+
+
+def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None) -> tuple[Bound, ...]:
+    """Every bound that speaks of the program: proved ones first, then what is only conjectured."""
+    found = []
+    if spread is not None:
+        found.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
+    inputs = _linear_input(program, graph)
+    if inputs is None:
+        return tuple(found)
+    tensor, specs = inputs
+    try:
+        packing = _packing(program, graph, tensor, specs)
+    except TooLarge:
+        return tuple(found)
+    groups = _groups(program.slots, graph, packing)
+    apart = f"schedules that keep {groups} groups of tokens apart" if groups > 1 else "linear schedules"
+    least = products_bound(_dimension(specs), groups, program.slots)
+    found.append(_bound("plain_products", "products", least, counts.plain_products, apart))
+    cases = list(_two_products(program, graph, specs, packing, groups))
+    if cases:
+        ciphertexts = "ciphertext" if cases[0].inputs == 1 else "ciphertexts"
+        among = f"two-product schedules, {cases[0].inputs} {ciphertexts} in, {cases[0].outputs} out"
+        among += f", {groups} groups of tokens apart" if groups > 1 else ""
+        spent = counts.rotations + counts.conjugations
+        of = "key_switches" if counts.conjugations else "rotations"
+        proved = max(case.bound() for case in cases)
+        found.append(_bound(of, "two-products", proved, spent, among))
+        known = [case.best_known() for case in cases]
+        conjectured = max((k for k in known if k is not None), default=0)
+        if conjectured > proved:
+            found.append(replace(_bound(of, "two-products", conjectured, spent, among), proved=False))
+    return tuple(found)
+
+
+def _bound(of: str, theorem: str, at_least: int, spent: int, among: str) -> Bound:
+    return Bound(of, theorem, True, at_least, spent - at_least, among)
+
+
+def _linear_input(program: Program, graph: Graph) -> tuple[str, dict[str, _Spec]] | None:
+    """The one input of a schedule that multiplies no ciphertexts, and the specification of each result."""
+    live = graph.ancestors(o.node for o in graph.outputs)
+    inputs = [t for t in program.tensors.values() if t.kind == "input"]
+    if len(inputs) != 1 or any(graph.nodes[n].kind == "mul" for n in live):
+        return None
+    specs = {name: _spec(program, theorem.form) for name, theorem in program.theorems.items()}
+    known = {name: spec for name, spec in specs.items() if spec is not None}
+    return (inputs[0].name, known) if known and len(known) == len(specs) else None
+
+
+def _spec(program: Program, form: TensorForm) -> _Spec | None:
+    """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero:
+    alone but for terms without any weight, which move the variety and leave its dimension."""
+    weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
+    found = []
+    for number, chain in enumerate(form.chains):
+        spec = _chain(program, chain)
+        own = weights[number]
+        if spec is not None and all(not w or w - own for n, w in enumerate(weights) if n != number):
+            found.append(spec)
+    return max(found, key=lambda s: s.dimension, default=None)
+
+
+def _is_weight(program: Program, tensor: str) -> bool:
+    return program.tensors[tensor].kind == "weight"
+
+
+def _chain(program: Program, chain: Chain) -> _Spec | None:
+    factors = chain.factors
+    if not chain.coefficient or len(factors) < 2:
+        return None
+    if not _is_weight(program, factors[-1].tensor):
+        near = factors[-2::-1]
+    elif not _is_weight(program, factors[0].tensor):
+        near = factors[1:]
+    else:
+        return None
+    weights = [program.tensors[f.tensor] for f in near]
+    names = tuple(w.name for w in weights)
+    dense = all(w.kind == "weight" and len(w.shape) == 2 and not w.sparse for w in weights)
+    if not dense or len(set(names)) < len(names):
+        return None
+    left = near[0] is factors[1] and not _is_weight(program, factors[0].tensor)
+    sizes: list[int] = []
+    for factor, weight in zip(near, weights, strict=True):
+        shape = weight.shape[::-1] if factor.transposed else weight.shape
+        inside, outside = shape if left else shape[::-1]
+        sizes += [outside] if sizes else [inside, outside]
+    return _Spec(names, tuple(sizes))
+
+
+def _dimension(specs: dict[str, _Spec]) -> int:
+    """Of all results together: they are independent when no two have a weight in common."""
+    names = [w for spec in specs.values() for w in spec.weights]
+    sizes = [spec.dimension for spec in specs.values()]
+    return sum(sizes) if len(set(names)) == len(names) else max(sizes)
+
+
+def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec]) -> _Packing:
+    """How the client packs the input. Raises ``TooLarge`` beyond what is looked at slot by slot."""
+    shape = program.tensors[tensor].shape
+    live = sorted(n for n in graph.ancestors(o.node for o in graph.outputs) if graph.nodes[n].kind == "cipher")
+    if prod(shape) > MAX_ELEMENTS or len(live) * program.slots > MAX_PACKED:
+        raise TooLarge("the packing")
+    axis = _token_axis(program, tensor)
+    ring = _Packed(program.slots)
+    evaluator = PlainEvaluator(program, ring)
+    places = np.zeros(prod(shape), np.int64)
+    labels: dict[int, npt.NDArray[np.int64]] = {}
+    together: set[tuple[int, int]] = set()
+    for node in live:
+        member = graph.nodes[node].plain
+        assert member is not None
+        family = program.families[member[0]]
+        env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
+        label = np.full(program.slots, -1, np.int64)
+        for _, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
+            np.add.at(places, flat[mask], 1)
+            token = np.zeros_like(flat) if axis is None else np.unravel_index(flat, shape)[axis]
+            label = _joined(label, np.where(mask, token, -1), together)
+        labels[node] = label
+    tokens = 1 if axis is None else shape[axis]
+    return _Packing(tokens, labels, tuple(together), int(places.max(initial=0)), ring.imaginary)
+
+
+def _token_axis(program: Program, tensor: str) -> int | None:
+    """The axis of an input that its weights do not act on; None for a vector."""
+    axes = set()
+    for theorem in program.theorems.values():
+        for chain in theorem.form.chains:
+            for place, factor in enumerate(chain.factors):
+                if factor.tensor == tensor:
+                    axes.add((place == len(chain.factors) - 1) != factor.transposed)
+    if len(program.tensors[tensor].shape) == 1:
+        return None
+    if len(axes) > 1:
+        raise TooLarge("the input stands on both sides")
+    return 1 if axes.pop() else 0
+
+
+def _joined(
+    a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], together: set[tuple[int, int]]
+) -> npt.NDArray[np.int64]:
+    """One token for each slot that has any, those noted that meet."""
+    meet = (a >= 0) & (b >= 0) & (a != b)
+    if meet.any():
+        together.update(map(tuple, np.unique(np.stack([a[meet], b[meet]], 1), axis=0).tolist()))
+    return np.where(a >= 0, a, b)
+
+
+def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
+    """Into how many groups tokens fall when those belong together whose slots are connected anywhere in the
+    graph. Masks are not looked at, which can only make groups larger and the bounds weaker."""
+    together = set(packing.together)
+    kept: list[npt.NDArray[np.int64]] = []
+    numbers: dict[bytes, int] = {}
+    memo: dict[tuple[object, ...], int | None] = {}
+
+    def number(label: npt.NDArray[np.int64]) -> int:
+        key = label.tobytes()
+        if key not in numbers:
+            if len(kept) * slots > MAX_LABELS:
+                raise TooLarge("patterns of tokens")
+            numbers[key] = len(kept)
+            kept.append(label)
+        return numbers[key]
+
+    def joined(a: int | None, b: int | None) -> int | None:
+        if a is None or b is None or a == b:
+            return b if a is None else a
+        key = ("+", a, b)
+        if key not in memo:
+            memo[key] = number(_joined(kept[a], kept[b], together))
+        return memo[key]
+
+    of: list[int | None] = []
+    live = graph.ancestors(o.node for o in graph.outputs)
+    try:
+        for place, node in enumerate(graph.nodes):
+            pattern: int | None = None
+            if place in live and node.kind == "cipher":
+                pattern = number(packing.labels[place])
+            elif place in live:
+                for operand in node.operands:
+                    pattern = joined(pattern, of[operand])
+                if node.kind == "rotate" and pattern is not None:
+                    key = ("<<", pattern, node.step)
+                    if key not in memo:
+                        memo[key] = number(np.roll(kept[pattern], -node.step))
+                    pattern = memo[key]
+            of.append(pattern)
+    except TooLarge:
+        return 1
+    return _classes(packing.tokens, together)
+
+
+def _classes(tokens: int, together: Iterable[tuple[int, int]]) -> int:
+    parent = list(range(tokens))
+
+    def root(token: int) -> int:
+        while parent[token] != token:
+            parent[token] = parent[parent[token]]
+            token = parent[token]
+        return token
+
+    for a, b in together:
+        parent[root(a)] = root(b)
+    return sum(parent[t] == t for t in range(tokens))
+
+
+def _two_products(
+    program: Program, graph: Graph, specs: dict[str, _Spec], packing: _Packing, groups: int
+) -> Iterator[TwoProducts]:
+    """The theorem's case for each result that is computed by exactly two products on every path, the first by
+    plaintexts without the outer weight, the second without the inner one."""
+    for name, spec in specs.items():
+        nodes = {o.node for o in graph.outputs if o.output.name == name}
+        live = graph.ancestors(nodes)
+        if len(spec.weights) != 2 or not nodes or not _factored(program, graph, live, nodes, spec):
+            continue
+        imaginary = any(o.output.part == "im" for o in graph.outputs if o.output.name == name)
+        yield TwoProducts(
+            inputs=sum(n in live for n in packing.labels),
+            outputs=len(nodes),
+            d_in=spec.sizes[0],
+            d_out=spec.sizes[2],
+            rank=spec.sizes[1],
+            width=-(-program.slots // groups),
+            copies=packing.copies,
+            parts_in=1 + packing.imaginary,
+            parts_out=1 + imaginary,
+        )
+
+
+def _factored(program: Program, graph: Graph, live: set[int], outputs: set[int], spec: _Spec) -> bool:
+    products: dict[int, int] = {}
+    reads: dict[str, set[str]] = {}
+    for number in sorted(live):
+        node = graph.nodes[number]
+        behind = {products[n] for n in node.operands if n in products}
+        if node.kind == "cipher":
+            products[number] = 0
+        elif len(behind) > 1:
+            return False
+        elif behind:
+            products[number] = behind.pop()
+            if node.kind == "mul_plain":
+                assert node.plain is not None
+                family = node.plain[0]
+                if family not in reads:
+                    body = graph.schedule.plains[family].body
+                    reads[family] = set() if body is None else set(_tensors(program, body))
+                if products[number] > 1 or spec.weights[1 - products[number]] in reads[family]:
+                    return False
+                products[number] += 1
+    return all(products.get(n) == 2 for n in outputs)
+
+
+def _tensors(program: Program, value: Value) -> Iterator[str]:
+    """Tensors that a value reads."""
+    match value:
+        case Read(tensor):
+            yield tensor
+        case Element(form):
+            yield from (f.tensor for chain in form.chains for f in chain.factors)
+        case FamilyRef(name):
+            yield from _tensors(program, program.families[name].body)
+        case Arith(_, left, right):
+            yield from _tensors(program, left)
+            yield from _tensors(program, right)
+        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
+            yield from _tensors(program, inner)
+        case SumOver():
+            yield from _tensors(program, value.body)
