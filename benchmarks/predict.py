@@ -1,14 +1,13 @@
 """Predicted against measured times of every program of the corpus: ``python -m benchmarks.predict [NAME...]``.
 
 Measured is process CPU time of one thread, the median of repeated runs; on a machine that does other work too it says
-more than the clock on the wall. Primitives are measured in the same run, half of them before the programs and half
-after, and one primitive between programs, as ``slowdown``: its time there over its time in the profile.
+more than the clock on the wall. Primitives are measured in the same run, half of the time before the programs and
+half after.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import statistics
 import time
@@ -20,10 +19,10 @@ from rich.progress import track
 from rich.table import Table
 
 from slotlang.api import load, lower, plan
+from slotlang.cost.calibrate import calibrate
 from slotlang.cost.predict import predict
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.run.calibrate import calibrate
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,8 +68,6 @@ def measured(path: Path) -> dict[str, object]:
         evaluations.append(timed(lambda: server.compute(cipher))[0])
     download = server.evaluate(uploads[0][1])
     decryption = statistics.median(timed(lambda: client.decrypt(download))[0] for _ in range(3))
-    del server, cipher, module
-    gc.collect()
     return {
         "sizes": sizes,
         "plan": made.plan,
@@ -86,7 +83,8 @@ def together(a: Profile, b: Profile) -> Profile:
     """The mean of two measurements of one machine."""
     table = {
         degree: {
-            name: {k: (s + b.table[degree][name][k]) / 2 for k, s in times.items()} for name, times in primitives.items()
+            name: {k: (s + b.table[degree][name][k]) / 2 for k, s in times.items()}
+            for name, times in primitives.items()
         }
         for degree, primitives in a.table.items()
     }
@@ -137,7 +135,8 @@ def _print(result: dict[str, object], console: Console) -> None:
         table.add_row(f"{row['program']} {sizes}".strip(), *cells, f"{100 * (row['ratio'] - 1):+.0f} %")
     console.print(table)
     console.print(
-        f"evaluation off by {100 * result['median_error']:.1f} % (median), {100 * result['worst_error']:.1f} % (worst); "
+        f"evaluation off by {100 * result['median_error']:.1f} % (median), "
+        f"{100 * result['worst_error']:.1f} % (worst)\n"
         f"{result['profile']}; load {result['load']:.1f}"
     )
 

@@ -171,5 +171,5 @@ def _shape(program: Program, value: Value) -> _Shape:
         case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
             return _shape(program, inner)
         case SumOver(extent=extent, body=body):
-            inner = _shape(program, body)
-            return _Shape(inner.reads * int(evaluate(extent, program.sizes, {})), inner.imaginary, inner.varies)
+            term = _shape(program, body)
+            return _Shape(term.reads * int(evaluate(extent, program.sizes, {})), term.imaginary, term.varies)

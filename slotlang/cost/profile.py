@@ -33,7 +33,7 @@ PRIMITIVES: Mapping[str, str] = {
     "mod_switch": "mod_switch_to_next into a new ciphertext, from so many primes",
     "encode_real": "a vector of real numbers as emitted modules encode it",
     "encode_complex": "a vector of complex numbers as emitted modules encode it",
-    "encode_constant": "one number for all slots",
+    "encode_constant": "one number read from a tensor, for all slots",
     "encrypt": "symmetric, seeded",
     "decrypt": "into a plaintext",
     "decode": "a plaintext into a numpy array of complex numbers",
@@ -109,24 +109,17 @@ class Profile:
     def warnings(self, here: Machine) -> Iterator[Diagnostic]:
         """SL443 and SL444: what sets the measured machine apart from this one."""
         hint = "measure this machine: slotlang calibrate"
-        if self.machine.tenseal != here.tenseal:
-            yield Diagnostic(
-                "SL443",
-                f"the profile '{self.name}' was measured with TenSEAL {self.machine.tenseal}, and this is {here.tenseal}",
-                hint=hint,
-                file=self.source,
+        there = self.machine
+        if there.tenseal != here.tenseal:
+            message = f"the profile '{self.name}' was measured with TenSEAL {there.tenseal}, and this is {here.tenseal}"
+            yield Diagnostic("SL443", message, hint=hint, file=self.source)
+        if (there.processor, there.architecture) != (here.processor, here.architecture):
+            message = f"the profile '{self.name}' was measured on another machine"
+            notes = (
+                f"there: {there.processor} ({there.architecture})",
+                f"here: {here.processor} ({here.architecture})",
             )
-        if (self.machine.processor, self.machine.architecture) != (here.processor, here.architecture):
-            yield Diagnostic(
-                "SL444",
-                f"the profile '{self.name}' was measured on another machine",
-                notes=(
-                    f"there: {self.machine.processor} ({self.machine.architecture})",
-                    f"here: {here.processor} ({here.architecture})",
-                ),
-                hint=hint,
-                file=self.source,
-            )
+            yield Diagnostic("SL444", message, notes=notes, hint=hint, file=self.source)
 
     def to_json(self) -> dict[str, object]:
         """The text of a profile file; times in microseconds."""
@@ -203,14 +196,18 @@ def read_profile(path: Path) -> Profile:
     """The profile in a file. Raises SL441 when it can't be read, SL442 when it is no profile."""
     try:
         if not path.is_file():
-            raise error("SL441", f"there is no file {path}" if not path.exists() else f"{path} is no file", file=str(path))
+            raise error(
+                "SL441", f"there is no file {path}" if not path.exists() else f"{path} is no file", file=str(path)
+            )
         if path.stat().st_size > MAX_BYTES:
             raise _wrong(path, f"it has {path.stat().st_size:,} bytes, and profiles have at most {MAX_BYTES:,}")
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         raise _wrong(path, "it is not text") from None
     except (OSError, ValueError) as problem:
-        raise error("SL441", f"can't read {path}: {getattr(problem, 'strerror', None) or problem}", file=str(path)) from None
+        raise error(
+            "SL441", f"can't read {path}: {getattr(problem, 'strerror', None) or problem}", file=str(path)
+        ) from None
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:

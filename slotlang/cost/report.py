@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.counts import Counts
+from slotlang.cost.predict import Prediction
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Cost:
     download_bytes: int
     weight_bytes: int
     peak_ciphertext_bytes: int
+    predicted: Prediction
 
     @property
     def rotation_gap(self) -> int | None:
@@ -41,5 +43,6 @@ class Cost:
         """Plain data; keys as in ``cost --json``."""
         values = asdict(self)
         counts = values.pop("counts")
+        values["predicted"] = self.predicted.to_json()
         counts["rescales_by_level"] = {str(k): v for k, v in counts["rescales_by_level"].items()}
         return {**values, **counts, "rotation_gap": self.rotation_gap}
