@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from slotlang.cost.profile import Profile
-from slotlang.graph.graph import Graph, Node
+from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import SLOT, evaluate, variables
 from slotlang.meaning.program import (
     Arith,
@@ -55,16 +55,19 @@ class Prediction:
 
 def evaluation_calls(graph: Graph, data_primes: int) -> Calls:
     """Primitives that an evaluation uses. A rescale counts at the primes it starts from."""
+    kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter(
+        (node.kind, level, node.signs) for node, level in zip(graph.nodes, graph.levels, strict=True)
+    )
     calls: Calls = Counter()
-    for node, level in zip(graph.nodes, graph.levels, strict=True):
-        for primitive, times, above in _primitives(node, level):
-            calls[primitive, data_primes - level + above] += times
+    for (kind, level, signs), nodes in kinds.items():
+        for primitive, times, above in _primitives(kind, level, signs):
+            calls[primitive, data_primes - level + above] += times * nodes
     return +calls
 
 
-def _primitives(node: Node, level: int) -> Iterable[tuple[str, int, int]]:
-    """Of one node: primitive, how often, and primes above those of the result."""
-    match node.kind:
+def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple[str, int, int]]:
+    """Of a node of a kind: primitive, how often, and primes above those of the result."""
+    match kind:
         case "rotate":
             return [("rotate", 1, 0)]
         case "conj":
@@ -81,8 +84,8 @@ def _primitives(node: Node, level: int) -> Iterable[tuple[str, int, int]]:
             return [("rescale", 1, 1)]
         case "sum":
             # the first addition makes a ciphertext, unless a negation has made one; later ones go into it
-            first = "negate" if node.signs[0] < 0 else "add" if node.signs[1] > 0 else "sub"
-            return [(first, 1, 0), ("add_inplace", len(node.operands) - (1 if first == "negate" else 2), 0)]
+            first = "negate" if signs[0] < 0 else "add" if signs[1] > 0 else "sub"
+            return [(first, 1, 0), ("add_inplace", len(signs) - (1 if first == "negate" else 2), 0)]
         case "plain":
             # added to a ciphertext of zero: an input, scaled down
             scaled = [("mod_switch", 1, 1), ("rescale", 1, 1)] if level else [("mod_switch", 1, 0)]
@@ -96,14 +99,14 @@ def encoding_calls(graph: Graph, data_primes: int) -> Calls:
     kinds = ("mul_plain", "add_plain", "plain")
     used = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
     program = graph.schedule.program
-    shapes = {}
-    for name, family in graph.schedule.plains.items():
-        shape = _Shape() if family.body is None else _shape(program, family.body)
-        shapes[name] = _Shape(shape.reads, shape.imaginary, shape.varies or bool(family.masks))
     calls: Calls = Counter()
-    for member, level in used:
-        assert member is not None, "these nodes have a plaintext"
-        calls += shapes[member[0]].calls(data_primes - level)
+    for (name, level), times in Counter((member[0], level) for member, level in used if member).items():
+        family = graph.schedule.plains[name]
+        shape = _Shape() if family.body is None else _shape(program, family.body)
+        if family.masks:
+            shape = replace(shape, varies=True)
+        for call, once in shape.calls(data_primes - level).items():
+            calls[call] += once * times
     return calls
 
 
