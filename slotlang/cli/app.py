@@ -182,7 +182,7 @@ def calibrate(
         typer.Option("-o", "--output", help="The file to write; yours if left out: see docs.", show_default=False),
     ] = None,
     degree: Annotated[list[int], typer.Option(help="Measure only this degree; repeatable.")] = [],  # noqa: B006
-    seconds: Annotated[float, typer.Option(help="How long to measure, three rounds at least.")] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long to measure, one round at least.")] = 30.0,
     json: Json = False,
 ) -> None:
     """Measure TenSEAL's operations on this machine, for predicted times."""

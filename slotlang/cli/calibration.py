@@ -62,7 +62,8 @@ def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: floa
         print(f"{path}: {profile.name}")
         print(f"  degrees {', '.join(map(str, sorted(profile.table)))}, measured in {passed:.1f} s")
         if profile.load > machine.cores:
-            print(f"  the machine was busy (load {profile.load:.1f} on {machine.cores} cores): times may be too long")
+            busy = f"load {profile.load:.1f} on {machine.cores} cores"
+            print(f"  the machine was busy ({busy}); times are better measured when it is not")
 
 
 def _check_folder(path: Path, *, make: bool) -> None:

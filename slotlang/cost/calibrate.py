@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import os
 import statistics
 import tempfile
@@ -37,8 +38,8 @@ POINTS: Points = {
 extrapolated: one Galois key of degree 32768 with 14 primes has 110 MB."""
 
 SECONDS = 30.0
-"""Measuring stops after the round in which so much time has passed; preparing takes some seconds besides."""
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 15
+"""Measuring stops when so much time has passed, after one round at least; preparing takes some seconds besides."""
+MOST_ROUNDS = 15
 SCALE = 2.0**10
 """Products of two such scales fit the smallest prime; the time of an operation does not depend on scales."""
 OPERANDS = 8
@@ -236,12 +237,32 @@ def _element(array: npt.NDArray[Any], index: tuple[Any, ...]) -> npt.NDArray[Any
     return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
 
 
+class Yardstick:
+    """How fast the machine is at a moment, by one short operation, and how fast it was at best.
+
+    Where cores are shared, by threads of one core or by virtual machines, everything takes up to twice as long while
+    others work, in CPU time too. Times over the yardstick's time at that moment hardly change.
+    """
+
+    def __init__(self) -> None:
+        bits, (_, primes) = POINTS[4096]
+        self._rotation = next(_Ring(4096, bits).samples((primes,)))
+        self.fastest = math.inf
+
+    def now(self) -> float:
+        """Seconds that the operation takes now."""
+        seconds = self._rotation.seconds()
+        self.fastest = min(self.fastest, seconds)
+        return seconds
+
+
 def calibrate(
     progress: Progress = lambda _, __: None, seconds: float = SECONDS, degrees: Sequence[int] = ()
 ) -> Profile:
     """Measure this machine: medians over rounds that visit every primitive at every degree and number of primes, so
-    that a burst of other work falls on one round of all and not on all rounds of one. Without ``degrees`` all of
-    ``POINTS``; a profile scales what it does not have from the nearest degree it has.
+    that other work falls on all alike; each time is taken over the yardstick's, so that they are those of the
+    machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it does not have from the
+    nearest degree it has.
 
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """
@@ -259,23 +280,24 @@ def calibrate(
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
         bits, primes = POINTS[degree]
         samples += _Ring(degree, bits).samples(primes)
+    yardstick = Yardstick()
     prepared = time.perf_counter()
     found: dict[tuple[int, str, int], list[float]] = defaultdict(list)
     gc.collect()
     for number in range(MOST_ROUNDS):
         for at, sample in enumerate(samples):
-            found[sample.degree, sample.primitive, sample.primes].append(sample.seconds())
+            passed = (time.perf_counter() - prepared) / max(seconds, 1e-9)
+            if number and passed > 1:
+                break
+            before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
+            found[sample.degree, sample.primitive, sample.primes].append(2 * measured / (before + after))
             if at % 32 == 0:
-                passed = (time.perf_counter() - prepared) / max(seconds, 1e-9)
                 rounds = number + at / len(samples)
-                done = max(min(passed, rounds / FEWEST_ROUNDS, 1.0), rounds / MOST_ROUNDS)
-                progress(f"round {number + 1}", 0.1 + 0.9 * done)
-        if number + 1 >= FEWEST_ROUNDS and time.perf_counter() - prepared >= seconds:
-            break
+                progress(f"round {number + 1}", 0.1 + 0.9 * max(min(passed, rounds, 1.0), rounds / MOST_ROUNDS))
     progress(f"measured in {time.perf_counter() - start:.0f} s", 1.0)
     table: dict[int, dict[str, dict[int, float]]] = {}
     for (degree, primitive, count), times in found.items():
-        table.setdefault(degree, {}).setdefault(primitive, {})[count] = statistics.median(times)
+        table.setdefault(degree, {}).setdefault(primitive, {})[count] = yardstick.fastest * statistics.median(times)
     machine = this_machine()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     name = f"{machine.processor}, TenSEAL {machine.tenseal}"

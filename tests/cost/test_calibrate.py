@@ -15,11 +15,6 @@ from slotlang.lowering.parameters import MAX_MODULUS_BITS
 QUICK = ("--degree", "4096", "--seconds", "0")
 
 
-@pytest.fixture
-def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrate, "FEWEST_ROUNDS", 1)
-
-
 def test_every_degree_is_secure_and_measured_at_primes_it_has() -> None:
     for degree, (bits, primes) in calibrate.POINTS.items():
         assert sum(bits) <= MAX_MODULUS_BITS[degree]
@@ -27,7 +22,7 @@ def test_every_degree_is_secure_and_measured_at_primes_it_has() -> None:
         assert {1, 2} <= set(primes)
 
 
-def test_every_primitive_is_measured(tmp_path: Path, few_rounds: None) -> None:
+def test_every_primitive_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     found = slotlang("calibrate", *QUICK, "-o", str(path), "--json")
     assert found.status == 0
@@ -43,16 +38,14 @@ def test_every_primitive_is_measured(tmp_path: Path, few_rounds: None) -> None:
     assert list(profile.warnings(this_machine())) == []
 
 
-def test_progress_runs_from_start_to_end(few_rounds: None) -> None:
+def test_progress_runs_from_start_to_end() -> None:
     seen: list[float] = []
     calibrate.calibrate(lambda _, done: seen.append(done), 0, [4096])
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0, 1)
 
 
-def test_without_a_file_it_is_the_users(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_rounds: None, root: Path
-) -> None:
+def test_without_a_file_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "new"))
     monkeypatch.delenv("SLOTLANG_PROFILE")
     assert slotlang("calibrate", *QUICK).status == 0
