@@ -1,7 +1,8 @@
-"""``make bench``: the evaluator's floor and the cost of proofs, in one run, as a table and a JSON file.
+"""``make bench``: the evaluator's floor, predicted against measured times, and the cost of proofs, in one run, as
+tables and a JSON file.
 
 The floor of an evaluation is the sum of its primitive operations, each measured in the same process on the same
-keys: median seconds times the counts executed.
+keys between evaluations: median seconds of CPU times the counts executed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.predict import compare
 from slotlang.api import check, load, lower
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "results.json"
 REPEATS = 15
+
+
+CALLS = 12
+"""Of each primitive between two evaluations."""
+
+
+def cpu(action) -> float:
+    """Seconds of process CPU time."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
 
 
 def median(action, repeats=REPEATS) -> float:
@@ -41,21 +54,25 @@ def floor(sizes: dict[str, int]) -> dict[str, object]:
     server = module.Server(client.evaluation_keys())
     server.encode(**weights)
     cipher = server.load_inputs(client.encrypt(**inputs))
-    evaluations = []
-    for _ in range(REPEATS):
-        server.compute(cipher)
-        evaluations.append(server.seconds)
     ev = module.Evaluation(server.ring, server.galois_keys, server.relin_keys)
     a = next(iter(cipher.values()))
-    plain = next(p for p in server.plain.values() if p is not None)
-    step = module.PARAMETERS["rotations"][0]
-    total = module.seal.Ciphertext()
+    plains = [p for p in server.plain.values() if p is not None]
+    steps = module.PARAMETERS["rotations"]
+    total, made = module.seal.Ciphertext(), module.seal.Ciphertext
     ev.evaluator.add(a, a, total)
-    primitive = {
-        "rotations": median(lambda: ev.evaluator.rotate_vector(a, step, server.galois_keys, module.seal.Ciphertext())),
-        "plain_products": median(lambda: ev.evaluator.multiply_plain(a, plain, module.seal.Ciphertext())),
-        "additions": median(lambda: ev.evaluator.add_inplace(total, a)),
+    actions = {
+        "rotations": lambda n: ev.evaluator.rotate_vector(a, steps[n % len(steps)], server.galois_keys, made()),
+        "plain_products": lambda n: ev.evaluator.multiply_plain(a, plains[n % len(plains)], made()),
+        "additions": lambda _: ev.evaluator.add_inplace(total, a),
     }
+    server.compute(cipher)
+    evaluations: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(REPEATS):
+        evaluations.append(cpu(lambda: server.compute(cipher)))
+        for name, action in actions.items():
+            times[name].append(cpu(lambda action=action: [action(n) for n in range(CALLS)]) / CALLS)
+    primitive = {name: statistics.median(found) for name, found in times.items()}
     counts = dict(server.counts)
     bottom = sum(primitive[name] * n for name, n in counts.items())
     evaluation = statistics.median(evaluations)
@@ -94,7 +111,9 @@ def main() -> None:
     for row in proofs:
         proofs_table.add_row(str(row["d"]), f"{1000 * row['polyhedral_seconds']:.1f}")
     console.print(proofs_table)
-    OUT.write_text(json.dumps({"schema": "slotlang.bench/1", "floors": floors, "proofs": proofs}, indent=2) + "\n")
+    predictions = compare(sorted((ROOT / "programs").rglob("*.slot")), console)
+    values = {"schema": "slotlang.bench/1", "floors": floors, "proofs": proofs, "predictions": predictions}
+    OUT.write_text(json.dumps(values, indent=2) + "\n")
     console.print(f"written to {OUT.relative_to(ROOT)}")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.predict import Prediction, predict
+from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
 from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
@@ -31,8 +33,10 @@ def loads(text: str, sizes: Mapping[str, int] | None = None, name: str = "<strin
     return bind(parse(Source(name, text)), sizes)
 
 
-def cost(program: Program, parameters: Parameters | None = None) -> Cost:
-    """Count what a program executes under parameters (the fixed choice when none are given). Raises as ``plan``."""
+def cost(program: Program, parameters: Parameters | None = None, profile: Profile | None = None) -> Cost:
+    """Count what a program executes under parameters (the fixed choice when none are given), and predict its times
+    by a profile (without one, by ``find_profile``'s). Raises as ``plan`` and ``find_profile``."""
+    profile = profile or find_profile()
     made = plan(program, parameters)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
@@ -52,6 +56,7 @@ def cost(program: Program, parameters: Parameters | None = None) -> Cost:
         download_bytes=sum(map(p.sent_bytes, results.values())),
         weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
+        predicted=predict(graph, p.degree, p.data_primes, profile),
     )
 
 
@@ -89,11 +94,14 @@ __all__ = [
     "Lowered",
     "Parameters",
     "Plan",
+    "Prediction",
+    "Profile",
     "Program",
     "Report",
     "Session",
     "check",
     "cost",
+    "find_profile",
     "load",
     "loads",
     "lower",

@@ -195,6 +195,29 @@ its slots must divide the ring's.""",
 
 Only what is proved is lowered. `slotlang check` shows what is wrong; `--unproved` lowers it all the same and
 writes that into the module's header.""",
+    "SL441": """A profile can't be read.
+
+A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
+then at the environment variable SLOTLANG_PROFILE, then at `slotlang/profile.json` in `$XDG_CONFIG_HOME` (`~/.config`),
+and then in the package. One that was named must be there.""",
+    "SL442": """A file is no profile, or one of another version.
+
+It is damaged, was edited, or a later version of slotlang wrote it. Measure again with `slotlang calibrate`, which
+writes it anew; deleting the file brings back the profile that comes with the package.""",
+    "SL443": """A profile was measured with another version of TenSEAL.
+
+This is a warning: times are still predicted, and may be off. `slotlang calibrate` measures the version installed.""",
+    "SL444": """A profile was measured on another machine.
+
+This is a warning: times are still predicted, for the machine the profile names. Their ratios are usually closer to the
+truth than the times themselves. `slotlang calibrate` measures this machine in less than a minute.""",
+    "SL445": """TenSEAL can't be imported, so there is nothing to measure.
+
+`slotlang calibrate` runs TenSEAL's operations. Install the package with its dependencies.""",
+    "SL446": """A degree is not one of those measured.
+
+`slotlang calibrate --degree` takes the degrees 4096, 8192, 16384 and 32768. Smaller ones are predicted from the nearest
+of these.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is

@@ -101,9 +101,10 @@ def _excerpt(span: Span) -> list[str]:
     return [f" {pad} |", f" {number} | {text}", f" {pad} | {' ' * (column - 1 - start)}{'^' * width}"]
 
 
-def render(diagnostic: Diagnostic) -> str:
-    """The message as plain text, several lines, caret under the place; no trailing newline."""
-    lines = [f"error[{diagnostic.code}]: {diagnostic.message}"]
+def render(diagnostic: Diagnostic, kind: str = "error") -> str:
+    """The message as plain text, several lines, caret under the place; no trailing newline. ``kind``: error or
+    warning."""
+    lines = [f"{kind}[{diagnostic.code}]: {diagnostic.message}"]
     if diagnostic.span is not None:
         lines.append(f"  --> {diagnostic.span}")
         excerpt = _excerpt(diagnostic.span)

@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PROBE = """
 import sys
 from slotlang.syntax.parser import grammar_path
-from slotlang.api import load, lower
+from slotlang.api import cost, load, lower
 print(grammar_path())
 program = load(sys.argv[1], {"d": 32, "r": 4, "batch": 2, "slots": 16})
+assert cost(program).predicted.evaluation > 0
 assert "class Server" in lower(program).text
 """
 
@@ -36,6 +37,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_holds_grammar_and_runtime(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "slotlang/grammar/slot.lark" in names
+    assert "slotlang/cost/profiles/default.json" in names
     assert {"slotlang/lowering/runtime.py", "slotlang/lowering/roles.py"} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "programs/"))]
 

@@ -41,6 +41,10 @@ app = typer.Typer(
 
 Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", help="Measured times to predict by: what calibrate wrote.", show_default=False),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -126,12 +130,13 @@ def check(
 
 
 @app.command()
-def cost(file: File, set_: Sizes = [], json: Json = False) -> None:  # noqa: B006
-    """Count rotations, key switches, keys, products and bytes, with the lower bound on rotations."""
+def cost(file: File, set_: Sizes = [], profile: ProfileFile = None, json: Json = False) -> None:  # noqa: B006
+    """Count rotations, key switches, keys, products and bytes; the lower bound on rotations; predicted times."""
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
+        from slotlang.cli.calibration import chosen_profile
 
-        result = cost_of(_loaded(file, set_))
+        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile))
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -141,22 +146,24 @@ def cost(file: File, set_: Sizes = [], json: Json = False) -> None:  # noqa: B00
 
 
 @app.command()
-def compare(files: Files, set_: Sizes = [], json: Json = False) -> None:  # noqa: B006
+def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: Json = False) -> None:  # noqa: B006
     """The costs of several programs at the same sizes, side by side, with their verdicts."""
     with guarded("compare", json):
         from slotlang.api import check as check_program
         from slotlang.api import cost as cost_of
+        from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.tables import compare_table
         from slotlang.meaning.bind import bind
         from slotlang.syntax import tree
 
         sizes = parse_sizes(set_)
+        times = chosen_profile(profile)
         rows = []
         for path in files:
             syntax = _parsed(path)
             header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
             program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
-            rows.append((path, check_program(program), cost_of(program)))
+            rows.append((path, check_program(program), cost_of(program, profile=times)))
         if sizes:
             known = {name for _, _, c in rows for name in c.sizes}
             for name in sizes:
@@ -167,6 +174,23 @@ def compare(files: Files, set_: Sizes = [], json: Json = False) -> None:  # noqa
             emit_json("compare", {"programs": entries})
         else:
             _console().print(compare_table(rows))
+
+
+@app.command()
+def calibrate(
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; yours if left out: see docs.", show_default=False),
+    ] = None,
+    degree: Annotated[list[int], typer.Option(help="Measure only this degree; repeatable.")] = [],  # noqa: B006
+    seconds: Annotated[float, typer.Option(help="How long to measure, one round at least.")] = 30.0,
+    json: Json = False,
+) -> None:
+    """Measure TenSEAL's operations on this machine, for predicted times."""
+    with guarded("calibrate", json):
+        from slotlang.cli.calibration import calibrate_machine
+
+        calibrate_machine(output, degree, seconds, json)
 
 
 @app.command()

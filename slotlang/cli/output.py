@@ -37,9 +37,9 @@ def emit_json(command: str, values: dict[str, Any]) -> None:
     print(json.dumps({"schema": f"slotlang.{command}/1", **_finite(values)}, indent=2, allow_nan=False))
 
 
-def report(diagnostics: Sequence[Diagnostic]) -> None:
+def report(diagnostics: Sequence[Diagnostic], kind: str = "error") -> None:
     """Diagnostics on standard error."""
-    print("\n\n".join(render(d) for d in diagnostics), file=sys.stderr)
+    print("\n\n".join(render(d, kind) for d in diagnostics), file=sys.stderr)
 
 
 def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] | None:

@@ -29,6 +29,11 @@ def _grid() -> Table:
     return table
 
 
+def time_text(seconds: float) -> str:
+    """A time for a person: ``52.6 ms``."""
+    return f"{seconds:.2f} s" if seconds >= 10 else f"{1000 * seconds:.1f} ms"
+
+
 def parameters_text(p: Any) -> str:
     """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
     from slotlang.lowering.parameters import Parameters
@@ -57,6 +62,11 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.ciphertexts_in), f"ciphertexts up ({size_text(cost.upload_bytes)}, seeded)")
     table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
+    times = cost.predicted
+    table.add_row(time_text(times.evaluation), "evaluation, predicted, one thread")
+    table.add_row(time_text(times.encoding), "to encode the weights once, predicted")
+    table.add_row(time_text(times.encryption), f"to encrypt, {time_text(times.decryption)} to decrypt, predicted")
+    table.add_row("", f"by the profile {times.profile}")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")
     return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))
@@ -90,6 +100,7 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
         "up",
         "down",
         "degree",
+        "predicted",
     )
     for head in heads:
         table.add_column(head, justify="right")
@@ -111,6 +122,7 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
             size_text(cost.upload_bytes),
             size_text(cost.download_bytes),
             str(cost.parameters["degree"]),
+            time_text(cost.predicted.evaluation),
         )
     return table
 

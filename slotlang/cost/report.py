@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.theorems import Bound
+from slotlang.cost.predict import Prediction
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Cost:
     download_bytes: int
     weight_bytes: int
     peak_ciphertext_bytes: int
+    predicted: Prediction
 
     @property
     def rotation_gap(self) -> int | None:
@@ -43,6 +45,7 @@ class Cost:
         """Plain data; keys as in ``cost --json``."""
         values = asdict(self)
         counts = values.pop("counts")
+        values["predicted"] = self.predicted.to_json()
         counts["rescales_by_level"] = {str(k): v for k, v in counts["rescales_by_level"].items()}
         bounds = [dict(bound) for bound in values.pop("bounds")]
         return {**values, **counts, "rotation_gap": self.rotation_gap, "bounds": bounds}

@@ -1,0 +1,277 @@
+"""What the primitives of CKKS cost on a machine: a measured profile, where it is found, and what lies between."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from slotlang.diagnostics import Diagnostic, SlotError, error
+
+SCHEMA = "slotlang.profile/1"
+
+PRIMITIVES: Mapping[str, str] = {
+    "rotate": "rotate_vector into a new ciphertext; one key switch",
+    "conjugate": "complex_conjugate into a new ciphertext; one key switch",
+    "multiply_plain": "into a new ciphertext, each time with another plaintext",
+    "multiply": "of two ciphertexts into a new one of three polynomials",
+    "relinearize": "in place, of three polynomials; one key switch",
+    "add": "of two ciphertexts into a new one",
+    "add_inplace": "of another ciphertext each time",
+    "sub": "of two ciphertexts into a new one",
+    "negate": "into a new ciphertext",
+    "add_plain": "into a new ciphertext, each time with another plaintext",
+    "rescale": "rescale_to_next into a new ciphertext, from so many primes",
+    "mod_switch": "mod_switch_to_next into a new ciphertext, from so many primes",
+    "encode_real": "a vector of real numbers as emitted modules encode it",
+    "encode_complex": "a vector of complex numbers as emitted modules encode it",
+    "encode_constant": "one number read from a tensor, for all slots",
+    "encrypt": "symmetric, seeded",
+    "decrypt": "into a plaintext",
+    "decode": "a plaintext into a numpy array of complex numbers",
+    "save_input": "encrypt, and save: seeded, half the size",
+    "load_input": "what save_input saved",
+    "save_ciphertext": "through a file, as sealapi offers it",
+    "load_ciphertext": "through a file",
+    "save_plaintext": "through a file",
+    "load_plaintext": "through a file",
+    "galois_key": "making one Galois key, seeded; primes are those of a fresh ciphertext here and below",
+    "relin_key": "making the relinearisation key, seeded",
+    "save_key": "one Galois key, making it included",
+    "load_key": "one Galois key",
+    "gather": "reading one tensor at 'degree / 2' computed places with numpy; primes do not matter",
+}
+"""Names of what is measured."""
+
+Table = Mapping[int, Mapping[str, Mapping[int, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What times depend on. ``processor``: its model; ``tenseal``: the version of the package."""
+
+    processor: str
+    architecture: str
+    cores: int
+    tenseal: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Seconds of process CPU time by degree, primitive and number of data primes, one thread, medians.
+
+    ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
+    work ran beside it. ``source``: the file, for messages.
+    """
+
+    name: str
+    machine: Machine
+    date: str
+    load: float
+    table: Table
+    source: str = field(default="", compare=False)
+
+    def seconds(self, primitive: str, degree: int, primes: int) -> float:
+        """Of one primitive over ``primes`` data primes.
+
+        Between and beyond those measured, time per prime is taken to be linear in their number, and not to fall
+        beyond: a key switch over k primes takes ``a*k**2 + b*k``, since k residues are each transformed modulo
+        k + 1 primes, and everything else is proportional to k. Other degrees N go by N log N from the nearest.
+        """
+        near = min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))
+        measured = self.table[near][primitive]
+        scale = degree * math.log2(degree) / (near * math.log2(near))
+        if primes in measured:
+            return measured[primes] * scale
+        known = sorted(measured)
+        if primitive == "gather" or len(known) == 1:
+            # one number of primes: keys have k residues modulo k + 1 primes
+            square = primitive in ("galois_key", "relin_key", "save_key", "load_key")
+            factor = primes * (primes + 1) / (known[0] * (known[0] + 1)) if square else primes / known[0]
+            return measured[known[0]] * scale * (1.0 if primitive == "gather" else factor)
+        at = min(max(bisect_left(known, primes), 1), len(known) - 1)
+        low, high = known[at - 1 : at + 1]
+        a, b = measured[low] / low, measured[high] / high
+        slope = (b - a) / (high - low)
+        if primes > high:
+            slope = max(slope, 0.0)
+        base, rate = (low, a) if primes < high else (high, b)
+        return max(rate + slope * (primes - base), 0.0) * primes * scale
+
+    def warnings(self, here: Machine) -> Iterator[Diagnostic]:
+        """SL443 and SL444: what sets the measured machine apart from this one."""
+        hint = "measure this machine: slotlang calibrate"
+        there = self.machine
+        if there.tenseal != here.tenseal:
+            message = f"the profile '{self.name}' was measured with TenSEAL {there.tenseal}, and this is {here.tenseal}"
+            yield Diagnostic("SL443", message, hint=hint, file=self.source)
+        if (there.processor, there.architecture) != (here.processor, here.architecture):
+            message = f"the profile '{self.name}' was measured on another machine"
+            notes = (
+                f"there: {there.processor} ({there.architecture})",
+                f"here: {here.processor} ({here.architecture})",
+            )
+            yield Diagnostic("SL444", message, notes=notes, hint=hint, file=self.source)
+
+    def to_json(self) -> dict[str, object]:
+        """The text of a profile file; times in microseconds."""
+        microseconds = {
+            str(degree): {
+                primitive: {str(primes): round(1e6 * s, 2) for primes, s in sorted(times.items())}
+                for primitive, times in primitives.items()
+            }
+            for degree, primitives in sorted(self.table.items())
+        }
+        machine = {name: getattr(self.machine, name) for name in Machine.__slots__}
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "machine": machine,
+            "date": self.date,
+            "load": round(self.load, 2),
+            "microseconds": microseconds,
+        }
+
+
+def this_machine() -> Machine:
+    """The machine and the TenSEAL this runs with."""
+    processor = platform.processor()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    try:
+        tenseal = version("tenseal")
+    except PackageNotFoundError:
+        tenseal = "none"
+    architecture = platform.machine() or "unknown"
+    return Machine(processor or architecture, architecture, os.cpu_count() or 1, tenseal)
+
+
+def shipped_profile() -> Path:
+    """The profile that comes with the package."""
+    return Path(__file__).parent / "profiles" / "default.json"
+
+
+def user_profile() -> Path:
+    """Where ``calibrate`` writes and everything else looks: ``$XDG_CONFIG_HOME/slotlang/profile.json``, with
+    ``~/.config`` where the variable is not set."""
+    config = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(config) if config else Path.home() / ".config") / "slotlang" / "profile.json"
+
+
+def find_profile(path: Path | None = None) -> Profile:
+    """The profile given, else that of the environment's SLOTLANG_PROFILE, else the user's, else the shipped one.
+
+    Raises SL441 when it can't be read, SL442 when it is damaged or of another version.
+    """
+    named = path or (Path(os.environ["SLOTLANG_PROFILE"]) if os.environ.get("SLOTLANG_PROFILE") else None)
+    if named is not None:
+        return read_profile(named)
+    own = user_profile()
+    return read_profile(own) if own.exists() else _shipped()
+
+
+@cache
+def _shipped() -> Profile:
+    return read_profile(shipped_profile())
+
+
+MAX_BYTES = 1 << 22
+"""Largest file taken for a profile."""
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file. Raises SL441 when it can't be read, SL442 when it is no profile."""
+    try:
+        if not path.is_file():
+            raise error(
+                "SL441", f"there is no file {path}" if not path.exists() else f"{path} is no file", file=str(path)
+            )
+        if path.stat().st_size > MAX_BYTES:
+            raise _wrong(path, f"it has {path.stat().st_size:,} bytes, and profiles have at most {MAX_BYTES:,}")
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise _wrong(path, "it is not text") from None
+    except (OSError, ValueError) as problem:
+        raise error(
+            "SL441", f"can't read {path}: {getattr(problem, 'strerror', None) or problem}", file=str(path)
+        ) from None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise _wrong(path, f"it is not JSON: {problem}") from None
+    return parse_profile(data, path)
+
+
+def _wrong(path: Path, reason: str) -> SlotError:
+    return error(
+        "SL442",
+        f"{path.name} is no profile of this version: {reason}",
+        file=str(path),
+        hint="measure again: slotlang calibrate",
+    )
+
+
+def parse_profile(data: Any, path: Path) -> Profile:
+    """The profile that ``to_json`` made this of. Raises SL442, saying what is wrong with it."""
+
+    def take(values: Any, key: str, kind: type, what: str) -> Any:
+        value = values.get(key) if isinstance(values, dict) else None
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _wrong(path, f"{what} is missing or of the wrong kind")
+        return value
+
+    found = take(data, "schema", str, "'schema'")
+    if found != SCHEMA:
+        raise _wrong(path, f"its schema is '{found[:60]}', and '{SCHEMA}' is expected")
+    machine = take(data, "machine", dict, "'machine'")
+    kinds = {"cores": int}
+    values = {k: take(machine, k, kinds.get(k, str), f"'{k}' of 'machine'") for k in Machine.__slots__}
+    table: dict[int, dict[str, dict[int, float]]] = {}
+    degrees = take(data, "microseconds", dict, "'microseconds'")
+    for degree, primitives in degrees.items():
+        number = _count(path, degree, "degree")
+        if number < 2 or number & (number - 1):
+            raise _wrong(path, f"degree {number} is no power of two")
+        table[number] = {}
+        for primitive in PRIMITIVES:
+            times = take(primitives, primitive, dict, f"'{primitive}' at degree {number}")
+            column: dict[int, float] = {}
+            for primes in times:
+                seconds = take(times, primes, float, f"'{primitive}' at degree {number}, {primes[:9]} primes") / 1e6
+                if not 0 <= seconds < 1e6:
+                    raise _wrong(path, f"'{primitive}' at degree {number} takes {seconds} s")
+                column[_count(path, primes, "number of primes")] = seconds
+            if not column:
+                raise _wrong(path, f"'{primitive}' at degree {number} has no times")
+            table[number][primitive] = column
+    if not table:
+        raise _wrong(path, "it has no degrees")
+    return Profile(
+        take(data, "name", str, "'name'"),
+        Machine(**values),
+        take(data, "date", str, "'date'"),
+        take(data, "load", float, "'load'"),
+        table,
+        str(path),
+    )
+
+
+def _count(path: Path, text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text)):
+        raise _wrong(path, f"'{text[:20]}' is no {what}")
+    return int(text)

@@ -1,0 +1,116 @@
+"""Calibration: every primitive is measured, and the file it writes is a profile. No test depends on a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import slotlang
+
+from slotlang.cost import calibrate
+from slotlang.cost.profile import PRIMITIVES, Machine, read_profile, this_machine
+from slotlang.lowering.parameters import MAX_MODULUS_BITS
+
+QUICK = ("--degree", "4096", "--seconds", "0")
+
+
+def test_every_degree_is_secure_and_measured_at_primes_it_has() -> None:
+    for degree, (bits, primes) in calibrate.POINTS.items():
+        assert sum(bits) <= MAX_MODULUS_BITS[degree]
+        assert set(primes) <= set(range(1, len(bits)))
+        assert {1, 2} <= set(primes)
+
+
+def test_every_primitive_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    found = slotlang("calibrate", *QUICK, "-o", str(path), "--json")
+    assert found.status == 0
+    printed = json.loads(found.out)
+    assert printed["output"] == str(path)
+    assert printed["degrees"] == [4096]
+    profile = read_profile(path)
+    assert set(profile.table) == {4096}
+    assert set(profile.table[4096]) == set(PRIMITIVES)
+    assert sorted(profile.table[4096]["rotate"]) == [1, 2]
+    assert all(s > 0 for times in profile.table[4096].values() for s in times.values())
+    assert profile.machine == this_machine()
+    assert list(profile.warnings(this_machine())) == []
+
+
+def test_progress_runs_from_start_to_end() -> None:
+    seen: list[float] = []
+    calibrate.calibrate(lambda _, done: seen.append(done), 0, [4096])
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0, 1)
+
+
+def test_without_a_file_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "new"))
+    monkeypatch.delenv("SLOTLANG_PROFILE")
+    assert slotlang("calibrate", *QUICK).status == 0
+    assert (tmp_path / "new" / "slotlang" / "profile.json").is_file()
+    program = str(root / "programs" / "rank_complex.slot")
+    values = json.loads(slotlang("cost", program, "--json").out)
+    assert values["predicted"]["profile"] == read_profile(tmp_path / "new" / "slotlang" / "profile.json").name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--degree", "5000"), "SL446"),
+        (("--seconds", "-1"), "SL005"),
+        (("--seconds", "nan"), "SL005"),
+        (("-o", "no/such/folder/p.json"), "SL004"),
+        (("-o", "."), "SL004"),
+    ],
+)
+def test_bad_arguments(arguments: tuple[str, ...], code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    found = slotlang("calibrate", *arguments, "--json")
+    assert found.status == 2
+    assert json.loads(found.out)["diagnostics"][0]["code"] == code
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = tmp_path / "p.json"
+    before.write_text("as it was")
+    monkeypatch.setattr(calibrate._Sample, "seconds", interrupted)
+    found = slotlang("calibrate", *QUICK, "-o", str(before))
+    assert found.status == 1
+    assert "nothing was written" in found.err and "Traceback" not in found.err
+    assert [p.name for p in tmp_path.iterdir()] == ["p.json"]
+    assert before.read_text() == "as it was"
+
+
+def test_a_profile_of_another_machine_is_a_warning(tmp_path: Path, root: Path, shipped_times: Path) -> None:
+    values = json.loads(shipped_times.read_text())
+    values["machine"] = {**values["machine"], "processor": "abacus", "tenseal": "0.0.1"}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({**values, "name": "the abacus"}))
+    program = str(root / "programs" / "rank_complex.slot")
+    found = slotlang("cost", program, "--profile", str(path), "--json")
+    assert found.status == 0
+    assert json.loads(found.out)["predicted"]["profile"] == "the abacus"
+    assert "warning[SL443]" in found.err and "warning[SL444]" in found.err and "abacus" in found.err
+    assert "by the profile the abacus" in slotlang("cost", program, "--profile", str(path)).out
+    assert not slotlang("cost", program).err
+
+
+def test_a_damaged_profile_is_an_error_in_every_command_that_predicts(tmp_path: Path, root: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text("{")
+    program = str(root / "programs" / "rank_complex.slot")
+    for command in ("cost", "compare"):
+        found = slotlang(command, program, "--profile", str(path), "--json")
+        assert found.status == 2
+        assert json.loads(found.out)["diagnostics"][0]["code"] == "SL442"
+
+
+def test_machines_differ_by_what_times_depend_on() -> None:
+    assert Machine("a", "b", 1, "c") != Machine("a", "b", 1, "d")
