@@ -45,6 +45,7 @@ class FileVerdict:
             "reason": r.reason if r else "",
             "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
             "notes": list(r.notes) if r else [],
+            "claims": list(r.claims) if r else [],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
@@ -104,6 +105,8 @@ def print_verdict(verdict: FileVerdict) -> None:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():
             print(f"  {line}")
+    for line in r.claims:
+        print(f"  found and proved: {line}")
     if r.proved:
         for goal, status in r.steps:
             print(f"  {status}  {goal}")
