@@ -58,7 +58,7 @@ Point: TypeAlias = tuple[int, dict[str, int]]
 
 
 class _Prover:
-    def __init__(self, graph: Graph, goals: Sequence[Goal], known: Container[int]) -> None:
+    def __init__(self, graph: Graph, goals: Sequence[Goal], known: Container[int] = ()) -> None:
         self.graph = graph
         self.goals = goals
         self.known = {n for n, goal in enumerate(goals) if n in known and _usable(goal)}
