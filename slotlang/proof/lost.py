@@ -1,11 +1,11 @@
 """The statement of a refuted program after which nothing can make it right any more.
 
-Between two statements a program has a set of ciphertexts that later statements still use. Everything the language can do
-with ciphertexts (rotations, permutations, sums, conjugates, products with plaintexts) is linear over the reals in the
-real and imaginary parts of their slots, with coefficients that may be any functions of the weights; and any such
-combination can be had, slot by slot, with masks and rotations. So some continuation computes the result exactly when
-each of its elements, as a linear form in the inputs, is a combination of those parts over the field of rational
-functions of weights and scalars. At a random point of a prime field this is a question of ranks. The first
+Between two statements a program has a set of ciphertexts that later statements still use. Everything the language
+can do with ciphertexts (rotations, permutations, sums, conjugates, products with plaintexts) is linear over the reals
+in the real and imaginary parts of their slots, with coefficients that may be any functions of the weights; and any
+such combination can be had, slot by slot, with masks and rotations. So some continuation computes the result
+exactly when each of its elements, as a linear form in the inputs, is a combination of those parts over the field of
+rational functions of weights and scalars. At a random point of a prime field this is a question of ranks. The first
 statement that answers it with no is the one that lost what the result needs.
 """
 
@@ -27,9 +27,9 @@ from slotlang.meaning.program import Family, FamilyRef, Program
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
 
-MAX_INPUTS = 128
+MAX_INPUTS = 256
 """Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
-MAX_SLOTS = 64
+MAX_SLOTS = 32
 SEED = 20_240_302
 
 Numbers = npt.NDArray[np.uint64]
@@ -68,9 +68,8 @@ class Loss:
         else:
             text.append(f"  {results} can't be computed from {after}, whatever follows:")
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
-        text.append(
-            f"  of {self.needed:,} independent sums of inputs that {results} needs, {self.left:,} can be had (at {sizes})"
-        )
+        had = f"{self.left:,} can be had (at {sizes})"
+        text.append(f"  of {self.needed:,} independent sums of inputs that {results} needs, {had}")
         if len(self.mixed) == 1:
             text.append(f"  {self.mixed[0]}, for example, is in none of its slots")
         elif self.mixed:
@@ -100,28 +99,34 @@ def _inputs(program: Program) -> list[str]:
     return [name for name, decl in program.tensors.items() if decl.kind == "input"]
 
 
+def _weight(program: Program) -> float:
+    elements = sum(prod(program.tensors[name].shape) for name in _inputs(program))
+    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS)
+
+
 def _smaller(program: Program) -> Iterator[Program]:
-    """The program at sizes small enough, the smallest last resort first: sizes are halved, the largest first,
-    as long as the program has a meaning."""
+    """The program at sizes small enough, the smallest first: sizes are halved where the program keeps a meaning.
 
-    def weight(p: Program) -> float:
-        elements = sum(prod(p.tensors[name].shape) for name in _inputs(p))
-        return max(elements / MAX_INPUTS, p.slots / MAX_SLOTS)
-
+    Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
     found = [program]
-    while weight(found[-1]) > 1:
-        smaller = next(_halved(found[-1]), None)
+    few = {name for name in program.parameters if program.sizes[name] < 64}
+    while _weight(found[-1]) > 1:
+        last = found[-1]
+        smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8]), None)
         if smaller is None:
-            return
+            every = (p for p in _halved(last, list(program.parameters)) if _weight(p) < _weight(last))
+            smaller = next(every, None)
+        if smaller is None:
+            break
         found.append(smaller)
-    yield from (p for p in reversed(found[-2:]) if weight(p) <= 4)
+    yield from (p for p in reversed(found[-2:]) if _weight(p) <= 4)
 
 
-def _halved(program: Program) -> Iterator[Program]:
+def _halved(program: Program, names: Sequence[str]) -> Iterator[Program]:
     sizes = {name: program.sizes[name] for name in program.parameters}
-    names = sorted((name for name, value in sizes.items() if value >= 4), key=lambda name: -sizes[name])
+    ordered = sorted((name for name in names if sizes[name] >= 4), key=lambda name: (-sizes[name], name))
     for count in (1, 2, 3):
-        for chosen in combinations(names, count):
+        for chosen in combinations(ordered, count):
             try:
                 yield bind(program.syntax, {**sizes, **{name: sizes[name] // 2 for name in chosen}})
             except SlotError:
@@ -144,29 +149,36 @@ def _loss(graph: Graph) -> Loss | None:
         if live == before:
             continue
         values = forms.of(live)
-        held = rank(values)
-        lost = tuple(name for name in program.theorems if not forms.determined(name, values, held))
+        after = _Live(live, values, rank(values))
+        lost = tuple(name for name in program.theorems if not forms.determined(name, after))
         if lost:
             if position >= 0:
                 family = steps[position]
             else:
                 family = next(f for f in program.families.values() if f.kind == "cipher")
-            return _told(forms, family, lost, before, live, values)
+            return _told(forms, family, lost, before, after)
         before = live
     return None
 
 
-def _told(
-    forms: _Forms, family: Family, lost: tuple[str, ...], before: tuple[str, ...], live: tuple[str, ...], values: Numbers
-) -> Loss:
+def _told(forms: _Forms, family: Family, lost: tuple[str, ...], before: tuple[str, ...], after: _Live) -> Loss:
     program = forms.program
     wanted = np.concatenate([forms.results[name] for name in lost])
-    needed, held = rank(wanted), rank(values)
-    left = needed + held - rank(np.concatenate([wanted, values]))
+    needed = rank(wanted)
+    left = needed + after.rank - rank(np.concatenate([wanted, after.rows]))
     source = family.span.source.line_text(family.span.line).partition("#")[0].strip()
     sizes = {name: program.sizes[name] for name in program.parameters}
-    mixed = forms.mixed(wanted, values)
-    return Loss(source, family.span.line, lost, before, live, needed, left, mixed, sizes)
+    mixed = forms.mixed(wanted, after.rows)
+    return Loss(source, family.span.line, lost, before, after.families, needed, left, mixed, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """Families in use, rows that span what their slots hold, and the rank of these."""
+
+    families: tuple[str, ...]
+    rows: Numbers
+    rank: int
 
 
 class _Forms:
@@ -195,7 +207,9 @@ class _Forms:
         self._members: dict[str, list[Numbers]] = {}
         for (name, _), node in nodes.items():
             self._members.setdefault(name, []).append(self._linear(values[node].reshape(count + 1, -1)))
-        self.results = {name: self._linear(field.form(t.form).astype(np.uint64)) for name, t in program.theorems.items()}
+        self.results = {
+            name: self._linear(field.form(t.form).astype(np.uint64)) for name, t in program.theorems.items()
+        }
 
     def _linear(self, values: Numbers) -> Numbers:
         """Without what does not depend on the inputs, which any continuation can add; (forms, columns)."""
@@ -211,9 +225,10 @@ class _Forms:
         mixing = rng.integers(0, self.p, (len(self.columns), len(rows)), dtype=np.uint64)
         return matmul(mixing, rows, self.p)
 
-    def determined(self, result: str, values: Numbers, held: int) -> bool:
-        """Whether every element of a result is a combination of some rows, whose rank is ``held``."""
-        return held == len(self.columns) or rank(np.concatenate([values, self.results[result]])) == held
+    def determined(self, result: str, live: _Live) -> bool:
+        """Whether every element of a result is a combination of what is held."""
+        full = live.rank == len(self.columns)
+        return full or rank(np.concatenate([live.rows, self.results[result]])) == live.rank
 
     def mixed(self, wanted: Numbers, values: Numbers) -> tuple[str, ...]:
         """An input element that no row depends on, or two whose columns are multiples of each other, where the
