@@ -97,6 +97,7 @@ def check(
         str, typer.Option(metavar="METHOD", help="auto, polyhedral, exact, or random, which never proves.")
     ] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of the random method.", show_default=False)] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a drawing of what is wrong, if something is.")] = None,
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
@@ -115,6 +116,8 @@ def check(
             )
         if seed is not None and seed < 0:
             raise error("SL005", "--seed must not be negative")
+        if svg is not None and len(files) > 1:
+            raise error("SL005", f"--svg draws one program, and {len(files)} are given")
         sizes = parse_sizes(set_)
         results = []
         for path in files:
@@ -124,6 +127,10 @@ def check(
             elif not json:
                 print_line(results[-1])
         status = max(r.exit_status for r in results)
+        if svg is not None and results[0].refuted:
+            from slotlang.cli.refuted import write_svg
+
+            write_svg(svg, *results[0].refuted, results[0].loss)
         if json:
             emit_json("check", {"files": [r.to_json() for r in results]})
     raise typer.Exit(status)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report
 from slotlang.diagnostics import Diagnostic, error
 
 if TYPE_CHECKING:
+    from slotlang.meaning.program import Program
     from slotlang.proof.check import Method, Report
+    from slotlang.proof.lost import Loss
     from slotlang.validation.check import Validation
 
 
@@ -23,8 +26,26 @@ class FileVerdict:
     program: str | None
     report: Report | None
     diagnostics: tuple[Diagnostic, ...]
+    bound: Program | None = field(default=None, repr=False)
     validation: Validation | None = None
     """Of an emitted module: whether it computes what its program says."""
+
+    @cached_property
+    def loss(self) -> Loss | None:
+        """The statement of a refuted program that lost what its result needs, where that can be told."""
+        from slotlang.proof.lost import find_loss
+        from slotlang.proof.verdict import Wrong
+
+        if self.bound is None or self.report is None or not isinstance(self.report.failure, Wrong):
+            return None
+        return find_loss(self.bound)
+
+    @property
+    def refuted(self) -> tuple[Program, Report] | None:
+        """The program and its report where it is refuted."""
+        if self.bound is None or self.report is None or self.report.counterexample is None:
+            return None
+        return self.bound, self.report
 
     @property
     def exit_status(self) -> int:
@@ -54,10 +75,12 @@ class FileVerdict:
             "seconds": round(r.seconds, 6) if r else None,
             "random_error_bound": r.random_error_bound if r else None,
             "counterexample": example.to_json() if example else None,
+            "loss": self.loss.to_json() if self.loss else None,
             "reason": r.reason if r else "",
             "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
             "notes": list(r.notes) if r else [],
             "module": self.validation.to_json() if self.validation else None,
+            "claims": list(r.claims) if r else [],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
@@ -72,7 +95,7 @@ def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int |
         if path.suffix == ".py":
             return _check_module(path, sizes, method, seed)
         program = bind(parse(read_source(path)), sizes)
-        return FileVerdict(path, program.name, check(program, method, seed), ())
+        return FileVerdict(path, program.name, check(program, method, seed), (), program)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -87,7 +110,7 @@ def _check_module(path: Path, sizes: Mapping[str, int], method: Method, seed: in
     if sizes:
         raise error("SL743", f"{path} is a module for fixed sizes", hint="--set is for .slot programs")
     found = check_module(read_source(path), method, seed)
-    return FileVerdict(path, found.program.name, found.report, (), found.validation)
+    return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation)
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
@@ -132,6 +155,7 @@ def print_verdict(verdict: FileVerdict) -> None:
         return
     import typer
 
+    from slotlang.cli.refuted import print_refuted
     from slotlang.proof.check import SCOPE
 
     r = verdict.report
@@ -143,6 +167,10 @@ def print_verdict(verdict: FileVerdict) -> None:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():
             print(f"  {line}")
+    if verdict.refuted:
+        print_refuted(*verdict.refuted, verdict.loss)
+    for line in r.claims:
+        print(f"  found and proved: {line}")
     if r.proved:
         for goal, status in r.steps:
             print(f"  {status}  {goal}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -63,12 +63,13 @@ class Graph:
     kept: set[int] = field(default_factory=set)
     at_once: set[int] = field(default_factory=set)
 
-    def ancestors(self, numbers: Iterable[int]) -> set[int]:
-        """The given nodes and everything they depend on."""
+    def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:
+        """The given nodes and everything they depend on; what ``ends`` depend on is left out."""
         found = set(numbers)
         stack = list(found)
         while stack:
-            new = set(self.nodes[stack.pop()].operands) - found
+            number = stack.pop()
+            new = set() if number in ends else set(self.nodes[number].operands) - found
             found |= new
             stack.extend(new)
         return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any, TypeAlias, assert_never
 
 SLOT = "slot"
@@ -243,6 +244,12 @@ def interval(e: Int, sizes: Mapping[str, int], ranges: Mapping[str, tuple[int, i
             return (lo % lo2, hi % lo2) if lo // lo2 == hi // lo2 else (0, lo2 - 1)
         case _:
             assert_never(e)
+
+
+def divisors(n: int) -> list[int]:
+    """The positive divisors of a positive integer, ascending."""
+    small = [m for m in range(1, isqrt(n) + 1) if n % m == 0]
+    return small + [n // m for m in reversed(small) if m * m != n]
 
 
 _STRENGTH = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}

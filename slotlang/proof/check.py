@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from slotlang.diagnostics import SlotError
-from slotlang.meaning.program import Program
+from slotlang.meaning.program import Claim, Program
 from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.explain import Counterexample, explain
 from slotlang.proof.goals import goals as goals_of
@@ -31,7 +32,8 @@ class Report:
     """The verdict on a program at one choice of sizes.
 
     ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
-    passed the random test, None where it did not run. ``steps`` has one line per goal.
+    passed the random test, None where it did not run. ``steps`` has one line per goal. ``claims`` are lines that
+    were found and proved on the way, to be written into the program if one likes.
     """
 
     status: Status
@@ -43,6 +45,7 @@ class Report:
     reason: str = ""
     steps: tuple[tuple[str, Status], ...] = ()
     notes: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
     @property
     def proved(self) -> bool:
@@ -106,6 +109,58 @@ class Checker:
         for name in self.program.theorems:
             results.append((f"{name} complete", covered_exact(self.program, name)))
         return results
+
+    def together(self, before: Sequence[tuple[str, Outcome]]) -> list[tuple[str, Outcome]]:
+        """Every goal by the polyhedral method, by the exact one where that can't decide. Each uses the claims that
+        the other has proved. ``before``: what the polyhedral method alone has found, or nothing."""
+        from slotlang.proof.coverage import covered_exact
+        from slotlang.proof.exact import prove_exact
+
+        prover = Polyhedral(self.program)
+        outcomes: list[Outcome] = []
+        proved: list[int] = []
+        helped, too_large = False, False
+        for n, goal in enumerate(self.goals):
+            outcome = before[n][1] if before and not helped else prover.prove(goal)
+            if isinstance(goal.statement, Claim):
+                if outcome.status == "unknown" and not too_large:
+                    known = [self.goals[k] for k in proved]
+                    outcome = prove_exact(self.graph, [*known, goal], range(len(known)))[-1]
+                    too_large = outcome.status == "unknown"
+                    helped = helped or outcome.status == "proved"
+                if outcome.status == "proved":
+                    prover.expander.learn(goal.statement)
+            if outcome.status == "proved":
+                proved.append(n)
+            outcomes.append(outcome)
+        if any(outcome.status == "unknown" for outcome in outcomes):
+            again = prove_exact(self.graph, self.goals, proved)
+            outcomes = [b if a.status == "unknown" else a for a, b in zip(outcomes, again, strict=True)]
+        results = [(goal.what, outcome) for goal, outcome in zip(self.goals, outcomes, strict=True)]
+        for name in self.program.theorems:
+            covered = prover.covered(name)
+            results.append(
+                (f"{name} complete", covered_exact(self.program, name) if covered.status == "unknown" else covered)
+            )
+        return results
+
+    def claimed(self) -> tuple[Checker, tuple[str, ...]]:
+        """A checker of the same program with the claims written into it that the random method suggests, on the
+        same graph, and those claims; without any the checker itself."""
+        from slotlang.proof.field import TooLarge
+        from slotlang.proof.propose import propose, with_claims
+
+        try:
+            lines = propose(self.graph)
+            program = with_claims(self.program, lines) if lines else self.program
+        except (SlotError, TooLarge):
+            return self, ()
+        if not lines:
+            return self, ()
+        checker = Checker(program, self.seed)
+        # claims are no operations: the schedule is the same
+        checker.graph = self.graph
+        return checker, lines
 
 
 def check(program: Program, method: Method = "auto", seed: int | None = None) -> Report:
@@ -207,22 +262,33 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
 
     program = checker.program
     reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
-    bound = None
+    bound, finder, lines = None, checker, tuple[str, ...]()
     try:
         tested = checker.random()
         _agree(polyhedral, "polyhedral", tested, "random")
         bound = error_bound(program)
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
+        finder, lines = checker.claimed()
     except TooLarge:
         pass
     except SlotError:
         steps = tuple((what, o.status) for what, o in polyhedral)
         return Report("unknown", "polyhedral", time.perf_counter() - start, reason=reason, steps=steps)
-    exact = checker.exact()
     notes = (f"the polyhedral method could not decide: {reason}",)
-    _agree(polyhedral, "polyhedral", exact, "exact")
-    return _conclude(checker, "exact", exact, Expander(program), start, bound, notes)
+    results = finder.together(() if lines else polyhedral)
+    _agree(polyhedral, "polyhedral", results, "exact")
+    results, proved = _without_guesses(finder, results, lines)
+    return replace(_conclude(finder, "exact", results, Expander(program), start, bound, notes), claims=proved)
+
+
+def _without_guesses(
+    checker: Checker, results: list[tuple[str, Outcome]], lines: tuple[str, ...]
+) -> tuple[list[tuple[str, Outcome]], tuple[str, ...]]:
+    """Results without those of found claims that turned out not to be provable, and the lines that did."""
+    guesses = {n: goal.span.text for n, goal in enumerate(checker.goals) if goal.span.text in lines}
+    kept = [r for n, r in enumerate(results) if n not in guesses or r[1].status == "proved"]
+    return kept, tuple(text for n, text in guesses.items() if results[n][1].status == "proved")
 
 
 def _conclude(

@@ -10,7 +10,7 @@ them are expanded to tensor elements before anything is called wrong.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
@@ -58,9 +58,11 @@ Point: TypeAlias = tuple[int, dict[str, int]]
 
 
 class _Prover:
-    def __init__(self, graph: Graph, goals: Sequence[Goal]) -> None:
+    def __init__(self, graph: Graph, goals: Sequence[Goal], known: Container[int] = ()) -> None:
         self.graph = graph
         self.goals = goals
+        self.known = {n for n, goal in enumerate(goals) if n in known and _usable(goal)}
+        self.facts: dict[int, tuple[Claim, dict[str, int]]] = {}
         self.program = graph.schedule.program
         self.ring = PolynomialRing(self.program)
         self.evaluator = _Evaluator(self)
@@ -83,7 +85,10 @@ class _Prover:
             for env in points(goal.statement):
                 key = member(self.program, goal.statement, env)
                 if key in self.graph.values:
-                    at.setdefault(self.graph.values[key], []).append((position, env))
+                    number = self.graph.values[key]
+                    at.setdefault(number, []).append((position, env))
+                    if position in self.known and isinstance(goal.statement, Claim):
+                        self.facts[number] = goal.statement, env
                 else:
                     without.append(((position, env), key))
         kept = self._kept({key[0] for _, key in without})
@@ -93,7 +98,11 @@ class _Prover:
         for number, node in enumerate(nodes):
             if number not in needed:
                 continue
-            value = self.values[number] = self._evaluated(node, uses[number] > 1 or number in kept)
+            if number in self.facts:
+                value = self._told(*self.facts[number])
+            else:
+                value = self._evaluated(node, uses[number] > 1 or number in kept)
+            self.values[number] = value
             if isinstance(value, str):
                 self._give_up(number, at, value)
                 needed = self._needed(at, kept)
@@ -129,8 +138,9 @@ class _Prover:
 
     def _needed(self, at: Mapping[int, list[Point]], kept: set[int]) -> set[int]:
         """Nodes that goals still open depend on."""
-        open_ = {n for n, points in at.items() if any(self.found[p].status != "unknown" for p, _ in points)}
-        return self.graph.ancestors(open_ | kept)
+        done = {n for n in range(len(self.goals)) if n in self.known or self.found[n].status == "unknown"}
+        open_ = {n for n, points in at.items() if any(p not in done for p, _ in points)}
+        return self.graph.ancestors(open_ | kept, self.facts)
 
     def _give_up(self, number: int, at: Mapping[int, list[Point]], reason: str) -> None:
         """A node's value is not known: neither are goals that depend on it."""
@@ -144,6 +154,13 @@ class _Prover:
                 self.found[position] = Outcome("unknown", reason=f"{what}: {reason}")
 
     # values
+
+    def _told(self, claim: Claim, env: dict[str, int]) -> Vector | str:
+        """What a member holds by a claim that is known."""
+        try:
+            return self._attempt(lambda: self._cut(claim, env, np.zeros(self.program.slots, np.int64)))
+        except TooLarge as problem:
+            return str(problem)
 
     def _evaluated(self, node: Node, added_up: bool) -> Vector | str:
         operands: list[Vector] = []
@@ -257,6 +274,8 @@ class _Prover:
         A claim that holds cuts what the member holds. True when the goal is given up here.
         """
         position, env = point
+        if position in self.known:
+            return False
         goal = self.goals[position]
         statement = goal.statement
         status = self.found[position].status
@@ -356,8 +375,18 @@ class _Prover:
         return np.flatnonzero(np.broadcast_to(truth, (self.program.slots,)))
 
 
-def prove_exact(graph: Graph, goals: Sequence[Goal]) -> list[Outcome]:
-    """Decide goals, given in the order of the program, on its unrolled graph: one outcome each.
+def _usable(goal: Goal) -> bool:
+    """Whether a goal that is known can be taken for granted: an output, or a claim that says all there is to say
+    of its member without speaking of other families."""
+    statement = goal.statement
+    if isinstance(statement, Output):
+        return True
+    return statement.where is None and not any(isinstance(leaf, FamilyRef) for leaf in leaves(statement.value))
+
+
+def prove_exact(graph: Graph, goals: Sequence[Goal], known: Container[int] = ()) -> list[Outcome]:
+    """Decide goals, given in the order of the program, on its unrolled graph: one outcome each. ``known`` are
+    positions of goals that are proved already: they are used, and not decided once more where that can be helped.
 
     proved, refuted with a slot that is wrong and a monomial that is, or unknown where the values
     would take more than ``polynomials.MAX_BYTES`` or ``polynomials.MAX_WORK``.
@@ -365,7 +394,7 @@ def prove_exact(graph: Graph, goals: Sequence[Goal]) -> list[Outcome]:
     try:
         if graph.schedule.program.slots > MAX_SLOTS:
             raise TooLarge(f"vectors of {graph.schedule.program.slots:,} slots are too long")
-        prover = _Prover(graph, goals)
+        prover = _Prover(graph, goals, known)
     except TooLarge as problem:
         return [Outcome("unknown", reason=f"{goal.what}: {problem}") for goal in goals]
     return prover.run()

@@ -166,11 +166,11 @@ def _chain_product(parts: list[Array], p: int) -> Array:
     while len(parts) > 1:
         costs = [a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairwise(parts)]
         k = int(np.argmin(costs))
-        parts[k : k + 2] = [_matmul(parts[k], parts[k + 1], p)]
+        parts[k : k + 2] = [matmul(parts[k], parts[k + 1], p)]
     return parts[0]
 
 
-def _matmul(a: Array, b: Array, p: int) -> Array:
+def matmul(a: Array, b: Array, p: int) -> Array:
     """Exact product modulo p < 2^31: 16-bit halves multiplied in doubles, exact below 2^53."""
     mask = np.uint64(0xFFFF)
     halves = np.uint64(16)

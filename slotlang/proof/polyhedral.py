@@ -26,10 +26,9 @@ from slotlang.meaning.integers import (
     IntConst,
     IntVar,
     Or,
-    substitute,
-    substitute_cond,
 )
 from slotlang.meaning.program import Claim, Output, Program
+from slotlang.proof.loops import fixed, nonlinear, one_period
 from slotlang.proof.sets import Box, NotAffine, coordinates
 from slotlang.proof.terms import Expander, Term, TooComplex, drop_unused
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
@@ -174,12 +173,18 @@ class Polyhedral:
         return None
 
     def _images(self, free: list[tuple[str, int]], term: Term) -> list[tuple[Term, isl.Set]]:
-        """Images of the term's maps, each injective; small loops are unrolled where that is needed."""
+        """Images of the term's maps, each injective; loops that repeat themselves are cut to one period, small
+        ones unrolled where that is needed."""
         pending, done, unrolled = [term], [], 0
         while pending:
             piece = drop_unused(pending.pop())
             box = Box(self.program, self.context, free, piece.bound)
             targets = [index for _, indices in piece.reads for index in indices]
+            looped = {name for name, _ in piece.bound}
+            bent = looped & nonlinear(piece)
+            if bent:
+                unrolled += self._unroll(piece, bent, pending, unrolled)
+                continue
             relation = box.map(piece.conds, targets)
             if relation.is_empty():
                 continue
@@ -190,12 +195,20 @@ class Polyhedral:
                 continue
             if not piece.bound:
                 raise Undecided("a map without loop variables is not injective")
-            name, extent = min(piece.bound, key=lambda v: v[1])
-            unrolled += extent
-            if unrolled > MAX_UNROLLED:
-                raise Undecided("a product is added up several times, which this method does not count")
-            pending.extend(_fixed(piece, name, value) for value in range(extent))
+            shorter = one_period(box, piece)
+            if shorter is not None:
+                pending.append(shorter)
+                continue
+            unrolled += self._unroll(piece, looped, pending, unrolled)
         return done
+
+    def _unroll(self, piece: Term, names: set[str], pending: list[Term], before: int) -> int:
+        """Put the parts of a term at each value of the shortest of some loops into ``pending``; how many."""
+        name, extent = min((v for v in piece.bound if v[0] in names), key=lambda v: v[1])
+        if before + extent > MAX_UNROLLED:
+            raise Undecided("a product is added up several times, which this method does not count")
+        pending.extend(fixed(piece, name, value) for value in range(extent))
+        return extent
 
     def _failure(
         self,
@@ -301,20 +314,6 @@ def _point(like: isl.Set, element: Sequence[int]) -> isl.Set:
     for position, value in enumerate(element):
         result = result.fix_val(isl.dim_type.set, position, isl.Val.int_from_si(like.get_ctx(), value))
     return result
-
-
-def _fixed(term: Term, name: str, value: int) -> Term:
-    """The part of a term at one value of a bound variable."""
-
-    def get(n: str) -> Int | None:
-        return IntConst(value) if n == name else None
-
-    return replace(
-        term,
-        bound=tuple(b for b in term.bound if b[0] != name),
-        conds=tuple(substitute_cond(c, get) for c in term.conds),
-        reads=tuple((t, tuple(substitute(i, get) for i in indices)) for t, indices in term.reads),
-    )
 
 
 def canonical(term: Term) -> list[Term]:

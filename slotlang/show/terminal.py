@@ -258,9 +258,10 @@ def draw_overview(program: str, slots: int, rows: Sequence[FamilyRow]) -> Render
     return Group(*parts)
 
 
-def draw_refutation(found: Refutation) -> RenderableType:
-    """The counterexample in words, the slots around it, and how many slots of its vector are wrong."""
-    return _Refuted(found)
+def draw_refutation(found: Refutation, words: bool = True) -> RenderableType:
+    """The counterexample, in words unless these are said already, the slots around it, and how many slots of its
+    vector are wrong."""
+    return _Refuted(found, words)
 
 
 BINS = 64
@@ -271,13 +272,15 @@ _ASCII_HEIGHTS = ".:::+++##"
 @dataclass(frozen=True)
 class _Refuted:
     found: Refutation
+    words: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found, ascii_only = self.found, options.ascii_only
-        yield Text.assemble((found.statement, "bold"), f" is refuted (line {found.line})")
-        yield Text()
-        for line in found.lines:
-            yield _indented(line.lstrip(), 2 + len(line) - len(line.lstrip()))
+        if self.words:
+            yield Text.assemble((found.statement, "bold"), f" is refuted (line {found.line})")
+            yield Text()
+            for line in found.lines:
+                yield _indented(line.lstrip(), 2 + len(line) - len(line.lstrip()))
         if found.around:
             yield Text()
             yield from self._around(options.max_width, ascii_only)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import slotlang
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -252,3 +253,15 @@ def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m slotlang graph {PROGRAM} --format json | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" not in done.stderr and done.stdout.startswith("{")
+
+
+def test_check_draws_what_is_wrong(tmp_path: Path, root: Path) -> None:
+    wrong, right = root / "programs/seed/rank_block.slot", root / "programs/rank_complex.slot"
+    small = ["--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16"]
+    found = slotlang("check", str(wrong), *small, "--svg", str(tmp_path / "a.svg"))
+    assert found.status == 1
+    assert "lost for good in line 22" in found.out and "where it came from" in found.out
+    assert "lost for good in line 22" in (tmp_path / "a.svg").read_text()
+    assert slotlang("check", str(right), *small, "--svg", str(tmp_path / "b.svg")).status == 0
+    assert not (tmp_path / "b.svg").exists()
+    assert slotlang("check", str(wrong), str(right), "--svg", str(tmp_path / "c.svg")).status == 2

@@ -87,7 +87,9 @@ axes (s < n)
 input x[n]
 weight A[n, n]
 cipher X = x[s]
-Y = sum k < n: (X << k*(k + 1)//2) * A[s, (s + k*(k + 1)//2) % n]
+Z[k < n] = X << k*(k + 1)//2
+claim Z[k] == x[(s + k*(k + 1)//2) % n]
+Y = sum k < n: Z[k] * A[s, (s + k*(k + 1)//2) % n]
 output y[s] = Y
 prove y == A @ x
 """

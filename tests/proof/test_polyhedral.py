@@ -161,17 +161,46 @@ prove y == A @ x
     assert status(square.replace("1/2 *", "1/4 *")) == "refuted"
 
 
-def test_a_product_of_variables_is_unknown_and_never_guessed():
+def test_a_loop_whose_variable_is_multiplied_by_itself_is_unrolled():
     text = """program p(n = 8)
 axes (s < n)
 input x[n]
 weight A[n, n]
 cipher X = x[s]
-Y = sum k < n: (X << k*k) * A[s, (s + k*k) % n]
+Y = sum k < n: (X << k*(k + 1)//2) * A[s, (s + k*(k + 1)//2) % n]
 output y[s] = Y
 prove y == A @ x
 """
+    assert status(text) == "proved"  # triangular numbers reach every residue modulo a power of two
+    assert status(text.replace("k*(k + 1)//2", "k*k")) == "refuted"
+
+
+def test_a_product_of_a_familys_indices_is_unknown_and_never_guessed():
+    text = """program p(n = 8)
+axes (s < n)
+input x[n]
+cipher X = x[s]
+Z[k < n] = X << k*k
+claim Z[k] == x[(s + k*k) % n]
+output y[s] = Z[0]
+prove y == x
+"""
     assert verdicts(text)[0].status == "unknown"
+
+
+@pytest.mark.parametrize("n", [512, 600, 1 << 20])
+def test_loops_that_repeat_themselves_are_counted_whatever_their_length(n):
+    text = f"""program p(n = {n})
+axes (s < n)
+input x[n]
+cipher X = x[s]
+Y = sum f < n: 1/n * [f % 4 < 2] * X
+output y[s] = Y
+prove y == 1/2 * x
+"""
+    assert status(text) == "proved"
+    assert status(text.replace("f % 4 < 2", "f % 4 < 3")) == "refuted"
+    assert status(text.replace("f % 4 < 2", "f < n - 1")) in ("refuted", "unknown")
 
 
 @pytest.mark.parametrize("form", ["slot -> (5*slot + 3) % n", "cycles (0, 3, 1), (2, 7)"])

@@ -1,0 +1,51 @@
+"""What ``slotlang check`` adds to a counterexample: the slots concerned, where they came from, what was lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slotlang.cli.output import write_file
+
+if TYPE_CHECKING:
+    from slotlang.meaning.program import Program
+    from slotlang.proof.check import Report
+    from slotlang.proof.lost import Loss
+
+
+def explanation(program: Program, report: Report, loss: Loss | None) -> list[str]:
+    """The slot's way back to the client's ciphertexts, and the statement that lost what the result needs."""
+    from slotlang.proof.goals import member
+    from slotlang.proof.verdict import Wrong
+    from slotlang.show.trace import trace
+
+    lines = []
+    failure = report.failure
+    if isinstance(failure, Wrong):
+        lines.append("where it came from")
+        place = member(program, failure.goal.statement, failure.binders)
+        lines += [f"  {line}" for line in trace(program, *place, failure.slot)]
+    return lines + (loss.lines() if loss else [])
+
+
+def print_refuted(program: Program, report: Report, loss: Loss | None) -> None:
+    """The drawing and the explanation, below the counterexample."""
+    from rich.console import Console
+
+    from slotlang.show.terminal import draw_refutation
+    from slotlang.show.wrong import refutation
+
+    console = Console(highlight=False)
+    console.print(draw_refutation(refutation(program, report, reach=1), words=False))
+    for line in explanation(program, report, loss):
+        console.print(f"  {line}", markup=False)
+
+
+def write_svg(path: Path, program: Program, report: Report, loss: Loss | None) -> None:
+    """The drawing as SVG."""
+    from slotlang.show.svg import svg_report
+    from slotlang.show.wrong import refutation
+
+    found = refutation(program, report)
+    write_file(path, svg_report(replace(found, lines=(*found.lines, *explanation(program, report, loss)))))

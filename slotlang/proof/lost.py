@@ -1,0 +1,280 @@
+"""The statement of a refuted program after which nothing can make it right any more.
+
+Between two statements a program has a set of ciphertexts that later statements still use. Everything the language
+can do with ciphertexts (rotations, permutations, sums, conjugates, products with plaintexts) is linear over the reals
+in the real and imaginary parts of their slots, with coefficients that may be any functions of the weights; and any
+such combination can be had, slot by slot, with masks and rotations. So some continuation computes the result
+exactly when each of its elements, as a linear form in the inputs, is a combination of those parts over the field of
+rational functions of weights and scalars. At a random point of a prime field this is a question of ranks. The first
+statement that answers it with no is the one that lost what the result needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.diagnostics import SlotError
+from slotlang.graph.graph import Graph
+from slotlang.meaning.bind import bind
+from slotlang.meaning.checks import leaves
+from slotlang.meaning.program import Family, FamilyRef, Program
+from slotlang.proof.check import Checker
+from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
+
+MAX_INPUTS = 256
+"""Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
+MAX_SLOTS = 32
+SEED = 20_240_302
+
+Numbers = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Where a result can no longer be computed, seen at ``sizes``.
+
+    ``before`` and ``after``: families in use on both sides of the statement. Of ``needed`` independent sums of
+    inputs that the results consist of, ``left`` are determined by ``after``. ``mixed``: elements of inputs that
+    ``after`` holds in one fixed combination only, or a single one that it does not hold at all; may be empty.
+    """
+
+    statement: str
+    line: int
+    results: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    needed: int
+    left: int
+    mixed: tuple[str, ...]
+    sizes: dict[str, int]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, a key for each field."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        results, after = " and ".join(self.results), _listed(self.after)
+        text = [f"lost for good in line {self.line}: {self.statement}"]
+        if self.before:
+            text.append(f"  {_listed(self.before)} still determine{'s' * (len(self.before) == 1)} {results}; what is")
+            text[-1] += f" used after this line, {after}, does not, whatever follows:"
+        else:
+            text.append(f"  {results} can't be computed from {after}, whatever follows:")
+        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
+        had = f"{self.left:,} can be had (at {sizes})"
+        text.append(f"  of {self.needed:,} independent sums of inputs that {results} needs, {had}")
+        if len(self.mixed) == 1:
+            text.append(f"  {self.mixed[0]}, for example, is in none of its slots")
+        elif self.mixed:
+            text.append(f"  {self.mixed[0]} and {self.mixed[1]}, for example, occur in one fixed combination only")
+        return text
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def find_loss(program: Program) -> Loss | None:
+    """Where a refuted program lost its result, or None where that can't be told: ciphertexts are multiplied by each
+    other, no small sizes are found at which it is wrong, or every statement leaves enough to go on with."""
+    for small in _smaller(program):
+        try:
+            checker = Checker(small)
+            if all(outcome.status != "refuted" for _, outcome in checker.random()):
+                continue
+            return None if any(checker.graph.of_kind("mul")) else _loss(checker.graph)
+        except (SlotError, TooLarge):
+            return None
+    return None
+
+
+def _inputs(program: Program) -> list[str]:
+    return [name for name, decl in program.tensors.items() if decl.kind == "input"]
+
+
+def _weight(program: Program) -> float:
+    elements = sum(prod(program.tensors[name].shape) for name in _inputs(program))
+    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS)
+
+
+def _smaller(program: Program) -> Iterator[Program]:
+    """The program at sizes small enough, the smallest first: sizes are halved where the program keeps a meaning.
+
+    Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
+    found = [program]
+    few = {name for name in program.parameters if program.sizes[name] < 64}
+    while _weight(found[-1]) > 1:
+        last = found[-1]
+        smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8]), None)
+        if smaller is None:
+            every = (p for p in _halved(last, list(program.parameters)) if _weight(p) < _weight(last))
+            smaller = next(every, None)
+        if smaller is None:
+            break
+        found.append(smaller)
+    yield from (p for p in reversed(found[-2:]) if _weight(p) <= 4)
+
+
+def _halved(program: Program, names: Sequence[str]) -> Iterator[Program]:
+    sizes = {name: program.sizes[name] for name in program.parameters}
+    ordered = sorted((name for name in names if sizes[name] >= 4), key=lambda name: (-sizes[name], name))
+    for count in (1, 2, 3):
+        for chosen in combinations(ordered, count):
+            try:
+                yield bind(program.syntax, {**sizes, **{name: sizes[name] // 2 for name in chosen}})
+            except SlotError:
+                continue
+
+
+def _loss(graph: Graph) -> Loss | None:
+    program = graph.schedule.program
+    forms = _Forms(graph)
+    steps = [s for s in program.steps if isinstance(s, Family) and s.kind == "compute"]
+    used_by = [{leaf.name for leaf in leaves(s.body) if isinstance(leaf, FamilyRef)} for s in steps]
+    read = {o.family.name for o in program.outputs}
+    available = {f.name for f in program.families.values() if f.kind == "cipher"}
+    before: tuple[str, ...] = ()
+    for position in range(-1, len(steps)):
+        if position >= 0:
+            available.add(steps[position].name)
+        later = read.union(*used_by[position + 1 :])
+        live = tuple(name for name in program.families if name in available & later)
+        if live == before:
+            continue
+        values = forms.of(live)
+        after = _Live(live, values, rank(values))
+        lost = tuple(name for name in program.theorems if not forms.determined(name, after))
+        if lost:
+            if position >= 0:
+                family = steps[position]
+            else:
+                family = next(f for f in program.families.values() if f.kind == "cipher")
+            return _told(forms, family, lost, before, after)
+        before = live
+    return None
+
+
+def _told(forms: _Forms, family: Family, lost: tuple[str, ...], before: tuple[str, ...], after: _Live) -> Loss:
+    program = forms.program
+    wanted = np.concatenate([forms.results[name] for name in lost])
+    needed = rank(wanted)
+    left = needed + after.rank - rank(np.concatenate([wanted, after.rows]))
+    source = family.span.source.line_text(family.span.line).partition("#")[0].strip()
+    sizes = {name: program.sizes[name] for name in program.parameters}
+    mixed = forms.mixed(wanted, after.rows)
+    return Loss(source, family.span.line, lost, before, after.families, needed, left, mixed, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """Families in use, rows that span what their slots hold, and the rank of these."""
+
+    families: tuple[str, ...]
+    rows: Numbers
+    rank: int
+
+
+class _Forms:
+    """Slots and results as linear forms in the inputs, at one random point of weights and scalars modulo a prime: a
+    row each, with a column for every input element."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.program = program = graph.schedule.program
+        self.p = PRIMES[0]
+        shapes = {name: program.tensors[name].shape for name in _inputs(program)}
+        self.columns = [(name, place) for name, shape in shapes.items() for place in np.ndindex(*shape)]
+        count = len(self.columns)
+        point = random_field(program, [self.p], SEED)
+        # every evaluation has inputs of its own: none, then one element after the other
+        tensors = {name: np.repeat(values, count + 1, axis=0) for name, values in point.tensors.items()}
+        start = 1
+        for name, shape in shapes.items():
+            tensors[name] = np.zeros((count + 1, prod(shape)), np.uint32)
+            tensors[name][np.arange(start, start + prod(shape)), np.arange(prod(shape))] = 1
+            start += prod(shape)
+        scalars = {name: np.repeat(value, count + 1) for name, value in point.scalars.items()}
+        field = Field(program, [self.p] * (count + 1), tensors, scalars)
+        nodes = {key: node for key, node in graph.values.items() if key[0] in program.families}
+        values = evaluate_graph(graph, field, set(nodes.values()))
+        self._members: dict[str, list[Numbers]] = {}
+        for (name, _), node in nodes.items():
+            self._members.setdefault(name, []).append(self._linear(values[node].reshape(count + 1, -1)))
+        self.results = {
+            name: self._linear(field.form(t.form).astype(np.uint64)) for name, t in program.theorems.items()
+        }
+
+    def _linear(self, values: Numbers) -> Numbers:
+        """Without what does not depend on the inputs, which any continuation can add; (forms, columns)."""
+        return np.asarray(((values[1:] + (np.uint64(self.p) - values[:1])) % np.uint64(self.p)).T)
+
+    def of(self, families: Sequence[str]) -> Numbers:
+        """Rows that span what the slots of some families hold: random combinations, as many as there are columns."""
+        empty = np.zeros((0, len(self.columns)), np.uint64)
+        rows = np.concatenate([empty, *(m for name in families for m in self._members.get(name, []))])
+        if len(rows) <= len(self.columns):
+            return rows
+        rng = np.random.default_rng(SEED)
+        mixing = rng.integers(0, self.p, (len(self.columns), len(rows)), dtype=np.uint64)
+        return matmul(mixing, rows, self.p)
+
+    def determined(self, result: str, live: _Live) -> bool:
+        """Whether every element of a result is a combination of what is held."""
+        full = live.rank == len(self.columns)
+        return full or rank(np.concatenate([live.rows, self.results[result]])) == live.rank
+
+    def mixed(self, wanted: Numbers, values: Numbers) -> tuple[str, ...]:
+        """An input element that no row depends on, or two whose columns are multiples of each other, where the
+        results tell them apart."""
+        seen: dict[bytes, int] = {}
+        for column in range(len(self.columns)):
+            here, there = self._normal(values[:, column]), wanted[:, column]
+            if here is None:
+                if there.any():
+                    return (self._name(column),)
+                continue
+            other = seen.setdefault(here.tobytes(), column)
+            if other != column and not self._same_ratio(values, wanted, other, column):
+                return self._name(other), self._name(column)
+        return ()
+
+    def _normal(self, column: Numbers) -> Numbers | None:
+        places = np.flatnonzero(column)
+        if not places.size:
+            return None
+        scale = pow(int(column[places[0]]), -1, self.p)
+        return np.asarray(column * np.uint64(scale) % np.uint64(self.p))
+
+    def _same_ratio(self, values: Numbers, wanted: Numbers, a: int, b: int) -> bool:
+        row = int(np.flatnonzero(values[:, a])[0])
+        ratio = int(values[row, b]) * pow(int(values[row, a]), -1, self.p) % self.p
+        return bool((wanted[:, a] * np.uint64(ratio) % np.uint64(self.p) == wanted[:, b]).all())
+
+    def _name(self, column: int) -> str:
+        name, place = self.columns[column]
+        return f"{name}[{', '.join(map(str, place))}]"
+
+
+def rank(rows: Numbers, p: int = PRIMES[0]) -> int:
+    """The rank of a matrix modulo a prime below 2^31."""
+    matrix, found, modulus = rows.copy(), 0, np.uint64(p)
+    while matrix.size:
+        places = np.flatnonzero(matrix[:, 0])
+        if places.size:
+            found += 1
+            top = matrix[places[0]] * np.uint64(pow(int(matrix[places[0], 0]), -1, p)) % modulus
+            rest = places[1:]
+            matrix[rest] = (matrix[rest] + (modulus - matrix[rest, :1] * top % modulus)) % modulus
+            matrix = np.delete(matrix, places[0], axis=0)
+        matrix = matrix[:, 1:]
+    return found
+
+
+__all__ = ["Loss", "find_loss", "rank"]

@@ -1,0 +1,127 @@
+"""Where the content of a slot came from: slots of the families it was made of, back to what the client packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+
+from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    Value,
+)
+
+MAX_READS = 1 << 14
+"""Most slots read by one slot that are looked at; a slot that reads more is traced no further."""
+SHOWN = 4
+
+Place = tuple[str, tuple[int, ...], int]
+"""A family, the indices of a member, a slot."""
+
+
+def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> Iterator[Place]:
+    """Encrypted slots that a value at one slot is made of, as often as they occur; products with a bracket that
+    does not hold there are left out."""
+    match value:
+        case Const() | Read() | Element() | ScalarRef() | Iverson():
+            return
+        case FamilyRef(name, indices):
+            if program.families[name].kind != "plain":
+                yield name, tuple(_at(program, i, env) for i in indices), slot
+        case Negate(inner) | Conj(inner):
+            yield from reads(program, inner, env, slot)
+        case Arith("*", left, right):
+            if not (_vanishes(program, left, env, slot) or _vanishes(program, right, env, slot)):
+                yield from reads(program, left, env, slot)
+                yield from reads(program, right, env, slot)
+        case Arith(_, left, right):
+            yield from reads(program, left, env, slot)
+            yield from reads(program, right, env, slot)
+        case Shift(inner, amount):
+            yield from reads(program, inner, env, (slot + _at(program, amount, env)) % program.slots)
+        case SumOver(var, extent, _, _, body):
+            for v in range(_at(program, extent, {})):
+                yield from reads(program, body, {**env, var: v}, slot)
+        case Permuted(inner, name, inverse):
+            destination = program.permutations[name].destination
+            source = int(destination[slot]) if inverse else int(np.flatnonzero(destination == slot)[0])
+            yield from reads(program, inner, env, source)
+
+
+def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
+    return int(evaluate(e, program.sizes, env))
+
+
+def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int) -> bool:
+    """Whether a value is 0 at a slot because a bracket in it does not hold."""
+    match value:
+        case Iverson(condition):
+            return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
+        case Arith("*", left, right):
+            return _vanishes(program, left, env, slot) or _vanishes(program, right, env, slot)
+        case Negate(inner) | Conj(inner):
+            return _vanishes(program, inner, env, slot)
+        case FamilyRef(name, indices) if program.families[name].kind == "plain":
+            family = program.families[name]
+            inside = {b.name: _at(program, i, env) for b, i in zip(family.binders, indices, strict=True)}
+            return _vanishes(program, family.body, inside, slot)
+        case _:
+            return False
+
+
+def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) -> list[str]:
+    """A line for each step back from a slot, along the first of the slots it was made of each time, down to what
+    the client packed: ``S slot 0 <- Z[0] slot 0``."""
+    lines: list[str] = []
+    place: Place = family, indices, slot
+    while True:
+        name, member, at = place
+        found = program.families[name]
+        env = {b.name: i for b, i in zip(found.binders, member, strict=True)}
+        here = f"{_member(name, member)} slot {at}"
+        if found.kind == "cipher":
+            return [*lines, f"{here} = {_packed(program, found.body, env, at)}"]
+        made_of = list(islice(reads(program, found.body, env, at), MAX_READS + 1))
+        if not made_of or len(made_of) > MAX_READS:
+            return [*lines, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}"]
+        distinct = [p for p in dict.fromkeys(made_of) if not _zero(program, p)]
+        if not distinct:
+            return [*lines, f"{here} <- slots that hold 0"]
+        texts = [f"{_member(n, m)} slot {s}" for n, m, s in distinct[:SHOWN]]
+        more = f", … ({len(distinct):,} in all)" if len(distinct) > SHOWN else ""
+        lines.append(f"{here} <- {', '.join(texts)}{more}")
+        place = distinct[0]
+
+
+def _zero(program: Program, place: Place) -> bool:
+    name, member, slot = place
+    family = program.families[name]
+    return _vanishes(program, family.body, dict(zip((b.name for b in family.binders), member, strict=True)), slot)
+
+
+def _packed(program: Program, body: Value, env: Mapping[str, int], slot: int) -> str:
+    here = {**program.slot_env(slot), **env}
+    if isinstance(body, Read):
+        return f"{body.tensor}[{', '.join(str(_at(program, i, here)) for i in body.indices)}]"  # type: ignore[arg-type]
+    return "packed by the client"
+
+
+def _member(name: str, indices: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, indices))}]" if indices else name
+
+
+__all__ = ["reads", "trace"]
