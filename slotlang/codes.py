@@ -264,6 +264,26 @@ The hash in `PARAMETERS` binds keys, ciphertexts and encoded weights to one prog
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
+    "SL701": """This is no certificate, or not all of one.
+
+A certificate is written by `slotlang check FILE --certificate OUT`: JSON of at most 16 MiB. This file is something
+else, or was cut off or damaged.""",
+    "SL702": """A certificate has another version.
+
+The message names its version and the one that is checked here. Certificates are quickly made again, by
+`slotlang check FILE --certificate OUT`; an older one is checked by the slotlang that wrote it.""",
+    "SL703": """A certificate does not prove what it says.
+
+What `slotlang/recheck.py` expands from the program's text is not what the certificate says, or the two sides of a
+goal do not agree on its regions. `slotlang recheck` calls this "rejected" and ends with exit status 1.""",
+    "SL704": """There is no certificate of what is not proved.
+
+`slotlang check` shows what is wrong or can't be decided.""",
+    "SL705": """A proof can't be re-checked.
+
+The independent checker looks at every goal with isl, or adds up its products one by one, up to 4 million of each term.
+A goal fits neither; smaller sizes or a claim between the steps make it smaller. The verdict stands: it is the
+certificate that is missing, and none is written.""",
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",

@@ -98,10 +98,13 @@ def check(
     ] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of the random method.", show_default=False)] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a drawing of what is wrong, if something is.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the certificate of a proved program, for `recheck`.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
-    from slotlang.cli.verdicts import check_file, print_line, print_verdict
+    from slotlang.cli.verdicts import check_file, print_line, print_verdict, write_certificate
 
     status = OK
     with guarded("check", json):
@@ -118,6 +121,8 @@ def check(
             raise error("SL005", "--seed must not be negative")
         if svg is not None and len(files) > 1:
             raise error("SL005", f"--svg draws one program, and {len(files)} are given")
+        if certificate is not None and len(files) > 1:
+            raise error("SL005", "--certificate takes one program")
         sizes = parse_sizes(set_)
         results = []
         for path in files:
@@ -131,8 +136,31 @@ def check(
             from slotlang.cli.refuted import write_svg
 
             write_svg(svg, *results[0].refuted, results[0].loss)
+        written = certificate is not None and write_certificate(certificate, results[0], quiet=json)
         if json:
-            emit_json("check", {"files": [r.to_json() for r in results]})
+            made = str(certificate) if written else None
+            emit_json("check", {"files": [r.to_json() for r in results], "certificate": made})
+    raise typer.Exit(status)
+
+
+@app.command()
+def recheck(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate of `check`.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Re-check a certificate without the prover. Exit status 0 when it holds, 1 when it is rejected."""
+    status = OK
+    with guarded("recheck", json):
+        from slotlang.cli.verdicts import recheck_file
+
+        goals, reason = recheck_file(file)
+        status = FAILED if reason else OK
+        if json:
+            emit_json("recheck", {"file": str(file), "holds": not reason, "goals": goals, "reason": reason})
+        elif reason:
+            print(f"rejected  {file}\n  {reason}")
+        else:
+            print("\n  proved  ".join([f"holds  {file}", *goals]))
     raise typer.Exit(status)
 
 

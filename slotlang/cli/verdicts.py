@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report
+from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report, write_file
 from slotlang.diagnostics import Diagnostic, error
 
 if TYPE_CHECKING:
@@ -103,14 +104,40 @@ def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int |
         return FileVerdict(path, None, None, diagnostics)
 
 
-def _check_module(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
-    from slotlang.syntax.parser import read_source
-    from slotlang.validation.check import check_module
+def write_certificate(path: Path, verdict: FileVerdict, quiet: bool) -> bool:
+    """Write the certificate of a proved program; nothing, and a note that says so, for any other.
 
-    if sizes:
-        raise error("SL743", f"{path} is a module for fixed sizes", hint="--set is for .slot programs")
-    found = check_module(read_source(path), method, seed)
-    return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation)
+    Raises ``SlotError`` SL705 when the proof can't be re-checked, SL004 when the file can't be written.
+    """
+    if verdict.bound is None or verdict.report is None or not verdict.report.proved:
+        status = verdict.report.status if verdict.report else "an error"
+        print(f"{path} is not written: the verdict is {status}", file=sys.stderr)
+        return False
+    from slotlang.proof.certificate import certificate
+
+    write_file(path, certificate(verdict.bound, verdict.report))
+    if not quiet:
+        print(f"  certificate: {path}, re-checked")
+    return True
+
+
+def recheck_file(path: Path) -> tuple[list[str], str]:
+    """The goals of a certificate, and why it is rejected, empty when it holds.
+
+    Raises ``SlotError`` SL001 when it can't be read, SL701 when it is none, SL702 when it has another version.
+    """
+    from slotlang.recheck import MAX_BYTES, Rejected, recheck
+
+    try:
+        with path.open("rb") as stream:
+            return recheck(stream.read(MAX_BYTES + 1)), ""
+    except OSError as problem:
+        raise error("SL001", f"can't read {path}: {problem.strerror or problem}", file=str(path)) from None
+    except Rejected as problem:
+        message, code, status = problem.args
+        if status == FAILED:
+            return [], f"{code}: {message}"
+        raise error(code, message, file=str(path), hint="`slotlang check FILE --certificate OUT` writes one") from None
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}

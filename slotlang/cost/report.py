@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.counts import Counts
-from slotlang.cost.theorems import Bound
 from slotlang.cost.predict import Prediction
+from slotlang.cost.theorems import Bound
 
 
 @dataclass(frozen=True)

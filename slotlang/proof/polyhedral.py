@@ -81,7 +81,7 @@ _ZERO: Coefficient = (Fraction(0), Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)
-class _Region:
+class Region:
     """Points at which the left side has one coefficient and the right side another (real, imaginary)."""
 
     points: isl.Set
@@ -89,9 +89,9 @@ class _Region:
     right: Coefficient
 
 
-def _overlay(regions: list[_Region], new: _Region) -> list[_Region]:
+def overlay(regions: list[Region], new: Region) -> list[Region]:
     """Disjoint regions with one more added to them: where it meets another the coefficients add up."""
-    result: list[_Region] = []
+    result: list[Region] = []
     rest = new.points
     for region in regions:
         common = region.points & rest
@@ -100,13 +100,13 @@ def _overlay(regions: list[_Region], new: _Region) -> list[_Region]:
             continue
         left = (region.left[0] + new.left[0], region.left[1] + new.left[1])
         right = (region.right[0] + new.right[0], region.right[1] + new.right[1])
-        result.append(_Region(common.coalesce(), left, right))
+        result.append(Region(common.coalesce(), left, right))
         remaining = region.points - common
         if not remaining.is_empty():
-            result.append(_Region(remaining.coalesce(), region.left, region.right))
+            result.append(Region(remaining.coalesce(), region.left, region.right))
         rest = rest - common
     if not rest.is_empty():
-        result.append(_Region(rest.coalesce(), new.left, new.right))
+        result.append(Region(rest.coalesce(), new.left, new.right))
     return result
 
 
@@ -159,12 +159,12 @@ class Polyhedral:
 
     def _group(self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]) -> Failure | None:
         """Add up the coefficients of both sides on every part of (point, monomial) space that some term reaches."""
-        regions: list[_Region] = []
+        regions: list[Region] = []
         # the right side first: it has the fewest and simplest images
         for term, side in sorted(members, key=lambda m: m[1]):
             for piece, image in self._images(free, term):
                 value = (piece.re, piece.im)
-                regions = _overlay(regions, _Region(image, value, _ZERO) if side > 0 else _Region(image, _ZERO, value))
+                regions = overlay(regions, Region(image, value, _ZERO) if side > 0 else Region(image, _ZERO, value))
                 if len(regions) > MAX_REGIONS:
                     raise Undecided("too many regions")
         for region in regions:
@@ -215,7 +215,7 @@ class Polyhedral:
         goal: Goal,
         free: list[tuple[str, int]],
         term: Term,
-        region: _Region,
+        region: Region,
     ) -> Wrong:
         values = coordinates(region.points.sample_point(), region.points.dim(isl.dim_type.set))
         fixed = Box(self.program, self.context, free, ()).fixed
