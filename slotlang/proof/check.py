@@ -18,8 +18,9 @@ from slotlang.proof.verdict import Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
+    from slotlang.proof.forall.covered import Covered
 
-Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random"]
+Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
 METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
@@ -31,7 +32,8 @@ class Report:
     """The verdict on a program at one choice of sizes.
 
     ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
-    passed the random test, None where it did not run. ``steps`` has one line per goal.
+    passed the random test, None where it did not run. ``steps`` has one line per goal. ``for_all`` says which sizes the
+    verdict is about when it is about more than one choice.
     """
 
     status: Status
@@ -43,6 +45,7 @@ class Report:
     reason: str = ""
     steps: tuple[tuple[str, Status], ...] = ()
     notes: tuple[str, ...] = ()
+    for_all: Covered | None = None
 
     @property
     def proved(self) -> bool:

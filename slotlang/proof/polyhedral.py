@@ -46,10 +46,10 @@ class Undecided(Exception):
 
 def in_range(program: Program, output: Output) -> Cond:
     """The slots of an output that carry an element: those whose element lies inside the result."""
-    shape = program.theorems[output.name].form.shape
+    shape = program.extents(program.theorems[output.name].form)
     parts: list[Cond] = []
-    for index, size in zip(output.indices, shape, strict=True):
-        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+    for index, extent in zip(output.indices, shape, strict=True):
+        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
     if output.where is not None:
         parts.append(output.where)
     return And(tuple(parts))
