@@ -15,6 +15,7 @@ from slotlang.cli.output import (
     OK,
     emit_json,
     guarded,
+    parse_names,
     parse_sizes,
     report,
     silence,
@@ -92,6 +93,10 @@ def check(
         str, typer.Option(metavar="METHOD", help="auto, polyhedral, exact, or random, which never proves.")
     ] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of the random method.", show_default=False)] = None,
+    for_all: Annotated[
+        str | None,
+        typer.Option("--for-all", metavar="NAMES", help="Prove for every value of these sizes: d,r or all."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
@@ -111,9 +116,12 @@ def check(
         if seed is not None and seed < 0:
             raise error("SL005", "--seed must not be negative")
         sizes = parse_sizes(set_)
+        open_sizes = None if for_all is None else parse_names(for_all)
+        if open_sizes is not None and chosen != "auto":
+            raise error("SL723", "--for-all picks its method", hint="drop --method")
         results = []
         for path in files:
-            results.append(check_file(path, sizes, chosen, seed))
+            results.append(check_file(path, sizes, chosen, seed, open_sizes))
             if not json and len(files) == 1:
                 print_verdict(results[-1])
             elif not json:

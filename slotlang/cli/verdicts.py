@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from slotlang.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from slotlang.proof.check import Method, Report
+    from slotlang.syntax import tree
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,39 @@ class FileVerdict:
             "reason": r.reason if r else "",
             "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
             "notes": list(r.notes) if r else [],
+            "for_all": r.for_all.to_json() if r and r.for_all else None,
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
-def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
-    """Read, bind and check one file; bad input becomes diagnostics."""
+def check_file(
+    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, open_sizes: Sequence[str] | None = None
+) -> FileVerdict:
+    """Read, bind and check one file, for all values of ``open_sizes`` if given; bad input becomes diagnostics."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
     try:
-        program = bind(parse(read_source(path)), sizes)
+        syntax = parse(read_source(path))
+        if open_sizes is not None:
+            from slotlang.proof.forall.check import check_for_all
+
+            return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
+        program = bind(syntax, sizes)
         return FileVerdict(path, program.name, check(program, method, seed), ())
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def program_name(syntax: tree.Program) -> str:
+    """The name in a program's header."""
+    from slotlang.syntax import tree
+
+    return next(s.name for s in syntax.statements if isinstance(s, tree.Header))
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
@@ -100,6 +116,8 @@ def print_verdict(verdict: FileVerdict) -> None:
     r = verdict.report
     word = typer.style(r.status, fg=_COLOURS[r.status], bold=True)
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
+    for line in r.for_all.lines(r.proved) if r.for_all else ():
+        print(f"  {line}")
     if r.counterexample:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():

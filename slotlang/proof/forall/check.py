@@ -171,9 +171,8 @@ def _points(found: Conditions, free: tuple[str, ...], families: Sequence[Symbols
     points: list[dict[str, int]] = []
     for symbols in families:
         points += [p for p in _sizes(symbols, free, seed) if p not in points]
-    known = {c.name: int(c.value.value) for c in found.all if isinstance(c, Defined) and hasattr(c.value, "value")}
-    points = [p for p in points if found.hold({**known, **p})]
-    return sorted(points, key=lambda p: sum(p.values()))[:: max(1, len(points) // SAMPLES)][:SAMPLES]
+    points = sorted((p for p in points if found.hold(p)), key=lambda p: sum(p.values()))
+    return points[:: max(1, len(points) // SAMPLES)][:SAMPLES]
 
 
 def _cross_checked(
