@@ -245,8 +245,8 @@ No statement after the header mentions it, so that there is nothing to prove for
 With --for-all the method is chosen by what the sizes allow; docs/for-all.md says how.""",
     "SL724": """No sizes meet the program's conditions.
 
-Its `let`s, `require`s and extents contradict each other at the sizes that are given, whatever the free ones are. A proof
-for all sizes would say nothing.""",
+Its `let`s, `require`s and extents contradict each other at the sizes that are given, whatever the free ones are.
+A proof for all sizes would say nothing.""",
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",

@@ -150,7 +150,7 @@ class Polyhedral:
             for term in terms:
                 if not (term.re or term.im):
                     continue
-                for part in canonical(drop_unused(replace(term, conds=where + term.conds))):
+                for part in canonical(self._dropped(replace(term, conds=where + term.conds))):
                     groups.setdefault(part.signature, []).append((part, side))
         for members in groups.values():
             wrong = self._group(goal, free, members)
@@ -177,8 +177,8 @@ class Polyhedral:
         """Images of the term's maps, each injective; small loops are unrolled where that is needed."""
         pending, done, unrolled = [term], [], 0
         while pending:
-            piece = drop_unused(pending.pop())
-            box = Box(self.program, self.context, free, piece.bound)
+            piece = self._dropped(pending.pop())
+            box = self._box(free, piece.bound)
             targets = [index for _, indices in piece.reads for index in indices]
             relation = box.map(piece.conds, targets)
             if relation.is_empty():
@@ -190,12 +190,21 @@ class Polyhedral:
                 continue
             if not piece.bound:
                 raise Undecided("a map without loop variables is not injective")
-            name, extent = min(piece.bound, key=lambda v: v[1])
+            name, extent = min(self._unrollable(piece), key=lambda v: v[1], default=("", MAX_UNROLLED))
             unrolled += extent
-            if unrolled > MAX_UNROLLED:
+            if unrolled > MAX_UNROLLED or not name:
                 raise Undecided("a product is added up several times, which this method does not count")
             pending.extend(_fixed(piece, name, value) for value in range(extent))
         return done
+
+    def _box(self, free: Sequence[tuple[str, int]], bound: Sequence[tuple[str, int]]) -> Box:
+        return Box(self.program, self.context, free, bound)
+
+    def _dropped(self, term: Term) -> Term:
+        return drop_unused(term)
+
+    def _unrollable(self, term: Term) -> Sequence[tuple[str, int]]:
+        return term.bound
 
     def _failure(
         self,
@@ -205,7 +214,7 @@ class Polyhedral:
         region: _Region,
     ) -> Wrong:
         values = coordinates(region.points.sample_point(), region.points.dim(isl.dim_type.set))
-        fixed = Box(self.program, self.context, free, ()).fixed
+        fixed = self._box(free, ()).fixed
         named = dict(zip((name for name, _ in fixed), values, strict=False))
         binders = {name: named[name] for name, _ in free}
         if self.program.axes:
@@ -245,7 +254,7 @@ class Polyhedral:
             ).upper_bound_val(isl.dim_type.set, position, isl.Val.int_from_si(self.context, size - 1))
         seen: list[tuple[Output, isl.Map, Box]] = []
         for output in outputs:
-            box = Box(self.program, self.context, [(b.name, b.size) for b in output.binders], ())
+            box = self._box([(b.name, b.size) for b in output.binders], ())
             relation = _element_map(box, output, in_range(self.program, output))
             image = relation.range()
             if not relation.is_injective():

@@ -13,6 +13,7 @@ from slotlang.proof.check import Checker, Method, Report, check
 from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.forall.conditions import Conditions, Defined, conditions, sizes_in
 from slotlang.proof.forall.covered import Covered, condition_texts, values_text
+from slotlang.proof.forall.parametric import OpenPolyhedral, RefutedAt, linear
 from slotlang.proof.forall.prover import MixedRadix
 from slotlang.proof.forall.symbols import Symbols, Unsolved, cases
 from slotlang.proof.verdict import Outcome
@@ -60,26 +61,67 @@ def check_for_all(
         tuple(s.parametrization(free) for s in families),
     )
     reason = reason or _fixed_structure(found, families)
-    results: list[tuple[str, Outcome]] = []
-    for symbols in families if not reason else ():
-        results = MixedRadix(program, symbols).prove()
-        reason = next((o.reason for _, o in results if o.status != "proved"), "")
-        if reason:
-            break
     points = _points(found, free, families, seed)
+    method: Method = "mixed-radix"
+    results: list[tuple[str, Outcome]] = []
+    wrong: list[dict[str, int]] = []
+    if not reason:
+        method, results, reason, wrong = _decided(syntax, fixed, program, free, families)
+        points = [*wrong, *points]
     if not reason:
         checked = tuple(_cross_checked(syntax, fixed, points))
         steps = tuple((what, o.status) for what, o in results)
-        return _report("proved", start, replace(covered, checked=checked), steps=steps)
-    return _refuted(syntax, fixed, points, program, free, covered, start) or _report(
-        "unknown", start, covered, reason=reason, steps=tuple((what, o.status) for what, o in results)
+        return _report("proved", method, start, replace(covered, checked=checked), steps=steps)
+    return _refuted(syntax, fixed, points, program, free, covered, start, wrong) or _report(
+        "unknown", method, start, covered, reason=reason, steps=tuple((what, o.status) for what, o in results)
     )
 
 
+def _decided(
+    syntax: tree.Program,
+    fixed: Mapping[str, int],
+    program: Program,
+    free: tuple[str, ...],
+    families: Sequence[Symbols],
+) -> tuple[Method, list[tuple[str, Outcome]], str, list[dict[str, int]]]:
+    """The goals for all families of sizes: the method, its steps, why they are not proved, and where something fails.
+
+    Where all sizes are linear in the symbols the polyhedral method decides; what it can't, and all else, is rewritten.
+    """
+    method: Method = "polyhedral"
+    results: list[tuple[str, Outcome]] = []
+    for symbols in families:
+        results, reason = [], "sizes are multiplied"
+        if linear(symbols):
+            try:
+                # several families have constant sizes that differ: each is looked at bound at sizes of its own
+                here = program if len(families) == 1 else _witness(syntax, fixed, free, [symbols], 0, program)
+                results = OpenPolyhedral(here, symbols).run()
+                reason = _open_reason(results)
+            except RefutedAt as wrong:
+                sizes = {name: int(symbols.sizes[name].value(wrong.point)) for name in free}
+                return "polyhedral", [], f"wrong at {values_text(sizes)}", [sizes]
+        if reason:
+            method = "mixed-radix"
+            results = MixedRadix(program, symbols).prove()
+            reason = _open_reason(results)
+        if reason:
+            return method, results, reason, []
+    return method, results, "", []
+
+
+def _open_reason(results: Sequence[tuple[str, Outcome]]) -> str:
+    return next((o.reason or o.status for _, o in results if o.status != "proved"), "")
+
+
 def _report(
-    status: str, start: float, covered: Covered, reason: str = "", steps: tuple[tuple[str, str], ...] = ()
+    status: str,
+    method: Method,
+    start: float,
+    covered: Covered,
+    reason: str = "",
+    steps: tuple[tuple[str, str], ...] = (),
 ) -> Report:
-    method: Method = "mixed-radix"
     return Report(
         status,  # type: ignore[arg-type]
         method,
@@ -137,18 +179,20 @@ def _names(node: object) -> Iterator[tree.Name]:
 
 
 def _witness(
-    syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...], families: Sequence[Symbols], seed: int
+    syntax: tree.Program,
+    fixed: Mapping[str, int],
+    free: tuple[str, ...],
+    families: Sequence[Symbols],
+    seed: int,
+    default: Program | None = None,
 ) -> Program:
-    """The program at some sizes: its defaults if they go, else small ones."""
-    try:
-        return bind(syntax, fixed)
-    except SlotError as problem:
-        for sizes in (p for s in families for p in _sizes(s, free, seed)):
-            try:
-                return bind(syntax, {**fixed, **sizes})
-            except SlotError:
-                continue
-        raise problem
+    """The program at some sizes: small ones of the families, or its defaults."""
+    for sizes in (p for s in families for p in _sizes(s, free, seed)):
+        try:
+            return bind(syntax, {**fixed, **sizes})
+        except SlotError:
+            continue
+    return default or bind(syntax, fixed)
 
 
 def _fixed_structure(found: Conditions, families: Sequence[Symbols]) -> str:
@@ -170,7 +214,8 @@ def _sizes(symbols: Symbols, free: tuple[str, ...], seed: int) -> Iterator[dict[
 def _points(found: Conditions, free: tuple[str, ...], families: Sequence[Symbols], seed: int) -> list[dict[str, int]]:
     points: list[dict[str, int]] = []
     for symbols in families:
-        points += [p for p in _sizes(symbols, free, seed) if p not in points]
+        points += _sizes(symbols, free, seed)
+    points = [dict(p) for p in dict.fromkeys(tuple(p.items()) for p in points)]
     points = sorted((p for p in points if found.hold(p)), key=lambda p: sum(p.values()))
     return points[:: max(1, len(points) // SAMPLES)][:SAMPLES]
 
@@ -206,6 +251,7 @@ def _refuted(
     free: tuple[str, ...],
     covered: Covered,
     start: float,
+    wrong: Sequence[dict[str, int]],
 ) -> Report | None:
     """A refutation at concrete sizes: those drawn, then those of the witness."""
     last = {name: witness.sizes[name] for name in free}
@@ -218,7 +264,9 @@ def _refuted(
             first = problem.diagnostics[0]
             note = f"at {values_text(sizes)} the program has no meaning: {first.code}, {first.message}"
             reason = "a condition on the sizes is missing, such as a `require`"
-            return replace(_report("unknown", start, covered, reason=reason), notes=(note,))
+            return replace(_report("unknown", "mixed-radix", start, covered, reason=reason), notes=(note,))
+        if report.proved and sizes in wrong:
+            raise Disagreement(f"{values_text(sizes)}: refuted with the sizes left open, and proved at these")
         if report.status == "refuted":
             return replace(
                 report,

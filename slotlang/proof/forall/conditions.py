@@ -27,7 +27,6 @@ from slotlang.meaning.integers import (
     mul,
     show,
     show_cond,
-    variables,
 )
 from slotlang.meaning.scope import text_of
 from slotlang.source import Span
@@ -62,10 +61,11 @@ class Positive:
 
 @dataclass(frozen=True, slots=True)
 class Required:
-    """A ``require``, or what else must hold of sizes."""
+    """A ``require``, or what else must hold of sizes. ``written`` when the program says it in these words."""
 
     condition: Cond
     text: str
+    written: bool = False
 
 
 Condition: TypeAlias = Defined | Divides | Positive | Required
@@ -181,7 +181,7 @@ class _Reader:
                 self._add(Defined(name, self._int(value), f"{name} = {text_of(value.span)}"))
                 self._size(name)
             case tree.Require(condition):
-                self._add(Required(self._cond(condition), text_of(condition.span)))
+                self._add(Required(self._cond(condition), text_of(condition.span), True))
             case tree.Declare(_, tensors):
                 for tensor in tensors:
                     self.tensors[tensor.name] = tuple(self._extent(e) for e in tensor.shape)
@@ -357,6 +357,3 @@ def integer_parts(cond: Cond) -> Iterator[Cmp]:
                 yield from integer_parts(part)
         case _:
             pass
-
-
-__all__ = ["Condition", "Conditions", "Defined", "Divides", "Positive", "Required", "conditions", "variables"]

@@ -49,12 +49,15 @@ class Covered:
             forms = [f"{name} = {text}" for name, text in self.symbols[0].items() if name != text]
             if forms:
                 found.append(f"that is, {', '.join(forms)}")
+        elif self.symbols:
+            forms = [values_text({n: t for n, t in family.items() if n != t}) for family in self.symbols]
+            found.append(f"that is, {'; '.join(forms)}")
         if self.checked:
             found.append("checked by itself at " + "; ".join(values_text(c) for c in self.checked))
         return found
 
 
-def values_text(values: Mapping[str, int]) -> str:
+def values_text(values: Mapping[str, object]) -> str:
     """``d = 16, r = 4``."""
     return ", ".join(f"{name} = {value}" for name, value in values.items())
 
@@ -89,8 +92,9 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
             case Positive(value, text) if not (isinstance(value, IntSize) and value.name in least[1]):
                 if not families or not all(_at_least_one(s, condition) for s in families):
                     found.append(text)
-            case Required(_, text):
-                found.append(text)
+            case Required(_, text, written):
+                if written or not families or not all(condition in s.implied for s in families):
+                    found.append(text)
             case _:
                 pass
     return tuple(dict.fromkeys(found))

@@ -84,9 +84,7 @@ class Domain:
         """Whether ``p`` is negative at one of some points; saves the search for a proof that can't be found."""
         for point in self.points:
             values = dict(point)
-            if p.value(self._valued(p, values)) < 0 and all(
-                f.value(self._valued(f, values)) >= 0 for f in self.facts
-            ):
+            if p.value(self._valued(p, values)) < 0 and all(f.value(self._valued(f, values)) >= 0 for f in self.facts):
                 return True
         return False
 
@@ -99,7 +97,9 @@ class Domain:
             elif name in self.extents:
                 extent = self.extents[name]
                 # both ends of the range come up
-                values[name] = (len(values) * 7 + len(name)) % 3 * (int(extent.value(self._valued(extent, values))) - 1) // 2
+                values[name] = (
+                    (len(values) * 7 + len(name)) % 3 * (int(extent.value(self._valued(extent, values))) - 1) // 2
+                )
             else:
                 values[name] = 1
         return values

@@ -28,12 +28,12 @@ class Poly:
     @staticmethod
     def const(value: int | Fraction) -> Poly:
         """A number."""
-        return Poly({(): Fraction(value)})
+        return Poly([((), Fraction(value))])
 
     @staticmethod
     def symbol(name: str) -> Poly:
         """A name."""
-        return Poly({((name, 1),): Fraction(1)})
+        return Poly([(((name, 1),), Fraction(1))])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Poly) and self.terms == other.terms

@@ -19,31 +19,17 @@ from slotlang.meaning.integers import (
     IntVar,
     Not,
     Or,
+    show,
 )
-from slotlang.meaning.program import (
-    Arith,
-    Binder,
-    Claim,
-    Conj,
-    Element,
-    Family,
-    FamilyRef,
-    Negate,
-    Output,
-    Permuted,
-    Program,
-    Read,
-    Shift,
-    SumOver,
-    Value,
-)
+from slotlang.meaning.program import Binder, Claim, Output, Program
 from slotlang.proof.forall.domain import Domain, NotNormal
+from slotlang.proof.forall.places import inside
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
 from slotlang.proof.forall.symbols import Symbols
 from slotlang.proof.forall.tiling import collected, joined
 from slotlang.proof.goals import goals
-from slotlang.proof.polyhedral import in_range, real_part, sides
+from slotlang.proof.polyhedral import in_range, sides
 from slotlang.proof.terms import Expander, Term, TooComplex
 from slotlang.proof.verdict import Goal, Outcome
 
@@ -149,8 +135,7 @@ class _Question:
         reads = tuple((t, tuple(self.poly(i) for i in indices)) for t, indices in term.reads)
         bound = tuple(name for name, _ in term.bound)
         return [
-            Sum(term.re, term.im, term.scalars, bound, tuple(conds), reads)
-            for conds in self.cases(And(term.conds))
+            Sum(term.re, term.im, term.scalars, bound, tuple(conds), reads) for conds in self.cases(And(term.conds))
         ]
 
     def equal(self, left: list[Sum], right: list[Sum], where: list[Given]) -> str:
@@ -163,10 +148,12 @@ class _Question:
             variable, m = digit
             high, low = self.rules.digits(variable, m)
             value = m * Poly.symbol(high) + Poly.symbol(low)
-            left, right = (
-                [self._replaced(s, variable, value, (high, low)) for s in side] for side in (left, right)
-            )
+            left, right = ([self._replaced(s, variable, value, (high, low)) for s in side] for side in (left, right))
             where = [(kind, self.rules.substituted(p, variable, value)) for kind, p in where]
+        single = [v for v in self.domain.extents if self.domain.extents[v] == Poly.const(1)]
+        for variable in single:
+            left, right = ([self.rules.with_value(s, variable, Poly()) for s in side] for side in (left, right))
+            where = [(kind, self.rules.substituted(p, variable, Poly())) for kind, p in where]
         left, right = self._under(left, right, where)
         found = collected(self.rules, [n for s in left if (n := self.rules.normal(s)) is not None])
         wanted = collected(self.rules, [n for s in right if (n := self.rules.normal(s)) is not None])
@@ -243,13 +230,13 @@ class MixedRadix:
     def _reasons(self) -> Iterator[tuple[str, str]]:
         yield "reads stay inside", self._tried(self._inside)
         for name in self.program.permutations:
-            yield f"permutation {name}", self._tried(lambda name=name: self._bijective(name))  # type: ignore[misc]
+            yield f"permutation {name}", self._tried(lambda name=name: self._bijective(name))
         for goal in goals(self.program):
-            yield goal.what, self._tried(lambda goal=goal: self._goal(goal))  # type: ignore[misc]
+            yield goal.what, self._tried(lambda goal=goal: self._goal(goal))
             if isinstance(goal.statement, Claim):
                 self.expander.learn(goal.statement)
         for name in self.program.theorems:
-            yield f"{name} complete", self._tried(lambda name=name: self._complete(name))  # type: ignore[misc]
+            yield f"{name} complete", self._tried(lambda name=name: self._complete(name))
 
     @staticmethod
     def _tried(prove) -> str:  # type: ignore[no-untyped-def]
@@ -272,7 +259,10 @@ class MixedRadix:
             cases = question.cases(And(()) if where is None else where)
             if n == len(cases):
                 return ""
-            sums = [[s for t in side if t.re or t.im for s in question.sums(t, self.expander.extents)] for side in (left, right)]
+            sums = [
+                [s for t in side if t.re or t.im for s in question.sums(t, self.expander.extents)]
+                for side in (left, right)
+            ]
             reason = question.equal(sums[0], sums[1], cases[n])
             if reason:
                 return reason
@@ -323,26 +313,12 @@ class MixedRadix:
 
     def _inside(self) -> str:
         """Why some read is not shown to stay inside its tensor, or some member inside its family."""
-        for step in self.program.steps:
-            value = step.body if isinstance(step, Family) else step.value
-            for index, extent, variables in _places(self.program, value, {b.name: b.extent for b in step.binders}):
-                if reason := self._stays(index, extent, variables):
-                    return f"line {step.span.line}: {reason}"
-            if isinstance(step, Claim):
-                variables = {b.name: b.extent for b in step.binders}
-                for place, binder in zip(step.indices, self.program.families[step.family].binders, strict=True):
-                    if reason := self._stays(place, binder.extent, variables):
-                        return f"line {step.span.line}: {reason}"
-        for output in self.program.outputs:
-            variables = {b.name: b.extent for b in output.binders}
-            for index, extent, _ in _places(self.program, output.family, variables):
-                if reason := self._stays(index, extent, variables):
-                    return f"line {output.span.line}: {reason}"
+        for place in inside(self.program):
+            if reason := self._stays(place.index, place.extent, place.variables):
+                return f"line {place.line}: {reason}"
         return ""
 
     def _stays(self, index: Int, extent: Int, variables: Mapping[str, Int]) -> str:
-        from slotlang.meaning.integers import show
-
         question = self._question([])
         for name, range_ in variables.items():
             question.bind(name, range_)
@@ -354,31 +330,3 @@ class MixedRadix:
             high, low = question.rules.digits(*digit)
             p = question.rules.substituted(p, digit[0], digit[1] * Poly.symbol(high) + Poly.symbol(low))
         return ""
-
-
-def _places(
-    program: Program, value: Value, variables: Mapping[str, Int]
-) -> Iterator[tuple[Int, Int, Mapping[str, Int]]]:
-    """Every index that must stay inside, the extent it must stay in, and the variables it depends on."""
-    match value:
-        case Read(tensor, indices, False):
-            for index, extent in zip(indices, program.tensors[tensor].extents, strict=True):
-                yield index, extent, variables
-        case Element(form, indices, False):
-            for index, extent in zip(indices, program.extents(form), strict=True):
-                yield index, extent, variables
-        case FamilyRef(name, indices):
-            for index, binder in zip(indices, program.families[name].binders, strict=True):
-                yield index, binder.extent, variables
-        case Arith(_, left, right):
-            yield from _places(program, left, variables)
-            yield from _places(program, right, variables)
-        case SumOver(var, extent, _, _, body):
-            yield from _places(program, body, {**variables, var: extent})
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            yield from _places(program, inner, variables)
-        case _:
-            pass
-
-
-__all__ = ["MixedRadix", "real_part"]

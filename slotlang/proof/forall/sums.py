@@ -148,7 +148,7 @@ class Rules:
 
     def normal(self, s: Sum) -> Sum | None:
         """The normal form of a sum; None when it is 0."""
-        rules = (self._solved, self._cut, self._reflected, self._wound, self._merged)
+        rules = (self._single, self._solved, self._cut, self._reflected, self._wound, self._merged)
         for _ in range(MAX_STEPS):
             settled = self.settled(s)
             if settled is None:
@@ -169,6 +169,19 @@ class Rules:
         s = self.with_value(s, variable, m * Poly.symbol(high) + Poly.symbol(low))
         return replace(s, bound=(*(b for b in s.bound if b != variable), high, low))
 
+    def _single(self, s: Sum) -> Sum | None:
+        """sum over v < 1 of f(v) = f(0), and a sum of what does not depend on v < n is n of them, n a number."""
+        for name in s.bound:
+            extent = self.domain.extents[name].number()
+            if extent is None:
+                continue
+            rest = replace(s, bound=tuple(b for b in s.bound if b != name))
+            if extent == 1:
+                return self.with_value(rest, name, Poly())
+            if all(name not in self.mentions(p) for p in s.polynomials()):
+                return replace(rest, re=s.re * extent, im=s.im * extent)
+        return None
+
     def _solved(self, s: Sum) -> Sum | None:
         """sum over v of [v == e] f(v) = [0 <= e < extent] f(e)."""
         for given in s.conds:
@@ -181,9 +194,7 @@ class Rules:
                     rest = replace(s, conds=tuple(g for g in s.conds if g != given))
                     rest = self.with_value(rest, name, value)
                     inside = (("ge", value), ("ge", self.domain.extents[name] - 1 - value))
-                    return replace(
-                        rest, bound=tuple(b for b in s.bound if b != name), conds=rest.conds + inside
-                    )
+                    return replace(rest, bound=tuple(b for b in s.bound if b != name), conds=rest.conds + inside)
         return None
 
     def _cut(self, s: Sum) -> Sum | None:

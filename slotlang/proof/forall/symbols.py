@@ -1,8 +1,8 @@
 """Sizes as polynomials in independent symbols, solved from a program's conditions.
 
-``d / C`` exact makes ``d`` the product ``C*K`` with a new symbol K, and so on through the text. Every choice of sizes that
-meets the conditions is reached by some values of the symbols: a step either replaces a symbol by an expression that
-takes all its values, or is left out, which only makes more sizes covered by a proof.
+``d / C`` exact makes ``d`` the product ``C*K`` with a new symbol K, and so on through the text. Every choice of sizes
+that meets the conditions is reached by some values of the symbols: a step either replaces a symbol by an expression
+that takes all its values, or is left out, which only makes more sizes covered by a proof.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from slotlang.meaning.integers import Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar
+from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar
 from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required, integer_parts
 from slotlang.proof.forall.domain import Domain
 from slotlang.proof.forall.polynomials import Poly, common
-
 
 MAX_CASES = 64
 """Most families of sizes."""
@@ -41,10 +40,12 @@ class Empty(Exception):
 
 @dataclass
 class Symbols:
-    """``sizes`` gives every size and ``let`` as a polynomial; ``domain`` what is known of the symbols."""
+    """``sizes`` gives every size and ``let`` as a polynomial; ``domain`` what is known of the symbols. ``implied`` are
+    requirements that follow from the conditions before them."""
 
     sizes: dict[str, Poly] = field(default_factory=dict)
     domain: Domain = field(default_factory=lambda: Domain({}))
+    implied: tuple[Required, ...] = ()
 
     def parametrization(self, names: tuple[str, ...]) -> dict[str, str]:
         """The sizes of the given names as texts."""
@@ -74,12 +75,13 @@ class Symbols:
         """The independent symbols."""
         return set().union(*(p.names() for p in self.sizes.values()))
 
-
-    def points(self, count: int, seed: int, most: int = 4) -> Iterator[dict[str, int]]:
+    def points(self, count: int, seed: int) -> Iterator[dict[str, int]]:
         """Values of the symbols that meet all inequalities, drawn at random."""
         draw = Random(seed)
         names = sorted(self.names() | self.domain.least.keys())
-        for _ in range(64 * count):
+        for attempt in range(64 * count):
+            # most attempts are small, so that what is done at a point is quick; some facts need larger values
+            most = (3, 4, 6, 16)[attempt % 4]
             point = {name: draw.randint(self.domain.least[name], most) for name in names}
             if all(f.value(point) >= 0 for f in self.domain.facts):
                 yield point
@@ -112,10 +114,15 @@ def cases(conditions: Conditions, known: Mapping[str, int] | None = None) -> lis
 def solve(conditions: Conditions, known: Mapping[str, int] | None = None) -> Symbols:
     """The sizes in independent symbols, some of which have given values (``known``).
 
-    Raises ``Unsolved`` when a condition has no solution of this form, ``Finite`` when cases are needed, ``Empty`` when no
-    sizes meet them.
+    Raises ``Unsolved`` when a condition has no solution of this form, ``Finite`` when cases are needed, ``Empty``
+    when no sizes meet them.
     """
     return _Solver(conditions, known or {}).run()
+
+
+def _conjunction(cond: Cond) -> bool:
+    """Whether a condition is made of comparisons that ``_Solver`` takes in full."""
+    return cond.op != "!=" if isinstance(cond, Cmp) else isinstance(cond, And) and all(map(_conjunction, cond.parts))
 
 
 class _Solver:
@@ -128,6 +135,7 @@ class _Solver:
         self.floors: list[tuple[Poly, Poly, Poly]] = []
         self.taken = {*conditions.parameters, *(c.name for c in conditions.all if isinstance(c, Defined))}
         self.hint = ""
+        self.implied: list[Required] = []
 
     def run(self) -> Symbols:
         fixed = {c.name for c in self.conditions.all if isinstance(c, Defined)}
@@ -153,8 +161,13 @@ class _Solver:
                 case Positive(value):
                     self._positive(self._poly(value))
                 case Required(cond, text):
+                    before = self.sizes, list(self.facts)
                     self._require(cond, text)
-        symbols = Symbols(self.sizes, Domain(self.least, [f for f in self.facts if f.number() is None]))
+                    if before == (self.sizes, self.facts) and _conjunction(cond):
+                        self.implied.append(condition)
+        symbols = Symbols(
+            self.sizes, Domain(self.least, [f for f in self.facts if f.number() is None]), tuple(self.implied)
+        )
         symbols.domain.points = list(symbols.points(8, 0))
         return symbols
 
