@@ -23,7 +23,7 @@ ALL = "all"
 """Stands for every size of the program that has no value by ``--set``."""
 CROSS_CHECKS = 3
 """Concrete sizes at which a proof is checked by itself."""
-SAMPLES = 6
+SAMPLES = 24
 """Concrete sizes that are looked at for a counterexample."""
 MAX_SECONDS = 1.5
 """No further concrete sizes are looked at after so long."""
@@ -61,7 +61,7 @@ def check_for_all(
         tuple(s.parametrization(free) for s in families),
     )
     reason = reason or _fixed_structure(found, families)
-    points = _points(found, free, families, seed)
+    points = _points(found, free, families, seed) or [{name: program.sizes[name] for name in free}]
     method: Method = "mixed-radix"
     results: list[tuple[str, Outcome]] = []
     wrong: list[dict[str, int]] = []
@@ -199,7 +199,7 @@ def _fixed_structure(found: Conditions, families: Sequence[Symbols]) -> str:
     """Why the terms of the program depend on its sizes; empty when they do not."""
     for name, span in found.valued:
         if any(s.sizes[name].number() is None for s in families):
-            return f"line {span.line}: '{name}' is used as a number in slots, and it is open"
+            return f"line {span.line}: '{name}' is used as a number, and it is open"
     return ""
 
 
@@ -217,7 +217,7 @@ def _points(found: Conditions, free: tuple[str, ...], families: Sequence[Symbols
         points += _sizes(symbols, free, seed)
     points = [dict(p) for p in dict.fromkeys(tuple(p.items()) for p in points)]
     points = sorted((p for p in points if found.hold(p)), key=lambda p: sum(p.values()))
-    return points[:: max(1, len(points) // SAMPLES)][:SAMPLES]
+    return points[:SAMPLES]
 
 
 def _cross_checked(
@@ -226,7 +226,7 @@ def _cross_checked(
     """Sizes at which the polyhedral method proves the program too. Raises ``Disagreement`` when one is refuted."""
     start = time.perf_counter()
     done = 0
-    for sizes in points:
+    for sizes in points[:: max(1, len(points) // (2 * CROSS_CHECKS))]:
         if done == CROSS_CHECKS or (done and time.perf_counter() - start > MAX_SECONDS):
             return
         try:

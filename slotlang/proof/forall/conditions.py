@@ -75,8 +75,8 @@ Condition: TypeAlias = Defined | Divides | Positive | Required
 class Conditions:
     """The conditions of a program in the order of its text.
 
-    ``parameters`` are the sizes of its header. ``valued`` are sizes that are used as numbers in slots and not
-    only in indices, with the places.
+    ``parameters`` are the sizes of its header. ``valued`` are sizes whose value enters the program as a
+    number and not only by way of indices and extents, with the places.
     """
 
     parameters: tuple[str, ...] = ()
@@ -336,6 +336,8 @@ class _Reader:
                 self._int(target)
             case tree.CyclePermutation(cycles):
                 points = [self._int(e) for cycle in cycles for e in cycle]
+                for e, point in zip((e for cycle in cycles for e in cycle), points, strict=True):
+                    self.found.valued += [(name, e.span) for name in sorted(sizes_in(point))]
                 assert self.slots is not None
                 for point in points:
                     inside = And((Cmp(">=", point, IntConst(0)), Cmp("<", point, self.slots)))

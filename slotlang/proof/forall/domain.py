@@ -42,6 +42,12 @@ class Domain:
             self.facts.append(fact)
             self._known.clear()
 
+    def bind(self, name: str, extent: Poly) -> None:
+        """Let a variable run over [0, extent), whatever it ran over before."""
+        if self.extents.get(name) != extent:
+            self.extents[name] = extent
+            self._known.clear()
+
     def range_of(self, name: str) -> Poly | None:
         """The extent of a variable or remainder; None for a size."""
         if name in self.extents:

@@ -60,7 +60,7 @@ class _Question:
 
     def bind(self, name: str, extent: Int) -> None:
         """Let a variable run over [0, extent)."""
-        self.domain.extents[name] = self.poly(extent)
+        self.domain.bind(name, self.poly(extent))
 
     def poly(self, e: Int) -> Poly:
         """The normal form of an index expression. Raises ``NotNormal``."""
@@ -206,6 +206,8 @@ class _Question:
         """A sum for a person."""
         factors = [*s.scalars, *(f"{t}[{', '.join(map(str, indices))}]" for t, indices in s.reads)]
         loops = ", ".join(f"{name} < {self.domain.extents[name]}" for name in s.bound)
+        signs = {"ge": ">=", "eq": "==", "ne": "!="}
+        factors = [f"[{p} {signs[kind]} 0]" for kind, p in s.conds] + factors
         body = " * ".join(factors) or "1"
         return f"sum {loops}: {body}" if loops else body
 

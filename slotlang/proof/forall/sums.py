@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from slotlang.proof.forall.domain import Domain, NotNormal
-from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.forall.polynomials import Poly, common
 
 Given: TypeAlias = tuple[str, Poly]
 """A condition on a polynomial: "ge" (at least 0), "eq" (0) or "ne" (not 0)."""
@@ -105,7 +105,7 @@ class Rules:
         """Conditions that together say the same, those that always hold left out; None when it never holds."""
         kind, p = given
         shown = self.domain.nonnegative
-        p = p * p.cleared()
+        p = self._primitive(p * p.cleared())
         if kind == "ge":
             if shown(p):
                 return []
@@ -121,6 +121,15 @@ class Rules:
                 return None if None in parts else [g for part in parts if part is not None for g in part]
         first = min(p.terms)
         return [(kind, -p if p.terms[first] < 0 else p)]
+
+    def _primitive(self, p: Poly) -> Poly:
+        """Without the number and the positive sizes that all its terms share: its sign stays."""
+        shared: Poly | None = None
+        for monomial, c in p.terms.items():
+            sizes = tuple(f for f in monomial if self.domain.least.get(f[0]) == 1)
+            part = Poly({sizes: abs(c)})
+            shared = part if shared is None else common(shared, part)
+        return p if shared is None else p.over(shared)
 
     def _radix(self, p: Poly) -> tuple[Poly, Poly] | None:
         """(a, b) with p = s*a + b and -s < b < s, so that p is 0 only where a and b are."""
