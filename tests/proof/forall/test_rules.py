@@ -147,16 +147,16 @@ def symbol(name: str) -> Poly:
 
 def test_each_rule_settles_its_example():
     """Without the rule a sum would keep its loops."""
-    m, n, r = map(symbol, SIZES)
+    m, n, _ = map(symbol, SIZES)
     for build, loops in (
-        (lambda u, v, w: (d.mod(u + v * n * m + 1, m * n * n),), 1),  # wound
-        (lambda u, v, w: (w * n + v,), 1),  # merged
-        (lambda u, v, w: (-v,), 1),  # reflected
+        (lambda d, u, v, w: (d.mod(u + v * n * m + 1, m * n * n),), 1),  # wound
+        (lambda d, u, v, w: (w * n + v,), 1),  # merged
+        (lambda d, u, v, w: (-v,), 1),  # reflected
     ):
         rules = Rules(domain())
         d = rules.domain
         names = [rules.variable(d.extents[x]) for x in "uvw"]
-        p = build(*map(symbol, names))
+        p = build(d, *map(symbol, names))
         used = tuple(x for x in names if any(x in rules.mentions(q) for q in p))
         s = Sum(Fraction(1), Fraction(0), (), used, (), (("x", p),))
         normal = rules.normal(s)
