@@ -53,7 +53,7 @@ class Covered:
             forms = [values_text({n: t for n, t in family.items() if n != t}) for family in self.symbols]
             found.append(f"that is, {'; '.join(forms)}")
         if self.checked:
-            found.append("checked by itself at " + "; ".join(values_text(c) for c in self.checked))
+            found.append("also proved by itself at " + "; ".join(values_text(c) for c in self.checked))
         return found
 
 
