@@ -253,6 +253,23 @@ force. Set the sizes with --set, for example `--set d_in=384 --set d_out=1536 --
 
 The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
 far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
+    "SL720": """--for-all names something that is no size of the program.
+
+Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.
+`--for-all all` takes every size of the header that has no value by --set.""",
+    "SL721": """A size is both free and given.
+
+--for-all proves the program for every value of a size, and --set gives it one value. Choose one of them.""",
+    "SL722": """A size has nothing to do with the program.
+
+No statement after the header mentions it, so that there is nothing to prove for all its values.""",
+    "SL723": """--for-all and --method exclude each other.
+
+With --for-all the method is chosen by what the sizes allow; docs/for-all.md says how.""",
+    "SL724": """No sizes meet the program's conditions.
+
+Its `let`s, `require`s and extents contradict each other at the sizes that are given, whatever the free ones are.
+A proof for all sizes would say nothing.""",
     "SL741": """A file is no module that `slotlang lower` wrote.
 
 `slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes, changed by hand or not. A

@@ -16,6 +16,7 @@ from slotlang.cli.output import (
     OK,
     emit_json,
     guarded,
+    parse_names,
     parse_sizes,
     report,
     silence,
@@ -101,6 +102,10 @@ def check(
     certificate: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Write the certificate of a proved program, for `recheck`.")
     ] = None,
+    for_all: Annotated[
+        str | None,
+        typer.Option("--for-all", metavar="NAMES", help="Prove for every value of these sizes: d,r or all."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
@@ -124,9 +129,12 @@ def check(
         if certificate is not None and len(files) > 1:
             raise error("SL005", "--certificate takes one program")
         sizes = parse_sizes(set_)
+        open_sizes = None if for_all is None else parse_names(for_all)
+        if open_sizes is not None and chosen != "auto":
+            raise error("SL723", "--for-all picks its method", hint="drop --method")
         results = []
         for path in files:
-            results.append(check_file(path, sizes, chosen, seed))
+            results.append(check_file(path, sizes, chosen, seed, open_sizes))
             if not json and len(files) == 1:
                 print_verdict(results[-1])
             elif not json:

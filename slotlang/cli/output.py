@@ -144,3 +144,14 @@ def parse_sizes(items: Sequence[str]) -> dict[str, int]:
             raise error("SL005", f"size '{name}' is set twice")
         sizes[name] = int(value)
     return sizes
+
+
+def parse_names(text: str) -> list[str]:
+    """``"d,r"`` as names. Raises SL005."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not name.isidentifier():
+            raise error("SL005", f"--for-all {text!r:.60} is not a list of names", hint="for example --for-all d,r")
+        if names.count(name) > 1:
+            raise error("SL005", f"size '{name}' is named twice")
+    return names

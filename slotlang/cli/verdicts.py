@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slotlang.meaning.program import Program
     from slotlang.proof.check import Method, Report
     from slotlang.proof.lost import Loss
+    from slotlang.syntax import tree
     from slotlang.validation.check import Validation
 
 
@@ -82,26 +83,47 @@ class FileVerdict:
             "notes": list(r.notes) if r else [],
             "module": self.validation.to_json() if self.validation else None,
             "claims": list(r.claims) if r else [],
+            "for_all": r.for_all.to_json() if r and r.for_all else None,
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
-def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
-    """Read, bind and check one program, or one module that ``lower`` wrote; bad input becomes diagnostics."""
+def check_file(
+    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, open_sizes: Sequence[str] | None = None
+) -> FileVerdict:
+    """Read, bind and check one program, for all values of ``open_sizes`` if given, or one module that ``lower``
+    wrote; bad input becomes diagnostics."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
     try:
         if path.suffix == ".py":
-            return _check_module(path, sizes, method, seed)
-        program = bind(parse(read_source(path)), sizes)
+            return _check_module(path, sizes, method, seed, open_sizes)
+        syntax = parse(read_source(path))
+        if open_sizes is not None:
+            from slotlang.proof.forall.check import check_for_all
+
+            return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
+        program = bind(syntax, sizes)
         return FileVerdict(path, program.name, check(program, method, seed), (), program)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def _check_module(
+    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, open_sizes: Sequence[str] | None
+) -> FileVerdict:
+    from slotlang.syntax.parser import read_source
+    from slotlang.validation.check import check_module
+
+    if sizes or open_sizes is not None:
+        raise error("SL743", f"{path} is a module for fixed sizes", hint="--set and --for-all are for .slot programs")
+    found = check_module(read_source(path), method, seed)
+    return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation)
 
 
 def write_certificate(path: Path, verdict: FileVerdict, quiet: bool) -> bool:
@@ -138,6 +160,13 @@ def recheck_file(path: Path) -> tuple[list[str], str]:
         if status == FAILED:
             return [], f"{code}: {message}"
         raise error(code, message, file=str(path), hint="`slotlang check FILE --certificate OUT` writes one") from None
+
+
+def program_name(syntax: tree.Program) -> str:
+    """The name in a program's header."""
+    from slotlang.syntax import tree
+
+    return next(s.name for s in syntax.statements if isinstance(s, tree.Header))
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
@@ -190,6 +219,8 @@ def print_verdict(verdict: FileVerdict) -> None:
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
     if verdict.validation:
         _print_validation(verdict.validation, verdict.program or "", r.status)
+    for line in r.for_all.lines(r.proved) if r.for_all else ():
+        print(f"  {line}")
     if r.counterexample:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():

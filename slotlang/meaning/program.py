@@ -300,6 +300,16 @@ class Program:
         digit = self.digits.get(name)
         return None if digit is None else digit.of(slot)
 
+    def extents(self, form: TensorForm) -> tuple[Int, ...]:
+        """The shape of a tensor expression over the names of sizes."""
+        first, last = form.chains[0].factors[0], form.chains[0].factors[-1]
+        rows, columns = self.tensors[first.tensor].extents, self.tensors[last.tensor].extents
+        if first.transposed:
+            rows = rows[::-1]
+        if last.transposed:
+            columns = columns[::-1]
+        return (rows[0], columns[-1]) if len(form.shape) == 2 else rows[:1]
+
     def slot_env(self, slot: npt.NDArray[np.int64] | int) -> dict[str, npt.NDArray[np.int64] | int]:
         """Values of ``slot`` and of every digit at the given slot indices."""
         env: dict[str, npt.NDArray[np.int64] | int] = {SLOT: slot}

@@ -19,8 +19,9 @@ from slotlang.proof.verdict import Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
+    from slotlang.proof.forall.covered import Covered
 
-Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random"]
+Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
 METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
@@ -33,7 +34,8 @@ class Report:
 
     ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
     passed the random test, None where it did not run. ``steps`` has one line per goal. ``claims`` are lines that
-    were found and proved on the way, to be written into the program if one likes.
+    were found and proved on the way, to be written into the program if one likes. ``for_all`` says which sizes the
+    verdict is about when it is about more than one choice.
     """
 
     status: Status
@@ -46,6 +48,7 @@ class Report:
     steps: tuple[tuple[str, Status], ...] = ()
     notes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    for_all: Covered | None = None
 
     @property
     def proved(self) -> bool:

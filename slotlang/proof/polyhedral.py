@@ -45,10 +45,10 @@ class Undecided(Exception):
 
 def in_range(program: Program, output: Output) -> Cond:
     """The slots of an output that carry an element: those whose element lies inside the result."""
-    shape = program.theorems[output.name].form.shape
+    shape = program.extents(program.theorems[output.name].form)
     parts: list[Cond] = []
-    for index, size in zip(output.indices, shape, strict=True):
-        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+    for index, extent in zip(output.indices, shape, strict=True):
+        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
     if output.where is not None:
         parts.append(output.where)
     return And(tuple(parts))
@@ -149,7 +149,7 @@ class Polyhedral:
             for term in terms:
                 if not (term.re or term.im):
                     continue
-                for part in canonical(drop_unused(replace(term, conds=where + term.conds))):
+                for part in canonical(self._dropped(replace(term, conds=where + term.conds))):
                     groups.setdefault(part.signature, []).append((part, side))
         for members in groups.values():
             wrong = self._group(goal, free, members)
@@ -177,8 +177,8 @@ class Polyhedral:
         ones unrolled where that is needed."""
         pending, done, unrolled = [term], [], 0
         while pending:
-            piece = drop_unused(pending.pop())
-            box = Box(self.program, self.context, free, piece.bound)
+            piece = self._dropped(pending.pop())
+            box = self._box(free, piece.bound)
             targets = [index for _, indices in piece.reads for index in indices]
             looped = {name for name, _ in piece.bound}
             bent = looped & nonlinear(piece)
@@ -195,7 +195,7 @@ class Polyhedral:
                 continue
             if not piece.bound:
                 raise Undecided("a map without loop variables is not injective")
-            shorter = one_period(box, piece)
+            shorter = self._shorter(box, piece)
             if shorter is not None:
                 pending.append(shorter)
                 continue
@@ -204,11 +204,24 @@ class Polyhedral:
 
     def _unroll(self, piece: Term, names: set[str], pending: list[Term], before: int) -> int:
         """Put the parts of a term at each value of the shortest of some loops into ``pending``; how many."""
-        name, extent = min((v for v in piece.bound if v[0] in names), key=lambda v: v[1])
-        if before + extent > MAX_UNROLLED:
+        loops = [v for v in self._unrollable(piece) if v[0] in names]
+        name, extent = min(loops, key=lambda v: v[1], default=("", MAX_UNROLLED))
+        if not name or before + extent > MAX_UNROLLED:
             raise Undecided("a product is added up several times, which this method does not count")
         pending.extend(fixed(piece, name, value) for value in range(extent))
         return extent
+
+    def _box(self, free: Sequence[tuple[str, int]], bound: Sequence[tuple[str, int]]) -> Box:
+        return Box(self.program, self.context, free, bound)
+
+    def _dropped(self, term: Term) -> Term:
+        return drop_unused(term)
+
+    def _shorter(self, box: Box, piece: Term) -> Term | None:
+        return one_period(box, piece)
+
+    def _unrollable(self, term: Term) -> Sequence[tuple[str, int]]:
+        return term.bound
 
     def _failure(
         self,
@@ -218,7 +231,7 @@ class Polyhedral:
         region: Region,
     ) -> Wrong:
         values = coordinates(region.points.sample_point(), region.points.dim(isl.dim_type.set))
-        fixed = Box(self.program, self.context, free, ()).fixed
+        fixed = self._box(free, ()).fixed
         named = dict(zip((name for name, _ in fixed), values, strict=False))
         binders = {name: named[name] for name, _ in free}
         if self.program.axes:
@@ -258,7 +271,7 @@ class Polyhedral:
             ).upper_bound_val(isl.dim_type.set, position, isl.Val.int_from_si(self.context, size - 1))
         seen: list[tuple[Output, isl.Map, Box]] = []
         for output in outputs:
-            box = Box(self.program, self.context, [(b.name, b.size) for b in output.binders], ())
+            box = self._box([(b.name, b.size) for b in output.binders], ())
             relation = _element_map(box, output, in_range(self.program, output))
             image = relation.range()
             if not relation.is_injective():

@@ -53,7 +53,7 @@ class Box:
                 digits = [(SLOT, program.slots)]
         self.fixed = [*free, *digits]
         self.dims = [*self.fixed, *bound]
-        self.space = isl.Space.set_alloc(context, 0, len(self.dims))
+        self.space = self._space(context)
         self._local = isl.LocalSpace.from_space(self.space)
         self._affs: dict[Int, isl.PwAff] = {}
         for position, (name, _) in enumerate(self.dims):
@@ -71,8 +71,17 @@ class Box:
         result = isl.Set.universe(self.space)
         for name, extent in self.dims:
             v = self._affs[IntVar(name)]
-            result = result & v.ge_set(self._constant(0)) & v.lt_set(self._constant(extent))
+            result = result & v.ge_set(self._constant(0)) & v.lt_set(self._extent(name, extent))
         return result
+
+    def _space(self, context: isl.Context) -> isl.Space:
+        return isl.Space.set_alloc(context, 0, len(self.dims))
+
+    def _extent(self, name: str, extent: int) -> isl.PwAff:
+        return self._constant(extent)
+
+    def _size(self, name: str) -> isl.PwAff:
+        return self._constant(self.sizes[name])
 
     def _constant(self, value: int) -> isl.PwAff:
         return isl.PwAff.from_aff(isl.Aff.val_on_domain(self._local, isl.Val.int_from_si(self._local.get_ctx(), value)))
@@ -89,7 +98,7 @@ class Box:
             case IntConst(value):
                 return self._constant(value)
             case IntSize(name):
-                return self._constant(self.sizes[name])
+                return self._size(name)
             case IntVar(name):
                 digit = self.program.digits.get(name)
                 if digit is None:

@@ -79,11 +79,13 @@ class Expander:
     """Expands values to terms, with the claims proved so far in force.
 
     ``facts`` maps a family to its proved claims (see ``learn``); a reference to it then means what they say.
+    ``extents`` has the extent of every bound variable made so far, over the names of sizes.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.facts: dict[str, list[Claim]] = {}
+        self.extents: dict[str, Int] = {}
         self._order: list[Claim] = []
         self._known = 0
         self._fresh = 0
@@ -94,9 +96,11 @@ class Expander:
         self._order.append(claim)
         self._known = len(self._order)
 
-    def _name(self, stem: str) -> str:
+    def _name(self, stem: str, extent: Int) -> str:
         self._fresh += 1
-        return f"{stem.rstrip('0123456789$')}${self._fresh}"
+        name = f"{stem.rstrip('0123456789$')}${self._fresh}"
+        self.extents[name] = extent
+        return name
 
     def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         """Terms of ``value`` at slot ``slot``; ``env`` replaces loop variables.
@@ -154,7 +158,7 @@ class Expander:
                 return self.expand(inner, env, shifted(self.program, slot, step))
             case SumOver(var, extent, _, _, body):
                 size = int(evaluate(extent, self.program.sizes, {}))
-                fresh = self._name(var)
+                fresh = self._name(var, extent)
                 terms = self.expand(body, {**env, var: IntVar(fresh)}, slot)
                 return [replace(t, bound=((fresh, size), *t.bound)) for t in terms]
             case Permuted(inner, name, inverse):
@@ -185,8 +189,8 @@ class Expander:
         decl = self.program.tensors[tensor]
         conds: list[Cond] = []
         if else_zero:
-            for index, size in zip(indices, decl.shape, strict=True):
-                conds += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+            for index, extent in zip(indices, decl.extents, strict=True):
+                conds += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
         if decl.pattern is not None:
             names = dict(zip(decl.indices, indices, strict=True))
             conds.append(substitute_cond(decl.pattern, names.get))
@@ -196,8 +200,8 @@ class Expander:
         """Terms of one element of a tensor expression: inner dimensions are summed over."""
         outside: list[Cond] = []
         if else_zero:
-            for index, size in zip(indices, form.shape, strict=True):
-                outside += [Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size))]
+            for index, extent in zip(indices, self.program.extents(form), strict=True):
+                outside += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
         terms = []
         for chain in form.chains:
             if not chain.coefficient:
@@ -215,9 +219,9 @@ class Expander:
                 if last:
                     right = pending.pop(0) if pending else None
                 else:
-                    inner = decl.shape[0] if (len(decl.shape) == 1 or factor.transposed) else decl.shape[1]
-                    name = self._name("m")
-                    bound.append((name, inner))
+                    axis = 0 if (len(decl.shape) == 1 or factor.transposed) else 1
+                    name = self._name("m", decl.extents[axis])
+                    bound.append((name, decl.shape[axis]))
                     right = IntVar(name)
                 here = [i for i in (link, right) if i is not None]
                 if factor.transposed:
@@ -282,7 +286,7 @@ class Expander:
         if inverse:
             return self.expand(inner, env, at(slot))
         # out[s] = v[u] for the only u with p(u) = s
-        source = IntVar(self._name("u"))
+        source = IntVar(self._name("u", program.slots_expr))
         terms = self.expand(inner, env, source)
         link = Cmp("==", at(source), slot)
         return [replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms]

@@ -56,7 +56,7 @@ class Named(Expander):
             source = np.empty_like(table)
             source[table] = np.arange(len(table))
             table = source
-        name = self._name("u")
+        name = self._name("u", self.program.slots_expr)
         self.tables[name] = table, slot
         return super().expand(value.value, env, IntVar(name))
 

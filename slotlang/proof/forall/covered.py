@@ -1,0 +1,105 @@
+"""Which sizes a proof for all sizes covers, in the program's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slotlang.meaning.integers import Cmp, IntConst, IntOp, IntSize
+from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required
+from slotlang.proof.forall.symbols import Symbols
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Exactly the sizes that a verdict is about: those for which every text of ``conditions`` is true.
+
+    ``sizes`` are free, ``fixed`` have the one value given. In the conditions ``/`` divides without remainder.
+    ``symbols`` gives the free sizes in independent integers, a map for each family of sizes. ``checked`` are the
+    concrete sizes at which the polyhedral method was asked too; ``refuted_at`` those of a counterexample.
+    """
+
+    sizes: tuple[str, ...]
+    fixed: Mapping[str, int]
+    conditions: tuple[str, ...]
+    symbols: tuple[Mapping[str, str], ...] = ()
+    checked: tuple[Mapping[str, int], ...] = field(default=())
+    refuted_at: Mapping[str, int] | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        return {
+            "sizes": list(self.sizes),
+            "fixed": dict(self.fixed),
+            "conditions": list(self.conditions),
+            "symbols": [dict(s) for s in self.symbols],
+            "checked": [dict(c) for c in self.checked],
+            "refuted_at": None if self.refuted_at is None else dict(self.refuted_at),
+        }
+
+    def lines(self, proved: bool) -> list[str]:
+        """For a person."""
+        if self.refuted_at is not None:
+            return ["at " + values_text(self.refuted_at)]
+        found = [f"{'for' if proved else 'asked for'} every {', '.join(self.sizes)} with"]
+        found += [f"  {text}" for text in self.conditions]
+        if self.fixed:
+            found.append(f"at {values_text(self.fixed)}")
+        if len(self.symbols) == 1:
+            forms = [f"{name} = {text}" for name, text in self.symbols[0].items() if name != text]
+            if forms:
+                found.append(f"that is, {', '.join(forms)}")
+        elif self.symbols:
+            forms = [values_text({n: t for n, t in family.items() if n != t}) for family in self.symbols]
+            found.append(f"that is, {'; '.join(forms)}")
+        if self.checked:
+            found.append("also proved by itself at " + "; ".join(values_text(c) for c in self.checked))
+        return found
+
+
+def values_text(values: Mapping[str, object]) -> str:
+    """``d = 16, r = 4``."""
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: Mapping[str, int]) -> tuple[str, ...]:
+    """The conditions as texts, without those that the others imply."""
+    found: list[str] = []
+    least: dict[int, list[str]] = {0: [], 1: []}
+    positive = {c.value.name for c in conditions.all if isinstance(c, Positive) and isinstance(c.value, IntSize)}
+    defined = {c.name for c in conditions.all if isinstance(c, Defined)}
+    for name in conditions.parameters:
+        if name not in defined:
+            least[int(name in positive)].append(name)
+    found += [f"{', '.join(names)} >= {bound}" for bound, names in sorted(least.items(), reverse=True) if names]
+    quotients = {c.value for c in conditions.all if isinstance(c, Defined)}
+    whole = {
+        (c.condition.left.left, c.condition.left.right)
+        for c in conditions.all
+        if isinstance(c, Required)
+        and isinstance(c.condition, Cmp)
+        and c.condition.op == "=="
+        and isinstance(c.condition.left, IntOp)
+        and c.condition.left.op == "%"
+        and c.condition.right == IntConst(0)
+    }
+    for condition in conditions.all:
+        match condition:
+            case Defined(name, _, text) if name not in fixed:
+                found.append(text)
+            case Divides(a, b, text) if IntOp("//", a, b) not in quotients and (a, b) not in whole:
+                found.append(text)
+            case Positive(value, text) if not (isinstance(value, IntSize) and value.name in least[1]):
+                if not families or not all(_at_least_one(s, condition) for s in families):
+                    found.append(text)
+            case Required(_, text, written):
+                if written or not families or not all(condition in s.implied for s in families):
+                    found.append(text)
+            case _:
+                pass
+    return tuple(dict.fromkeys(found))
+
+
+def _at_least_one(symbols: Symbols, condition: Positive) -> bool:
+    p = symbols.value(condition.value)
+    return p is not None and bool(symbols.bare().nonnegative(p - 1))

@@ -1,0 +1,183 @@
+"""Every rewriting rule against brute force over integers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from itertools import product
+from random import Random
+
+import pytest
+
+from slotlang.proof.forall.domain import Domain, NotNormal
+from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.forall.sums import Rules, Sum
+from slotlang.proof.forall.tiling import collected, joined
+
+SIZES = ("M", "N", "R")
+EXTENTS = {"u": ["M", "N"], "v": ["N"], "w": ["R"], "z": ["M"], "h": ["N", "R"]}
+
+
+def sized(names) -> Poly:
+    total = Poly.const(1)
+    for name in names:
+        total = total * Poly.symbol(name)
+    return total
+
+
+def domain() -> Domain:
+    found = Domain(dict.fromkeys(SIZES, 1))
+    found.points = [{"M": 2, "N": 3, "R": 2}, {"M": 1, "N": 1, "R": 4}]
+    found.extents = {name: sized(extent) for name, extent in EXTENTS.items()}
+    return found
+
+
+def value(d: Domain, p: Poly, env: dict[str, int]) -> Fraction:
+    """The value of a polynomial, remainders by Python's own."""
+    known = dict(env)
+    for name in p.names() - known.keys():
+        if name in d.remainders:
+            dividend, divisor = d.remainders[name]
+            known[name] = value(d, dividend, env) % value(d, divisor, env)
+        else:
+            raise AssertionError(name)
+    return p.value(known)
+
+
+def points(d: Domain, names, sizes: dict[str, int]):
+    ranges = [range(int(d.extents[n].value(sizes))) for n in names]
+    for values in product(*ranges):
+        yield {**sizes, **dict(zip(names, values, strict=True))}
+
+
+class Tree:
+    """A random index expression: its normal form, and its value by Python's own operators."""
+
+    def __init__(self, draw: Random, d: Domain, depth: int = 3) -> None:
+        self.d = d
+        self.op = draw.choice(["+", "-", "*", "//", "%", "%"]) if depth else draw.choice(["var", "var", "size"])
+        if self.op == "var":
+            self.name = draw.choice(sorted(EXTENTS))
+            self.poly = Poly.symbol(self.name)
+        elif self.op == "size":
+            self.name = draw.choice(SIZES)
+            self.poly = Poly.symbol(self.name)
+        else:
+            self.left = Tree(draw, d, depth - 1)
+            if self.op in "+-":
+                self.right = Tree(draw, d, depth - 1)
+                self.poly = self.left.poly + (self.right.poly if self.op == "+" else -self.right.poly)
+            else:
+                self.by = sized(draw.choices(SIZES, k=draw.randint(1, 2))) * draw.choice([1, 1, 2])
+                if self.op == "*":
+                    self.poly = self.left.poly * self.by
+                else:
+                    self.poly = (d.div if self.op == "//" else d.mod)(self.left.poly, self.by)
+
+    def at(self, env: dict[str, int]) -> int:
+        if self.op in ("var", "size"):
+            return env[self.name]
+        a = self.left.at(env)
+        if self.op in "+-":
+            return a + self.right.at(env) if self.op == "+" else a - self.right.at(env)
+        b = int(self.by.value(env))
+        return a * b if self.op == "*" else a // b if self.op == "//" else a % b
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_normal_forms_and_inequalities(seed):
+    draw, d = Random(seed), domain()
+    e = Tree(draw, d)
+    bound = sized(draw.choices(SIZES, k=draw.randint(1, 3)))
+    below, above = d.nonnegative(bound - 1 - e.poly), d.nonnegative(e.poly)
+    for _ in range(40):
+        sizes = {name: draw.randint(1, 4) for name in SIZES}
+        env = {**sizes, **{n: draw.randrange(int(x.value(sizes))) for n, x in domain().extents.items()}}
+        assert value(d, e.poly, env) == e.at(env)
+        assert not below or e.at(env) < bound.value(sizes)
+        assert not above or e.at(env) >= 0
+
+
+def counted(d: Domain, sums: list[Sum], sizes: dict[str, int]) -> dict[object, Fraction]:
+    """What sums come to: how often each tuple of indices occurs, with its coefficient. Conditions by their meaning."""
+    total: Counter = Counter()
+    holds = {"ge": lambda x: x >= 0, "eq": lambda x: x == 0, "ne": lambda x: x != 0}
+    for s in sums:
+        for env in points(d, s.bound, sizes):
+            if all(holds[kind](value(d, p, env)) for kind, p in s.conds):
+                total[tuple(value(d, p, env) for _, indices in s.reads for p in indices)] += s.re
+    return {key: count for key, count in total.items() if count}
+
+
+def random_sum(draw: Random, rules: Rules) -> Sum:
+    d = rules.domain
+    names = {n: rules.variable(d.extents[n]) for n in draw.sample(sorted(EXTENTS), draw.randint(1, 3))}
+    symbols = [Poly.symbol(n) for n in names.values()]
+
+    def index() -> Poly:
+        e = Poly.const(draw.randint(-1, 1))
+        for symbol in symbols:
+            e = e + symbol * sized(draw.choices(SIZES, k=draw.randint(0, 1))) * draw.choice([0, 1, 1, -1])
+        return d.mod(e, sized(draw.sample(SIZES, 2))) if draw.random() < 0.6 else e
+
+    conds = []
+    for _ in range(draw.randint(0, 2)):
+        kind = draw.choice(["ge", "ge", "eq", "ne"])
+        conds.append((kind, draw.choice([index(), sized(draw.choices(SIZES, k=1)) - 1 - draw.choice(symbols)])))
+    reads = (("x", tuple(index() for _ in range(draw.randint(1, 2)))),)
+    return Sum(Fraction(1), Fraction(0), (), tuple(names.values()), tuple(conds), reads)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_sums_keep_their_value(seed):
+    draw = Random(seed)
+    rules = Rules(domain())
+    s = random_sum(draw, rules)
+    try:
+        normal = rules.normal(s)
+    except NotNormal:
+        return
+    for sizes in ({"M": 1, "N": 2, "R": 3}, {"M": 2, "N": 2, "R": 1}, {"M": 2, "N": 3, "R": 2}):
+        assert counted(rules.domain, [] if normal is None else [normal], sizes) == counted(rules.domain, [s], sizes)
+
+
+def symbol(name: str) -> Poly:
+    return Poly.symbol(name)
+
+
+def test_each_rule_settles_its_example():
+    """Without the rule a sum would keep its loops."""
+    m, n, _ = map(symbol, SIZES)
+    for build, loops in (
+        (lambda d, u, v, w: (d.mod(u + v * n * m + 1, m * n * n),), 1),  # wound
+        (lambda d, u, v, w: (w * n + v,), 1),  # merged
+        (lambda d, u, v, w: (-v,), 1),  # reflected
+    ):
+        rules = Rules(domain())
+        d = rules.domain
+        names = [rules.variable(d.extents[x]) for x in "uvw"]
+        p = build(d, *map(symbol, names))
+        used = tuple(x for x in names if any(x in rules.mentions(q) for q in p))
+        s = Sum(Fraction(1), Fraction(0), (), used, (), (("x", p),))
+        normal = rules.normal(s)
+        assert normal is not None and len(normal.bound) == loops
+        assert not set(d.remainders) & normal.reads[0][1][0].names()
+        assert all(c > 0 for c in normal.reads[0][1][0].linear(normal.bound[0])[0].terms.values())
+
+
+@pytest.mark.parametrize("case", ["end to end", "interleaved", "gap", "overlap"])
+def test_tiling(case):
+    rules = Rules(domain())
+    n, r = symbol("N"), symbol("R")
+    if case in ("interleaved", "gap"):
+        offsets = [(n, 2, 0), (n, 2, 1 if case == "interleaved" else 3)]
+    else:
+        offsets = [(n, 1, 0), (r, 1, n if case == "end to end" else n - 1)]
+    sums = []
+    for extent, step, start in offsets:
+        v = rules.variable(extent)
+        sums.append(Sum(Fraction(1), Fraction(0), (), (v,), (), (("x", (symbol(v) * step + start,)),)))
+    found = joined(rules, collected(rules, sums))
+    assert len(found) == (1 if case in ("end to end", "interleaved") else 2)
+    for sizes in ({"M": 1, "N": 2, "R": 3}, {"M": 1, "N": 3, "R": 1}):
+        assert counted(rules.domain, list(found.values()), sizes) == counted(rules.domain, sums, sizes)
