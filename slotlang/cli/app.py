@@ -113,7 +113,7 @@ def check(
         sizes = parse_sizes(set_)
         results = []
         for path in files:
-            results.append(check_file(path, sizes, chosen, seed))
+            results.append(check_file(path, sizes, chosen, seed, repair=len(files) == 1))
             if not json and len(files) == 1:
                 print_verdict(results[-1])
             elif not json:

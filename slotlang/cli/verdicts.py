@@ -11,6 +11,8 @@ from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report
 from slotlang.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
+    from slotlang.meaning.program import Program
+    from slotlang.mutation.repair import Repair
     from slotlang.proof.check import Method, Report
 
 
@@ -22,6 +24,7 @@ class FileVerdict:
     program: str | None
     report: Report | None
     diagnostics: tuple[Diagnostic, ...]
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -45,24 +48,37 @@ class FileVerdict:
             "reason": r.reason if r else "",
             "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
             "notes": list(r.notes) if r else [],
+            "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
-def check_file(path: Path, sizes: Mapping[str, int], method: Method, seed: int | None) -> FileVerdict:
-    """Read, bind and check one file; bad input becomes diagnostics."""
+def check_file(
+    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, repair: bool = False
+) -> FileVerdict:
+    """Read, bind and check one file; bad input becomes diagnostics. With ``repair``, single changes that would make
+    a refuted program prove are looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
     try:
         program = bind(parse(read_source(path)), sizes)
-        return FileVerdict(path, program.name, check(program, method, seed), ())
+        verdict = check(program, method, seed)
+        return FileVerdict(path, program.name, verdict, (), _repairs(program, verdict) if repair else ())
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def _repairs(program: Program, verdict: Report) -> tuple[Repair, ...]:
+    if verdict.status != "refuted":
+        return ()
+    from slotlang.mutation.repair import nearest_repairs
+
+    return tuple(nearest_repairs(program, verdict))
 
 
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
@@ -104,6 +120,9 @@ def print_verdict(verdict: FileVerdict) -> None:
         print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
         for line in r.counterexample.lines():
             print(f"  {line}")
+    for repair in verdict.repairs:
+        print(f"  {repair.description()}:")
+        print(f"    {repair.after()}")
     if r.proved:
         for goal, status in r.steps:
             print(f"  {status}  {goal}")

@@ -202,6 +202,8 @@ def _read_edits(e: tree.Index, names: Names) -> Iterator[Edit]:
         yield put("conjugate", e, tree.Unary("conj", e, e.span))
     if not family:
         yield put("mask", e, replace(e, else_zero=not e.else_zero))
+        for scalar in names.scalars:
+            yield put("scale", e, tree.Binary("*", tree.Name(scalar, e.span), e, e.span))
 
 
 def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
@@ -209,6 +211,7 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
     match e:
         case tree.Number(value, imaginary):
             yield put("scale", e, _number(2 * value, e, imaginary))
+            yield put("scale", e, _number(value / 2, e, imaginary))
             yield put("sign", e, tree.Unary("-", e, e.span))
             if imaginary:
                 yield put("conjugate", e, _number(value, e))
@@ -267,6 +270,7 @@ def _arithmetic_edits(e: tree.Binary, names: Names) -> Iterator[Edit]:
     if op in "+-":
         other = "-" if op == "+" else "+"
         yield token("sign", left.span, right.span, op, other, replace(e, op=other))
+        yield put("operand", e, replace(e, op="*"))
     elif op == "*":
         yield put("operand", e, replace(e, op="+"))
     for kept, dropped in ((left, right), (right, left)):
