@@ -1,12 +1,13 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
 # make test   sets up and passes the tests (CI runs this)
 # make bench  measures; no test depends on a time
+# make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench mutate clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +32,9 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+mutate: setup
+	$(BIN)/python -m benchmarks.mutate --docs
 
 clean:
 	rm -rf $(VENV) build dist

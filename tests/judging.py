@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import oracle
@@ -83,6 +84,7 @@ def _no_counterexample(failure: Wrong, judged: oracle.Judgement) -> str:
     return ""
 
 
+@cache
 def tiny(path: Path) -> tuple[str, dict[str, int]]:
     """The text of a program of the corpus, and the sizes at which the oracle is quick."""
     text = path.read_text(encoding="utf-8")
