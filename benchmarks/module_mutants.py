@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +57,23 @@ class ModuleMutation:
 
 def module_mutants(text: str) -> Iterator[ModuleMutation]:
     """Every single change, in the order of the text."""
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    lines = text.splitlines(keepends=True)
+    starts = [0, *accumulate(map(len, lines))]
     for where, node, names in _parts(ast.parse(text)):
         for kind, old, new in _edits(node, names):
-            before = ast.get_source_segment(text, old)
-            assert before is not None and before.isascii()
+            assert old.end_lineno is not None and old.end_col_offset is not None
+            start = starts[old.lineno - 1] + _column(lines[old.lineno - 1], old.col_offset)
+            end = starts[old.end_lineno - 1] + _column(lines[old.end_lineno - 1], old.end_col_offset)
             after = ast.unparse(new)
             spliced = f"({after})" if isinstance(new, ast.BinOp | ast.Compare | ast.UnaryOp) else after
-            start = starts[old.lineno - 1] + len(text.splitlines()[old.lineno - 1].encode()[: old.col_offset].decode())
             yield ModuleMutation(
-                f"{where}: {kind}", old.lineno, before, after, text[:start] + spliced + text[start + len(before) :]
+                f"{where}: {kind}", old.lineno, text[start:end], after, text[:start] + spliced + text[end:]
             )
+
+
+def _column(line: str, offset: int) -> int:
+    """Python's syntax tree counts bytes."""
+    return len(line.encode()[:offset].decode())
 
 
 def _parts(module: ast.Module) -> Iterator[tuple[str, ast.AST, tuple[str, ...]]]:

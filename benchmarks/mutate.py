@@ -51,7 +51,7 @@ METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact")
 PAGE = ROOT / "docs" / "proof.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 COUNT, SEED = 2400, 1
-REPAIRED = 100
+REPAIRED = 40
 """Wrong programs for which repairs are looked for."""
 MAX_UNKNOWN = 0.02
 

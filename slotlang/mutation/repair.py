@@ -19,7 +19,7 @@ from slotlang.proof.verdict import Uncovered
 from slotlang.syntax import tree
 
 SECONDS = 2.0
-"""Time for a search, about; a change that is being checked is checked to its end."""
+"""Processor time for a search, about: a change that is being checked is checked to its end."""
 OPERATIONS = 30_000
 """isl operations for each goal of a changed program: a quarter of a second. Most proofs take less."""
 ENOUGH = 8
@@ -76,15 +76,15 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
     fails, and of these the smallest.
 
     The theorem, its tensors and what the program requires stay as they are. Claims are changed only when nothing
-    else is found. Empty when nothing is found in about ``seconds``.
+    else is found. Empty when nothing is found in about ``seconds`` of processor time.
     """
     if report.failure is None:
         return []
-    stop = time.perf_counter() + seconds
+    stop = time.process_time() + seconds
     witness = Witness(program, report.failure)
     found: list[tuple[tuple[int, int, int], Repair]] = []
     for weight, mutation in _candidates(program, report):
-        if time.perf_counter() > stop or len(found) >= ENOUGH or (mutation.kind == "claim" and found):
+        if time.process_time() > stop or len(found) >= ENOUGH or (mutation.kind == "claim" and found):
             break
         if _proves(program, mutation, witness):
             found.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
