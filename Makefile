@@ -2,12 +2,13 @@
 # make test   sets up and passes the tests (CI runs this)
 # make bench  measures; no test depends on a time
 # make bounds searches every small two-product schedule for one below the bound
+# make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bounds clean
+.PHONY: setup demo test lint bench bounds mutate clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +36,9 @@ bench: setup
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py
+
+mutate: setup
+	$(BIN)/python -m benchmarks.mutate --docs
 
 clean:
 	rm -rf $(VENV) build dist

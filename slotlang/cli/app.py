@@ -134,7 +134,7 @@ def check(
             raise error("SL723", "--for-all picks its method", hint="drop --method")
         results = []
         for path in files:
-            results.append(check_file(path, sizes, chosen, seed, open_sizes))
+            results.append(check_file(path, sizes, chosen, seed, open_sizes, repair=len(files) == 1))
             if not json and len(files) == 1:
                 print_verdict(results[-1])
             elif not json:

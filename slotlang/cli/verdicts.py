@@ -14,6 +14,7 @@ from slotlang.diagnostics import Diagnostic, error
 
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
+    from slotlang.mutation.repair import Repair
     from slotlang.proof.check import Method, Report
     from slotlang.proof.lost import Loss
     from slotlang.syntax import tree
@@ -31,6 +32,7 @@ class FileVerdict:
     bound: Program | None = field(default=None, repr=False)
     validation: Validation | None = None
     """Of an emitted module: whether it computes what its program says."""
+    repairs: tuple[Repair, ...] = ()
 
     @cached_property
     def loss(self) -> Loss | None:
@@ -84,15 +86,23 @@ class FileVerdict:
             "module": self.validation.to_json() if self.validation else None,
             "claims": list(r.claims) if r else [],
             "for_all": r.for_all.to_json() if r and r.for_all else None,
+            "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
 
 def check_file(
-    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, open_sizes: Sequence[str] | None = None
+    path: Path,
+    sizes: Mapping[str, int],
+    method: Method,
+    seed: int | None,
+    open_sizes: Sequence[str] | None = None,
+    *,
+    repair: bool = False,
 ) -> FileVerdict:
     """Read, bind and check one program, for all values of ``open_sizes`` if given, or one module that ``lower``
-    wrote; bad input becomes diagnostics."""
+    wrote; bad input becomes diagnostics. With ``repair``, single changes that would make a refuted program prove are
+    looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
@@ -106,7 +116,8 @@ def check_file(
 
             return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
         program = bind(syntax, sizes)
-        return FileVerdict(path, program.name, check(program, method, seed), (), program)
+        found = check(program, method, seed)
+        return FileVerdict(path, program.name, found, (), program, repairs=_repairs(program, found) if repair else ())
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -169,6 +180,14 @@ def program_name(syntax: tree.Program) -> str:
     return next(s.name for s in syntax.statements if isinstance(s, tree.Header))
 
 
+def _repairs(program: Program, verdict: Report) -> tuple[Repair, ...]:
+    if verdict.status != "refuted":
+        return ()
+    from slotlang.mutation.repair import nearest_repairs
+
+    return tuple(nearest_repairs(program, verdict))
+
+
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
@@ -229,6 +248,9 @@ def print_verdict(verdict: FileVerdict) -> None:
         print_refuted(*verdict.refuted, verdict.loss)
     for line in r.claims:
         print(f"  found and proved: {line}")
+    for repair in verdict.repairs:
+        print(f"  {repair.description()}:")
+        print(f"    {repair.after()}")
     if r.proved:
         for goal, status in r.steps:
             print(f"  {status}  {goal}")

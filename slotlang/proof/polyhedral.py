@@ -33,8 +33,8 @@ from slotlang.proof.sets import Box, NotAffine, coordinates
 from slotlang.proof.terms import Expander, Term, TooComplex, drop_unused
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
 
-MAX_OPERATIONS = 20_000_000
-"""isl operations per question before the answer is "unknown" (some seconds)."""
+MAX_OPERATIONS = 300_000
+"""isl operations per question before the answer is "unknown" (some ten seconds); proofs of the corpus take a third."""
 MAX_UNROLLED = 512
 MAX_REGIONS = 400
 
@@ -111,13 +111,16 @@ def overlay(regions: list[Region], new: Region) -> list[Region]:
 
 
 class Polyhedral:
-    """Proves goals in order; proved claims become facts for the goals after them."""
+    """Proves goals in order; proved claims become facts for the goals after them.
 
-    def __init__(self, program: Program) -> None:
+    ``operations`` of isl for each goal, after which it is unknown.
+    """
+
+    def __init__(self, program: Program, operations: int = MAX_OPERATIONS) -> None:
         self.program = program
         self.expander = Expander(program)
         self.context = isl.Context()
-        self.context.set_max_operations(MAX_OPERATIONS)
+        self.context.set_max_operations(operations)
 
     def prove(self, goal: Goal) -> Outcome:
         """Decide one goal: proved, refuted with a place, or unknown with the reason."""

@@ -19,11 +19,10 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
-from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Program
+from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
-from slotlang.proof.verdict import Failure, Goal, Uncovered, Wrong
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
@@ -32,26 +31,16 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import generate  # noqa: E402
 import oracle  # noqa: E402
+from judging import Verdict, disagreement, tiny, verdict  # noqa: E402
 
 CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
 SEEDS = range(36)
 SECONDS = 6.0
 """Time for one question: tiny as these programs are, some take isl minutes."""
-UNSCHEDULED = ("SL401", "SL402", "SL403")
-"""The schedule can't follow a `by`: there is no graph, and nothing for the methods that work on it to say."""
 FORK = multiprocessing.get_context("fork")
 
 
 # Methods
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a method says: in all, about each claim it tried, and its counterexamples."""
-
-    status: str
-    claims: tuple[str, ...]
-    failures: tuple[Failure, ...]
 
 
 Method = Callable[[Program], Verdict]
@@ -60,92 +49,32 @@ Method = Callable[[Program], Verdict]
 def polyhedral(program: Program) -> Verdict:
     """The polyhedral method alone, every goal and not only up to the first that is refuted."""
     method = Polyhedral(program)
-    claims = [method.prove(Goal(step, "claim")) for step in program.steps if isinstance(step, Claim)]
-    others = [method.prove(Goal(output, "output")) for output in program.outputs]
-    others += [method.covered(name) for name in program.theorems]
-    statuses = {outcome.status for outcome in (*claims, *others)}
-    status = "refuted" if "refuted" in statuses else "proved" if statuses == {"proved"} else "unknown"
-    failures = tuple(o.failure for o in (*claims, *others) if o.failure is not None)
-    return Verdict(status, tuple(o.status for o in claims), failures)
-
-
-def combined(name: str) -> Method:
-    """A method of ``slotlang.proof.check``; its tests are skipped while that module is not there."""
-
-    def method(program: Program) -> Verdict:
-        check = pytest.importorskip("slotlang.proof.check").check
-        try:
-            report = check(program, method=name)
-        except SlotError as problem:
-            if problem.diagnostics[0].code in UNSCHEDULED:
-                return Verdict("unscheduled", (), ())
-            raise
-        count = sum(isinstance(step, Claim) for step in program.steps)
-        claims = tuple(status for _, status in report.steps[:count])
-        return Verdict(report.status, claims, () if report.failure is None else (report.failure,))
-
-    return method
+    outcomes = [method.prove(goal) for goal in goals(program)] + [method.covered(name) for name in program.theorems]
+    statuses = tuple(outcome.status for outcome in outcomes)
+    status = "refuted" if "refuted" in statuses else "proved" if set(statuses) == {"proved"} else "unknown"
+    return Verdict(status, statuses, tuple(o.failure for o in outcomes if o.failure is not None))
 
 
 METHODS: dict[str, Method] = {
     "polyhedral": polyhedral,
-    "exact": combined("exact"),
-    "random": combined("random"),
-    "auto": combined("auto"),
+    "exact": lambda program: verdict(program, "exact"),
+    "random": lambda program: verdict(program, "random"),
+    "auto": lambda program: verdict(program, "auto"),
 }
 
 
 # Agreement
 
 
-def disagreement(verdict: Verdict, judged: oracle.Judgement) -> str:
-    """What a method says that is not so; empty when all of it is."""
-    if verdict.status in ("proved", "tested") and not judged.correct:
-        return f"{verdict.status}, and it is wrong: {judged.first_wrong}"
-    if verdict.status == "refuted" and judged.correct:
-        return "refuted, and it is right"
-    for number, (status, true) in enumerate(zip(verdict.claims, judged.claims, strict=False)):
-        if (status in ("proved", "tested") and not true) or (status == "refuted" and true):
-            return f"claim {number} is {status}, and it is {str(true).lower()}"
-    for failure in verdict.failures:
-        match failure:
-            case Wrong() if problem := _no_counterexample(failure, judged):
-                return problem
-            case Uncovered(name, element, carriers):
-                count = len(judged.outputs[name][element])
-                if count == 1 or bool(carriers) != bool(count) or len(carriers) == 1:
-                    return f"{name}{list(element)}: {len(carriers)} carriers named, {count} are there"
-            case _:
-                pass
-    return ""
-
-
-def _no_counterexample(failure: Wrong, judged: oracle.Judgement) -> str:
-    place = (failure.goal.span.line, tuple(sorted(failure.binders.items())), failure.slot)
-    if place not in judged.wrong:
-        return f"nothing is wrong at {place}"
-    if failure.monomial is None:
-        return ""
-    scalars, reads = failure.monomial
-    names = [*scalars, *(f"{tensor}[{','.join(map(str, indices))}]" for tensor, indices in reads)]
-    actual, expected = (terms.get(tuple(sorted(names)), (0, 0)) for terms in judged.wrong[place])
-    if (actual, expected) != (failure.holds, failure.should) or actual == expected:
-        return f"at {place}, {names} is {actual} and should be {expected}; the method says {failure}"
-    return ""
-
-
 def compare(method: str, example: Example, seconds: float = SECONDS) -> tuple[str, str]:
     """The method's status and what is wrong with what it says. Runs in a process of its own, so that a question
     over which isl sits for minutes is "unknown" after some seconds."""
-    if method != "polyhedral":
-        for module in ("proof.check", "proof.exact", "proof.random", "graph.unroll", "schedule.build"):
-            pytest.importorskip(f"slotlang.{module}")  # here, or every process would import them anew
     receiver, sender = FORK.Pipe(duplex=False)
 
     def run() -> None:
         try:
-            verdict = METHODS[method](example.program)
-            sender.send((verdict.status, disagreement(verdict, example.judged)))
+            said = METHODS[method](example.program)
+            sender.send((said.status, disagreement(example.program, said, example.judged)))
         except BaseException as problem:
             sender.send(("failed", f"{type(problem).__name__}: {str(problem)[:500]}"))
 
@@ -174,17 +103,8 @@ def example(text: str, sizes: Mapping[str, int], name: str = "program") -> Examp
 
 
 @cache
-def corpus_text(path: Path) -> tuple[str, dict[str, int]]:
-    text = path.read_text(encoding="utf-8")
-    tiny = re.search(r"^# tiny:(.*)$", text, re.MULTILINE)
-    if tiny is None:
-        pytest.fail(f"{path.name} has no line `# tiny: d=16 r=4 ...`: the sizes for the oracle", pytrace=False)
-    return text, {name: int(value) for name, value in re.findall(r"(\w+)\s*=\s*(\d+)", tiny[1])}
-
-
-@cache
 def corpus_example(path: Path) -> Example:
-    return example(*corpus_text(path), str(path))
+    return example(*tiny(path), str(path))
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
@@ -206,7 +126,7 @@ def test_corpus_expectation(path: Path) -> None:
 @pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
 def test_corpus_mutants(path: Path) -> None:
     """The corpus with one random edit each, which makes most of it wrong."""
-    text, sizes = corpus_text(path)
+    text, sizes = tiny(path)
     text = generate.mutant(Random(path.name), text, sizes)
     status, problem = compare("polyhedral", example(text, sizes))
     assert not problem, f"{status}: {problem}\n\n{text}"

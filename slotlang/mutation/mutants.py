@@ -1,0 +1,240 @@
+"""Every single change of a program, in the order of its text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import combinations, pairwise
+from typing import Any
+
+from slotlang.diagnostics import SlotError
+from slotlang.mutation.edits import (
+    Edit,
+    binder_edits,
+    condition_edits,
+    each,
+    integer_edits,
+    put,
+    swapped,
+    tensor_edits,
+    value_edits,
+    where_edits,
+    within,
+)
+from slotlang.mutation.names import Names, names_of
+from slotlang.source import Source, Span
+from slotlang.syntax import tree
+from slotlang.syntax.parser import parse
+from slotlang.syntax.printer import statement_text
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A program with one change.
+
+    ``span`` is what the change replaces, ``after`` what it puts there, ``statement`` the number of the
+    statement it is in. ``program`` is the changed tree; its spans are those of the unchanged text.
+    """
+
+    kind: str
+    span: Span
+    after: str
+    statement: int
+    program: tree.Program = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """``"`>>` for `<<` in line 14"``."""
+        before = " ".join(self.span.text.split())
+        what = f"`{self.after}` for `{before}`" if self.after else f"without `{before}`"
+        return f"{what} in line {self.span.line}"
+
+    def text(self) -> str:
+        """The text of the changed program; outside the changed place it is the author's, sign by sign."""
+        places = [(self.span, self.after), (self.span, f"({self.after})")]
+        source, start, end = self.span.source, self.span.start, self.span.end
+        if source.text[start - 1 : start] + source.text[end : end + 1] == "()":
+            places.insert(0, (Span(source, start - 1, end + 1), self.after))
+        for span, after in places:
+            text = source.text[: span.start] + after + source.text[span.end :]
+            try:
+                if parse(Source(source.name, text)) == self.program:
+                    return text
+            except SlotError:
+                continue
+        whole = self._statement()
+        return (
+            source.text[: whole.start]
+            + statement_text(self.program.statements[self.statement])
+            + source.text[whole.end :]
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """The changed statement as it would read."""
+        whole, text = self._statement(), self.text()
+        grown = len(text) - len(whole.source.text)
+        return tuple(text[whole.start : whole.end + grown].splitlines())
+
+    def _statement(self) -> Span:
+        """The statement that is changed, in the unchanged text."""
+        statements = parse(self.span.source).statements
+        return next(s.span for s in statements if s.span.start <= self.span.start < s.span.end)
+
+
+def mutants(program: tree.Program) -> Iterator[Mutation]:
+    """Every single change, each once. They may have no meaning, or the meaning of the program itself."""
+    names = names_of(program)
+    statements = program.statements
+    for number, statement in enumerate(statements):
+        seen: set[object] = {statement}
+        for edit in _statement_edits(statement, names):
+            if edit.node not in seen:
+                seen.add(edit.node)
+                changed = replace(program, statements=(*statements[:number], edit.node, *statements[number + 1 :]))
+                yield Mutation(edit.kind, edit.span, edit.after, number, changed)
+        if isinstance(statement, tree.Claim):
+            left = replace(program, statements=(*statements[:number], *statements[number + 1 :]))
+            yield Mutation("claim", statement.span, "", number, left)
+
+
+def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
+    match s:
+        case tree.Header() | tree.Scalars() | tree.Require():
+            return
+        case tree.Let(_, value):
+            yield from within(integer_edits(value, "size", names), lambda new: replace(s, value=new))
+        case tree.Declare(_, tensors):
+            edits = each(tensors, lambda tensor: _pattern_edits(tensor, names))
+            yield from within(edits, lambda new: replace(s, tensors=new))
+        case tree.Axes(_, binders):
+            yield from _axes_edits(s, binders)
+        case tree.Define(kind, _, binders, body):
+            inside = names.inside(b.name for b in binders)
+            yield from within(binder_edits(binders, names), lambda new: replace(s, binders=new))
+            if kind != "compute":
+                yield from within(_exchanged_digits(body, names), lambda new: replace(s, body=new))
+            yield from within([put("sign", body, tree.Unary("-", body, body.span))], lambda new: replace(s, body=new))
+            yield from within(value_edits(body, inside), lambda new: replace(s, body=new))
+        case tree.DefinePermutation(_, form):
+            yield from within(_permutation_edits(form, names), lambda new: replace(s, form=new))
+        case tree.Claim():
+            for edit in _claim_edits(s, names):
+                yield replace(edit, kind="claim")
+        case tree.Output():
+            yield from _output_edits(s, names)
+        case tree.Prove(_, value):
+            yield from within(tensor_edits(value, "theorem", names), lambda new: replace(s, value=new))
+
+
+def _pattern_edits(tensor: tree.Tensor, names: Names) -> Iterator[Edit]:
+    if tensor.pattern is not None:
+        inside = replace(names.inside(n for n in tensor.indices if n is not None), systems=())
+        edits = condition_edits(tensor.pattern, "sparsity", inside)
+        yield from within(edits, lambda new: replace(tensor, pattern=new))
+
+
+def _axes_edits(s: tree.Axes, binders: tuple[tree.Binder, ...]) -> Iterator[Edit]:
+    """The order of the digits, and which extent belongs to which."""
+    for a, b in pairwise(binders):
+        at = binders.index(a)
+        rest = binders[:at], binders[at + 2 :]
+        span = a.span.to(b.span)
+        old_a, old_b = a.span.text, b.span.text
+        yield Edit("layout", span, f"{old_b}, {old_a}", replace(s, binders=(*rest[0], b, a, *rest[1])))
+        renamed = replace(a, name=b.name), replace(b, name=a.name)
+        text = f"{b.name}{old_a[len(a.name) :]}, {a.name}{old_b[len(b.name) :]}"
+        yield Edit("layout", span, text, replace(s, binders=(*rest[0], *renamed, *rest[1])))
+
+
+def _exchanged_digits(body: tree.Expr, names: Names) -> Iterator[Edit]:
+    """Two digits of a coordinate system exchanged all over a layout."""
+    for system in names.systems:
+        for a, b in combinations(system, 2):
+            yield put("layout", body, renamed(body, {a: b, b: a}))
+
+
+def renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """A tree with names exchanged."""
+    match node:
+        case tree.Name(name):
+            return replace(node, name=names.get(name, name))
+        case tuple():
+            return tuple(renamed(part, names) for part in node)
+        case Span():
+            return node
+        case _ if is_dataclass(node) and not isinstance(node, type):
+            return replace(node, **{f.name: renamed(getattr(node, f.name), names) for f in fields(node)})
+        case _:
+            return node
+
+
+def _permutation_edits(form: tree.PermutationForm, names: Names) -> Iterator[Edit]:
+    match form:
+        case tree.DigitPermutation(_, target):
+            for other in swapped(target):
+                span = target[0].span.to(target[-1].span)
+                text = ", ".join(e.span.text for e in other)
+                yield Edit("permutation", span, text, replace(form, target=other))
+            edits = each(target, lambda e: integer_edits(e, "permutation", names))
+            yield from within(edits, lambda new: replace(form, target=new))
+        case tree.SlotPermutation(source, target_slot):
+            inside = names.inside([source.name])
+            edits = integer_edits(target_slot, "permutation", inside)
+            yield from within(edits, lambda new: replace(form, target=new))
+        case tree.CyclePermutation(cycles):
+            exchanged = each(cycles, _cycle_edits)
+            yield from within(exchanged, lambda new: replace(form, cycles=new))
+            inner = each(cycles, lambda cycle: each(cycle, lambda e: integer_edits(e, "permutation", names)))
+            yield from within(inner, lambda new: replace(form, cycles=new))
+
+
+def _cycle_edits(cycle: tuple[tree.Expr, ...]) -> Iterator[Edit]:
+    for other in swapped(cycle):
+        text = ", ".join(e.span.text for e in other)
+        yield Edit("permutation", cycle[0].span.to(cycle[-1].span), text, other)
+
+
+def _new_names(target: tree.Expr, names: Names) -> Names:
+    """Where a claim or output names all members of a family by new names, those are loop variables."""
+    indices = target.indices if isinstance(target, tree.Index) else ()
+    known = (*names.sizes, *names.digits)
+    return names.inside(i.name for i in indices if isinstance(i, tree.Name) and i.name not in known)
+
+
+def _claim_edits(s: tree.Claim, names: Names) -> Iterator[Edit]:
+    inside = _new_names(s.target, names)
+    if isinstance(s.target, tree.Index):
+        edits = value_edits(s.target, inside)
+        members = (e for e in edits if isinstance(e.node, tree.Index))
+        yield from within(members, lambda new: replace(s, target=new))
+    yield from within(value_edits(s.value, inside), lambda new: replace(s, value=new))
+    yield from within(where_edits(s.where, "claim", inside), lambda new: replace(s, where=new))
+
+
+def _output_edits(s: tree.Output, names: Names) -> Iterator[Edit]:
+    value = s.value
+    operand = value.operand if isinstance(value, tree.Unary) else value
+    inside = _new_names(operand, names)
+    edits = each(s.indices, lambda index: integer_edits(index, "output map", inside))
+    yield from within(edits, lambda new: replace(s, indices=new))
+    for indices in swapped(s.indices):
+        span = s.indices[0].span.to(s.indices[-1].span)
+        text = ", ".join(e.span.text for e in indices)
+        yield Edit("output map", span, text, replace(s, indices=indices))
+    for part in ("re", "im"):
+        if not (isinstance(value, tree.Unary) and value.op == part):
+            new = tree.Unary(part, operand, value.span)
+            yield from within([put("part", value, new)], lambda new: replace(s, value=new))
+    if operand is not value:
+        yield from within([put("part", value, operand)], lambda new: replace(s, value=new))
+    if isinstance(operand, tree.Index):
+        members = (e for e in value_edits(operand, inside) if isinstance(e.node, tree.Index))
+
+        def rebuilt(new: tree.Expr) -> tree.Output:
+            return replace(s, value=replace(value, operand=new) if isinstance(value, tree.Unary) else new)
+
+        yield from within(members, rebuilt)
+    yield from within(where_edits(s.where, "output map", inside), lambda new: replace(s, where=new))
+
+
+__all__ = ["Mutation", "mutants"]

@@ -1,0 +1,68 @@
+"""What the names of a program stand for, as far as its text alone tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from slotlang.syntax import tree
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Families and tensors with their numbers of indices; digits by coordinate system; ``loops`` are the loop
+    variables in scope where an expression stands."""
+
+    families: Mapping[str, int] = field(default_factory=dict)
+    ciphers: frozenset[str] = frozenset()
+    tensors: Mapping[str, int] = field(default_factory=dict)
+    scalars: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    systems: tuple[tuple[str, ...], ...] = ()
+    permutations: tuple[str, ...] = ()
+    loops: tuple[str, ...] = ()
+
+    @property
+    def digits(self) -> tuple[str, ...]:
+        """The digits of every coordinate system."""
+        return tuple(name for system in self.systems for name in system)
+
+    def inside(self, names: Iterable[str]) -> Names:
+        """The names where loops over ``names`` are in scope too."""
+        return replace(self, loops=(*self.loops, *(n for n in names if n not in self.loops)))
+
+    def others(self, name: str) -> tuple[str, ...]:
+        """Names that could stand for an integer in the place of ``name``: variables for a variable, sizes for a
+        size."""
+        kinds = (self.sizes,) if name in self.sizes else (self.loops, self.digits)
+        return tuple(other for kind in kinds for other in kind if other != name)
+
+
+def names_of(program: tree.Program) -> Names:
+    """All names a program declares."""
+    families: dict[str, int] = {}
+    tensors: dict[str, int] = {}
+    ciphers, scalars, sizes, systems, permutations = set(), [], [], [], []
+    for statement in program.statements:
+        match statement:
+            case tree.Header(_, parameters):
+                sizes += [size.name for size in parameters]
+            case tree.Let(name):
+                sizes.append(name)
+            case tree.Declare(_, declared):
+                tensors |= {tensor.name: len(tensor.shape) for tensor in declared}
+            case tree.Scalars(declared_scalars):
+                scalars += [scalar.name for scalar in declared_scalars]
+            case tree.Axes(_, binders):
+                systems.append(tuple(binder.name for binder in binders))
+            case tree.Define(kind, name, binders):
+                families[name] = len(binders)
+                if kind != "plain":
+                    ciphers.add(name)
+            case tree.DefinePermutation(name):
+                permutations.append(name)
+            case _:
+                pass
+    return Names(
+        families, frozenset(ciphers), tensors, tuple(scalars), tuple(sizes), tuple(systems), tuple(permutations)
+    )

@@ -1,0 +1,185 @@
+"""The single changes that would make a refuted program prove."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Claim, Program
+from slotlang.mutation.mutants import Mutation, mutants
+from slotlang.mutation.witness import Witness
+from slotlang.proof.check import Report
+from slotlang.proof.goals import goals
+from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.verdict import Uncovered
+from slotlang.syntax import tree
+
+SECONDS = 2.0
+"""Processor time for a search, about: a change that is being checked is checked to its end."""
+OPERATIONS = 30_000
+"""isl operations for each goal of a changed program: a quarter of a second. Most proofs take less."""
+ENOUGH = 8
+"""Repairs found, after which no more are looked for."""
+
+_SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation")
+_SMALL = ("shift amount", "index", "family index", "modulus", "output map", "scale", "mask", "tensor", "layout")
+_NEVER = ("theorem", "sparsity", "order", "evaluation")
+"""A weaker theorem, weights with more zeros, and what keeps the meaning, repair nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A change that makes the program prove, at its sizes; ``of_claim`` when it is a claim that changes, and
+    nothing of the program."""
+
+    mutation: Mutation
+
+    @property
+    def of_claim(self) -> bool:
+        """Whether what is claimed changes, and not what is computed."""
+        return self.mutation.kind == "claim"
+
+    def description(self) -> str:
+        """``"with `<<` for `>>` in line 14 this proves"``."""
+        change = self.mutation.description
+        with_ = change if change.startswith("without") else f"with {change}"
+        return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
+
+    def before(self) -> str:
+        """The line as it is."""
+        span = self.mutation.span
+        return span.source.line_text(span.line).strip()
+
+    def after(self) -> str:
+        """The line as it would be."""
+        lines = self.mutation.text().split("\n")
+        return lines[self.mutation.span.line - 1].strip()
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of ``repairs`` in ``check --json``."""
+        return {
+            "kind": self.mutation.kind,
+            "line": self.mutation.span.line,
+            "change": self.mutation.description,
+            "before": self.before(),
+            "after": self.after(),
+            "of_claim": self.of_claim,
+        }
+
+
+def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, count: int = 3) -> list[Repair]:
+    """The single changes with which a refuted program proves at its sizes, best first: those nearest to what
+    fails, and of these the smallest.
+
+    The theorem, its tensors and what the program requires stay as they are. Claims are changed only when nothing
+    else is found. Empty when nothing is found in about ``seconds`` of processor time.
+    """
+    if report.failure is None:
+        return []
+    stop = time.process_time() + seconds
+    witness = Witness(program, report.failure)
+    found: list[tuple[tuple[int, int, int], Repair]] = []
+    for weight, mutation in _candidates(program, report):
+        if time.process_time() > stop or len(found) >= ENOUGH or (mutation.kind == "claim" and found):
+            break
+        if _proves(program, mutation, witness):
+            found.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
+    found.sort(key=lambda entry: entry[0])
+    return [repair for _, repair in found[:count]]
+
+
+def _candidates(program: Program, report: Report) -> list[tuple[tuple[int, int, int], Mutation]]:
+    """Changes of statements that what fails depends on, with (claim or not, how usual a slip, distance); the
+    likeliest first."""
+    distance = distances(program, report)
+    found = []
+    for mutation in mutants(program.syntax):
+        if mutation.kind in _NEVER or mutation.statement not in distance:
+            continue
+        usual = 0 if mutation.kind in _SLIPS else 1 if mutation.kind in _SMALL else 2
+        found.append(((int(mutation.kind == "claim"), usual, distance[mutation.statement]), mutation))
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _proves(original: Program, mutation: Mutation, witness: Witness) -> bool:
+    sizes = {name: original.sizes[name] for name in original.parameters}
+    try:
+        program = bind(mutation.program, sizes)
+    except SlotError:
+        return False
+    if program.tensors != original.tensors or program.theorems != original.theorems or not witness.gone(program):
+        return False
+    prover = Polyhedral(program, OPERATIONS)
+    outcomes = (prover.prove(goal).status for goal in goals(program))
+    complete = (prover.covered(name).status for name in program.theorems)
+    return all(s == "proved" for s in outcomes) and all(s == "proved" for s in complete)
+
+
+def distances(program: Program, report: Report) -> dict[int, int]:
+    """How many definitions lie between each statement and the goal that fails, for those it depends on.
+
+    What is behind a claim that is proved already is not at fault: it holds what it should.
+    """
+    statements = program.syntax.statements
+    assert report.failure is not None
+    if isinstance(report.failure, Uncovered):
+        start = [n for n, s in enumerate(statements) if isinstance(s, tree.Output) and s.name == report.failure.output]
+    else:
+        at = report.failure.goal.span.start
+        start = [n for n, s in enumerate(statements) if s.span.start == at]
+    proved = _proved_families(program, report)
+    defined: dict[str, list[int]] = {}
+    for number, statement in enumerate(statements):
+        for name in _defines(statement):
+            defined.setdefault(name, []).append(number)
+    found = dict.fromkeys(start, 0)
+    layer = start
+    while layer:
+        following = []
+        for number in layer:
+            for name in sorted(set(_names(statements[number]))):
+                for other in defined.get(name, ()):
+                    if other not in found and name not in proved:
+                        found[other] = found[number] + 1
+                        following.append(other)
+        layer = following
+    return found
+
+
+def _proved_families(program: Program, report: Report) -> set[str]:
+    claims = [s for s in program.steps if isinstance(s, Claim)]
+    statuses = [status for _, status in report.steps]
+    return {
+        claim.family
+        for claim, status in zip(claims, statuses, strict=False)
+        if status == "proved" and claim.every and claim.where is None
+    }
+
+
+def _defines(statement: tree.Statement) -> tuple[str, ...]:
+    match statement:
+        case tree.Let(name) | tree.Define(_, name) | tree.DefinePermutation(name):
+            return (name,)
+        case tree.Axes(_, binders):
+            return tuple(binder.name for binder in binders)
+        case _:
+            return ()
+
+
+def _names(node: Any) -> Iterator[str]:
+    """Every name used in a tree."""
+    if isinstance(node, tree.Name):
+        yield node.name
+    elif isinstance(node, tree.Permute):
+        yield node.permutation
+    if isinstance(node, tuple):
+        for part in node:
+            yield from _names(part)
+    elif is_dataclass(node):
+        for part in fields(node):
+            if part.compare:
+                yield from _names(getattr(node, part.name))

@@ -1,0 +1,83 @@
+"""Single changes of a program: each is one change, and its text says what its tree says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from judging import tiny
+
+from slotlang.mutation.mutants import Mutation, mutants
+from slotlang.source import Source
+from slotlang.syntax.parser import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
+
+
+def found(*statements: str) -> dict[str, set[str]]:
+    """The statements that changes of a small program make, by kind."""
+    text = "program small(n = 4)\ninput x[n]\nweight A[n, n]\nscalar s\naxes (h < n)\ncipher X = x[h]\n"
+    text += "\n".join(statements) + "\noutput y[h] = X\nprove y == x\n"
+    kinds: dict[str, set[str]] = {}
+    for mutation in mutants(parse(Source("small", text))):
+        kinds.setdefault(mutation.kind, set()).add("\n".join(mutation.lines()))
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "changed"),
+    [
+        ("Z = X << 1", "shift direction", "Z = X >> 1"),
+        ("Z = X << 1", "shift amount", "Z = X << 2"),
+        ("Z = X << 1", "shift amount", "Z = X"),
+        ("Z = conj X", "conjugate", "Z = X"),
+        ("Z = X - X", "sign", "Z = X + X"),
+        ("plain W = A[h, (h + 1) % n]", "index", "plain W = A[(h + 1) % n, h]"),
+        ("plain W = A[h, (h + 1) % n]", "modulus", "plain W = A[h, (h + 1) % (n + 1)]"),
+        ("plain W = A[h, (h + 1) % n]", "modulus", "plain W = A[h, h + 1]"),
+        ("plain W = s * A[h, 0]", "scale", "plain W = A[h, 0]"),
+        ("plain W = [h < 2] * A[h, 0]", "mask", "plain W = [h <= 2] * A[h, 0]"),
+        ("plain W = [h < 2] * A[h, 0]", "mask", "plain W = A[h, 0]"),
+        ("Z = sum q < n: X << q", "bound", "Z = sum q < n - 1: X << q"),
+        ("Z = (X + X) * X", "operand", "Z = X * X"),
+        ("axes (a < 2, b < 2)", "layout", "axes (b < 2, a < 2)"),
+        ("axes (a < 2, b < 2)\ncipher Z = x[a*2 + b]", "layout", "cipher Z = x[b*2 + a]"),
+        ("perm p: slot -> (slot + 1) % n\nZ = permute(X, p)", "permutation", "Z = permute(X, inverse(p))"),
+        ("Z[q < 2] = X << q\nU[q < 2] = Z[q]", "family index", "U[q < 2] = Z[q + 1]"),
+        ("claim X == x[h]", "claim", "claim X == x[h + 1]"),
+        ("", "output map", "output y[h + 1] = X"),
+        ("", "part", "output y[h] = im X"),
+    ],
+)
+def test_kinds(statement: str, kind: str, changed: str) -> None:
+    squeezed = {"".join(text.split()) for text in found(statement)[kind]}
+    assert "".join(changed.split()) in squeezed
+
+
+@pytest.mark.parametrize("path", CORPUS[::6], ids=lambda p: p.stem)
+def test_text_and_tree_agree(path: Path) -> None:
+    """The rest of the text stays as it is, comments and columns too."""
+    source = Source(path.stem, tiny(path)[0])
+    for mutation in Random(0).sample(list(mutants(parse(source))), 12):
+        text = mutation.text()
+        assert parse(Source(path.stem, text)) == mutation.program, mutation.description
+        _only_the_statement_changed(mutation, text)
+
+
+def _only_the_statement_changed(mutation: Mutation, text: str) -> None:
+    source = mutation.span.source
+    old, new = source.text.split("\n"), text.split("\n")
+    first = mutation.span.line - 1
+    assert old[:first] == new[:first]
+    assert len(old) == len(new)
+    last = first + mutation.span.text.count("\n") + 1
+    assert old[last:] == new[last:]
+
+
+def test_each_once() -> None:
+    program = parse(Source("lora", tiny(ROOT / "programs" / "lora.slot")[0]))
+    programs = [mutation.program for mutation in mutants(program)]
+    assert len(set(programs)) == len(programs)
+    assert program not in programs

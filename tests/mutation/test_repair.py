@@ -1,0 +1,73 @@
+"""What would make a refuted program prove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotlang import api
+from slotlang.mutation.repair import Repair, nearest_repairs
+from slotlang.proof.goals import goals
+from slotlang.proof.polyhedral import Polyhedral
+
+ROOT = Path(__file__).resolve().parents[2]
+LORA = (ROOT / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+
+
+def repairs(text: str) -> list[Repair]:
+    program = api.loads(text)
+    report = api.check(program)
+    assert report.status == "refuted"
+    return nearest_repairs(program, report)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("T = sum q < R by horner: P[q] << q*batch", "T = sum q < R by horner: P[q] >> q*batch"),
+        ("(A[c*C + h, (h + q) % R] - 1i", "(A[c*C + h, (h + q) % R] + 1i"),
+        ("B[(h - q) % R, c*C + h] +", "B[(h + q) % R, c*C + h] +"),
+    ],
+)
+def test_the_slip_is_undone(right: str, wrong: str) -> None:
+    assert right in LORA
+    found = repairs(LORA.replace(right, wrong))
+    assert LORA in [repair.mutation.text() for repair in found]
+    assert not any(repair.of_claim for repair in found)
+
+
+def test_a_wrong_claim() -> None:
+    right = "claim S == (B @ x)[h % R, t] +"
+    found = repairs(LORA.replace(right, right.replace("+", "-")))
+    assert found[0].of_claim
+    assert found[0].after().startswith(right)
+    assert "the claim changes" in found[0].description()
+
+
+def test_every_repair_proves_and_leaves_the_theorem() -> None:
+    wrong = LORA.replace("(S << q*batch) * V", "(S >> q*batch) * V")
+    original = api.loads(wrong)
+    found = repairs(wrong)
+    assert found
+    for repair in found:
+        program = api.loads(repair.mutation.text())
+        assert api.check(program, "exact" if program.slots < 64 else "auto").proved
+        assert program.theorems == original.theorems
+        assert program.tensors == original.tensors
+
+
+def test_nothing_repairs_what_is_far_from_right() -> None:
+    program = api.load(ROOT / "programs" / "seed" / "rank_summed.slot", {"d": 16, "r": 2, "batch": 2, "slots": 8})
+    assert nearest_repairs(program, api.check(program), seconds=1) == []
+
+
+def test_a_hard_question_of_isl_ends() -> None:
+    """Moduli 7 and 16 in one index: isl took more than ten minutes."""
+    text = (ROOT / "programs" / "sparse_heads.slot").read_text(encoding="utf-8")
+    wrong = text.replace("B[(h - q) % heads * N", "B[(h - q) % (heads - 1) * N")
+    assert wrong != text
+    program = api.loads(wrong)
+    outcome = Polyhedral(program, 5_000).prove(goals(program)[0])
+    assert outcome.status == "unknown"
+    assert "too large" in outcome.reason

@@ -1,0 +1,44 @@
+"""The verifier on some single changes of the corpus; ``make mutate`` takes 2,400."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.module_mutants import Meaning, module_mutants
+from benchmarks.mutate import choices, judge, score, unknown
+from slotlang import api
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_no_wrong_program_is_proved_and_no_right_one_refuted() -> None:
+    results = [judge(choice) for choice in choices(120, seed=2)]
+    assert not score(results)
+    assert 20 < sum(result.right for result in results) < 100
+
+
+def test_the_score_tells_wrong_verdicts() -> None:
+    result = judge(choices(1, seed=2)[0])
+    assert score([replace(result, statuses={"auto": "unknown"})])
+    assert score([replace(result, problems={"auto": "proved, and it is wrong"})])
+    assert unknown([result]) == 0
+
+
+def test_changed_modules() -> None:
+    """Every change of an emitted module is a module, and most are wrong."""
+    program = api.load(ROOT / "programs" / "rank_complex.slot", {"d": 16, "r": 4, "batch": 2, "slots": 16})
+    made = api.lower(program)
+    meaning = Meaning(made)
+    assert meaning.right(made.text)
+    changed = list(module_mutants(made.text))
+    assert {m.kind.split(":")[0] for m in changed} >= {"pack", "plain", "encode", "evaluate", "collect", "parameters"}
+    for mutation in changed:
+        assert mutation.text != made.text
+    for mutation in changed[::20]:
+        ast.parse(mutation.text)
+    step = next(m for m in changed if m.after == "ev.doubling(T + 1, batch * R, C // R)" or "C // R + 1" in m.after)
+    assert not meaning.right(step.text)
+    swapped = next(m for m in changed if m.kind == "collect: part")
+    assert not meaning.right(swapped.text)
