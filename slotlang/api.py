@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.report import Cost
+from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
@@ -30,9 +31,9 @@ def loads(text: str, sizes: Mapping[str, int] | None = None, name: str = "<strin
     return bind(parse(Source(name, text)), sizes)
 
 
-def cost(program: Program, parameters: Parameters | None = None) -> Cost:
+def cost(program: Program, parameters: Parameters | None = None, *, hide: Hide = "mask") -> Cost:
     """Count what a program executes under parameters (the fixed choice when none are given). Raises as ``plan``."""
-    made = plan(program, parameters)
+    made = plan(program, parameters, hide=hide)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
@@ -62,6 +63,7 @@ def run(
     seed: int = 0,
     parameters: Parameters | None = None,
     unproved: bool = False,
+    hide: Hide = "mask",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
@@ -77,12 +79,14 @@ def run(
         seed=seed,
         parameters=parameters,
         unproved=unproved,
+        hide=hide,
         progress=progress,
     )
 
 
 __all__ = [
     "Cost",
+    "Hide",
     "Lowered",
     "Parameters",
     "Plan",

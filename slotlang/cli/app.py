@@ -40,6 +40,14 @@ app = typer.Typer(
 
 Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
+Hiding = Annotated[
+    str,
+    typer.Option(
+        "--hide",
+        metavar="HOW",
+        help="How results keep to themselves what is no result: mask (random plaintexts), exact (conjugates), or none.",
+    ),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -125,12 +133,13 @@ def check(
 
 
 @app.command()
-def cost(file: File, set_: Sizes = [], json: Json = False) -> None:  # noqa: B006
+def cost(file: File, set_: Sizes = [], hide: Hiding = "mask", json: Json = False) -> None:  # noqa: B006
     """Count rotations, key switches, keys, products and bytes, with the lower bound on rotations."""
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
+        from slotlang.lowering.hiding import hide_mode
 
-        result = cost_of(_loaded(file, set_))
+        result = cost_of(_loaded(file, set_), hide=hide_mode(hide))
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -174,14 +183,17 @@ def lower(
     output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
+    hide: Hiding = "mask",
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
+        from slotlang.lowering.hiding import hide_mode
 
+        mode = hide_mode(hide)
         program = _loaded(file, set_)
-        made = lower_program(program, unproved=unproved)
+        made = lower_program(program, unproved=unproved, hide=mode)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -192,6 +204,7 @@ def lower(
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
+                    "hide": made.plan.hiding.mode,
                     "counts": made.plan.counts.executed(),
                 },
             )
@@ -200,6 +213,7 @@ def lower(
             print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.parameters.text()}")
             print(f"  {counts}")
+            print(f"  {made.plan.hiding.sentence()}")
 
 
 @app.command()
@@ -211,6 +225,7 @@ def run(
     activations: Annotated[Path | None, typer.Option(help="A .npy file, a token per row.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
+    hide: Hiding = "mask",
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -220,8 +235,10 @@ def run(
             raise error("SL005", "--seed must not be negative")
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
+        from slotlang.lowering.hiding import hide_mode
         from slotlang.run.session import run as run_program
 
+        mode = hide_mode(hide)
         console = None if json else _console()
         steps = console.status("starting") if console and console.is_terminal else None
         if steps:
@@ -235,6 +252,7 @@ def run(
                 activations_file=activations,
                 seed=seed,
                 unproved=unproved,
+                hide=mode,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         finally:

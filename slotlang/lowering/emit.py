@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +15,10 @@ import numpy.typing as npt
 from slotlang.cost.counts import Counts
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
+from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import Names, ValueText, cond_text, int_text
 from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.parts import masks_text, reserved_names, roles_text, runtime_text, transfer_text
 from slotlang.lowering.text import (
     comment,
     docstring,
@@ -42,39 +41,6 @@ def program_hash(program: Program) -> str:
     """SHA-256 of the program's text and the sizes it is bound to."""
     sizes = ",".join(f"{name}={program.sizes[name]}" for name in program.parameters)
     return hashlib.sha256(f"{program.syntax.source.text}\n{sizes}".encode()).hexdigest()
-
-
-@cache
-def runtime_text() -> str:
-    """The operations every module starts with."""
-    text = (Path(__file__).parent / "runtime.py").read_text(encoding="utf-8")
-    # placeholders that make runtime.py importable; the emitted settings take their place
-    return text.replace("PARAMETERS: dict = {}\nSLOTS = 0\n\n\n", "\n")
-
-
-@cache
-def roles_text() -> str:
-    """Client, Server and main."""
-    text = (Path(__file__).parent / "roles.py").read_text(encoding="utf-8")
-    return text.split("# roles start here\n", 1)[1]
-
-
-@cache
-def _reserved() -> frozenset[str]:
-    """Names at the top of every emitted module."""
-    names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
-    names |= {"encode", "evaluate", "collect", "reference", "pattern", "table", "base64"}
-    for node in ast.parse(runtime_text() + roles_text()).body:
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
-                names.update((alias.asname or alias.name).split(".")[0] for alias in imported)
-            case ast.Assign(targets=targets):
-                names.update(target.id for target in targets if isinstance(target, ast.Name))
-            case _:
-                pass
-    return frozenset(names)
 
 
 def _loop_variables(op: ops.Op) -> Iterator[str]:
@@ -106,7 +72,7 @@ def _names(program: Program, schedule: ops.Schedule) -> Names:
     for cipher in schedule.ciphers:
         own += [cipher.name, *(loop.var for loop in cipher.loops)]
         own += [] if cipher.body is None else _loop_variables(cipher.body)
-    return Names(own, _reserved())
+    return Names(own, reserved_names())
 
 
 @dataclass
@@ -116,6 +82,7 @@ class _Emitter:
     parameters: Parameters
     report: Report
     counts: Counts
+    hiding: Hiding
     version: str
 
     def __post_init__(self) -> None:
@@ -138,15 +105,18 @@ class _Emitter:
         tables = self._tables()
         parts = [
             self._head(),
-            _runtime_with_tables() if tables else runtime_text(),
+            runtime_text(tables=bool(tables)),
+            transfer_text(),
             self._settings(),
             tables,
             *functions,
             self._evaluate(),
             self._collect(),
+            self._returned(),
             self._reference(),
             self._pattern(),
             self._places(),
+            masks_text(),
             roles_text(),
         ]
         return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
@@ -167,6 +137,7 @@ class _Emitter:
             *paragraph(f"Emitted by slotlang {self.version} from program {program.name} ({sizes or 'no sizes'})."),
             f"SHA-256 of the program's text and sizes: {program_hash(program)}.",
             *paragraph(verdict),
+            *paragraph(self.hiding.sentence()),
             "",
             *paragraph(
                 "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
@@ -195,6 +166,7 @@ class _Emitter:
             f'    "scale_bits": {list(p.scales or [p.scale_bits])},',
             f'    "rescale": {p.rescale},',
             '    "security": 128,',
+            f'    "hide": {string(self.hiding.mode)},',
             *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
             f'    "conjugation": {any(True for _ in self.graph.of_kind("conj"))},',
             f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',
@@ -538,21 +510,40 @@ class _Emitter:
             return "\n".join([*lines, f"    return results[{string(next(iter(self.program.theorems)))}]"])
         return "\n".join([*lines, "    return results"])
 
+    def _inside(self, output: Output) -> tuple[list[str], str, str]:
+        """Loops over an output's ciphertexts, the key of each, and the text of which of its slots are read."""
+        loops, _, _ = self._nest(output.binders)
+        member = self._member(output.family.name, [int_text(i, self.names) for i in output.family.indices])
+        return loops, member, f"np.broadcast_to({cond_text(in_range(self.program, output), self.names)}, SLOTS)"
+
     def _collected(self, output: Output) -> list[str]:
         lines = comment(f"line {output.span.line}: {output.span.text}", "    ")
-        loops, _, indent = self._nest(output.binders)
-        member = self._member(output.family.name, [int_text(i, self.names) for i in output.family.indices])
+        _, _, indent = self._nest(output.binders)
+        loops, member, inside = self._inside(output)
         part = {"re": ".real", "im": ".imag", None: ""}[output.part]
-        inside = f"np.broadcast_to({cond_text(in_range(self.program, output), self.names)}, SLOTS)"
         places = ", ".join(int_text(i, self.names) for i in output.indices)
         at = f"tuple(np.broadcast_to(i, SLOTS)[inside] for i in ({places}{',' * (len(output.indices) == 1)}))"
+        half = " / 2" if output.family.name in self.hiding.doubled else ""
         return [
             *lines,
             *loops,
             *fitted(indent, "inside = ", inside),
             *fitted(indent, "at = ", at),
-            *fitted(indent, f"results[{string(output.name)}][at] = ", f"values[{member}]{part}[inside]"),
+            *fitted(indent, f"results[{string(output.name)}][at] = ", f"values[{member}]{part}[inside]{half}"),
         ]
+
+    def _returned(self) -> str:
+        lines = [
+            "def returned():",
+            '    """Slots of each result whose real and whose imaginary part an output reads: two rows, by name."""',
+            "    read = {name: np.zeros((2, SLOTS), bool) for name in table_of(RESULTS)}",
+        ]
+        for output in self.program.outputs:
+            _, _, indent = self._nest(output.binders)
+            loops, member, inside = self._inside(output)
+            row = {"re": "[0]", "im": "[1]", None: ""}[output.part]
+            lines += [*loops, *fitted(indent, f"read[{member}]{row} |= ", inside)]
+        return "\n".join([*lines, "    return read"])
 
     def _reference(self) -> str:
         theorems = {n: self.values.form(t.form) for n, t in self.program.theorems.items()}
@@ -626,17 +617,13 @@ def _packed(values: npt.NDArray[np.int64]) -> str:
     return base64.b85encode(zlib.compress(values.astype("<i4").tobytes(), 9)).decode()
 
 
-def _runtime_with_tables() -> str:
-    return runtime_text().replace("import argparse\n", "import argparse\nimport base64\n", 1)
-
-
-def emit(graph: Graph, parameters: Parameters, report: Report, counts: Counts, version: str) -> str:
+def emit(graph: Graph, parameters: Parameters, report: Report, counts: Counts, hiding: Hiding, version: str) -> str:
     """Source text of the module that runs a graph's program with these parameters.
 
     Raises SL309 when the program nests deeper than Python can read.
     """
     program = graph.schedule.program
-    text = _Emitter(program, graph, parameters, report, counts, version).module()
+    text = _Emitter(program, graph, parameters, report, counts, hiding, version).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:
