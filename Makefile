@@ -1,12 +1,13 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
 # make test   sets up and passes the tests (CI runs this)
+# make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +29,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: setup
+	$(BIN)/python tests/lowering/fuzz_bytes.py 6000
 
 bench: setup
 	$(BIN)/python -m benchmarks

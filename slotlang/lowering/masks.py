@@ -80,7 +80,7 @@ def slot_mask(ring, level, products, slots):
     room = math.log2(math.prod(ring.primes(level))) - math.log2(ring.scale(level, products))
     copies = PARAMETERS["degree"] // 2 // SLOTS
     words = np.frombuffer(secrets.token_bytes(16 * SLOTS * copies), "<u8").reshape(2, SLOTS * copies)
-    values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0 ** min(math.floor(room) - MASK_MARGIN, MASK_BITS)
+    values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0 ** min(room - MASK_MARGIN, MASK_BITS)
     re, im = values * np.tile(slots, (1, copies))
     plain = seal.Plaintext()
     ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], ring.scale(level, products), plain)

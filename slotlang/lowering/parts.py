@@ -16,7 +16,10 @@ def runtime_text(*, tables: bool = False) -> str:
     """Imports, context and operations, which every module starts with; ``tables`` adds what packed arrays need."""
     # placeholders that make runtime.py importable; the emitted settings take their place
     text = _text("runtime").replace("PARAMETERS: dict = {}\nSLOTS = 0\n\n\n", "\n")
-    return text.replace("import argparse\n", "import argparse\nimport base64\n", 1) if tables else text
+    if tables:
+        text = text.replace("import argparse\n", "import argparse\nimport base64\n", 1)
+        text = text.replace("import zipfile\n", "import zipfile\nimport zlib\n", 1)
+    return text
 
 
 @cache
@@ -44,7 +47,7 @@ def roles_text() -> str:
 def reserved_names() -> frozenset[str]:
     """Names at the top of every emitted module."""
     names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
-    names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64"}
+    names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64", "zlib"}
     for node in ast.parse(runtime_text() + transfer_text() + masks_text() + roles_text()).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):

@@ -179,7 +179,8 @@ class Server:
             result = evaluate(ev, cipher, plain)
         except RuntimeError as problem:
             raise Rejected(f"SEAL can't evaluate these ciphertexts: {problem}") from None
-        result = {name: ev.hide(c, fresh.get(name, ())) for name, c in result.items()}
+        for name in result:
+            result[name] = ev.hide(result[name], fresh.get(name, ()))
         self.seconds = time.perf_counter() - start
         self.counts, self.vanished = ev.counts, ev.vanished
         return result
@@ -211,23 +212,28 @@ def random_data(seed):
 
 def read_data(path, inputs, weights):
     """Put the arrays of an .npz file in the place of random ones; raises Rejected when it is no such file."""
-    found = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                name = entry.filename.removesuffix(".npy")
-                if name not in inputs and name not in weights:
-                    names = ", ".join([*inputs, *weights])
-                    raise Rejected(f"{path} holds {name[:60]!r}; the names here are {names}")
-                limit = 4096 + 16 * np.size(inputs[name] if name in inputs else weights[name])
-                with archive.open(entry) as stream:
-                    found[name] = _read_array(name, stream.read(limit + 1), limit)
-    except (Rejected, OSError):
-        raise
-    except Exception as problem:  # zipfile and numpy fail on damaged files in more ways than they document
-        raise Rejected(f"{path} is no .npz file of arrays: {problem}"[:300]) from None
+    if Path(path).exists() and not Path(path).is_file():
+        raise Rejected(f"{path} is not a regular file")
+    with Path(path).open("rb") as stream:
+        try:
+            found = _read_arrays(stream, {**inputs, **weights})
+        except Exception as problem:  # zipfile and numpy fail on damaged files in more ways than they document
+            raise Rejected(f"{path} is no .npz file of arrays for this program: {problem}"[:300]) from None
     for name, array in found.items():
         (inputs if name in inputs else weights)[name] = array
+
+
+def _read_arrays(stream, known):
+    found = {}
+    with zipfile.ZipFile(stream) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name not in known:
+                raise Rejected(f"it holds {name[:60]!r}; the names here are {', '.join(known)}")
+            limit = 4096 + 16 * np.size(known[name])
+            with archive.open(entry) as member:
+                found[name] = _read_array(name, member.read(limit + 1), limit)
+    return found
 
 
 def _read_array(name, data, limit):
@@ -238,7 +244,9 @@ def _read_array(name, data, limit):
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(stream)
-    if kind.hasobject or math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+    if kind.hasobject:
+        raise Rejected(f"{name} holds Python objects")
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
         raise Rejected(f"{name} does not have the length its header says")
     return np.load(io.BytesIO(data), allow_pickle=False)
 

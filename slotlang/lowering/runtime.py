@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from collections import Counter
 from functools import cache
 from pathlib import Path
