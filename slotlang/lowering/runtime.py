@@ -45,7 +45,9 @@ def check_parameters():
         raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}")
     limit = seal.CoeffModulus.MaxBitCount(degree, seal.SEC_LEVEL_TYPE.TC128)
     if sum(primes) > limit:
-        raise Rejected(f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security: {limit} are not")
+        raise Rejected(
+            f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}"
+        )
     if not PARAMETERS["scale_bits"] or not whole(PARAMETERS["scale_bits"], 1, sum(primes)):
         raise Rejected(f"scale_bits {PARAMETERS['scale_bits']} do not fit the primes")
     if not whole(PARAMETERS["rotations"], 1, degree // 2) or PARAMETERS["hide"] not in HIDING:
