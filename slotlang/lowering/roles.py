@@ -102,7 +102,7 @@ class Server:
     def __init__(self, evaluation_keys):
         self.ring = Ring()
         records = unpack("evaluation keys", evaluation_keys, ["galois", "relin"])
-        self.galois_keys = self.relin_keys = self.plain = self.masks = None
+        self.galois_keys = self.relin_keys = self.plain = None
         elements = galois_elements()
         if elements:
             if records["galois"] is None:
@@ -113,6 +113,7 @@ class Server:
             if records["relin"] is None:
                 raise Rejected("these evaluation keys hold no relinearization key")
             self.relin_keys = load_keys(self.ring, seal.RelinKeys, records["relin"], 1, {0})
+        self.prepared = []
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0
@@ -124,12 +125,24 @@ class Server:
             raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
         arrays = {n: check_array(n, weights[n], shape, pattern(n, shape)) for n, shape in WEIGHTS.items()}
         arrays.update({n: float(check_array(n, weights[n], ())) for n in SCALARS})
-        self.plain = encode(self.ring, arrays)
-        self.prepare()
+        self._take(encode(self.ring, arrays))
+
+    def _take(self, plain):
+        self.plain = plain
+        if not self.prepared:
+            self.prepare()
 
     def prepare(self):
-        """Make the masks of the next evaluation before its inputs arrive; otherwise it makes them itself."""
-        self.masks = masks(self.ring)
+        """Make the masks of one more evaluation before its inputs arrive; without, it makes them itself."""
+        self.prepared.append((os.getpid(), masks(self.ring)))
+
+    def _masks(self):
+        # used twice, by a forked process too, a mask would cancel in the difference of two results
+        while self.prepared:
+            process, made = self.prepared.pop()
+            if process == os.getpid():
+                return made
+        return masks(self.ring)
 
     def weights_to_bytes(self):
         """The encoded weights."""
@@ -148,8 +161,7 @@ class Server:
                 plain[name] = load_plaintext(ring, record, level, scale)
                 if plain[name].is_zero():
                     raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
-        self.plain = plain
-        self.prepare()
+        self._take(plain)
 
     def _encoded(self):
         if self.plain is None:
@@ -173,8 +185,7 @@ class Server:
         ev = Evaluation(self.ring, self.galois_keys, self.relin_keys)
         plain = self._encoded()
         start = time.perf_counter()
-        # a mask used twice would cancel between two results
-        fresh, self.masks = self.masks or masks(self.ring), None
+        fresh = self._masks()
         try:
             result = evaluate(ev, cipher, plain)
         except RuntimeError as problem:

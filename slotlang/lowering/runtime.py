@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import io
 import math
+import os
 import secrets
 import struct
 import sys

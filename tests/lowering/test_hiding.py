@@ -249,12 +249,24 @@ def test_uniform_numbers() -> None:
 
 def test_every_evaluation_has_its_own_masks() -> None:
     w = world("mask")
+    w.server.prepared.clear()
     w.server.prepare()
-    prepared = w.server.masks
-    a, b = (w.residues(w.raw()) for _ in range(2))
-    assert prepared
-    assert w.server.masks is None
-    assert not np.array_equal(a, b)
+    w.server.prepare()
+    (_, first), (_, second) = w.server.prepared
+    assert not np.array_equal(w.residues(first["Y",][0]), w.residues(second["Y",][0]))
+    a, b, c = (w.residues(w.raw()) for _ in range(3))
+    assert not w.server.prepared
+    assert not any(np.array_equal(*pair) for pair in ((a, b), (a, c), (b, c)))
+
+
+def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = world("mask")
+    w.server.prepared.clear()
+    w.server.prepare()
+    ((_, prepared),) = w.server.prepared
+    monkeypatch.setattr(w.module.os, "getpid", lambda: -1)
+    assert w.server._masks() is not prepared
+    assert not w.server.prepared
 
 
 def test_masks_below_the_top_level() -> None:
