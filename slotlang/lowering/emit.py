@@ -112,6 +112,7 @@ class _Module(EvaluationText, ResultsText):
             f'    "rescale": {p.rescale},',
             '    "security": 128,',
             f'    "hide": {string(self.hiding.mode)},',
+            *listed('"doubled": ', map(string, sorted(self.hiding.doubled)), "[]", "    ", ","),
             *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
             f'    "conjugation": {any(True for _ in self.graph.of_kind("conj"))},',
             f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',

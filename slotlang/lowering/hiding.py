@@ -78,19 +78,22 @@ def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
     """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; the new families.
 
     They hold twice the part, so whoever collects results halves them. A family of which some member is read whole,
-    or in both parts, stays.
+    or in both parts, stays, and its other members are masked.
     """
     parts: dict[str, set[str | None]] = {}
     for output in program.outputs:
         parts.setdefault(output.family.name, set()).add(output.part)
     families, steps = dict(program.families), list(program.steps)
     renamed: dict[str, str] = {}
+    taken = {*program.sizes, *program.tensors, *program.scalars, *program.digits, *families, *program.permutations}
     for name, found in parts.items():
         if len(found) != 1 or None in found:
             continue
         (part,) = found
         family = program.families[name]
-        fresh = next(n for n in _names(f"{name}_{part}") if n not in families)
+        fresh = f"{name}_{part}"
+        while fresh in taken:
+            fresh += "_"
         ref = FamilyRef(name, tuple(IntVar(b.name) for b in family.binders), family.span)
         body = Arith("+" if part == "re" else "-", ref, Conj(ref, family.span), family.span)
         families[fresh] = Family("compute", fresh, family.binders, body, family.span)
@@ -101,10 +104,6 @@ def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
     )
     changed = replace(program, families=families, steps=tuple(steps), outputs=outputs)
     return changed, frozenset(renamed.values())
-
-
-def _names(stem: str) -> tuple[str, ...]:
-    return (stem, *(f"{stem}_{n}" for n in range(2, 1000)))
 
 
 def read_slots(graph: Graph) -> dict[Member, tuple[Slots, Slots]]:
@@ -130,7 +129,7 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
         parts = [slots for slots in read if slots.any()]
         alone = len(parts) == 1
         unread = not all(slots.all() for slots in parts)
-        found["parts"] += mode == "mask" and alone
+        found["parts"] += alone and family not in doubled
         found["slots"] += unread
         if unread or alone:
             room = _room(parameters, graph.schedule.states[family])

@@ -19,7 +19,7 @@ def masked():
     found = {}
     for name, read in returned().items():
         parts = [part for part, slots in zip(("re", "im"), read, strict=True) if slots.any()]
-        alone = parts[0] if PARAMETERS["hide"] == "mask" and len(parts) == 1 else None
+        alone = parts[0] if len(parts) == 1 and name[0] not in PARAMETERS["doubled"] else None
         slots = ~read & read.any(axis=1, keepdims=True)
         if PARAMETERS["hide"] != "none" and (alone or slots.any()):
             found[name] = (alone, slots)
