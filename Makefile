@@ -1,5 +1,6 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
 # make test   sets up and passes the tests (CI runs this)
+# make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make bounds searches every small two-product schedule for one below the bound
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bounds mutate clean
+.PHONY: setup demo test lint bench fuzz bounds mutate clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +31,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: setup
+	$(BIN)/python tests/lowering/fuzz_bytes.py 6000
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -69,6 +69,7 @@ def floor(sizes: dict[str, int]) -> dict[str, object]:
     evaluations: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(REPEATS):
+        server.prepare()
         evaluations.append(cpu(lambda: server.compute(cipher)))
         for name, action in actions.items():
             times[name].append(cpu(lambda action=action: [action(n) for n in range(CALLS)]) / CALLS)

@@ -10,6 +10,7 @@ from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
+from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
@@ -33,11 +34,17 @@ def loads(text: str, sizes: Mapping[str, int] | None = None, name: str = "<strin
     return bind(parse(Source(name, text)), sizes)
 
 
-def cost(program: Program, parameters: Parameters | None = None, profile: Profile | None = None) -> Cost:
+def cost(
+    program: Program,
+    parameters: Parameters | None = None,
+    profile: Profile | None = None,
+    *,
+    hide: Hide = "mask",
+) -> Cost:
     """Count what a program executes under parameters (the fixed choice when none are given), and predict its times
     by a profile (without one, by ``find_profile``'s). Raises as ``plan`` and ``find_profile``."""
     profile = profile or find_profile()
-    made = plan(program, parameters)
+    made = plan(program, parameters, hide=hide)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
@@ -70,6 +77,7 @@ def run(
     seed: int = 0,
     parameters: Parameters | None = None,
     unproved: bool = False,
+    hide: Hide = "mask",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
@@ -85,12 +93,14 @@ def run(
         seed=seed,
         parameters=parameters,
         unproved=unproved,
+        hide=hide,
         progress=progress,
     )
 
 
 __all__ = [
     "Cost",
+    "Hide",
     "Lowered",
     "Parameters",
     "Plan",

@@ -195,6 +195,11 @@ its slots must divide the ring's.""",
 
 Only what is proved is lowered. `slotlang check` shows what is wrong; `--unproved` lowers it all the same and
 writes that into the module's header.""",
+    "SL407": """There is no room to hide what is no result.
+
+Results are returned with random plaintexts added to the part and to the slots that no output reads, so that the key
+holder learns nothing from them (docs/security.md). That needs four bits of modulus above the scale of the result:
+choose smaller scales or another prime, or return everything as it is with `--hide none`.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,

@@ -182,6 +182,21 @@ class Context:
         return [self.level, 0, 0, 0]
 
 
+def masks(module: Any, ring: Any, rng: random.Random) -> dict[Any, list[Plaintext]]:
+    """What the module's ``masks`` makes: of a part that nothing reads, and of slots that nothing reads."""
+    made: dict[Any, list[Plaintext]] = {}
+    copies = module.PARAMETERS["degree"] // 2 // module.SLOTS
+    for name, (alone, slots) in module.masked().items():
+        level, products = module.table_of(module.RESULTS)[name]
+        hidden = [slots[0] + 1j * slots[1]] if slots.any() else []
+        hidden += [np.full(module.SLOTS, {"re": 1j, "im": 1.0}[alone])] if alone else []
+        made[name] = [Plaintext() for _ in hidden]
+        for plain, where in zip(made[name], hidden, strict=True):
+            plain.values, plain.level = np.tile(where, copies) * rng.uniform(1, 99), level
+            plain.scale = ring.scale(level, products)
+    return made
+
+
 class Run:
     """An emitted module's evaluation on random data: values by family member, counts, and the peak."""
 
@@ -209,18 +224,23 @@ class Run:
             cipher[name].set(copies, 0, ring.scale(0), rng.randrange(1, MODULUS))
         evaluation = module.Evaluation(ring, keys, object() if p["relinearization"] else None)
         result = module.evaluate(evaluation, cipher, self.plain)
+        bare = {name: found.values[: program.slots] for name, found in result.items() if found is not None}
+        added = masks(module, ring, rng)
+        for name in result:
+            result[name] = evaluation.hide(result[name], added.get(name, ()))
         self.peak = Ciphertext.peak
         self.counts = {k: v for k, v in evaluation.counts.items() if v}
         self.vanished = evaluation.vanished
-        self.values = {}
+        # what the program's statements say, and what is returned: with masks where nothing is read
+        self.values, self.returned = {}, {}
         expected = module.table_of(module.RESULTS)
         assert set(result) == set(expected)
         for name, found in result.items():
             if found is None:
-                self.values[name] = np.zeros(program.slots, complex)
+                self.values[name] = self.returned[name] = np.zeros(program.slots, complex)
                 continue
             assert found.scale == ring.scale(*expected[name]) and found.level == expected[name][0]
-            self.values[name] = found.values[: program.slots]
+            self.values[name], self.returned[name] = bare[name], found.values[: program.slots]
 
 
 class Doubles:

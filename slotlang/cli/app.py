@@ -46,6 +46,14 @@ ProfileFile = Annotated[
     Path | None,
     typer.Option("--profile", help="Measured times to predict by: what calibrate wrote.", show_default=False),
 ]
+Hiding = Annotated[
+    str,
+    typer.Option(
+        "--hide",
+        metavar="HOW",
+        help="How results keep to themselves what is no result: mask (random plaintexts), exact (conjugates), or none.",
+    ),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -173,13 +181,20 @@ def recheck(
 
 
 @app.command()
-def cost(file: File, set_: Sizes = [], profile: ProfileFile = None, json: Json = False) -> None:  # noqa: B006
-    """Count rotations, key switches, keys, products and bytes; the lower bound on rotations; predicted times."""
+def cost(
+    file: File,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    hide: Hiding = "mask",
+    json: Json = False,
+) -> None:
+    """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile
+        from slotlang.lowering.hiding import hide_mode
 
-        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile))
+        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile), hide=hide_mode(hide))
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -242,16 +257,19 @@ def lower(
     output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
+    hide: Hiding = "mask",
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
+        from slotlang.lowering.hiding import hide_mode
 
+        mode = hide_mode(hide)
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            made = lower_program(program, unproved=unproved)
+            made = lower_program(program, unproved=unproved, hide=mode)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -262,6 +280,7 @@ def lower(
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
+                    "hide": made.plan.hiding.mode,
                     "counts": made.plan.counts.executed(),
                     "validation": made.validation.to_json(),
                 },
@@ -275,6 +294,7 @@ def lower(
                 print("  validated: the module computes what the program says")
             else:
                 print(f"  not validated: {made.validation.what}")
+            print(f"  {made.plan.hiding.sentence()}")
 
 
 @app.command()
@@ -286,6 +306,7 @@ def run(
     activations: Annotated[Path | None, typer.Option(help="A .npy file, a token per row.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
+    hide: Hiding = "mask",
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -295,8 +316,10 @@ def run(
             raise error("SL005", "--seed must not be negative")
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
+        from slotlang.lowering.hiding import hide_mode
         from slotlang.run.session import run as run_program
 
+        mode = hide_mode(hide)
         console = None if json else _console()
         steps = console.status("starting") if console and console.is_terminal else None
         if steps:
@@ -310,6 +333,7 @@ def run(
                 activations_file=activations,
                 seed=seed,
                 unproved=unproved,
+                hide=mode,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         finally:

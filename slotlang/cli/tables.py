@@ -57,6 +57,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.cipher_products), "ciphertext-ciphertext products")
     table.add_row(str(c.additions), "additions")
     levels = ", ".join(f"{n} at level {level}" for level, n in c.rescales_by_level.items())
+    table.add_row(str(c.masks), "random masks on results")
     table.add_row(str(c.rescales), f"rescales{f' ({levels})' if levels else ''}")
     table.add_row(str(c.depth), "products in a row")
     table.add_row(str(c.ciphertexts_in), f"ciphertexts up ({size_text(cost.upload_bytes)}, seeded)")

@@ -26,7 +26,8 @@ class Counts:
     plaintexts that are zero whatever the weights. ``depth``: most products behind one ciphertext.
     ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and ``ciphertexts_out`` are what is
     sent; a result that is always zero is not. ``plaintexts``: those used. ``peak_ciphertexts``: alive at once,
-    inputs and results included, give or take the two at hand.
+    inputs and results included, give or take the two at hand. ``masks``: random plaintexts added to results, so that
+    the key holder reads nothing else in them; the graph does not have them.
     """
 
     rotations: int
@@ -45,6 +46,7 @@ class Counts:
     ciphertexts_out: int
     plaintexts: int
     peak_ciphertexts: int
+    masks: int = 0
 
     def executed(self) -> dict[str, int]:
         """The counters that an evaluation keeps, zeros left out."""
@@ -56,6 +58,7 @@ class Counts:
             "additions",
             "negations",
             "rescales",
+            "masks",
         )
         values = asdict(self)
         return {name: values[name] for name in names if values[name]}

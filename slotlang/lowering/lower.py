@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 from slotlang.cost.counts import Counts, count
@@ -10,6 +10,7 @@ from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import VALIDATED, emit
+from slotlang.lowering.hiding import Hide, Hiding, hiding, with_conjugates
 from slotlang.lowering.parameters import (
     UNRESCALED_DEPTH,
     Parameters,
@@ -35,26 +36,31 @@ def package_version() -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """A program's graph under parameters: what would be executed."""
+    """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results."""
 
     program: Program
     graph: Graph
     parameters: Parameters
     counts: Counts
+    hiding: Hiding
 
 
-def plan(program: Program, parameters: Parameters | None = None) -> Plan:
+def plan(program: Program, parameters: Parameters | None = None, *, hide: Hide = "mask") -> Plan:
     """Schedule and unroll a program for parameters (the fixed choice when none are given).
 
+    ``hide``: how what results carry besides the result is kept from the key holder (docs/security.md): by random
+    plaintexts, exactly by adding conjugates, or not at all.
+
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
-    (below 128 bits, or too deep), SL405 (slots not a power of two).
+    (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks).
     """
     rescale = parameters is not None and parameters.rescale
-    built = schedule(program, rescale=rescale)
+    returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
+    built = schedule(returned, rescale=rescale)
     if parameters is None:
         if built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            built = schedule(program, rescale=True)
+            built = schedule(returned, rescale=True)
         span = program.syntax.statements[0].span
         parameters = fixed_parameters(
             program.slots,
@@ -72,7 +78,8 @@ def plan(program: Program, parameters: Parameters | None = None) -> Plan:
         )
     check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
     graph = unroll(built, zero_plaintexts(built))
-    return Plan(program, graph, parameters, count(graph))
+    hidden = hiding(graph, parameters, hide, doubled)
+    return Plan(program, graph, parameters, replace(count(graph), masks=hidden.masks), hidden)
 
 
 @dataclass(frozen=True)
@@ -86,9 +93,15 @@ class Lowered:
 
 
 def lower(
-    program: Program, parameters: Parameters | None = None, *, unproved: bool = False, method: Method = "auto"
+    program: Program,
+    parameters: Parameters | None = None,
+    *,
+    unproved: bool = False,
+    method: Method = "auto",
+    hide: Hide = "mask",
 ) -> Lowered:
-    """Prove a program, emit the module that runs it, and prove that the module computes what the program says.
+    """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
+    ``hide`` as in ``plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; and ``Disagreement`` when the module is wrong.
@@ -103,10 +116,10 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
-    made = plan(program, parameters)
+    made = plan(program, parameters, hide=hide)
 
     def text(validated: str) -> str:
-        return emit(made.graph, made.parameters, report, made.counts, package_version(), validated)
+        return emit(made.graph, made.parameters, report, made.counts, made.hiding, package_version(), validated)
 
     emitted = text(VALIDATED)
     validation = validate(emitted, program, proved=report.proved)

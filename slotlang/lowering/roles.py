@@ -1,10 +1,12 @@
 # Client, Server and main: the end of every emitted module. The names imported here stand above them there.
 # ruff: noqa: F403, F405
 
+from slotlang.lowering.masks import *
 from slotlang.lowering.runtime import *
+from slotlang.lowering.transfer import *
 
 
-# roles start here
+# roles starts here
 def members(places):
     """Indices of a family's members: all of a shape, or those listed."""
     return np.ndindex(places) if isinstance(places, tuple) else places
@@ -22,11 +24,20 @@ def packed():
     }
 
 
+def galois_elements():
+    """Galois elements of the keys in use, as Python ints: with a np.int64 among them SEAL would read steps."""
+    degree = PARAMETERS["degree"]
+    elements = [pow(3, step, 2 * degree) for step in PARAMETERS["rotations"]]
+    return [*elements, 2 * degree - 1] if PARAMETERS["conjugation"] else elements
+
+
 class Client:
     """Owns the secret key: makes the evaluation keys, encrypts inputs, decrypts results."""
 
     def __init__(self, secret=None):
         self.ring = Ring()
+        if secret is not None and not seal.is_valid_for(secret, self.ring.context):
+            raise Rejected("this secret key was made for other parameters")
         self.keys = seal.KeyGenerator(self.ring.context, *([] if secret is None else [secret]))
         self.secret = self.keys.secret_key()
         self.encryptor = seal.Encryptor(self.ring.context, self.secret)
@@ -42,15 +53,11 @@ class Client:
         record = unpack("secret key", data, ["secret"])["secret"]
         if record is None:
             raise Rejected("there is no secret key in these bytes")
-        return cls(_loaded(seal.SecretKey, record, Ring().context))
+        return cls(load_secret(Ring(), record))
 
     def evaluation_keys(self):
         """Bytes for the server: one Galois key per rotation, one for conjugation and one for products if used."""
-        degree = PARAMETERS["degree"]
-        # Galois elements as Python ints; with a negative number or a np.int64 among them SEAL would read steps
-        elements = [pow(3, step, 2 * degree) for step in PARAMETERS["rotations"]]
-        if PARAMETERS["conjugation"]:
-            elements.append(2 * degree - 1)
+        elements = galois_elements()
         galois = _saved(self.keys.create_galois_keys(elements)) if elements else None
         relin = _saved(self.keys.create_relin_keys()) if PARAMETERS["relinearization"] else None
         return pack("evaluation keys", {"galois": galois, "relin": relin})
@@ -73,7 +80,7 @@ class Client:
 
     def decrypt(self, data):
         """Results from the server's bytes."""
-        values, expected = {}, table_of(RESULTS)
+        values, expected, hidden = {}, table_of(RESULTS), masked()
         for name, record in unpack("results", data, list(expected)).items():
             if record is None:
                 values[name] = np.zeros(SLOTS, complex)
@@ -81,20 +88,12 @@ class Client:
             level, products = expected[name]
             plain = seal.Plaintext()
             self.decryptor.decrypt(load_ciphertext(self.ring, record, level, products), plain)
-            values[name] = self.ring.decode(plain)
+            alone, _ = hidden.get(name, (None, None))
+            if alone:
+                values[name] = self.ring.decode(alone_doubled(self.ring, plain, level, alone)) / 2
+            else:
+                values[name] = self.ring.decode(plain)
         return collect(values)
-
-
-def load_ciphertext(ring, data, level, products=0):
-    """A ciphertext at the level and scale this program has there; Rejected otherwise."""
-    out = _loaded(seal.Ciphertext, data, ring.context)
-    if out.size() != 2 or out.parms_id() != ring.levels[level] or not out.is_ntt_form():
-        raise Rejected("a ciphertext is not at the level this program has there")
-    if out.is_transparent():
-        raise Rejected("a ciphertext is not encrypted: anyone could read it")
-    if out.scale != ring.scale(level, products):
-        raise Rejected(f"a ciphertext has scale {out.scale}, expected {ring.scale(level, products)}")
-    return out
 
 
 class Server:
@@ -104,21 +103,17 @@ class Server:
         self.ring = Ring()
         records = unpack("evaluation keys", evaluation_keys, ["galois", "relin"])
         self.galois_keys = self.relin_keys = self.plain = None
-        degree = PARAMETERS["degree"]
-        elements = [pow(3, step, 2 * degree) for step in PARAMETERS["rotations"]]
-        elements += [2 * degree - 1] if PARAMETERS["conjugation"] else []
+        elements = galois_elements()
         if elements:
             if records["galois"] is None:
                 raise Rejected("these evaluation keys hold no Galois keys")
-            self.galois_keys = _loaded(seal.GaloisKeys, records["galois"], self.ring.context)
-            if not all(self.galois_keys.has_key(e) for e in elements):
-                raise Rejected("a Galois key is missing from these evaluation keys")
+            wanted = {(element - 1) // 2 for element in elements}
+            self.galois_keys = load_keys(self.ring, seal.GaloisKeys, records["galois"], PARAMETERS["degree"], wanted)
         if PARAMETERS["relinearization"]:
             if records["relin"] is None:
                 raise Rejected("these evaluation keys hold no relinearization key")
-            self.relin_keys = _loaded(seal.RelinKeys, records["relin"], self.ring.context)
-            if not self.relin_keys.has_key(2):
-                raise Rejected("the key for products is missing from these evaluation keys")
+            self.relin_keys = load_keys(self.ring, seal.RelinKeys, records["relin"], 1, {0})
+        self.prepared = []
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0
@@ -130,7 +125,24 @@ class Server:
             raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
         arrays = {n: check_array(n, weights[n], shape, pattern(n, shape)) for n, shape in WEIGHTS.items()}
         arrays.update({n: check_array(n, weights[n], ())[()] for n in SCALARS})
-        self.plain = encode(self.ring, arrays)
+        self._take(encode(self.ring, arrays))
+
+    def _take(self, plain):
+        self.plain = plain
+        if not self.prepared:
+            self.prepare()
+
+    def prepare(self):
+        """Make the masks of one more evaluation before its inputs arrive; without, it makes them itself."""
+        self.prepared.append((os.getpid(), masks(self.ring)))
+
+    def _masks(self):
+        # used twice, by a forked process too, a mask would cancel in the difference of two results
+        while self.prepared:
+            process, made = self.prepared.pop()
+            if process == os.getpid():
+                return made
+        return masks(self.ring)
 
     def weights_to_bytes(self):
         """The encoded weights."""
@@ -146,10 +158,10 @@ class Server:
             if record is not None:
                 level, products, added = template[name]
                 scale = ring.scale(level, products) if added else ring.factor(level, products)
-                plain[name] = _loaded(seal.Plaintext, record, ring.context)
-                if plain[name].parms_id() != ring.levels[level] or plain[name].scale != scale:
-                    raise Rejected(f"the plaintext {name!r} is not at the level or scale this program has there")
-        self.plain = plain
+                plain[name] = load_plaintext(ring, record, level, scale)
+                if plain[name].is_zero():
+                    raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
+        self._take(plain)
 
     def _encoded(self):
         if self.plain is None:
@@ -164,7 +176,8 @@ class Server:
         return {name: load_ciphertext(self.ring, record, 0) for name, record in records.items()}
 
     def compute(self, cipher):
-        """Evaluate on loaded ciphertexts. Counts and seconds are kept, and how many sums vanished."""
+        """Evaluate on loaded ciphertexts, and hide what is no result. Counts, seconds and how many sums vanished
+        are kept."""
         return self._run(dict(cipher))
 
     def _run(self, cipher):
@@ -172,7 +185,13 @@ class Server:
         ev = Evaluation(self.ring, self.galois_keys, self.relin_keys)
         plain = self._encoded()
         start = time.perf_counter()
-        result = evaluate(ev, cipher, plain)
+        fresh = self._masks()
+        try:
+            result = evaluate(ev, cipher, plain)
+        except RuntimeError as problem:
+            raise Rejected(f"SEAL can't evaluate these ciphertexts: {problem}") from None
+        for name in result:
+            result[name] = ev.hide(result[name], fresh.get(name, ()))
         self.seconds = time.perf_counter() - start
         self.counts, self.vanished = ev.counts, ev.vanished
         return result
@@ -204,15 +223,43 @@ def random_data(seed):
 
 def read_data(path, inputs, weights):
     """Put the arrays of an .npz file in the place of random ones; raises Rejected when it is no such file."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            found = {name: data[name] for name in data.files}
-    except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
-        raise Rejected(f"{path} is no .npz file of arrays: {problem}") from None
+    if Path(path).exists() and not Path(path).is_file():
+        raise Rejected(f"{path} is not a regular file")
+    with Path(path).open("rb") as stream:
+        try:
+            found = _read_arrays(stream, {**inputs, **weights})
+        except Exception as problem:  # zipfile and numpy fail on damaged files in more ways than they document
+            raise Rejected(f"{path} is no .npz file of arrays for this program: {problem}"[:300]) from None
     for name, array in found.items():
-        if name not in inputs and name not in weights:
-            raise Rejected(f"{path} holds {name}; the names here are {', '.join([*inputs, *weights])}")
         (inputs if name in inputs else weights)[name] = array
+
+
+def _read_arrays(stream, known):
+    found = {}
+    with zipfile.ZipFile(stream) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name not in known:
+                raise Rejected(f"it holds {name[:60]!r}; the names here are {', '.join(known)}")
+            limit = 4096 + 16 * np.size(known[name])
+            with archive.open(entry) as member:
+                found[name] = _read_array(name, member.read(limit + 1), limit)
+    return found
+
+
+def _read_array(name, data, limit):
+    """A .npy file that is as long as its header says."""
+    if len(data) > limit:
+        raise Rejected(f"{name} is larger than the array that belongs there")
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    if kind.hasobject:
+        raise Rejected(f"{name} holds Python objects")
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise Rejected(f"{name} does not have the length its header says")
+    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def main(arguments=None):

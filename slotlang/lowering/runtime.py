@@ -2,15 +2,19 @@
 # A ciphertext or plaintext that is zero everywhere is None: SEAL refuses products with zero plaintexts.
 
 import argparse
+import ctypes
 import hashlib
+import io
 import math
+import os
+import secrets
 import struct
 import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +28,36 @@ class Rejected(ValueError):
     """Bytes or arrays that do not fit this program; the message says what was expected."""
 
 
+HIDING = ("mask", "exact", "none")
+
+
+def check_parameters():
+    """Rejected for PARAMETERS that no compiler writes: below 128-bit security, or with values of other types."""
+
+    def whole(values, low, high):
+        return all(type(v) is int and low <= v < high for v in values)
+
+    degree, primes = PARAMETERS["degree"], PARAMETERS["prime_bits"]
+    if PARAMETERS["security"] != 128:
+        raise Rejected(f"security is 128 bits here, and PARAMETERS says {PARAMETERS['security']}")
+    if not whole([degree], 1024, 32769) or degree & (degree - 1) or SLOTS & (SLOTS - 1) or not 0 < SLOTS <= degree // 2:
+        raise Rejected(f"there is no ring of degree {degree} with {SLOTS} slots")
+    if type(primes) is not list or not whole(primes, 2, 61) or len(primes) < 2:
+        raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}")
+    limit = seal.CoeffModulus.MaxBitCount(degree, seal.SEC_LEVEL_TYPE.TC128)
+    if sum(primes) > limit:
+        raise Rejected(
+            f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}"
+        )
+    if not PARAMETERS["scale_bits"] or not whole(PARAMETERS["scale_bits"], 1, sum(primes)):
+        raise Rejected(f"scale_bits {PARAMETERS['scale_bits']} do not fit the primes")
+    if not whole(PARAMETERS["rotations"], 1, degree // 2) or PARAMETERS["hide"] not in HIDING:
+        raise Rejected("PARAMETERS holds rotations or a way of hiding that there are not")
+
+
 def make_context():
     """The SEAL context of PARAMETERS; refuses anything below 128-bit security."""
+    check_parameters()
     try:
         parms = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
         parms.set_poly_modulus_degree(PARAMETERS["degree"])
@@ -49,13 +81,18 @@ class Ring:
         for _ in range(len(PARAMETERS["prime_bits"]) - 1):
             self.levels.append(data.parms_id())
             data = data.next_context_data()
-        moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()][:-1]
+        self.moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()]
+        self.key_level = self.context.key_context_data().parms_id()
         # one scale for each level with rescaling; without, one factor for the inputs and each product in a row
         self.scales = [2.0**bits for bits in PARAMETERS["scale_bits"]]
         if PARAMETERS["rescale"]:
             # a plaintext at the scale of its ciphertext makes the scale after a rescale the same for all
-            for prime in reversed(moduli[1:]):
+            for prime in reversed(self.moduli[1:-1]):
                 self.scales.append(self.scales[-1] * self.scales[-1] / prime)
+
+    def primes(self, level):
+        """The primes of a ciphertext at a level."""
+        return self.moduli[: len(self.levels) - level]
 
     def scale(self, level, products=0):
         """Scale of a ciphertext at a level with so many products not yet rescaled."""
@@ -97,126 +134,6 @@ class Ring:
     def decode(self, plain):
         """The first SLOTS values of a plaintext."""
         return np.array(self.encoder.decode_complex(plain)[:SLOTS])
-
-
-# Bytes: a header, then records. SEAL sees nothing that was not checked first.
-
-_MAGIC = b"SLOTBOX1"
-_ABSENT = 0xFFFFFFFFFFFFFFFF
-_LIMIT = 1 << 34
-
-
-def _fingerprint():
-    text = repr((sorted(PARAMETERS.items()), SLOTS))
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _saved(thing):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x"
-        thing.save(str(path))
-        return path.read_bytes()
-
-
-def _loaded(make, data, context):
-    """Load a SEAL object, its header checked: magic, header size, version 4, and its own length."""
-    if len(data) < 16 or data[:2] != b"\x5e\xa1" or data[2] != 16 or data[3] != 4 or data[5] > 2:
-        raise Rejected("this is not an object that SEAL 4 saved")
-    if struct.unpack_from("<Q", data, 8)[0] != len(data):
-        raise Rejected("an object's length is not what its header says: it is truncated or damaged")
-    thing = make()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x"
-        path.write_bytes(data)
-        try:
-            thing.load(context, str(path))
-        except (RuntimeError, ValueError, MemoryError, IndexError, OverflowError) as problem:
-            raise Rejected(f"SEAL does not accept an object: {problem}") from None
-    return thing
-
-
-def pack(kind, records):
-    """Bytes of ``{name: bytes or None}``, bound to this program and its parameters."""
-    body = bytearray(struct.pack("<I", len(records)))
-    for name, data in records.items():
-        key = repr(name).encode()
-        body += struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key + (data or b"")
-    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", len(body))
-    return head + hashlib.sha256(body).digest() + bytes(body)
-
-
-def unpack(kind, data, names):
-    """The records of ``pack``, exactly those named; raises Rejected for anything else."""
-    try:
-        data = bytes(memoryview(data))
-    except TypeError:
-        raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
-    if len(data) < 96 or data[:8] != _MAGIC:
-        raise Rejected(f"these bytes are not {kind} of a slot program")
-    found = data[8:24].rstrip(b"\0").decode("ascii", "replace")
-    if found != kind:
-        raise Rejected(f"expected {kind}, got {found}")
-    if data[24:56] != _fingerprint():
-        raise Rejected(f"these {kind} were made for another program or other parameters")
-    (length,) = struct.unpack_from("<Q", data, 56)
-    body = data[96:]
-    if length != len(body) or length > _LIMIT:
-        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes")
-    if hashlib.sha256(body).digest() != data[64:96]:
-        raise Rejected(f"these {kind} are damaged: the checksum does not match")
-    records, at = {}, 4
-    by_key = {repr(name): name for name in names}
-    try:
-        (count,) = struct.unpack_from("<I", body, 0)
-        for _ in range(count):
-            key_size, size = struct.unpack_from("<HQ", body, at)
-            key = body[at + 10 : at + 10 + key_size].decode()
-            at += 10 + key_size
-            if key not in by_key or by_key[key] in records:
-                raise Rejected(f"unexpected {key[:60]} among {kind}")
-            if size == _ABSENT:
-                records[by_key[key]] = None
-                continue
-            if at + size > len(body):
-                raise Rejected(f"these {kind} are truncated")
-            records[by_key[key]] = body[at : at + size]
-            at += size
-    except (struct.error, UnicodeDecodeError):
-        raise Rejected(f"these {kind} are damaged") from None
-    missing = [name for name in names if name not in records]
-    if missing:
-        raise Rejected(f"{missing[0]!r} is missing from these {kind}")
-    if at != len(body):
-        raise Rejected(f"there are bytes left over behind these {kind}")
-    return records
-
-
-def check_array(name, value, shape, limit=None):
-    """A finite real array of the shape the program declares, as float64."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as problem:
-        raise Rejected(f"{name} is no array: {problem}") from None
-    if array.dtype.kind not in "fiu":
-        raise Rejected(f"{name} must be real numbers, not {array.dtype}")
-    if array.shape != shape:
-        raise Rejected(f"{name} must have shape {shape}, not {array.shape}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise Rejected(f"{name} holds NaN or infinity")
-    if limit is not None:
-        bad = np.argwhere((array != 0) & ~limit)
-        if bad.size:
-            place = ", ".join(map(str, bad[0].tolist()))
-            raise Rejected(f"{name}[{place}] is not zero, as its declared pattern says")
-    return array
-
-
-def element(array, index):
-    """``array[index]`` for index arrays, and 0 where the index lies outside."""
-    index = np.broadcast_arrays(*index)
-    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape, strict=True)])
-    return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
 
 
 class Evaluation:
@@ -357,6 +274,17 @@ class Evaluation:
         out = seal.Ciphertext()
         (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
         return out
+
+    def hide(self, a, masks):
+        """``a`` with random plaintexts added where it carries no result; a zero that no input changes stays one."""
+        if a is None:
+            return None
+        for plain in masks:
+            self.counts["masks"] += 1
+            out = seal.Ciphertext()
+            self.evaluator.add_plain(a, plain, out)
+            a = out
+        return a
 
     def _nothing(self, plain):
         """A ciphertext of zero to add a plaintext to: an input, so far scaled down that it is less than noise."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, lower
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
@@ -47,6 +48,7 @@ class Session:
             "module": self.module,
             "tokens_in_file": self.tokens_in_file,
             "parameters": p.to_json(),
+            "hide": self.lowered.plan.hiding.mode,
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,
@@ -63,6 +65,7 @@ def run(
     seed: int = 0,
     parameters: Parameters | None = None,
     unproved: bool = False,
+    hide: Hide = "mask",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
@@ -78,7 +81,7 @@ def run(
         sizes = {**adapter_sizes(syntax, lora, None), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
-    lowered = lower(program, parameters, unproved=unproved)
+    lowered = lower(program, parameters, unproved=unproved, hide=hide)
     progress("make data")
     inputs, weights = random_data(program, seed)
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)

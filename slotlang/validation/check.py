@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 import traceback
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
@@ -27,6 +27,7 @@ from slotlang.validation.meaning import Meaning, Member, carried, declared, scal
 from slotlang.validation.module import load, program_of, stand_ins
 from slotlang.validation.normal_form import Form, Forms, TooLarge
 from slotlang.validation.numpy_stand_in import Places
+from slotlang.validation.recorder import Recorder
 from slotlang.validation.seal import Seal
 from slotlang.validation.sweep import Sweep
 from slotlang.validation.symbolic import Unsupported
@@ -163,26 +164,20 @@ class _Run:
     """What a run on expressions left behind."""
 
     trace: Trace
-    forms: Forms
-    contents: list[Form]
+    recorder: Recorder
     results: dict[str, Places]
 
     def sweep(self, program: Program) -> Sweep:
         """A comparison with the program's values, from the beginning."""
-        return Sweep(self.trace, self.forms, Meaning(program, self.forms), self.contents)
+        forms = self.recorder.forms
+        return Sweep(self.trace, forms, Meaning(program, forms), self.recorder.contents)
 
 
 def _symbolic(module: types.ModuleType, program: Program) -> _Run:
     if program.slots != module.SLOTS:
         raise _Different(f"the module has {module.SLOTS} slots, the program {program.slots}")
-    forms = Forms(Contents(program.slots))
-    contents: list[Form] = []
-
-    def identify(content: Any) -> int:
-        contents.append(forms.vector(content))
-        return len(contents) - 1
-
-    seal = Seal(program.slots, identify)
+    recorder = Recorder(Forms(Contents(program.slots)))
+    seal = Seal(program.slots, recorder)
     stand_ins(module, seal)
     tensors = {name: declared(program, name) for name in program.tensors}
     inputs = {name: t for name, t in tensors.items() if program.tensors[name].kind == "input"}
@@ -196,7 +191,7 @@ def _symbolic(module: types.ModuleType, program: Program) -> _Run:
     for name, theorem in program.theorems.items():
         if not isinstance(results[name], Places) or results[name].shape != theorem.form.shape:
             raise _Different(f"result {name} is not made of decrypted slots, or has another shape")
-    return _Run(seal.trace, forms, contents, results)
+    return _Run(seal.trace, recorder, results)
 
 
 def _compare(sweep: Sweep, program: Program, results: dict[str, Places], *, merging: bool) -> None:
@@ -208,15 +203,15 @@ def _compare(sweep: Sweep, program: Program, results: dict[str, Places], *, merg
         slots = np.flatnonzero(inside)
         steps, places = found.step.reshape(-1)[flat], found.slot.reshape(-1)[flat]
         parts = found.part.reshape(-1)[flat]
-        turns = (places - slots) % program.slots
+        turns, factors = (places - slots) % program.slots, found.factor.reshape(-1)[flat]
         expected = {"re": "r", "im": "i", None: "c"}[part]
-        for step, turn, read in _groups(steps, turns, parts):
-            here = slots[(steps == step) & (turns == turn) & (parts == read)]
+        for step, turn, read, factor in _groups(steps, turns, parts, factors):
+            here = slots[(steps == step) & (turns == turn) & (parts == read) & (factors == factor)]
             mask = np.zeros(program.slots, bool)
             mask[here] = True
             if step >= 0 and read != expected:
                 raise _Different(f"{_member(member)}: another part of the number is read than {name} asks for")
-            form = sweep.forms.rotated(sweep.value(step), turn) if step >= 0 else {}
+            form = sweep.forms.scaled(sweep.forms.rotated(sweep.value(step), turn), factor) if step >= 0 else {}
             if not _equal(sweep.forms, form, sweep.meaning.member(member), mask, part, merging):
                 raise _Different(
                     f"{_member(member)}, slot {here[0]}: the module's value is not shown to be the program's"
@@ -226,8 +221,8 @@ def _compare(sweep: Sweep, program: Program, results: dict[str, Places], *, merg
             raise _Different(f"an element of {name} is written that no output of the program carries")
 
 
-def _groups(steps: Any, turns: Any, parts: Any) -> Iterator[tuple[int, int, str]]:
-    yield from sorted(set(zip(steps.tolist(), turns.tolist(), parts.tolist(), strict=True)))
+def _groups(*columns: npt.NDArray[Any]) -> list[tuple[Any, ...]]:
+    return sorted(set(zip(*(column.tolist() for column in columns), strict=True)))
 
 
 def _equal(forms: Forms, a: Form, b: Form, mask: Any, part: str | None, merging: bool) -> bool:

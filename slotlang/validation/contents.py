@@ -125,6 +125,16 @@ def _added(coefficients: Numbers, positions: Ints) -> Numbers:
     return coefficients
 
 
+def _leading(rows: list[_Rows]) -> complex:
+    """The first coefficient, where all are the same in all slots: the rows are divided by it."""
+    if any(group.coefficients.shape[1] > 1 for group in rows):
+        return 1 + 0j
+    number = complex(rows[0].coefficients[0, 0])
+    for n, group in enumerate(rows):
+        rows[n] = _Rows(group.atoms, rounded(group.coefficients / number), group.positions)
+    return number
+
+
 def _marks(rows: list[_Rows]) -> npt.NDArray[np.uint64]:
     """A number per slot, the same for equal slots and for conjugate ones."""
     mark = np.zeros(rows[0].positions.shape[2], np.uint64)
@@ -195,8 +205,9 @@ class Contents:
             values = values + np.atleast_1d(term.coefficient)
         return values[:1] if (values == values[0]).all() else values
 
-    def factor(self, vector: Vector) -> Factor | None:
-        """The identity of a vector that reads tensors; None when all of it cancels."""
+    def factor(self, vector: Vector) -> tuple[complex, Factor] | None:
+        """A number and the identity of a vector that reads tensors, which is their product; None when all of it
+        cancels."""
         slots = (
             1 if all(_constant(t.coefficient) and all(_constant(p) for _, p in t.reads) for t in vector.terms) else 0
         )
@@ -205,22 +216,23 @@ class Contents:
         rows = _canonical(vector, slots or self.slots)
         if not rows:
             return None
+        number = _leading(rows)
         start, period = (0, 1) if slots else _start(_marks(rows))
         real = not any(group.coefficients.imag.any() for group in rows)
         conjugated = not real and _leads_down(rows, start)
         digest = _bytes(rows, start, conjugated)
-        number = self._known.get(digest)
-        if number is None:
-            number = self._known[digest] = len(self.period)
+        known = self._known.get(digest)
+        if known is None:
+            known = self._known[digest] = len(self.period)
             if period < self.slots and not slots and _bytes(rows, start + period, conjugated) != digest:
                 # the marks repeat and the content does not: conjugates of each other, or a collision
                 period = self.slots
-            self._new(period, real, vector, start, conjugated)
-        return Factor(number, -start % self.period[number], conjugated)
+            self._new(period, real, vector.scaled(1 / number), start, conjugated)
+        return number, Factor(known, -start % self.period[known], conjugated)
 
-    def name(self) -> Factor:
-        """A vector of which nothing is known."""
-        self._new(self.slots, False, None, 0, False)
+    def name(self, *, real: bool = False) -> Factor:
+        """A vector of which nothing is known, or only that it is real."""
+        self._new(self.slots, real, None, 0, False)
         return Factor(len(self.period) - 1, 0, False)
 
     def _new(self, period: int, real: bool, vector: Vector | None, start: int, conjugated: bool) -> None:

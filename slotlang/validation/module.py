@@ -6,17 +6,20 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program, program_hash
 from slotlang.source import Source, Span
 from slotlang.syntax.parser import parse
-from slotlang.validation.numpy_stand_in import Numpy
-from slotlang.validation.seal import Seal
+from slotlang.validation.numpy_stand_in import Numpy, Places
+from slotlang.validation.seal import Ciphertext, GaloisKeys, Plaintext, Seal, SecretKey
 
 NEEDED = (
     "PROGRAM", "SIZES", "PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS",
-    "Client", "Server", "Rejected", "_saved", "_loaded", "pack", "unpack",
+    "Client", "Server", "Rejected", "_saved", "pack", "unpack", "load_plaintext", "load_secret", "load_ciphertext",
+    "load_keys", "part_mask", "slot_mask", "alone_doubled",
 )  # fmt: skip
 """Names every emitted module defines."""
 
@@ -65,19 +68,12 @@ def program_of(module: types.ModuleType, source: Source) -> Program:
 
 
 def stand_ins(module: types.ModuleType, seal: Seal) -> None:
-    """Put the stand-ins in place: SEAL always, numpy for a run on expressions, and bytes as the objects themselves."""
+    """Put the stand-ins in place: SEAL always, numpy for a run on expressions, bytes as the objects themselves, and
+    the plaintexts that are made of residues."""
     module.seal = seal  # type: ignore[attr-defined]
-    if seal.symbolic:
+    if seal.recorder is not None:
         module.np = Numpy()  # type: ignore[attr-defined]
     rejected: type[Exception] = module.Rejected
-
-    def saved(thing: Any) -> Any:
-        return thing
-
-    def loaded(make: Any, data: Any, context: Any) -> Any:
-        if not isinstance(data, make):
-            raise rejected(f"expected {make.__name__}, got {type(data).__name__}")
-        return data
 
     def pack(kind: str, records: dict[Any, Any]) -> Any:
         return kind, records
@@ -88,4 +84,75 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
             raise rejected(f"expected {kind}, got {found}, or other records")
         return dict(records)
 
-    module._saved, module._loaded, module.pack, module.unpack = saved, loaded, pack, unpack  # type: ignore[attr-defined]
+    def checked(thing: Any, kind: type[Any], parms_id: list[int] | None, scale: float | None) -> Any:
+        if type(thing) is not kind:
+            raise rejected(f"expected {kind.__name__}, got {type(thing).__name__}")
+        if parms_id is not None and (thing.parms_id() != parms_id or thing.scale != scale):
+            raise rejected(f"the {kind.__name__} is not at the level or scale expected")
+        return thing
+
+    def load_plaintext(ring: Any, data: Any, level: int, scale: float) -> Any:
+        return checked(data, Plaintext, ring.levels[level], scale)
+
+    def load_secret(ring: Any, data: Any) -> Any:
+        return checked(data, SecretKey, None, None)
+
+    def load_ciphertext(ring: Any, data: Any, level: int, products: int = 0) -> Any:
+        return checked(data, Ciphertext, ring.levels[level], ring.scale(level, products))
+
+    def load_keys(ring: Any, make: Any, data: Any, places: int, wanted: Any) -> Any:
+        if isinstance(data, GaloisKeys) and {(e - 1) // 2 for e in data.elements} != wanted:
+            raise rejected("a key is missing from these evaluation keys, or is one too many")
+        return checked(data, make, None, None)
+
+    masks = Masks(seal)
+    for name, function in {
+        "_saved": lambda thing: thing,
+        **{f.__name__: f for f in (pack, unpack, load_plaintext, load_secret, load_ciphertext, load_keys)},
+        "part_mask": masks.of_part,
+        "slot_mask": masks.of_slots,
+        "alone_doubled": masks.alone_doubled,
+    }.items():
+        setattr(module, name, function)
+
+
+class Masks:
+    """Plaintexts that a module makes of residues: what they hold in slots, by what the module's docs say of them."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+
+    def _plaintext(self, ring: Any, level: int, scale: float, parts: tuple[tuple[complex, Any], ...]) -> Plaintext:
+        plain = Plaintext()
+        plain.scale, plain.zero = scale, False
+        plain._parms = list(ring.levels[level])
+        if self._seal.recorder is not None:
+            plain.identity = self._seal.recorder.unknown(parts)
+        else:
+            rng = np.random.default_rng()
+            slots = self._seal.trace.slots
+            copies = ring.encoder.slots // slots
+            content = np.add.reduce([f * where * rng.uniform(1, 99, slots) for f, where in parts])
+            plain.content = np.tile(content, copies)
+            plain.identity = hash(plain.content.tobytes())
+        return plain
+
+    def of_part(self, ring: Any, level: int, scale: float, alone: str) -> Plaintext:
+        """Anything in the part that is not ``alone``, in every slot."""
+        everywhere = np.ones(self._seal.trace.slots, bool)
+        return self._plaintext(ring, level, scale, ((1j if alone == "re" else 1, everywhere),))
+
+    def of_slots(self, ring: Any, level: int, products: int, slots: Any) -> Plaintext:
+        """Anything in some slots' real parts and some slots' imaginary parts."""
+        return self._plaintext(ring, level, ring.scale(level, products), ((1, slots[0]), (1j, slots[1])))
+
+    def alone_doubled(self, ring: Any, plain: Plaintext, level: int, alone: str) -> Plaintext:
+        """Twice one part of what was decrypted."""
+        doubled = Plaintext()
+        doubled.scale, doubled.zero, doubled._parms = plain.scale, False, plain.parms_id()
+        if isinstance(plain.content, Places):
+            doubled.content = 2 * plain.content.alone(alone)
+        else:
+            conjugate = plain.content.conj()
+            doubled.content = plain.content + (conjugate if alone == "re" else -conjugate)
+        return doubled

@@ -57,8 +57,8 @@ class Forms:
         """A plaintext: a number, a vector of numbers, or a content."""
         numbers = self.contents.numbers(vector)
         if numbers is None:
-            factor = self.contents.factor(vector)
-            return self.factor(factor) if factor is not None else {}
+            found = self.contents.factor(vector)
+            return {(found[1],): found[0]} if found is not None else {}
         if len(numbers) == 1:
             return {(): complex(numbers[0])} if numbers[0] else {}
         where = np.flatnonzero(numbers)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
 from slotlang.validation.numpy_stand_in import Places
+from slotlang.validation.recorder import Recorder
 from slotlang.validation.symbolic import Filling, Unsupported, Vector, vector
 from slotlang.validation.trace import Step, Trace
 
@@ -35,16 +36,15 @@ SEALContext = sealapi.SEALContext
 
 
 class Seal:
-    """The module's ``seal``: one per run, writing one trace. ``identify`` gives each encoded expression the identity
+    """The module's ``seal``: one per run, writing one trace. ``recorder`` gives each encoded expression the number
     that steps carry; without it the run is on numbers."""
 
     CoeffModulus, EncryptionParameters, SEALContext = CoeffModulus, EncryptionParameters, SEALContext
     SCHEME_TYPE, SEC_LEVEL_TYPE = SCHEME_TYPE, SEC_LEVEL_TYPE
 
-    def __init__(self, slots: int, identify: Callable[[Vector], int] | None = None) -> None:
+    def __init__(self, slots: int, recorder: Recorder | None = None) -> None:
         self.trace = Trace(slots)
-        self.symbolic = identify is not None
-        self.identify = identify or _no_expressions
+        self.recorder = recorder
         bound = self
 
         class _Evaluator(Evaluator):
@@ -63,10 +63,11 @@ class Seal:
         self.Decryptor, self.KeyGenerator = Decryptor, KeyGenerator
         self.Plaintext, self.Ciphertext = Plaintext, Ciphertext
         self.GaloisKeys, self.RelinKeys, self.SecretKey = GaloisKeys, RelinKeys, SecretKey
+        self.is_valid_for = _is_valid_for
 
 
-def _no_expressions(content: Vector) -> int:
-    raise TypeError("expressions in a run on numbers")
+def _is_valid_for(thing: Any, context: Any) -> bool:
+    return isinstance(thing, SecretKey) and thing.identity > 0
 
 
 class _StandIn:
@@ -247,6 +248,7 @@ class Encoder(_StandIn):
 
     def __init__(self, seal: Seal, context: Any) -> None:
         self._seal, self._levels = seal, _Levels(context)
+        self.slots = self._levels.degree // 2
 
     def encode(self, values: Any, parms_id: list[int], scale: float, out: Plaintext) -> None:
         """Write an encoding of a list, a number, or what stands for a list in a run on expressions."""
@@ -271,8 +273,8 @@ class Encoder(_StandIn):
         else:
             raise TypeError("encode(): incompatible function arguments")
         out.scale, out._parms = scale, list(parms_id)
-        if self._seal.symbolic:
-            out.content, out.identity = None, self._seal.identify(content)
+        if self._seal.recorder is not None:
+            out.content, out.identity = None, self._seal.recorder.identify(vector(content))
             out.zero = not content.any()
         else:
             out.content, out.identity = content, hash(content.tobytes())
@@ -287,7 +289,7 @@ class Encoder(_StandIn):
         full[: numbers.size] = numbers
         if not numbers.ndim:
             full[:] = numbers
-        if not self._seal.symbolic:
+        if self._seal.recorder is None:
             return full
         period = self._seal.trace.slots
         if (full.reshape(-1, period) != full[:period]).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,7 +93,8 @@ def test_everything_comes_back(world: World) -> None:
     expected = module.reference(world.inputs, world.weights)
     for name in ("y", "u"):
         assert np.abs(found[name] - expected[name]).max() < 1e-2
-        assert np.array_equal(found[name], client.decrypt(world.sent["results"])[name])
+        # masks of unread slots round in those that are read
+        assert np.abs(found[name] - client.decrypt(world.sent["results"])[name]).max() < 1e-8
 
 
 def test_another_client_reads_nothing(world: World) -> None:
@@ -182,7 +184,7 @@ def test_objects_that_seal_would_not_check(world: World) -> None:
         (bytes(26), "not an object that SEAL 4 saved"),
         (b"\x5e\xa1" + bytes(24), "not an object that SEAL 4 saved"),
         (galois[:3] + b"\x03" + galois[4:], "not an object that SEAL 4 saved"),
-        (relin, "does not accept|missing"),
+        (relin, "keys have a number of places 1, expected 4096"),
         (None, "hold no Galois keys"),
     ]:
         with pytest.raises(module.Rejected, match=message):
@@ -196,7 +198,7 @@ def test_keys_that_lack_one(world: World) -> None:
     degree = module.PARAMETERS["degree"]
     few = module._saved(world.client.keys.create_galois_keys([pow(3, 1, 2 * degree), 2 * degree - 1]))
     relin = module.unpack("evaluation keys", world.keys, ["galois", "relin"])["relin"]
-    with pytest.raises(module.Rejected, match="a Galois key is missing"):
+    with pytest.raises(module.Rejected, match="a key is missing from these evaluation keys, or is one too many"):
         module.Server(module.pack("evaluation keys", {"galois": few, "relin": relin}))
 
 
@@ -259,28 +261,12 @@ def test_inputs_that_do_not_fit(world: World) -> None:
             world.client.encrypt(**inputs)
 
 
-FLIPS = """
-import hashlib, random, sys
-sys.path[:0] = sys.argv[1:2]
-from test_bytes import PROGRAM, KINDS, World
-world, rng, rejected = World(PROGRAM), random.Random(1), 0
-for kind in KINDS:
-    read, data = world.reader(kind), world.sent[kind]
-    for n in range(40):
-        flipped = bytearray(data)
-        flipped[rng.randrange(96, len(data) if n % 2 else min(len(data), 700))] ^= 1 << rng.randrange(8)
-        flipped[64:96] = hashlib.sha256(flipped[96:]).digest()
-        try:
-            read(bytes(flipped))
-        except world.module.Rejected:
-            rejected += 1
-print("rejected", rejected)
-"""
-
-
-def test_damage_under_a_right_checksum_never_crashes() -> None:
-    """In a process of its own, should SEAL crash. A flipped residue is a valid one most of the time."""
-    command = [sys.executable, "-c", FLIPS, str(Path(__file__).parent)]
+def test_forged_and_damaged_bytes_never_crash() -> None:
+    """A part of what ``make fuzz`` does; in a process of its own, should SEAL crash."""
+    command = [sys.executable, str(Path(__file__).with_name("fuzz_bytes.py")), "520"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
-    assert int(found.stdout.split()[1]) > 30
+    report = json.loads(found.stdout)
+    assert report["inputs"] >= 500
+    assert report["rejected"] > 300
+    assert report["accepted"] > 10

@@ -34,7 +34,7 @@ def simulated(made: api.Lowered, seed: int = 0) -> Run:
     run = Run(made.text, made.plan.program, seed)
     for name, value in meant(made.plan.graph, run).items():
         assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name
-    found, expected = run.module.collect(run.values), run.module.reference(run.inputs, run.weights)
+    found, expected = run.module.collect(run.returned), run.module.reference(run.inputs, run.weights)
     pairs = [(found[n], expected[n]) for n in expected] if isinstance(found, dict) else [(found, expected)]
     for a, b in pairs:
         assert a.shape == b.shape
@@ -163,7 +163,7 @@ def test_data_from_a_file(tmp_path: Path) -> None:
     np.savez(data, x=np.zeros((3, 3)))
     refused("x must have shape (32, 2), not (3, 3)", "--data", str(data))
     np.savez(data, nobody=np.zeros(3))
-    refused("holds nobody; the names here are x, A, B, scale", "--data", str(data))
+    refused("it holds 'nobody'; the names here are x, A, B, scale", "--data", str(data))
     np.savez(data, x=np.array([{}], dtype=object))
     refused("no .npz file of arrays", "--data", str(data))
     np.save(tmp_path / "data.npy", np.zeros(3))
@@ -359,7 +359,7 @@ def test_what_does_not_fit_python_is_a_message(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("builtins.compile", refuse)
     with pytest.raises(SlotError, match="SL309"):
-        emit(made.plan.graph, made.plan.parameters, made.report, made.plan.counts, "0")
+        emit(made.plan.graph, made.plan.parameters, made.report, made.plan.counts, made.plan.hiding, "0")
 
 
 def test_constants_of_every_kind() -> None:

@@ -217,10 +217,10 @@ def test_an_insecure_context_only_says_so_when_asked() -> None:
     ("setting", "message"),
     [
         ('"degree": 4096', "128-bit security"),
-        ('"degree": 5000', "SEAL has no such parameters|128-bit security"),
-        ('"degree": 8192, "prime_bits": [61, 60]', "SEAL has no such parameters"),
+        ('"degree": 5000', "no ring of degree 5000"),
+        ('"degree": 8192, "prime_bits": [61, 60]', "primes up to 60 bits"),
         ('"degree": 8192, "prime_bits": [60, 60, 60, 60]', "128-bit security"),
-        ('"degree": 8192, "prime_bits": [15, 15]', "SEAL has no such parameters"),
+        ('"degree": 8192, "prime_bits": [15, 60]', "SEAL has no such parameters"),
     ],
 )
 def test_emitted_modules_refuse_insecure_and_impossible_parameters(setting: str, message: str) -> None:

@@ -18,6 +18,7 @@ from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import emit
+from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.parameters import Parameters
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
@@ -45,7 +46,7 @@ def executed(program: Program, rescale: bool, seed: int = 0) -> Run:
     graph = unroll(made, zero_plaintexts(made))
     counts = count(graph)
     primes = (60, *([40] * made.depth), 60) if rescale else (60,) * (made.depth + 3)
-    text = emit(graph, Parameters(2 * program.slots, primes, 40, rescale), PROVED, counts, "0")
+    text = emit(graph, Parameters(2 * program.slots, primes, 40, rescale), PROVED, counts, Hiding("none"), "0")
     run = Run(text, program, seed)
     for name, value in meant(graph, run).items():
         assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name

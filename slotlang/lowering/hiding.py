@@ -1,0 +1,155 @@
+"""What a result ciphertext carries besides the result, and how the key holder is kept from reading it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.diagnostics import closest, error
+from slotlang.graph.graph import Graph, Member
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.integers import IntVar, holds
+from slotlang.meaning.program import Arith, Conj, Family, FamilyRef, Program
+from slotlang.proof.polyhedral import in_range
+from slotlang.schedule.ops import State
+
+Hide: TypeAlias = Literal["mask", "exact", "none"]
+
+HIDES: tuple[Hide, ...] = get_args(Hide)
+
+MASK_MARGIN = 3
+"""Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
+alone, and one so that a result as large as the mask still fits. ``masks.py`` has the same number."""
+
+Slots: TypeAlias = npt.NDArray[np.bool_]
+
+
+def hide_mode(text: str) -> Hide:
+    """The way of hiding that a user names. Raises SL005."""
+    for mode in HIDES:
+        if mode == text:
+            return mode
+    hint = closest(text, HIDES) or f"ways are {', '.join(HIDES)}"
+    raise error("SL005", f"there is no way of hiding '{text}'", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """How results are hidden, and what is.
+
+    ``doubled``: families of which twice the part is returned, and nothing of the other one, because the conjugate
+    was added. ``parts`` and ``slots``: result ciphertexts whose other part is masked, and those that have slots
+    which no output reads, masked too.
+    """
+
+    mode: Hide
+    doubled: frozenset[str] = frozenset()
+    parts: int = 0
+    slots: int = 0
+
+    @property
+    def masks(self) -> int:
+        """Random plaintexts added in an evaluation."""
+        return self.parts + self.slots
+
+    def sentence(self) -> str:
+        """What the module's header says."""
+        if self.mode == "none":
+            return (
+                "Hidden from the key holder: nothing (--hide none). Every slot and both parts are returned as they are."
+            )
+        found = []
+        if self.doubled:
+            found.append(f"the part not read, exactly, by adding the conjugate ({', '.join(sorted(self.doubled))})")
+        if self.parts:
+            found.append(f"the part not read of {self.parts} ciphertexts, by a uniform mask")
+        if self.slots:
+            found.append(
+                f"slots not read of {self.slots} ciphertexts, by masks as large as modulus and precision allow"
+            )
+        return f"Hidden from the key holder (--hide {self.mode}): {'; '.join(found) or 'nothing, as all is result'}."
+
+
+def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
+    """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; the new families.
+
+    They hold twice the part, so whoever collects results halves them. A family of which some member is read whole,
+    or in both parts, stays, and its other members are masked.
+    """
+    parts: dict[str, set[str | None]] = {}
+    for output in program.outputs:
+        parts.setdefault(output.family.name, set()).add(output.part)
+    families, steps = dict(program.families), list(program.steps)
+    renamed: dict[str, str] = {}
+    taken = {*program.sizes, *program.tensors, *program.scalars, *program.digits, *families, *program.permutations}
+    for name, found in parts.items():
+        if len(found) != 1 or None in found:
+            continue
+        (part,) = found
+        family = program.families[name]
+        fresh = f"{name}_{part}"
+        while fresh in taken:
+            fresh += "_"
+        ref = FamilyRef(name, tuple(IntVar(b.name) for b in family.binders), family.span)
+        body = Arith("+" if part == "re" else "-", ref, Conj(ref, family.span), family.span)
+        families[fresh] = Family("compute", fresh, family.binders, body, family.span)
+        steps.append(families[fresh])
+        renamed[name] = fresh
+    outputs = tuple(
+        replace(o, family=replace(o.family, name=renamed.get(o.family.name, o.family.name))) for o in program.outputs
+    )
+    changed = replace(program, families=families, steps=tuple(steps), outputs=outputs)
+    return changed, frozenset(renamed.values())
+
+
+def read_slots(graph: Graph) -> dict[Member, tuple[Slots, Slots]]:
+    """For each returned ciphertext, the slots whose real part and those whose imaginary part an output reads."""
+    program = graph.schedule.program
+    slot = program.slot_env(np.arange(program.slots))
+    read: dict[Member, tuple[Slots, Slots]] = {}
+    for node in graph.outputs:
+        inside: Slots = np.asarray(holds(in_range(program, node.output), program.sizes, {**slot, **node.binders}))
+        empty = np.zeros(program.slots, np.bool_), np.zeros(program.slots, np.bool_)
+        for part, slots in zip(("re", "im"), read.setdefault(node.member, empty), strict=True):
+            if node.output.part in (None, part):
+                slots |= inside
+    return read
+
+
+def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[str]) -> Hiding:
+    """What a module with this graph hides. Raises SL407 where the modulus has no room for it."""
+    if mode == "none":
+        return Hiding(mode)
+    found: Counter[str] = Counter()
+    for (family, _), read in read_slots(graph).items():
+        parts = [slots for slots in read if slots.any()]
+        alone = len(parts) == 1
+        unread = not all(slots.all() for slots in parts)
+        found["parts"] += alone and family not in doubled
+        found["slots"] += unread
+        if unread or alone:
+            room = _room(parameters, graph.schedule.states[family])
+            if room < MASK_MARGIN + 1:
+                raise error(
+                    "SL407",
+                    "there is no room in the modulus to hide what is no result",
+                    graph.schedule.program.families[family].span,
+                    notes=[f"{room:.0f} bits are left above the scale, and {MASK_MARGIN + 1} are needed"],
+                    hint="choose smaller scales, or return everything as it is with --hide none",
+                )
+    return Hiding(mode, doubled, found["parts"], found["slots"])
+
+
+def _room(parameters: Parameters, state: State) -> float:
+    """Bits of modulus above the scale of a ciphertext."""
+    modulus = sum(parameters.primes[: parameters.data_primes - state.level])
+    if not parameters.rescale:
+        return modulus - sum(parameters.factor_bits(state.pending)[: state.pending + 1])
+    scale = float(parameters.scale_bits)
+    for level in range(state.level):
+        scale = 2 * scale - parameters.primes[parameters.data_primes - level - 1]
+    return modulus - scale * (state.pending + 1)

@@ -1,0 +1,224 @@
+"""Forged, damaged and foreign bytes for everything that is loaded: run as a program, it prints what became of them.
+
+Each input is either rejected with the module's own error, or it is what it claims to be: it means the same as the
+genuine bytes, or, where a checksum was made anew after a change, it is a well-formed object of these parameters. A
+crash, a hang or another exception is a failure; that is why it runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import struct
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from test_bytes import KINDS, PROGRAM, World
+
+from slotlang.diagnostics import SlotError
+from slotlang.run.adapter import read_activations, read_adapter
+
+Bytes = bytes | bytearray
+SLOWEST = 20.0
+"""Seconds that no input may take, on the slowest machine there is."""
+
+
+def sealed(data: Bytes) -> bytes:
+    """With length and checksum made anew, as a forger would."""
+    body = bytes(data[96:])
+    return bytes(data[:56]) + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body
+
+
+def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """One input of each sort, for ever."""
+    while True:
+        place = rng.randrange(len(data))
+        yield "truncated", data[:place]
+        yield "truncated and sealed", sealed(data[: max(place, 96)])
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << rng.randrange(8)
+        yield "flipped", bytes(flipped)
+        yield "extended", data + rng.randbytes(rng.randrange(1, 64))
+        yield "extended and sealed", sealed(data + rng.randbytes(rng.randrange(1, 64)))
+        other = rng.choice(others)
+        yield "other kind", other
+        yield "other kind, head changed", sealed(data[:96] + other[96:])
+        yield "noise", rng.randbytes(rng.choice([0, 1, 26, 96, 200, 4000]))
+        yield "noise behind the head", sealed(data[:96] + rng.randbytes(rng.randrange(400)))
+        if len(data) > 400:
+            spliced = bytearray(data)
+            length, at = rng.randrange(1, 64), rng.randrange(96, len(data) - 64)
+            spliced[at : at + length] = rng.randbytes(rng.choice([length, 0, 2 * length]))
+            yield "spliced and sealed", sealed(spliced)
+            huge = bytearray(data)
+            at = 96 + rng.randrange(300)
+            huge[at : at + 8] = rng.choice([b"\xff" * 8, b"\xff" * 7 + b"\x7f", struct.pack("<Q", 1 << 40), bytes(8)])
+            yield "huge length", sealed(huge)
+
+
+def objects(module: Any, kind: str, data: bytes, names: list[Any], rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Changes inside the SEAL objects, compressed and not, all sealed anew."""
+    records = {name: r for name, r in module.unpack(kind, data, names).items() if r is not None}
+    bodies = {name: module._expanded(r[16:], 1 << 26) for name, r in records.items()}
+
+    def made(name: Any, record: bytes) -> bytes:
+        return module.pack(kind, {**dict.fromkeys(names), **records, name: record})
+
+    def bare(body: Bytes, size: int | None = None) -> bytes:
+        return module._header() + struct.pack("<Q", 16 + len(body) if size is None else size) + bytes(body)
+
+    while True:
+        name = rng.choice(list(records))
+        record, body = bytearray(records[name]), bytearray(bodies[name])
+        bit = 1 << rng.randrange(8)
+        record[rng.randrange(min(len(record), rng.choice([16, 64, len(record)])))] ^= bit
+        yield "bit of a compressed object", made(name, bytes(record))
+        body[rng.randrange(min(len(body), rng.choice([130, 400, len(body)])))] ^= bit
+        yield "bit of an object", made(name, bare(body))
+        cut = rng.randrange(len(bodies[name]))
+        yield "object cut off", made(name, bare(bodies[name][:cut]))
+        yield "object extended", made(name, bare(bodies[name] + rng.randbytes(rng.randrange(1, 99))))
+        yield "object of another length", made(name, bare(bodies[name], rng.choice([0, 16, 1 << 40, (1 << 64) - 1])))
+        field = bytearray(bodies[name])
+        at = rng.choice([0, 8, 32, 33, 40, 41, 49, 57, 65, 73, 89])
+        field[at : at + 8] = rng.choice([bytes(8), b"\xff" * 8, struct.pack("<Q", 1 << 33), struct.pack("<d", np.nan)])
+        yield "field of an object", made(name, bare(field))
+        yield "another's object", made(name, records[rng.choice(list(records))])
+        zeros = bytearray(bodies[name])
+        at = rng.randrange(len(zeros))
+        zeros[at:] = bytes(len(zeros) - at)
+        yield "zeros in an object", made(name, bare(zeros))
+
+
+def arrays(world: World, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Damaged .npz files, and .npy members that say they are huge."""
+    stream = io.BytesIO()
+    np.savez(stream, **world.inputs, **world.weights)
+    data = stream.getvalue()
+    yield from [("npz as it is", data)]
+    for n, (sort, changed) in enumerate(damaged(data, [b"PK\x05\x06" + bytes(18), data[:50]], rng)):
+        yield f"npz {sort}", changed
+        if n % 4 == 0:
+            forged = io.BytesIO()
+            with zipfile.ZipFile(forged, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+                shape = rng.choice([(1 << 40,), (4, 4), (-1,), (1 << 62, 4), (4,) * 40])
+                kind = rng.choice(["<f8", "|O", "<c16", "|V999999999", "<U8", "nonsense"])
+                head = repr({"descr": kind, "fortran_order": rng.random() < 0.5, "shape": shape}).ljust(117) + "\n"
+                content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
+                archive.writestr(
+                    rng.choice(["b.npy", "q.npy", "z.npy", "../b.npy"]), content + bytes(rng.randrange(999))
+                )
+            yield "npz forged", forged.getvalue()
+
+
+def fuzz(count: int, seed: int) -> dict[str, Any]:
+    """About ``count`` inputs; what became of them. Raises at the first wrong one."""
+    # of one result both parts are read, of the other one: their plaintexts are read in different ways
+    world, rng = World(PROGRAM.replace("] = U", "] = re U")), random.Random(seed)
+    module = world.module
+    tally: Counter[str] = Counter()
+    slowest = 0.0
+
+    def one(sort: str, read: Callable[[Any], Any], refused: type[Exception], data: Any) -> Any:
+        nonlocal slowest
+        start, result = time.perf_counter(), None
+        try:
+            result = read(data)
+            tally["accepted"] += 1
+        except refused:
+            tally["rejected"] += 1
+        taken = time.perf_counter() - start
+        slowest = max(slowest, taken)
+        if taken > SLOWEST:
+            raise AssertionError(f"{sort} took {taken:.0f} s")
+        return result
+
+    def use(kind: str, data: bytes) -> Any:
+        """Load, and work with what was accepted as one would; results, or None where there are none."""
+        if kind == "secret key":
+            return module.Client.from_bytes(data).decrypt(world.sent["results"])
+        if kind == "results":
+            return world.client.decrypt(data)
+        server = module.Server(data) if kind == "evaluation keys" else world.server
+        server.weights_from_bytes(data if kind == "weights" else world.sent["weights"])
+        return world.client.decrypt(server.evaluate(data if kind == "inputs" else world.sent["inputs"]))
+
+    names = {
+        "secret key": ["secret"],
+        "evaluation keys": ["galois", "relin"],
+        "weights": list(module.table_of(module.PLAINTEXTS)),
+        "inputs": list(module.packed()),
+        "results": list(module.table_of(module.RESULTS)),
+    }
+    expected = world.client.decrypt(world.sent["results"])
+    forged = {k: objects(module, k, world.sent[k], names[k], rng) for k in KINDS}
+    plain = {k: damaged(world.sent[k], [world.sent[o] for o in KINDS if o != k], rng) for k in KINDS}
+    files = arrays(world, rng)
+    for n in range(count * 5 // 7):
+        kind = KINDS[n % len(KINDS)]
+        sort, data = next(forged[kind] if n // len(KINDS) % 2 else plain[kind])
+        found = one(f"{kind}, {sort}", partial(use, kind), module.Rejected, data)
+        if found is not None:
+            assert sort not in ("truncated", "flipped", "extended", "noise", "other kind"), f"{kind}, {sort}: accepted"
+            shapes = {name: value.shape for name, value in found.items()}
+            assert shapes == {name: value.shape for name, value in expected.items()}, sort
+    world.server.weights_from_bytes(world.sent["weights"])
+    assert np.abs(world.client.decrypt(world.server.evaluate(world.sent["inputs"]))["y"] - expected["y"]).max() < 1e-8
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.npz"
+        for _ in range(count // 7):
+            sort, data = next(files)
+            path.write_bytes(data)
+            taken = partial(module.read_data, inputs=dict(world.inputs), weights=dict(world.weights))
+            one(sort, taken, module.Rejected, path)
+        adapter = Path(__file__).resolve().parents[2] / "examples" / "minilm_adapter"
+        genuine = {name: (adapter / name).read_bytes() for name in ("adapter_config.json", "activations.npy")}
+        genuine["adapter_model.safetensors"] = small_safetensors(adapter / "adapter_model.safetensors")
+        streams = {name: damaged(data, list(genuine.values()), rng) for name, data in genuine.items()}
+        for name, data in genuine.items():
+            (Path(folder) / name).write_bytes(data)
+        for n in range(count // 7):
+            name = list(genuine)[n % 3]
+            sort, data = next(streams[name])
+            (Path(folder) / name).write_bytes(data)
+            if name == "activations.npy":
+                one(f"{name}, {sort}", lambda p: read_activations(p, 384, None), SlotError, Path(folder) / name)
+            else:
+                one(f"{name}, {sort}", read_adapter, SlotError, Path(folder))
+            (Path(folder) / name).write_bytes(genuine[name])
+    total = tally["accepted"] + tally["rejected"]
+    return {"inputs": total, **tally, "slowest_seconds": round(slowest, 2)}
+
+
+def small_safetensors(path: Path) -> bytes:
+    """A header and data as PEFT writes them, of a few kilobytes."""
+    shapes = {"lora_A": (2, 8), "lora_B": (8, 2)}
+    head, data = {}, b""
+    for side, shape in shapes.items():
+        size = 4 * shape[0] * shape[1]
+        entry = {"dtype": "F32", "shape": list(shape), "data_offsets": [len(data), len(data) + size]}
+        head[f"base_model.model.layer.{side}.weight"] = entry
+        data += np.ones(size // 4, "<f4").tobytes()
+    text = json.dumps(head).encode()
+    assert path.exists()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+if __name__ == "__main__":
+    report = fuzz(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    print(json.dumps(report))
