@@ -261,9 +261,9 @@ NASTY = [
 def code_only(text: str) -> str:
     """The syntax tree without docstrings, without the program's text, and without what names that."""
     tree = ast.parse(text)
-    module = {node.targets[0].id: node for node in tree.body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
-    assert isinstance(ast.literal_eval(module["PROGRAM"].value), str)
-    tree.body.remove(module["PROGRAM"])
+    program = next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "PROGRAM")
+    assert isinstance(ast.literal_eval(program.value), str)
+    tree.body.remove(program)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
