@@ -186,6 +186,8 @@ class Meaning:
             try:
                 run = Run(text, self.program, seed)
                 found = run.module.collect(run.values)
+            except TimeoutError:
+                raise
             except Exception:
                 return False
             if not _same(found, expected):

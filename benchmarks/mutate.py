@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -39,6 +40,12 @@ from slotlang.proof.check import Method, check
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
+from .module_score import ModuleResult
+from .module_score import choices as module_choices
+from .module_score import judge as judge_module
+from .module_score import table as modules_table
+from .module_score import wrong as wrong_modules
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -51,11 +58,14 @@ METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact")
 PAGE = ROOT / "docs" / "proof.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 COUNT, SEED = 2400, 1
+MODULES = 1000
+"""Changed modules that are checked."""
 REPAIRED = 40
 """Wrong programs for which repairs are looked for."""
 MAX_UNKNOWN = 0.02
 
 Choice: TypeAlias = tuple[Path, Mutation]
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -197,7 +207,7 @@ def markdown(rows: list[list[str]]) -> list[str]:
     return ["", *("| " + " | ".join(row) + " |" for row in (head, ["---", *["--:"] * (len(head) - 1)], *rest)), ""]
 
 
-def write_page(results: list[Result], fixed: dict[str, int]) -> None:
+def write_page(results: list[Result], fixed: dict[str, int], modules: list[ModuleResult]) -> None:
     """Rewrite the measured region of docs/proof.md."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
@@ -207,6 +217,9 @@ def write_page(results: list[Result], fixed: dict[str, int]) -> None:
         f"Of {fixed['refuted']} wrong programs at their own sizes, for {fixed['repaired']} a repair was found, for "
         f"{fixed['restored']} the unchanged",
         f"program was among the three shown, and for {fixed['restored_first']} it was the first.",
+        "",
+        f"Of modules that `lower` wrote, with one change each, {len(modules)} were checked as `check` checks modules:",
+        *markdown(modules_table(modules))[:-1],
     ]
     PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after, encoding="utf-8")
 
@@ -217,7 +230,7 @@ class Runner:
     def __init__(self, jobs: int, console: Console) -> None:
         self.jobs, self.console = jobs, console
 
-    def __call__(self, work: Callable[[Choice], T], items: Sequence[Choice], what: str) -> list[T]:
+    def __call__(self, work: Callable[[C], T], items: Sequence[C], what: str) -> list[T]:
         bar = partial(track, total=len(items), console=self.console, description=what)
         if self.jobs == 1:
             return list(bar(map(work, items)))
@@ -239,6 +252,7 @@ def main() -> int:
     """Measure, print the tables, write the JSON."""
     options = argparse.ArgumentParser(description="Mutation score of the verifier.")
     options.add_argument("--count", type=int, default=COUNT, help=f"changed programs ({COUNT} if left out); 0: all")
+    options.add_argument("--modules", type=int, default=MODULES, help=f"changed modules ({MODULES} if left out)")
     options.add_argument("--seed", type=int, default=SEED, help="seed of the choice")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options.add_argument("--docs", action="store_true", help="rewrite the figures in docs/proof.md")
@@ -248,7 +262,14 @@ def main() -> int:
     chosen = choices(given.count, given.seed)
     results = run(judge, chosen, "changed programs")
     fixed = repairs(chosen, results, run)
-    for title, rows in (("verdicts of check", kinds_table(results)), ("by method", methods_table(results))):
+    proved = [(path, *tiny(path)) for path in CORPUS if "# expect: proved" in tiny(path)[0]]
+    warnings.simplefilter("ignore")  # a changed module may well divide by zero
+    changed = run(judge_module, module_choices(proved, given.modules, given.seed), "changed modules")
+    for title, rows in (
+        ("verdicts of check", kinds_table(results)),
+        ("by method", methods_table(results)),
+        ("modules", modules_table(changed)),
+    ):
         table = Table(title=title, box=None)
         for number, head in enumerate(rows[0]):
             table.add_column(head, justify="right" if number else "left")
@@ -256,12 +277,13 @@ def main() -> int:
             table.add_row(*row)
         console.print(table)
     console.print(f"repairs at the programs' own sizes: {fixed}")
-    content = {"seed": given.seed, "unknown": unknown(results), "repairs": fixed, "programs": [*map(asdict, results)]}
+    content = {"seed": given.seed, "unknown": unknown(results), "repairs": fixed}
+    content |= {"programs": [*map(asdict, results)], "modules": [*map(asdict, changed)]}
     OUT.write_text(json.dumps({"schema": "slotlang.mutate/1", **content}, indent=1) + "\n", encoding="utf-8")
     console.print(f"written to {OUT.relative_to(ROOT)}")
     if given.docs:
-        write_page(results, fixed)
-    wrong = score(results)
+        write_page(results, fixed, changed)
+    wrong = score(results) + wrong_modules(changed)
     for line in wrong:
         console.print(f"[red]wrong[/red] {escape(line)}", soft_wrap=True)
     return 1 if wrong else 0

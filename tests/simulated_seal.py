@@ -212,6 +212,8 @@ class Run:
         self.ring = ring = module.Ring()
         keys = types.SimpleNamespace(steps=set(p["rotations"]), conjugation=p["conjugation"])
         self.inputs, self.weights = module.random_data(seed)
+        # scalars of 1 would not show whether they are there
+        self.weights.update({name: 0.5 + random.Random(f"{seed} {name}").random() for name in program.scalars})
         arrays = {n: np.asarray(a, float) for n, a in self.weights.items()}
         self.plain = module.encode(ring, {n: a if a.ndim else float(a) for n, a in arrays.items()})
         Ciphertext.alive = Ciphertext.peak = 0

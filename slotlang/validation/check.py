@@ -126,7 +126,7 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
         return ended("proved")
     except (_Different, Unsupported, TooLarge) as problem:
         reason = str(problem)
-    except SlotError:
+    except (SlotError, TimeoutError):  # a caller's own limit is none of the module's faults
         raise
     except Exception as problem:  # whatever the module's own code raises
         reason = _where(problem, source)
@@ -260,6 +260,8 @@ def _numeric(source: Source, program: Program) -> tuple[Status, str, Element | N
         results = _run(module, inputs, weights)
     except Unsupported as problem:
         return "unknown", str(problem), None
+    except TimeoutError:
+        raise
     except Exception as problem:
         return "refuted", _where(problem, source), None
     if set(results) == {""}:

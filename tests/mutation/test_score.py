@@ -6,6 +6,7 @@ import ast
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import module_score
 from benchmarks.module_mutants import Meaning, module_mutants
 from benchmarks.mutate import choices, judge, score, unknown
 from slotlang import api
@@ -24,6 +25,22 @@ def test_the_score_tells_wrong_verdicts() -> None:
     assert score([replace(result, statuses={"auto": "unknown"})])
     assert score([replace(result, problems={"auto": "proved, and it is wrong"})])
     assert unknown([result]) == 0
+
+
+def test_no_wrong_module_is_proved_and_no_right_one_refuted() -> None:
+    path = ROOT / "programs" / "rank_complex.slot"
+    sizes = {"d": 16, "r": 4, "batch": 2, "slots": 16}
+    results = [module_score.judge(c) for c in module_score.choices([(path, path.read_text(), sizes)], 60, seed=3)]
+    assert not module_score.wrong(results)
+    statuses = [r.status for r in results]
+    assert statuses.count("refuted") > 30 and "proved" in statuses and "unknown" not in statuses
+
+
+def test_the_score_of_modules_tells_wrong_verdicts() -> None:
+    result = module_score.ModuleResult("p", "encode: sign", "", True, "refuted")
+    wrong = replace(result, right=False)
+    told = module_score.wrong([result, wrong, replace(wrong, status="proved"), replace(result, status="unknown")])
+    assert told == ["module p, : right and refuted", "module p, : wrong and proved"]
 
 
 def test_changed_modules() -> None:
