@@ -283,6 +283,10 @@ module is executed to be checked, and has to define what every emitted module de
 
 The hash in `PARAMETERS` binds keys, ciphertexts and encoded weights to one program and its sizes. Where the text in
 `PROGRAM` or the numbers in `SIZES` were changed, it is another program: lower that one.""",
+    "SL744": """A module has another version.
+
+The message names its version and the one that is checked here. Lower the program again; a module of another version is
+checked by the slotlang that wrote it.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",

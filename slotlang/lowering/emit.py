@@ -33,6 +33,7 @@ from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
 from slotlang.proof.check import SCOPE, Report
 from slotlang.schedule import ops
+from slotlang.validation.module import FORMAT
 
 VALIDATED = (
     "Validated: executed on expressions in place of weights, with a stand-in for tenseal.sealapi, this module computes "
@@ -125,6 +126,7 @@ class _Module(EvaluationText, ResultsText):
             f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',
             f'    "program": "{program_hash(program)}",',
             "}",
+            f"FORMAT = {FORMAT}",
             f"SLOTS = {program.slots}",
             *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
             *_program_text(program.syntax.source.text),

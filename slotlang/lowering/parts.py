@@ -47,7 +47,7 @@ def roles_text() -> str:
 def reserved_names() -> frozenset[str]:
     """Names at the top of every emitted module."""
     names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
-    names |= {"PROGRAM", "SIZES"}
+    names |= {"FORMAT", "PROGRAM", "SIZES"}
     names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64", "zlib"}
     for node in ast.parse(runtime_text() + transfer_text() + masks_text() + roles_text()).body:
         match node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -17,15 +18,28 @@ from slotlang.validation.numpy_stand_in import Numpy, Places
 from slotlang.validation.seal import Ciphertext, GaloisKeys, Plaintext, Seal, SecretKey
 
 NEEDED = (
-    "PROGRAM", "SIZES", "PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS",
+    "FORMAT", "PROGRAM", "SIZES", "PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS",
     "Client", "Server", "Rejected", "_saved", "pack", "unpack", "load_plaintext", "load_secret", "load_ciphertext",
     "load_keys", "part_mask", "slot_mask", "alone_doubled",
 )  # fmt: skip
 """Names every emitted module defines."""
 
 
+FORMAT = 1
+"""Version of what modules define; it changes when a module of before can't be checked any more."""
+
+
 def load(source: Source) -> types.ModuleType:
-    """Execute a module's text, not as a script. Raises ``SlotError`` SL741 when that fails or names are missing."""
+    """Execute a module's text, not as a script. Raises ``SlotError`` SL741 when that fails or names are missing, SL744
+    when the module has another version than ``FORMAT``."""
+    found = _format(source)
+    if found is not None and found != FORMAT:
+        raise error(
+            "SL744",
+            f"this module has version {found}; version {FORMAT} is checked",
+            Span(source, 0, 0),
+            hint="lower the program again, or check the module with the slotlang that wrote it",
+        )
     module = types.ModuleType("module")
     try:
         exec(compile(source.text, source.name, "exec"), module.__dict__)
@@ -35,6 +49,19 @@ def load(source: Source) -> types.ModuleType:
     if missing:
         raise _broken(source, f"it does not define {missing[0]}")
     return module
+
+
+def _format(source: Source) -> object:
+    """The value of ``FORMAT`` in a module's text; None where there is none."""
+    try:
+        statements = ast.parse(source.text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="FORMAT")], value=ast.Constant(value=value)):
+                return value
+    return None
 
 
 def _broken(source: Source, why: str) -> SlotError:

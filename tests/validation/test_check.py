@@ -62,7 +62,6 @@ WRONG = [
     ('self.counts["rotations"] += 1', "step += 2"),
     ("self.evaluator.add_inplace(total, term)", "pass"),
     ("plain = self.ring.encode(function(arrays, *indices)", "plain = self.ring.encode(2 * function(arrays, *indices)"),
-    ("results[name] = ", "results_ = "),
 ]
 
 
@@ -75,7 +74,7 @@ def test_a_changed_module_is_refuted(old: str, new: str) -> None:
     elif old in made.text:
         text = made.text.replace(old, new)
     else:
-        pytest.skip("not in this module")
+        raise AssertionError(old)
     assert text != made.text
     found = validate(text, made.plan.program)
     if "self.ring.levels.index" in text and "2 * self.ring" in new:
@@ -188,6 +187,8 @@ def test_check_of_a_module(tmp_path: Path) -> None:
         ("PARAMETERS = {", "PARAMETER = {", "SL741"),
         ("def evaluate(", "def evaluate(:", "SL741"),
         ("SLOTS = 16", "SLOTS = 1 / 0", "SL741"),
+        ("FORMAT = 1", "FORMAT = 2", "SL744"),
+        ("FORMAT = 1\n", "", "SL741"),
         ('"r": 8', '"r": 4', "SL742"),
         ("let C = slots / batch", "let C = slots / (1*batch)", "SL742"),
         ("let C = slots / batch", "let C = slots / ", "SL103"),
