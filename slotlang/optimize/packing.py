@@ -264,10 +264,7 @@ def _paired(subject: Subject, ranks: str) -> tree.Program | None:
             case tree.Define("compute"):
                 statements.append(mapped(s, _renamed(ranks, half)))
             case tree.Claim():
-                value = s.value
-                if _at(value, ranks, half, upper=False) != value:
-                    value = _halves(value, ranks, half, iter("+"))
-                statements.append(replace(s, value=value))
+                statements.append(replace(s, value=_halves(s.value, ranks, half, iter("+"))))
             case tree.Output():
                 statements.append(replace(s, value=tree.Unary("re", s.value, nowhere(s.value.span))))
             case _:

@@ -14,8 +14,8 @@ from slotlang.lowering.lower import plan
 from slotlang.meaning.bind import bind
 from slotlang.optimize.families import client_permutes, same, unused, written_out
 from slotlang.optimize.packing import ranks_packed, ranks_paired
-from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
-from slotlang.optimize.trees import Rewrite, Subject, tidied
+from slotlang.optimize.sums import evaluation, joined, permutations_moved, rotations_moved, taken_out
+from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.syntax import tree
@@ -28,7 +28,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
     (client_permutes, same, joined),
     (ranks_packed, ranks_paired),
     (evaluation, taken_out),
-    (rotations_moved,),
+    (rotations_moved, permutations_moved),
     (written_out,),
 )
 """Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
@@ -41,11 +41,13 @@ WORK = 600_000
 program always ends in the same one."""
 CANDIDATE_WORK = 1_000
 """What a candidate counts beside its nodes: to be bound and scheduled."""
+NETWORK_WORK = 5
+"""What a permutation of a candidate counts for each slot: its network is planned."""
 PROOF_WORK = 20_000
 """What a proof counts, about."""
-ISL_OPERATIONS = 30_000
+ISL_OPERATIONS = 150_000
 """isl operations for each goal of a candidate; beyond, it is not taken."""
-LEAST_GAIN = 0.005
+LEAST_GAIN = 0.01
 """A program is not changed for less of its predicted time: predictions are not that good."""
 
 Score: TypeAlias = tuple[float, ...]
@@ -58,6 +60,7 @@ class Step:
     program: tree.Program
     score: Score
     nodes: int
+    slots: int
     changes: tuple[Rewrite, ...] = ()
 
 
@@ -88,6 +91,19 @@ def score(objective: Objective, counts: Counts, seconds: float) -> Score:
             return (counts.galois_keys, seconds, *rest)
 
 
+def _permutations(program: tree.Program) -> int:
+    """Permutations of ciphertexts that a program names."""
+    return len(
+        {
+            (part.permutation, part.inverse)
+            for s in program.statements
+            if isinstance(s, tree.Define) and s.kind == "compute"
+            for part in parts(s.body)
+            if isinstance(part, tree.Permute)
+        }
+    )
+
+
 class Optimizer:
     """Rewrites one program at its sizes."""
 
@@ -112,7 +128,7 @@ class Optimizer:
         p = made.parameters
         times = predict(made.graph, p.degree, p.data_primes, self.profile)
         found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
-        return Step(program, found, len(made.graph.nodes), changes)
+        return Step(program, found, len(made.graph.nodes), made.program.slots, changes)
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""
@@ -166,7 +182,7 @@ class Optimizer:
                 break
             found.seen.add(rewrite.program.statements)
             found.looked_at += 1
-            found.work += CANDIDATE_WORK
+            found.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
             self.progress(f"{found.looked_at} looked at, {len(found.best.changes)} taken", found.work / WORK)
             try:
                 new = self.measured(rewrite.program, (*step.changes, rewrite))

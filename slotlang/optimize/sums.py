@@ -220,6 +220,31 @@ def _pulled(subject: Subject, e: tree.Expr) -> tree.Expr | None:
     return shifted(times(moved), turn[1])
 
 
+def permutations_moved(subject: Subject) -> Iterator[Rewrite]:
+    """A sum of permuted vectors times plaintexts becomes one permutation of a sum, the plaintexts permuted back."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            new = _permuted(subject, part) if isinstance(part, tree.Sum) else None
+            if new is not None:
+                what = f"the permutation {new.permutation} behind the sum in {family.name}"
+                yield Rewrite("permutations", what, subject.put(replace(family, body=put(new))))
+
+
+def _permuted(subject: Subject, e: tree.Sum) -> tree.Permute | None:
+    factors = product(e.body)
+    ciphers = [f for f in factors if not subject.is_plain(f)]
+    if len(ciphers) != 1:
+        return None
+    found = read(ciphers[0])
+    family = subject.families.get(found[0]) if found else None
+    permuted = inlined(ciphers[0], family) if family is not None and family.kind == "compute" else ciphers[0]
+    if not isinstance(permuted, tree.Permute):
+        return None
+    name, inverse, here = permuted.permutation, permuted.inverse, nowhere(e.span)
+    back = [permuted.value if f is ciphers[0] else tree.Permute(f, name, not inverse, here) for f in factors]
+    return tree.Permute(replace(e, body=times(back), span=here), name, inverse, here)
+
+
 def joined(subject: Subject) -> Iterator[Rewrite]:
     """Rotations of rotations made one, and what undoes itself left out."""
     for family in _computed(subject):

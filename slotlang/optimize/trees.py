@@ -278,7 +278,7 @@ def fresh(program: tree.Program, stems: str, taken: set[str] | None = None) -> s
     """A name that is free: one of the letters, or the first of them with a number. It is added to ``taken``."""
     used = all_names(program) | (taken or set())
     choices = [*stems, *(f"{stems[0]}{n}" for n in range(2, len(used) + 3))]
-    found = next(n for n in choices if n not in used)
+    found: str = next(n for n in choices if n not in used)
     if taken is not None:
         taken.add(found)
     return found
