@@ -62,7 +62,7 @@ def table() -> str:
             rows.append(found)
     packed = row(ROOT / "programs" / "permuted.slot", profile, allow_packing=True)
     tail = (
-        f"{len(rows)} of {len(rows) + len(kept)} proved programs get cheaper; {refuted} are refuted, and so refused. "
+        f"{len(rows)} of {len(rows) + len(kept)} proved programs get cheaper; {refuted} are refuted and left out. "
         f"Nothing cheaper is found for {', '.join(kept)}."
     )
     return "\n".join([HEAD, *rows, *([packed] if packed else []), "", tail])

@@ -76,6 +76,8 @@ def optimize_program(
     report = check(after)
     if not report.proved:
         raise Disagreement(f"'{before.name}' is proved as rewritten, and its text is {report.status}")
+    if (after.theorems, after.tensors) != (before.theorems, before.tensors):
+        raise Disagreement(f"rewriting '{before.name}' has changed what it proves")
     return Optimized(text, objective, changes, before, after, report, search)
 
 
