@@ -15,6 +15,8 @@ from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.optimize.optimized import Optimized, optimize_program
+from slotlang.optimize.search import Objective
 from slotlang.proof.check import Report, check
 from slotlang.run.session import Session
 from slotlang.source import Source
@@ -67,6 +69,27 @@ def cost(
     )
 
 
+def optimize(
+    path: str | Path,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    objective: Objective = "time",
+    allow_packing: bool = False,
+    profile: Profile | None = None,
+    progress: Callable[[str, float], None] = lambda what, done: None,
+) -> Optimized:
+    """Rewrite a program file into a cheaper one of the same meaning, proved again. Raises as ``optimize_program`` and
+    ``find_profile``."""
+    return optimize_program(
+        parse(read_source(Path(path))),
+        sizes,
+        objective,
+        profile or find_profile(),
+        allow_packing=allow_packing,
+        progress=progress,
+    )
+
+
 def run(
     path: str | Path,
     sizes: Mapping[str, int] | None = None,
@@ -102,6 +125,7 @@ __all__ = [
     "Cost",
     "Hide",
     "Lowered",
+    "Optimized",
     "Parameters",
     "Plan",
     "Prediction",
@@ -115,6 +139,7 @@ __all__ = [
     "load",
     "loads",
     "lower",
+    "optimize",
     "package_version",
     "plan",
     "run",

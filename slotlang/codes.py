@@ -290,6 +290,10 @@ checked by the slotlang that wrote it.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
+    "SL481": """Only proved programs are optimized.
+
+`slotlang optimize` rewrites a program into one of the same meaning, which helps nobody where the program does not do
+what it says. `slotlang check` shows the slot that is wrong, or what could not be decided. The exit status is 1.""",
     "SL701": """This is no certificate, or not all of one.
 
 A certificate is written by `slotlang check FILE --certificate OUT`: JSON of at most 16 MiB. This file is something

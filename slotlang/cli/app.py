@@ -252,6 +252,31 @@ def calibrate(
 
 
 @app.command()
+def optimize(
+    file: File,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; standard output if left out.", show_default=False),
+    ] = None,
+    objective: Annotated[str, typer.Option(metavar="WHAT", help="What to save: time, rotations or keys.")] = "time",
+    allow_packing: Annotated[
+        bool, typer.Option("--allow-packing", help="The client may have to pack its inputs otherwise.")
+    ] = False,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Rewrite a proved program into a cheaper one that means the same, and prove that."""
+    with guarded("optimize", json):
+        from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.optimizing import objective_named, optimize_file
+
+        chosen = objective_named(objective)
+        sizes, times = parse_sizes(set_), chosen_profile(profile)
+        optimize_file(file, _parsed(file), sizes, output, chosen, allow_packing, times, json)
+
+
+@app.command()
 def lower(
     file: File,
     output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],

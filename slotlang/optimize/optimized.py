@@ -1,0 +1,95 @@
+"""From a program's text to the text of a cheaper one, proved again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from slotlang.cost.profile import Profile
+from slotlang.diagnostics import error
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.optimize.search import Objective, Optimizer, Search
+from slotlang.optimize.text import rewritten_text
+from slotlang.optimize.trees import nowhere
+from slotlang.proof.check import Report, check
+from slotlang.proof.disagreement import Disagreement
+from slotlang.source import Source
+from slotlang.syntax import tree
+from slotlang.syntax.parser import parse
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """A program that means the same and costs no more.
+
+    ``changes``: rule and what it did, in order; empty when nothing cheaper was found, and then ``text`` is the
+    text that was given. ``report`` is on the text, read again. ``search.exhausted`` is false where the search ended
+    before all was tried.
+    """
+
+    text: str
+    objective: Objective
+    changes: tuple[tuple[str, str], ...]
+    before: Program = field(repr=False)
+    after: Program = field(repr=False)
+    report: Report
+    search: Search = field(repr=False)
+
+
+def optimize_program(
+    syntax: tree.Program,
+    sizes: Mapping[str, int] | None,
+    objective: Objective,
+    profile: Profile,
+    *,
+    allow_packing: bool = False,
+    progress: Callable[[str, float], None] = lambda what, done: None,
+) -> Optimized:
+    """A cheaper program of the same meaning at its sizes; those given become the defaults of its text.
+
+    ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``allow_packing``: the client may have to
+    pack otherwise. ``progress`` is told what is done and how much of the search has passed, 0 to 1. An interrupt ends
+    the search with the best so far. Raises ``SlotError`` SL481 when the program is not proved, and what binding and
+    planning it raise.
+    """
+    before = bind(syntax, sizes)
+    given = check(before)
+    if not given.proved:
+        notes = given.counterexample.lines() if given.counterexample else []
+        raise error(
+            "SL481",
+            f"'{before.name}' is {given.status}, and only proved programs are optimized",
+            syntax.statements[0].span,
+            notes=[given.reason] if given.reason else notes,
+            hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
+        )
+    start = _with_sizes(syntax, sizes or {})
+    search = Optimizer({}, objective, profile, allow_packing=allow_packing, progress=progress).search(start)
+    changes = tuple((step.rule, step.what) for step in search.best.changes)
+    if not changes and start.statements == syntax.statements:
+        return Optimized(syntax.source.text, objective, (), before, before, given, search)
+    remarks = [f"optimized for {objective}: {what}" for _, what in changes]
+    text = rewritten_text(syntax, search.best.program, remarks)
+    after = bind(parse(Source(syntax.source.name, text)))
+    report = check(after)
+    if not report.proved:
+        raise Disagreement(f"'{before.name}' is proved as rewritten, and its text is {report.status}")
+    if (after.theorems, after.tensors) != (before.theorems, before.tensors):
+        raise Disagreement(f"rewriting '{before.name}' has changed what it proves")
+    return Optimized(text, objective, changes, before, after, report, search)
+
+
+def _with_sizes(program: tree.Program, sizes: Mapping[str, int]) -> tree.Program:
+    """The program with other defaults."""
+    header = program.statements[0]
+    if not sizes or not isinstance(header, tree.Header):
+        return program
+    chosen = tuple(
+        replace(size, default=tree.Number(Fraction(sizes[size.name]), False, nowhere(size.span)))
+        if size.name in sizes
+        else size
+        for size in header.sizes
+    )
+    return replace(program, statements=(replace(header, sizes=chosen), *program.statements[1:]))

@@ -1,0 +1,228 @@
+"""The search: every rule at every place, candidates ranked by predicted cost, the best that proves taken, and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, get_args
+
+from slotlang.cost.counts import Counts
+from slotlang.cost.predict import predict
+from slotlang.cost.profile import Profile
+from slotlang.diagnostics import SlotError
+from slotlang.lowering.lower import plan
+from slotlang.meaning.bind import bind
+from slotlang.optimize.families import client_permutes, same, unused, written_out
+from slotlang.optimize.packing import ranks_packed, ranks_paired
+from slotlang.optimize.sums import evaluation, joined, permutations_moved, rotations_moved, taken_out
+from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
+from slotlang.proof.goals import goals
+from slotlang.proof.polyhedral import Polyhedral
+from slotlang.syntax import tree
+
+Objective: TypeAlias = Literal["time", "rotations", "keys"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
+RULES: tuple[tuple[Rule, ...], ...] = (
+    (client_permutes, same, joined),
+    (ranks_packed, ranks_paired),
+    (evaluation, taken_out),
+    (rotations_moved, permutations_moved),
+    (written_out,),
+)
+"""Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
+
+ENABLING = ("written out", "distributivity", "rotations")
+"""Rules whose programs are looked at further where they cost no more than what they were made from."""
+
+WORK = 600_000
+"""Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same
+program always ends in the same one."""
+CANDIDATE_WORK = 1_000
+"""What a candidate counts beside its nodes: to be bound and scheduled."""
+NETWORK_WORK = 5
+"""What a permutation of a candidate counts for each slot: its network is planned."""
+PROOF_WORK = 20_000
+"""What a proof counts, about."""
+ISL_OPERATIONS = 150_000
+"""isl operations for each goal of a candidate; beyond, it is not taken."""
+LEAST_GAIN = 0.01
+"""A program is not changed for less of its predicted time: predictions are not that good."""
+
+Score: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A program on the way, and what was done to reach it."""
+
+    program: tree.Program
+    score: Score
+    nodes: int
+    slots: int
+    changes: tuple[Rewrite, ...] = ()
+
+
+@dataclass
+class Search:
+    """What a search has found so far; it may be interrupted at any time."""
+
+    best: Step
+    looked_at: int = 0
+    proofs: int = 0
+    work: int = 0
+    interrupted: bool = False
+    exhausted: bool = True
+    """Whether nothing that is left to try was left out for want of work."""
+    seen: set[tuple[tree.Statement, ...]] = field(default_factory=set)
+    refuted: set[tuple[tree.Statement, ...]] = field(default_factory=set)
+
+
+def score(objective: Objective, counts: Counts, seconds: float) -> Score:
+    """What is made small, in order."""
+    rest = (counts.key_switches, counts.galois_keys, counts.plain_products, counts.plaintexts)
+    match objective:
+        case "time":
+            return (seconds, *rest)
+        case "rotations":
+            return (counts.rotations, counts.key_switches, seconds, *rest)
+        case "keys":
+            return (counts.galois_keys, seconds, *rest)
+
+
+def _permutations(program: tree.Program) -> int:
+    """Permutations of ciphertexts that a program names."""
+    return len(
+        {
+            (part.permutation, part.inverse)
+            for s in program.statements
+            if isinstance(s, tree.Define) and s.kind == "compute"
+            for part in parts(s.body)
+            if isinstance(part, tree.Permute)
+        }
+    )
+
+
+class Optimizer:
+    """Rewrites one program at its sizes."""
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        objective: Objective,
+        profile: Profile,
+        *,
+        allow_packing: bool = False,
+        progress: Callable[[str, float], None] = lambda what, done: None,
+    ) -> None:
+        self.sizes = sizes
+        self.objective = objective
+        self.profile = profile
+        self.allow_packing = allow_packing
+        self.progress = progress
+
+    def measured(self, program: tree.Program, changes: tuple[Rewrite, ...] = ()) -> Step:
+        """A program with what it costs. Raises ``SlotError`` where it has no meaning or can't be scheduled."""
+        made = plan(bind(program, self.sizes))
+        p = made.parameters
+        times = predict(made.graph, p.degree, p.data_primes, self.profile)
+        found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
+        return Step(program, found, len(made.graph.nodes), made.program.slots, changes)
+
+    def search(self, program: tree.Program) -> Search:
+        """From a proved program. Keeps the best so far when interrupted."""
+        found = Search(self.measured(program))
+        found.seen.add(program.statements)
+        try:
+            self._drop_unused(found)
+            while self._round(found):
+                pass
+        except KeyboardInterrupt:
+            found.interrupted = True
+        return found
+
+    def _drop_unused(self, found: Search) -> None:
+        """Done first, whatever it gains: what no result needs costs nothing, and is in the way of a reader."""
+        bound = bind(found.best.program, self.sizes)
+        for rewrite in unused(Subject(found.best.program, bound.sizes, bound.slots, self.allow_packing)):
+            if self.proves(rewrite.program):
+                found.best = self.measured(rewrite.program, (rewrite,))
+
+    def _round(self, found: Search) -> bool:
+        """One rewrite taken; whether there was one."""
+        steps: list[Step] = []
+        for group in RULES:
+            steps += self._costed(found, self._rewrites(found.best, group))
+            if self._take(found, steps):
+                return True
+        for step in sorted(steps, key=lambda s: s.score):
+            if step.changes[-1].rule in ENABLING and step.score[0] <= found.best.score[0]:
+                for group in RULES:
+                    if self._take(found, self._costed(found, self._rewrites(step, group))):
+                        return True
+        return False
+
+    def _rewrites(self, step: Step, group: tuple[Rule, ...]) -> Iterator[tuple[Step, Rewrite]]:
+        bound = bind(step.program, self.sizes)
+        few_keys = self.objective == "keys"
+        subject = Subject(step.program, bound.sizes, bound.slots, self.allow_packing, few_keys)
+        for rule in group:
+            for rewrite in rule(subject):
+                yield step, replace(rewrite, program=tidied(rewrite.program))
+
+    def _costed(self, found: Search, rewrites: Iterable[tuple[Step, Rewrite]]) -> list[Step]:
+        """Candidates with a meaning, cheapest first."""
+        steps = []
+        for step, rewrite in rewrites:
+            if rewrite.program.statements in found.seen:
+                continue
+            if found.work >= WORK:
+                found.exhausted = False
+                break
+            found.seen.add(rewrite.program.statements)
+            found.looked_at += 1
+            found.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
+            self.progress(f"{found.looked_at} looked at, {len(found.best.changes)} taken", found.work / WORK)
+            try:
+                new = self.measured(rewrite.program, (*step.changes, rewrite))
+            except SlotError:
+                # a rule proposes what the language or the scheduler may not allow
+                continue
+            found.work += new.nodes
+            steps.append(new)
+        return sorted(steps, key=lambda s: s.score)
+
+    def _take(self, found: Search, steps: Iterable[Step]) -> bool:
+        for step in sorted(steps, key=lambda s: s.score):
+            if step.program.statements in found.refuted or not self._better(step, found.best):
+                continue
+            found.proofs += 1
+            found.work += PROOF_WORK
+            self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
+            if self.proves(step.program):
+                found.best = step
+                return True
+            found.refuted.add(step.program.statements)
+        return False
+
+    def _better(self, new: Step, old: Step) -> bool:
+        """Whether a program is worth the change."""
+        for a, b in zip(new.score, old.score, strict=True):
+            if a == b:
+                continue
+            if isinstance(a, float) and isinstance(b, float) and abs(a - b) <= LEAST_GAIN * b:
+                if a > b:
+                    return False
+                continue
+            return a < b
+        return False
+
+    def proves(self, program: tree.Program) -> bool:
+        """Whether a candidate is proved, by the polyhedral method within ``ISL_OPERATIONS``: what it can't decide so is
+        not taken."""
+        bound = bind(program, self.sizes)
+        prover = Polyhedral(bound, ISL_OPERATIONS)
+        if any(prover.prove(goal).status != "proved" for goal in goals(bound)):
+            return False
+        return all(prover.covered(name).status == "proved" for name in bound.theorems)

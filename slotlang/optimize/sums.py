@@ -1,0 +1,269 @@
+"""Rules about sums and rotations: how a sum is evaluated, what is taken out of it, where its rotations stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from slotlang.optimize.trees import (
+    Rewrite,
+    Subject,
+    inlined,
+    names,
+    negated,
+    nowhere,
+    number,
+    places,
+    product,
+    read,
+    shift_of,
+    shifted,
+    times,
+)
+from slotlang.syntax import tree
+
+
+def _computed(subject: Subject) -> Iterator[tree.Define]:
+    return (f for f in subject.families.values() if f.kind == "compute")
+
+
+def baby_steps(extent: int, now: int | None) -> Iterator[int]:
+    """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two, and, where there is such a
+    number ``now``, every other up to its double and down to its half that takes fewer giant steps."""
+    found = {1 << p for p in range(extent.bit_length()) if 1 << p < extent}
+    if now is not None:
+        found |= {-(-extent // giants) for giants in range(1, extent) if now <= 2 * -(-extent // giants) <= 4 * now}
+    return iter(sorted(n for n in found if n < extent))
+
+
+def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]]:
+    """Other ways to evaluate a sum over one variable. Which of them a sum allows, scheduling tells."""
+    extent = subject.value(e.binders[0].extent)
+    if extent is None or extent < 2:
+        return
+    here = nowhere(e.span)
+    now = None
+    if e.how is not None and e.how.argument is not None:
+        now = subject.value(e.how.argument)
+    if e.how is not None and e.how.name == "doubling":
+        # it takes the fewest rotations that reach all of them; steps one by one take fewer keys
+        if subject.few_keys:
+            yield "by horner", tree.How("horner", None, here)
+        return
+    if e.how is not None:
+        yield "as written", None
+    for how in ("horner", "doubling"):
+        if e.how is None or e.how.name != how:
+            yield f"by {how}", tree.How(how, None, here)
+    for n in baby_steps(extent, now):
+        if n != now:
+            yield f"by bsgs({n})", tree.How("bsgs", number(n, e), here)
+
+
+def _with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    """An expression and, where it is a sum over one variable, that sum evaluated otherwise."""
+    yield "", e
+    if isinstance(e, tree.Sum) and len(e.binders) == 1:
+        for text, how in _hows(subject, e):
+            yield text, replace(e, how=how)
+
+
+def evaluation(subject: Subject) -> Iterator[Rewrite]:
+    """Every sum evaluated in every other way; the variables of a sum over several taken apart."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            if not isinstance(part, tree.Sum):
+                continue
+            for what, new in _evaluated(subject, part):
+                changed = subject.put(replace(family, body=put(new)))
+                yield Rewrite("evaluation", f"the sum over {_over(part)} in {family.name} {what}", changed)
+
+
+def _over(e: tree.Sum) -> str:
+    return ", ".join(b.name for b in e.binders)
+
+
+def _evaluated(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    if len(e.binders) == 1:
+        yield from ((what, new) for what, new in _with_hows(subject, e) if what)
+        return
+    for outer in e.binders:
+        rest = tuple(b for b in e.binders if b != outer)
+        if outer.name in names(tuple(b.extent for b in rest)):
+            continue
+        inner = tree.Sum(rest, None, e.body, nowhere(e.span))
+        split = tree.Sum((outer,), None, inner, nowhere(e.span))
+        for what, new in _with_hows(subject, split):
+            yield f"taken apart, that over {outer.name} {what or 'outermost'}", new
+
+
+def taken_out(subject: Subject) -> Iterator[Rewrite]:
+    """Distributivity: a rotation or a factor that does not depend on a sum's variables goes behind the sum, and the
+    plaintexts that multiply one ciphertext are added first."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            for what, new in _outside(subject, part):
+                for how, evaluated in _with_hows_inside(subject, new):
+                    text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
+                    yield Rewrite("distributivity", text, subject.put(replace(family, body=put(evaluated))))
+
+
+def _with_hows_inside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    """The expression, and with the sum in it evaluated otherwise."""
+    yield "", e
+    if isinstance(e, tree.Binary) and isinstance(e.left, tree.Sum):
+        for text, new in _with_hows(subject, e.left):
+            if text:
+                yield text, replace(e, left=new)
+
+
+def _outside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    match e:
+        case tree.Binary("+" | "-" as op, left, right):
+            a, b = shift_of(left), shift_of(right)
+            if a is not None and b is not None and a[1] == b[1]:
+                added = tree.Binary(op, a[0], b[0], nowhere(e.span))
+                yield "the rotation of both summands behind their sum", shifted(added, a[1])
+        case tree.Sum(binders, _, body):
+            own = {b.name for b in binders}
+            # another evaluation may not fit what is left of the sum
+            bare = replace(e, how=None, span=nowhere(e.span))
+            turn = shift_of(body)
+            if turn is not None and not own & names(turn[1]):
+                yield f"the rotation behind the sum over {_over(e)}", shifted(replace(bare, body=turn[0]), turn[1])
+            factors = product(body)
+            free = [f for f in factors if not own & names(f)]
+            bound = [f for f in factors if own & names(f)]
+            if free and bound:
+                inner = tree.Sum(binders, None, times(bound), nowhere(e.span))
+                yield f"the factors that the sum over {_over(e)} does not change behind it", times([inner, *free])
+        case _:
+            return
+
+
+def rotations_moved(subject: Subject) -> Iterator[Rewrite]:
+    """Rotations of products become products of rotations, and the other way round; plaintexts are rotated when
+    they are encoded, so that only ciphertexts' rotations count."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            for what, moved in _moved(subject, part):
+                for how, new in _with_hows(subject, moved):
+                    text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
+                    yield Rewrite("rotations", text, subject.put(replace(family, body=put(new))))
+
+
+def _moved(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    turn = shift_of(e)
+    if turn is not None:
+        before = _pushed(subject, _opened(subject, turn[0]), turn[1])
+        if before != e:
+            yield "rotations before the products", before
+    if isinstance(e, tree.Sum):
+        turn = shift_of(e.body)
+        if turn is not None:
+            # as written: the rotations of one vector are shared, and made once for all results
+            pushed = _pushed(subject, _opened(subject, turn[0]), turn[1])
+            if pushed != e.body:
+                yield "rotations before the products", replace(e, how=None, body=pushed, span=nowhere(e.span))
+    after = _pulled(subject, e)
+    if after is not None:
+        yield "rotations after the products", after
+
+
+def _opened(subject: Subject, e: tree.Expr) -> tree.Expr:
+    """A member of a computed family written out, where a rotation of it can reach its operands."""
+    found = read(e)
+    family = subject.families.get(found[0]) if found else None
+    if family is None or family.kind != "compute" or not _takes_rotations(family.body):
+        return e
+    return inlined(e, family)
+
+
+def _takes_rotations(e: tree.Expr) -> bool:
+    match e:
+        case tree.Sum(_, how, body):
+            return (how is None or how.name == "tree") and _takes_rotations(body)
+        case tree.Binary(op):
+            return op in ("*", "+", "-")
+        case _:
+            return False
+
+
+def _pushed(subject: Subject, e: tree.Expr, amount: tree.Expr) -> tree.Expr:
+    match e:
+        case tree.Binary("*" | "+" | "-", left, right):
+            new = _pushed(subject, left, amount), _pushed(subject, right, amount)
+            return replace(e, left=new[0], right=new[1], span=nowhere(e.span))
+        case tree.Unary("-" | "conj", operand):
+            return replace(e, operand=_pushed(subject, operand, amount), span=nowhere(e.span))
+        case tree.Sum(binders, how, body) if how is None or how.name == "tree":
+            if {b.name for b in binders} & names(amount):
+                return shifted(e, amount)
+            return replace(e, body=_pushed(subject, body, amount), span=nowhere(e.span))
+        case tree.Number():
+            return e
+        case _:
+            return shifted(e, amount)
+
+
+def _pulled(subject: Subject, e: tree.Expr) -> tree.Expr | None:
+    """``(v << k) * w`` as ``(v * (w >> k)) << k``."""
+    if not (isinstance(e, tree.Binary) and e.op == "*"):
+        return None
+    factors = product(e)
+    ciphers = [f for f in factors if not subject.is_plain(f)]
+    turn = shift_of(ciphers[0]) if len(ciphers) == 1 else None
+    if turn is None:
+        return None
+    back = negated(turn[1])
+    moved = [turn[0] if f is ciphers[0] else _pushed(subject, f, back) for f in factors]
+    return shifted(times(moved), turn[1])
+
+
+def permutations_moved(subject: Subject) -> Iterator[Rewrite]:
+    """A sum of permuted vectors times plaintexts becomes one permutation of a sum, the plaintexts permuted back."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            new = _permuted(subject, part) if isinstance(part, tree.Sum) else None
+            if new is not None:
+                what = f"the permutation {new.permutation} behind the sum in {family.name}"
+                yield Rewrite("permutations", what, subject.put(replace(family, body=put(new))))
+
+
+def _permuted(subject: Subject, e: tree.Sum) -> tree.Permute | None:
+    factors = product(e.body)
+    ciphers = [f for f in factors if not subject.is_plain(f)]
+    if len(ciphers) != 1:
+        return None
+    found = read(ciphers[0])
+    family = subject.families.get(found[0]) if found else None
+    permuted = inlined(ciphers[0], family) if family is not None and family.kind == "compute" else ciphers[0]
+    if not isinstance(permuted, tree.Permute):
+        return None
+    name, inverse, here = permuted.permutation, permuted.inverse, nowhere(e.span)
+    back = [permuted.value if f is ciphers[0] else tree.Permute(f, name, not inverse, here) for f in factors]
+    return tree.Permute(replace(e, body=times(back), span=here), name, inverse, here)
+
+
+def joined(subject: Subject) -> Iterator[Rewrite]:
+    """Rotations of rotations made one, and what undoes itself left out."""
+    for family in _computed(subject):
+        for part, _, put in places(family.body):
+            for what, new in _joined(subject, part):
+                yield Rewrite("joined", f"{what} in {family.name}", subject.put(replace(family, body=put(new))))
+
+
+def _joined(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    match e:
+        case tree.Binary("<<" | ">>" as op, value, amount):
+            turns = subject.value(amount)
+            if turns is not None and turns % subject.slots == 0:
+                yield "a rotation by whole turns left out", value
+            elif shift_of(value) is not None:
+                yield "two rotations as one", shifted(value, amount if op == "<<" else negated(amount))
+        case tree.Unary("conj", tree.Unary("conj", inner)):
+            yield "two conjugations left out", inner
+        case tree.Permute(tree.Permute(inner, first, one), second, other) if first == second and one != other:
+            yield f"the permutation {first} and its inverse left out", inner
+        case _:
+            return

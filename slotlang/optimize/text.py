@@ -1,0 +1,78 @@
+"""A rewritten program as text: lines and comments that the rewriting did not touch stay as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from slotlang.source import Source
+from slotlang.syntax import tree
+from slotlang.syntax.formatter import format_program
+from slotlang.syntax.parser import parse
+from slotlang.syntax.printer import statement_text
+
+
+def rewritten_text(original: tree.Program, program: tree.Program, remarks: Sequence[str]) -> str:
+    """The text of ``program``, which was made from ``original``, with ``remarks`` as comments above its header.
+
+    A statement that is gone takes the comment behind it along. A text in canonical form stays so.
+    """
+    source = original.source
+    text = _spliced(original, program, remarks)
+    if parse(Source(source.name, text)).statements != program.statements:
+        text = "\n".join(f"# {remark}" for remark in remarks) + "\n" + format_program(program)
+    if format_program(original) == source.text:
+        text = format_program(parse(Source(source.name, text)))
+    return text
+
+
+def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[str]) -> str:
+    source = original.source
+    old = {s.span.start: s for s in original.statements}
+    kept = {s.span.start: s for s in program.statements if s.span.start < s.span.end and s.span.source is source}
+    behind: dict[int | None, list[tree.Statement]] = {}
+    place: int | None = None
+    for s in program.statements:
+        if s.span.start < s.span.end and s.span.start in old:
+            place = s.span.start
+        else:
+            behind.setdefault(place, []).append(s)
+    edits: list[tuple[int, int, str]] = []
+    for start, before in old.items():
+        first, last = _line(source.text, before.span.start, before.span.end)
+        now = kept.get(start)
+        if now is None:
+            edits.append((first, last, ""))
+        elif now != before:
+            inside = [c.text for c in original.comments if start < c.span.start < before.span.end]
+            edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + statement_text(now)))
+        if start in behind:
+            edits.append((last, last, _new_lines(now or before, behind[start])))
+    header = original.statements[0].span.start
+    edits.append((header, header, "".join(f"# {remark}\n" for remark in remarks)))
+    result, done = [], 0
+    for first, last, new in sorted(edits, key=lambda edit: edit[:2]):
+        result += [source.text[done:first], new]
+        done = last
+    return re.sub(r"\n{3,}", "\n\n", "".join(result) + source.text[done:])
+
+
+def _line(text: str, start: int, end: int) -> tuple[int, int]:
+    """The lines that a statement takes, its line end included."""
+    last = text.find("\n", end)
+    return text.rfind("\n", 0, start) + 1, len(text) if last < 0 else last + 1
+
+
+def _new_lines(before: tree.Statement, statements: list[tree.Statement]) -> str:
+    """New statements on lines of their own, vectors of the server apart from what is computed with them."""
+    lines = []
+    for s in statements:
+        if _packs(s) is not _packs(before) and not isinstance(s, tree.Let):
+            lines.append("")
+        lines.append(statement_text(s))
+        before = s
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _packs(s: tree.Statement) -> bool:
+    return isinstance(s, tree.Define) and s.kind != "compute"

@@ -1,0 +1,149 @@
+"""Whole searches: what they find, and that they never make a program worse, whatever stops them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import slotlang
+from judging import tiny
+
+from slotlang import api
+from slotlang.cost.profile import Profile, find_profile
+from slotlang.diagnostics import SlotError
+from slotlang.optimize import search
+from slotlang.optimize.optimized import optimize_program
+from slotlang.optimize.search import OBJECTIVES, Objective, Optimizer
+from slotlang.source import Source
+from slotlang.syntax.parser import parse, read_source
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
+PROVED = [p for p in CORPUS if "# expect: proved" in p.read_text(encoding="utf-8")]
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    return find_profile()
+
+
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [("seed/lazy_fixed", "rank_complex"), ("squat_tall_real", "squat_tall")],
+)
+def test_finds_the_best_hand_written(name: str, best: str, profile: Profile) -> None:
+    wanted_program = api.load(ROOT / "programs" / f"{best}.slot")
+    sizes = {n: 1024 for n in ("d", "slots") if n in wanted_program.parameters}
+    found = api.optimize(ROOT / "programs" / f"{name}.slot", sizes, profile=profile)
+    wanted = api.cost(api.load(ROOT / "programs" / f"{best}.slot", sizes), profile=profile)
+    reached = api.cost(found.after, profile=profile)
+    assert reached.predicted.evaluation <= wanted.predicted.evaluation * 1.001
+    assert reached.counts.rotations == wanted.counts.rotations
+    assert api.check(api.loads(found.text)).proved
+
+
+@pytest.mark.parametrize("path", PROVED[::7], ids=lambda p: p.stem)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_never_worse(path: Path, objective: Objective, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "WORK", 150_000)
+    found = optimize_program(parse(read_source(path)), tiny(path)[1], objective, profile)
+    costs = [api.cost(program, profile=profile) for program in (found.before, found.after)]
+    figures = [
+        {"time": c.predicted.evaluation, "rotations": c.counts.rotations, "keys": c.counts.galois_keys}[objective]
+        for c in costs
+    ]
+    assert figures[1] <= figures[0]
+    assert found.report.proved
+    assert found.after.theorems == found.before.theorems
+    assert found.after.tensors == found.before.tensors
+    assert costs[1].sizes == costs[0].sizes
+
+
+def test_result_lowers(profile: Profile) -> None:
+    """What is emitted for it is proved to compute what the rewritten text says, and that proves the theorem."""
+    path = ROOT / "programs" / "seed" / "lazy_fixed.slot"
+    found = optimize_program(parse(read_source(path)), tiny(path)[1], "time", profile)
+    assert found.changes
+    assert api.lower(found.after).validation.status == "proved"
+
+
+def test_same_text_every_time(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "WORK", 150_000)
+    path = ROOT / "programs" / "several_outputs.slot"
+    texts = {optimize_program(parse(read_source(path)), tiny(path)[1], "rotations", profile).text for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_refuted_is_refused(profile: Profile) -> None:
+    with pytest.raises(SlotError) as caught:
+        api.optimize(ROOT / "programs" / "seed" / "rank_summed.slot", profile=profile)
+    assert caught.value.diagnostics[0].code == "SL481"
+    assert any("should occur" in note for note in caught.value.diagnostics[0].notes)
+
+
+def test_interrupt_keeps_the_best_so_far(profile: Profile) -> None:
+    path = ROOT / "programs" / "seed" / "lazy_fixed.slot"
+    seen = []
+
+    def progress(what: str, done: float) -> None:
+        seen.append(done)
+        if " 1 taken" in what:
+            raise KeyboardInterrupt
+
+    found = optimize_program(parse(read_source(path)), tiny(path)[1], "time", profile, progress=progress)
+    assert found.search.interrupted
+    assert len(found.changes) == 1
+    assert found.report.proved
+    assert seen == sorted(seen)
+
+
+def test_packing_only_when_allowed(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "WORK", 150_000)
+    path = ROOT / "programs" / "permuted.slot"
+    sizes = tiny(path)[1]
+    syntax = parse(read_source(path))
+    for allowed in (False, True):
+        found = optimize_program(syntax, sizes, "time", profile, allow_packing=allowed)
+        packed = "x[c*C + h, t]" in next(s for s in found.text.splitlines() if s.startswith("cipher"))
+        assert packed is allowed
+        assert ("permute(" in found.text) is not allowed
+
+
+WRONG_CLAIMLESS = """program small(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+Y = X << 1
+Z = Y << 7
+output y[h] = Z
+prove y == x
+"""
+
+
+def test_wrong_candidates_are_not_taken(profile: Profile) -> None:
+    """Y, which holds something else, is proposed in the place of Z, and is as cheap."""
+    syntax = parse(Source("small", WRONG_CLAIMLESS))
+    optimizer = Optimizer({}, "time", profile)
+    wrong = parse(Source("small", WRONG_CLAIMLESS.replace("= Z", "= Y")))
+    assert not optimizer.proves(wrong)
+    assert optimizer.proves(syntax)
+    found = optimize_program(syntax, None, "time", profile)
+    assert api.cost(found.after, profile=profile).counts.rotations == 0
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "WORK", 150_000)
+    path, out = ROOT / "programs" / "seed" / "rank_summed.slot", tmp_path / "out.slot"
+    refused = slotlang("optimize", str(path), "-o", str(out))
+    assert refused.status == 1
+    assert "SL481" in refused.err
+    assert not out.exists()
+    assert slotlang("optimize", str(path), "--objective", "speed").status == 2
+    good = ROOT / "programs" / "squat_tall_real.slot"
+    small = [f"{k}={v}" for k, v in tiny(good)[1].items()]
+    sets = [a for item in small for a in ("--set", item)]
+    assert slotlang("optimize", str(good), "-o", str(out), *sets).status == 0
+    assert slotlang("check", str(out)).status == 0
+    printed = slotlang("optimize", str(good), *sets)
+    assert printed.out == out.read_text(encoding="utf-8")
+    assert "before" in printed.err
