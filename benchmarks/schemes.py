@@ -1,13 +1,14 @@
-"""What people use now against what slotlang makes, side by side in one run: same weights, same inputs, 128-bit security.
+"""What people use now against what slotlang makes, side by side in one run: same weights and inputs, 128-bit security.
 
-- dense: A @ B multiplied out, diagonals with baby and giant steps, which the project's first design document starts from;
+- dense: A @ B multiplied out, diagonals with baby and giant steps, which the project's first design document starts
+  from;
 - TenSEAL: its own CKKSVector.matmul twice, the way a user would write it, a token at a time;
 - tutorial: the schedule of rank_complex at the parameters of tutorials, 8192: 60,40,40,60, rescaled after products;
 - fixed: the same at slotlang's fixed parameters;
 - synth 1e-3, synth 1e-6: what ``slotlang synth`` picks for that precision.
 
-Times are medians of CPU time of one thread for all tokens together; schemes that hold fewer tokens evaluate several times.
-``python -m benchmarks.schemes --quick`` measures the small shapes only.
+Times are medians of CPU time of one thread for all tokens together; schemes that hold fewer tokens evaluate several
+times. ``python -m benchmarks.schemes --quick`` measures the small shapes only.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from slotlang.search.search import Limits, search, start
+from slotlang.search.structure import Shape
 
 from slotlang.api import load, loads, lower
 from slotlang.cost.profile import find_profile
@@ -31,8 +34,6 @@ from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import load_module
-from slotlang.search.search import Limits, search, start
-from slotlang.search.structure import Shape
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "schemes.json"

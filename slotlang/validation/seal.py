@@ -229,6 +229,8 @@ class _Levels:
             data = data.next_context_data()
 
     def check(self, thing: Any, name: str) -> list[int]:
+        if not isinstance(thing, Plaintext if name.startswith("plain") else Ciphertext):
+            raise TypeError("incompatible function arguments")
         if tuple(thing.parms_id()) not in self.primes:
             raise ValueError(f"{name} is not valid for encryption parameters")
         found: list[int] = self.primes[tuple(thing.parms_id())]
@@ -250,8 +252,12 @@ class Encoder(_StandIn):
         self._seal, self._levels = seal, _Levels(context)
         self.slots = self._levels.degree // 2
 
-    def encode(self, values: Any, parms_id: list[int], scale: float, out: Plaintext) -> None:
-        """Write an encoding of a list, a number, or what stands for a list in a run on expressions."""
+    def encode(self, values: Any, *place: Any) -> None:
+        """Write an encoding of a list, a number, or what stands for a list in a run on expressions: at parameters (the
+        first ones when they are left out), with a scale, into a plaintext."""
+        parms_id, scale, out = place if len(place) == 3 else (self._levels.order[0], *place)
+        if not isinstance(out, Plaintext) or not isinstance(scale, int | float):
+            raise TypeError("encode(): incompatible function arguments")
         slots = self._levels.degree // 2
         if tuple(parms_id) not in self._levels.primes:
             raise ValueError("parms_id is not valid for encryption parameters")
