@@ -6,14 +6,17 @@ import ctypes
 import hashlib
 import io
 import math
+import multiprocessing.connection
 import os
 import secrets
+import signal
 import struct
 import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 

@@ -18,11 +18,21 @@ def _fingerprint():
     return hashlib.sha256(text.encode()).digest()
 
 
+@contextmanager
+def _file():
+    """A new file and its path, for SEAL reads and writes paths only: in memory where the system has such files."""
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        with open(os.memfd_create("seal"), "w+b") as stream:
+            yield stream, f"/proc/self/fd/{stream.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as stream:
+            yield stream, stream.name
+
+
 def _saved(thing):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x"
-        thing.save(str(path))
-        return path.read_bytes()
+    with _file() as (stream, path):
+        thing.save(path)
+        return stream.read()
 
 
 @cache
@@ -129,12 +139,12 @@ class Saved:
         if self.at != len(self.body):
             raise Rejected("there are bytes left over in an object")
         thing = make()
-        head = _header() + struct.pack("<Q", _SEAL.size + len(self.body))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x"
-            path.write_bytes(head + self.body)
+        with _file() as (stream, path):
+            stream.write(_header() + struct.pack("<Q", _SEAL.size + len(self.body)))
+            stream.write(self.body)
+            stream.flush()
             try:
-                thing.load(context, str(path))
+                thing.load(context, path)
             except (RuntimeError, ValueError, MemoryError, IndexError, OverflowError) as problem:
                 raise Rejected(f"SEAL does not accept an object: {problem}") from None
         return thing
@@ -198,12 +208,12 @@ def pack(kind, records):
 def unpack(kind, data, names):
     """The records of ``pack``, exactly those named; raises Rejected for anything else."""
     try:
-        data = bytes(memoryview(data))
+        data = memoryview(data).cast("B")
     except TypeError:
         raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
     if len(data) < 96 or data[:8] != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program")
-    found = data[8:24].rstrip(b"\0").decode("ascii", "replace")
+    found = bytes(data[8:24]).rstrip(b"\0").decode("ascii", "replace")
     if found != kind:
         raise Rejected(f"expected {kind}, got {found}")
     if data[24:56] != _fingerprint():
@@ -220,7 +230,7 @@ def unpack(kind, data, names):
         (count,) = struct.unpack_from("<I", body, 0)
         for _ in range(count):
             key_size, size = struct.unpack_from("<HQ", body, at)
-            key = body[at + 10 : at + 10 + key_size].decode()
+            key = bytes(body[at + 10 : at + 10 + key_size]).decode()
             at += 10 + key_size
             if key not in by_key or by_key[key] in records:
                 raise Rejected(f"unexpected {key[:60]} among {kind}")
@@ -229,7 +239,7 @@ def unpack(kind, data, names):
                 continue
             if at + size > len(body):
                 raise Rejected(f"these {kind} are truncated")
-            records[by_key[key]] = body[at : at + size]
+            records[by_key[key]] = bytes(body[at : at + size])
             at += size
     except (struct.error, UnicodeDecodeError):
         raise Rejected(f"these {kind} are damaged") from None
