@@ -19,7 +19,7 @@ from slotlang.lowering.emitter import encoding_of
 from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import int_text
 from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import masks_text, roles_text, runtime_text, transfer_text
+from slotlang.lowering.parts import masks_text, roles_text, runtime_text, transfer_text, workers_text
 from slotlang.lowering.text import (
     comment,
     docstring,
@@ -69,6 +69,7 @@ class _Module(EvaluationText, ResultsText):
             self._pattern(),
             self._places(),
             masks_text(),
+            workers_text(),
             roles_text(),
         ]
         return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"

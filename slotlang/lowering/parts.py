@@ -38,6 +38,11 @@ def masks_text() -> str:
     return part_text("masks")
 
 
+def workers_text() -> str:
+    """Work split over forked processes."""
+    return part_text("workers")
+
+
 def roles_text() -> str:
     """Client, Server and main."""
     return part_text("roles")
@@ -49,7 +54,7 @@ def reserved_names() -> frozenset[str]:
     names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
     names |= {"FORMAT", "PROGRAM", "SIZES"}
     names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64", "zlib"}
-    for node in ast.parse(runtime_text() + transfer_text() + masks_text() + roles_text()).body:
+    for node in ast.parse(runtime_text() + transfer_text() + masks_text() + workers_text() + roles_text()).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)

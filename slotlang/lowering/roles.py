@@ -4,6 +4,7 @@
 from slotlang.lowering.masks import *
 from slotlang.lowering.runtime import *
 from slotlang.lowering.transfer import *
+from slotlang.lowering.workers import *
 
 
 # roles starts here
@@ -117,6 +118,7 @@ class Server:
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0
+        self.worker_seconds = []
 
     def encode(self, /, **weights):
         """Encode weights and scalars, given by name, once for all evaluations."""
@@ -201,6 +203,34 @@ class Server:
         self._encoded()
         result = self._run(self.load_inputs(data))
         return pack("results", {n: None if c is None else _saved(c) for n, c in result.items()})
+
+    def evaluate_many(self, uploads, workers=1, done=lambda count: None):
+        """``evaluate`` of each, in order, by so many forked processes that share keys and encoded weights.
+
+        ``done`` is called with the number of results so far. ``counts``, ``seconds`` and ``vanished`` are then the sums
+        over all evaluations, ``worker_seconds`` the CPU time of each worker, transfers included. Raises WorkerFailed.
+        """
+        self._encoded()
+        uploads = list(uploads)
+        if type(workers) is not int or workers < 1:
+            raise Rejected(f"workers are a whole number from 1, not {workers!r}")
+        if min(workers, len(uploads)) > 1:
+            found, self.worker_seconds = forked(self._evaluated, uploads, workers, done)
+        else:
+            found, start = [], time.process_time()
+            for data in uploads:
+                found.append(self._evaluated(data))
+                done(len(found))
+            self.worker_seconds = [time.process_time() - start]
+        self.counts, self.vanished, self.seconds = Counter(), 0, 0.0
+        for _, counts, vanished, seconds in found:
+            self.counts += counts
+            self.vanished += vanished
+            self.seconds += seconds
+        return [data for data, *_ in found]
+
+    def _evaluated(self, data):
+        return self.evaluate(data), self.counts, self.vanished, self.seconds
 
 
 def relative_error(found, expected):
