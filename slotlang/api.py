@@ -101,10 +101,14 @@ def run(
     parameters: Parameters | None = None,
     unproved: bool = False,
     hide: Hide = "mask",
+    tokens: int | None = None,
+    workers: int = 1,
+    cache: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
-    with numpy. Raises ``SlotError`` for anything wrong with program, adapter or arrays."""
+    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md). Raises ``SlotError``
+    for anything wrong with program, adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
@@ -117,6 +121,9 @@ def run(
         parameters=parameters,
         unproved=unproved,
         hide=hide,
+        tokens=tokens,
+        workers=workers,
+        cache=None if cache is None else Path(cache),
         progress=progress,
     )
 

@@ -258,6 +258,17 @@ force. Set the sizes with --set, for example `--set d_in=384 --set d_out=1536 --
 
 The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
 far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
+    "SL511": """A worker ended before its work was done.
+
+`run --workers N` splits evaluations over N forked processes. One of them was ended by a signal, most often because
+memory ran out, or could not start. The others were ended too. One worker needs no other process.""",
+    "SL512": """The cache of encoded weights can't be used.
+
+--cache names a folder; it is made if need be, and files are written and replaced in it.""",
+    "SL513": """Cached weights were damaged.
+
+A file in the folder of --cache is not what was written there: cut off, changed, or of another program. It is not used:
+the weights were encoded anew and kept in its place. A warning; the run is as good as any.""",
     "SL720": """--for-all names something that is no size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.

@@ -13,6 +13,7 @@ import typer
 from slotlang.cli.output import (
     BAD_INPUT,
     FAILED,
+    INTERRUPTED,
     OK,
     emit_json,
     guarded,
@@ -329,6 +330,13 @@ def run(
     adapter: Annotated[Path | None, typer.Option(help="A PEFT adapter folder.")] = None,
     module: Annotated[str | None, typer.Option(help="The adapter's module to run.")] = None,
     activations: Annotated[Path | None, typer.Option(help="A .npy file, a token per row.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="How many tokens, in as many evaluations as they need.")
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the evaluations.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep encoded weights in this folder for the next run.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
@@ -339,6 +347,9 @@ def run(
     with guarded("run", json):
         if seed < 0:
             raise error("SL005", "--seed must not be negative")
+        for option, value in (("--workers", workers), ("--tokens", tokens)):
+            if value is not None and value < 1:
+                raise error("SL005", f"{option} must be at least 1, not {value}")
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
         from slotlang.lowering.hiding import hide_mode
@@ -359,11 +370,23 @@ def run(
                 seed=seed,
                 unproved=unproved,
                 hide=mode,
+                tokens=tokens,
+                workers=workers,
+                cache=cache,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
+        except KeyboardInterrupt:
+            print("interrupted: nothing was computed to the end, and no worker is left", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
         finally:
             if steps:
                 steps.stop()
+        used = session.report.cache
+        if used is not None and used.state == "rebuilt":
+            warning = Diagnostic(
+                "SL513", f"cached weights could not be used and were made anew: {used.reason}", file=used.file
+            )
+            report([warning], "warning")
         if json:
             emit_json("run", session.to_json())
         else:

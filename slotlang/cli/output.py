@@ -18,7 +18,7 @@ import typer
 
 from slotlang.diagnostics import Diagnostic, SlotError, error, render
 
-OK, FAILED, BAD_INPUT = 0, 1, 2
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def _finite(value: Any) -> Any:

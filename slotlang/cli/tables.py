@@ -132,8 +132,24 @@ def run_table(session: Session) -> RenderableType:
     """An encrypted run: times, counts and errors."""
     r = session.report
     table = _grid()
-    for name in ("key generation", "evaluation keys", "encode weights", "encrypt", "evaluate", "decrypt"):
-        table.add_row(f"{1000 * r.seconds[name]:.1f} ms", name)
+    steps = {
+        name: name for name in ("key generation", "evaluation keys", "encode weights", "encrypt", "evaluate", "decrypt")
+    }
+    if r.cache is not None:
+        what = {
+            "loaded": "load weights from",
+            "stored": "encode weights, kept in",
+            "rebuilt": "encode weights anew, kept in",
+        }
+        steps["encode weights"] = f"{what[r.cache.state]} the cache ({size_text(r.cache.bytes)})"
+    if r.evaluations > 1:
+        del steps["evaluate"]
+        times = ", ".join(map(time_text, r.worker_cpu_seconds))
+        by = f"{r.workers} workers" if r.workers > 1 else "1 process"
+        steps["evaluate with transfer"] = f"evaluate {r.evaluations} times with transfer by {by} (CPU {times})"
+        steps["decrypt"] = steps.pop("decrypt")
+    for name, text in steps.items():
+        table.add_row(f"{1000 * r.seconds[name]:.1f} ms", text)
     for name, count in r.bytes.items():
         table.add_row(size_text(count), name)
     for name, count in r.executed.items():
@@ -147,8 +163,8 @@ def run_table(session: Session) -> RenderableType:
     status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
     title = session.program.name + (f" on {session.module}" if session.module else " on random weights")
     sizes = ", ".join(f"{n} = {session.program.sizes[n]}" for n in session.program.parameters)
-    if session.tokens_in_file is not None:
-        title += f", real activations (the first tokens of {session.tokens_in_file})"
+    if session.tokens is not None:
+        title += f", {session.tokens} {'random' if session.tokens_in_file is None else 'real'} tokens"
     verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
     head = Text.assemble(status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.parameters.text()}\n")
     return Group(head, table)

@@ -22,7 +22,7 @@ def _fingerprint():
 def _file():
     """A new file and its path, for SEAL reads and writes paths only: in memory where the system has such files."""
     if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
-        with open(os.memfd_create("seal"), "w+b") as stream:
+        with os.fdopen(os.memfd_create("seal"), "w+b") as stream:
             yield stream, f"/proc/self/fd/{stream.fileno()}"
     else:
         with tempfile.NamedTemporaryFile() as stream:

@@ -12,7 +12,7 @@ class WorkerFailed(RuntimeError):
 
 
 def forked(action, items, workers, done):
-    """``action(item)`` of each item, in order, by so many forked processes; the next item goes to the first that is free.
+    """``action(item)`` of each item, in order, by so many forked processes; the next item goes to the first one free.
 
     Returns the results and each worker's seconds of CPU; ``done`` is called with the number of results so far. What
     ``action`` rejects is Rejected here. However this ends, no worker is left.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import LoraModule
+from slotlang.run.cache import CacheUse, encode_cached
 from slotlang.syntax import tree
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
@@ -26,8 +27,10 @@ WORST_ERROR = 1e-3
 
 @dataclass(frozen=True)
 class RunReport:
-    """Times in seconds, bytes as sent, operations as counted by the evaluation.
+    """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
+    "evaluate with transfer" is the time from all uploads to all downloads, by so many ``workers``, and "evaluate" the
+    sum of what the evaluations took without transfers. ``worker_cpu_seconds``: CPU time of each worker.
     ``relative_error``: rms error over rms of the result; ``max_error``: largest absolute error. Both against numpy.
     ``counts_match`` compares what was executed with what was predicted; ``dropped`` says how
     many plaintexts and sums were zero; what would be done with them is left out, which only ever lowers the
@@ -43,6 +46,10 @@ class RunReport:
     relative_error: float
     max_error: float
     shapes: Mapping[str, tuple[int, ...]]
+    evaluations: int
+    workers: int
+    worker_cpu_seconds: tuple[float, ...]
+    cache: CacheUse | None
 
     @property
     def passed(self) -> bool:
@@ -81,36 +88,67 @@ def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
     return inputs, weights
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Inputs of one evaluation after the other; the last one's result ends in so many tokens of ``padding``."""
+
+    inputs: Sequence[Arrays]
+    padding: int = 0
+
+
 def execute(
     text: str,
     predicted: Mapping[str, int],
-    inputs: Arrays,
+    inputs: Arrays | Batches,
     weights: Arrays,
     progress: Callable[[str], None] = lambda _: None,
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
 ) -> RunReport:
-    """Run an emitted module end to end through bytes, as client and server would.
+    """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
+    for each of several, by so many processes. ``cache``: a folder for the encoded weights.
 
-    Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters.
+    Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
+    a worker ends before its work is done, and SL512 when the cache can't be used.
     """
     module = load_module(text)
+    batches = inputs if isinstance(inputs, Batches) else Batches([inputs])
+
+    def give_weights(server: Any) -> CacheUse | None:
+        if cache is not None:
+            return encode_cached(module, server, text, weights, cache)
+        server.encode(**weights)
+        return None
+
     try:
-        return _executed(module, predicted, inputs, weights, progress)
+        return _executed(module, predicted, batches, weights, give_weights, progress, workers)
     except module.Rejected as problem:
         raise error(
             "SL507",
             f"the encrypted run was refused: {problem}",
             hint="scale the data down, or choose parameters with more room",
         ) from None
+    except module.WorkerFailed as problem:
+        raise error(
+            "SL511",
+            str(problem),
+            notes=[f"{len(batches.inputs)} evaluations were split over {workers} workers; all workers were ended"],
+            hint="try fewer --workers: each needs memory for its own ciphertexts",
+        ) from None
 
 
 def _executed(
     module: types.ModuleType,
     predicted: Mapping[str, int],
-    inputs: Arrays,
+    batches: Batches,
     weights: Arrays,
+    give_weights: Callable[[Any], CacheUse | None],
     progress: Callable[[str], None],
+    workers: int,
 ) -> RunReport:
     seconds: dict[str, float] = {}
+    count = len(batches.inputs)
 
     def timed(name: str, action: Callable[[], Any]) -> Any:
         progress(name)
@@ -119,31 +157,47 @@ def _executed(
         seconds[name] = time.perf_counter() - start
         return result
 
+    def done(ready: int) -> None:
+        progress(f"evaluate: {ready} of {count}")
+
     client = timed("key generation", module.Client)
     keys = timed("evaluation keys", client.evaluation_keys)
     server = module.Server(keys)
-    timed("encode weights", lambda: server.encode(**weights))
-    upload = timed("encrypt", lambda: client.encrypt(**inputs))
-    download = timed("evaluate with transfer", lambda: server.evaluate(upload))
+    used = timed("encode weights", lambda: give_weights(server))
+    uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
+    downloads = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, workers, done))
     seconds["evaluate"] = server.seconds
-    found = timed("decrypt", lambda: client.decrypt(download))
-    expected = module.reference(inputs, weights)
-    pairs = [(found[n], expected[n]) for n in found] if isinstance(found, dict) else [(found, expected)]
+    found = timed("decrypt", lambda: [client.decrypt(data) for data in downloads])
+    pairs: list[tuple[Any, Any]] = []
+    for number, (inputs, results) in enumerate(zip(batches.inputs, found, strict=True), 1):
+        expected = module.reference(inputs, weights)
+        both = [(results[n], expected[n]) for n in results] if isinstance(results, dict) else [(results, expected)]
+        kept = slice(-batches.padding) if batches.padding and number == count else slice(None)
+        pairs += [(a[..., kept], b[..., kept]) for a, b in both]
     difference = np.concatenate([np.abs(a - b).ravel() for a, b in pairs])
     size = np.concatenate([np.abs(b).ravel() for _, b in pairs])
     rms = float(np.sqrt(np.mean(size**2)))
     executed = {k: int(v) for k, v in server.counts.items() if v}
+    expected_counts = {k: count * v for k, v in predicted.items()}
     error_rms = float(np.sqrt(np.mean(difference**2)))
     return RunReport(
         seconds,
-        {"evaluation keys": len(keys), "upload": len(upload), "download": len(download)},
+        {
+            "evaluation keys": len(keys),
+            "upload": sum(map(len, uploads)),
+            "download": sum(map(len, downloads)),
+        },
         executed,
-        dict(predicted),
-        executed == dict(predicted),
+        expected_counts,
+        executed == expected_counts,
         sum(p is None for p in server.plain.values()) + server.vanished,
         error_rms / (rms or 1.0),
         float(difference.max()),
         {"results": tuple(int(n) for n in pairs[0][1].shape)},
+        count,
+        len(server.worker_seconds),
+        tuple(server.worker_seconds),
+        used,
     )
 
 
@@ -237,22 +291,34 @@ def adapter_weights(program: Program, module: LoraModule) -> dict[str, npt.NDArr
     return weights
 
 
-def activations(program: Program, path: Path) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
-    """The first tokens of a file, one per row there, as the program's input, and how many the file holds.
+def split_tokens(
+    program: Program, inputs: Arrays, path: Path | None, tokens: int | None, seed: int
+) -> tuple[Batches, int, int | None]:
+    """So many tokens as evaluations of the program: those of a file, one per row there, or random ones.
 
-    Raises SL505 when the file does not fit or has fewer tokens than the program takes.
+    Without ``tokens`` all of the file. The last evaluation is padded with zeros. Returns how many tokens that is, too,
+    and how many the file holds. Raises SL505 when the file does not fit or holds fewer tokens, and SL506 when the
+    program's result is not computed token by token.
     """
     from slotlang.run.adapter import read_activations
 
     name = roles(program.syntax).input.name
     shape = program.tensors[name].shape
-    wanted = shape[1] if len(shape) == 2 else 1
-    values = read_activations(path, shape[0], None)
-    if values.shape[1] < wanted:
-        raise error(
-            "SL505",
-            f"the program takes {wanted} tokens, and the file holds {values.shape[1]}",
-            file=str(path),
-            hint="set the number of tokens with --set, or give more rows",
-        )
-    return {name: values[:, :wanted] if len(shape) == 2 else values[:, 0]}, int(values.shape[1])
+    held = None
+    if path is None:
+        # a stream of its own: random weights come from the one of the seed alone
+        values = np.random.default_rng([seed, 1]).standard_normal((shape[0], tokens or 1))
+    else:
+        values = read_activations(path, shape[0], None)
+        held = int(values.shape[1])
+        if tokens is not None and held < tokens:
+            message = f"{tokens} tokens are asked for, and the file holds {held}"
+            raise error("SL505", message, file=str(path), hint="ask for fewer with --tokens, or give more rows")
+        values = values[:, :tokens]
+    batch = shape[1] if len(shape) == 2 else 1
+    count = int(values.shape[1])
+    padding = -count % batch
+    values = np.pad(values, ((0, 0), (0, padding)))
+    parts = np.split(values, values.shape[1] // batch, axis=1)
+    made = [{**inputs, name: part if len(shape) == 2 else part[:, 0]} for part in parts]
+    return Batches(made, padding), count, held

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.diagnostics import error
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, lower
 from slotlang.lowering.parameters import Parameters
@@ -16,12 +17,13 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import (
+    Batches,
     RunReport,
-    activations,
     adapter_sizes,
     adapter_weights,
     execute,
     random_data,
+    split_tokens,
 )
 from slotlang.syntax import tree
 
@@ -34,6 +36,7 @@ class Session:
     lowered: Lowered
     report: RunReport
     module: str | None
+    tokens: int | None = None
     tokens_in_file: int | None = None
 
     def to_json(self) -> dict[str, object]:
@@ -46,6 +49,7 @@ class Session:
             "verdict": self.lowered.report.status,
             "method": self.lowered.report.method,
             "module": self.module,
+            "tokens": self.tokens,
             "tokens_in_file": self.tokens_in_file,
             "parameters": p.to_json(),
             "hide": self.lowered.plan.hiding.mode,
@@ -66,13 +70,22 @@ def run(
     parameters: Parameters | None = None,
     unproved: bool = False,
     hide: Hide = "mask",
+    tokens: int | None = None,
+    workers: int = 1,
+    cache: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
 
+    Activations of more tokens than the program takes are split into several evaluations: all of a file, or as many as
+    ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
+    weights.
+
     Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Raises
     ``SlotError`` for anything wrong with program, adapter or arrays.
     """
+    if workers < 1 or (tokens is not None and tokens < 1):
+        raise error("SL005", "workers and tokens are whole numbers from 1")
     sizes = dict(sizes or {})
     lora = None
     if adapter is not None:
@@ -87,17 +100,15 @@ def run(
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
     if lora is not None:
         chosen = {**chosen, **adapter_weights(program, lora)}
-    tokens = None
-    if activations_file is not None:
-        found_inputs, tokens = activations(program, activations_file)
-        inputs = {**inputs, **found_inputs}
-    report = execute(lowered.text, lowered.plan.counts.executed(), inputs, chosen, progress)
-    return Session(program, lowered, report, lora.name if lora else None, tokens)
+    batches, held = Batches([inputs]), None
+    if activations_file is not None or tokens is not None:
+        batches, tokens, held = split_tokens(program, inputs, activations_file, tokens, seed)
+    counts = lowered.plan.counts.executed()
+    report = execute(lowered.text, counts, batches, chosen, progress, workers=workers, cache=cache)
+    return Session(program, lowered, report, lora.name if lora else None, tokens, held)
 
 
 def _only(modules: Mapping[str, object]) -> str:
-    from slotlang.diagnostics import error
-
     if len(modules) != 1:
         raise error(
             "SL502",
