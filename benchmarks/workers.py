@@ -1,0 +1,119 @@
+"""Evaluations shared by forked processes, and the cache of encoded weights: ``python -m benchmarks.workers``.
+
+64 tokens of rank_complex at d = 4096, r = 16 are 8 evaluations of 8 tokens, from encrypted inputs in bytes to results
+in bytes. Numbers of workers take turns, so that other work on the machine falls on all alike. Wall time needs as many
+free cores as there are workers; on fewer, the CPU time of the slowest worker, which is printed beside it, is what wall
+time would come to, but for starting the workers and taking in their results.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from slotlang.api import load, lower
+from slotlang.run.cache import encode_cached
+from slotlang.run.runner import load_module, random_data
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZES = {"d": 4096, "r": 16, "batch": 8}
+EVALUATIONS = 8
+REPEATS = 9
+
+
+def seconds(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, object]:
+    """Evaluate by so many workers each, and encode, store and load weights; print, and return as plain data."""
+    program = load(ROOT / "programs" / "rank_complex.slot", SIZES)
+    text = lower(program).text
+    module = load_module(text)
+    inputs, weights = random_data(program, 0)
+    client = module.Client()
+    server = module.Server(client.evaluation_keys())
+    with tempfile.TemporaryDirectory() as folder:
+        used = encode_cached(module, server, text, weights, Path(folder))
+        saved = server.weights_to_bytes()
+        turns = {
+            "encode": lambda: server.encode(**weights),
+            "store": lambda: encode_cached(module, server, text, weights, empty),
+            "load": lambda: encode_cached(module, server, text, weights, Path(folder)),
+        }
+        times = {name: [] for name in turns}
+        for number in range(REPEATS):
+            empty = Path(folder) / str(number)
+            for name, action in turns.items():
+                times[name].append(seconds(action))
+    cache = {name: statistics.median(found) for name, found in times.items()}
+    cache["bytes"] = used.bytes
+    assert used.bytes == len(saved)
+
+    uploads = [client.encrypt(**inputs) for _ in range(EVALUATIONS)]
+    server.evaluate_many(uploads)
+    wall = {n: [] for n in counts}
+    slowest = {n: [] for n in counts}
+    total = {n: [] for n in counts}
+    for _ in range(REPEATS):
+        for n in counts:
+            wall[n].append(seconds(lambda n=n: server.evaluate_many(uploads, n)))
+            slowest[n].append(max(server.worker_seconds))
+            total[n].append(sum(server.worker_seconds))
+    rows = [
+        {
+            "workers": n,
+            "wall_seconds": statistics.median(wall[n]),
+            "fastest_wall_seconds": min(wall[n]),
+            "slowest_worker_cpu_seconds": statistics.median(slowest[n]),
+            "cpu_seconds": statistics.median(total[n]),
+        }
+        for n in counts
+    ]
+    result = {
+        "sizes": SIZES,
+        "tokens": EVALUATIONS * SIZES["batch"],
+        "load": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+        "evaluations": rows,
+        "cache": cache,
+    }
+    _print(result, console)
+    return result
+
+
+def _print(result: dict[str, object], console: Console) -> None:
+    table = Table(title=f"{result['tokens']} tokens, 8 at a time (rank_complex, d = 4096, r = 16), ms", box=None)
+    for head in ("workers", "median", "fastest", "CPU of the slowest", "CPU of all", "times faster", "by CPU"):
+        table.add_column(head, justify="right")
+    first = result["evaluations"][0]
+    for row in result["evaluations"]:
+        table.add_row(
+            str(row["workers"]),
+            *(f"{1000 * value:.0f}" for name, value in row.items() if name != "workers"),
+            f"{first['wall_seconds'] / row['wall_seconds']:.2f}",
+            f"{first['slowest_worker_cpu_seconds'] / row['slowest_worker_cpu_seconds']:.2f}",
+        )
+    console.print(table)
+    cache = result["cache"]
+    console.print(
+        f"weights, {cache['bytes'] / 1e6:.1f} MB: encode {1000 * cache['encode']:.0f} ms, "
+        f"encode and store {1000 * cache['store']:.0f} ms, load {1000 * cache['load']:.0f} ms\n"
+        f"load {result['load']:.1f} on {result['cores']} cores"
+    )
+
+
+def main() -> None:
+    workers(Console())
+
+
+if __name__ == "__main__":
+    main()
