@@ -174,6 +174,35 @@ def test_bad_adapters_and_arrays(arguments, code):
     assert result.exit_code == 2 and code in result.output
 
 
+def test_a_damaged_cache_is_said(tmp_path):
+    arguments = ["run", PROGRAM, *SMALL, "--cache", tmp_path / "weights", "--json"]
+    assert json.loads(clean(call(*arguments)).stdout)["cache"]["state"] == "stored"
+    (kept,) = (tmp_path / "weights").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    result = slotlang(*map(str, arguments))
+    assert result.status == 0
+    assert "warning[SL513]" in result.err and "truncated" in result.err and str(kept) in result.err
+    found = json.loads(result.out)["cache"]
+    assert (found["state"], found["file"], "truncated" in found["reason"]) == ("rebuilt", str(kept), True)
+    assert "load weights from the cache" in clean(call(*arguments[:-1])).output
+
+
+def test_tokens_and_workers_are_shown():
+    result = clean(call("run", PROGRAM, *SMALL, "--tokens", 5, "--workers", 2))
+    assert "passed" in result.output and "5 random tokens" in result.output
+    assert "evaluate 3 times with transfer by 2 workers" in result.output
+
+
+def test_an_interrupted_run_says_so(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("slotlang.run.session.run", interrupted)
+    result = slotlang("run", str(PROGRAM))
+    assert (result.status, result.out) == (130, "")
+    assert result.err.startswith("interrupted: ")
+
+
 def test_fmt(tmp_path):
     path = tmp_path / "p.slot"
     path.write_text(PROGRAM.read_text().replace("let C = slots / batch ", "let C=slots/batch "))
