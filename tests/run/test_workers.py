@@ -43,7 +43,7 @@ from slotlang.api import Parameters, load, loads, lower
 from slotlang.run.runner import load_module
 module = load_module(lower(loads(sys.argv[1]), Parameters(4096, (36, 36, 37), 20, False)).text)
 def wait(item):
-    os.write(1, b"at work\n")
+    os.write(1, b"at work\\n")
     time.sleep(600)
 try:
     module.forked(wait, [1, 2, 3, 4], 2, lambda count: None)
