@@ -65,6 +65,7 @@ def floor(sizes: dict[str, int]) -> dict[str, object]:
         "rotations": lambda n: ev.evaluator.rotate_vector(a, steps[n % len(steps)], server.galois_keys, made()),
         "plain_products": lambda n: ev.evaluator.multiply_plain(a, plains[n % len(plains)], made()),
         "additions": lambda _: ev.evaluator.add_inplace(total, a),
+        "masks": lambda n: ev.evaluator.add_plain(a, plains[n % len(plains)], made()),
     }
     server.compute(cipher)
     evaluations: list[float] = []
