@@ -40,6 +40,11 @@ VALIDATED = (
     "what the program says; `slotlang check` of this file does it again."
 )
 
+MATRIX = (
+    "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for bit "
+    "what SEAL's operations give."
+)
+
 
 def _program_text(text: str) -> list[str]:
     """``PROGRAM``: the program's text, a line of the program in a line of its own, or in several."""
@@ -70,7 +75,7 @@ class _Module(EvaluationText, ResultsText):
             self._places(),
             masks_text(),
             workers_text(),
-            roles_text(),
+            roles_text(columns=self.matrix),
         ]
         return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
@@ -92,6 +97,7 @@ class _Module(EvaluationText, ResultsText):
             *paragraph(verdict),
             *paragraph(self.validated),
             *paragraph(self.hiding.sentence()),
+            *(paragraph(MATRIX) if self.matrix else []),
             "",
             *paragraph(
                 "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
@@ -292,14 +298,16 @@ def emit(
     hiding: Hiding,
     version: str,
     validated: str = VALIDATED,
+    *,
+    matrix: bool = False,
 ) -> str:
     """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
-    says of itself.
+    says of itself; with ``matrix`` its server evaluates by matrix products (``cost.columns`` says when it can).
 
     Raises SL309 when the program nests deeper than Python can read.
     """
     program = graph.schedule.program
-    text = _Module(program, graph, parameters, report, counts, hiding, version, validated).module()
+    text = _Module(program, graph, parameters, report, counts, hiding, version, validated, matrix).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

@@ -72,6 +72,7 @@ class Emitter:
     hiding: Hiding
     version: str
     validated: str
+    matrix: bool
 
     def __post_init__(self) -> None:
         self.schedule = self.graph.schedule

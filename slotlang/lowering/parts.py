@@ -43,9 +43,12 @@ def workers_text() -> str:
     return part_text("workers")
 
 
-def roles_text() -> str:
-    """Client, Server and main."""
-    return part_text("roles")
+def roles_text(*, columns: bool = False) -> str:
+    """Client, Server and main; with ``columns`` a Server that evaluates by matrix products."""
+    if not columns:
+        return part_text("roles")
+    before, after = part_text("roles").split("\n\n\ndef relative_error", 1)
+    return f"{before}\n\n\n{part_text('columns').strip()}\n\n\ndef relative_error{after}"
 
 
 @cache
@@ -54,7 +57,8 @@ def reserved_names() -> frozenset[str]:
     names = {"PARAMETERS", "SLOTS", "INPUTS", "WEIGHTS", "SCALARS", "COUNTS", "PACKING", "PLAINTEXTS", "RESULTS"}
     names |= {"FORMAT", "PROGRAM", "SIZES"}
     names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64", "zlib"}
-    for node in ast.parse(runtime_text() + transfer_text() + masks_text() + workers_text() + roles_text()).body:
+    shared = runtime_text() + transfer_text() + masks_text() + workers_text()
+    for node in ast.parse(shared + roles_text(columns=True)).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)

@@ -14,6 +14,7 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program, program_hash
 from slotlang.source import Source, Span
 from slotlang.syntax.parser import parse
+from slotlang.validation import columns
 from slotlang.validation.numpy_stand_in import Numpy, Places
 from slotlang.validation.seal import Ciphertext, GaloisKeys, Plaintext, Seal, SecretKey
 
@@ -141,6 +142,8 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
         "alone_doubled": masks.alone_doubled,
     }.items():
         setattr(module, name, function)
+    if hasattr(module, "Matrices"):
+        columns.stand_ins(module, seal)
 
 
 class Masks:
