@@ -18,7 +18,7 @@ from slotlang.lowering.transfer import *
 # |t - q*p| < 3/4 * p < 2^63, and t - q*p is right although t itself may not fit 64 bits.
 
 LEAST_PIECE = 7
-TILE = 1 << 9, 1 << 6  # residues and rows that are worked on at once: they stay in the second cache
+TILE = 1 << 10, 1 << 5  # residues and rows that are worked on at once: they stay in the second cache
 MAX_ENTRIES = 1 << 27
 _FIELDS = struct.Struct("<4QBQQQdQ")  # of a saved ciphertext, before its array
 _BLAKE2XB = 1
@@ -190,7 +190,7 @@ class Product:
         self.bits = min(53 - largest.bit_length(), 52)
 
     def run(self, taken, prime):
-        """Rows modulo a prime, tile by tile, as (first row, rows); ``taken(columns)`` are residues of operands."""
+        """Rows modulo a prime, a tile after the other; ``taken(places)`` are residues of operands."""
         rows, columns = self.matrix.shape
         pieces = None
         for row in range(0, rows, TILE[1]):
@@ -199,7 +199,7 @@ class Product:
                 if columns > TILE[1] or pieces is None:
                     pieces = cut(taken(self.at[start : start + TILE[1]]), self.bits, prime)
                 sums = sums + self.matrix[row : row + TILE[1], start : start + TILE[1]] @ pieces
-            yield row, reduced(sums, self.bits, prime)
+            yield reduced(sums, self.bits, prime)
 
 
 def cut(residues, bits, prime):
@@ -241,6 +241,8 @@ class Matrices:
     def __init__(self, ring, plan):
         self.ring, self.plan = ring, plan
         self.products = [Product(stage) for stage in plan.stages]
+        # where the sums of each stage stand among all values, inputs first
+        self.first = np.cumsum([len(plan.inputs), *(len(stage.sums) for stage in plan.stages)]).tolist()
         self._memory = None
         self._check()
 
@@ -255,17 +257,22 @@ class Matrices:
             for number, prime in enumerate(primes):
                 for start in range(0, PARAMETERS["degree"], TILE[0]):
                     here = (polynomial, number, slice(start, start + TILE[0]))
-                    values = self._columns([value[here] for value in inputs], prime, row.keys())
-                    for at, into in row.items():
-                        into[here] = values[at]
+                    operands = [value[here] for value in inputs]
+                    for at in row.keys() & range(len(inputs)):
+                        row[at][here] = operands[at]
+                    for at, residues in self._sums(operands, prime):
+                        if at in row:
+                            row[at][here] = residues
         return {name: None if at is None or not row[at][1].any() else row[at] for name, at in self.plan.at.items()}
 
-    def _columns(self, values, prime, wanted):
-        """All sums' residues modulo a prime, of the inputs' at the same places."""
-        for product in self.products:
-            for _, rows in product.run(lambda at: np.stack([values[n] for n in at]), prime):
-                values.extend(rows)
-        return values
+    def _sums(self, operands, prime):
+        """Every sum's place and residues modulo a prime, of the inputs' at the same places; ``operands`` grows."""
+        for number, product in enumerate(self.products):
+            place = self.first[number]
+            for rows in product.run(lambda at: np.stack([operands[n] for n in at]), prime):
+                yield from enumerate(rows, place)
+                place += len(rows)
+                operands.extend(rows if number + 1 < len(self.products) else ())
 
     def _room(self, shape):
         # memory of earlier results that nobody holds any more is taken again: new memory costs more than the products
@@ -281,8 +288,7 @@ class Matrices:
             for product in self.products:
                 operands = np.array([exact[n] for n in product.at], object)
                 exact.extend(product.matrix.astype(np.int64).astype(object) @ operands % prime)
-            found = self._columns(values, prime, None)
-            if any((a != b).any() for a, b in zip(found, exact, strict=True)):
+            if any((residues != exact[at]).any() for at, residues in self._sums(list(values), prime)):
                 raise Impossible("matrix products that are not exact on this machine")
 
 
