@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.columns import Columns
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
 from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
+from slotlang.lowering.lower import Lowered, Plan, Products, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
@@ -51,6 +53,9 @@ def cost(
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
     encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
+    predicted = predict(graph, p.degree, p.data_primes, profile)
+    if made.matrix and isinstance(made.columns, Columns):
+        predicted = replace(predicted, evaluation=made.columns.seconds(p.degree, p.data_primes, profile))
     spread = rotation_lower_bound(program)
     return Cost(
         program=program.name,
@@ -65,7 +70,7 @@ def cost(
         download_bytes=sum(map(p.sent_bytes, results.values())),
         weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
-        predicted=predict(graph, p.degree, p.data_primes, profile),
+        predicted=predicted,
     )
 
 
@@ -104,6 +109,7 @@ def run(
     tokens: int | None = None,
     workers: int = 1,
     cache: str | Path | None = None,
+    products: Products = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
@@ -124,6 +130,7 @@ def run(
         tokens=tokens,
         workers=workers,
         cache=None if cache is None else Path(cache),
+        products=products,
         progress=progress,
     )
 
@@ -136,6 +143,7 @@ __all__ = [
     "Parameters",
     "Plan",
     "Prediction",
+    "Products",
     "Profile",
     "Program",
     "Report",

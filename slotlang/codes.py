@@ -223,6 +223,15 @@ truth than the times themselves. `slotlang calibrate` measures this machine in l
 
 `slotlang calibrate --degree` takes the degrees 4096, 8192, 16384 and 32768. Smaller ones are predicted from the nearest
 of these.""",
+    "SL471": """--products names a way of multiplying that there is not.
+
+`seal` uses SEAL's operations, `matrix` matrix products over residues (docs/columns.md), and `auto`, which is the
+default, what is predicted to be faster.""",
+    "SL472": """A program can't be evaluated by matrix products.
+
+That takes a schedule that only adds ciphertexts up, each times a constant: no rotation, no conjugation, no product of
+ciphertexts, no rescale, and one real number in all slots of every plaintext. Column packing is such a layout: one
+channel per ciphertext, tokens in the slots (programs/columns.slot). The message says what stands in the way.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is

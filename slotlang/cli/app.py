@@ -55,6 +55,14 @@ Hiding = Annotated[
         help="How results keep to themselves what is no result: mask (random plaintexts), exact (conjugates), or none.",
     ),
 ]
+ProductsOption = Annotated[
+    str,
+    typer.Option(
+        "--products",
+        metavar="HOW",
+        help="How ciphertexts are multiplied: seal, matrix (products of residues, without rotations), or auto.",
+    ),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -284,18 +292,20 @@ def lower(
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
+    products: ProductsOption = "auto",
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
         from slotlang.lowering.hiding import hide_mode
+        from slotlang.lowering.lower import products_mode
 
-        mode = hide_mode(hide)
+        mode, way = hide_mode(hide), products_mode(products)
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            made = lower_program(program, unproved=unproved, hide=mode)
+            made = lower_program(program, unproved=unproved, hide=mode, products=way)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -307,6 +317,7 @@ def lower(
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
                     "hide": made.plan.hiding.mode,
+                    "products": "matrix" if made.plan.matrix else "seal",
                     "counts": made.plan.counts.executed(),
                     "validation": made.validation.to_json(),
                 },
@@ -320,6 +331,8 @@ def lower(
                 print("  validated: the module computes what the program says")
             else:
                 print(f"  not validated: {made.validation.what}")
+            if made.plan.matrix:
+                print("  evaluated by matrix products over residues (--products seal: by SEAL's operations)")
             print(f"  {made.plan.hiding.sentence()}")
 
 
@@ -340,6 +353,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
+    products: ProductsOption = "auto",
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -353,9 +367,10 @@ def run(
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
         from slotlang.lowering.hiding import hide_mode
+        from slotlang.lowering.lower import products_mode
         from slotlang.run.session import run as run_program
 
-        mode = hide_mode(hide)
+        mode, way = hide_mode(hide), products_mode(products)
         console = None if json else _console()
         steps = console.status("starting") if console and console.is_terminal else None
         if steps:
@@ -373,6 +388,7 @@ def run(
                 tokens=tokens,
                 workers=workers,
                 cache=cache,
+                products=way,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         except KeyboardInterrupt:

@@ -156,6 +156,12 @@ class _Shape:
         return Counter({(f"encode_{how}", primes): 1, ("gather", primes): self.reads if self.varies else 0})
 
 
+def is_constant(program: Program, value: Value | None) -> bool:
+    """Whether a plaintext (1 when None) holds one real number in all slots, whatever the weights."""
+    shape = _Shape() if value is None else _shape(program, value)
+    return not shape.imaginary and not shape.varies
+
+
 def _shape(program: Program, value: Value) -> _Shape:
     slotwise = {SLOT, *program.digits}
     match value:

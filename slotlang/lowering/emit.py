@@ -298,7 +298,6 @@ def emit(
     hiding: Hiding,
     version: str,
     validated: str = VALIDATED,
-    *,
     matrix: bool = False,
 ) -> str:
     """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header

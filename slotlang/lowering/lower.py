@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal, TypeAlias, get_args
 
+from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.counts import Counts, count
-from slotlang.diagnostics import error
+from slotlang.diagnostics import closest, error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import VALIDATED, emit
@@ -34,25 +36,51 @@ def package_version() -> str:
         return "0+unknown"
 
 
+Products: TypeAlias = Literal["auto", "seal", "matrix"]
+"""How ciphertexts are multiplied with plaintexts: by SEAL, by matrix products over residues where the program allows,
+or by what is predicted to be faster."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results."""
+    """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
+    ``columns``: the graph as matrices, or why it is none; ``matrix``: whether it is evaluated so."""
 
     program: Program
     graph: Graph
     parameters: Parameters
     counts: Counts
     hiding: Hiding
+    columns: Columns | str
+    matrix: bool
 
 
-def plan(program: Program, parameters: Parameters | None = None, *, hide: Hide = "mask") -> Plan:
+def products_mode(text: str) -> Products:
+    """The way of multiplying that a user names. Raises SL471."""
+    ways: tuple[Products, ...] = get_args(Products)
+    for way in ways:
+        if way == text:
+            return way
+    hint = closest(text, ways) or f"ways are {', '.join(ways)}"
+    raise error("SL471", f"there is no way of multiplying '{text}'", hint=hint)
+
+
+def plan(
+    program: Program,
+    parameters: Parameters | None = None,
+    *,
+    hide: Hide = "mask",
+    products: Products = "auto",
+) -> Plan:
     """Schedule and unroll a program for parameters (the fixed choice when none are given).
 
     ``hide``: how what results carry besides the result is kept from the key holder (docs/security.md): by random
-    plaintexts, exactly by adding conjugates, or not at all.
+    plaintexts, exactly by adding conjugates, or not at all. ``products``: how ciphertexts are multiplied with plaintexts
+    (docs/columns.md).
 
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
-    (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks).
+    (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
+    compute it).
     """
     rescale = parameters is not None and parameters.rescale
     returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
@@ -79,7 +107,18 @@ def plan(program: Program, parameters: Parameters | None = None, *, hide: Hide =
     check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
     graph = unroll(built, zero_plaintexts(built))
     hidden = hiding(graph, parameters, hide, doubled)
-    return Plan(program, graph, parameters, replace(count(graph), masks=hidden.masks), hidden)
+    scales = parameters.factor_bits(built.depth)
+    columns = columns_of(graph, parameters.primes[: parameters.data_primes], scales)
+    if products == "matrix" and isinstance(columns, str):
+        raise error(
+            "SL472",
+            f"'{program.name}' can't be evaluated by matrix products: {columns}",
+            program.syntax.statements[0].span,
+            hint="leave out --products: SEAL's operations evaluate every program",
+        )
+    faster = isinstance(columns, Columns) and (columns.faster or products == "matrix")
+    counts = replace(count(graph), masks=hidden.masks)
+    return Plan(program, graph, parameters, counts, hidden, columns, faster and products != "seal")
 
 
 @dataclass(frozen=True)
@@ -99,9 +138,10 @@ def lower(
     unproved: bool = False,
     method: Method = "auto",
     hide: Hide = "mask",
+    products: Products = "auto",
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
-    ``hide`` as in ``plan``.
+    ``hide`` and ``products`` as in ``plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; and ``Disagreement`` when the module is wrong.
@@ -116,10 +156,11 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
-    made = plan(program, parameters, hide=hide)
+    made = plan(program, parameters, hide=hide, products=products)
 
     def text(validated: str) -> str:
-        return emit(made.graph, made.parameters, report, made.counts, made.hiding, package_version(), validated)
+        version = package_version()
+        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.matrix)
 
     emitted = text(VALIDATED)
     validation = validate(emitted, program, proved=report.proved)

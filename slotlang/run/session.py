@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import error
 from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Lowered, lower
+from slotlang.lowering.lower import Lowered, Products, lower
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
@@ -53,6 +53,7 @@ class Session:
             "tokens_in_file": self.tokens_in_file,
             "parameters": p.to_json(),
             "hide": self.lowered.plan.hiding.mode,
+            "products": "matrix" if self.lowered.plan.matrix else "seal",
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,
@@ -73,6 +74,7 @@ def run(
     tokens: int | None = None,
     workers: int = 1,
     cache: Path | None = None,
+    products: Products = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
@@ -94,7 +96,7 @@ def run(
         sizes = {**adapter_sizes(syntax, lora, None), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
-    lowered = lower(program, parameters, unproved=unproved, hide=hide)
+    lowered = lower(program, parameters, unproved=unproved, hide=hide, products=products)
     progress("make data")
     inputs, weights = random_data(program, seed)
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)

@@ -1,0 +1,213 @@
+"""Matrix products against SEAL's operations on column packing: ``python -m benchmarks.columns``.
+
+Both servers get the same weights and the same bytes from one client; results are compared residue by residue. Times are
+process CPU time of one thread, medians of repeated evaluations, per token. Where SEAL's plaintexts would not fit memory
+its part is measured at fewer channels in and out, which its time is proportional to. ``--json FILE`` writes everything,
+``--fit`` fits the constants of ``slotlang/cost/columns.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from slotlang.api import check, load, plan
+from slotlang.cost.columns import Columns, Stage
+from slotlang.cost.profile import find_profile, this_machine
+from slotlang.lowering.emit import emit
+from slotlang.lowering.parameters import Parameters
+from slotlang.run.runner import load_module, random_data
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
+"""Of the precision 1e-3: the error is 2e-5 or so."""
+WIDE = Parameters(8192, (60, 60, 60), 36, False)
+"""The fixed choice."""
+MAX_WEIGHTS = 700_000_000
+
+
+class Case:
+    """One shape and its modules, by matrix products and by SEAL."""
+
+    def __init__(self, d: int, r: int, parameters: Parameters) -> None:
+        self.d, self.r, self.parameters = d, r, parameters
+        self.tokens = parameters.slots
+        self.program = load(ROOT / "programs/columns.slot", {"d": d, "n": d, "r": r, "batch": self.tokens})
+        self.plan = plan(self.program, parameters)
+
+    def module(self, *, matrix: bool) -> Any:
+        made = self.plan
+        report = check(self.program)
+        text = emit(
+            made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", matrix
+        )
+        return load_module(text)
+
+
+def seconds(action: Any, times: int) -> tuple[float, Any]:
+    """Median CPU time of repeated runs, and the last result."""
+    found, result = [], None
+    for _ in range(times):
+        result = None
+        start = time.process_time()
+        result = action()
+        found.append(time.process_time() - start)
+    return statistics.median(found), result
+
+
+def memory(kind: str) -> int:
+    """Bytes of this process, now (VmRSS) or at most (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(kind))
+
+
+def measure(d: int, r: int, parameters: Parameters, *, seal: bool = True) -> dict[str, Any]:
+    case = Case(d, r, parameters)
+    module = case.module(matrix=True)
+    inputs, weights = random_data(case.program, 0)
+    client = module.Client()
+    server = module.Server(client.evaluation_keys())
+    encoding, _ = seconds(lambda: server.encode(**weights), 1)
+    upload = client.encrypt(**inputs)
+    loading, cipher = seconds(lambda: server.load_inputs(upload), 1)
+    before = memory("VmRSS")
+    server.compute(cipher)
+    evaluation, result = seconds(lambda: server.compute(cipher), 5)
+    more = memory("VmHWM") - before
+    at = module.table_of(module.RESULTS)
+    saving, records = seconds(lambda: {n: module.saved_residues(server.ring, v, *at[n]) for n, v in result.items()}, 1)
+    found = client.decrypt(module.pack("results", records))
+    columns = case.plan.columns
+    assert isinstance(columns, Columns)
+    per_token = {"evaluation": evaluation, "load": loading, "save": saving}
+    row: dict[str, Any] = {
+        "d": d,
+        "rank": r,
+        "tokens": case.tokens,
+        "parameters": parameters.text(),
+        "pieces_bits": [product.bits for product in server.matrices.products],
+        "matrix_ms_per_token": {k: 1000 * s / case.tokens for k, s in per_token.items()},
+        "matrix_encoding_seconds": encoding,
+        "evaluation_memory_bytes": more,
+        "upload_bytes": len(upload),
+        "download_bytes": sum(map(len, records.values())),
+        "relative_error": module.relative_error(found, module.reference(inputs, weights)),
+        "units": {"matrix": columns.matrix, "seal": columns.seal},
+        "note": server.note,
+    }
+    del cipher, result, records, server
+    return row | (by_seal(d, r, parameters) if seal else {})
+
+
+def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
+    """SEAL's operations, at most so many channels as fit memory, and whether both ways agree there."""
+    channels = d
+    while 2 * channels * r * parameters.plaintext_bytes() > MAX_WEIGHTS:
+        channels //= 2
+    case = Case(channels, r, parameters)
+    module, other = case.module(matrix=False), case.module(matrix=True)
+    inputs, weights = random_data(case.program, 1)
+    client = module.Client()
+    keys = client.evaluation_keys()
+    server, matrices = module.Server(keys), other.Server(keys)
+    encoding, _ = seconds(lambda: server.encode(**weights), 1)
+    matrices.encode(**weights)
+    upload = client.encrypt(**inputs)
+    cipher = server.load_inputs(upload)
+    server.compute(cipher)
+    evaluation, result = seconds(lambda: server.compute(cipher), 3)
+    mine = matrices.compute(matrices.load_inputs(upload))
+    moduli = server.ring.primes(0)
+
+    def residues(name: Any) -> Any:
+        saved = module.Saved(module._saved(result[name]), 1 << 30)
+        saved.at = 97
+        return saved.words(2, moduli)
+
+    same = all(np.array_equal(residues(name), mine[name]) for name in mine)
+    scale = d / channels
+    return {
+        "seal_channels": channels,
+        "seal_ms_per_token": 1000 * scale * evaluation / case.tokens,
+        "seal_encoding_seconds": scale * encoding,
+        "seal_plaintext_bytes": 2 * d * r * parameters.plaintext_bytes(),
+        "bit_for_bit": same,
+    }
+
+
+def fit() -> None:
+    """Constants of ``cost/columns.py``, in units, by least squares of relative errors."""
+    from slotlang.cost.columns import TILE
+
+    rows, times = [], []
+    shapes = [
+        (d, r, p) for p in (SMALL, WIDE) for d, r in ((256, 2), (256, 8), (512, 16), (256, 32), (256, 64), (256, 128))
+    ]
+    for d, r, parameters in track(shapes, transient=True):
+        row = measure(d, r, parameters, seal=False)
+        unit = find_profile().seconds("multiply_plain", parameters.degree, parameters.data_primes)
+        total = row["matrix_ms_per_token"]["evaluation"] * row["tokens"] / 1000 / unit
+        terms = np.zeros(5)
+        for stage, bits in zip((Stage(r, d, 1), Stage(d, r, 2)), row["pieces_bits"], strict=True):
+            pieces = -(-parameters.primes[0] // bits)
+            again = 1 if stage.columns <= TILE else -(-stage.rows // TILE)
+            k, n = stage.columns * again, stage.rows
+            terms += [k, k * pieces, n * stage.columns * pieces, n * pieces, n]
+        rows.append(terms / total)
+        times.append(total)
+    found = np.maximum(np.linalg.lstsq(np.array(rows), np.ones(len(rows)), rcond=None)[0], 0)
+    for _ in range(20000):  # no constant is negative: projected gradient
+        found = np.maximum(
+            found - 0.2 / np.linalg.norm(np.array(rows), 2) ** 2 * np.array(rows).T @ (np.array(rows) @ found - 1), 0
+        )
+    print(dict(zip(("GATHER", "CUT", "MULTIPLY", "JOIN", "REDUCE"), found.round(3).tolist(), strict=True)))
+    print("predicted over measured:", (np.array(rows) @ found).round(2).tolist())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--fit", action="store_true", help="fit the constants of the prediction, and stop")
+    parser.add_argument("--large", action="store_true", help="d = 4096 too: 2.5 GB of memory, minutes")
+    options = parser.parse_args()
+    if options.fit:
+        fit()
+        return
+    shapes = [(384, 8), (1024, 8), (1024, 16), (1024, 64), *([(4096, 16)] if options.large else [])]
+    rows = [measure(d, r, SMALL) for d, r in track(shapes, transient=True)]
+    table = Table(title="Column packing, per token, one thread, CPU time")
+    names = ("d = n", "rank", "tokens", "matrices ms", "load", "save", "SEAL ms", "of SEAL", "error", "bit for bit")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        mine = row["matrix_ms_per_token"]
+        table.add_row(
+            *(str(row[k]) for k in ("d", "rank", "tokens")),
+            *(f"{mine[k]:.2f}" for k in ("evaluation", "load", "save")),
+            f"{row['seal_ms_per_token']:.2f}",
+            f"{mine['evaluation'] / row['seal_ms_per_token']:.2f}",
+            f"{row['relative_error']:.1e}",
+            "yes" if row["bit_for_bit"] else "NO",
+        )
+    Console().print(table)
+    machine = this_machine()
+    if options.json:
+        about = {name: getattr(machine, name) for name in machine.__slots__}
+        text = json.dumps({"schema": "slotlang.benchmark.columns/1", "machine": about, "rows": rows}, indent=1)
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

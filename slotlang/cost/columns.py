@@ -1,0 +1,107 @@
+"""Evaluation by matrix products: which programs it fits, and when it is predicted to be faster than SEAL's operations.
+
+Where every plaintext is a constant and ciphertexts are only added up, each times a constant, the schedule is a few
+matrices of integers applied to the ciphertexts' residues (docs/columns.md). Times here are in units of SEAL's product
+of one residue of a ciphertext with one of a plaintext, which both ways have to do with on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slotlang.cost.predict import is_constant
+from slotlang.cost.profile import Profile
+from slotlang.graph.graph import Graph
+
+ADD = 0.3
+"""SEAL's addition of a residue to another, in units; as the shipped profile has it."""
+
+GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.32, 0.55, 0.015, 0.2, 1.6
+"""What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication
+by a coefficient, of one piece; one piece of a sum put to the others; reducing a sum and writing it. Fitted to
+``python -m benchmarks.columns --fit``."""
+
+TILE = 32
+"""Rows and operands that are worked on at once, as in ``lowering/columns.py``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Sums that are computed together: ``rows`` sums over ``columns`` operands, after ``depth`` products."""
+
+    rows: int
+    columns: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A graph as matrices, and what both ways take in units for one residue: one prime, one place, one polynomial."""
+
+    stages: tuple[Stage, ...]
+    seal: float
+    matrix: float
+
+    @property
+    def faster(self) -> bool:
+        """Whether matrices are predicted to be faster."""
+        return self.matrix < self.seal
+
+    def seconds(self, degree: int, primes: int, profile: Profile) -> float:
+        """Of an evaluation by matrix products."""
+        return self.matrix * profile.seconds("multiply_plain", degree, primes)
+
+
+def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Columns | str:
+    """A graph as matrices, or why it is not.
+
+    ``primes``: bits of those of a fresh ciphertext. ``scales``: bits of the scales of the inputs and of the plaintexts
+    of each product in a row.
+    """
+    for node in graph.nodes:
+        if node.kind not in ("cipher", "mul_plain", "sum", "neg"):
+            return f"its schedule has a '{_NAMES.get(node.kind, node.kind)}', and matrices only add ciphertexts up"
+    for name, family in graph.schedule.plains.items():
+        if family.masks or not is_constant(graph.schedule.program, family.body):
+            return f"plaintexts '{name}' hold more than one real number"
+    if not any(graph.of_kind("mul_plain")):
+        return "there is nothing to multiply"
+    stages = _stages(graph)
+    work = {"mul_plain": 1.0, "neg": ADD}
+    seal = sum(work.get(n.kind, ADD * max(len(n.operands) - 1, 0)) for n in graph.nodes)
+    matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
+    return Columns(stages, seal, matrix)
+
+
+_NAMES = {"rotate": "rotation", "conj": "conjugation", "mul": "product of ciphertexts", "add_plain": "sum with a plaintext",
+          "plain": "sum with a plaintext", "rescale": "rescale"}  # fmt: skip
+
+
+def _stages(graph: Graph) -> tuple[Stage, ...]:
+    """Sums of products with inputs, sums of products with those, and so on: by products behind them."""
+    depth = [0] * len(graph.nodes)
+    for number, node in enumerate(graph.nodes):
+        depth[number] = max((depth[n] for n in node.operands), default=0) + (node.kind == "mul_plain")
+    multiplied = {node.operands[0] for node in graph.of_kind("mul_plain")} | {o.node for o in graph.outputs}
+    stages = []
+    for level in range(1, max(depth) + 1):
+        operands = {
+            n.operands[0] for n, at in zip(graph.nodes, depth, strict=True) if n.kind == "mul_plain" and at == level
+        }
+        rows = sum(at == level and n in multiplied for n, at in enumerate(depth))
+        stages.append(Stage(rows, len(operands), level))
+    return tuple(stages)
+
+
+def _units(stage: Stage, bits: int, scales: Sequence[int]) -> float:
+    """Units for one residue modulo a prime of so many bits, for weights whose rows have norm 1."""
+    size = scales[min(stage.depth, len(scales) - 1)] + math.log2(stage.columns) / 2
+    pieces = math.ceil(bits / max(53 - math.ceil(size), 1))
+    again = 1 if stage.columns <= TILE else math.ceil(stage.rows / TILE)
+    return (
+        stage.columns * (GATHER + CUT * pieces) * again
+        + stage.rows * stage.columns * pieces * MULTIPLY
+        + stage.rows * (pieces * JOIN + REDUCE)
+    )
