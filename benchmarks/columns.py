@@ -2,8 +2,9 @@
 
 Both servers get the same weights and the same bytes from one client; results are compared residue by residue. Times are
 process CPU time of one thread, medians of repeated evaluations, per token. Where SEAL's plaintexts would not fit memory
-its part is measured at fewer channels in and out, which its time is proportional to. ``--json FILE`` writes everything,
-``--fit`` fits the constants of ``slotlang/cost/columns.py``.
+its part is measured at fewer channels in and out, which its time is proportional to. Shapes are channels x rank, such
+as 4096x16 (which takes 2.5 GB). ``--json FILE`` writes everything, ``--fit`` fits the constants of
+``slotlang/cost/columns.py``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def memory(kind: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
-def measure(d: int, r: int, parameters: Parameters, *, seal: bool = True) -> dict[str, Any]:
+def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(d, r, parameters)
     module = case.module(matrix=True)
     inputs, weights = random_data(case.program, 0)
@@ -92,7 +93,7 @@ def measure(d: int, r: int, parameters: Parameters, *, seal: bool = True) -> dic
     columns = case.plan.columns
     assert isinstance(columns, Columns)
     per_token = {"evaluation": evaluation, "load": loading, "save": saving}
-    row: dict[str, Any] = {
+    return {
         "d": d,
         "rank": r,
         "tokens": case.tokens,
@@ -107,8 +108,6 @@ def measure(d: int, r: int, parameters: Parameters, *, seal: bool = True) -> dic
         "units": {"matrix": columns.matrix, "seal": columns.seal},
         "note": server.note,
     }
-    del cipher, result, records, server
-    return row | (by_seal(d, r, parameters) if seal else {})
 
 
 def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
@@ -156,7 +155,7 @@ def fit() -> None:
         (d, r, p) for p in (SMALL, WIDE) for d, r in ((256, 2), (256, 8), (512, 16), (256, 32), (256, 64), (256, 128))
     ]
     for d, r, parameters in track(shapes, transient=True):
-        row = measure(d, r, parameters, seal=False)
+        row = by_matrices(d, r, parameters)
         unit = find_profile().seconds("multiply_plain", parameters.degree, parameters.data_primes)
         total = row["matrix_ms_per_token"]["evaluation"] * row["tokens"] / 1000 / unit
         terms = np.zeros(5)
@@ -180,13 +179,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--fit", action="store_true", help="fit the constants of the prediction, and stop")
-    parser.add_argument("--large", action="store_true", help="d = 4096 too: 2.5 GB of memory, minutes")
+    parser.add_argument("shapes", nargs="*", default=["384x8", "1024x8", "1024x16", "1024x64", "4096x16"])
     options = parser.parse_args()
     if options.fit:
         fit()
         return
-    shapes = [(384, 8), (1024, 8), (1024, 16), (1024, 64), *([(4096, 16)] if options.large else [])]
-    rows = [measure(d, r, SMALL) for d, r in track(shapes, transient=True)]
+    shapes = [tuple(map(int, shape.split("x"))) for shape in options.shapes]
+    rows = [by_matrices(d, r, SMALL) | by_seal(d, r, SMALL) for d, r in track(shapes, transient=True)]
     table = Table(title="Column packing, per token, one thread, CPU time")
     names = ("d = n", "rank", "tokens", "matrices ms", "load", "save", "SEAL ms", "of SEAL", "error", "bit for bit")
     for name in names:

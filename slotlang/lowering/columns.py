@@ -7,7 +7,6 @@ from slotlang.lowering.roles import *
 from slotlang.lowering.runtime import *
 from slotlang.lowering.transfer import *
 
-
 # columns starts here
 # Matrix products. A constant is encoded as an integer c, so that each result is a sum of integers times ciphertexts,
 # modulo every prime p. Residues are cut into pieces of b bits, x = sum_i x_i * 2^(b*i), and the products C @ x_i are
@@ -31,7 +30,7 @@ class Impossible(Exception):
 class Constant:
     """A number in every slot, encoded: the only coefficient of its plaintext that is not zero."""
 
-    __slots__ = ("number", "level", "scale")
+    __slots__ = ("level", "number", "scale")
 
     def __init__(self, number, level, scale):
         self.number, self.level, self.scale = number, level, scale
@@ -71,7 +70,7 @@ class Sum:
     """A ciphertext to be: what it is the sum of, as (ciphertext, sign, constant or None), and how many sums deep it
     stands. An input has no terms, but a name."""
 
-    __slots__ = ("terms", "depth", "scale", "used", "name")
+    __slots__ = ("depth", "name", "scale", "terms", "used")
 
     def __init__(self, terms, scale, name=None):
         self.terms, self.scale, self.name, self.used = terms, scale, name, name is not None

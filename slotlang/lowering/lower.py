@@ -75,8 +75,8 @@ def plan(
     """Schedule and unroll a program for parameters (the fixed choice when none are given).
 
     ``hide``: how what results carry besides the result is kept from the key holder (docs/security.md): by random
-    plaintexts, exactly by adding conjugates, or not at all. ``products``: how ciphertexts are multiplied with plaintexts
-    (docs/columns.md).
+    plaintexts, exactly by adding conjugates, or not at all. ``products``: how ciphertexts are multiplied with
+    plaintexts (docs/columns.md).
 
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
