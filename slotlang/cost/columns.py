@@ -75,8 +75,13 @@ def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Co
     return Columns(stages, seal, matrix)
 
 
-_NAMES = {"rotate": "rotation", "conj": "conjugation", "mul": "product of ciphertexts", "add_plain": "sum with a plaintext",
-          "plain": "sum with a plaintext", "rescale": "rescale"}  # fmt: skip
+_NAMES = {
+    "rotate": "rotation",
+    "conj": "conjugation",
+    "mul": "product of ciphertexts",
+    "add_plain": "sum with a plaintext",
+    "plain": "sum with a plaintext",
+}
 
 
 def _stages(graph: Graph) -> tuple[Stage, ...]:
