@@ -2,6 +2,7 @@
 # make test   sets up and passes the tests (CI runs this)
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
+# make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
 # make bounds searches every small two-product schedule for one below the bound
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench fuzz bounds mutate clean
+.PHONY: setup demo test lint bench columns fuzz bounds mutate clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +38,9 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+columns: setup
+	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

@@ -203,6 +203,7 @@ def main() -> None:
     Console().print(table)
     machine = this_machine()
     if options.json:
+        options.json.parent.mkdir(exist_ok=True)
         about = {name: getattr(machine, name) for name in machine.__slots__}
         text = json.dumps({"schema": "slotlang.benchmark.columns/1", "machine": about, "rows": rows}, indent=1)
         options.json.write_text(text + "\n")
