@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from slotlang.cost.counts import Counts, count
@@ -54,32 +55,59 @@ def plan(program: Program, parameters: Parameters | None = None, *, hide: Hide =
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks).
     """
-    rescale = parameters is not None and parameters.rescale
-    returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-    built = schedule(returned, rescale=rescale)
+    found = Draft(program, hide, rescale=parameters is not None and parameters.rescale)
     if parameters is None:
-        if built.depth > UNRESCALED_DEPTH:
+        if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            built = schedule(returned, rescale=True)
-        span = program.syntax.statements[0].span
+            found = Draft(program, hide, rescale=True)
+        built = found.built
         parameters = fixed_parameters(
             program.slots,
             built.depth,
-            span,
+            program.syntax.statements[0].span,
             rescale=built.rescale,
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
-    check_security(parameters)
-    if parameters.slots < program.slots or parameters.slots % program.slots:
-        raise error(
-            "SL405",
-            f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
-            program.syntax.statements[0].span,
-        )
-    check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
-    graph = unroll(built, zero_plaintexts(built))
-    hidden = hiding(graph, parameters, hide, doubled)
-    return Plan(program, graph, parameters, replace(count(graph), masks=hidden.masks), hidden)
+    return found.under(parameters)
+
+
+class Draft:
+    """A program's schedule and graph before parameters are chosen: all that rescale after each product share one, and
+    so do all that never do. Raises as ``plan``, the graph when it is first asked for."""
+
+    def __init__(self, program: Program, hide: Hide, *, rescale: bool) -> None:
+        self.program = program
+        self.hide = hide
+        returned, self.doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
+        self.built = schedule(returned, rescale=rescale)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Everything unrolled."""
+        return unroll(self.built, zero_plaintexts(self.built))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Of the graph, without masks."""
+        return count(self.graph)
+
+    def hiding(self, parameters: Parameters) -> Hiding:
+        """What is hidden in results with parameters. Raises SL407."""
+        return hiding(self.graph, parameters, self.hide, self.doubled)
+
+    def under(self, parameters: Parameters) -> Plan:
+        """The plan with parameters that rescale as this does; raises as ``plan``."""
+        program, built = self.program, self.built
+        check_security(parameters)
+        if parameters.slots < program.slots or parameters.slots % program.slots:
+            raise error(
+                "SL405",
+                f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
+                program.syntax.statements[0].span,
+            )
+        check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
+        hidden = self.hiding(parameters)
+        return Plan(program, self.graph, parameters, replace(self.counts, masks=hidden.masks), hidden)
 
 
 @dataclass(frozen=True)
