@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
+from slotlang.lowering.choose import choose, parameters_for
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Plan, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
@@ -42,10 +44,15 @@ def cost(
     profile: Profile | None = None,
     *,
     hide: Hide = "mask",
+    precision: float | None = None,
+    max_key_bytes: int | None = None,
 ) -> Cost:
-    """Count what a program executes under parameters (the fixed choice when none are given), and predict its times
-    by a profile (without one, by ``find_profile``'s). Raises as ``plan`` and ``find_profile``."""
+    """Count what a program executes under parameters (when none are given, those chosen for ``precision``, or else the
+    fixed choice), and predict its error, and its times by a profile (without one, by ``find_profile``'s). Raises as
+    ``plan``, ``choose`` and ``find_profile``."""
     profile = profile or find_profile()
+    if parameters is None:
+        parameters = parameters_for(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)
     made = plan(program, parameters, hide=hide)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
@@ -66,6 +73,7 @@ def cost(
         weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=predict(graph, p.degree, p.data_primes, profile),
+        predicted_error=predicted_error(made),
     )
 
 
@@ -104,11 +112,14 @@ def run(
     tokens: int | None = None,
     workers: int = 1,
     cache: str | Path | None = None,
+    precision: float | None = None,
+    max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
-    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md). Raises ``SlotError``
-    for anything wrong with program, adapter, arrays or cache, and when a worker fails."""
+    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``precision`` and
+    ``max_key_bytes`` as in ``choose``, when no parameters are given. Raises ``SlotError`` for anything wrong with
+    program, adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
@@ -124,6 +135,8 @@ def run(
         tokens=tokens,
         workers=workers,
         cache=None if cache is None else Path(cache),
+        precision=precision,
+        max_key_bytes=max_key_bytes,
         progress=progress,
     )
 
@@ -141,6 +154,7 @@ __all__ = [
     "Report",
     "Session",
     "check",
+    "choose",
     "cost",
     "find_profile",
     "load",
@@ -149,5 +163,6 @@ __all__ = [
     "optimize",
     "package_version",
     "plan",
+    "predicted_error",
     "run",
 ]

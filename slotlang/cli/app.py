@@ -55,6 +55,19 @@ Hiding = Annotated[
         help="How results keep to themselves what is no result: mask (random plaintexts), exact (conjugates), or none.",
     ),
 ]
+Precision = Annotated[
+    float | None,
+    typer.Option(
+        "--precision",
+        metavar="P",
+        help="Search the fastest parameters with this relative rms error.",
+        show_default=False,
+    ),
+]
+KeyBytes = Annotated[
+    int | None,
+    typer.Option("--max-key-bytes", metavar="N", help="Most bytes of keys, with --precision.", show_default=False),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -187,6 +200,8 @@ def cost(
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     hide: Hiding = "mask",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
@@ -195,7 +210,13 @@ def cost(
         from slotlang.cli.calibration import chosen_profile
         from slotlang.lowering.hiding import hide_mode
 
-        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile), hide=hide_mode(hide))
+        result = cost_of(
+            _loaded(file, set_),
+            profile=chosen_profile(profile),
+            hide=hide_mode(hide),
+            precision=precision,
+            max_key_bytes=max_key_bytes,
+        )
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -284,18 +305,23 @@ def lower(
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
+        from slotlang.api import predicted_error
+        from slotlang.lowering.choose import parameters_for
         from slotlang.lowering.hiding import hide_mode
 
         mode = hide_mode(hide)
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            made = lower_program(program, unproved=unproved, hide=mode)
+            parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=mode)
+            made = lower_program(program, parameters, unproved=unproved, hide=mode)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -306,6 +332,7 @@ def lower(
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
+                    "predicted_error": predicted_error(made.plan),
                     "hide": made.plan.hiding.mode,
                     "counts": made.plan.counts.executed(),
                     "validation": made.validation.to_json(),
@@ -314,7 +341,7 @@ def lower(
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
-            print(f"  {made.plan.parameters.text()}")
+            print(f"  {made.plan.parameters.text()}; relative rms error at most {predicted_error(made.plan):.1e}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")
@@ -340,6 +367,8 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -373,6 +402,8 @@ def run(
                 tokens=tokens,
                 workers=workers,
                 cache=cache,
+                precision=precision,
+                max_key_bytes=max_key_bytes,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         except KeyboardInterrupt:

@@ -68,6 +68,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(time_text(times.encoding), "to encode the weights once, predicted")
     table.add_row(time_text(times.encryption), f"to encrypt, {time_text(times.decryption)} to decrypt, predicted")
     table.add_row("", f"by the profile {times.profile}")
+    table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")
     return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))
@@ -158,7 +159,7 @@ def run_table(session: Session) -> RenderableType:
         table.add_row(str(count), f"{name.replace('_', ' ')}, {note}")
     if r.dropped:
         table.add_row(str(r.dropped), "plaintexts are zero, and their products were left out")
-    table.add_row(f"{r.relative_error:.1e}", "relative rms error against numpy")
+    table.add_row(f"{r.relative_error:.1e}", f"relative rms error against numpy, {r.allowed_error:.0e} allowed")
     table.add_row(f"{r.max_error:.1e}", "largest error")
     status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
     title = session.program.name + (f" on {session.module}" if session.module else " on random weights")

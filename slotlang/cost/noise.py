@@ -403,7 +403,8 @@ class _Backwards:
 
     def _wide(self, power: Power) -> float:
         """Sum over both parts and all slots."""
-        return float(power.sum()) * (self.degree // 2 // power.shape[1])
+        columns: int = power.shape[1]
+        return float(power.sum()) * (self.degree // 2 // columns)
 
     def _product(self, gain: Power, power: Power) -> Power:
         return _times(gain, self._fitted(gain, power))

@@ -160,6 +160,22 @@ def choose(
     raise _out_of_reach(program, precision, best, max_key_bytes, smallest)
 
 
+def parameters_for(
+    program: Program,
+    precision: float | None,
+    *,
+    profile: Profile | None = None,
+    max_key_bytes: int | None = None,
+    hide: Hide = "mask",
+) -> Parameters | None:
+    """What ``choose`` chooses; None, for the fixed choice, when no precision is asked for. Raises as ``choose``."""
+    if precision is not None:
+        return choose(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide).parameters
+    if max_key_bytes is not None:
+        raise error("SL005", "--max-key-bytes needs --precision", hint="parameters are only searched for a precision")
+    return None
+
+
 def _out_of_reach(
     program: Program,
     precision: float,
