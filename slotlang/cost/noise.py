@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from slotlang.cost.predict import vector_shape
+from slotlang.cost.predict import VectorShape, vector_shape
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import holds
@@ -46,11 +46,11 @@ SECRET_VARIANCE = 2 / 3
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
 
-SAFETY = 2.0
+SAFETY = 3.0
 """By how much the prediction exceeds the expected error: a run has one draw of noise and of data, and where few
 independent numbers make up the error it scatters."""
 
-DOUBLE = 2.0**-48
+DOUBLE = 2.0**-51.5
 """Relative error of encoding and decoding, which are transforms in double precision."""
 
 MASK_ERROR = DOUBLE * 2.0**16
@@ -112,6 +112,8 @@ class Place(NamedTuple):
     kind: str
     level: int
     products: int
+    constant: complex | None = None
+    """For the rounding of a plaintext: the number in all its slots, if it is known."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,20 @@ def predicted_error(plan: Planned) -> float:
 
 def variance(place: Place, setting: Setting) -> float:
     """Mean square of one source of noise in a slot, in units of the message."""
-    kind, level, products = place
+    kind, level, products, constant = place
     n = setting.degree
     if kind == "mask":
         return MASK_ERROR**2
-    data = setting.primes[: len(setting.primes) - 1 - level]
     if kind == "factor":
-        return exp2(-2 * setting.plain_bits(level, products))
-    units = exp2(-2 * setting.carried_bits(level, products))
+        return _rounding(setting.plain_bits(level, products), constant)
+    carried = setting.carried_bits(level, products)
+    if kind == "added":
+        return _rounding(carried, constant)
+    units = exp2(-2 * carried)
+    data = setting.primes[: len(setting.primes) - 1 - level]
     match kind:
         case "fresh":
             return n * ERROR_VARIANCE * units
-        case "added":
-            return units
         case "switch" | "spike":
             # digits are residues in [0, q), of mean square q^2/12 about their mean of q/2
             digits = sum(exp2(2 * (bits - setting.primes[-1])) for bits in data)
@@ -192,6 +195,19 @@ def alike(program: Program, value: Value) -> bool:
             return alike(program, inner)
 
 
+def _rounding(bits: float, constant: complex | None) -> float:
+    """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
+    exact, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``, ``b/sqrt(2)`` and again
+    ``b/sqrt(2)``, by the order of its slots."""
+    if constant is None:
+        return ROUNDING * exp2(-2 * bits)
+    if bits % 1:
+        return ROUNDING * exp2(-2 * bits) * (1 + 2 * bool(constant.imag))
+    parts = (abs(constant.real) * exp2(bits), abs(constant.imag) * exp2(bits - 0.5))
+    real, imaginary = (part - round(part) for part in parts)
+    return (real**2 + 2 * imaginary**2) * exp2(-2 * bits)
+
+
 def _dropped(n: int) -> float:
     """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded."""
     return ROUNDING * (1 + n * SECRET_VARIANCE)
@@ -200,7 +216,7 @@ def _dropped(n: int) -> float:
 def spike(degree: int) -> Power:
     """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so
     three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
-    exponents = np.array([pow(5, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
     return 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
 
 
@@ -226,7 +242,7 @@ class _Backwards:
         self.peaks: dict[tuple[int, int], float] = {}
         self._plains: dict[Member, Power] = {}
         self._alike = {name: self._even(name) for name in graph.schedule.plains}
-        self._vectors: dict[str, tuple[int, bool]] = {}
+        self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
 
     def _even(self, name: str) -> bool:
         """Whether all members and slots of a plaintext family have the same mean squares."""
@@ -247,19 +263,20 @@ class _Backwards:
             self._plains[member] = self.settled(self.contents.plain(family, member[1]))
         return self._plains[member]
 
-    def rounded(self, name: str) -> tuple[int, bool]:
-        """Coefficients that encoding a family rounds, and whether that shows in both parts."""
+    def rounded(self, name: str) -> tuple[int, bool, complex | None]:
+        """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
+        slots hold, if it is known."""
         if name not in self._vectors:
             family = self.graph.schedule.plains[name]
-            shape = None if family.body is None else vector_shape(self.program, family.body)
-            imaginary = shape is not None and shape.imaginary
-            if self.contents.exact(family):
-                coefficients = 0
-            elif not family.masks and (shape is None or not shape.varies):
-                coefficients = 1 + imaginary
-            else:
+            shape = VectorShape() if family.body is None else vector_shape(self.program, family.body)
+            constant = None
+            if family.masks or shape.varies:
                 coefficients = 2 * self.program.slots
-            self._vectors[name] = coefficients, imaginary
+            elif (constant := self.contents.constant(family)) is not None:
+                coefficients = 1
+            else:
+                coefficients = 1 + 2 * shape.imaginary
+            self._vectors[name] = coefficients, shape.imaginary, constant
         return self._vectors[name]
 
     def run(self) -> Gains:
@@ -416,7 +433,15 @@ class _Backwards:
         return np.tile(power, (1, self.degree // 2 // power.shape[1]))
 
     def _round(
-        self, kind: str, level: int, products: int, gain: Power, content: Power, coefficients: int, both: bool
+        self,
+        kind: str,
+        level: int,
+        products: int,
+        gain: Power,
+        content: Power,
+        coefficients: int,
+        both: bool,
+        constant: complex | None = None,
     ) -> None:
         """Rounding of a plaintext that is multiplied with ``content``. A real vector's stays real."""
         content = self._fitted(gain, content)
@@ -424,7 +449,7 @@ class _Backwards:
             spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
         else:
             spread = gain[:1] * content[:1] + gain[1:] * content[1:]
-        self.sources[Place(kind, level, products)] += ROUNDING * coefficients * self._wide(spread)
+        self.sources[Place(kind, level, products, constant)] += coefficients * self._wide(spread)
 
     def _switch(self, level: int, products: int, gain: Power) -> None:
         self._add("switch", level, products, gain)

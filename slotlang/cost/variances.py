@@ -8,7 +8,6 @@ and of the imaginary part, variance of the real and of the imaginary part.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -109,19 +108,20 @@ class Contents:
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
         """Of a plaintext."""
-        return self._power(plain_vector(self.schedule, self._evaluator, family, indices))
+        return self._power(self._moments(family, indices))
 
-    def exact(self, family: PlainFamily) -> bool:
-        """Whether every member of a family is the same number in all slots, which encoding does not round."""
+    def constant(self, family: PlainFamily) -> complex | None:
+        """The number that every slot of every member holds whatever the weights; None where there is none."""
         if family.masks:
-            return False
-        if family.body is None:
-            return True
-        slots = self._evaluator.all_slots
-        if prod(loop.size for loop in family.loops) > 1:
-            return False
-        moments = self._evaluator.value(family.body, {loop.var: 0 for loop in family.loops}, slots)
-        return not moments[2:].any() and moments.shape[1] == 1 and bool((moments[:2] % 2.0**-8 == 0).all())
+            return None
+        moments = self._moments(family, tuple(0 for _ in family.loops))
+        if moments.shape[1] > 1 or moments[2:].any():
+            return None
+        return complex(moments[0, 0], moments[1, 0])
+
+    def _moments(self, family: PlainFamily, indices: tuple[int, ...]) -> Moments:
+        found: Moments = plain_vector(self.schedule, self._evaluator, family, indices)
+        return found
 
     def _power(self, moments: Moments) -> Power:
         return uniform(moments[:2] ** 2 + moments[2:])
