@@ -2,6 +2,7 @@
 # make test   sets up and passes the tests (CI runs this)
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
+# make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
 # make bounds searches every small two-product schedule for one below the bound
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench fuzz bounds mutate clean
+.PHONY: setup demo test lint bench noise fuzz bounds mutate clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +38,9 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+noise: setup
+	$(BIN)/python -m benchmarks.noise
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

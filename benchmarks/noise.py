@@ -10,6 +10,7 @@ import argparse
 import itertools
 import json
 import math
+import random
 import statistics
 import sys
 import time
@@ -95,10 +96,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="programs of the corpus; all if left out")
     parser.add_argument("--each", type=int, default=3, help="runs of each program with each set of parameters")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so much time")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start no more after so much time")
     options = parser.parse_args()
     paths = [p for p in sorted((ROOT / "programs").rglob("*.slot")) if not options.names or p.stem in options.names]
     console, start = Console(), time.monotonic()
+    random.Random(0).shuffle(paths)
     rows: list[dict] = []
     for name, sizes, program in cases(paths):
         report = check(program)

@@ -50,8 +50,8 @@ SAFETY = 3.0
 """By how much the prediction exceeds the expected error: a run has one draw of noise and of data, and where few
 independent numbers make up the error it scatters."""
 
-DOUBLE = 2.0**-51.5
-"""Relative error of encoding and decoding, which are transforms in double precision."""
+DOUBLE = 2.0**-51.2
+"""Relative error of encoding or decoding a vector, which are transforms in double precision."""
 
 MASK_ERROR = DOUBLE * 2.0**16
 """What encoding masks of 16 bits does to other slots."""
@@ -146,6 +146,8 @@ def variance(place: Place, setting: Setting) -> float:
     n = setting.degree
     if kind == "mask":
         return MASK_ERROR**2
+    if kind == "double":
+        return DOUBLE**2
     if kind == "factor":
         return _rounding(setting.plain_bits(level, products), constant)
     carried = setting.carried_bits(level, products)
@@ -386,6 +388,7 @@ class _Backwards:
                 case "cipher":
                     assert node.plain is not None, "an input has a name"
                     self._add("fresh", level, behind, gain)
+                    self._transformed(gain, powers[number])
                     both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
                     self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
                 case "rotate" | "conj":
@@ -397,6 +400,8 @@ class _Backwards:
                     (operand,) = node.operands
                     rounding = self.rounded(node.plain[0])
                     self._round("factor", level, products[operand], gain, powers[operand], *rounding)
+                    if rounding[0] == 2 * self.program.slots:
+                        self._transformed(gain, powers[number])
                     give(operand, self._product(gain, self.plain(node.plain)))
                 case "mul":
                     self._switch(level, behind, gain)
@@ -450,6 +455,12 @@ class _Backwards:
         else:
             spread = gain[:1] * content[:1] + gain[1:] * content[1:]
         self.sources[Place(kind, level, products, constant)] += coefficients * self._wide(spread)
+
+    def _transformed(self, gain: Power, content: Power) -> None:
+        """Encoding a vector that is ``content``, or a factor of it, in double precision."""
+        content = self._fitted(gain, content)
+        spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
+        self.sources[Place("double", 0, 0)] += self._wide(spread)
 
     def _switch(self, level: int, products: int, gain: Power) -> None:
         self._add("switch", level, products, gain)
