@@ -175,7 +175,10 @@ _ONES = np.array([[1.0], [0.0]])
 
 def _times(a: Power, b: Power) -> Power:
     """Mean squares of a product, and gains of a factor from those of a product and the other factor."""
-    return np.concatenate(np.broadcast_arrays(a[:1] * b[:1] + a[1:] * b[1:], a[:1] * b[1:] + a[1:] * b[:1]))
+    product = np.empty((2, max(a.shape[1], b.shape[1])))
+    product[0] = a[0] * b[0] + a[1] * b[1]
+    product[1] = a[0] * b[1] + a[1] * b[0]
+    return product
 
 
 def alike(program: Program, value: Value) -> bool:

@@ -10,14 +10,14 @@ from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError, error
-from slotlang.lowering.hiding import MASK_MARGIN, Hide
+from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.meaning.program import Program
 
 MESSAGE_BITS = 8
 """Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
-sign and the doubling of a part that is read alone."""
+sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
 
 LEAST_PRIME = 24
 """Bits of the smallest prime that is tried: below it some degrees have too few primes."""
@@ -33,12 +33,11 @@ MAX_PRIMES = 12
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Degree, number of data primes, and whether to rescale: what decides the time."""
+    """Whether to rescale, degree and number of data primes: what decides the time."""
 
     draft: Draft
     degree: int
     data_primes: int
-    seconds: float
     found: Gains
 
     @property
@@ -56,15 +55,11 @@ class _Candidate:
         tried = self._rescaled() if self.rescale else self._unrescaled()
         return min(((self.found.error(p), p) for p in tried), key=lambda e: e[0], default=None)
 
-    @property
-    def _room(self) -> int:
-        return max(MESSAGE_BITS, MASK_MARGIN + 1 if self.draft.hide != "none" else 0)
-
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus."""
         return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= self._room + max(log2(peak) / 2 if peak else 0.0, 0.0)
+            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0)
             for (level, products), peak in self.found.peaks.items()
         )
 
@@ -83,7 +78,7 @@ class _Candidate:
         built = self.draft.built
         factors = built.depth + 1
         peak = max(self.found.peaks.values(), default=1.0)
-        bits = int(sum(primes[:-1]) - self._room - max(log2(peak) / 2 if peak else 0.0, 0.0))
+        bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
 
         def make(scales: tuple[int, ...]) -> Parameters:
             own = () if len(set(scales)) == 1 else scales
@@ -117,7 +112,7 @@ class _Candidate:
     def _rescaled(self) -> Iterator[Parameters]:
         limit, depth = MAX_MODULUS_BITS[self.degree], self.draft.built.depth
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
-            for first in range(scale + self._room, LARGEST_PRIME + 1):
+            for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
                 key = min(LARGEST_PRIME, limit - first - depth * scale)
                 if key >= LEAST_PRIME:
                     found = Parameters(self.degree, (first, *[scale] * depth, key), scale, True)
@@ -216,8 +211,8 @@ def _candidates(program: Program, profile: Profile, hide: Hide) -> Iterator[_Can
                 if degree >= 2 * program.slots and LEAST_PRIME * (k + 1) <= limit:
                     found.append((total(calls, degree, profile), degree, k, number))
     known: dict[tuple[int, int], Gains] = {}
-    for seconds, degree, k, number in sorted(found):
+    for _, degree, k, number in sorted(found):
         draft = drafts[number]
         if (number, degree) not in known:
             known[number, degree] = gains(draft.graph, degree, draft.doubled, masked=hide != "none")
-        yield _Candidate(draft, degree, k, seconds, known[number, degree])
+        yield _Candidate(draft, degree, k, known[number, degree])

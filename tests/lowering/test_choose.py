@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import product
+from pathlib import Path
 
 import pytest
+from command_line import slotlang
 from small_programs import LORA
 
 from slotlang import api
@@ -92,3 +95,14 @@ def test_a_precision_is_positive(precision: float) -> None:
     with pytest.raises(SlotError) as found:
         api.choose(PROGRAM, precision)
     assert found.value.diagnostics[0].code == "SL005"
+
+
+def test_the_command_line_asks_for_a_precision(root: Path) -> None:
+    program = str(root / "programs" / "rank_complex.slot")
+    values = json.loads(slotlang("cost", program, "--precision", "1e-2", "--set", "slots=2048", "--json").out)
+    assert values["predicted_error"] <= 1e-2
+    assert values["parameters"]["degree"] == 4096
+    for options in (("--max-key-bytes", "1000000"), ("--precision", "0")):
+        found = slotlang("cost", program, *options)
+        assert found.status == 2
+        assert "SL005" in found.err
