@@ -103,6 +103,8 @@ def main() -> int:
     random.Random(0).shuffle(paths)
     rows: list[dict] = []
     for name, sizes, program in cases(paths):
+        if time.monotonic() - start > options.seconds:
+            break
         report = check(program)
         for made in plans(program):
             if time.monotonic() - start > options.seconds:
