@@ -1,7 +1,8 @@
 """Predicted against measured errors over the corpus and parameter sets: ``python -m benchmarks.noise [--each N]``.
 
-Every program and parameter set has its own keys; data go by seeds, the same ones for each set. Programs whose weights take much memory
-are run at smaller sizes. Exit status 1 when an error is above its prediction, or more than 8 times below it.
+Every program and parameter set has its own keys; data go by seeds, the same ones for each set. Programs
+whose weights take much memory are run at smaller sizes.
+Exit status 1 when an error is above its prediction, or more than 8 times below it.
 """
 
 from __future__ import annotations
