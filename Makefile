@@ -3,6 +3,7 @@
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
+# make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
 # make bounds searches every small two-product schedule for one below the bound
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench columns fuzz bounds mutate clean
+.PHONY: setup demo test lint bench columns noise fuzz bounds mutate clean
 
 setup: $(VENV)/.ready
 
@@ -41,6 +42,9 @@ bench: setup
 
 columns: setup
 	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json
+
+noise: setup
+	$(BIN)/python -m benchmarks.noise
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

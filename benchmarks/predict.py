@@ -33,13 +33,13 @@ SECONDS = 1.0
 PARTS = ("evaluation", "encoding", "encryption", "decryption")
 
 
-def fitting(path: Path):
-    """The program's plan at its own sizes, or at smaller ones whose weights fit: its largest size is halved."""
-    sizes: dict[str, int] = {}
+def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = None):
+    """The program at its own sizes (or those given), or at smaller ones whose weights fit: its largest is halved."""
+    sizes = dict(given or {})
     while True:
         program = load(path, sizes)
         made = plan(program)
-        if made.counts.plaintexts * made.parameters.plaintext_bytes() <= MAX_WEIGHTS:
+        if made.counts.plaintexts * made.parameters.plaintext_bytes() <= most:
             return program, sizes
         largest = max((n for n in program.parameters if n != "slots"), key=lambda n: program.sizes[n])
         sizes = {**sizes, largest: program.sizes[largest] // 2}

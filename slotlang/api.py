@@ -8,10 +8,12 @@ from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.columns import Columns
+from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
+from slotlang.lowering.choose import choose, parameters_for
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Plan, Products, lower, package_version, plan
 from slotlang.lowering.parameters import Parameters
@@ -44,10 +46,15 @@ def cost(
     profile: Profile | None = None,
     *,
     hide: Hide = "mask",
+    precision: float | None = None,
+    max_key_bytes: int | None = None,
 ) -> Cost:
-    """Count what a program executes under parameters (the fixed choice when none are given), and predict its times
-    by a profile (without one, by ``find_profile``'s). Raises as ``plan`` and ``find_profile``."""
+    """Count what a program executes under parameters (when none are given, those chosen for ``precision``, or else the
+    fixed choice), and predict its error, and its times by a profile (without one, by ``find_profile``'s). Raises as
+    ``plan``, ``choose`` and ``find_profile``."""
     profile = profile or find_profile()
+    if parameters is None:
+        parameters = parameters_for(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)
     made = plan(program, parameters, hide=hide)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
@@ -71,6 +78,7 @@ def cost(
         weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=predicted,
+        predicted_error=predicted_error(made),
     )
 
 
@@ -110,11 +118,14 @@ def run(
     workers: int = 1,
     cache: str | Path | None = None,
     products: Products = "auto",
+    precision: float | None = None,
+    max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
-    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md). Raises ``SlotError``
-    for anything wrong with program, adapter, arrays or cache, and when a worker fails."""
+    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``precision`` and
+    ``max_key_bytes`` as in ``choose``, when no parameters are given. Raises ``SlotError`` for anything wrong with
+    program, adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
@@ -131,6 +142,8 @@ def run(
         workers=workers,
         cache=None if cache is None else Path(cache),
         products=products,
+        precision=precision,
+        max_key_bytes=max_key_bytes,
         progress=progress,
     )
 
@@ -149,6 +162,7 @@ __all__ = [
     "Report",
     "Session",
     "check",
+    "choose",
     "cost",
     "find_profile",
     "load",
@@ -157,5 +171,6 @@ __all__ = [
     "optimize",
     "package_version",
     "plan",
+    "predicted_error",
     "run",
 ]

@@ -223,6 +223,11 @@ truth than the times themselves. `slotlang calibrate` measures this machine in l
 
 `slotlang calibrate --degree` takes the degrees 4096, 8192, 16384 and 32768. Smaller ones are predicted from the nearest
 of these.""",
+    "SL451": """A precision can't be had.
+
+`--precision P` asks for parameters whose predicted relative rms error is at most P. No degree, primes and scales with
+128-bit security reach it for this program (and `--max-key-bytes`, if given); the message names the best that do. Fewer
+products in a row, fewer slots and larger bounds leave more room.""",
     "SL471": """--products names a way of multiplying that there is not.
 
 `seal` uses SEAL's operations, `matrix` matrix products over residues (docs/columns.md), and `auto`, which is the

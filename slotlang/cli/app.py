@@ -63,6 +63,19 @@ ProductsOption = Annotated[
         help="How ciphertexts are multiplied: seal, matrix (products of residues, without rotations), or auto.",
     ),
 ]
+Precision = Annotated[
+    float | None,
+    typer.Option(
+        "--precision",
+        metavar="P",
+        help="Search the fastest parameters with this relative rms error.",
+        show_default=False,
+    ),
+]
+KeyBytes = Annotated[
+    int | None,
+    typer.Option("--max-key-bytes", metavar="N", help="Most bytes of keys, with --precision.", show_default=False),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -195,6 +208,8 @@ def cost(
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     hide: Hiding = "mask",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
@@ -203,7 +218,13 @@ def cost(
         from slotlang.cli.calibration import chosen_profile
         from slotlang.lowering.hiding import hide_mode
 
-        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile), hide=hide_mode(hide))
+        result = cost_of(
+            _loaded(file, set_),
+            profile=chosen_profile(profile),
+            hide=hide_mode(hide),
+            precision=precision,
+            max_key_bytes=max_key_bytes,
+        )
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -293,11 +314,15 @@ def lower(
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
     products: ProductsOption = "auto",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
+        from slotlang.api import predicted_error
+        from slotlang.lowering.choose import parameters_for
         from slotlang.lowering.hiding import hide_mode
         from slotlang.lowering.lower import products_mode
 
@@ -305,7 +330,8 @@ def lower(
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            made = lower_program(program, unproved=unproved, hide=mode, products=way)
+            parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=mode)
+            made = lower_program(program, parameters, unproved=unproved, hide=mode, products=way)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -316,6 +342,7 @@ def lower(
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.text(),
+                    "predicted_error": predicted_error(made.plan),
                     "hide": made.plan.hiding.mode,
                     "products": "matrix" if made.plan.matrix else "seal",
                     "counts": made.plan.counts.executed(),
@@ -325,7 +352,7 @@ def lower(
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
-            print(f"  {made.plan.parameters.text()}")
+            print(f"  {made.plan.parameters.text()}; relative rms error at most {predicted_error(made.plan):.1e}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")
@@ -354,6 +381,8 @@ def run(
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
     products: ProductsOption = "auto",
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -389,6 +418,8 @@ def run(
                 workers=workers,
                 cache=cache,
                 products=way,
+                precision=precision,
+                max_key_bytes=max_key_bytes,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         except KeyboardInterrupt:

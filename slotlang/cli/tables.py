@@ -68,6 +68,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(time_text(times.encoding), "to encode the weights once, predicted")
     table.add_row(time_text(times.encryption), f"to encrypt, {time_text(times.decryption)} to decrypt, predicted")
     table.add_row("", f"by the profile {times.profile}")
+    table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")
     return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))

@@ -102,7 +102,7 @@ def encoding_calls(graph: Graph, data_primes: int) -> Calls:
     calls: Calls = Counter()
     for (name, level), times in Counter((member[0], level) for member, level in used if member).items():
         family = graph.schedule.plains[name]
-        shape = _Shape() if family.body is None else _shape(program, family.body)
+        shape = VectorShape() if family.body is None else vector_shape(program, family.body)
         if family.masks:
             shape = replace(shape, varies=True)
         for call, once in shape.calls(data_primes - level).items():
@@ -116,7 +116,7 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
     calls: Calls = Counter()
     for node in graph.of_kind("cipher"):
         assert node.plain is not None, "an input has a name"
-        calls += _shape(program, program.families[node.plain[0]].body).calls(data_primes)
+        calls += vector_shape(program, program.families[node.plain[0]].body).calls(data_primes)
         calls["save_input", data_primes] += 1
     return calls
 
@@ -141,44 +141,46 @@ def predict(graph: Graph, degree: int, data_primes: int, profile: Profile) -> Pr
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class VectorShape:
     """What computing and encoding a vector takes: tensors read, whether it is complex, and whether slots differ."""
 
     reads: int = 0
     imaginary: bool = False
     varies: bool = False
 
-    def __or__(self, other: _Shape) -> _Shape:
-        return _Shape(self.reads + other.reads, self.imaginary or other.imaginary, self.varies or other.varies)
+    def __or__(self, other: VectorShape) -> VectorShape:
+        return VectorShape(self.reads + other.reads, self.imaginary or other.imaginary, self.varies or other.varies)
 
     def calls(self, primes: int) -> Calls:
+        """Primitives for one vector."""
         how = "constant" if not self.varies else "complex" if self.imaginary else "real"
         return Counter({(f"encode_{how}", primes): 1, ("gather", primes): self.reads if self.varies else 0})
 
 
 def is_constant(program: Program, value: Value | None) -> bool:
     """Whether a plaintext (1 when None) holds one real number in all slots, whatever the weights."""
-    shape = _Shape() if value is None else _shape(program, value)
+    shape = VectorShape() if value is None else vector_shape(program, value)
     return not shape.imaginary and not shape.varies
 
 
-def _shape(program: Program, value: Value) -> _Shape:
+def vector_shape(program: Program, value: Value) -> VectorShape:
+    """What computing and encoding the vector of a value takes."""
     slotwise = {SLOT, *program.digits}
     match value:
         case Const(_, im):
-            return _Shape(imaginary=bool(im))
+            return VectorShape(imaginary=bool(im))
         case Read(_, indices) | Element(_, indices):
-            return _Shape(reads=1, varies=any(slotwise & variables(i) for i in indices))
+            return VectorShape(reads=1, varies=any(slotwise & variables(i) for i in indices))
         case Iverson():
-            return _Shape(varies=True)
+            return VectorShape(varies=True)
         case ScalarRef():
-            return _Shape()
+            return VectorShape()
         case FamilyRef(name):
-            return _shape(program, program.families[name].body)
+            return vector_shape(program, program.families[name].body)
         case Arith(_, left, right):
-            return _shape(program, left) | _shape(program, right)
+            return vector_shape(program, left) | vector_shape(program, right)
         case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return _shape(program, inner)
+            return vector_shape(program, inner)
         case SumOver(extent=extent, body=body):
-            term = _shape(program, body)
-            return _Shape(term.reads * int(evaluate(extent, program.sizes, {})), term.imaginary, term.varies)
+            term = vector_shape(program, body)
+            return VectorShape(term.reads * int(evaluate(extent, program.sizes, {})), term.imaginary, term.varies)

@@ -147,9 +147,4 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
 def _room(parameters: Parameters, state: State) -> float:
     """Bits of modulus above the scale of a ciphertext."""
     modulus = sum(parameters.primes[: parameters.data_primes - state.level])
-    if not parameters.rescale:
-        return modulus - sum(parameters.factor_bits(state.pending)[: state.pending + 1])
-    scale = float(parameters.scale_bits)
-    for level in range(state.level):
-        scale = 2 * scale - parameters.primes[parameters.data_primes - level - 1]
-    return modulus - scale * (state.pending + 1)
+    return modulus - parameters.carried_bits(state.level, state.pending)

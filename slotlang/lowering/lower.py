@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, TypeAlias, get_args
 
@@ -82,43 +83,70 @@ def plan(
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
     compute it).
     """
-    rescale = parameters is not None and parameters.rescale
-    returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-    built = schedule(returned, rescale=rescale)
+    found = Draft(program, hide, rescale=parameters is not None and parameters.rescale)
     if parameters is None:
-        if built.depth > UNRESCALED_DEPTH:
+        if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            built = schedule(returned, rescale=True)
-        span = program.syntax.statements[0].span
+            found = Draft(program, hide, rescale=True)
+        built = found.built
         parameters = fixed_parameters(
             program.slots,
             built.depth,
-            span,
+            program.syntax.statements[0].span,
             rescale=built.rescale,
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
-    check_security(parameters)
-    if parameters.slots < program.slots or parameters.slots % program.slots:
-        raise error(
-            "SL405",
-            f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
-            program.syntax.statements[0].span,
-        )
-    check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
-    graph = unroll(built, zero_plaintexts(built))
-    hidden = hiding(graph, parameters, hide, doubled)
-    scales = parameters.factor_bits(built.depth)
-    columns = columns_of(graph, parameters.primes[: parameters.data_primes], scales)
-    if products == "matrix" and isinstance(columns, str):
-        raise error(
-            "SL472",
-            f"'{program.name}' can't be evaluated by matrix products: {columns}",
-            program.syntax.statements[0].span,
-            hint="leave out --products: SEAL's operations evaluate every program",
-        )
-    faster = isinstance(columns, Columns) and (columns.faster or products == "matrix")
-    counts = replace(count(graph), masks=hidden.masks)
-    return Plan(program, graph, parameters, counts, hidden, columns, faster and products != "seal")
+    return found.under(parameters, products)
+
+
+class Draft:
+    """A program's schedule and graph before parameters are chosen: all that rescale after each product share one, and
+    so do all that never do. Raises as ``plan``, the graph when it is first asked for."""
+
+    def __init__(self, program: Program, hide: Hide, *, rescale: bool) -> None:
+        self.program = program
+        self.hide = hide
+        returned, self.doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
+        self.built = schedule(returned, rescale=rescale)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Everything unrolled."""
+        return unroll(self.built, zero_plaintexts(self.built))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Of the graph, without masks."""
+        return count(self.graph)
+
+    def hiding(self, parameters: Parameters) -> Hiding:
+        """What is hidden in results with parameters. Raises SL407."""
+        return hiding(self.graph, parameters, self.hide, self.doubled)
+
+    def under(self, parameters: Parameters, products: Products = "auto") -> Plan:
+        """The plan with parameters that rescale as this does; raises as ``plan``."""
+        program, built = self.program, self.built
+        check_security(parameters)
+        if parameters.slots < program.slots or parameters.slots % program.slots:
+            raise error(
+                "SL405",
+                f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
+                program.syntax.statements[0].span,
+            )
+        check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
+        hidden = self.hiding(parameters)
+        scales = parameters.factor_bits(built.depth)
+        columns = columns_of(self.graph, parameters.primes[: parameters.data_primes], scales)
+        if products == "matrix" and isinstance(columns, str):
+            raise error(
+                "SL472",
+                f"'{program.name}' can't be evaluated by matrix products: {columns}",
+                program.syntax.statements[0].span,
+                hint="leave out --products: SEAL's operations evaluate every program",
+            )
+        faster = isinstance(columns, Columns) and (columns.faster or products == "matrix")
+        counts = replace(self.counts, masks=hidden.masks)
+        return Plan(program, self.graph, parameters, counts, hidden, columns, faster and products != "seal")
 
 
 @dataclass(frozen=True)

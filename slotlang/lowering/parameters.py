@@ -81,6 +81,22 @@ class Parameters:
         """Bits of scale of the inputs and of the plaintexts of each of ``depth`` products in a row."""
         return self.scales or (self.scale_bits,) * (depth + 1)
 
+    def carried_bits(self, level: int, products: int) -> float:
+        """Scale, in bits, of a ciphertext that has dropped ``level`` primes and carries so many products."""
+        if not self.rescale:
+            return float(sum(self.factor_bits(products)[: products + 1]))
+        return self._level_bits(level) * (products + 1)
+
+    def plain_bits(self, level: int, products: int) -> float:
+        """Scale, in bits, of a plaintext that multiplies such a ciphertext."""
+        return self._level_bits(level) if self.rescale else float(self.factor_bits(products + 1)[products + 1])
+
+    def _level_bits(self, level: int) -> float:
+        scale = float(self.scale_bits)
+        for dropped in range(level):
+            scale = 2 * scale - self.primes[self.data_primes - dropped - 1]
+        return scale
+
     @property
     def slots(self) -> int:
         """Slots of the ring."""
@@ -179,6 +195,17 @@ def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: 
         )
 
 
+def check_slots(slots: int, span: Span | None) -> None:
+    """Raises SL405 when vectors of so many slots are in no ring."""
+    if slots & (slots - 1):
+        raise error(
+            "SL405",
+            f"ciphertexts have a power of two of slots, and this program has {slots:,}",
+            span,
+            hint="pad the layout: choose a power of two and read with `else 0`",
+        )
+
+
 def fixed_parameters(
     slots: int,
     depth: int,
@@ -194,13 +221,7 @@ def fixed_parameters(
     than that of plaintexts. Raises SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are
     deep or wide enough.
     """
-    if slots & (slots - 1):
-        raise error(
-            "SL405",
-            f"ciphertexts have a power of two of slots, and this program has {slots:,}",
-            span,
-            hint="pad the layout: choose a power of two and read with `else 0`",
-        )
+    check_slots(slots, span)
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
         room = 120 - HEADROOM_BITS

@@ -22,7 +22,8 @@ from slotlang.syntax import tree
 Arrays = Mapping[str, npt.NDArray[np.float64]]
 
 WORST_ERROR = 1e-3
-"""Relative rms error above which a run has failed: the parameters do not hold these values."""
+"""Relative rms error above which a run has failed when no precision was asked for: the parameters do not hold these
+values."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RunReport:
     "evaluate with transfer" is the time from all uploads to all downloads, by so many ``workers``, and "evaluate" the
     sum of what the evaluations took without transfers. ``worker_cpu_seconds``: CPU time of each worker.
     ``relative_error``: rms error over rms of the result; ``max_error``: largest absolute error. Both against numpy.
+    ``allowed_error``: the relative error above which the run has failed.
     ``counts_match`` compares what was executed with what was predicted; ``dropped`` says how
     many plaintexts and sums were zero; what would be done with them is left out, which only ever lowers the
     counts.
@@ -45,6 +47,7 @@ class RunReport:
     dropped: int
     relative_error: float
     max_error: float
+    allowed_error: float
     shapes: Mapping[str, tuple[int, ...]]
     evaluations: int
     workers: int
@@ -57,7 +60,7 @@ class RunReport:
         fits = self.counts_match or (
             self.dropped > 0 and all(self.executed.get(k, 0) <= v for k, v in self.predicted.items())
         )
-        return fits and self.relative_error <= WORST_ERROR
+        return fits and self.relative_error <= self.allowed_error
 
 
 def load_module(text: str, name: str = "lowered") -> types.ModuleType:
@@ -105,6 +108,7 @@ def execute(
     *,
     workers: int = 1,
     cache: Path | None = None,
+    allowed_error: float = WORST_ERROR,
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
     for each of several, by so many processes. ``cache``: a folder for the encoded weights.
@@ -122,7 +126,7 @@ def execute(
         return None
 
     try:
-        return _executed(module, predicted, batches, weights, give_weights, progress, workers)
+        return _executed(module, predicted, batches, weights, give_weights, progress, workers, allowed_error)
     except module.Rejected as problem:
         raise error(
             "SL507",
@@ -146,6 +150,7 @@ def _executed(
     give_weights: Callable[[Any], CacheUse | None],
     progress: Callable[[str], None],
     workers: int,
+    allowed_error: float,
 ) -> RunReport:
     seconds: dict[str, float] = {}
     count = len(batches.inputs)
@@ -193,6 +198,7 @@ def _executed(
         sum(p is None for p in server.plain.values()) + server.vanished,
         error_rms / (rms or 1.0),
         float(difference.max()),
+        allowed_error,
         {"results": tuple(int(n) for n in pairs[0][1].shape)},
         count,
         len(server.worker_seconds),

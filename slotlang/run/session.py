@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.cost.noise import predicted_error
 from slotlang.diagnostics import error
+from slotlang.lowering.choose import parameters_for
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Products, lower
 from slotlang.lowering.parameters import Parameters
@@ -17,6 +19,7 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import (
+    WORST_ERROR,
     Batches,
     RunReport,
     adapter_sizes,
@@ -54,6 +57,7 @@ class Session:
             "parameters": p.to_json(),
             "hide": self.lowered.plan.hiding.mode,
             "products": "matrix" if self.lowered.plan.matrix else "seal",
+            "predicted_error": predicted_error(self.lowered.plan),
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,
@@ -75,6 +79,8 @@ def run(
     workers: int = 1,
     cache: Path | None = None,
     products: Products = "auto",
+    precision: float | None = None,
+    max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
@@ -83,7 +89,8 @@ def run(
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
     weights.
 
-    Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Raises
+    Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Without
+    ``parameters`` those chosen for ``precision`` are used, which the run's error must then not exceed. Raises
     ``SlotError`` for anything wrong with program, adapter or arrays.
     """
     if workers < 1 or (tokens is not None and tokens < 1):
@@ -96,6 +103,8 @@ def run(
         sizes = {**adapter_sizes(syntax, lora, None), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
+    if parameters is None:
+        parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=hide)
     lowered = lower(program, parameters, unproved=unproved, hide=hide, products=products)
     progress("make data")
     inputs, weights = random_data(program, seed)
@@ -105,8 +114,16 @@ def run(
     batches, held = Batches([inputs]), None
     if activations_file is not None or tokens is not None:
         batches, tokens, held = split_tokens(program, inputs, activations_file, tokens, seed)
-    counts = lowered.plan.counts.executed()
-    report = execute(lowered.text, counts, batches, chosen, progress, workers=workers, cache=cache)
+    report = execute(
+        lowered.text,
+        lowered.plan.counts.executed(),
+        batches,
+        chosen,
+        progress,
+        workers=workers,
+        cache=cache,
+        allowed_error=precision or WORST_ERROR,
+    )
     return Session(program, lowered, report, lora.name if lora else None, tokens, held)
 
 

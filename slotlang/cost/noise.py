@@ -1,0 +1,474 @@
+"""The error of a result before anything runs: noise of every operation, and what it grows to on the way out.
+
+CKKS noise is linear in its sources to first order, so the mean square error of a result is a sum over sources: their
+variance, which depends on parameters, times a gain, which depends on the graph alone. Gains are found once, from the
+results backwards, and any number of parameters can be tried on them. ``docs/cost.md`` has the formulas.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from math import exp2, sqrt
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from slotlang.cost.predict import VectorShape, vector_shape
+from slotlang.cost.variances import Contents, Power, form_variance, uniform
+from slotlang.graph.graph import Graph, Member
+from slotlang.meaning.integers import holds
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Output,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    Value,
+)
+from slotlang.proof.polyhedral import in_range
+
+ERROR_VARIANCE = 21 / 2
+"""Of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
+
+SECRET_VARIANCE = 2 / 3
+"""Of a coefficient of the secret key, uniform among -1, 0 and 1."""
+
+ROUNDING = 1 / 12
+"""Variance of what rounding to an integer adds."""
+
+SAFETY = 3.0
+"""By how much the prediction exceeds the expected error: a run has one draw of noise and of data, and where few
+independent numbers make up the error it scatters."""
+
+DOUBLE = 2.0**-51.2
+"""Relative error of encoding or decoding a vector, which are transforms in double precision."""
+
+MASK_ERROR = DOUBLE * 2.0**16
+"""What encoding masks of 16 bits does to other slots."""
+
+MAX_PROFILE = 1 << 27
+"""Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
+
+
+class Setting(Protocol):
+    """What noise depends on besides the graph; ``Parameters`` of the lowering are one."""
+
+    @property
+    def degree(self) -> int:
+        """Of the ring, N."""
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """Bits of every prime, the key prime last."""
+
+    def carried_bits(self, level: int, products: int) -> float:
+        """Scale of a ciphertext, log2."""
+
+    def plain_bits(self, level: int, products: int) -> float:
+        """Scale of a plaintext that multiplies it, log2."""
+
+
+class Planned(Protocol):
+    """A graph under parameters; ``Plan`` of the lowering is one."""
+
+    @property
+    def graph(self) -> Graph:
+        """What is executed."""
+
+    @property
+    def parameters(self) -> Setting:
+        """What it is executed with."""
+
+    @property
+    def hiding(self) -> Hidden:
+        """What is hidden in results."""
+
+
+class Hidden(Protocol):
+    """What the model needs to know of hiding."""
+
+    @property
+    def doubled(self) -> frozenset[str]:
+        """Families that hold twice the result."""
+
+    @property
+    def mode(self) -> str:
+        """``none`` where nothing is hidden."""
+
+
+class Place(NamedTuple):
+    """A kind of noise and where it enters: primes dropped, and products whose scale the ciphertext carries."""
+
+    kind: str
+    level: int
+    products: int
+    constant: complex | None = None
+    """For the rounding of a plaintext: the number in all its slots, if it is known."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Mean square of the results, and for each source of noise the sum of what all operations of that kind add to
+    the mean square of their error when the source has variance 1. ``degree``: the ring's. ``peaks``: of the states
+    that ciphertexts are in, the largest mean square of a slot."""
+
+    degree: int
+    signal: float
+    sources: dict[Place, float]
+    peaks: dict[tuple[int, int], float]
+
+    def error(self, setting: Setting) -> float:
+        """Expected relative rms error with parameters of the same degree, times ``SAFETY``."""
+        total = sum(gain * variance(place, setting) for place, gain in self.sources.items())
+        return SAFETY * sqrt(total / self.signal + DOUBLE**2) if self.signal else 0.0
+
+
+def predicted_error(plan: Planned) -> float:
+    """Relative rms error (rms error over rms of the result) to expect of a plan on random data: standard normal
+    inputs, weights scaled by one over the root of their last dimension."""
+    found = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
+    return found.error(plan.parameters)
+
+
+def variance(place: Place, setting: Setting) -> float:
+    """Mean square of one source of noise in a slot, in units of the message."""
+    kind, level, products, constant = place
+    n = setting.degree
+    if kind == "mask":
+        return MASK_ERROR**2
+    if kind == "double":
+        return DOUBLE**2
+    if kind == "factor":
+        return _rounding(setting.plain_bits(level, products), constant)
+    carried = setting.carried_bits(level, products)
+    if kind == "added":
+        return _rounding(carried, constant)
+    units = exp2(-2 * carried)
+    data = setting.primes[: len(setting.primes) - 1 - level]
+    match kind:
+        case "fresh":
+            return n * ERROR_VARIANCE * units
+        case "switch" | "spike":
+            # digits are residues in [0, q), of mean square q^2/12 about their mean of q/2
+            digits = sum(exp2(2 * (bits - setting.primes[-1])) for bits in data)
+            if kind == "spike":
+                return n * n * ERROR_VARIANCE * digits / 4 * units
+            return n * (n * ERROR_VARIANCE * digits / 12 + _dropped(n)) * units
+        case "rescale":
+            return n * _dropped(n) * units
+        case _:
+            raise AssertionError(kind)
+
+
+_ONES = np.array([[1.0], [0.0]])
+
+
+def _times(a: Power, b: Power) -> Power:
+    """Mean squares of a product, and gains of a factor from those of a product and the other factor."""
+    product = np.empty((2, max(a.shape[1], b.shape[1])))
+    product[0] = a[0] * b[0] + a[1] * b[1]
+    product[1] = a[0] * b[1] + a[1] * b[0]
+    return product
+
+
+def alike(program: Program, value: Value) -> bool:
+    """Whether a value has the same mean squares in every slot and for every index: nothing in it is masked."""
+    match value:
+        case Const() | ScalarRef():
+            return True
+        case Iverson():
+            return False
+        case Read(tensor, _, else_zero):
+            return not else_zero and program.tensors[tensor].pattern is None
+        case Element(_, _, else_zero):
+            return not else_zero
+        case FamilyRef(name):
+            return alike(program, program.families[name].body)
+        case Arith(_, left, right):
+            return alike(program, left) and alike(program, right)
+        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
+            return alike(program, inner)
+
+
+def _rounding(bits: float, constant: complex | None) -> float:
+    """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
+    exact, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``, ``b/sqrt(2)`` and again
+    ``b/sqrt(2)``, by the order of its slots."""
+    if constant is None:
+        return ROUNDING * exp2(-2 * bits)
+    if bits % 1:
+        return ROUNDING * exp2(-2 * bits) * (1 + 2 * bool(constant.imag))
+    parts = (abs(constant.real) * exp2(bits), abs(constant.imag) * exp2(bits - 0.5))
+    real, imaginary = (part - round(part) for part in parts)
+    return (real**2 + 2 * imaginary**2) * exp2(-2 * bits)
+
+
+def _dropped(n: int) -> float:
+    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded."""
+    return ROUNDING * (1 + n * SECRET_VARIANCE)
+
+
+def spike(degree: int) -> Power:
+    """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so
+    three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
+    return 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
+
+
+def gains(graph: Graph, degree: int, doubled: frozenset[str], *, masked: bool) -> Gains:
+    """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
+    result; ``masked``: slots that are not read are returned with random values."""
+    return _Backwards(graph, degree, doubled, masked).run()
+
+
+class _Backwards:
+    """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
+
+    def __init__(self, graph: Graph, degree: int, doubled: frozenset[str], masked: bool) -> None:
+        self.graph = graph
+        self.degree = degree
+        self.doubled = doubled
+        self.masked = masked
+        self.program: Program = graph.schedule.program
+        self.contents = Contents(graph.schedule)
+        self.coarse = len(graph.nodes) * degree > MAX_PROFILE
+        self.spike = spike(degree)
+        self.sources: defaultdict[Place, float] = defaultdict(float)
+        self.peaks: dict[tuple[int, int], float] = {}
+        self._plains: dict[Member, Power] = {}
+        self._alike = {name: self._even(name) for name in graph.schedule.plains}
+        self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
+
+    def _even(self, name: str) -> bool:
+        """Whether all members and slots of a plaintext family have the same mean squares."""
+        family = self.graph.schedule.plains[name]
+        return not family.masks and (family.body is None or alike(self.program, family.body))
+
+    def settled(self, power: Power) -> Power:
+        power = uniform(power)
+        return power.mean(axis=1, keepdims=True) if self.coarse else power
+
+    def plain(self, member: Member) -> Power:
+        """Mean squares of a plaintext."""
+        name, indices = member
+        if self._alike[name]:
+            member = (name, tuple(0 for _ in indices))
+        if member not in self._plains:
+            family = self.graph.schedule.plains[name]
+            self._plains[member] = self.settled(self.contents.plain(family, member[1]))
+        return self._plains[member]
+
+    def rounded(self, name: str) -> tuple[int, bool, complex | None]:
+        """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
+        slots hold, if it is known."""
+        if name not in self._vectors:
+            family = self.graph.schedule.plains[name]
+            shape = VectorShape() if family.body is None else vector_shape(self.program, family.body)
+            constant = None
+            if family.masks or shape.varies:
+                coefficients = 2 * self.program.slots
+            elif (constant := self.contents.constant(family)) is not None:
+                coefficients = 1
+            else:
+                coefficients = 1 + 2 * shape.imaginary
+            self._vectors[name] = coefficients, shape.imaginary, constant
+        return self._vectors[name]
+
+    def run(self) -> Gains:
+        powers, products = self._forward()
+        signal, grown = self._results(products)
+        self._back(powers, products, grown)
+        return Gains(self.degree, signal, dict(self.sources), self.peaks)
+
+    def _forward(self) -> tuple[list[Power], list[int]]:
+        graph = self.graph
+        powers: list[Power] = []
+        products: list[int] = []
+        for node, level in zip(graph.nodes, graph.levels, strict=True):
+            of = [powers[n] for n in node.operands]
+            behind = max((products[n] for n in node.operands), default=0)
+            match node.kind:
+                case "cipher":
+                    power = self._packed(node.plain)
+                case "rotate":
+                    power = of[0] if of[0].shape[1] == 1 else np.roll(of[0], -node.step, axis=1)
+                case "mul_plain":
+                    assert node.plain is not None, "a product has a plaintext"
+                    power, behind = self.settled(_times(of[0], self.plain(node.plain))), behind + 1
+                case "mul":
+                    power, behind = self.settled(_times(*of)), sum(products[n] for n in node.operands) + 1
+                case "add_plain":
+                    assert node.plain is not None, "a sum has a plaintext"
+                    power = self.settled(of[0] + self.plain(node.plain))
+                case "plain":
+                    assert node.plain is not None, "a plaintext has a name"
+                    power, behind = self.plain(node.plain), self._encoded(node.plain)
+                case "rescale":
+                    power, behind = of[0], 0
+                case "sum":
+                    total = of[0]
+                    for part in of[1:]:
+                        total = total + part
+                    power = self.settled(total * (2.0 if self._conjugates(node.operands) else 1.0))
+                case _:
+                    power = of[0]
+            powers.append(power)
+            products.append(behind)
+            state = (level, behind)
+            self.peaks[state] = max(self.peaks.get(state, 0.0), float(power.sum(axis=0).max()))
+        return powers, products
+
+    def _packed(self, member: Member | None) -> Power:
+        assert member is not None, "an input has a name"
+        family = self.program.families[member[0]]
+        env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
+        return self.settled(self.contents.packed(family.body, env))
+
+    def _encoded(self, member: Member) -> int:
+        encoding = self.graph.schedule.plains[member[0]].encoding
+        assert encoding is not None, "levels are assigned"
+        return encoding.products
+
+    def _conjugates(self, operands: tuple[int, ...]) -> bool:
+        """Whether a sum adds a value to its own conjugate: their noise is the same in one part."""
+        nodes = self.graph.nodes
+        return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
+
+    def _results(self, products: list[int]) -> tuple[float, dict[int, Power]]:
+        """Mean square of the results, times their number, and the gain of noise in what is returned."""
+        program = self.program
+        slot = program.slot_env(np.arange(program.slots))
+        grown: dict[int, Power] = {}
+        signal, unread = 0.0, False
+        elements = {name: int(np.prod(t.form.shape)) for name, t in program.theorems.items()}
+        for name, theorem in program.theorems.items():
+            signal += elements[name] * form_variance(program, theorem.form)
+        read: list[tuple[Output, int, np.ndarray, float]] = []
+        total: Counter[str] = Counter()
+        for out in self.graph.outputs:
+            inside = np.asarray(holds(in_range(program, out.output), program.sizes, {**slot, **out.binders}), bool)
+            inside = np.broadcast_to(inside, (program.slots,))
+            share = 0.25 if out.output.family.name in self.doubled else 1.0
+            read.append((out.output, out.node, inside, share))
+            unread = unread or not inside.all()
+            total[out.output.name] += int(inside.sum())
+        for output, node, inside, share in read:
+            weight = share * elements[output.name] / max(total[output.name], 1)
+            window = np.zeros((2, self.degree // 2))
+            window[:, : program.slots] = inside * weight
+            if output.part is not None:
+                window[1 if output.part == "re" else 0] = 0.0
+            grown[node] = grown[node] + window if node in grown else window
+            if unread and self.masked:
+                level, behind = self.graph.levels[node], products[node]
+                self._round("added", level, behind, window, _ONES, self.degree, True)
+                self.sources[Place("mask", level, behind)] += self._wide(window)
+        return signal, {node: self.settled(power) for node, power in grown.items()}
+
+    def _back(self, powers: list[Power], products: list[int], grown: dict[int, Power]) -> None:
+        graph = self.graph
+
+        def give(node: int, power: Power) -> None:
+            grown[node] = grown[node] + power if node in grown else power
+
+        for number in range(len(graph.nodes) - 1, -1, -1):
+            gain = grown.pop(number, None)
+            if gain is None:
+                continue
+            gain = uniform(gain)
+            node, level, behind = graph.nodes[number], graph.levels[number], products[number]
+            match node.kind:
+                case "cipher":
+                    assert node.plain is not None, "an input has a name"
+                    self._add("fresh", level, behind, gain)
+                    self._transformed(gain, powers[number])
+                    both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
+                    self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
+                case "rotate" | "conj":
+                    self._switch(level, behind, gain)
+                    turned = gain if node.kind == "conj" or gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)
+                    give(node.operands[0], turned)
+                case "mul_plain":
+                    assert node.plain is not None, "a product has a plaintext"
+                    (operand,) = node.operands
+                    rounding = self.rounded(node.plain[0])
+                    self._round("factor", level, products[operand], gain, powers[operand], *rounding)
+                    if rounding[0] == 2 * self.program.slots:
+                        self._transformed(gain, powers[number])
+                    give(operand, self._product(gain, self.plain(node.plain)))
+                case "mul":
+                    self._switch(level, behind, gain)
+                    a, b = node.operands
+                    give(a, self._product(gain, powers[b]))
+                    give(b, self._product(gain, powers[a]))
+                case "add_plain" | "plain":
+                    assert node.plain is not None, "a sum has a plaintext"
+                    self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
+                    if node.kind == "plain":
+                        self._add("rescale", level, behind, gain)
+                    for operand in node.operands:
+                        give(operand, gain)
+                case "rescale":
+                    self._add("rescale", level, behind, gain)
+                    give(node.operands[0], gain)
+                case "sum" | "neg":
+                    factor = 2.0 if node.kind == "sum" and self._conjugates(node.operands) else 1.0
+                    for operand in node.operands:
+                        give(operand, gain * factor)
+
+    def _wide(self, power: Power) -> float:
+        """Sum over both parts and all slots."""
+        columns: int = power.shape[1]
+        return float(power.sum()) * (self.degree // 2 // columns)
+
+    def _product(self, gain: Power, power: Power) -> Power:
+        return _times(gain, self._fitted(gain, power))
+
+    def _fitted(self, gain: Power, power: Power) -> Power:
+        """Repeated over the ring, as what a program's slots hold is, where the gain differs between slots."""
+        if power.shape[1] == 1:
+            return power
+        return np.tile(power, (1, self.degree // 2 // power.shape[1]))
+
+    def _round(
+        self,
+        kind: str,
+        level: int,
+        products: int,
+        gain: Power,
+        content: Power,
+        coefficients: int,
+        both: bool,
+        constant: complex | None = None,
+    ) -> None:
+        """Rounding of a plaintext that is multiplied with ``content``. A real vector's stays real."""
+        content = self._fitted(gain, content)
+        if both:
+            spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
+        else:
+            spread = gain[:1] * content[:1] + gain[1:] * content[1:]
+        self.sources[Place(kind, level, products, constant)] += coefficients * self._wide(spread)
+
+    def _transformed(self, gain: Power, content: Power) -> None:
+        """Encoding a vector that is ``content``, or a factor of it, in double precision."""
+        content = self._fitted(gain, content)
+        spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
+        self.sources[Place("double", 0, 0)] += self._wide(spread)
+
+    def _switch(self, level: int, products: int, gain: Power) -> None:
+        self._add("switch", level, products, gain)
+        self._add("spike", level, products, gain * self.spike if gain.shape[1] > 1 else gain)
+
+    def _add(self, kind: str, level: int, products: int, gain: Power) -> None:
+        """Noise alike in both parts."""
+        self.sources[Place(kind, level, products)] += self._wide(gain) / 2

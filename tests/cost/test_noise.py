@@ -1,0 +1,99 @@
+"""The predicted error against measured ones, and against what the formulas say where it can be worked out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from small_programs import LORA
+
+from slotlang import api
+from slotlang.cost.noise import Place, gains, predicted_error, spike, variance
+from slotlang.lowering.lower import Plan
+from slotlang.lowering.parameters import Parameters
+from slotlang.run.runner import execute, random_data
+
+DENSE = """program dense(n = 128, slots = 128)
+input x[n]
+weight A[n, n]
+cipher X = x[slot]
+plain W[q < n] = A[slot, (slot + q) % n]
+Y = sum q < n by bsgs(16): (X << q) * W[q]
+output y[slot] = Y
+prove y == A @ x
+"""
+MIRRORED = """program mirrored(n = 512, slots = 512)
+input a[n], b[n]
+cipher Z = a[slot] + 1i * b[slot]
+F = 1i * conj Z
+output u[slot] = re F
+output v[slot] = im F
+prove u == b
+prove v == a
+"""
+PROGRAMS = {
+    "lora": api.loads(LORA, {"d": 1024, "r": 4, "batch": 4, "slots": 1024}),
+    "dense": api.loads(DENSE),
+    "mirrored": api.loads(MIRRORED),
+}
+SETS = (
+    Parameters(4096, (36, 36, 37), 20, False),
+    Parameters(4096, (40, 40, 29), 22, False),
+    Parameters(8192, (60, 60, 60), 34, False),
+    Parameters(8192, (60, 40, 40, 60), 40, True),
+)
+
+
+@pytest.mark.parametrize("parameters", SETS, ids=[p.text() for p in SETS])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -> None:
+    made = api.lower(PROGRAMS[name], parameters)
+    inputs, weights = random_data(PROGRAMS[name], 1)
+    measured = execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error
+    assert measured <= predicted_error(made.plan) <= 8 * measured
+
+
+def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
+    degree = 64
+    points = np.exp(1j * np.pi * np.array([pow(3, j, 2 * degree) for j in range(degree // 2)]) / degree)
+    expected = np.abs(np.polyval(np.ones(degree), points)) ** 2 / degree
+    assert spike(degree) == pytest.approx(expected)
+    assert spike(degree).mean() == pytest.approx(1)
+
+
+def test_numbers_that_a_scale_holds_are_not_rounded() -> None:
+    setting = Parameters(8192, (60, 60), 40, False, (40, 10))
+    assert variance(Place("factor", 0, 0, 0.75 + 0j), setting) == 0
+    third = abs(round(1024 / 3) / 1024 - 1 / 3)
+    assert math.sqrt(variance(Place("factor", 0, 0, complex(1 / 3)), setting)) == pytest.approx(third)
+    # i is (X^(N/4) + X^(3N/4)) / sqrt 2 in the order of SEAL's slots
+    root = abs(round(1024 / math.sqrt(2)) / 1024 * math.sqrt(2) - 1)
+    assert math.sqrt(variance(Place("factor", 0, 0, 1j), setting)) == pytest.approx(root)
+
+
+def _sources(made: Plan) -> dict[str, float]:
+    found = gains(made.graph, made.parameters.degree, made.hiding.doubled, masked=False)
+    total: dict[str, float] = {}
+    for place, gain in found.sources.items():
+        total[place.kind] = total.get(place.kind, 0.0) + gain * variance(place, made.parameters) / found.signal
+    return total
+
+
+def test_each_source_goes_by_the_scale_it_has() -> None:
+    def sources(*scales: int) -> dict[str, float]:
+        return _sources(api.plan(PROGRAMS["lora"], Parameters(8192, (60, 60, 60), scales[0], False, scales)))
+
+    low, fresh, plain = sources(30, 30, 30), sources(33, 30, 30), sources(30, 33, 33)
+    assert fresh["fresh"] == pytest.approx(low["fresh"] / 64)
+    assert fresh["factor"] == pytest.approx(low["factor"])
+    assert plain["factor"] == pytest.approx(low["factor"] / 64)
+    assert plain["fresh"] == pytest.approx(low["fresh"])
+    assert plain["switch"] < low["switch"] / 60
+
+
+def test_a_larger_key_prime_makes_key_switches_quieter() -> None:
+    quiet, loud = (
+        _sources(api.plan(PROGRAMS["dense"], Parameters(8192, (40, 40, key), 30, False)))["spike"] for key in (50, 40)
+    )
+    assert quiet == pytest.approx(loud / 2**20)

@@ -1,0 +1,108 @@
+"""The search for parameters: what it finds meets what was asked for, and nothing tried by hand is cheaper."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+from command_line import slotlang
+from small_programs import LORA
+
+from slotlang import api
+from slotlang.diagnostics import SlotError
+from slotlang.lowering.parameters import MAX_MODULUS_BITS, Parameters
+
+PROGRAM = api.loads(LORA, {"d": 1024, "r": 4, "batch": 4, "slots": 1024})
+WIDE = api.loads(LORA, {"d": 4096, "r": 4, "batch": 4, "slots": 4096})
+PROFILE = api.find_profile()
+
+
+def seconds(made: api.Plan) -> float:
+    return api.cost(made.program, made.parameters, PROFILE).predicted.evaluation
+
+
+@pytest.mark.parametrize("precision", [1e-1, 1e-3, 1e-6, 1e-9])
+def test_what_is_chosen_is_precise_and_secure(precision: float) -> None:
+    made = api.choose(PROGRAM, precision)
+    p = made.parameters
+    assert api.predicted_error(made) <= precision
+    assert sum(p.primes) <= MAX_MODULUS_BITS[p.degree]
+    assert max(p.primes) <= 60
+    assert p.slots >= PROGRAM.slots
+
+
+def test_a_run_keeps_the_precision_that_was_asked_for() -> None:
+    from slotlang.run.runner import execute, random_data
+
+    made = api.choose(PROGRAM, 1e-3)
+    text = api.lower(PROGRAM, made.parameters).text
+    report = execute(text, made.counts.executed(), *random_data(PROGRAM, 3))
+    assert report.counts_match
+    assert report.relative_error <= api.predicted_error(made) <= 1e-3
+
+
+def test_less_precision_is_never_slower() -> None:
+    times = [seconds(api.choose(PROGRAM, p)) for p in (1e-1, 1e-3, 1e-6, 1e-9, 1e-12)]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+
+
+def test_a_degree_has_to_hold_the_slots() -> None:
+    assert api.choose(PROGRAM, 1e-2).parameters.degree == 4096
+    assert api.choose(WIDE, 1e-2).parameters.degree == 8192
+
+
+def test_nothing_tried_by_hand_is_faster() -> None:
+    chosen = seconds(api.choose(PROGRAM, 1e-3))
+    tried = 0
+    for degree, primes, scales in product(
+        (4096, 8192), ((36, 36), (54, 55), (36, 36, 37), (60, 60, 60)), ((22, 22, 20), (25, 20, 19), (15, 13, 14))
+    ):
+        try:
+            made = api.plan(PROGRAM, Parameters(degree, primes, scales[0], False, scales))
+        except SlotError:
+            continue
+        if api.predicted_error(made) <= 1e-3:
+            tried += 1
+            assert chosen <= seconds(made)
+    assert tried
+
+
+def test_what_is_out_of_reach_names_the_best() -> None:
+    with pytest.raises(SlotError) as found:
+        api.choose(PROGRAM, 1e-25)
+    (diagnostic,) = found.value.diagnostics
+    assert diagnostic.code == "SL451"
+    reach = re.search(r"--precision (\S+),", diagnostic.hint or "")
+    assert reach is not None
+    assert api.predicted_error(api.choose(PROGRAM, float(reach[1]))) <= float(reach[1])
+
+
+def test_keys_stay_within_their_bytes() -> None:
+    free = api.choose(PROGRAM, 1e-6)
+    bytes_of = free.counts.galois_keys * free.parameters.key_bytes()
+    assert api.choose(PROGRAM, 1e-6, max_key_bytes=bytes_of).parameters == free.parameters
+    with pytest.raises(SlotError, match="keys") as found:
+        api.choose(PROGRAM, 1e-6, max_key_bytes=1)
+    assert found.value.diagnostics[0].code == "SL451"
+
+
+@pytest.mark.parametrize("precision", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_precision_is_positive(precision: float) -> None:
+    with pytest.raises(SlotError) as found:
+        api.choose(PROGRAM, precision)
+    assert found.value.diagnostics[0].code == "SL005"
+
+
+def test_the_command_line_asks_for_a_precision(root: Path) -> None:
+    program = str(root / "programs" / "rank_complex.slot")
+    values = json.loads(slotlang("cost", program, "--precision", "1e-3", "--set", "slots=2048", "--json").out)
+    assert values["predicted_error"] <= 1e-3
+    assert values["parameters"]["degree"] == 4096
+    for options in (("--max-key-bytes", "1000000"), ("--precision", "0")):
+        found = slotlang("cost", program, *options)
+        assert found.status == 2
+        assert "SL005" in found.err
