@@ -96,9 +96,7 @@ def estimate(s: Structure) -> Estimate:
     additions += conjugations
     firsts += conjugations
     if s.dense:
-        return Estimate(
-            rotations, conjugations, frozenset(steps), first, additions, firsts, inputs, blocks
-        )
+        return Estimate(rotations, conjugations, frozenset(steps), first, additions, firsts, inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
     if s.up:
@@ -117,6 +115,4 @@ def estimate(s: Structure) -> Estimate:
     steps.update(shares)
     firsts += outputs * len(shares)
     additions += second - outputs + outputs * len(shares)
-    return Estimate(
-        rotations, conjugations, frozenset(steps), first + second, additions, firsts, inputs, outputs
-    )
+    return Estimate(rotations, conjugations, frozenset(steps), first + second, additions, firsts, inputs, outputs)

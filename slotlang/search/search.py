@@ -5,21 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, floor, log10, sqrt
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.counts import Counts
-from slotlang.cost.predict import Prediction, predict
+from slotlang.cost.predict import Prediction, predict, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.shape import bounds_of
 from slotlang.cost.theorems import Bound
 from slotlang.diagnostics import SlotError, closest, error
-from slotlang.lowering.lower import Plan
+from slotlang.lowering.lower import Plan, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
+from slotlang.search.estimate import estimate
 from slotlang.search.settings import settle
 from slotlang.search.space import SLOTS, Sketch, front, sketches
 from slotlang.search.structure import Shape, Structure, text
@@ -33,13 +33,13 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 LARGEST = 1 << 20
 """Channels, ranks and tokens up to which shapes are searched."""
 
-MOST_NODES = 20_000
-"""Operations beyond which a graph is not unrolled: its counts and times are those of a part of it, scaled by formula."""
+MOST_NODES = 50_000
+"""Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
-PER_SLOTS = 6
+PER_SLOTS = 5
 """Candidates for each number of slots that are worked out, by time."""
 
-FINALISTS = 28
+FINALISTS = 24
 """Candidates that are worked out altogether."""
 
 
@@ -55,8 +55,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A proved program under parameters. Counts, times and bytes are of all groups of tokens together; ``error``: predicted
-    relative rms error; ``unrolled``: False where the graph was too large, and the numbers come by formula."""
+    """A proved program under parameters. Counts, times and bytes are of all groups of tokens together. ``error``:
+    predicted relative rms error; ``unrolled``: False where the graph was too large, and the numbers come by formula."""
 
     structure: Structure
     text: str
@@ -197,7 +197,9 @@ def search(
     found.sketched = len(drawn)
     finalists = list(_finalists(drawn, found.objective))
     for number, s in enumerate(finalists):
-        progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(finalists))
+        progress(
+            f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(finalists)
+        )
         worked = work_out(s.structure, found.precision, profile)
         if isinstance(worked, float):
             found.best_error = min(found.best_error, worked)
@@ -205,7 +207,7 @@ def search(
             found.add(worked)
     found.complete = True
     if not found.candidates:
-        raise AssertionError
+        raise _nothing(found)
 
 
 def _allowed(s: Structure, limits: Limits) -> bool:
@@ -232,35 +234,55 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> Iterator[Sketch
 
 def work_out(s: Structure, precision: float, profile: Profile) -> Candidate | float:
     """A candidate, proved and costed; the best error there is where the precision can't be had."""
-    whole = _program(text(s))
-    report = check(whole, "polyhedral")
+    source = format_program(parse(Source("synth", text(s))))
+    report = check(_program(source), "polyhedral")
     if not report.proved:
         raise AssertionError(f"a synthesized program is {report.status}: {s}")
-    part, times = _part(s)
-    settled = settle(whole if part == s else _program(text(part)), precision, profile)
+    group = s.one_group()
+    part = _smaller(group)
+    # errors add up over the channels that meet in a sum, and plaintexts of B are the smaller the more there are
+    loss = sqrt(max(1.0, group.shape.d_in / part.shape.d_in))
+    settled = settle(_program(text(part)), precision / loss, profile)
     if isinstance(settled, float):
-        return settled
-    plan, relative_error = settled
-    return _candidate(s, text(s), plan, relative_error, profile, report.status)
+        return settled * loss
+    made, relative = settled
+    return _candidate(s, source, part, made, relative * loss, profile, report.status)
 
 
 def _program(source: str) -> Program:
     return bind(parse(Source("synth", source)))
 
 
-def _part(s: Structure) -> tuple[Structure, int]:
-    return s.one_group(), s.groups
+def _smaller(s: Structure) -> Structure:
+    """The same with fewer ciphertexts up and down, where its graph would be too large."""
+    while estimate(s).nodes > MOST_NODES:
+        shape = s.shape
+        d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
+        if s.dense or s.inputs >= s.outputs:
+            shape = replace(shape, d_in=d_in, rank=min(shape.rank, d_in))
+        else:
+            shape = replace(shape, d_out=d_out, rank=min(shape.rank, d_out))
+        s = replace(s, shape=shape)
+    return s
 
 
-def _candidate(s: Structure, source: str, plan: Plan, relative: float, profile: Profile, verdict: str) -> Candidate:
-    p, c, n = plan.parameters, plan.counts, s.groups
-    once = predict(plan.graph, p.degree, p.data_primes, profile)
+def _candidate(
+    s: Structure, source: str, part: Structure, made: Plan, relative: float, profile: Profile, verdict: str
+) -> Candidate:
+    """Numbers of the part's graph, times the groups of tokens; of a part smaller than a group, in the proportion
+    of the formulas."""
+    p, c, n = made.parameters, made.counts, s.groups
+    whole, small = estimate(s.one_group()), estimate(part)
+    once = predict(made.graph, p.degree, p.data_primes, profile)
     kinds = ("mul_plain", "add_plain", "plain")
-    nodes = zip(plan.graph.nodes, plan.graph.levels, strict=True)
+    nodes = zip(made.graph.nodes, made.graph.levels, strict=True)
     weights = sum(p.plaintext_bytes(level) for _, level in {(m.plain, level) for m, level in nodes if m.kind in kinds})
-    results = {o.member: plan.graph.levels[o.node] for o in plan.graph.outputs}
+    results = {o.member: made.graph.levels[o.node] for o in made.graph.outputs}
+    slower = total(whole.calls(p.data_primes), p.degree, profile) / total(small.calls(p.data_primes), p.degree, profile)
+    products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     keys = c.galois_keys * p.key_bytes()
-    others = (n - 1) * (c.ciphertexts_in + c.ciphertexts_out)
+    ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
+    more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(
         structure=s,
         text=source,
@@ -268,18 +290,63 @@ def _candidate(s: Structure, source: str, plan: Plan, relative: float, profile: 
         parameters=p,
         error=relative,
         predicted=replace(
-            once, evaluation=n * once.evaluation, encryption=n * once.encryption, decryption=n * once.decryption
+            once,
+            evaluation=n * slower * once.evaluation,
+            encoding=products * once.encoding,
+            encryption=n * up * once.encryption,
+            decryption=n * down * once.decryption,
         ),
-        rotations=n * c.rotations,
-        key_switches=n * c.key_switches,
+        rotations=n * (c.rotations + whole.rotations - small.rotations),
+        key_switches=n * (c.key_switches + whole.key_switches - small.key_switches),
         keys=c.galois_keys,
-        products=n * c.plain_products,
-        ciphertexts_in=n * c.ciphertexts_in,
-        ciphertexts_out=n * c.ciphertexts_out,
+        products=n * round(products * c.plain_products),
+        ciphertexts_in=n * ciphertexts_in,
+        ciphertexts_out=n * ciphertexts_out,
         key_bytes=keys,
-        upload_bytes=n * c.ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=n * sum(map(p.sent_bytes, results.values())),
-        weight_bytes=weights,
-        memory_bytes=keys + weights + (c.peak_ciphertexts + others) * p.ciphertext_bytes(),
-        unrolled=True,
+        upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
+        download_bytes=n * round(down * sum(map(p.sent_bytes, results.values()))),
+        weight_bytes=round(products * weights),
+        memory_bytes=keys + round(products * weights) + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
+        unrolled=part == s.one_group(),
     )
+
+
+def bounds(candidate: Candidate) -> tuple[Bound, ...]:
+    """What the theorems say of a candidate's schedule for one group of tokens; nothing where its graph is too large."""
+    if not candidate.unrolled:
+        return ()
+    program = _program(text(candidate.structure.one_group()))
+    made = plan(program, candidate.parameters)
+    return bounds_of(program, made.graph, made.counts, rotation_lower_bound(program))
+
+
+def _nothing(found: Found) -> SlotError:
+    """Why there is no candidate."""
+    if found.refused:
+        limits = found.limits
+        least = min(c.key_bytes for c in found.refused)
+        if limits.key_bytes is not None and least > limits.key_bytes:
+            return error(
+                "SL464",
+                f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {limits.key_bytes:,}",
+                hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
+            )
+        least = min(c.memory_bytes for c in found.refused)
+        return error(
+            "SL465",
+            f"the server needs {least:,} bytes at least, and --max-memory is {limits.memory or 0:,}",
+            notes=["keys, encoded weights, and ciphertexts at the peak"],
+            hint=f"--max-memory {least}",
+        )
+    notes = [] if found.best_error == float("inf") else [f"the best error found is {found.best_error:.1e}"]
+    return error(
+        "SL462",
+        f"no structure reaches a relative error of {found.precision:.1e} with 128-bit parameters",
+        notes=notes,
+        hint=f"--precision {_rounded_up(found.best_error)}" if notes else "",
+    )
+
+
+def _rounded_up(value: float) -> str:
+    power = 10.0 ** floor(log10(value))
+    return f"{ceil(10 * value / power) / 10 * power:.1e}"

@@ -1,42 +1,20 @@
-"""Parameters for a candidate: the cheapest that reach a precision."""
+"""Parameters for a candidate: the fastest that reach a precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import sqrt
-from typing import TypeAlias
-
-from slotlang.cost.predict import predict
+from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.lower import Plan, plan
-from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.choose import choose
+from slotlang.lowering.lower import Plan
 from slotlang.meaning.program import Program
-
-Settle: TypeAlias = Callable[[Program, float, Profile], tuple[Plan, float] | float]
-"""Plan and relative rms error for a program and a precision; where it can't be reached, the best error that can."""
-
-_MENU = (
-    Parameters(4096, (36, 36, 37), 22, False, (22, 22, 20)),
-    Parameters(8192, (60, 60, 60), 36, False, (40, 34, 32)),
-    Parameters(16384, (60, 60, 60), 36, False, (40, 34, 32)),
-)
 
 
 def settle(program: Program, precision: float, profile: Profile) -> tuple[Plan, float] | float:
-    best = 1.0
-    for parameters in _MENU:
-        if parameters.slots != program.slots:
-            continue
-        error = 12 * sqrt(parameters.degree) * 64 / 2 ** parameters.scales[1]
-        best = min(best, error)
-        if error > precision:
-            continue
-        try:
-            return plan(program, parameters), error
-        except SlotError:
-            continue
-    return best
-
-
-__all__ = ["Settle", "predict", "settle"]
+    """Plan and predicted relative rms error; where the precision can't be reached, the best error that can."""
+    try:
+        made = choose(program, precision, profile=profile)
+    except SlotError as problem:
+        best = [d.hint.split()[1].rstrip(",") for d in problem.diagnostics if d.hint.startswith("--precision ")]
+        return float(best[0]) if best else float("inf")
+    return made, predicted_error(made)

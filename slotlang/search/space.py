@@ -11,8 +11,9 @@ from slotlang.cost.profile import Profile
 from slotlang.search.estimate import Estimate, estimate
 from slotlang.search.structure import Packing, Shape, Structure
 
-SLOTS = (1024, 2048, 4096, 8192)
-"""Slots of a ciphertext that are tried: degrees 2048 to 16384. Larger rings cost more for each slot."""
+SLOTS = (2048, 4096, 8192)
+"""Slots of a ciphertext that are tried: degrees 4096 to 16384. Degree 2048 has 54 bits of modulus, too few for two
+products, and larger rings cost more for each slot."""
 
 ASSUMED_PRIMES = 2
 """Data primes by which structures are compared before parameters are chosen: what two products in a row take."""
@@ -66,9 +67,7 @@ def sketches(shape: Shape, profile: Profile, slots: Sequence[int] = SLOTS) -> It
                     yield list(_layout(shape, n, tokens, packing, dense, profile))
 
 
-def _layout(
-    shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool, profile: Profile
-) -> Iterator[Sketch]:
+def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool, profile: Profile) -> Iterator[Sketch]:
     plain = Structure(shape, slots, tokens, packing, dense, ranks=1)
     positions, rows = plain.positions, plain.rows
     widest = min(positions, _above(rows))
@@ -78,7 +77,6 @@ def _layout(
             continue
         if max(base.inputs, base.outputs, base.blocks) > MOST_CIPHERTEXTS:
             continue
-        # copies and shares beyond what fills leftover slots send more ciphertexts and save a rotation each
         downs = [
             replace(base, copies=copies, down=down)
             for copies in _powers(1, ranks)
@@ -87,13 +85,13 @@ def _layout(
         ups = [base]
         if not dense:
             ups = [
-                replace(base, shares=shares, up=up) for shares in _powers(1, ranks) for up in _baby_steps(ranks // shares)
+                replace(base, shares=shares, up=up)
+                for shares in _powers(1, ranks)
+                for up in _baby_steps(ranks // shares)
             ]
         best_down = front([sketch(s, profile) for s in downs], _measures)
         best_up = front([sketch(s, profile) for s in ups], _measures)
-        both = [
-            replace(d.structure, shares=u.structure.shares, up=u.structure.up) for d in best_down for u in best_up
-        ]
+        both = [replace(d.structure, shares=u.structure.shares, up=u.structure.up) for d in best_down for u in best_up]
         yield from front([sketch(s, profile) for s in both], _measures)
 
 

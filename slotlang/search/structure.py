@@ -153,18 +153,11 @@ class _Text:
         pairs = s.packing == "pairs"
         per_slot = 2 if s.packing == "channels" else 1
         self.group = "u" if s.groups > 1 else ""
-        self.block = "g" if s.blocks > 1 else ""
         self.full_rows = (2 if pairs else 1) * s.ranks * s.blocks == (shape.d_out if s.dense else shape.rank)
         self.full_in = s.inputs * s.channels * per_slot == shape.d_in
         self.full_out = s.outputs * s.width * per_slot == shape.d_out
         self.full_tokens = s.groups * s.held == shape.batch
-        # of members of families: group of tokens, block of ranks
-        self.k_range = self.among(self.among("", "u", "N", self.group), "c", "K", "c" if s.inputs > 1 else "")
         self.far = "R" if s.blocks == 1 else "G*R"
-
-    @staticmethod
-    def among(before: str, letter: str, extent: str, wanted: str) -> str:
-        return ", ".join(filter(None, [before, f"{letter} < {extent}" if wanted else ""]))
 
     def family(self, name: str, *indices: tuple[str, str]) -> str:
         """``P[q < Q, g < G]``, of the indices that are there."""
@@ -239,7 +232,9 @@ class _Text:
         own = "D" if s.copies > 1 else "C"
         whole = per + own
         if s.inputs > 1:
-            let("K", f"(d_in + {whole} - 1) // ({whole})" if per else f"(d_in + {own} - 1) // {own}", "ciphertexts of x")
+            let(
+                "K", f"(d_in + {whole} - 1) // ({whole})" if per else f"(d_in + {own} - 1) // {own}", "ciphertexts of x"
+            )
         if s.blocks > 1:
             let("G", str(s.blocks), "blocks of ranks" if not s.dense else "ciphertexts of y")
         if s.diagonals > 1:
@@ -250,8 +245,7 @@ class _Text:
                 let("F", "C / H", "slots of channels in a ciphertext of y")
             far = "F" if s.shares > 1 else "C"
             if s.outputs > 1:
-                lets = f"(d_out + {per}{far} - 1) // ({per}{far})" if per else f"(d_out + {far} - 1) // {far}"
-                let("L", lets, "ciphertexts of y")
+                let("L", _quotient("d_out", per + far), "ciphertexts of y")
             if s.views > 1:
                 let("Z", "R / H" if s.shares > 1 else "R", "rotations past A")
         lines += [
@@ -321,7 +315,8 @@ class _Text:
         back = "q*E" if s.copies > 1 else "q"
         if after_products:
             rank = self.rank(f"(h - {back})" if self.has("q") else "h")
-            lines += self.plain(weights, matrix, rank, lambda half: self.channel(block, position, own, half), full)
+            channels = [self.channel(block, position, own, half) for half in (0, 1)]
+            lines += self.plain(weights, matrix, rank, channels, full)
             product = self.sum("c", "K", f"{x} * {w}")
             if s.diagonals > 1:
                 p = self.family("P", ("u", "N"), ("g", "G"), ("q", "Q"))
@@ -333,7 +328,9 @@ class _Text:
                 summed = product
         else:
             turned = f"({position} + q) % {own}"
-            lines += self.plain(weights, matrix, self.rank("h"), lambda half: self.channel(block, turned, own, half), full)
+            lines += self.plain(
+                weights, matrix, self.rank("h"), lambda half: self.channel(block, turned, own, half), full
+            )
             lines.append("")
             product = self.sum("c", "K", f"({x} << q*{step}) * {w}")
             summed = f"sum q < Q by bsgs(down): {product}"
@@ -354,13 +351,14 @@ class _Text:
         lines.append(self.claim())
         return lines
 
-    def plain(self, family: str, matrix: str, rank: str, channel, full: bool) -> list[str]:  # type: ignore[no-untyped-def]
+    def plain(self, family: str, matrix: str, rank: str, channels: list[str], full: bool) -> list[str]:
+        """Weights of the first matrix; ``channels``: both of a slot."""
         scaled = self.s.dense
         if self.s.packing == "channels":
-            both = [self.read(matrix, rank, channel(half), full) for half in (0, 1)]
+            both = [self.read(matrix, rank, channel, full) for channel in channels]
             scale = "scale/2" if scaled else "1/2"
             return [f"plain  {family} = {scale} * ({both[0]} - 1i * {both[1]})"]
-        return _wrapped(f"plain  {family} = ", self.rows(matrix, rank, channel(0), full=full, scaled=scaled))
+        return _wrapped(f"plain  {family} = ", self.rows(matrix, rank, channels[0], full=full, scaled=scaled))
 
     def claim(self) -> str:
         s = self.s
@@ -455,6 +453,11 @@ class _Text:
             row = rank + (f" + {self.far}" if second else "")
             lines.append(f"output y[{row}, {self.token(token)}] = {part}{y}{where}")
         return [*lines, "prove  y == scale * A @ B @ x"]
+
+
+def _quotient(size: str, by: str) -> str:
+    """Rounded up."""
+    return f"({size} + {by} - 1) // {_atom(by)}"
 
 
 def _atom(text: str) -> str:
