@@ -232,9 +232,7 @@ class _Text:
         own = "D" if s.copies > 1 else "C"
         whole = per + own
         if s.inputs > 1:
-            let(
-                "K", f"(d_in + {whole} - 1) // ({whole})" if per else f"(d_in + {own} - 1) // {own}", "ciphertexts of x"
-            )
+            let("K", _quotient("d_in", whole), "ciphertexts of x")
         if s.blocks > 1:
             let("G", str(s.blocks), "blocks of ranks" if not s.dense else "ciphertexts of y")
         if s.diagonals > 1:
@@ -328,9 +326,8 @@ class _Text:
                 summed = product
         else:
             turned = f"({position} + q) % {own}"
-            lines += self.plain(
-                weights, matrix, self.rank("h"), lambda half: self.channel(block, turned, own, half), full
-            )
+            channels = [self.channel(block, turned, own, half) for half in (0, 1)]
+            lines += self.plain(weights, matrix, self.rank("h"), channels, full)
             lines.append("")
             product = self.sum("c", "K", f"({x} << q*{step}) * {w}")
             summed = f"sum q < Q by bsgs(down): {product}"
