@@ -100,11 +100,11 @@ def _table(found: Found) -> RenderableType:
             f"{c.error:.1e}",
             style="bold green" if c is best else None,
         )
-    head = Text.assemble(
+    heading = Text.assemble(
         (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens", "bold"),
         f"  precision {found.precision:g}, least {found.objective}\n"
         f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
         f"({best.predicted.profile}):\n",
     )
-    return Group(head, table)
+    return Group(heading, table)

@@ -3,7 +3,7 @@ parameters and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, floor, log10, sqrt
 from typing import Literal, TypeAlias, get_args
@@ -33,7 +33,7 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 LARGEST = 1 << 20
 """Channels, ranks and tokens up to which shapes are searched."""
 
-MOST_NODES = 50_000
+MOST_NODES = 20_000
 """Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
 PER_SLOTS = 5
@@ -185,21 +185,24 @@ def search(
     found: Found,
     profile: Profile,
     progress: Callable[[str, float], None] = lambda what, done: None,
+    *,
     slots: Sequence[int] = SLOTS,
+    finalists: int = FINALISTS,
 ) -> None:
-    """Fill ``found``; what it has when this is interrupted is right and not complete. Afterwards there is a candidate,
-    or ``SlotError`` SL462, SL464 or SL465 says why there can't be one."""
+    """Fill ``found`` with so many of the structures that are best by formula, among those with such numbers of slots.
+
+    What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
+    SL462, SL464 or SL465 says why there can't be one.
+    """
     shape = found.shape
     drawn: list[Sketch] = []
     for layout in sketches(shape, profile, slots):
         drawn += [s for s in layout if _allowed(s.structure, found.limits)]
         progress("comparing structures", 0.0)
     found.sketched = len(drawn)
-    finalists = list(_finalists(drawn, found.objective))
-    for number, s in enumerate(finalists):
-        progress(
-            f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(finalists)
-        )
+    chosen = _finalists(drawn, found.objective)[:finalists]
+    for number, s in enumerate(chosen):
+        progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
         worked = work_out(s.structure, found.precision, profile)
         if isinstance(worked, float):
             found.best_error = min(found.best_error, worked)
@@ -215,21 +218,23 @@ def _allowed(s: Structure, limits: Limits) -> bool:
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
 
 
-def _finalists(drawn: Sequence[Sketch], objective: Objective) -> Iterator[Sketch]:
-    """The best by every objective; most of them by the one asked for."""
+def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
+    """The best by every objective; most of them by the one asked for, and these come first, the best of each number of
+    slots before the second of any."""
     orders: dict[Objective, Callable[[Sketch], tuple[float, ...]]] = {
         "time": lambda s: (s.seconds,),
         "rotations": lambda s: (s.rotations, s.seconds),
         "keys": lambda s: (s.key_slots, s.seconds),
         "traffic": lambda s: (s.ciphertexts, s.seconds),
     }
+    rings = sorted({s.structure.slots for s in drawn})
     chosen: dict[Structure, Sketch] = {}
     for name, order in [(objective, orders[objective]), *orders.items()]:
-        for n in sorted({s.structure.slots for s in drawn}):
-            ranked = sorted((s for s in drawn if s.structure.slots == n), key=order)
-            for s in ranked[: PER_SLOTS if name == objective else 2]:
+        ranked = [sorted((s for s in drawn if s.structure.slots == n), key=order) for n in rings]
+        for place in range(PER_SLOTS if name == objective else 2):
+            for s in (of_ring[place] for of_ring in ranked if place < len(of_ring)):
                 chosen.setdefault(s.structure, s)
-    return iter(list(chosen.values())[:FINALISTS])
+    return list(chosen.values())
 
 
 def work_out(s: Structure, precision: float, profile: Profile) -> Candidate | float:
