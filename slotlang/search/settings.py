@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import SlotError
-from slotlang.lowering.choose import choose
+from slotlang.lowering.choose import OutOfReach, choose
 from slotlang.lowering.lower import Plan
 from slotlang.meaning.program import Program
 
@@ -14,7 +13,6 @@ def settle(program: Program, precision: float, profile: Profile) -> tuple[Plan, 
     """Plan and predicted relative rms error; where the precision can't be reached, the best error that can."""
     try:
         made = choose(program, precision, profile=profile)
-    except SlotError as problem:
-        best = [d.hint.split()[1].rstrip(",") for d in problem.diagnostics if d.hint.startswith("--precision ")]
-        return float(best[0]) if best else float("inf")
+    except OutOfReach as problem:
+        return problem.best
     return made, predicted_error(made)
