@@ -4,13 +4,14 @@
 # make bench  measures; no test depends on a time
 # make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
 # make bounds searches every small two-product schedule for one below the bound
+# make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench noise fuzz bounds mutate clean
+.PHONY: setup demo test lint bench noise fuzz bounds grid mutate clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +45,9 @@ noise: setup
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py
+
+grid: setup
+	$(BIN)/python -m benchmarks.grid
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs

@@ -230,7 +230,8 @@ of these.""",
 products in a row, fewer slots and larger bounds leave more room.""",
     "SL461": """A shape can't be searched.
 
-`slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.""",
+`slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.
+`--copies` is at least 1, and bounds on bytes are not negative.""",
     "SL462": """No structure reaches the precision.
 
 `slotlang synth --precision P` wants a predicted relative rms error of at most P, with 128 bits of security. Ask for

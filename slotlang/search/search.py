@@ -22,7 +22,8 @@ from slotlang.proof.check import check
 from slotlang.search.estimate import estimate
 from slotlang.search.settings import settle
 from slotlang.search.space import SLOTS, Sketch, front, sketches
-from slotlang.search.structure import Shape, Structure, text
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
@@ -174,6 +175,10 @@ def start(shape: Shape, objective: Objective, precision: float, limits: Limits) 
         if not 1 <= value <= LARGEST:
             option = f"--{name.replace('_', '-')}"
             raise error("SL461", f"{option} is {value:,}, and must lie between 1 and {LARGEST:,}")
+    bounds_given = {"--copies": limits.copies, "--max-key-bytes": limits.key_bytes, "--max-memory": limits.memory}
+    for option, given in bounds_given.items():
+        if given is not None and given < (option == "--copies"):
+            raise error("SL461", f"{option} is {given:,}, and that is too little for anything")
     if not 0 < precision < 1:
         raise error(
             "SL462", f"--precision {precision:g} is no relative error", hint="for example 1e-3: above 0 and below 1"
@@ -200,7 +205,8 @@ def search(
         drawn += [s for s in layout if _allowed(s.structure, found.limits)]
         progress("comparing structures", 0.0)
     found.sketched = len(drawn)
-    chosen = _finalists(drawn, found.objective)[:finalists]
+    few = [s for s in drawn if found.limits.key_bytes is None or s.key_bytes <= found.limits.key_bytes]
+    chosen = _finalists(few or drawn, found.objective)[:finalists]
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
         worked = work_out(s.structure, found.precision, profile)
@@ -224,7 +230,7 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     orders: dict[Objective, Callable[[Sketch], tuple[float, ...]]] = {
         "time": lambda s: (s.seconds,),
         "rotations": lambda s: (s.rotations, s.seconds),
-        "keys": lambda s: (s.key_slots, s.seconds),
+        "keys": lambda s: (s.key_bytes, s.seconds),
         "traffic": lambda s: (s.ciphertexts, s.seconds),
     }
     rings = sorted({s.structure.slots for s in drawn})

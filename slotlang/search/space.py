@@ -43,9 +43,10 @@ class Sketch:
         return self.structure.groups * self.structure.slots * (self.counts.inputs + self.counts.outputs)
 
     @property
-    def key_slots(self) -> int:
-        """Size of the keys, up to the number of primes."""
-        return self.structure.slots * self.counts.keys
+    def key_bytes(self) -> int:
+        """Galois keys as the server holds them, with as many primes as are assumed: k of them, the key prime among
+        them, take 16 * N * k * (k - 1) bytes."""
+        return 32 * self.structure.slots * (ASSUMED_PRIMES + 1) * ASSUMED_PRIMES * self.counts.keys
 
 
 def sketch(s: Structure, profile: Profile) -> Sketch:
@@ -57,9 +58,10 @@ def sketch(s: Structure, profile: Profile) -> Sketch:
 def sketches(shape: Shape, profile: Profile, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
     """For each layout, those of its schedules that may be the best for some objective."""
     for n in slots:
-        for tokens in _powers(1, min(n, _above(shape.batch))):
+        # the last is column packing, which needs no keys even where it wastes most of every ciphertext
+        for tokens in sorted({*_powers(1, min(n, _above(shape.batch))), n}):
             for packing in ("real", "pairs", "tokens", "channels"):
-                if packing == "tokens" and 2 * tokens > 2 * _above(shape.batch) - 1:
+                if packing == "tokens" and _above(shape.batch) <= tokens < n:
                     continue
                 for dense in (False, True):
                     if dense and packing == "channels":
@@ -96,7 +98,7 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
 
 
 def _measures(s: Sketch) -> tuple[float, ...]:
-    return (s.seconds, s.rotations, s.key_slots, s.ciphertexts)
+    return (s.seconds, s.rotations, s.key_bytes, s.ciphertexts)
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:

@@ -18,7 +18,8 @@ from slotlang.search import search as search_module
 from slotlang.search.report import program_text
 from slotlang.search.search import Found, Limits, Objective, bounds, objective_named, search, start, work_out
 from slotlang.search.space import front, sketches
-from slotlang.search.structure import Shape, Structure, text
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
 from slotlang.show.front import front_svg
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
@@ -110,7 +111,7 @@ def test_groups_are_costed_once_each() -> None:
 
 @pytest.mark.parametrize("objective", ["rotations", "keys", "traffic"])
 def test_objectives(objective: Objective) -> None:
-    by_time, other = found_for(SMALL, finalists=6), found_for(SMALL, objective, finalists=6)
+    by_time, other = found_for(SMALL), found_for(SMALL, objective)
     name = {"rotations": "key_switches", "keys": "key_bytes", "traffic": "traffic_bytes"}[objective]
     assert getattr(other.ranked[0], name) <= getattr(by_time.ranked[0], name)
     assert by_time.ranked[0].predicted.evaluation <= other.ranked[0].predicted.evaluation
@@ -123,6 +124,11 @@ def test_no_more_goes_up_than_need_be_unless_declared() -> None:
     more = [s for x in layouts for s in x if search_module._allowed(s.structure, Limits(copies=2))]
     assert {s.counts.inputs for s in few if s.structure.tokens == 8 and s.structure.packing == "pairs"} == {16}
     assert min(s.seconds for s in more) < min(s.seconds for s in few)
+
+
+def test_without_keys() -> None:
+    found = found_for(SMALL, "keys", finalists=1)
+    assert (found.ranked[0].keys, found.ranked[0].structure.positions) == (0, 1)
 
 
 def test_copies_fill_what_is_left_over() -> None:
@@ -157,7 +163,9 @@ def test_what_can_not_be_met() -> None:
     assert impossible.startswith("SL462") and "the best error found is" in impossible
     asked = float(impossible.partition("--precision ")[2].split()[0])
     assert found_for(SMALL, precision=asked, finalists=4).candidates
-    assert refused(limits=Limits(key_bytes=10)).startswith("SL464")
+    # so many channels that one in a ciphertext is too few
+    assert refused(shape=Shape(1 << 18, 4, 1, 1), limits=Limits(key_bytes=10)).startswith("SL464")
+    assert refused(limits=Limits(copies=0)).startswith("SL461 --copies")
     assert refused(limits=Limits(memory=10)).startswith("SL465")
     with pytest.raises(SlotError, match="SL463: there is no objective 'tome'"):
         objective_named("tome")

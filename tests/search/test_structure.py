@@ -12,7 +12,8 @@ from slotlang import api
 from slotlang.cost.predict import evaluation_calls
 from slotlang.lowering.lower import plan
 from slotlang.search.estimate import estimate
-from slotlang.search.structure import Packing, Shape, Structure, text
+from slotlang.search.structure import Packing, Shape, Structure
+from slotlang.search.text import text
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
