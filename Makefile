@@ -5,13 +5,14 @@
 # make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
 # make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
 # make bounds searches every small two-product schedule for one below the bound
+# make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench columns noise fuzz bounds mutate clean
+.PHONY: setup demo test lint bench columns noise fuzz bounds grid mutate clean
 
 setup: $(VENV)/.ready
 
@@ -48,6 +49,9 @@ noise: setup
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py
+
+grid: setup
+	$(BIN)/python -m benchmarks.grid
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs

@@ -228,6 +228,25 @@ of these.""",
 `--precision P` asks for parameters whose predicted relative rms error is at most P. No degree, primes and scales with
 128-bit security reach it for this program (and `--max-key-bytes`, if given); the message names the best that do. Fewer
 products in a row, fewer slots and larger bounds leave more room.""",
+    "SL461": """A shape can't be searched.
+
+`slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.
+`--copies` is at least 1, and bounds on bytes are not negative.""",
+    "SL462": """No structure reaches the precision.
+
+`slotlang synth --precision P` wants a predicted relative rms error of at most P, with 128 bits of security. Ask for
+the error that the message names, or for fewer products in a row.""",
+    "SL463": """An objective is not known.
+
+`slotlang synth --objective` takes time (of the server, predicted), rotations (key switches), keys (bytes of Galois
+keys) and traffic (bytes up and down).""",
+    "SL464": """No structure has so few bytes of Galois keys.
+
+`--max-key-bytes` bounds the Galois keys as the server holds them. The message says what the smallest found take.""",
+    "SL465": """No structure fits the memory.
+
+`--max-memory` bounds the bytes of keys, encoded weights and ciphertexts that the server holds at the peak. The message
+says what the smallest found take.""",
     "SL471": """--products names a way of multiplying that there is not.
 
 `seal` uses SEAL's operations, `matrix` matrix products over residues (docs/columns.md), and `auto`, which is the

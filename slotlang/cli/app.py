@@ -307,6 +307,39 @@ def optimize(
 
 
 @app.command()
+def synth(
+    d_in: Annotated[int, typer.Option("--d-in", help="Channels of x.", show_default=False)],
+    d_out: Annotated[int, typer.Option("--d-out", help="Channels of y.", show_default=False)],
+    rank: Annotated[int, typer.Option(help="Rows of B and columns of A.", show_default=False)],
+    batch: Annotated[int, typer.Option(help="Tokens.")] = 1,
+    precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
+    objective: Annotated[str, typer.Option(metavar="WHAT", help="time, rotations, keys or traffic.")] = "time",
+    copies: Annotated[int, typer.Option(help="The client may send so many times the ciphertexts of x.")] = 1,
+    max_key_bytes: Annotated[int | None, typer.Option(help="Bytes of Galois keys in memory.")] = None,
+    max_memory: Annotated[int | None, typer.Option(help="Bytes of keys, weights and ciphertexts at the peak.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The .slot file to write; printed if left out.", show_default=False),
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a plot of the Pareto front.", show_default=False)] = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Search the cheapest schedule, layout and parameters for y = scale * A @ B @ x, and write it as a program."""
+    status = OK
+    with guarded("synth", json):
+        from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.synthesis import synthesize
+        from slotlang.search.search import Limits, objective_named, start
+        from slotlang.search.structure import Shape
+
+        limits = Limits(max_key_bytes, max_memory, copies)
+        found = start(Shape(d_in, d_out, rank, batch), objective_named(objective), precision, limits)
+        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
+    raise typer.Exit(status)
+
+
+@app.command()
 def lower(
     file: File,
     output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],

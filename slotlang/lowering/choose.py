@@ -171,25 +171,37 @@ def parameters_for(
     return None
 
 
+class OutOfReach(SlotError):
+    """SL451. ``best``: the smallest error there is, rounded up to two digits; infinite when nothing fits at all."""
+
+    best = inf
+
+
 def _out_of_reach(
     program: Program,
     precision: float,
     best: tuple[float, Parameters] | None,
     max_key_bytes: int | None,
     smallest: float,
-) -> SlotError:
+) -> OutOfReach:
     span = program.syntax.statements[0].span
     bound = "" if max_key_bytes is None else f" with at most {max_key_bytes:,} bytes of keys"
     if best is None:
         notes = [] if max_key_bytes is None or smallest == inf else [f"the smallest keys take {smallest:,} bytes"]
-        return error("SL451", f"no 128-bit parameters hold '{program.name}'{bound}", span, notes=notes)
-    return error(
-        "SL451",
-        f"no 128-bit parameters reach a relative error of {precision:.1e} for '{program.name}'{bound}",
-        span,
-        notes=[f"the best is {best[0]:.1e}, with {best[1].text()}"],
-        hint=f"--precision {_above(best[0]):.1e}, or fewer products in a row",
+        return OutOfReach(
+            error("SL451", f"no 128-bit parameters hold '{program.name}'{bound}", span, notes=notes).diagnostics
+        )
+    reach = OutOfReach(
+        error(
+            "SL451",
+            f"no 128-bit parameters reach a relative error of {precision:.1e} for '{program.name}'{bound}",
+            span,
+            notes=[f"the best is {best[0]:.1e}, with {best[1].text()}"],
+            hint=f"--precision {_above(best[0]):.1e}, or fewer products in a row",
+        ).diagnostics
     )
+    reach.best = _above(best[0])
+    return reach
 
 
 def _above(value: float) -> float:

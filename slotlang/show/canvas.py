@@ -66,6 +66,15 @@ class Canvas:
             path = "".join(f"M{x} {y}h{side}v{side}h-{side}z" for x, y in places)
             self.parts.append(f'<path fill="{fill}" d="{path}"/>')
 
+    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str = LINE) -> None:
+        """A straight line."""
+        self.parts.append(f'<path stroke="{colour}" fill="none" d="M{x:g} {y:g}L{to_x:g} {to_y:g}"/>')
+
+    def circle(self, x: float, y: float, radius: float, fill: str, tip: str, stroke: str = INK) -> None:
+        """A disc, with a text shown under the pointer."""
+        shape = f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}" stroke="{stroke}"'
+        self.parts.append(f"{shape}><title>{_clean(tip)}</title></circle>")
+
     def cross(self, x: float, y: float, side: float, colour: str) -> None:
         """A cross in a square."""
         self.parts.append(

@@ -1,0 +1,110 @@
+"""``slotlang synth``: the search with its progress, the table, and the files it writes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from slotlang.cli.output import FAILED, OK, emit_json, write_file
+from slotlang.cli.tables import size_text, time_text
+from slotlang.cost.profile import Profile
+from slotlang.search.report import program_text
+from slotlang.search.search import Found, bounds, search
+from slotlang.show.front import front_svg
+
+
+def synthesize(
+    found: Found, profile: Profile, output: Path | None, svg: Path | None, as_json: bool, console: Console
+) -> int:
+    """Search, print and write; the exit status: 1 when interrupted with nothing found."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    )
+    try:
+        with bar:
+            task = bar.add_task("comparing structures", total=1.0)
+            search(found, profile, lambda what, done: bar.update(task, description=what, completed=done))
+    except KeyboardInterrupt:
+        kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
+        print(f"interrupted: {kept}", file=sys.stderr)
+        if not found.candidates:
+            return FAILED
+    best = found.ranked[0]
+    program = program_text(found)
+    if output is not None:
+        write_file(output, program)
+    if svg is not None:
+        write_file(svg, front_svg(found))
+    limits = bounds(best)
+    if as_json:
+        values: dict[str, Any] = {
+            "shape": asdict(found.shape),
+            "precision": found.precision,
+            "objective": found.objective,
+            "complete": found.complete,
+            "compared": found.sketched,
+            "proved": len(found.candidates),
+            "output": None if output is None else str(output),
+            "best": best.to_json(),
+            "program": program,
+            "bounds": [asdict(b) for b in limits],
+            "pareto": [c.to_json() for c in found.pareto],
+        }
+        emit_json("synth", values)
+        return OK
+    console.print(_table(found))
+    for bound in limits:
+        theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
+        what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
+        console.print(f"  at least {bound.at_least} {what} for a group of tokens (gap {bound.gap}; {theorem})")
+    if output is not None:
+        console.print(f"\n{output}: {best.structure.name()}, proved")
+    else:
+        console.print()
+        print(program, end="")
+    return OK
+
+
+def _table(found: Found) -> RenderableType:
+    shape, best = found.shape, found.ranked[0]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("structure")
+    table.add_column("parameters")
+    for head in ("tokens", "time", "rotations", "keys", "key bytes", "products", "up", "down", "error"):
+        table.add_column(head, justify="right")
+    front = found.pareto
+    for number, c in enumerate(front if best in front else [best, *front], 1):
+        table.add_row(
+            str(number),
+            c.structure.name() + ("" if c.unrolled else " (by formula)"),
+            c.parameters.text().partition(",")[0].partition(":")[0]
+            + ": "
+            + ",".join(map(str, c.parameters.primes))
+            + (" rescaled" if c.parameters.rescale else ""),
+            str(c.structure.held),
+            time_text(c.predicted.evaluation),
+            str(c.key_switches),
+            str(c.keys),
+            size_text(c.key_bytes),
+            f"{c.products:,}",
+            f"{c.ciphertexts_in}, {size_text(c.upload_bytes)}",
+            f"{c.ciphertexts_out}, {size_text(c.download_bytes)}",
+            f"{c.error:.1e}",
+            style="bold green" if c is best else None,
+        )
+    heading = Text.assemble(
+        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens", "bold"),
+        f"  precision {found.precision:g}, least {found.objective}\n"
+        f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
+        f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
+        f"({best.predicted.profile}):\n",
+    )
+    return Group(heading, table)

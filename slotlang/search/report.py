@@ -1,0 +1,46 @@
+"""The program that a search found best, with the reason in its header."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from slotlang.search.search import Candidate, Found
+
+
+def program_text(found: Found) -> str:
+    """The best candidate as a ``.slot`` text."""
+    ranked = found.ranked
+    best, shape = ranked[0], found.shape
+    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
+    ended = "" if found.complete else " The search was interrupted before it was through."
+    lines = [
+        f"y = scale * A @ B @ x: {shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}. "
+        f"Found by slotlang synth, {best.verdict}.",
+        f"Structure: {best.structure.name()}; {_groups(best)}{_numbers(best)}.",
+        f"Parameters: {best.parameters.text()}. Predicted relative error {best.error:.1e}, "
+        f"at most {found.precision:g} was asked for.",
+        f"Predicted: {_milliseconds(best)} for an evaluation, by the profile {best.predicted.profile}.",
+        f"Chosen for the least {found.objective} among {found.sketched:,} structures, {len(found.candidates)} of them "
+        f"proved and costed.{ended}",
+    ]
+    if len(ranked) > 1:
+        second = ranked[1]
+        lines.append(f"Runner-up: {second.structure.name()}; {_milliseconds(second)}, {_numbers(second)}.")
+    comment = [f"# {part}" for line in lines for part in wrap(line, 116)]
+    return "\n".join([*comment, best.text])
+
+
+def _groups(c: Candidate) -> str:
+    s = c.structure
+    return f"{s.groups} groups of {s.held} tokens, " if s.groups > 1 else ""
+
+
+def _milliseconds(c: Candidate) -> str:
+    return f"{1e3 * c.predicted.evaluation:.1f} ms"
+
+
+def _numbers(c: Candidate) -> str:
+    return (
+        f"{c.key_switches} key switches, {c.keys} Galois keys, {c.products:,} products, "
+        f"{c.ciphertexts_in} ciphertexts up and {c.ciphertexts_out} down"
+    )

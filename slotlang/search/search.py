@@ -1,0 +1,363 @@
+"""The search: structures by formula first, then, of those that may be the best, the program, its proof, its graph, its
+parameters and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, floor, log10, sqrt
+from typing import Literal, TypeAlias, get_args
+
+from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.predict import Prediction, predict, total
+from slotlang.cost.profile import Profile
+from slotlang.cost.shape import bounds_of
+from slotlang.cost.theorems import Bound
+from slotlang.diagnostics import SlotError, closest, error
+from slotlang.lowering.lower import Plan, plan
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.proof.check import check
+from slotlang.search.estimate import estimate
+from slotlang.search.settings import settle
+from slotlang.search.space import SLOTS, Sketch, front, sketches
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
+from slotlang.source import Source
+from slotlang.syntax.formatter import format_program
+from slotlang.syntax.parser import parse
+
+Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+LARGEST = 1 << 20
+"""Channels, ranks and tokens up to which shapes are searched."""
+
+MOST_NODES = 20_000
+"""Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
+
+PER_SLOTS = 5
+"""Candidates for each number of slots that are worked out, by time."""
+
+FINALISTS = 24
+"""Candidates that are worked out altogether."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a user can't go beyond. ``key_bytes``: Galois keys as the server holds them; ``memory``: those, encoded
+    weights and ciphertexts at the peak; ``copies``: how many times as many ciphertexts of x as need be may go up."""
+
+    key_bytes: int | None = None
+    memory: int | None = None
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A proved program under parameters. Counts, times and bytes are of all groups of tokens together. ``error``:
+    predicted relative rms error; ``unrolled``: False where the graph was too large, and the numbers come by formula."""
+
+    structure: Structure
+    text: str
+    verdict: str
+    parameters: Parameters
+    error: float
+    predicted: Prediction
+    rotations: int
+    key_switches: int
+    keys: int
+    products: int
+    ciphertexts_in: int
+    ciphertexts_out: int
+    key_bytes: int
+    upload_bytes: int
+    download_bytes: int
+    weight_bytes: int
+    memory_bytes: int
+    unrolled: bool
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Up and down."""
+        return self.upload_bytes + self.download_bytes
+
+    def measures(self) -> tuple[float, ...]:
+        """What the Pareto front is about."""
+        return (self.predicted.evaluation, self.key_bytes, self.traffic_bytes, self.error)
+
+    def by(self, objective: Objective) -> tuple[float, ...]:
+        """What is made small, first things first."""
+        time = self.predicted.evaluation
+        first = {
+            "time": time,
+            "rotations": self.key_switches,
+            "keys": self.key_bytes,
+            "traffic": self.traffic_bytes,
+        }[objective]
+        return (first, time, self.key_bytes, self.traffic_bytes)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; keys as in ``synth --json``."""
+        s = self.structure
+        return {
+            "structure": s.name(),
+            "slots": s.slots,
+            "tokens": s.held,
+            "verdict": self.verdict,
+            "parameters": self.parameters.to_json(),
+            "relative_error": self.error,
+            "predicted": self.predicted.to_json(),
+            "rotations": self.rotations,
+            "key_switches": self.key_switches,
+            "galois_keys": self.keys,
+            "plain_products": self.products,
+            "ciphertexts_in": self.ciphertexts_in,
+            "ciphertexts_out": self.ciphertexts_out,
+            "galois_key_bytes": self.key_bytes,
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+            "weight_bytes": self.weight_bytes,
+            "memory_bytes": self.memory_bytes,
+            "unrolled": self.unrolled,
+        }
+
+
+@dataclass
+class Found:
+    """What a search has found so far; it is there when the search is interrupted."""
+
+    shape: Shape
+    objective: Objective
+    precision: float
+    limits: Limits
+    sketched: int = 0
+    candidates: list[Candidate] = field(default_factory=list)
+    refused: list[Candidate] = field(default_factory=list)
+    """Beyond the limits."""
+    best_error: float = float("inf")
+    """Smallest error of those that missed the precision."""
+    complete: bool = False
+
+    @property
+    def ranked(self) -> list[Candidate]:
+        """By the objective, best first."""
+        return sorted(self.candidates, key=lambda c: c.by(self.objective))
+
+    @property
+    def pareto(self) -> list[Candidate]:
+        """No other is as good in time, key bytes, traffic and error; by time."""
+        return front(self.candidates, Candidate.measures)
+
+    def add(self, candidate: Candidate) -> None:
+        """Keep a candidate, or note that it is beyond a limit."""
+        limits = self.limits
+        within = (limits.key_bytes is None or candidate.key_bytes <= limits.key_bytes) and (
+            limits.memory is None or candidate.memory_bytes <= limits.memory
+        )
+        (self.candidates if within else self.refused).append(candidate)
+
+
+def objective_named(name: str) -> Objective:
+    """Raises SL463."""
+    for objective in OBJECTIVES:
+        if objective == name:
+            return objective
+    hint = closest(name, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}"
+    raise error("SL463", f"there is no objective '{name}'", hint=hint)
+
+
+def start(shape: Shape, objective: Objective, precision: float, limits: Limits) -> Found:
+    """An empty result. Raises SL461 and SL462 for what no search is needed to refuse."""
+    for name in ("d_in", "d_out", "rank", "batch"):
+        value = getattr(shape, name)
+        if not 1 <= value <= LARGEST:
+            option = f"--{name.replace('_', '-')}"
+            raise error("SL461", f"{option} is {value:,}, and must lie between 1 and {LARGEST:,}")
+    bounds_given = {"--copies": limits.copies, "--max-key-bytes": limits.key_bytes, "--max-memory": limits.memory}
+    for option, given in bounds_given.items():
+        if given is not None and given < (option == "--copies"):
+            raise error("SL461", f"{option} is {given:,}, and that is too little for anything")
+    if not 0 < precision < 1:
+        raise error(
+            "SL462", f"--precision {precision:g} is no relative error", hint="for example 1e-3: above 0 and below 1"
+        )
+    return Found(shape, objective, precision, limits)
+
+
+def search(
+    found: Found,
+    profile: Profile,
+    progress: Callable[[str, float], None] = lambda what, done: None,
+    *,
+    slots: Sequence[int] = SLOTS,
+    finalists: int = FINALISTS,
+) -> None:
+    """Fill ``found`` with so many of the structures that are best by formula, among those with such numbers of slots.
+
+    What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
+    SL462, SL464 or SL465 says why there can't be one.
+    """
+    shape = found.shape
+    drawn: list[Sketch] = []
+    for layout in sketches(shape, profile, slots):
+        drawn += [s for s in layout if _allowed(s.structure, found.limits)]
+        progress("comparing structures", 0.0)
+    found.sketched = len(drawn)
+    few = [s for s in drawn if found.limits.key_bytes is None or s.key_bytes <= found.limits.key_bytes]
+    chosen = _finalists(few or drawn, found.objective)[:finalists]
+    for number, s in enumerate(chosen):
+        progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
+        worked = work_out(s.structure, found.precision, profile)
+        if isinstance(worked, float):
+            found.best_error = min(found.best_error, worked)
+        else:
+            found.add(worked)
+    found.complete = True
+    if not found.candidates:
+        raise _nothing(found)
+
+
+def _allowed(s: Structure, limits: Limits) -> bool:
+    """Whether x takes no more ciphertexts than it may: copies stand in slots left over, or are declared."""
+    return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
+
+
+def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
+    """The best by every objective; most of them by the one asked for, and these come first, the best of each number of
+    slots before the second of any."""
+    orders: dict[Objective, Callable[[Sketch], tuple[float, ...]]] = {
+        "time": lambda s: (s.seconds,),
+        "rotations": lambda s: (s.rotations, s.seconds),
+        "keys": lambda s: (s.key_bytes, s.seconds),
+        "traffic": lambda s: (s.ciphertexts, s.seconds),
+    }
+    rings = sorted({s.structure.slots for s in drawn})
+    chosen: dict[Structure, Sketch] = {}
+    for name, order in [(objective, orders[objective]), *orders.items()]:
+        ranked = [sorted((s for s in drawn if s.structure.slots == n), key=order) for n in rings]
+        for place in range(PER_SLOTS if name == objective else 2):
+            for s in (of_ring[place] for of_ring in ranked if place < len(of_ring)):
+                chosen.setdefault(s.structure, s)
+    return list(chosen.values())
+
+
+def work_out(s: Structure, precision: float, profile: Profile) -> Candidate | float:
+    """A candidate, proved and costed; the best error there is where the precision can't be had."""
+    source = format_program(parse(Source("synth", text(s))))
+    report = check(_program(source), "polyhedral")
+    if not report.proved:
+        raise AssertionError(f"a synthesized program is {report.status}: {s}")
+    group = s.one_group()
+    part = _smaller(group)
+    # errors add up over the channels that meet in a sum, and plaintexts of B are the smaller the more there are
+    loss = sqrt(max(1.0, group.shape.d_in / part.shape.d_in))
+    settled = settle(_program(text(part)), precision / loss, profile)
+    if isinstance(settled, float):
+        return settled * loss
+    made, relative = settled
+    return _candidate(s, source, part, made, relative * loss, profile, report.status)
+
+
+def _program(source: str) -> Program:
+    return bind(parse(Source("synth", source)))
+
+
+def _smaller(s: Structure) -> Structure:
+    """The same with fewer ciphertexts up and down, where its graph would be too large."""
+    while estimate(s).nodes > MOST_NODES:
+        shape = s.shape
+        d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
+        if s.dense or s.inputs >= s.outputs:
+            shape = replace(shape, d_in=d_in, rank=min(shape.rank, d_in))
+        else:
+            shape = replace(shape, d_out=d_out, rank=min(shape.rank, d_out))
+        s = replace(s, shape=shape)
+    return s
+
+
+def _candidate(
+    s: Structure, source: str, part: Structure, made: Plan, relative: float, profile: Profile, verdict: str
+) -> Candidate:
+    """Numbers of the part's graph, times the groups of tokens; of a part smaller than a group, in the proportion
+    of the formulas."""
+    p, c, n = made.parameters, made.counts, s.groups
+    whole, small = estimate(s.one_group()), estimate(part)
+    once = predict(made.graph, p.degree, p.data_primes, profile)
+    kinds = ("mul_plain", "add_plain", "plain")
+    nodes = zip(made.graph.nodes, made.graph.levels, strict=True)
+    weights = sum(p.plaintext_bytes(level) for _, level in {(m.plain, level) for m, level in nodes if m.kind in kinds})
+    results = {o.member: made.graph.levels[o.node] for o in made.graph.outputs}
+    slower = total(whole.calls(p.data_primes), p.degree, profile) / total(small.calls(p.data_primes), p.degree, profile)
+    products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
+    keys = c.galois_keys * p.key_bytes()
+    ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
+    more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
+    return Candidate(
+        structure=s,
+        text=source,
+        verdict=verdict,
+        parameters=p,
+        error=relative,
+        predicted=replace(
+            once,
+            evaluation=n * slower * once.evaluation,
+            encoding=products * once.encoding,
+            encryption=n * up * once.encryption,
+            decryption=n * down * once.decryption,
+        ),
+        rotations=n * (c.rotations + whole.rotations - small.rotations),
+        key_switches=n * (c.key_switches + whole.key_switches - small.key_switches),
+        keys=c.galois_keys,
+        products=n * round(products * c.plain_products),
+        ciphertexts_in=n * ciphertexts_in,
+        ciphertexts_out=n * ciphertexts_out,
+        key_bytes=keys,
+        upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
+        download_bytes=n * round(down * sum(map(p.sent_bytes, results.values()))),
+        weight_bytes=round(products * weights),
+        memory_bytes=keys + round(products * weights) + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
+        unrolled=part == s.one_group(),
+    )
+
+
+def bounds(candidate: Candidate) -> tuple[Bound, ...]:
+    """What the theorems say of a candidate's schedule for one group of tokens; nothing where its graph is too large."""
+    if not candidate.unrolled:
+        return ()
+    program = _program(text(candidate.structure.one_group()))
+    made = plan(program, candidate.parameters)
+    return bounds_of(program, made.graph, made.counts, rotation_lower_bound(program))
+
+
+def _nothing(found: Found) -> SlotError:
+    """Why there is no candidate."""
+    if found.refused:
+        limits = found.limits
+        least = min(c.key_bytes for c in found.refused)
+        if limits.key_bytes is not None and least > limits.key_bytes:
+            return error(
+                "SL464",
+                f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {limits.key_bytes:,}",
+                hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
+            )
+        least = min(c.memory_bytes for c in found.refused)
+        return error(
+            "SL465",
+            f"the server needs {least:,} bytes at least, and --max-memory is {limits.memory or 0:,}",
+            notes=["keys, encoded weights, and ciphertexts at the peak"],
+            hint=f"--max-memory {least}",
+        )
+    notes = [] if found.best_error == float("inf") else [f"the best error found is {found.best_error:.1e}"]
+    return error(
+        "SL462",
+        f"no structure reaches a relative error of {found.precision:.1e} with 128-bit parameters",
+        notes=notes,
+        hint=f"--precision {_rounded_up(found.best_error)}" if notes else "",
+    )
+
+
+def _rounded_up(value: float) -> str:
+    power = 10.0 ** floor(log10(value))
+    return f"{ceil(10 * value / power) / 10 * power:.1e}"

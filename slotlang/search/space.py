@@ -1,0 +1,128 @@
+"""The structures that are tried for a shape: every layout, and for each the parts that no other beats by formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slotlang.cost.predict import total
+from slotlang.cost.profile import Profile
+from slotlang.search.estimate import Estimate, estimate
+from slotlang.search.structure import Packing, Shape, Structure
+
+SLOTS = (2048, 4096, 8192)
+"""Slots of a ciphertext that are tried: degrees 4096 to 16384. Degree 2048 has 54 bits of modulus, too few for two
+products, and larger rings cost more for each slot."""
+
+ASSUMED_PRIMES = 2
+"""Data primes by which structures are compared before parameters are chosen: what two products in a row take."""
+
+FEWER_RANKS = 8
+"""By how much the ranks side by side may fall below what there are, in further blocks."""
+
+MOST_CIPHERTEXTS = 1 << 17
+"""Ciphertexts up or down for a group of tokens beyond which a structure is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A structure with its counts, and its time by formula, all groups of tokens together."""
+
+    structure: Structure
+    counts: Estimate
+    seconds: float
+
+    @property
+    def rotations(self) -> int:
+        return self.structure.groups * self.counts.key_switches
+
+    @property
+    def ciphertexts(self) -> int:
+        """Slots up and down, in units of a ciphertext of the smallest ring."""
+        return self.structure.groups * self.structure.slots * (self.counts.inputs + self.counts.outputs)
+
+    @property
+    def key_bytes(self) -> int:
+        """Galois keys as the server holds them, with as many primes as are assumed: k of them, the key prime among
+        them, take 16 * N * k * (k - 1) bytes."""
+        return 32 * self.structure.slots * (ASSUMED_PRIMES + 1) * ASSUMED_PRIMES * self.counts.keys
+
+
+def sketch(s: Structure, profile: Profile) -> Sketch:
+    """By formula."""
+    counts = estimate(s)
+    return Sketch(s, counts, s.groups * total(counts.calls(ASSUMED_PRIMES), 2 * s.slots, profile))
+
+
+def sketches(shape: Shape, profile: Profile, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
+    """For each layout, those of its schedules that may be the best for some objective."""
+    for n in slots:
+        # the last is column packing, which needs no keys even where it wastes most of every ciphertext
+        for tokens in sorted({*_powers(1, min(n, _above(shape.batch))), n}):
+            for packing in ("real", "pairs", "tokens", "channels"):
+                if packing == "tokens" and _above(shape.batch) <= tokens < n:
+                    continue
+                for dense in (False, True):
+                    if dense and packing == "channels":
+                        continue
+                    yield list(_layout(shape, n, tokens, packing, dense, profile))
+
+
+def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool, profile: Profile) -> Iterator[Sketch]:
+    plain = Structure(shape, slots, tokens, packing, dense, ranks=1)
+    positions, rows = plain.positions, plain.rows
+    widest = min(positions, _above(rows))
+    for ranks in _powers(max(1, widest // FEWER_RANKS), widest):
+        base = replace(plain, ranks=ranks)
+        if ranks < widest and base.blocks * ranks >= _above(rows):
+            continue
+        if max(base.inputs, base.outputs, base.blocks) > MOST_CIPHERTEXTS:
+            continue
+        downs = [
+            replace(base, copies=copies, down=down)
+            for copies in _powers(1, ranks)
+            for down in _baby_steps(ranks // copies)
+        ]
+        ups = [base]
+        if not dense:
+            ups = [
+                replace(base, shares=shares, up=up)
+                for shares in _powers(1, ranks)
+                for up in _baby_steps(ranks // shares)
+            ]
+        best_down = front([sketch(s, profile) for s in downs], _measures)
+        best_up = front([sketch(s, profile) for s in ups], _measures)
+        both = [replace(d.structure, shares=u.structure.shares, up=u.structure.up) for d in best_down for u in best_up]
+        yield from front([sketch(s, profile) for s in both], _measures)
+
+
+def _measures(s: Sketch) -> tuple[float, ...]:
+    return (s.seconds, s.rotations, s.key_bytes, s.ciphertexts)
+
+
+def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:
+    """Those that no other equals or beats in every measure, the first of equals; by the first measure."""
+    kept: list[Any] = []
+    values: list[tuple[float, ...]] = []
+    for item in sorted(items, key=measures):
+        mine = measures(item)
+        if not any(all(a <= b for a, b in zip(other, mine, strict=True)) for other in values):
+            kept.append(item)
+            values.append(mine)
+    return kept
+
+
+def _powers(low: int, high: int) -> list[int]:
+    """Powers of two between two of them."""
+    return [1 << k for k in range(low.bit_length() - 1, high.bit_length())]
+
+
+def _above(count: int) -> int:
+    """The next power of two."""
+    return 1 << (count - 1).bit_length()
+
+
+def _baby_steps(terms: int) -> list[int]:
+    """Numbers of baby steps, the smallest for each number of giant steps; 0 for none."""
+    return [0, *sorted({-(-terms // giants) for giants in range(2, terms)} - {1, terms})]

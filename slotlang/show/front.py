@@ -1,0 +1,88 @@
+"""What a search has found, as a drawing: time against key bytes, traffic and error, the Pareto front numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, floor, log10
+
+from slotlang.search.search import Candidate, Found
+from slotlang.show.canvas import INK, PALE, Canvas
+from slotlang.show.colours import NEUTRAL, spectrum
+
+__all__ = ["front_svg"]
+
+WIDTH, HEIGHT, GAP, LEFT, TOP = 330, 260, 84, 84, 108
+RADIUS = 9
+
+
+def front_svg(found: Found) -> str:
+    """A document with a panel for each measure that stands against time; both axes logarithmic."""
+    shape, pareto = found.shape, found.pareto
+    title = f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens"
+    canvas = Canvas("front")
+    canvas.text(28, 40, f"Schedules for {title}", 20, bold=True)
+    about = f"{found.sketched:,} compared, {len(found.candidates)} proved and costed, numbers as in the table"
+    canvas.text(28, 62, f"{about}; precision {found.precision:g}; pale: another is as good in everything", 12.5, PALE)
+    panels: list[tuple[str, Callable[[Candidate], float]]] = [
+        ("Galois keys, MB", lambda c: c.key_bytes / 1e6),
+        ("bytes up and down, MB", lambda c: c.traffic_bytes / 1e6),
+        ("relative error", lambda c: c.error),
+    ]
+    for n, (name, measure) in enumerate(panels):
+        _panel(canvas, LEFT + n * (WIDTH + GAP), found.candidates, pareto, name, measure)
+    width = LEFT + 3 * WIDTH + 2 * GAP + 28
+    return canvas.finish(width, TOP + HEIGHT + 64, f"Pareto front: {title}", f"{about}.")
+
+
+def _panel(
+    canvas: Canvas,
+    left: float,
+    candidates: Sequence[Candidate],
+    pareto: Sequence[Candidate],
+    name: str,
+    measure: Callable[[Candidate], float],
+) -> None:
+    across = _Axis([1e3 * c.predicted.evaluation for c in candidates], left, left + WIDTH)
+    up = _Axis([measure(c) for c in candidates], TOP + HEIGHT, TOP)
+    canvas.text(left, TOP - 16, name, 13, INK, bold=True)
+    for value, place in across.ticks():
+        canvas.line(place, TOP, place, TOP + HEIGHT)
+        canvas.text(place, TOP + HEIGHT + 18, f"{value:g}", 11, PALE, anchor="middle")
+    for value, place in up.ticks():
+        canvas.line(left, place, left + WIDTH, place)
+        canvas.text(left - 8, place + 4, f"{value:g}", 11, PALE, anchor="end")
+    canvas.text(left + WIDTH / 2, TOP + HEIGHT + 38, "evaluation, ms, predicted", 12, PALE, anchor="middle")
+    numbers = {id(c): n for n, c in enumerate(pareto, 1)}
+    for c in sorted(candidates, key=lambda c: id(c) in numbers):
+        x, y = across.place(1e3 * c.predicted.evaluation), up.place(measure(c))
+        tip = f"{c.structure.name()}: {1e3 * c.predicted.evaluation:.3g} ms, {name} {measure(c):.3g}"
+        if id(c) not in numbers:
+            canvas.circle(x, y, RADIUS / 2, NEUTRAL, tip, stroke=PALE)
+            continue
+        canvas.circle(x, y, RADIUS, spectrum((c.structure.slots.bit_length() % 6) / 6), tip)
+        canvas.text(x, y + 4, str(numbers[id(c)]), 11, INK, anchor="middle")
+
+
+class _Axis:
+    """A logarithmic scale over values from 0; zeros stand at the start."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        positive = [v for v in values if v > 0] or [1.0]
+        margin = 0.08
+        self.low = log10(min(positive)) - margin
+        self.high = max(log10(max(positive)) + margin, self.low + 0.3)
+        if min(values) <= 0:
+            self.low -= 0.3
+        self.start, self.end = start, end
+
+    def place(self, value: float) -> float:
+        """Where a value stands."""
+        part = 0.0 if value <= 0 else (log10(value) - self.low) / (self.high - self.low)
+        return round(self.start + part * (self.end - self.start), 1)
+
+    def ticks(self) -> list[tuple[float, float]]:
+        """Round values, a few to many."""
+        steps = (1, 2, 5) if self.high - self.low < 2 else (1,)
+        powers = range(floor(self.low), ceil(self.high) + 1)
+        values = [step * 10.0**power for power in powers for step in steps]
+        return [(v, self.place(v)) for v in values if self.low <= log10(v) <= self.high]

@@ -1,0 +1,221 @@
+"""The search: its winner against the corpus, its limits, what it keeps when interrupted, and the command."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import slotlang
+
+from slotlang import api
+from slotlang.cost.profile import find_profile
+from slotlang.diagnostics import SlotError
+from slotlang.lowering.choose import choose
+from slotlang.search import search as search_module
+from slotlang.search.report import program_text
+from slotlang.search.search import Found, Limits, Objective, bounds, objective_named, search, start, work_out
+from slotlang.search.space import front, sketches
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
+from slotlang.show.front import front_svg
+
+PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
+SMALL = Shape(64, 48, 4, 3)
+
+
+def found_for(
+    shape: Shape, objective: Objective = "time", precision: float = 1e-3, finalists: int = 3, **limits: int
+) -> Found:
+    found = start(shape, objective, precision, Limits(**limits))
+    search(found, find_profile(), slots=(2048, 4096), finalists=finalists)
+    return found
+
+
+def corpus() -> list[str]:
+    """Programs that compute what is searched for, with weights that are not sparse."""
+    names = []
+    for path in sorted(PROGRAMS.rglob("*.slot")):
+        source = path.read_text(encoding="utf-8")
+        if "# expect: proved" in source and "prove  y == scale * A @ B @ x" in source and "sparse where" not in source:
+            names.append(str(path.relative_to(PROGRAMS).with_suffix("")))
+    return names
+
+
+@pytest.mark.parametrize("name", corpus())
+def test_winner_is_as_good_as_the_corpus(name: str) -> None:
+    """By formula, for the ring and the number of primes of the program, and no more ciphertexts up than it."""
+    program = api.load(PROGRAMS / f"{name}.slot", {"d": 1024} if name == "dense_ab_batch" else {})
+    rank, d_in = program.tensors["B"].shape
+    d_out = program.tensors["A"].shape[0]
+    theirs = api.cost(program, profile=find_profile())
+    ours = [
+        s
+        for layout in sketches(
+            Shape(d_in, d_out, rank, program.sizes.get("batch", 1)), find_profile(), (program.slots,)
+        )
+        for s in layout
+        if s.structure.groups * s.counts.inputs <= theirs.counts.ciphertexts_in
+    ]
+    assert min(s.seconds for s in ours) <= theirs.predicted.evaluation * (1 + 1e-9)
+    assert min(s.rotations for s in ours) <= theirs.counts.key_switches
+
+
+def test_winner_is_proved_and_costs_what_cost_says() -> None:
+    found = found_for(SMALL)
+    best = found.ranked[0]
+    program = api.loads(program_text(found))
+    assert api.check(program).proved
+    plan = choose(program, 1e-3, profile=find_profile())
+    cost = api.cost(program, plan.parameters, find_profile())
+    assert best.parameters == plan.parameters
+    assert best.predicted == cost.predicted
+    assert (best.rotations, best.keys, best.products) == (
+        cost.counts.rotations,
+        cost.counts.galois_keys,
+        cost.counts.plain_products,
+    )
+    assert (best.upload_bytes, best.download_bytes) == (cost.upload_bytes, cost.download_bytes)
+    assert (best.key_bytes, best.weight_bytes) == (cost.galois_key_bytes, cost.weight_bytes)
+    assert {b.gap for b in bounds(best)} == {b.gap for b in cost.bounds}
+    assert best.error <= 1e-3
+
+
+def test_a_part_stands_for_what_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Structure(Shape(64, 64, 8, 2048), 2048, 2048, "real", False, ranks=1)
+    whole = work_out(s, 1e-2, find_profile())
+    monkeypatch.setattr(search_module, "MOST_NODES", 800)
+    part = work_out(s, 1e-2, find_profile())
+    assert not isinstance(whole, float) and not isinstance(part, float)
+    assert whole.unrolled and not part.unrolled
+    assert bounds(part) == ()
+    names = ("rotations", "keys", "products", "ciphertexts_in", "ciphertexts_out", "key_bytes")
+    assert [getattr(part, n) for n in names] == [getattr(whole, n) for n in names]
+    if part.parameters == whole.parameters:
+        assert part.predicted.evaluation == pytest.approx(whole.predicted.evaluation, rel=0.02)
+    assert part.error >= whole.error / 2
+
+
+def test_groups_are_costed_once_each() -> None:
+    s = Structure(Shape(64, 64, 4, 5), 2048, 2, "pairs", False, ranks=2)
+    found = work_out(s, 1e-3, find_profile())
+    assert not isinstance(found, float)
+    whole = api.cost(api.loads(text(s)), found.parameters, find_profile())
+    assert found.predicted.evaluation == pytest.approx(whole.predicted.evaluation)
+    assert found.upload_bytes == whole.upload_bytes
+    assert found.download_bytes == whole.download_bytes
+    assert found.memory_bytes >= whole.peak_ciphertext_bytes + whole.galois_key_bytes + whole.weight_bytes
+
+
+@pytest.mark.parametrize("objective", ["rotations", "keys", "traffic"])
+def test_objectives(objective: Objective) -> None:
+    by_time, other = found_for(SMALL), found_for(SMALL, objective)
+    name = {"rotations": "key_switches", "keys": "key_bytes", "traffic": "traffic_bytes"}[objective]
+    assert getattr(other.ranked[0], name) <= getattr(by_time.ranked[0], name)
+    assert by_time.ranked[0].predicted.evaluation <= other.ranked[0].predicted.evaluation
+
+
+def test_no_more_goes_up_than_need_be_unless_declared() -> None:
+    shape = Shape(4096, 4096, 16, 8)
+    layouts = list(sketches(shape, find_profile(), (2048,)))
+    few = [s for x in layouts for s in x if search_module._allowed(s.structure, Limits())]
+    more = [s for x in layouts for s in x if search_module._allowed(s.structure, Limits(copies=2))]
+    assert {s.counts.inputs for s in few if s.structure.tokens == 8 and s.structure.packing == "pairs"} == {16}
+    assert min(s.seconds for s in more) < min(s.seconds for s in few)
+
+
+def test_without_keys() -> None:
+    found = found_for(SMALL, "keys", finalists=1)
+    assert (found.ranked[0].keys, found.ranked[0].structure.positions) == (0, 1)
+
+
+def test_copies_fill_what_is_left_over() -> None:
+    """1024 channels in 2048 slots: two copies of each, in one ciphertext."""
+    found = found_for(Shape(1024, 1024, 8, 1))
+    best = found.ranked[0]
+    alone = replace(best.structure, copies=1)
+    assert (best.structure.copies, best.ciphertexts_in) == (2, 1)
+    worked = work_out(alone, 1e-3, find_profile())
+    assert not isinstance(worked, float)
+    assert best.predicted.evaluation < worked.predicted.evaluation
+
+
+def test_front() -> None:
+    points = [(1, 5), (2, 2), (3, 3), (5, 1), (2, 2)]
+    assert front(points, lambda p: p) == [(1, 5), (2, 2), (5, 1)]
+
+
+def refused(**changes: object) -> str:
+    values: dict[str, object] = {"shape": SMALL, "objective": "time", "precision": 1e-3, "limits": Limits(), **changes}
+    with pytest.raises(SlotError) as problem:
+        search(start(**values), find_profile(), slots=(2048,), finalists=1)  # type: ignore[arg-type]
+    diagnostic = problem.value.diagnostics[0]
+    return f"{diagnostic.code} {diagnostic.message} {diagnostic.notes} {diagnostic.hint}"
+
+
+def test_what_can_not_be_met() -> None:
+    assert refused(shape=Shape(0, 4, 4, 1)).startswith("SL461 --d-in is 0")
+    assert refused(shape=Shape(4, 4, 4, 1 << 21)).startswith("SL461 --batch")
+    assert refused(precision=2.0).startswith("SL462")
+    impossible = refused(precision=1e-12)
+    assert impossible.startswith("SL462") and "the best error found is" in impossible
+    asked = float(impossible.partition("--precision ")[2].split()[0])
+    assert found_for(SMALL, precision=asked, finalists=4).candidates
+    # so many channels that one in a ciphertext is too few
+    assert refused(shape=Shape(1 << 18, 4, 1, 1), limits=Limits(key_bytes=10)).startswith("SL464")
+    assert refused(limits=Limits(copies=0)).startswith("SL461 --copies")
+    assert refused(limits=Limits(memory=10)).startswith("SL465")
+    with pytest.raises(SlotError, match="SL463: there is no objective 'tome'"):
+        objective_named("tome")
+
+
+def test_command(tmp_path: Path) -> None:
+    written, drawing = tmp_path / "best.slot", tmp_path / "front.svg"
+    ended = slotlang(
+        *("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "--batch", "3", "--json"),
+        *("-o", str(written), "--svg", str(drawing)),
+    )
+    assert ended.status == 0
+    printed = json.loads(ended.out)
+    assert printed["program"] == written.read_text(encoding="utf-8")
+    assert printed["best"]["verdict"] == "proved"
+    assert slotlang("check", str(written)).status == 0
+    circles = [e for e in ElementTree.parse(drawing).iter() if e.tag.endswith("circle")]
+    assert len(circles) == 3 * printed["proved"]
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = 0
+
+    def impatient(*arguments: object) -> object:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise KeyboardInterrupt
+        return work_out(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search_module, "work_out", impatient)
+    written = tmp_path / "best.slot"
+    ended = slotlang("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "-o", str(written))
+    assert ended.status == 0
+    assert "best so far" in ended.err
+    assert "The search was interrupted" in " ".join(written.read_text(encoding="utf-8").split())
+    assert api.check(api.load(written)).proved
+
+
+def test_interrupted_before_anything_was_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def never(*arguments: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search_module, "work_out", never)
+    ended = slotlang("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "-o", str(tmp_path / "best.slot"))
+    assert ended.status == 1
+    assert "nothing was found yet" in ended.err
+    assert not (tmp_path / "best.slot").exists()
+
+
+def test_drawing_of_one_candidate() -> None:
+    found = found_for(SMALL, finalists=1)
+    assert "NaN" not in front_svg(found)
