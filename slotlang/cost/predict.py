@@ -165,7 +165,7 @@ def is_constant(program: Program, value: Value | None) -> bool:
 
 def vector_shape(program: Program, value: Value) -> VectorShape:
     """What computing and encoding the vector of a value takes."""
-    slotwise = {SLOT, *program.digits}
+    slotwise = {SLOT, *(name for name, digit in program.digits.items() if digit.size > 1)}
     match value:
         case Const(_, im):
             return VectorShape(imaginary=bool(im))

@@ -9,6 +9,7 @@ from math import ceil, floor, log10, sqrt
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.columns import Columns
 from slotlang.cost.predict import Prediction, predict, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.shape import bounds_of
@@ -234,7 +235,13 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
         "traffic": lambda s: (s.ciphertexts, s.seconds),
     }
     rings = sorted({s.structure.slots for s in drawn})
-    chosen: dict[Structure, Sketch] = {}
+    # formulas know SEAL's operations only; column packing may be much faster by matrix products
+    columns = [s for s in drawn if s.structure.tokens == s.structure.slots and s.structure.packing == "real"]
+    if objective == "time":
+        best = [min((s for s in columns if s.structure.slots == n), key=orders["time"], default=None) for n in rings]
+        chosen = {s.structure: s for s in best if s is not None and s.structure.shape.batch >= s.structure.slots // 4}
+    else:
+        chosen = {}
     for name, order in [(objective, orders[objective]), *orders.items()]:
         ranked = [sorted((s for s in drawn if s.structure.slots == n), key=order) for n in rings]
         for place in range(PER_SLOTS if name == objective else 2):
@@ -292,6 +299,9 @@ def _candidate(
     slower = total(whole.calls(p.data_primes), p.degree, profile) / total(small.calls(p.data_primes), p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     keys = c.galois_keys * p.key_bytes()
+    evaluation = slower * once.evaluation
+    if made.matrix and isinstance(made.columns, Columns):
+        evaluation = products * made.columns.seconds(p.degree, p.data_primes, profile)
     ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
     more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(
@@ -302,7 +312,7 @@ def _candidate(
         error=relative,
         predicted=replace(
             once,
-            evaluation=n * slower * once.evaluation,
+            evaluation=n * evaluation,
             encoding=products * once.encoding,
             encryption=n * up * once.encryption,
             decryption=n * down * once.decryption,
