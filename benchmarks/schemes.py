@@ -25,8 +25,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from slotlang.search.search import Limits, search, start
-from slotlang.search.structure import Shape
 
 from slotlang.api import load, loads, lower
 from slotlang.cost.profile import find_profile
@@ -34,6 +32,8 @@ from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import load_module
+from slotlang.search.search import Limits, search, start
+from slotlang.search.structure import Shape
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "schemes.json"
