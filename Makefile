@@ -40,6 +40,7 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.schemes
 
 columns: setup
 	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json
