@@ -32,6 +32,7 @@ from slotlang.validation.seal import Seal
 from slotlang.validation.sweep import Sweep
 from slotlang.validation.symbolic import Unsupported
 from slotlang.validation.trace import Trace
+from slotlang.validation.verbatim import changed
 
 WRONG = 1e-6
 """Relative error in exact slots above which a module is refuted: rounding of doubles is far below."""
@@ -113,6 +114,9 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
     steps = found = members = 0
 
     def ended(status: Status, reason: str = "", element: Element | None = None) -> Validation:
+        if status == "proved" and (other := changed(text)):
+            # the stand-in runs in its place, so nothing is known of it
+            status, reason = "unknown", f"{other} was changed, and a run on the stand-in does not execute it"
         return Validation(status, time.perf_counter() - start, steps, found, members, reason, element)
 
     run = None
@@ -128,7 +132,7 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
         reason = str(problem)
     except (SlotError, TimeoutError):  # a caller's own limit is none of the module's faults
         raise
-    except Exception as problem:  # whatever the module's own code raises
+    except (Exception, SystemExit) as problem:  # whatever the module's own code raises
         reason = _where(problem, source)
     if proved:
         status, said, element = _numeric(source, program)
@@ -144,7 +148,7 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
         return ended("unknown", reason)
 
 
-def _where(problem: Exception, source: Source) -> str:
+def _where(problem: BaseException, source: Source) -> str:
     lines = [f.lineno for f in traceback.extract_tb(problem.__traceback__) if f.filename == source.name]
     place = f" in line {lines[-1]} of the module" if lines and lines[-1] else ""
     return f"{type(problem).__name__}{place}: {problem}"
@@ -262,7 +266,7 @@ def _numeric(source: Source, program: Program) -> tuple[Status, str, Element | N
         return "unknown", str(problem), None
     except TimeoutError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         return "refuted", _where(problem, source), None
     if set(results) == {""}:
         results = dict.fromkeys(program.theorems, results[""])

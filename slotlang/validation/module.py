@@ -44,7 +44,7 @@ def load(source: Source) -> types.ModuleType:
     module = types.ModuleType("module")
     try:
         exec(compile(source.text, source.name, "exec"), module.__dict__)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise _broken(source, f"{type(problem).__name__}: {problem}") from None
     missing = [name for name in NEEDED if not hasattr(module, name)]
     if missing:

@@ -121,6 +121,28 @@ def test_a_wrong_lowering_is_a_bug_and_is_never_written(monkeypatch: pytest.Monk
         lower(program)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("residues = (residues + (conjugate", "residues = (conjugate + (conjugate"),
+        ("MASK_MARGIN, MASK_BITS = 3, 16", "MASK_MARGIN, MASK_BITS = 3, 16\n\n\ndef _saved(thing):\n    return b''"),
+        ("def uniform(bound, count):", "def uniform(bound, count):\n    return np.zeros(count, np.uint64)"),
+    ],
+)
+def test_what_is_not_executed_must_not_be_changed(old: str, new: str) -> None:
+    made = lowered()
+    assert old in made.text
+    found = validate(made.text.replace(old, new), made.plan.program)
+    assert found.status == "unknown" and "was changed" in found.what
+
+
+def test_a_module_that_ends_the_process_is_not_proved(tmp_path: Path) -> None:
+    path = tmp_path / "out.py"
+    for old, status in (("PARAMETERS = {", 2), ('    """Every plaintext the evaluation', 1)):
+        path.write_text(lowered().text.replace(old, f"{'    ' * (status == 1)}sys.exit(0)\n{old}", 1))
+        assert slotlang("check", str(path)).status == status
+
+
 def test_what_the_stand_in_does_not_know_is_unknown() -> None:
     made = lowered()
     text = made.text.replace("self.evaluator.rotate_vector(", "self.evaluator.transform_from_ntt(")
