@@ -297,7 +297,7 @@ def emit(
     counts: Counts,
     hiding: Hiding,
     version: str,
-    validated: str = VALIDATED,
+    validated: str = "NOT VALIDATED.",
     matrix: bool = False,
 ) -> str:
     """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
