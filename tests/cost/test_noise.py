@@ -48,10 +48,15 @@ SETS = (
 @pytest.mark.parametrize("parameters", SETS, ids=[p.text() for p in SETS])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -> None:
+    # most of a key switch's noise is one complex number in slot 0: one run's error scatters as that does, by a factor
+    # of 8 and more, and only several keys together say what is to be expected
     made = api.lower(PROGRAMS[name], parameters)
-    inputs, weights = random_data(PROGRAMS[name], 1)
-    measured = execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error
-    assert measured <= predicted_error(made.plan) <= 8 * measured
+    errors = []
+    for seed in range(8):
+        inputs, weights = random_data(PROGRAMS[name], seed)
+        errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
+    measured = math.sqrt(sum(e * e for e in errors) / len(errors))
+    assert max(errors) <= predicted_error(made.plan) <= 8 * measured
 
 
 def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
