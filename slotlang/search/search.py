@@ -38,8 +38,8 @@ LARGEST = 1 << 20
 MOST_NODES = 20_000
 """Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
-PER_SLOTS = 5
-"""Candidates for each number of slots that are worked out, by time."""
+PER_KIND = 5
+"""Candidates of each kind (``_finalists``) that are worked out, by the objective."""
 
 FINALISTS = 24
 """Candidates that are worked out altogether."""
@@ -226,26 +226,30 @@ def _allowed(s: Structure, limits: Limits) -> bool:
 
 
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
-    """The best by every objective; most of them by the one asked for, and these come first, the best of each number of
-    slots before the second of any."""
+    """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
+    before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at the
+    scale of the inputs, and may ask for more primes than formulas assume."""
     orders: dict[Objective, Callable[[Sketch], tuple[float, ...]]] = {
         "time": lambda s: (s.seconds,),
         "rotations": lambda s: (s.rotations, s.seconds),
         "keys": lambda s: (s.key_bytes, s.seconds),
         "traffic": lambda s: (s.ciphertexts, s.seconds),
     }
-    rings = sorted({s.structure.slots for s in drawn})
+    kinds: dict[tuple[int, bool], list[Sketch]] = {}
+    for s in drawn:
+        kinds.setdefault((s.structure.slots, s.structure.down > 0), []).append(s)
     # formulas know SEAL's operations only; column packing may be much faster by matrix products
     columns = [s for s in drawn if s.structure.tokens == s.structure.slots and s.structure.packing == "real"]
     if objective == "time":
+        rings = sorted({s.structure.slots for s in columns})
         best = [min((s for s in columns if s.structure.slots == n), key=orders["time"], default=None) for n in rings]
         chosen = {s.structure: s for s in best if s is not None and s.structure.shape.batch >= s.structure.slots // 4}
     else:
         chosen = {}
     for name, order in [(objective, orders[objective]), *orders.items()]:
-        ranked = [sorted((s for s in drawn if s.structure.slots == n), key=order) for n in rings]
-        for place in range(PER_SLOTS if name == objective else 2):
-            for s in (of_ring[place] for of_ring in ranked if place < len(of_ring)):
+        ranked = [sorted(kinds[kind], key=order) for kind in sorted(kinds)]
+        for place in range(PER_KIND if name == objective else 2):
+            for s in (of_kind[place] for of_kind in ranked if place < len(of_kind)):
                 chosen.setdefault(s.structure, s)
     return list(chosen.values())
 

@@ -98,7 +98,8 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
 
 
 def _measures(s: Sketch) -> tuple[float, ...]:
-    return (s.seconds, s.rotations, s.key_bytes, s.ciphertexts)
+    # noise of rotated inputs counts at the scale of the inputs, which may take more primes than are assumed here
+    return (s.seconds, s.rotations, s.key_bytes, s.ciphertexts, s.structure.down > 0)
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:
