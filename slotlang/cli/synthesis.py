@@ -88,7 +88,8 @@ def _table(found: Found) -> RenderableType:
             c.parameters.text().partition(",")[0].partition(":")[0]
             + ": "
             + ",".join(map(str, c.parameters.primes))
-            + (" rescaled" if c.parameters.rescale else ""),
+            + (" rescaled" if c.parameters.rescale else "")
+            + (" between" if c.parameters.keep_last else ""),
             str(c.structure.held),
             time_text(c.predicted.evaluation),
             str(c.key_switches),

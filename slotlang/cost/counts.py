@@ -26,7 +26,8 @@ class Counts:
     plaintexts that are zero whatever the weights. ``depth``: most products behind one ciphertext.
     ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and ``ciphertexts_out`` are what is
     sent; a result that is always zero is not. ``plaintexts``: those used. ``peak_ciphertexts``: alive at once,
-    inputs and results included, give or take the two at hand. ``masks``: random plaintexts added to results, so that
+    inputs and results included, give or take the two at hand; where a program writes the same value several times, up
+    to half too many. ``masks``: random plaintexts added to results, so that
     the key holder reads nothing else in them; the graph does not have them.
     """
 

@@ -71,6 +71,10 @@ class Setting(Protocol):
     def primes(self) -> tuple[int, ...]:
         """Bits of every prime, the key prime last."""
 
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Of factors that have their own; empty where they have none."""
+
     def carried_bits(self, level: int, products: int) -> float:
         """Scale of a ciphertext, log2."""
 
@@ -149,10 +153,12 @@ def variance(place: Place, setting: Setting) -> float:
     if kind == "double":
         return DOUBLE**2
     if kind == "factor":
-        return _rounding(setting.plain_bits(level, products), constant)
+        # without a scale of its own a plaintext has that of its ciphertext
+        exact = level == 0 or bool(setting.scales)
+        return _rounding(setting.plain_bits(level, products), constant, exact=exact)
     carried = setting.carried_bits(level, products)
     if kind == "added":
-        return _rounding(carried, constant)
+        return _rounding(carried, constant, exact=level == 0)
     units = exp2(-2 * carried)
     data = setting.primes[: len(setting.primes) - 1 - level]
     match kind:
@@ -200,13 +206,13 @@ def alike(program: Program, value: Value) -> bool:
             return alike(program, inner)
 
 
-def _rounding(bits: float, constant: complex | None) -> float:
+def _rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
-    exact, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``, ``b/sqrt(2)`` and again
-    ``b/sqrt(2)``, by the order of its slots."""
+    ``exact``, a power of two, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``,
+    ``b/sqrt(2)`` and again ``b/sqrt(2)``, by the order of its slots."""
     if constant is None:
         return ROUNDING * exp2(-2 * bits)
-    if bits % 1:
+    if not exact:
         return ROUNDING * exp2(-2 * bits) * (1 + 2 * bool(constant.imag))
     parts = (abs(constant.real) * exp2(bits), abs(constant.imag) * exp2(bits - 0.5))
     real, imaginary = (part - round(part) for part in parts)

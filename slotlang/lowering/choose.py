@@ -33,16 +33,12 @@ MAX_PRIMES = 12
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Whether to rescale, degree and number of data primes: what decides the time."""
+    """Where to rescale, degree and number of data primes: what decides the time."""
 
     draft: Draft
     degree: int
     data_primes: int
     found: Gains
-
-    @property
-    def rescale(self) -> bool:
-        return self.draft.built.rescale
 
     @property
     def key_bytes(self) -> int:
@@ -52,21 +48,24 @@ class _Candidate:
 
     def best(self) -> tuple[float, Parameters] | None:
         """The smallest error and its parameters; None when nothing fits."""
-        tried = self._rescaled() if self.rescale else self._unrescaled()
+        draft = self.draft
+        tried = self._between() if draft.keep_last else self._rescaled() if draft.rescale else self._unrescaled()
         return min(((self.found.error(p), p) for p in tried), key=lambda e: e[0], default=None)
 
     def _fits(self, p: Parameters) -> bool:
-        """Whether every ciphertext's message fits its modulus."""
+        """Whether every ciphertext's message fits its modulus, and its scale is one to reckon with."""
         return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0)
+            and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.found.peaks.items()
         )
 
     def _unrescaled(self) -> Iterator[Parameters]:
         limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes
         most = min(LARGEST_PRIME * k, limit - LEAST_PRIME)
-        for bits in range(max(LEAST_PRIME * k, LARGEST_PRIME * (k - 2) + 1, limit - LARGEST_PRIME * 3), most + 1):
+        least = max(LEAST_PRIME * k, LARGEST_PRIME * (k - 2) + 1, min(limit - LARGEST_PRIME * 3, most))
+        for bits in range(least, most + 1):
             key = min(LARGEST_PRIME, limit - bits)
             primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
             found = self._shared(primes)
@@ -81,8 +80,9 @@ class _Candidate:
         bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
 
         def make(scales: tuple[int, ...]) -> Parameters:
-            own = () if len(set(scales)) == 1 else scales
-            return Parameters(self.degree, primes, scales[0], False, own)
+            between = self.draft.keep_last
+            own = () if len(set(scales)) == 1 and not between else scales
+            return Parameters(self.degree, primes, scales[0], between, own, keep_last=between)
 
         if built.multiplies_ciphertexts:
             scale = bits // factors
@@ -108,6 +108,38 @@ class _Candidate:
             if not moved:
                 step //= 2
         return best
+
+    def _between(self) -> Iterator[Parameters]:
+        """Primes of two sizes, those that are dropped and those that stay: a coarse grid of both, then its best point
+        and ever nearer neighbours of it."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], self.draft.built.drops
+        stay = self.data_primes - drops
+        known: dict[tuple[int, int], tuple[float, Parameters] | None] = {}
+
+        def at(dropped: int, staying: int) -> float:
+            """The smallest error with primes that drop, and primes that stay, of so many bits altogether."""
+            place = (dropped, staying)
+            if place not in known:
+                key = min(LARGEST_PRIME, limit - staying - drops * dropped)
+                found = None
+                if (
+                    min(key, dropped) >= LEAST_PRIME
+                    and dropped <= LARGEST_PRIME
+                    and LEAST_PRIME * stay <= staying <= LARGEST_PRIME * stay
+                ):
+                    first = (staying // stay + (n < staying % stay) for n in range(stay))
+                    found = self._shared((*first, *[dropped] * drops, key))
+                known[place] = None if found is None else (self.found.error(found), found)
+            here = known[place]
+            return here[0] if here else inf
+
+        sizes = range(LEAST_PRIME, LARGEST_PRIME + 1, 9)
+        best = min(((d, s * stay) for d in sizes for s in sizes), key=lambda place: at(*place))
+        for step in (4, 2, 1):
+            near = [(best[0] + a * step, best[1] + b * step) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+            best = min(near, key=lambda place: at(*place))
+        if (found := known[best]) is not None:
+            yield found[1]
 
     def _rescaled(self) -> Iterator[Parameters]:
         limit, depth = MAX_MODULUS_BITS[self.degree], self.draft.built.depth
@@ -215,9 +247,13 @@ def _candidates(program: Program, profile: Profile, hide: Hide) -> Iterator[_Can
     drafts = [Draft(program, hide, rescale=False)]
     if drafts[0].built.depth:
         drafts.append(Draft(program, hide, rescale=True))
+    if drafts[-1].built.depth > 1 and not drafts[0].built.multiplies_ciphertexts:
+        drafts.append(Draft(program, hide, rescale=True, keep_last=True))
     found: list[tuple[float, int, int, int]] = []
     for number, draft in enumerate(drafts):
-        for k in [draft.built.depth + 1] if draft.built.rescale else range(1, MAX_PRIMES + 1):
+        least = draft.built.drops + 1 if draft.keep_last else 1
+        each = draft.rescale and not draft.keep_last
+        for k in [draft.built.depth + 1] if each else range(least, MAX_PRIMES + 1):
             calls = evaluation_calls(draft.graph, k)
             for degree, limit in MAX_MODULUS_BITS.items():
                 if degree >= 2 * program.slots and LEAST_PRIME * (k + 1) <= limit:

@@ -83,7 +83,8 @@ def plan(
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
     compute it).
     """
-    found = Draft(program, hide, rescale=parameters is not None and parameters.rescale)
+    rescale, keep_last = (parameters.rescale, parameters.keep_last) if parameters else (False, False)
+    found = Draft(program, hide, rescale=rescale, keep_last=keep_last)
     if parameters is None:
         if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
@@ -93,21 +94,22 @@ def plan(
             program.slots,
             built.depth,
             program.syntax.statements[0].span,
-            rescale=built.rescale,
+            rescale=found.rescale,
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
     return found.under(parameters, products)
 
 
 class Draft:
-    """A program's schedule and graph before parameters are chosen: all that rescale after each product share one, and
-    so do all that never do. Raises as ``plan``, the graph when it is first asked for."""
+    """A program's schedule and graph before parameters are chosen: all that rescale alike share one. Raises as
+    ``plan``, the graph when it is first asked for."""
 
-    def __init__(self, program: Program, hide: Hide, *, rescale: bool) -> None:
+    def __init__(self, program: Program, hide: Hide, *, rescale: bool, keep_last: bool = False) -> None:
         self.program = program
         self.hide = hide
+        self.rescale, self.keep_last = rescale, keep_last
         returned, self.doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-        self.built = schedule(returned, rescale=rescale)
+        self.built = schedule(returned, rescale=rescale, keep_last=keep_last)
 
     @cached_property
     def graph(self) -> Graph:

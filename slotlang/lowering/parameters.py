@@ -66,9 +66,9 @@ class Parameters:
     """Degree, prime sizes in bits (the last is the key prime) and scales.
 
     Without ``rescale`` every factor (the input, each plaintext) is encoded at ``2**scale_bits`` and scales
-    multiply up. With it a prime is dropped after each product, and ``scale_bits`` is the size of those primes.
-    ``scales``, without rescaling and for programs that multiply no ciphertexts, gives each factor its own scale
-    in bits: first the inputs', then that of the plaintexts of each product in a row.
+    multiply up. With it a prime is dropped after each product in a row, except after the last with ``keep_last``, and
+    plaintexts are encoded at the scale of their ciphertexts. ``scales``, for programs that multiply no ciphertexts,
+    gives each factor its own scale in bits: first the inputs', then that of the plaintexts of each product in a row.
     """
 
     degree: int
@@ -76,6 +76,7 @@ class Parameters:
     scale_bits: int
     rescale: bool
     scales: tuple[int, ...] = ()
+    keep_last: bool = False
 
     def factor_bits(self, depth: int) -> tuple[int, ...]:
         """Bits of scale of the inputs and of the plaintexts of each of ``depth`` products in a row."""
@@ -83,19 +84,17 @@ class Parameters:
 
     def carried_bits(self, level: int, products: int) -> float:
         """Scale, in bits, of a ciphertext that has dropped ``level`` primes and carries so many products."""
-        if not self.rescale:
-            return float(sum(self.factor_bits(products)[: products + 1]))
-        return self._level_bits(level) * (products + 1)
+        scale = float(self.factor_bits(0)[0])
+        for dropped in range(level):
+            scale += self._plain_bits(dropped + 1, scale) - self.primes[self.data_primes - dropped - 1]
+        return scale + sum(self._plain_bits(level + before + 1, scale) for before in range(products))
 
     def plain_bits(self, level: int, products: int) -> float:
         """Scale, in bits, of a plaintext that multiplies such a ciphertext."""
-        return self._level_bits(level) if self.rescale else float(self.factor_bits(products + 1)[products + 1])
+        return self._plain_bits(level + products + 1, self.carried_bits(level, 0))
 
-    def _level_bits(self, level: int) -> float:
-        scale = float(self.scale_bits)
-        for dropped in range(level):
-            scale = 2 * scale - self.primes[self.data_primes - dropped - 1]
-        return scale
+    def _plain_bits(self, product: int, carried: float) -> float:
+        return float(self.scales[product]) if self.scales else carried
 
     @property
     def slots(self) -> int:
@@ -135,7 +134,8 @@ class Parameters:
 
     def text(self) -> str:
         """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
-        mode = "rescale after each product" if self.rescale else "no rescale"
+        mode = "rescale between products" if self.keep_last else "rescale after each product"
+        mode = mode if self.rescale else "no rescale"
         scale = f"scales 2^{','.join(map(str, self.scales))}" if self.scales else f"scale 2^{self.scale_bits}"
         return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {mode}"
 
@@ -169,23 +169,28 @@ def check_security(parameters: Parameters) -> None:
 def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: bool = False) -> None:
     """Raises SL404 when ``depth`` products in a row do not fit: a scale outgrows its modulus, or vanishes."""
     p = parameters
-    if p.scales and (p.rescale or (multiplies_ciphertexts and len(set(p.scales)) > 1)):
+    if multiplies_ciphertexts and p.scales and (p.rescale or len(set(p.scales)) > 1):
         raise error(
             "SL404",
-            "scales of their own can't be combined with rescaling, or with products of ciphertexts",
+            "scales of their own can't be combined with products of ciphertexts",
             notes=[p.text()],
             hint="give one scale for all",
         )
-    if not p.rescale:
-        bits = p.factor_bits(depth)
-        fits = len(bits) > depth and min(bits) > 0 and sum(bits[: depth + 1]) < sum(p.primes[:-1])
+    if p.keep_last and not p.rescale:
+        raise error("SL404", "keep_last is about rescaling, and there is none", notes=[p.text()])
+    bits = p.factor_bits(depth)
+    drops = max(depth - p.keep_last, 0) if p.rescale else 0
+    if len(bits) <= depth or min(bits) <= 0 or drops > p.data_primes - 1:
+        fits = False
+    elif not p.rescale:
+        fits = sum(bits[: depth + 1]) < sum(p.primes[:-1])
     else:
-        fits = depth <= p.data_primes - 1
-        scale = p.scale_bits
-        for level in range(min(depth, p.data_primes - 1) + 1):
+        fits = True
+        for level in range(drops + 1):
             modulus = sum(p.primes[: p.data_primes - level])
-            fits = fits and HEADROOM_BITS <= scale < modulus and (level == depth or 2 * scale < modulus)
-            scale = 2 * scale - p.primes[p.data_primes - level - 1]
+            here = p.carried_bits(level, 0)
+            product = p.carried_bits(level, 1) if level < depth else here
+            fits = fits and HEADROOM_BITS <= here < modulus and product < modulus
     if not fits:
         raise error(
             "SL404",

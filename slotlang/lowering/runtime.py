@@ -86,12 +86,14 @@ class Ring:
             data = data.next_context_data()
         self.moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()]
         self.key_level = self.context.key_context_data().parms_id()
-        # one scale for each level with rescaling; without, one factor for the inputs and each product in a row
-        self.scales = [2.0**bits for bits in PARAMETERS["scale_bits"]]
+        # of the inputs, and of the plaintexts of each product in a row where these have scales of their own
+        self.factors = [2.0**bits for bits in PARAMETERS["scale_bits"]]
+        # of ciphertexts without products at each level
+        self.scales = self.factors[:1]
         if PARAMETERS["rescale"]:
-            # a plaintext at the scale of its ciphertext makes the scale after a rescale the same for all
-            for prime in reversed(self.moduli[1:-1]):
-                self.scales.append(self.scales[-1] * self.scales[-1] / prime)
+            dropped = len(self.levels) if len(self.factors) == 1 else min(len(self.levels), len(self.factors))
+            for level in range(dropped - 1):
+                self.scales.append(self.scales[level] * self.factor(level) / self.moduli[len(self.levels) - 1 - level])
 
     def primes(self, level):
         """The primes of a ciphertext at a level."""
@@ -99,16 +101,12 @@ class Ring:
 
     def scale(self, level, products=0):
         """Scale of a ciphertext at a level with so many products not yet rescaled."""
-        if PARAMETERS["rescale"]:
-            return math.prod([self.scales[level]] * (products + 1))
-        return math.prod(self._factor(k) for k in range(products + 1))
-
-    def _factor(self, number):
-        return self.scales[number] if len(self.scales) > 1 else self.scales[0]
+        return math.prod([self.scales[level], *(self.factor(level, k) for k in range(products))])
 
     def factor(self, level, products=0):
-        """Scale of a plaintext that multiplies a ciphertext at a level with so many products."""
-        return self.scales[level] if PARAMETERS["rescale"] else self._factor(products + 1)
+        """Scale of a plaintext that multiplies a ciphertext at a level with so many products: its own, or that of
+        the ciphertext, which makes scales after a rescale the same for all."""
+        return self.factors[level + products + 1] if len(self.factors) > 1 else self.scales[level]
 
     def encode(self, values, level=0, products=0, added=False):
         """Encode one vector of SLOTS values, repeated to fill the ring, to multiply a ciphertext at a level with so

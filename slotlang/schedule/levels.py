@@ -37,7 +37,7 @@ class _Levels:
 
     def settled(self, op: ops.Op, state: State) -> tuple[ops.Op, State]:
         """Rescaled where the schedule rescales: before the value is rotated, multiplied or named."""
-        if not self.schedule.rescale or not state.pending:
+        if not state.pending or state.level + state.pending > self.schedule.drops:
             return op, state
         return ops.Rescale(op), State(state.level + 1, 0)
 
@@ -110,7 +110,7 @@ class _Levels:
                 return self.times(*self.op(value, span), plain)
             case ops.Mul(left, right):
                 parts = [self.settled(*self.op(o, span)) for o in (left, right)]
-                if self.schedule.rescale:
+                if self.schedule.drops:
                     parts = [self.settled(o, s) for o, s in self._level(parts, span)]
                 (a, x), (b, y) = parts
                 return ops.Mul(a, b), State(x.level, x.pending + y.pending + 1)

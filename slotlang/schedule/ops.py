@@ -207,15 +207,15 @@ class CipherFamily:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A program as ciphertext operations. ``rescale``: primes are dropped after products. ``turns_fresh``: some
-    ciphertext is rotated or conjugated before any product, at the smallest scale it has."""
+    """A program as ciphertext operations. ``drops``: after so many of the products in a row, the first ones, a prime is
+    dropped. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
     ciphers: tuple[CipherFamily, ...]
     outputs: tuple[Output, ...]
     networks: Mapping[str, Network]
-    rescale: bool
+    drops: int
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
 

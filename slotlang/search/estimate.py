@@ -12,8 +12,20 @@ from slotlang.search.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """Operations before the first product is rescaled, and how many sums of it are."""
+
+    rotations: int = 0
+    products: int = 0
+    additions: int = 0
+    first_additions: int = 0
+    rescales: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """Numbers of operations; ``steps`` are the distinct rotations."""
+    """Numbers of operations; ``steps`` are the distinct rotations. ``early``: those among them at the level of the
+    inputs where the schedule rescales between its products."""
 
     rotations: int
     conjugations: int
@@ -23,6 +35,7 @@ class Estimate:
     first_additions: int
     inputs: int
     outputs: int
+    early: Early
 
     @property
     def keys(self) -> int:
@@ -39,17 +52,30 @@ class Estimate:
         """Operations altogether, about."""
         return self.rotations + self.products + self.additions
 
-    def calls(self, primes: int) -> Calls:
-        """Primitives of an evaluation without rescaling."""
-        return Counter(
+    def calls(self, primes: int, *, between: bool = False) -> Calls:
+        """Primitives of an evaluation, without rescaling or with it ``between`` products, where there are two."""
+        early = self.early if between else Early()
+        late = primes - (early.rescales > 0)
+        firsts = self.first_additions - early.first_additions
+        calls: Calls = Counter(
             {
-                ("rotate", primes): self.rotations,
-                ("conjugate", primes): self.conjugations,
-                ("multiply_plain", primes): self.products,
-                ("add", primes): self.first_additions,
-                ("add_inplace", primes): self.additions - self.first_additions,
+                ("rotate", late): self.rotations - early.rotations,
+                ("conjugate", late): self.conjugations,
+                ("multiply_plain", late): self.products - early.products,
+                ("add", late): firsts,
+                ("add_inplace", late): self.additions - early.additions - firsts,
             }
         )
+        calls.update(
+            {
+                ("rotate", primes): early.rotations,
+                ("multiply_plain", primes): early.products,
+                ("add", primes): early.first_additions,
+                ("add_inplace", primes): early.additions - early.first_additions,
+                ("rescale", primes): early.rescales,
+            }
+        )
+        return calls
 
 
 @lru_cache(maxsize=1 << 16)
@@ -64,9 +90,9 @@ def _ladders(turn: int, baby: int, giants: int) -> set[int]:
 
 
 def _giant_sums(terms: int, baby: int) -> int:
-    """Sums of several terms among those of the giant steps, which are added one to the next by Horner's rule."""
+    """Sums of several terms among those of the giant steps."""
     full, rest = divmod(terms, baby)
-    return full * (baby > 1) + (rest > 1) + -(-terms // baby) - 1
+    return full * (baby > 1) + (rest > 1)
 
 
 def estimate(s: Structure) -> Estimate:
@@ -80,30 +106,33 @@ def estimate(s: Structure) -> Estimate:
     firsts = blocks * len(sums)
     additions = first - blocks + firsts
     turn = s.copies * s.tokens
+    # products are added up to so many sums, each rescaled; then these are turned and added one by one
+    giants = -(-diagonals // s.down) if s.down else diagonals
+    early_firsts = blocks * diagonals * (inputs > 1)
+    early_rotations = 0
     if diagonals > 1:
         if s.down:
-            giants = -(-diagonals // s.down)
-            rotations += inputs * (s.down - 1) + blocks * (giants - 1)
+            early_rotations = inputs * (s.down - 1)
             steps.update(_ladders(turn, s.down, giants))
-            firsts += blocks * ((diagonals if inputs > 1 else 0) + _giant_sums(diagonals, s.down))
+            early_firsts += blocks * _giant_sums(diagonals, s.down)
         else:
-            rotations += blocks * (diagonals - 1)
             steps.add(turn)
-            firsts += blocks * ((diagonals if inputs > 1 else 0) + diagonals - 1)
-    elif inputs > 1:
-        firsts += blocks
+        rotations += early_rotations + blocks * (giants - 1)
+        firsts += blocks * (giants - 1)
+    firsts += early_firsts
     conjugations = blocks if s.packing == "channels" else 0
     additions += conjugations
     firsts += conjugations
     if s.dense:
-        return Estimate(rotations, conjugations, frozenset(steps), first, additions, firsts, inputs, blocks)
+        return Estimate(rotations, conjugations, frozenset(steps), first, additions, firsts, inputs, blocks, Early())
+    early = Early(early_rotations, first, first - blocks * giants, early_firsts, blocks * giants)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
     if s.up:
         giants = -(-views // s.up)
         rotations += blocks * (s.up - 1) + outputs * (giants - 1)
         steps.update(_ladders(turn, s.up, giants))
-        firsts += outputs * ((views if blocks > 1 else 0) + _giant_sums(views, s.up))
+        firsts += outputs * ((views if blocks > 1 else 0) + _giant_sums(views, s.up) + giants - 1)
     else:
         rotations += blocks * (views - 1)
         if views > 1:
@@ -115,4 +144,6 @@ def estimate(s: Structure) -> Estimate:
     steps.update(shares)
     firsts += outputs * len(shares)
     additions += second - outputs + outputs * len(shares)
-    return Estimate(rotations, conjugations, frozenset(steps), first + second, additions, firsts, inputs, outputs)
+    return Estimate(
+        rotations, conjugations, frozenset(steps), first + second, additions, firsts, inputs, outputs, early
+    )

@@ -227,13 +227,13 @@ def _allowed(s: Structure, limits: Limits) -> bool:
 
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
-    before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at the
-    scale of the inputs, and may ask for more primes than formulas assume."""
-    orders: dict[Objective, Callable[[Sketch], tuple[float, ...]]] = {
-        "time": lambda s: (s.seconds,),
-        "rotations": lambda s: (s.rotations, s.seconds),
-        "keys": lambda s: (s.key_bytes, s.seconds),
-        "traffic": lambda s: (s.ciphertexts, s.seconds),
+    before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at
+    the scale of the inputs, and may ask for more primes than formulas assume."""
+    orders: dict[Objective, list[Callable[[Sketch], tuple[float, ...]]]] = {
+        "time": [lambda s: (s.seconds,), lambda s: (s.rescaled_seconds,)],
+        "rotations": [lambda s: (s.rotations, s.seconds)],
+        "keys": [lambda s: (s.key_bytes, s.seconds)],
+        "traffic": [lambda s: (s.ciphertexts, s.seconds)],
     }
     kinds: dict[tuple[int, bool], list[Sketch]] = {}
     for s in drawn:
@@ -242,12 +242,12 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     columns = [s for s in drawn if s.structure.tokens == s.structure.slots and s.structure.packing == "real"]
     if objective == "time":
         rings = sorted({s.structure.slots for s in columns})
-        best = [min((s for s in columns if s.structure.slots == n), key=orders["time"], default=None) for n in rings]
+        best = [min((s for s in columns if s.structure.slots == n), key=orders["time"][0], default=None) for n in rings]
         chosen = {s.structure: s for s in best if s is not None and s.structure.shape.batch >= s.structure.slots // 4}
     else:
         chosen = {}
     for name, order in [(objective, orders[objective]), *orders.items()]:
-        ranked = [sorted(kinds[kind], key=order) for kind in sorted(kinds)]
+        ranked = [sorted(kinds[kind], key=key) for kind in sorted(kinds) for key in order]
         for place in range(PER_KIND if name == objective else 2):
             for s in (of_kind[place] for of_kind in ranked if place < len(of_kind)):
                 chosen.setdefault(s.structure, s)
@@ -300,7 +300,8 @@ def _candidate(
     nodes = zip(made.graph.nodes, made.graph.levels, strict=True)
     weights = sum(p.plaintext_bytes(level) for _, level in {(m.plain, level) for m, level in nodes if m.kind in kinds})
     results = {o.member: made.graph.levels[o.node] for o in made.graph.outputs}
-    slower = total(whole.calls(p.data_primes), p.degree, profile) / total(small.calls(p.data_primes), p.degree, profile)
+    whole_calls, small_calls = (e.calls(p.data_primes, between=p.keep_last) for e in (whole, small))
+    slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     keys = c.galois_keys * p.key_bytes()
     evaluation = slower * once.evaluation

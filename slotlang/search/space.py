@@ -27,11 +27,13 @@ MOST_CIPHERTEXTS = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A structure with its counts, and its time by formula, all groups of tokens together."""
+    """A structure with its counts, and its time by formula, all groups of tokens together: without rescaling, and
+    with it between products."""
 
     structure: Structure
     counts: Estimate
     seconds: float
+    rescaled_seconds: float
 
     @property
     def rotations(self) -> int:
@@ -52,7 +54,8 @@ class Sketch:
 def sketch(s: Structure, profile: Profile) -> Sketch:
     """By formula."""
     counts = estimate(s)
-    return Sketch(s, counts, s.groups * total(counts.calls(ASSUMED_PRIMES), 2 * s.slots, profile))
+    never, between = (total(counts.calls(ASSUMED_PRIMES, between=b), 2 * s.slots, profile) for b in (False, True))
+    return Sketch(s, counts, s.groups * never, s.groups * between)
 
 
 def sketches(shape: Shape, profile: Profile, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
@@ -99,7 +102,7 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
 
 def _measures(s: Sketch) -> tuple[float, ...]:
     # noise of rotated inputs counts at the scale of the inputs, which may take more primes than are assumed here
-    return (s.seconds, s.rotations, s.key_bytes, s.ciphertexts, s.structure.down > 0)
+    return (s.seconds, s.rescaled_seconds, s.rotations, s.key_bytes, s.ciphertexts, s.structure.down > 0)
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:

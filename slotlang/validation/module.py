@@ -26,7 +26,7 @@ NEEDED = (
 """Names every emitted module defines."""
 
 
-FORMAT = 1
+FORMAT = 2
 """Version of what modules define; it changes when a module of before can't be checked any more."""
 
 

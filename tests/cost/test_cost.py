@@ -135,7 +135,10 @@ def test_no_choice(slots: int, depth: int, code: str) -> None:
         Parameters(8192, (60, 60, 60), 44, False, (44, 32)),
         Parameters(8192, (60, 60, 60), 44, False, (60, 32, 32)),
         Parameters(8192, (60, 60, 60), 44, False, (44, 32, 0)),
-        Parameters(8192, (60, 40, 40, 60), 40, True, (40, 40, 40)),
+        Parameters(8192, (60, 40, 40, 60), 40, True, (40, 10, 40)),
+        Parameters(8192, (60, 60, 60), 44, True, (44, 40, 60), keep_last=True),
+        Parameters(8192, (60, 60, 60), 44, True, (44, 25, 20), keep_last=True),
+        Parameters(8192, (60, 60, 60), 36, False, keep_last=True),
     ],
     ids=Parameters.text,
 )

@@ -42,6 +42,8 @@ SETS = (
     Parameters(4096, (40, 40, 29), 22, False),
     Parameters(8192, (60, 60, 60), 34, False),
     Parameters(8192, (60, 40, 40, 60), 40, True),
+    Parameters(8192, (60, 60, 60), 44, True, (44, 46, 20), keep_last=True),
+    Parameters(8192, (60, 50, 40, 60), 46, True, (46, 38, 50)),
 )
 
 

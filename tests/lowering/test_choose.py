@@ -71,6 +71,16 @@ def test_nothing_tried_by_hand_is_faster() -> None:
     assert tried
 
 
+def test_a_prime_goes_between_products_where_later_rotations_outweigh_the_rescales() -> None:
+    made = api.choose(WIDE, 1e-3)
+    never = Parameters(8192, (60, 60, 60), 37, False, (37, 39, 35))
+    each = Parameters(8192, (60, 40, 40, 60), 40, True)
+    assert made.parameters.rescale
+    assert made.parameters.keep_last
+    assert all(seconds(made) < seconds(api.plan(WIDE, other)) for other in (never, each))
+    assert made.counts.rescales < made.counts.plain_products
+
+
 def test_what_is_out_of_reach_names_the_best() -> None:
     with pytest.raises(SlotError) as found:
         api.choose(PROGRAM, 1e-25)

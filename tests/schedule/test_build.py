@@ -40,36 +40,42 @@ def operations(made: ops.Schedule, kind: type) -> list[ops.Op]:
     return [op for f in made.ciphers if f.body is not None for op in every(f.body) if isinstance(op, kind)]
 
 
-def executed(program: Program, rescale: bool, seed: int = 0) -> Run:
+MODES = {"scales grow": (False, False), "rescale": (True, False), "rescale between": (True, True)}
+
+
+def executed(program: Program, mode: str, seed: int = 0) -> Run:
     """The emitted module on exact slots: what it holds is what the program means, what it does what was counted."""
-    made = schedule(program, rescale=rescale)
+    rescale, keep_last = MODES[mode]
+    made = schedule(program, rescale=rescale, keep_last=keep_last)
     graph = unroll(made, zero_plaintexts(made))
     counts = count(graph)
     primes = (60, *([40] * made.depth), 60) if rescale else (60,) * (made.depth + 3)
-    text = emit(graph, Parameters(2 * program.slots, primes, 40, rescale), PROVED, counts, Hiding("none"), "0")
+    parameters = Parameters(2 * program.slots, primes, 40, rescale, keep_last=keep_last)
+    text = emit(graph, parameters, PROVED, counts, Hiding("none"), "0")
     run = Run(text, program, seed)
     for name, value in meant(graph, run).items():
         assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name
     if not run.vanished:
         assert run.counts == counts.executed()
-        assert abs(run.peak - counts.peak_ciphertexts) <= 2
+        # what is written more than once counts until the end, and may go before
+        assert run.peak - 2 <= counts.peak_ciphertexts <= 1.5 * run.peak + 2
     return run
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32), st.booleans())
-def test_random_programs_execute_what_is_counted(seed: int, rescale: bool) -> None:
+@given(st.integers(0, 2**32), st.sampled_from(sorted(MODES)))
+def test_random_programs_execute_what_is_counted(seed: int, mode: str) -> None:
     text, sizes = generate.random_program(Random(seed))
     try:
-        executed(api.loads(text, sizes), rescale, seed % 1000)
+        executed(api.loads(text, sizes), mode, seed % 1000)
     except SlotError as problem:
         assert {d.code for d in problem.diagnostics} <= {"SL401", "SL403"}
 
 
-@pytest.mark.parametrize("rescale", [False, True], ids=["scales grow", "rescale"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
-def test_small_programs(small: Case, rescale: bool) -> None:
-    executed(api.loads(small.text), rescale)
+def test_small_programs(small: Case, mode: str) -> None:
+    executed(api.loads(small.text), mode)
 
 
 # sums of rotations
@@ -245,7 +251,7 @@ def test_a_factor_that_changes_in_an_outer_loop_does_not_multiply_products() -> 
 
 
 def test_a_merged_plaintext_holds_the_shifted_product() -> None:
-    executed(api.loads(CASES[0].text), False)
+    executed(api.loads(CASES[0].text), "scales grow")
     text = """program p(slots = 8)
 input x[slots]
 weight A[slots, slots], b[slots]
@@ -256,8 +262,8 @@ Y = (((X << 3) * W[3]) >> 2) * B[1] * [slot % 2 == 0]
 output y[slot] = Y
 prove y == x
 """
-    executed(api.loads(text), False)
-    executed(api.loads(text), True)
+    for mode in MODES:
+        executed(api.loads(text), mode)
 
 
 # what a loop does not change
@@ -330,6 +336,9 @@ def test_levels_and_scales() -> None:
     made = schedule(api.loads(LORA), rescale=True)
     assert made.states["Y"] == ops.State(2, 0)
     assert made.plains["V"].encoding == ops.Encoding(1, 0, False)
+    between = schedule(api.loads(LORA), rescale=True, keep_last=True)
+    assert between.states["Y"] == ops.State(1, 1)
+    assert between.plains["V"].encoding == ops.Encoding(1, 0, False)
     grown = schedule(api.loads(LORA))
     assert grown.states["Y"] == ops.State(0, 2)
     assert not operations(grown, ops.Rescale)

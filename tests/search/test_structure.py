@@ -11,6 +11,7 @@ import pytest
 from slotlang import api
 from slotlang.cost.predict import evaluation_calls
 from slotlang.lowering.lower import plan
+from slotlang.lowering.parameters import Parameters
 from slotlang.search.estimate import estimate
 from slotlang.search.structure import Packing, Shape, Structure
 from slotlang.search.text import text
@@ -103,6 +104,11 @@ def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> N
     assert formula.additions == counts.additions
     assert (formula.inputs, formula.outputs) == (counts.ciphertexts_in, counts.ciphertexts_out)
     assert +formula.calls(2) == evaluation_calls(made.graph, 2)
+    if s.depth == 2:
+        between = plan(
+            api.loads(text(s)), Parameters(8192, (60, 60, 60), 40, True, (40, 40, 20), keep_last=True), hide="none"
+        )
+        assert +formula.calls(2, between=True) == evaluation_calls(between.graph, 2)
 
 
 def test_groups_of_tokens_cost_what_one_does_each() -> None:
