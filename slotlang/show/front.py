@@ -30,8 +30,13 @@ def front_svg(found: Found) -> str:
     ]
     for n, (name, measure) in enumerate(panels):
         _panel(canvas, LEFT + n * (WIDTH + GAP), found.candidates, pareto, name, measure)
+    x: float = LEFT
+    for slots in sorted({c.structure.slots for c in pareto}):
+        canvas.circle(x + RADIUS, TOP + HEIGHT + 62, RADIUS, _colour(slots), f"{slots:,} slots")
+        canvas.text(x + 2 * RADIUS + 8, TOP + HEIGHT + 66, f"{slots:,} slots", 12, PALE)
+        x += 120
     width = LEFT + 3 * WIDTH + 2 * GAP + 28
-    return canvas.finish(width, TOP + HEIGHT + 64, f"Pareto front: {title}", f"{about}.")
+    return canvas.finish(width, TOP + HEIGHT + 88, f"Pareto front: {title}", f"{about}.")
 
 
 def _panel(
@@ -53,14 +58,20 @@ def _panel(
         canvas.text(left - 8, place + 4, f"{value:g}", 11, PALE, anchor="end")
     canvas.text(left + WIDTH / 2, TOP + HEIGHT + 38, "evaluation, ms, predicted", 12, PALE, anchor="middle")
     numbers = {id(c): n for n, c in enumerate(pareto, 1)}
-    for c in sorted(candidates, key=lambda c: id(c) in numbers):
+    # the fastest on top
+    for c in sorted(candidates, key=lambda c: -numbers.get(id(c), len(numbers) + 1)):
         x, y = across.place(1e3 * c.predicted.evaluation), up.place(measure(c))
         tip = f"{c.structure.name()}: {1e3 * c.predicted.evaluation:.3g} ms, {name} {measure(c):.3g}"
         if id(c) not in numbers:
             canvas.circle(x, y, RADIUS / 2, NEUTRAL, tip, stroke=PALE)
             continue
-        canvas.circle(x, y, RADIUS, spectrum((c.structure.slots.bit_length() % 6) / 6), tip)
+        canvas.circle(x, y, RADIUS, _colour(c.structure.slots), tip)
         canvas.text(x, y + 4, str(numbers[id(c)]), 11, INK, anchor="middle")
+
+
+def _colour(slots: int) -> str:
+    """Of a ring."""
+    return spectrum((slots.bit_length() % 6) / 6)
 
 
 class _Axis:
