@@ -187,7 +187,9 @@ def test_command(tmp_path: Path) -> None:
     assert printed["best"]["verdict"] == "proved"
     assert slotlang("check", str(written)).status == 0
     circles = [e for e in ElementTree.parse(drawing).iter() if e.tag.endswith("circle")]
-    assert len(circles) == 3 * printed["proved"]
+    rings = {c["slots"] for c in printed["pareto"]}
+    # in each of three panels, and one in the legend for each ring
+    assert len(circles) == 3 * printed["proved"] + len(rings)
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
