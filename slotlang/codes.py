@@ -200,6 +200,11 @@ writes that into the module's header.""",
 Results are returned with random plaintexts added to the part and to the slots that no output reads, so that the key
 holder learns nothing from them (docs/security.md). That needs four bits of modulus above the scale of the result:
 choose smaller scales or another prime, or return everything as it is with `--hide none`.""",
+    "SL408": """A set of Galois keys does not make every rotation.
+
+Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
+by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
+slots.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
@@ -226,8 +231,8 @@ of these.""",
     "SL451": """A precision can't be had.
 
 `--precision P` asks for parameters whose predicted relative rms error is at most P. No degree, primes and scales with
-128-bit security reach it for this program (and `--max-key-bytes`, if given); the message names the best that do. Fewer
-products in a row, fewer slots and larger bounds leave more room.""",
+128-bit security reach it for this program (and `--max-key-bytes`, if given); the message names the best that do, and
+the fewest bytes of keys that will. Fewer products in a row, fewer slots and larger bounds leave more room.""",
     "SL461": """A shape can't be searched.
 
 `slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.

@@ -46,9 +46,9 @@ def cost_table(cost: Cost) -> RenderableType:
     c = cost.counts
     table = _grid()
     table.add_row(str(c.rotations), "rotations")
-    table.add_row(
-        str(c.key_switches), f"key switches, with {c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)})"
-    )
+    composed = f"; {c.composed_steps} steps have none and are composed" if c.composed_steps else ""
+    keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)}){composed}"
+    table.add_row(str(c.key_switches), f"key switches, with {keys}")
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
     table.add_row(
         str(c.plain_products),

@@ -18,17 +18,17 @@ from slotlang.schedule import ops
 class Counts:
     """Numbers of operations; keys of ``cost --json``.
 
-    ``rotations``: as executed, equal ones shared. ``key_switches``: rotations, conjugations and relinearised
-    products; the key set holds one key per distinct step, so each rotation is one. ``galois_keys``: distinct
-    steps, one more if there are conjugations. ``hoistable``: rotations that, as the program writes them, share
-    their operand with another one: a ladder ``S << q`` made of rotations by one step each counts as rotations
-    of S, which is what a backend with hoisting would make of it. ``plain_products`` leaves out those with
-    plaintexts that are zero whatever the weights. ``depth``: most products behind one ciphertext.
-    ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and ``ciphertexts_out`` are what is
-    sent; a result that is always zero is not. ``plaintexts``: those used. ``peak_ciphertexts``: alive at once,
-    inputs and results included, give or take the two at hand; where a program writes the same value several times, up
-    to half too many. ``masks``: random plaintexts added to results, so that
-    the key holder reads nothing else in them; the graph does not have them.
+    ``rotations``: as executed, equal ones shared, each by a step that has a key. ``key_switches``: rotations,
+    conjugations and relinearised products. ``galois_keys``: distinct steps, one more if there are conjugations.
+    ``composed_steps``: steps of the program that have no key, so that several rotations stand for one.
+    ``hoistable``: rotations that, as the program writes them, share their operand with another one: a ladder
+    ``S << q`` made of rotations by one step each counts as rotations of S, which is what a backend with hoisting would
+    make of it. ``plain_products`` leaves out those with plaintexts that are zero whatever the weights. ``depth``: most
+    products behind one ciphertext. ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and
+    ``ciphertexts_out`` are what is sent; a result that is always zero is not. ``plaintexts``: those used.
+    ``peak_ciphertexts``: alive at once, inputs and results included, give or take the two at hand; where a program
+    writes the same value several times, up to half too many. ``masks``: random plaintexts added to results, so that the
+    key holder reads nothing else in them; the graph does not have them.
     """
 
     rotations: int
@@ -48,6 +48,7 @@ class Counts:
     plaintexts: int
     peak_ciphertexts: int
     masks: int = 0
+    composed_steps: int = 0
 
     def executed(self) -> dict[str, int]:
         """The counters that an evaluation keeps, zeros left out."""
@@ -103,6 +104,7 @@ def count(graph: Graph) -> Counts:
         ciphertexts_out=len({o.member for o in graph.outputs}),
         plaintexts=len(plains),
         peak_ciphertexts=_peak(graph),
+        composed_steps=len(graph.schedule.routes),
     )
 
 
@@ -141,6 +143,8 @@ def _peak(graph: Graph) -> int:
                 born[number] = max(node.operands[:2])
             for operand, after in pairwise(node.operands):
                 dies[operand] = max(operand, after)
+    for number, until in graph.held.items():
+        dies[number] = max(dies.get(number, 0), until)
     for number in graph.kept:
         dies[number] = end
 

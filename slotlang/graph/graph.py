@@ -49,7 +49,9 @@ class Graph:
     dropped before a node; ``statement`` the family that first needed it. ``bases`` has, for each rotation
     that is made from another one in equal steps (a ladder), the node that both are rotations of. ``shared``
     are the schedule's operations that meet a node already there, ``kept`` the nodes that are remembered for
-    them until the end. ``at_once`` are sums whose operands are all there before the first is added.
+    them until the end. ``held`` are rotations, and what they rotate, that routes of later ones may start with, and the
+    number of nodes there are when that ends. ``at_once`` are sums whose operands are all there before the first is
+    added.
     """
 
     schedule: Schedule
@@ -61,6 +63,7 @@ class Graph:
     bases: dict[int, int] = field(default_factory=dict)
     shared: set[Op] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
+    held: dict[int, int] = field(default_factory=dict)
     at_once: set[int] = field(default_factory=set)
 
     def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:

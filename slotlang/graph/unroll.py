@@ -33,6 +33,10 @@ class _Unroller:
         self._members: dict[Member, int | None] = {}
         self._numbers: dict[Node, int] = {}
         self._creator: list[ops.Op | None] = []
+        # composed rotations: those asked for, and what the last ciphertext was rotated to, by step
+        self._rotations: dict[tuple[int, int], tuple[int, ops.Op]] = {}
+        self._turned: int | None = None
+        self._turns: dict[int, int] = {}
         self._family = ""
 
     def run(self) -> Graph:
@@ -65,6 +69,10 @@ class _Unroller:
         for number, creator in enumerate(self._creator):
             if creator in graph.shared:
                 graph.kept.update((number, *graph.nodes[number].operands))
+        for (value, _), (number, creator) in self._rotations.items():
+            if creator in graph.shared:
+                graph.kept.update((number, value))
+        self._turn(None)
         return graph
 
     def _too_large(self, many: str) -> SlotError:
@@ -89,14 +97,7 @@ class _Unroller:
     def _node(self, node: Node, level: int, op: ops.Op | None) -> int:
         number = self._numbers.get(node)
         if number is None:
-            number = len(self.graph.nodes)
-            if number >= MAX_NODES:
-                raise self._too_large(f"more than {MAX_NODES:,}")
-            self._numbers[node] = number
-            self.graph.nodes.append(node)
-            self.graph.levels.append(level)
-            self.graph.statement.append(self._family)
-            self._creator.append(op)
+            number = self._numbers[node] = self._made(node, level, op)
         elif op is not None:
             self.graph.shared.add(op)
             first = self._creator[number]
@@ -104,11 +105,49 @@ class _Unroller:
                 self.graph.shared.add(first)
         return number
 
+    def _made(self, node: Node, level: int, op: ops.Op | None) -> int:
+        number = len(self.graph.nodes)
+        if number >= MAX_NODES:
+            raise self._too_large(f"more than {MAX_NODES:,}")
+        self.graph.nodes.append(node)
+        self.graph.levels.append(level)
+        self.graph.statement.append(self._family)
+        self._creator.append(op)
+        return number
+
     def _rotated(self, value: int | None, step: int, op: ops.Op) -> int | None:
         step %= self.slots
         if value is None or step == 0:
             return value
+        if self.schedule.routes:
+            return self._composed(value, step, op)
         return self._node(Node("rotate", (value,), step=step), self.graph.levels[value], op)
+
+    def _composed(self, value: int, step: int, op: ops.Op) -> int:
+        """A rotation by steps that have keys. What routes start with is shared as long as one ciphertext is rotated,
+        and dropped when the next one is: kept for good it could take far more memory than the keys that are saved."""
+        if (value, step) in self._rotations:
+            number, first = self._rotations[value, step]
+            self.graph.shared.update((first, op))
+            return number
+        if value != self._turned:
+            self._turn(value)
+        number, at = value, 0
+        for part in self.schedule.routes.get(step, (step,)):
+            at = (at + part) % self.slots
+            if at not in self._turns:
+                turned = Node("rotate", (number,), step=part)
+                self._turns[at] = self._made(turned, self.graph.levels[value], None)
+            number = self._turns[at]
+        self._rotations[value, step] = number, op
+        return number
+
+    def _turn(self, value: int | None) -> None:
+        now = len(self.graph.nodes)
+        self.graph.held.update(dict.fromkeys(self._turns.values(), now))
+        if self._turned is not None:
+            self.graph.held[self._turned] = now
+        self._turned, self._turns = value, {}
 
     def _added(self, terms: Iterable[tuple[int, int | None]], op: ops.Op) -> int | None:
         """The sum of (sign, node): zeros are left out, what is subtracted from itself cancels, and a sum of
@@ -182,8 +221,9 @@ class _Unroller:
             case ops.Horner(loop, body, step):
                 total = self._op(body, {**env, loop.var: loop.size - 1})
                 for v in range(loop.size - 2, -1, -1):
-                    total = self._rotated(total, step, op)
-                    total = self._added([(1, total), (1, self._op(body, {**env, loop.var: v}))], op)
+                    # the emitted program has the term before it turns the sum
+                    term = self._op(body, {**env, loop.var: v})
+                    total = self._added([(1, self._rotated(total, step, op)), (1, term)], op)
                 return total
             case ops.Doubling(value, step, count):
                 return self._doubling(self._op(value, env), step, count, op)

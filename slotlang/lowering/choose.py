@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
+from typing import TypeAlias
 
+from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError, error
+from slotlang.graph.keys import demand, key_set
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots
@@ -30,6 +34,9 @@ LEAST_SCALE = 8
 MAX_PRIMES = 12
 """Most data primes that are tried."""
 
+MOST_SWITCHES = 1 << 16
+"""Most key switches (at the top level) that keys are saved for."""
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -39,12 +46,6 @@ class _Candidate:
     degree: int
     data_primes: int
     found: Gains
-
-    @property
-    def key_bytes(self) -> int:
-        """Of all evaluation keys, as the server holds them."""
-        keys = self.draft.counts.galois_keys + (self.draft.counts.cipher_products > 0)
-        return keys * 16 * self.degree * (self.data_primes + 1) * self.data_primes
 
     def best(self) -> tuple[float, Parameters] | None:
         """The smallest error and its parameters; None when nothing fits."""
@@ -162,29 +163,35 @@ def choose(
     hide: Hide = "mask",
 ) -> Plan:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most ``precision``
-    and whose evaluation keys take at most ``max_key_bytes`` in the server's memory.
+    and whose evaluation keys take at most ``max_key_bytes`` in the server's memory. Where keys for all steps of the
+    program take more, it rotates by some of them in several key switches.
 
     Raises SL005 for a precision or bound that is not positive, SL451 when nothing meets them, with the best that
     does, and as ``plan`` and ``find_profile``.
     """
+    return chosen(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)[0]
+
+
+def chosen(
+    program: Program,
+    precision: float,
+    *,
+    profile: Profile | None = None,
+    max_key_bytes: int | None = None,
+    hide: Hide = "mask",
+) -> tuple[Plan, float]:
+    """As ``choose``, with the predicted error."""
     if not 0 < precision < inf:
         raise error("SL005", f"a precision is a positive number such as 1e-3, not {precision:g}")
     if max_key_bytes is not None and max_key_bytes < 0:
         raise error("SL005", "--max-key-bytes must not be negative")
     check_slots(program.slots, program.syntax.statements[0].span)
-    best: tuple[float, Parameters] | None = None
-    smallest = inf
-    for candidate in _candidates(program, profile or find_profile(), hide):
-        smallest = min(smallest, candidate.key_bytes)
-        if max_key_bytes is not None and candidate.key_bytes > max_key_bytes:
-            continue
-        found = candidate.best()
-        if found is None:
-            continue
-        if found[0] <= precision:
-            return candidate.draft.under(found[1])
-        best = min(best or found, found, key=lambda e: e[0])
-    raise _out_of_reach(program, precision, best, max_key_bytes, smallest)
+    search = _Search(program, precision, max_key_bytes, profile or find_profile(), hide)
+    for shape, keys in search.candidates():
+        found = search.best(shape, keys)
+        if found is not None and found[0] <= precision:
+            return search.draft(shape, keys).under(found[1]), found[0]
+    raise search.out_of_reach()
 
 
 def parameters_for(
@@ -204,36 +211,11 @@ def parameters_for(
 
 
 class OutOfReach(SlotError):
-    """SL451. ``best``: the smallest error there is, rounded up to two digits; infinite when nothing fits at all."""
+    """SL451. ``best``: the smallest error there is, rounded up to two digits; infinite when nothing fits at all.
+    ``fewest_bytes``: of the smallest keys that would do, where it is about them."""
 
     best = inf
-
-
-def _out_of_reach(
-    program: Program,
-    precision: float,
-    best: tuple[float, Parameters] | None,
-    max_key_bytes: int | None,
-    smallest: float,
-) -> OutOfReach:
-    span = program.syntax.statements[0].span
-    bound = "" if max_key_bytes is None else f" with at most {max_key_bytes:,} bytes of keys"
-    if best is None:
-        notes = [] if max_key_bytes is None or smallest == inf else [f"the smallest keys take {smallest:,} bytes"]
-        return OutOfReach(
-            error("SL451", f"no 128-bit parameters hold '{program.name}'{bound}", span, notes=notes).diagnostics
-        )
-    reach = OutOfReach(
-        error(
-            "SL451",
-            f"no 128-bit parameters reach a relative error of {precision:.1e} for '{program.name}'{bound}",
-            span,
-            notes=[f"the best is {best[0]:.1e}, with {best[1].text()}"],
-            hint=f"--precision {_above(best[0]):.1e}, or fewer products in a row",
-        ).diagnostics
-    )
-    reach.best = _above(best[0])
-    return reach
+    fewest_bytes: int | None = None
 
 
 def _above(value: float) -> float:
@@ -242,25 +224,174 @@ def _above(value: float) -> float:
     return ceil(value / unit) * unit
 
 
-def _candidates(program: Program, profile: Profile, hide: Hide) -> Iterator[_Candidate]:
-    """Everything that may fit, fastest first."""
-    drafts = [Draft(program, hide, rescale=False)]
-    if drafts[0].built.depth:
-        drafts.append(Draft(program, hide, rescale=True))
-    if drafts[-1].built.depth > 1 and not drafts[0].built.multiplies_ciphertexts:
-        drafts.append(Draft(program, hide, rescale=True, keep_last=True))
-    found: list[tuple[float, int, int, int]] = []
-    for number, draft in enumerate(drafts):
-        least = draft.built.drops + 1 if draft.keep_last else 1
-        each = draft.rescale and not draft.keep_last
-        for k in [draft.built.depth + 1] if each else range(least, MAX_PRIMES + 1):
-            calls = evaluation_calls(draft.graph, k)
-            for degree, limit in MAX_MODULUS_BITS.items():
-                if degree >= 2 * program.slots and LEAST_PRIME * (k + 1) <= limit:
-                    found.append((total(calls, degree, profile), degree, k, number))
-    known: dict[tuple[int, int], Gains] = {}
-    for _, degree, k, number in sorted(found):
-        draft = drafts[number]
-        if (number, degree) not in known:
-            known[number, degree] = gains(draft.graph, degree, draft.doubled, masked=hide != "none")
-        yield _Candidate(draft, degree, k, known[number, degree])
+_Shape: TypeAlias = tuple[int, int, int]
+"""Degree, data primes and number of the draft."""
+
+_Keys: TypeAlias = tuple[int, ...]
+"""Steps that have a key; none, for all."""
+
+
+class _Search:
+    """Everything that may fit, fastest first. Gains and key sets are found when they are first needed, for each draft:
+    each way to drop primes."""
+
+    def __init__(self, program: Program, precision: float, bound: int | None, profile: Profile, hide: Hide) -> None:
+        self.program = program
+        self.precision = precision
+        self.bound = bound
+        self.profile = profile
+        self.drafts = [Draft.of(program, hide, rescale=False)]
+        if self.drafts[0].built.depth:
+            self.drafts.append(Draft.of(program, hide, rescale=True))
+        if self.drafts[-1].built.depth > 1 and not self.drafts[0].built.multiplies_ciphertexts:
+            self.drafts.append(Draft.of(program, hide, rescale=True, keep_last=True))
+        self.masked = hide != "none"
+        self.columns = isinstance(columns_of(self.drafts[0].graph, [LARGEST_PRIME], [1]), Columns)
+        self._drafts: dict[tuple[int, _Keys], Draft] = {}
+        self._gains: dict[tuple[int, int, _Keys], Gains] = {}
+        self._best: dict[tuple[_Shape, _Keys], tuple[float, Parameters] | None] = {}
+        self._sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
+
+    def candidates(self) -> Iterator[tuple[_Shape, _Keys]]:
+        """By predicted time; only those whose keys take at most ``bound`` bytes."""
+        waiting: list[tuple[float, _Shape, _Keys | None]] = [
+            (seconds, shape, None) for seconds, shape in self._shapes()
+        ]
+        heapify(waiting)
+        while waiting:
+            seconds, shape, keys = heappop(waiting)
+            room = self._room(shape)
+            if keys is None and room < len(self._steps(shape)):
+                # fewer keys take more time, and are no more precise
+                chosen = self._key_set(shape, room) if room > 0 and self._precise(self.best(shape, ())) else None
+                if chosen is not None:
+                    heappush(waiting, (seconds + chosen[0], shape, chosen[1]))
+            elif room >= 0:
+                yield shape, keys or ()
+
+    def draft(self, shape: _Shape, keys: _Keys) -> Draft:
+        """With these keys; none, for a key for every step."""
+        number = shape[2]
+        if (number, keys) not in self._drafts:
+            self._drafts[number, keys] = self.drafts[number].keyed(keys)
+        return self._drafts[number, keys]
+
+    def best(self, shape: _Shape, keys: _Keys) -> tuple[float, Parameters] | None:
+        """The smallest error and its parameters; None when nothing fits."""
+        if (shape, keys) not in self._best:
+            degree, k, number = shape
+            draft = self.draft(shape, keys)
+            if (number, degree, keys) not in self._gains:
+                self._gains[number, degree, keys] = gains(draft.graph, degree, draft.doubled, masked=self.masked)
+            found = _Candidate(draft, degree, k, self._gains[number, degree, keys]).best()
+            self._best[shape, keys] = found and (found[0], replace(found[1], keys=keys))
+        return self._best[shape, keys]
+
+    def out_of_reach(self) -> OutOfReach:
+        """Why nothing was found, and what can be had."""
+        name, span = self.program.name, self.program.syntax.statements[0].span
+        bound = "" if self.bound is None else f" with at most {self.bound:,} bytes of keys"
+        best = self._most_precise()
+        wider = None if self.bound is None else self._fewest_bytes()
+        notes = [] if best is None else [f"the best is {best[0]:.1e}, with {best[1].text()}"]
+        hints = [] if best is None else [f"--precision {_above(best[0]):.1e}"]
+        if wider is not None:
+            notes.append(f"keys for this precision take {wider:,} bytes at least")
+            hints.append(f"--max-key-bytes {wider}")
+        what = "hold" if best is None else f"reach a relative error of {self.precision:.1e} for"
+        hint = ", or ".join([*hints, "fewer products in a row"])
+        problem = OutOfReach(
+            error("SL451", f"no 128-bit parameters {what} '{name}'{bound}", span, notes=notes, hint=hint).diagnostics
+        )
+        if best is not None:
+            problem.best = _above(best[0])
+        problem.fewest_bytes = wider
+        return problem
+
+    def _shapes(self) -> Iterator[tuple[float, _Shape]]:
+        """Degrees and numbers of primes with the time they take when every step has a key."""
+        for number, draft in enumerate(self.drafts):
+            least = draft.built.drops + 1 if draft.keep_last else 1
+            each = draft.rescale and not draft.keep_last
+            for k in [draft.built.depth + 1] if each else range(least, MAX_PRIMES + 1):
+                calls = evaluation_calls(draft.graph, k)
+                for degree, limit in MAX_MODULUS_BITS.items():
+                    if degree >= 2 * self.program.slots and LEAST_PRIME * (k + 1) <= limit:
+                        seconds = total(calls, degree, self.profile)
+                        if self.columns and not draft.rescale:
+                            seconds = min(seconds, self._by_matrices(draft, degree, k))
+                        yield seconds, (degree, k, number)
+
+    def _by_matrices(self, draft: Draft, degree: int, k: int) -> float:
+        """Seconds that matrix products take, were all primes and all scales of one size."""
+        primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
+        factors = draft.built.depth + 1
+        columns = columns_of(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
+        assert isinstance(columns, Columns), "whether a graph is one of matrices does not depend on parameters"
+        return columns.seconds(degree, k, self.profile)
+
+    def _steps(self, shape: _Shape) -> frozenset[int]:
+        return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
+
+    def _others(self, shape: _Shape) -> int:
+        """Keys that are not for rotations."""
+        counts = self.drafts[shape[2]].counts
+        return (counts.conjugations > 0) + (counts.cipher_products > 0)
+
+    def _room(self, shape: _Shape) -> int:
+        """Keys for rotations that the bound has room for."""
+        if self.bound is None:
+            return len(self._steps(shape))
+        return self.bound // _key_bytes(shape) - self._others(shape)
+
+    def _key_set(self, shape: _Shape, most: int) -> tuple[float, _Keys] | None:
+        """The best set of so many keys at most, and the seconds it takes more than a key for every step."""
+        degree, k, number = shape
+        graph = self.drafts[number].graph
+        levels = range(max(graph.levels, default=0) + 1)
+        seconds = [self.profile.seconds("rotate", degree, k - level) for level in levels]
+        costs = tuple(s / seconds[0] for s in seconds)
+        if (number, most, costs) not in self._sets:
+            wanted = demand(graph, lambda level: costs[level])
+            cost, keys = key_set(wanted, most) or (inf, ())
+            self._sets[number, most, costs] = cost - wanted.least, keys
+        more, keys = self._sets[number, most, costs]
+        return None if more > MOST_SWITCHES else (seconds[0] * more, keys)
+
+    def _most_precise(self) -> tuple[float, Parameters] | None:
+        """The smallest error within the bound."""
+        best: tuple[float, Parameters] | None = None
+        for _, shape in self._shapes():
+            found = self._with_keys(shape, self._room(shape))
+            if found is not None and (best is None or found[0] < best[0]):
+                best = found
+        return best
+
+    def _fewest_bytes(self) -> int | None:
+        """Bytes of the smallest keys that the precision can be had with."""
+        options = []
+        for _, shape in self._shapes():
+            each, steps = _key_bytes(shape), len(self._steps(shape))
+            options += [((most + self._others(shape)) * each, shape, most) for most in range(min(1, steps), steps + 1)]
+        for size, shape, most in sorted(options):
+            if self._precise(self.best(shape, ())) and self._precise(self._with_keys(shape, most)):
+                return size
+        return None
+
+    def _precise(self, found: tuple[float, Parameters] | None) -> bool:
+        return found is not None and found[0] <= self.precision
+
+    def _with_keys(self, shape: _Shape, most: int) -> tuple[float, Parameters] | None:
+        """The smallest error, and its parameters, with at most so many keys for rotations."""
+        if most < 0:
+            return None
+        if most >= len(self._steps(shape)):
+            return self.best(shape, ())
+        chosen = self._key_set(shape, most)
+        return None if chosen is None else self.best(shape, chosen[1])
+
+
+def _key_bytes(shape: _Shape) -> int:
+    """Of one evaluation key, as the server holds it."""
+    degree, k, _ = shape
+    return 16 * degree * (k + 1) * k

@@ -110,6 +110,7 @@ class _Module(EvaluationText, ResultsText):
     def _settings(self) -> str:
         program, p, names = self.program, self.parameters, self.names
         rotations = sorted({n.step for n in self.graph.of_kind("rotate")})
+        routes = [f"{step}: {list(route)}" for step, route in self.schedule.routes.items()]
 
         def shapes(kind: str) -> list[str]:
             found = [t for t in program.tensors.values() if t.kind == kind]
@@ -129,6 +130,7 @@ class _Module(EvaluationText, ResultsText):
             f'    "hide": {string(self.hiding.mode)},',
             *listed('"doubled": ', map(string, sorted(self.hiding.doubled)), "[]", "    ", ","),
             *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
+            *listed('"routes": ', routes, "{}", "    ", ","),
             f'    "conjugation": {any(True for _ in self.graph.of_kind("conj"))},',
             f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',
             f'    "program": "{program_hash(program)}",',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, TypeAlias, get_args
@@ -26,6 +26,8 @@ from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
 from slotlang.proof.disagreement import Disagreement
 from slotlang.schedule.build import schedule
+from slotlang.schedule.ops import Schedule
+from slotlang.schedule.routes import routes
 from slotlang.validation.check import Validation, validate
 
 
@@ -84,11 +86,11 @@ def plan(
     compute it).
     """
     rescale, keep_last = (parameters.rescale, parameters.keep_last) if parameters else (False, False)
-    found = Draft(program, hide, rescale=rescale, keep_last=keep_last)
+    found = Draft.of(program, hide, rescale=rescale, keep_last=keep_last)
     if parameters is None:
         if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            found = Draft(program, hide, rescale=True)
+            found = Draft.of(program, hide, rescale=True)
         built = found.built
         parameters = fixed_parameters(
             program.slots,
@@ -97,19 +99,44 @@ def plan(
             rescale=found.rescale,
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
-    return found.under(parameters, products)
+    return found.keyed(parameters.keys).under(parameters, products)
 
 
+@dataclass(frozen=True)
 class Draft:
-    """A program's schedule and graph before parameters are chosen: all that rescale alike share one. Raises as
-    ``plan``, the graph when it is first asked for."""
+    """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
+    one. ``doubled`` as in ``Hiding``."""
 
-    def __init__(self, program: Program, hide: Hide, *, rescale: bool, keep_last: bool = False) -> None:
-        self.program = program
-        self.hide = hide
-        self.rescale, self.keep_last = rescale, keep_last
-        returned, self.doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-        self.built = schedule(returned, rescale=rescale, keep_last=keep_last)
+    program: Program
+    hide: Hide
+    rescale: bool
+    keep_last: bool
+    built: Schedule = field(repr=False)
+    doubled: frozenset[str]
+
+    @classmethod
+    def of(cls, program: Program, hide: Hide, *, rescale: bool, keep_last: bool = False) -> Draft:
+        """With a key for each step. Raises as ``plan``, and so does the graph when it is first asked for."""
+        returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
+        built = schedule(returned, rescale=rescale, keep_last=keep_last)
+        return cls(program, hide, rescale, keep_last, built, doubled)
+
+    def keyed(self, keys: tuple[int, ...]) -> Draft:
+        """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
+        SL408 where that can't be."""
+        if not keys:
+            return self
+        slots = self.program.slots
+        wanted = {node.step for node in self.graph.of_kind("rotate")}
+        found = None if not all(0 < k < slots for k in keys) else routes(wanted, keys, slots)
+        if found is None:
+            raise error(
+                "SL408",
+                f"keys for rotations by {', '.join(map(str, keys))} do not make all rotations of '{self.program.name}'",
+                self.program.syntax.statements[0].span,
+                notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
+            )
+        return replace(self, built=replace(self.built, routes=found))
 
     @cached_property
     def graph(self) -> Graph:

@@ -69,6 +69,8 @@ class Parameters:
     multiply up. With it a prime is dropped after each product in a row, except after the last with ``keep_last``, and
     plaintexts are encoded at the scale of their ciphertexts. ``scales``, for programs that multiply no ciphertexts,
     gives each factor its own scale in bits: first the inputs', then that of the plaintexts of each product in a row.
+    ``keys``: the steps that have a Galois key, of which all other rotations are composed; none, for a key for every
+    step that the program rotates by.
     """
 
     degree: int
@@ -77,6 +79,7 @@ class Parameters:
     rescale: bool
     scales: tuple[int, ...] = ()
     keep_last: bool = False
+    keys: tuple[int, ...] = ()
 
     def factor_bits(self, depth: int) -> tuple[int, ...]:
         """Bits of scale of the inputs and of the plaintexts of each of ``depth`` products in a row."""
@@ -130,14 +133,15 @@ class Parameters:
 
     def to_json(self) -> dict[str, object]:
         """Plain data; the fields by name."""
-        return {**asdict(self), "primes": list(self.primes), "scales": list(self.scales)}
+        return {**asdict(self), "primes": list(self.primes), "scales": list(self.scales), "keys": list(self.keys)}
 
     def text(self) -> str:
-        """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
+        """``8192: 60,60,60, scales 2^44,32,32, no rescale, keys for 8,64``."""
         mode = "rescale between products" if self.keep_last else "rescale after each product"
         mode = mode if self.rescale else "no rescale"
         scale = f"scales 2^{','.join(map(str, self.scales))}" if self.scales else f"scale 2^{self.scale_bits}"
-        return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {mode}"
+        keys = f", keys for {','.join(map(str, self.keys))}" if self.keys else ""
+        return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {mode}{keys}"
 
 
 def check_security(parameters: Parameters) -> None:

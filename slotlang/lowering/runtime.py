@@ -56,6 +56,11 @@ def check_parameters():
         raise Rejected(f"scale_bits {PARAMETERS['scale_bits']} do not fit the primes")
     if not whole(PARAMETERS["rotations"], 1, degree // 2) or PARAMETERS["hide"] not in HIDING:
         raise Rejected("PARAMETERS holds rotations or a way of hiding that there are not")
+    for step, route in PARAMETERS["routes"].items():
+        if step in PARAMETERS["rotations"] or not set(route) <= set(PARAMETERS["rotations"]):
+            raise Rejected(f"the rotation by {step} has a key, or is composed of some that have none")
+        if sum(route) % SLOTS != step:
+            raise Rejected(f"rotations by {route} do not make one by {step}")
 
 
 def make_context():
@@ -149,6 +154,7 @@ class Evaluation:
         self.vanished = 0
         self.spare = None
         self._known = {}
+        self.turned, self._turns = None, {}
 
     def once(self, operation, *operands):
         """The result of an operation that the program asks for several times, computed once."""
@@ -163,10 +169,24 @@ class Evaluation:
         return self._known[key][0]
 
     def rotate(self, a, step):
-        """``a << step``; one key switch, for the key of exactly this step is there."""
+        """``a << step``; one key switch, for the key of exactly this step is there, or those of its route."""
         step %= SLOTS
         if a is None or step == 0:
             return a
+        if not PARAMETERS["routes"]:
+            return self._switch(a, step)
+        if self.turned is not a:
+            self.turned, self._turns = a, {}
+        at = 0
+        for part in PARAMETERS["routes"].get(step, [step]):
+            # rotations of one ciphertext right after each other share what their routes start with
+            at = (at + part) % SLOTS
+            if at not in self._turns:
+                self._turns[at] = self._switch(a, part)
+            a = self._turns[at]
+        return a
+
+    def _switch(self, a, step):
         self.counts["rotations"] += 1
         out = seal.Ciphertext()
         self.evaluator.rotate_vector(a, step, self.galois_keys, out)

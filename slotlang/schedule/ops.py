@@ -208,7 +208,8 @@ class CipherFamily:
 @dataclass(frozen=True)
 class Schedule:
     """A program as ciphertext operations. ``drops``: after so many of the products in a row, the first ones, a prime is
-    dropped. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale."""
+    dropped. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
+    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -218,6 +219,7 @@ class Schedule:
     drops: int
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
+    routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:

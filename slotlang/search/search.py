@@ -206,11 +206,10 @@ def search(
         drawn += [s for s in layout if _allowed(s.structure, found.limits)]
         progress("comparing structures", 0.0)
     found.sketched = len(drawn)
-    few = [s for s in drawn if found.limits.key_bytes is None or s.key_bytes <= found.limits.key_bytes]
-    chosen = _finalists(few or drawn, found.objective)[:finalists]
+    chosen = _chosen(drawn, found, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, found.precision, profile)
+        worked = work_out(s.structure, found.precision, profile, found.limits.key_bytes)
         if isinstance(worked, float):
             found.best_error = min(found.best_error, worked)
         else:
@@ -223,6 +222,20 @@ def search(
 def _allowed(s: Structure, limits: Limits) -> bool:
     """Whether x takes no more ciphertexts than it may: copies stand in slots left over, or are declared."""
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
+
+
+def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketch]:
+    """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
+    with fewer."""
+    bound = found.limits.key_bytes
+    if bound is None:
+        return _finalists(drawn, found.objective)[:finalists]
+    every = [s for s in drawn if s.key_bytes <= bound]
+    fewer = [s for s in drawn if s.key_bytes > bound >= s.fewest_key_bytes]
+    if not (every or fewer):
+        return sorted(drawn, key=lambda s: (s.fewest_key_bytes, s.seconds))[:1]
+    half = _finalists(fewer, found.objective)[: finalists // 2]
+    return _finalists(every, found.objective)[: finalists - len(half)] + half
 
 
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
@@ -254,8 +267,9 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     return list(chosen.values())
 
 
-def work_out(s: Structure, precision: float, profile: Profile) -> Candidate | float:
-    """A candidate, proved and costed; the best error there is where the precision can't be had."""
+def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None) -> Candidate | float:
+    """A candidate, proved and costed, with no more bytes of keys than that if it can be; the best error there is where
+    the precision can't be had."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -264,7 +278,7 @@ def work_out(s: Structure, precision: float, profile: Profile) -> Candidate | fl
     part = _smaller(group)
     # errors add up over the channels that meet in a sum, and plaintexts of B are the smaller the more there are
     loss = sqrt(max(1.0, group.shape.d_in / part.shape.d_in))
-    settled = settle(_program(text(part)), precision / loss, profile)
+    settled = settle(_program(text(part)), precision / loss, profile, max_key_bytes)
     if isinstance(settled, float):
         return settled * loss
     made, relative = settled
@@ -303,6 +317,9 @@ def _candidate(
     whole_calls, small_calls = (e.calls(p.data_primes, between=p.keep_last) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
+    # composed rotations are several
+    composed = c.rotations / small.rotations if p.keys else 1.0
+    more_rotations = round(composed * (whole.rotations - small.rotations))
     keys = c.galois_keys * p.key_bytes()
     evaluation = slower * once.evaluation
     if made.matrix and isinstance(made.columns, Columns):
@@ -322,8 +339,8 @@ def _candidate(
             encryption=n * up * once.encryption,
             decryption=n * down * once.decryption,
         ),
-        rotations=n * (c.rotations + whole.rotations - small.rotations),
-        key_switches=n * (c.key_switches + whole.key_switches - small.key_switches),
+        rotations=n * (c.rotations + more_rotations),
+        key_switches=n * (c.key_switches + more_rotations + whole.conjugations - small.conjugations),
         keys=c.galois_keys,
         products=n * round(products * c.plain_products),
         ciphertexts_in=n * ciphertexts_in,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile
-from slotlang.lowering.choose import OutOfReach, choose
+from slotlang.lowering.choose import OutOfReach, chosen
 from slotlang.lowering.lower import Plan
 from slotlang.meaning.program import Program
 
 
-def settle(program: Program, precision: float, profile: Profile) -> tuple[Plan, float] | float:
-    """Plan and predicted relative rms error; where the precision can't be reached, the best error that can."""
+def settle(
+    program: Program, precision: float, profile: Profile, max_key_bytes: int | None = None
+) -> tuple[Plan, float] | float:
+    """Plan and predicted relative rms error; where the precision can't be reached, the best error that can. Where the
+    keys can't be as small, they are as small as can be."""
     try:
-        made = choose(program, precision, profile=profile)
+        return chosen(program, precision, profile=profile, max_key_bytes=max_key_bytes)
     except OutOfReach as problem:
-        return problem.best
-    return made, predicted_error(made)
+        if problem.fewest_bytes is None:
+            return problem.best
+        return chosen(program, precision, profile=profile, max_key_bytes=problem.fewest_bytes)

@@ -50,6 +50,12 @@ class Sketch:
         them, take 16 * N * k * (k - 1) bytes."""
         return 32 * self.structure.slots * (ASSUMED_PRIMES + 1) * ASSUMED_PRIMES * self.counts.keys
 
+    @property
+    def fewest_key_bytes(self) -> int:
+        """The same when all rotations are composed of one."""
+        keys = bool(self.counts.steps) + (self.counts.conjugations > 0)
+        return self.key_bytes // max(self.counts.keys, 1) * keys
+
 
 def sketch(s: Structure, profile: Profile) -> Sketch:
     """By formula."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import product
+from contextlib import suppress
+from dataclasses import replace
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,19 @@ def test_a_run_keeps_the_precision_that_was_asked_for() -> None:
     text = api.lower(PROGRAM, made.parameters).text
     report = execute(text, made.counts.executed(), *random_data(PROGRAM, 3))
     assert report.counts_match
+    assert report.relative_error <= api.predicted_error(made) <= 1e-3
+
+
+def test_a_run_with_fewer_keys() -> None:
+    from slotlang.run.runner import execute, random_data
+
+    free = api.choose(PROGRAM, 1e-3)
+    made = api.choose(PROGRAM, 1e-3, max_key_bytes=free.counts.galois_keys * free.parameters.key_bytes() // 2)
+    lowered = api.lower(PROGRAM, made.parameters)
+    assert lowered.validation.status == "proved"
+    report = execute(lowered.text, made.counts.executed(), *random_data(PROGRAM, 3))
+    assert report.counts_match
+    assert made.counts.rotations > free.counts.rotations
     assert report.relative_error <= api.predicted_error(made) <= 1e-3
 
 
@@ -95,9 +110,60 @@ def test_keys_stay_within_their_bytes() -> None:
     free = api.choose(PROGRAM, 1e-6)
     bytes_of = free.counts.galois_keys * free.parameters.key_bytes()
     assert api.choose(PROGRAM, 1e-6, max_key_bytes=bytes_of).parameters == free.parameters
+    last = seconds(free)
+    for bound in (bytes_of - 1, bytes_of // 2, bytes_of // 3):
+        made = api.choose(PROGRAM, 1e-6, max_key_bytes=bound)
+        assert made.counts.galois_keys * made.parameters.key_bytes() <= bound
+        assert made.counts.key_switches > free.counts.key_switches
+        assert last < seconds(made)
+        last = seconds(made)
+        assert api.predicted_error(made) <= 1e-6
+
+
+def test_nothing_with_as_few_keys_is_faster() -> None:
+    free = api.choose(PROGRAM, 1e-6)
+    steps = [n.step for n in free.graph.of_kind("rotate")]
+    for many in (2, 3):
+        bound = many * free.parameters.key_bytes()
+        made = seconds(api.choose(PROGRAM, 1e-6, max_key_bytes=bound))
+        for keys in combinations(sorted(set(steps)), many):
+            with suppress(SlotError):
+                assert made <= seconds(api.plan(PROGRAM, replace(free.parameters, keys=keys))) * (1 + 1e-9)
+
+
+def test_a_bound_below_the_smallest_keys_names_them() -> None:
     with pytest.raises(SlotError, match="keys") as found:
         api.choose(PROGRAM, 1e-6, max_key_bytes=1)
-    assert found.value.diagnostics[0].code == "SL451"
+    (diagnostic,) = found.value.diagnostics
+    assert diagnostic.code == "SL451"
+    named = re.search(r"--max-key-bytes (\d+)", diagnostic.hint or "")
+    assert named is not None
+    made = api.choose(PROGRAM, 1e-6, max_key_bytes=int(named[1]))
+    assert made.counts.galois_keys * made.parameters.key_bytes() == int(named[1])
+    with pytest.raises(SlotError, match="SL451"):
+        api.choose(PROGRAM, 1e-6, max_key_bytes=int(named[1]) - 1)
+
+
+def test_conjugations_and_products_keep_their_keys() -> None:
+    text = """program p(slots = 16)
+input x[slots]
+weight A[slots, slots]
+cipher X = x[slot]
+plain W[q < slots] = A[slot, (slot + q) % slots]
+Z = sum q < slots by bsgs(4): (X << q) * W[q]
+Y = (Z + conj(Z)) * X
+output y[slot] = Y
+prove y == x
+"""
+    # what it computes is not what it says, which costs nothing
+    program = api.loads(text)
+    free = api.choose(program, 1e-3)
+    assert (free.counts.galois_keys, free.counts.cipher_products) == (3, 1)
+    each = free.parameters.key_bytes()
+    made = api.choose(program, 1e-3, max_key_bytes=3 * each)
+    assert (made.counts.galois_keys, made.counts.conjugations) == (2, 1)
+    with pytest.raises(SlotError, match="SL451"):
+        api.choose(program, 1e-3, max_key_bytes=2 * each)
 
 
 @pytest.mark.parametrize("precision", [0.0, -1.0, float("nan"), float("inf")])

@@ -1,0 +1,96 @@
+"""Modules whose rotations are composed: they compute and count what their graphs say, and hold no more in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import generate
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_seal import Run, meant
+from small_programs import CASES, LORA, Case
+
+from slotlang import api
+from slotlang.diagnostics import SlotError
+from slotlang.graph.keys import demand, key_set
+from slotlang.lowering.emit import emit
+from slotlang.lowering.hiding import Hiding
+from slotlang.lowering.lower import Draft, Plan
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.program import Program
+from slotlang.proof.check import Report
+from slotlang.validation.check import validate
+
+
+def keyed(program: Program, most: int, rescale: bool = False) -> tuple[Draft, tuple[int, ...]] | None:
+    """With so many keys at most; None where the program needs no more."""
+    draft = Draft.of(program, "none", rescale=rescale)
+    wanted = demand(draft.graph, lambda level: 1.0)
+    chosen = key_set(wanted, most) if len(wanted.steps) > most else None
+    return chosen and (draft.keyed(chosen[1]), chosen[1])
+
+
+def executed(draft: Draft, rescale: bool = False, seed: int = 0) -> Run:
+    program, depth = draft.program, draft.built.depth
+    primes = (60, *([40] * depth), 60) if rescale else (60,) * (depth + 3)
+    parameters = Parameters(2 * program.slots, primes, 40, rescale)
+    counts = draft.counts
+    text = emit(draft.graph, parameters, Report("proved", "exact", 0.0), counts, Hiding("none"), "0")
+    run = Run(text, program, seed)
+    for name, value in meant(draft.graph, run).items():
+        assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name
+    if not run.vanished:
+        assert run.counts == counts.executed()
+        assert abs(run.peak - counts.peak_ciphertexts) <= 2
+    return run
+
+
+@pytest.mark.parametrize("rescale", [False, True], ids=["scales grow", "rescale"])
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
+def test_small_programs(small: Case, most: int, rescale: bool) -> None:
+    found = keyed(api.loads(small.text), most, rescale)
+    if found is not None:
+        draft, keys = found
+        assert {n.step for n in draft.graph.of_kind("rotate")} == set(keys)
+        executed(draft, rescale)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 3), st.booleans())
+def test_random_programs(seed: int, most: int, rescale: bool) -> None:
+    text, sizes = generate.random_program(Random(seed))
+    try:
+        found = keyed(api.loads(text, sizes), most, rescale)
+    except SlotError as problem:
+        assert {d.code for d in problem.diagnostics} <= {"SL401", "SL403"}
+        return
+    if found is not None:
+        executed(found[0], rescale, seed % 1000)
+
+
+def made_with(keys: tuple[int, ...]) -> Plan:
+    program = api.loads(LORA)
+    return api.plan(program, replace(api.plan(program).parameters, keys=keys))
+
+
+def test_a_module_is_validated_with_its_routes() -> None:
+    made = made_with((2, 10))
+    lowered = api.lower(made.program, made.parameters)
+    assert lowered.validation.status == "proved"
+    assert '"rotations": [2, 10],' in lowered.text
+    # another route that adds up to the same is the same rotation; one that does not is refused
+    (line,) = [s for s in lowered.text.splitlines() if s.strip().startswith('"routes"')]
+    step = min(made.graph.schedule.routes)
+    for route, status in (([2] * (step // 2), "proved"), ([2, 2, 10], "refuted")):
+        changed = lowered.text.replace(line, f'    "routes": {{**{line.strip()[10:-1]}, {step}: {route}}},')
+        assert validate(changed, made.program).status == status
+
+
+@pytest.mark.parametrize("keys", [(4,), (0, 2), (2, 16), (-2,)])
+def test_keys_that_do_not_make_every_rotation(keys: tuple[int, ...]) -> None:
+    with pytest.raises(SlotError, match="SL408"):
+        made_with(keys)
