@@ -223,14 +223,14 @@ class Server:
                 done(len(found))
             self.worker_seconds = [time.process_time() - start]
         self.counts, self.vanished, self.seconds = Counter(), 0, 0.0
-        for _, counts, vanished, seconds in found:
+        for _, (counts, vanished, seconds) in found:
             self.counts += counts
             self.vanished += vanished
             self.seconds += seconds
-        return [data for data, *_ in found]
+        return [data for data, _ in found]
 
     def _evaluated(self, data):
-        return self.evaluate(data), self.counts, self.vanished, self.seconds
+        return self.evaluate(data), (self.counts, self.vanished, self.seconds)
 
 
 def relative_error(found, expected):

@@ -197,12 +197,15 @@ def load_keys(ring, make, data, places, wanted):
 
 def pack(kind, records):
     """Bytes of ``{name: bytes or None}``, bound to this program and its parameters."""
-    body = bytearray(struct.pack("<I", len(records)))
+    body = [struct.pack("<I", len(records))]
     for name, data in records.items():
         key = repr(name).encode()
-        body += struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key + (data or b"")
-    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", len(body))
-    return head + hashlib.sha256(body).digest() + bytes(body)
+        body += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key, data or b""]
+    digest = hashlib.sha256()
+    for piece in body:
+        digest.update(piece)
+    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", sum(map(len, body)))
+    return b"".join([head, digest.digest(), *body])
 
 
 def unpack(kind, data, names):
