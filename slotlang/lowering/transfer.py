@@ -41,19 +41,24 @@ def _header():
     return _saved(seal.Plaintext())[:5] + bytes(3)
 
 
-def _expanded(data, limit):
-    """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
+@cache
+def _decompress():
     try:
         decompress = ctypes.CDLL(seal._sealapi_cpp.__file__).ZSTD_decompress
     except (AttributeError, OSError):
         raise Rejected("this build of TenSEAL hides its zstd, so that bytes can't be checked before SEAL") from None
     decompress.restype = ctypes.c_size_t
     decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    return decompress
+
+
+def _expanded(data, limit):
+    """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
     out = np.empty(limit, np.uint8)
-    size = decompress(out.ctypes.data, limit, data, len(data))
+    size = _decompress()(out.ctypes.data, limit, data, len(data))
     if size > limit:
         raise Rejected("an object can't be decompressed, or is larger than it may be here")
-    return out[:size].tobytes()
+    return memoryview(out)[:size]
 
 
 class Saved:

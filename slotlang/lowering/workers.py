@@ -104,14 +104,13 @@ def _work(pipe, others, files, action, items):
     _keep_memory()
     with suppress(EOFError, OSError):
         while (number := pipe.recv()) is not None:
-            found, refused, failed = (b"", None), None, None
+            data, beside, refused, failed = b"", None, None, None
             try:
-                found = action(items[number])
+                data, beside = action(items[number])
             except Rejected as problem:
                 refused = str(problem)
             except Exception as problem:
                 failed = f"{type(problem).__name__}: {problem}"
-            data, beside = found
             files[0].seek(0)
             files[0].write(data)
             files[0].flush()

@@ -137,7 +137,7 @@ def test_what_a_worker_rejects_is_rejected() -> None:
 def test_a_worker_that_ends_early(end: Any, message: str) -> None:
     module: Any = load_module(lowered().text)
     with pytest.raises(module.WorkerFailed, match=message):
-        module.forked(lambda item: end() if item in (1, 2) else item, range(5), 2, lambda count: None)
+        module.forked(lambda item: end() if item in (1, 2) else (b"", item), range(5), 2, lambda count: None)
     assert no_process_left()
 
 
@@ -166,7 +166,7 @@ def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(multiprocessing.get_context("fork").Process, "start", second_fails)
     with pytest.raises(module.WorkerFailed, match="worker 2 can't start: Resource"):
-        module.forked(lambda item: item, range(5), 3, lambda count: None)
+        module.forked(lambda item: (b"", item), range(5), 3, lambda count: None)
     monkeypatch.undo()
     assert no_process_left()
 
@@ -178,7 +178,7 @@ def test_an_interrupt_leaves_no_worker() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        module.forked(lambda item: item, range(50), 2, interrupt)
+        module.forked(lambda item: (b"", item), range(50), 2, interrupt)
     assert no_process_left()
 
 
@@ -224,7 +224,7 @@ def test_a_wrong_evaluation_among_right_ones_is_seen() -> None:
     batches = Batches([inputs, {"x": -inputs["x"]}, inputs])
     predicted = made.plan.counts.executed()
     assert execute(made.text, predicted, batches, weights).relative_error < 0.05
-    text = made.text.replace("return [data for data, *_ in found]", "return [found[0][0] for _ in found]")
+    text = made.text.replace("return [data for data, _ in found]", "return [found[0][0] for _ in found]")
     assert text != made.text
     wrong = execute(text, predicted, batches, weights)
     assert wrong.counts_match
