@@ -166,6 +166,33 @@ def test_seeds_expand_as_in_seal() -> None:
         assert np.array_equal(module.load_residues(ring, record, np.empty_like(wanted)), wanted)
 
 
+@pytest.mark.parametrize(("products", "used"), [("auto", None), ("seal", False), ("matrix", True)])
+def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) -> None:
+    program = api.loads(COLUMNS, SIZES)
+    found = api.cost(program, SMALL, products=products)
+    plan = api.plan(program, SMALL, products=products)
+    assert isinstance(plan.columns, Columns)
+    used = plan.columns.faster if used is None else used
+    assert found.products == ("matrix" if used else "seal") == ("matrix" if plan.matrix else "seal")
+    coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
+    assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
+    other = api.cost(program, SMALL, products="seal" if used else "matrix").predicted
+    assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
+
+
+@pytest.mark.parametrize("values", [np.nan, np.inf, -np.inf, 1j, [1.0, 2.0], [np.nan] * 2, np.array([1.0, np.inf])])
+def test_what_is_no_constant_is_rejected(values: Any) -> None:
+    with pytest.raises(world().module.Rejected, match=r"NaN or infinity|one real number"):
+        world().matrix.ring.encode(values)
+
+
+def test_numbers_are_constants_in_any_form() -> None:
+    ring = world().matrix.ring
+    forms = [3, 3.0, np.float64(3), np.float32(3), np.array(3.0), np.full(8, 3.0), 3 + 0j, np.full(8, 3 + 0j), [3, 3]]
+    assert {ring.encode(form).number for form in forms} == {3 * 2**20}
+    assert all(ring.encode(form) is None for form in (0, 0.0, -0.0, np.zeros(8), 1e-30))
+
+
 def test_coefficients_too_large_are_left_to_seal() -> None:
     here = World(COLUMNS, {**SIZES, "d": 4, "n": 4}, SMALL)
     here.matrix.encode(**{**here.weights, "B": here.weights["B"] * 2.0**27})

@@ -196,6 +196,40 @@ def test_signals_leave_no_worker(number: signal.Signals) -> None:
     assert err == b""
 
 
+def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
+    parameters = api.Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
+    sizes = {"d": 8, "n": 6, "r": 3, "batch": 2048}
+    states = []
+    for number in range(3):
+        found = api.run(
+            "programs/columns.slot",
+            sizes,
+            parameters=parameters,
+            tokens=5000,
+            workers=2,
+            cache=tmp_path,
+            products="matrix",
+        )
+        assert found.lowered.plan.matrix
+        report = found.report
+        assert report.cache is not None
+        states.append(report.cache.state)
+        assert (report.passed, report.counts_match, report.evaluations, report.workers) == (True, True, 3, 2)
+        if number == 1:
+            path = Path(report.cache.file)
+            path.write_bytes(path.read_bytes()[:-1])
+    assert states == ["stored", "loaded", "rebuilt"]
+    assert no_process_left()
+
+
+def test_results_of_other_lengths_follow_each_other() -> None:
+    module: Any = load_module(lowered().text)
+    sizes = [70_000, 3, 0, 9_000, 8_192, 5, 1, 200_000, 2]
+    found, seconds = module.forked(lambda n: (bytes([n % 251]) * n, -n), sizes, 2, lambda count: None)
+    assert found == [(bytes([n % 251]) * n, -n) for n in sizes]
+    assert len(seconds) == 2
+
+
 # tokens
 
 
