@@ -48,14 +48,14 @@ def _decompress():
     except (AttributeError, OSError):
         raise Rejected("this build of TenSEAL hides its zstd, so that bytes can't be checked before SEAL") from None
     decompress.restype = ctypes.c_size_t
-    decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
     return decompress
 
 
 def _expanded(data, limit):
     """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
     out = np.empty(limit, np.uint8)
-    size = _decompress()(out.ctypes.data, limit, data, len(data))
+    size = _decompress()(out.ctypes.data, limit, np.frombuffer(data, np.uint8).ctypes.data, len(data))
     if size > limit:
         raise Rejected("an object can't be decompressed, or is larger than it may be here")
     return memoryview(out)[:size]
@@ -72,7 +72,9 @@ class Saved:
             raise Rejected("an object's length is not what its header says: it is truncated or damaged")
         if mode not in (0, _ZSTD) or reserved:
             raise Rejected("an object's header has a compression that SEAL does not write here")
-        self.body = _expanded(data[_SEAL.size :], limit) if mode else bytes(data[_SEAL.size :])
+        self.body = memoryview(data)[_SEAL.size :]
+        if mode:
+            self.body = _expanded(self.body, limit)
         self.at = 0
 
     def take(self, form):
@@ -139,12 +141,14 @@ class Saved:
         self.words(words // each, moduli)
         return words // each
 
-    def load(self, make, context):
-        """The object itself: all of it was read and checked. SEAL gets it without compression."""
+    def load(self, make, context, file=None):
+        """The object itself: all of it was read and checked. SEAL gets it without compression, through a ``_file()``
+        that held others before, if one is given: new memory takes as long as SEAL."""
         if self.at != len(self.body):
             raise Rejected("there are bytes left over in an object")
         thing = make()
-        with _file() as (stream, path):
+        with nullcontext(file) if file else _file() as (stream, path):
+            stream.seek(0)
             stream.write(_header() + struct.pack("<Q", _SEAL.size + len(self.body)))
             stream.write(self.body)
             stream.flush()
@@ -155,12 +159,12 @@ class Saved:
         return thing
 
 
-def load_plaintext(ring, data, level, scale):
+def load_plaintext(ring, data, level, scale, file=None):
     """A plaintext at a level and scale; Rejected otherwise."""
     moduli = ring.primes(level)
     saved = Saved(data, 72 + 8 * len(moduli) * PARAMETERS["degree"])
     saved.plaintext(ring.levels[level], moduli, scale)
-    return saved.load(seal.Plaintext, ring.context)
+    return saved.load(seal.Plaintext, ring.context, file)
 
 
 def load_secret(ring, data):
@@ -170,12 +174,12 @@ def load_secret(ring, data):
     return saved.load(seal.SecretKey, ring.context)
 
 
-def load_ciphertext(ring, data, level, products=0):
+def load_ciphertext(ring, data, level, products=0, file=None):
     """A ciphertext at the level and scale this program has there; Rejected otherwise."""
     moduli = ring.primes(level)
     saved = Saved(data, 121 + 81 + 16 * len(moduli) * PARAMETERS["degree"])
     saved.ciphertext(ring.levels[level], moduli, ring.scale(level, products))
-    out = saved.load(seal.Ciphertext, ring.context)
+    out = saved.load(seal.Ciphertext, ring.context, file)
     if out.is_transparent():
         raise Rejected("a ciphertext is not encrypted: anyone could read it")
     return out
@@ -219,6 +223,9 @@ def unpack(kind, data, names):
         data = memoryview(data).cast("B")
     except TypeError:
         raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
+    if type(data.obj) is not bytes:
+        # records are parts of these bytes, and what is checked must not change before it is used
+        data = memoryview(data.tobytes())
     if len(data) < 96 or data[:8] != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program")
     found = bytes(data[8:24]).rstrip(b"\0").decode("ascii", "replace")
@@ -247,7 +254,7 @@ def unpack(kind, data, names):
                 continue
             if at + size > len(body):
                 raise Rejected(f"these {kind} are truncated")
-            records[by_key[key]] = bytes(body[at : at + size])
+            records[by_key[key]] = body[at : at + size]
             at += size
     except (struct.error, UnicodeDecodeError):
         raise Rejected(f"these {kind} are damaged") from None
