@@ -187,13 +187,26 @@ def main() -> None:
     shapes = [tuple(map(int, shape.split("x"))) for shape in options.shapes]
     rows = [by_matrices(d, r, SMALL) | by_seal(d, r, SMALL) for d, r in track(shapes, transient=True)]
     table = Table(title="Column packing, per token, one thread, CPU time")
-    names = ("d = n", "rank", "tokens", "matrices ms", "load", "save", "SEAL ms", "of SEAL", "error", "bit for bit")
+    names = (
+        "d = n",
+        "rank",
+        "tokens",
+        "encoding s",
+        "matrices ms",
+        "load",
+        "save",
+        "SEAL ms",
+        "of SEAL",
+        "error",
+        "bit for bit",
+    )
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
         mine = row["matrix_ms_per_token"]
         table.add_row(
             *(str(row[k]) for k in ("d", "rank", "tokens")),
+            f"{row['matrix_encoding_seconds']:.2f}",
             *(f"{mine[k]:.2f}" for k in ("evaluation", "load", "save")),
             f"{row['seal_ms_per_token']:.2f}",
             f"{mine['evaluation'] / row['seal_ms_per_token']:.2f}",
