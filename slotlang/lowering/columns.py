@@ -246,6 +246,22 @@ def reduced(sums, bits, prime):
     return words
 
 
+class Memory:
+    """Room for residues: that of an earlier call, if this process made it and nobody holds a part of it any more.
+
+    New memory costs as much as what is done with it.
+    """
+
+    def __init__(self):
+        self._process = self._room = None
+
+    def __call__(self, *shape):
+        if self._process != os.getpid() or self._room.shape != shape or sys.getrefcount(self._room) > 2:
+            # one array, which the system gives in large pages
+            self._process, self._room = os.getpid(), np.empty(shape, "<u8")
+        return self._room.view()
+
+
 class Matrices:
     """A plan as matrix products. Raises ``Impossible`` where they would not be exact, or where this machine's BLAS
     is not."""
@@ -255,7 +271,7 @@ class Matrices:
         self.products = [Product(stage) for stage in plan.stages]
         # where the sums of each stage stand among all values, inputs first
         self.first = np.cumsum([len(plan.inputs), *(len(stage.sums) for stage in plan.stages)]).tolist()
-        self._memory = None
+        self._memory = Memory()
         self._check()
 
     def __call__(self, cipher):
@@ -263,7 +279,7 @@ class Matrices:
         inputs = [cipher[value.name] for value in self.plan.inputs]
         wanted = sorted({at for at in self.plan.at.values() if at is not None})
         primes = self.ring.primes(0)
-        made = self._room((len(wanted), 2, len(primes), PARAMETERS["degree"]))
+        made = self._memory(len(wanted), 2, len(primes), PARAMETERS["degree"])
         row = {at: made[n] for n, at in enumerate(wanted)}
         for polynomial in range(2):
             for number, prime in enumerate(primes):
@@ -285,12 +301,6 @@ class Matrices:
                 yield from enumerate(rows, place)
                 place += len(rows)
                 operands.extend(rows if number + 1 < len(self.products) else ())
-
-    def _room(self, shape):
-        # memory of earlier results that nobody holds any more is taken again: new memory costs more than the products
-        if self._memory is None or sys.getrefcount(self._memory) > 2:
-            self._memory = np.empty(shape, np.uint64)
-        return self._memory.view()
 
     def _check(self):
         """The products against Python's integers, in a few random columns."""
@@ -419,6 +429,7 @@ class Server(SealServer):
         super().__init__(evaluation_keys)
         self.ring = Constants()
         self.constants = self.matrices = None
+        self._memory = Memory()
         self.note = ""
 
     def _take(self, plain):
@@ -465,8 +476,7 @@ class Server(SealServer):
         records = unpack("inputs", data, list(packed()))
         if None in records.values():
             raise Rejected("an input is missing")
-        # one array for all is memory in large pages; small ones would take as long as reading
-        rooms = np.empty((len(records), 2, len(self.ring.primes(0)), PARAMETERS["degree"]), "<u8")
+        rooms = self._memory(len(records), 2, len(self.ring.primes(0)), PARAMETERS["degree"])
         pairs = zip(records.items(), rooms, strict=True)
         return {name: load_residues(self.ring, record, room) for (name, record), room in pairs}
 

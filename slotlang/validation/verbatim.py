@@ -24,6 +24,7 @@ _REPLACED: dict[str, tuple[str, ...]] = {
             "Product",
             "cut",
             "reduced",
+            "Memory",
             "Matrices",
         ),
         *(

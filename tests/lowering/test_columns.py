@@ -166,6 +166,24 @@ def test_seeds_expand_as_in_seal() -> None:
         assert np.array_equal(module.load_residues(ring, record, np.empty_like(wanted)), wanted)
 
 
+def test_memory_is_taken_again_only_when_nobody_holds_it() -> None:
+    here = World(COLUMNS, {"d": 3, "n": 2, "r": 1, "batch": 2048}, SMALL)
+    server, uploads = here.matrix, [here.client.encrypt(x=n * here.inputs["x"]) for n in range(3)]
+    server.encode(**here.weights)
+    held = [server.load_inputs(upload) for upload in uploads]
+    kept = [{name: value.copy() for name, value in cipher.items()} for cipher in held]
+    results = [server.compute(cipher) for cipher in held]
+    copied = [{name: value.copy() for name, value in result.items()} for result in results]
+    again = [server.compute(cipher) for cipher in held]
+    for a, b in zip(held + results + again, kept + copied + copied, strict=True):
+        assert all(np.array_equal(value, b[name]) for name, value in a.items())
+    one = next(iter(held[2].values()))
+    del held, a
+    server.load_inputs(uploads[0])
+    assert np.array_equal(one, next(iter(kept[2].values())))
+    assert len({next(iter(server.load_inputs(upload).values())).ctypes.data for upload in uploads}) == 1
+
+
 @pytest.mark.parametrize(("products", "used"), [("auto", None), ("seal", False), ("matrix", True)])
 def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) -> None:
     program = api.loads(COLUMNS, SIZES)
