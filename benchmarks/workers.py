@@ -135,17 +135,7 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
 
 def _print(result: dict[str, object], console: Console) -> None:
     table = Table(title=f"{result['tokens']} tokens, 8 at a time (rank_complex, d = 4096, r = 16), ms", box=None)
-    for head in (
-        "workers",
-        "median",
-        "fastest",
-        "CPU of the slowest",
-        "CPU of all",
-        "apart",
-        "times faster",
-        "by CPU",
-        "ceiling",
-    ):
+    for head in ("workers", "wall", "fastest", "CPU of one", "of all", "apart", "faster", "by CPU", "ceiling"):
         table.add_column(head, justify="right")
     first = result["evaluations"][0]
     for row in result["evaluations"]:
