@@ -82,7 +82,7 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     server = module.Server(client.evaluation_keys())
     encoding, _ = seconds(lambda: server.encode(**weights), 1)
     upload = client.encrypt(**inputs)
-    loading, cipher = seconds(lambda: server.load_inputs(upload), 1)
+    loading, cipher = seconds(lambda: server.load_inputs(upload), 3)
     before = memory("VmRSS")
     server.compute(cipher)
     evaluation, result = seconds(lambda: server.compute(cipher), 5)
@@ -186,14 +186,15 @@ def main() -> None:
         return
     shapes = [tuple(map(int, shape.split("x"))) for shape in options.shapes]
     rows = [by_matrices(d, r, SMALL) | by_seal(d, r, SMALL) for d, r in track(shapes, transient=True)]
-    table = Table(title="Column packing, per token, one thread, CPU time")
-    names = ("d = n", "rank", "tokens", "matrices ms", "load", "save", "SEAL ms", "of SEAL", "error", "bit for bit")
+    table = Table(title=f"Column packing, {SMALL.slots} tokens, ms per token, one thread, CPU time", box=None)
+    names = ("d = n", "rank", "encode s", "matrices", "load", "save", "SEAL", "ratio", "error", "same bits")
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
         mine = row["matrix_ms_per_token"]
         table.add_row(
-            *(str(row[k]) for k in ("d", "rank", "tokens")),
+            *(str(row[k]) for k in ("d", "rank")),
+            f"{row['matrix_encoding_seconds']:.2f}",
             *(f"{mine[k]:.2f}" for k in ("evaluation", "load", "save")),
             f"{row['seal_ms_per_token']:.2f}",
             f"{mine['evaluation'] / row['seal_ms_per_token']:.2f}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.columns import Columns
+from slotlang.cost.columns import CONSTANT, Columns
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile, find_profile
@@ -46,23 +46,27 @@ def cost(
     profile: Profile | None = None,
     *,
     hide: Hide = "mask",
+    products: Products = "auto",
     precision: float | None = None,
     max_key_bytes: int | None = None,
 ) -> Cost:
     """Count what a program executes under parameters (when none are given, those chosen for ``precision``, or else the
-    fixed choice), and predict its error, and its times by a profile (without one, by ``find_profile``'s). Raises as
-    ``plan``, ``choose`` and ``find_profile``."""
+    fixed choice), and predict its error, and its times by a profile (without one, by ``find_profile``'s). ``hide`` and
+    ``products`` as in ``plan``. Raises as ``plan``, ``choose`` and ``find_profile``."""
     profile = profile or find_profile()
     if parameters is None:
         parameters = parameters_for(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)
-    made = plan(program, parameters, hide=hide)
+    made = plan(program, parameters, hide=hide, products=products)
     p, counts, graph = made.parameters, made.counts, made.graph
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
     encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
     predicted = predict(graph, p.degree, p.data_primes, profile)
+    weight_bytes = sum(p.plaintext_bytes(level) for _, level in encoded)
     if made.matrix and isinstance(made.columns, Columns):
-        predicted = replace(predicted, evaluation=made.columns.seconds(p.degree, p.data_primes, profile))
+        evaluation = made.columns.seconds(p.degree, p.data_primes, profile)
+        predicted = replace(predicted, evaluation=evaluation, encoding=CONSTANT * predicted.encoding)
+        weight_bytes = made.columns.weight_bytes
     spread = rotation_lower_bound(program)
     return Cost(
         program=program.name,
@@ -75,10 +79,11 @@ def cost(
         evaluation_key_bytes=(counts.galois_keys + (counts.cipher_products > 0)) * p.sent_key_bytes(),
         upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
         download_bytes=sum(map(p.sent_bytes, results.values())),
-        weight_bytes=sum(p.plaintext_bytes(level) for _, level in encoded),
+        weight_bytes=weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=predicted,
         predicted_error=predicted_error(made),
+        products="matrix" if made.matrix else "seal",
     )
 
 

@@ -208,6 +208,7 @@ def cost(
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     hide: Hiding = "mask",
+    products: ProductsOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     json: Json = False,
@@ -217,11 +218,13 @@ def cost(
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile
         from slotlang.lowering.hiding import hide_mode
+        from slotlang.lowering.lower import products_mode
 
         result = cost_of(
             _loaded(file, set_),
             profile=chosen_profile(profile),
             hide=hide_mode(hide),
+            products=products_mode(products),
             precision=precision,
             max_key_bytes=max_key_bytes,
         )

@@ -64,7 +64,8 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
     times = cost.predicted
-    table.add_row(time_text(times.evaluation), "evaluation, predicted, one thread")
+    how = " (matrix products)" if cost.products == "matrix" else ""
+    table.add_row(time_text(times.evaluation), f"evaluation, predicted, one thread{how}")
     table.add_row(time_text(times.encoding), "to encode the weights once, predicted")
     table.add_row(time_text(times.encryption), f"to encrypt, {time_text(times.decryption)} to decrypt, predicted")
     table.add_row("", f"by the profile {times.profile}")

@@ -23,6 +23,9 @@ GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.32, 0.55, 0.015, 0.2, 1.6
 by a coefficient, of one piece; one piece of a sum put to the others; reducing a sum and writing it. Fitted to
 ``python -m benchmarks.columns --fit``."""
 
+CONSTANT = 0.4
+"""Encoding a constant as an integer and finding its place, in encodings of a constant by SEAL."""
+
 TILE = 32
 """Rows and operands that are worked on at once, as in ``lowering/columns.py``."""
 
@@ -48,6 +51,11 @@ class Columns:
     def faster(self) -> bool:
         """Whether matrices are predicted to be faster."""
         return self.matrix < self.seal
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the coefficients, in float64."""
+        return sum(8 * stage.rows * stage.columns for stage in self.stages)
 
     def seconds(self, degree: int, primes: int, profile: Profile) -> float:
         """Of an evaluation by matrix products."""

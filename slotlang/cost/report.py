@@ -18,7 +18,8 @@ class Cost:
     them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
     and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
-    ``predicted_error``: relative rms error that a run on random data does not exceed.
+    ``predicted_error``: relative rms error that a run on random data does not exceed. ``products``: whether ciphertexts
+    are multiplied by "seal" or as a "matrix", whose ``weight_bytes`` are those of its coefficients.
     """
 
     program: str
@@ -35,6 +36,7 @@ class Cost:
     peak_ciphertext_bytes: int
     predicted: Prediction
     predicted_error: float
+    products: str
 
     @property
     def rotation_gap(self) -> int | None:

@@ -21,6 +21,7 @@ TILE = 1 << 10, 1 << 5  # residues and rows that are worked on at once: they sta
 MAX_ENTRIES = 1 << 27
 _FIELDS = struct.Struct("<4QBQQQdQ")  # of a saved ciphertext, before its array
 _BLAKE2XB = 1
+_BLOCK = 4096  # bytes that SEAL's generator draws at once
 
 
 class Impossible(Exception):
@@ -38,31 +39,43 @@ class Constant:
 
 def integer(ring, value, level, scale):
     """The integer that SEAL's encoder makes of a number at a scale: halves are rounded away from zero."""
-    value = float(value) * scale
+    value = value * scale
     # as SEAL's encoder counts
-    if abs(value) >= 1 and int(math.log2(abs(value))) + 2 >= math.prod(ring.primes(level)).bit_length():
+    if abs(value) >= 1 and int(math.log2(abs(value))) + 2 >= ring.modulus_bits[level]:
         raise Rejected(f"a vector to encode holds {value / scale:.3g}: too large here")
     whole = math.trunc(value)
     return whole + int(math.copysign(abs(value - whole) >= 0.5, value))
 
 
-class Constants(Ring):
-    """The ring of a server that evaluates by matrix products: it encodes a constant as an integer."""
-
-    def encode(self, values, level=0, products=0, added=False):
-        """As ``Ring.encode``, for vectors that hold one number."""
+def one_number(values):
+    """The real number that a vector to encode holds in all slots."""
+    if not isinstance(values, float):  # which a number of float64 is
         values = np.asarray(values)
         if not np.isfinite(values).all():
             raise Rejected("a vector to encode holds NaN or infinity")
-        if not values.any():
-            return None
-        imaginary = np.iscomplexobj(values) and values.imag.any()
         if values.ndim and (values == values.flat[0]).all():
             values = values.flat[0]
-        if values.ndim or imaginary or added:
+        if values.ndim or values.imag:
             raise Rejected("a vector to encode does not hold one real number in all slots")
+    value = float(values.real)
+    if not math.isfinite(value):
+        raise Rejected("a vector to encode holds NaN or infinity")
+    return value
+
+
+class Constants(Ring):
+    """The ring of a server that evaluates by matrix products: it encodes a constant as an integer."""
+
+    def __init__(self):
+        super().__init__()
+        self.modulus_bits = [math.prod(self.primes(level)).bit_length() for level in range(len(self.levels))]
+
+    def encode(self, values, level=0, products=0, added=False):
+        """As ``Ring.encode``, for vectors that hold one number."""
+        if added:
+            raise Rejected("a vector to encode is added, and matrices only multiply")
         scale = self.factor(level, products)
-        number = integer(self, (1.0 * values.real).item(), level, scale)
+        number = integer(self, one_number(values), level, scale)
         return Constant(number, level, scale) if number != 0 else None
 
 
@@ -87,7 +100,7 @@ class Recording(Evaluation):
         self.counts["plain_products"] += 1
         a.used = True
         scale = a.scale * plain.scale
-        if math.log2(scale) >= math.prod(self.ring.primes(plain.level)).bit_length():
+        if math.log2(scale) >= self.ring.modulus_bits[plain.level]:
             raise Rejected("a product's scale is larger than the modulus")
         return Sum([(a, 1, plain)], scale)
 
@@ -233,6 +246,22 @@ def reduced(sums, bits, prime):
     return words
 
 
+class Memory:
+    """Room for residues: that of an earlier call, if this process made it and nobody holds a part of it any more.
+
+    New memory costs as much as what is done with it.
+    """
+
+    def __init__(self):
+        self._process = self._room = None
+
+    def __call__(self, *shape):
+        if self._process != os.getpid() or self._room.shape != shape or sys.getrefcount(self._room) > 2:
+            # one array, which the system gives in large pages
+            self._process, self._room = os.getpid(), np.empty(shape, "<u8")
+        return self._room.view()
+
+
 class Matrices:
     """A plan as matrix products. Raises ``Impossible`` where they would not be exact, or where this machine's BLAS
     is not."""
@@ -242,7 +271,7 @@ class Matrices:
         self.products = [Product(stage) for stage in plan.stages]
         # where the sums of each stage stand among all values, inputs first
         self.first = np.cumsum([len(plan.inputs), *(len(stage.sums) for stage in plan.stages)]).tolist()
-        self._memory = None
+        self._memory = Memory()
         self._check()
 
     def __call__(self, cipher):
@@ -250,7 +279,7 @@ class Matrices:
         inputs = [cipher[value.name] for value in self.plan.inputs]
         wanted = sorted({at for at in self.plan.at.values() if at is not None})
         primes = self.ring.primes(0)
-        made = self._room((len(wanted), 2, len(primes), PARAMETERS["degree"]))
+        made = self._memory(len(wanted), 2, len(primes), PARAMETERS["degree"])
         row = {at: made[n] for n, at in enumerate(wanted)}
         for polynomial in range(2):
             for number, prime in enumerate(primes):
@@ -272,12 +301,6 @@ class Matrices:
                 yield from enumerate(rows, place)
                 place += len(rows)
                 operands.extend(rows if number + 1 < len(self.products) else ())
-
-    def _room(self, shape):
-        # memory of earlier results that nobody holds any more is taken again: new memory costs more than the products
-        if self._memory is None or sys.getrefcount(self._memory) > 2:
-            self._memory = np.empty(shape, np.uint64)
-        return self._memory.view()
 
     def _check(self):
         """The products against Python's integers, in a few random columns."""
@@ -307,6 +330,7 @@ def add_masks(ring, value, masks):
     return value
 
 
+@cache
 def _library(name, *arguments):
     """A function of TenSEAL's own library that is not bound to Python."""
     try:
@@ -318,75 +342,81 @@ def _library(name, *arguments):
     return function
 
 
-def from_seed(seed, moduli):
-    """The polynomial that SEAL makes of a seed: words of BLAKE2Xb modulo each prime, those too large drawn again."""
-    size, block = ctypes.c_size_t, 4096
+def from_seed(seed, moduli, found):
+    """Fill ``found``, primes x degree, with the polynomial that SEAL makes of a seed: words of BLAKE2Xb modulo each
+    prime, those too large drawn again."""
+    size = ctypes.c_size_t
     generate = _library("blake2xb", ctypes.c_void_p, size, ctypes.c_char_p, size, ctypes.c_char_p, size)
-    degree = PARAMETERS["degree"]
-    drawn = np.empty(0, "<u8")
 
-    def words(first, count):
-        nonlocal drawn
-        while len(drawn) < first + count:
-            more = np.empty(max(first + count - len(drawn), block) // (block // 8) * (block // 8), "<u8")
-            for at in range(0, more.nbytes, block):
-                counter = struct.pack("<Q", (drawn.nbytes + at) // block)
-                generate(more.ctypes.data + at, block, counter, 8, seed, len(seed))
-            drawn = np.concatenate([drawn, more])
-        return drawn[first : first + count]
+    def draw(words, block):
+        for at in range(0, words.nbytes, _BLOCK):
+            generate(words.ctypes.data + at, _BLOCK, struct.pack("<Q", block + at // _BLOCK), 8, seed, len(seed))
 
-    found = words(0, len(moduli) * degree).reshape(len(moduli), degree).copy()
-    last = found.size
+    def further():
+        words, block = np.empty(_BLOCK // 8, "<u8"), found.nbytes // _BLOCK
+        while True:
+            draw(words, block)
+            yield from words
+            block += 1
+
+    draw(found, 0)
+    more = further()
     for row, prime in zip(found, moduli, strict=True):
         limit = 2**64 - 1 - (2**64 - 1) % prime - 1
         for at in np.flatnonzero(row >= np.uint64(limit)):
             while row[at] >= limit:
-                row[at] = words(last, 1)[0]
-                last += 1
+                row[at] = next(more)
         row %= np.uint64(prime)
-    return found
 
 
-def load_residues(ring, data):
-    """The residues of a client's ciphertext, polynomials x primes x degree; Rejected as by ``load_ciphertext``."""
+def load_residues(ring, data, room):
+    """The residues of a client's ciphertext in ``room``, polynomials x primes x degree; Rejected as by
+    ``load_ciphertext``."""
     moduli, degree = ring.primes(0), PARAMETERS["degree"]
     saved = Saved(data, 121 + 81 + 16 * len(moduli) * degree)
     saved.ciphertext(ring.levels[0], moduli, ring.scale(0))
     if saved.at != len(saved.body):
         raise Rejected("there are bytes left over in an object")
-    saved.at = _FIELDS.size + _SEAL.size + 8
-    (words,) = struct.unpack_from("<Q", saved.body, saved.at - 8)
-    given = saved.words(words // (len(moduli) * degree), moduli)
+    saved.at = _FIELDS.size + _SEAL.size
+    (words,) = saved.take("Q")
+    # its residues were checked above
+    given = np.frombuffer(saved.body, "<u8", words, saved.at).reshape(-1, len(moduli), degree)
+    saved.at += given.nbytes
     if len(given) == 1:
         saved.inner()
         kind, seed = saved.take("B64s")
-        if kind != _BLAKE2XB:
+        if kind == _BLAKE2XB:
+            room[0] = given[0]
+            from_seed(seed, moduli, room[1])
+        else:
             # SEAL's other generator, which its clients use only when they are built so
             whole = Saved(_saved(load_ciphertext(ring, data, 0)), 1 << 30)
             whole.at = saved.at - 81 - 8 * given.size
-            given = whole.words(2, moduli)
-        else:
-            given = np.stack([given[0], from_seed(seed, moduli)])
-    if not given[1].any():
+            room[:] = whole.words(2, moduli)
+    else:
+        room[:] = given
+    if not room[1].any():
         raise Rejected("a ciphertext is not encrypted: anyone could read it")
-    return given.astype(np.uint64)
+    return room
 
 
 def saved_residues(ring, value, level, products):
     """What SEAL would save of a ciphertext with these residues; less tightly compressed, in a fifth of the time."""
     moduli = ring.primes(level)
-    words = struct.pack("<Q", value.size) + value.astype("<u8").tobytes()
     shape = (1, 2, PARAMETERS["degree"], len(moduli))
-    body = _FIELDS.pack(*ring.levels[level], *shape, ring.scale(level, products), 1)
-    body += _header() + struct.pack("<Q", _SEAL.size + len(words)) + words
+    head = _FIELDS.pack(*ring.levels[level], *shape, ring.scale(level, products), 1)
+    head += _header() + struct.pack("<QQ", _SEAL.size + 8 + value.nbytes, value.size)
+    body = np.empty(len(head) + value.nbytes, np.uint8)
+    body[: len(head)] = np.frombuffer(head, np.uint8)
+    body[len(head) :] = value.astype("<u8", copy=False).reshape(-1).view(np.uint8)
     size = ctypes.c_size_t
-    compress = _library("ZSTD_compress", ctypes.c_void_p, size, ctypes.c_char_p, size, ctypes.c_int)
-    room = len(body) + (len(body) >> 8) + 64
-    out = np.empty(room, np.uint8)
-    length = compress(out.ctypes.data, room, body, len(body), 1)
-    if length > room:
+    compress = _library("ZSTD_compress", ctypes.c_void_p, size, ctypes.c_void_p, size, ctypes.c_int)
+    out = np.empty(len(body) + (len(body) >> 8) + 64, np.uint8)
+    length = compress(out.ctypes.data, len(out), body.ctypes.data, len(body), 1)
+    if length > len(out):
         raise Rejected("a result can't be compressed")
-    return _header()[:5] + struct.pack("<BHQ", _ZSTD, 0, _SEAL.size + length) + out[:length].tobytes()
+    head = _header()[:5] + struct.pack("<BHQ", _ZSTD, 0, _SEAL.size + length)
+    return b"".join([head, memoryview(out)[:length]])
 
 
 SealServer = Server
@@ -399,13 +429,14 @@ class Server(SealServer):
         super().__init__(evaluation_keys)
         self.ring = Constants()
         self.constants = self.matrices = None
+        self._memory = Memory()
         self.note = ""
 
     def _take(self, plain):
         self.constants = plain
-        plan = Plan(self.ring, plain)
+        plan, at = Plan(self.ring, plain), table_of(RESULTS)
         for name, value in plan.results.items():
-            if value is not None and value.scale != self.ring.scale(*table_of(RESULTS)[name]):
+            if value is not None and value.scale != self.ring.scale(*at[name]):
                 raise Rejected(f"the result {name!r} is not at the scale this program has there")
         try:
             self.matrices = Matrices(self.ring, plan)
@@ -445,7 +476,9 @@ class Server(SealServer):
         records = unpack("inputs", data, list(packed()))
         if None in records.values():
             raise Rejected("an input is missing")
-        return {name: load_residues(self.ring, record) for name, record in records.items()}
+        rooms = self._memory(len(records), 2, len(self.ring.primes(0)), PARAMETERS["degree"])
+        pairs = zip(records.items(), rooms, strict=True)
+        return {name: load_residues(self.ring, record, room) for (name, record), room in pairs}
 
     def _run(self, cipher):
         self._encoded()

@@ -155,14 +155,16 @@ class Server:
         """Take encoded weights that ``weights_to_bytes`` of the same program made."""
         template = table_of(PLAINTEXTS)
         ring, plain = self.ring, {}
-        for name, record in unpack("weights", data, list(template)).items():
-            plain[name] = None
-            if record is not None:
-                level, products, added = template[name]
-                scale = ring.scale(level, products) if added else ring.factor(level, products)
-                plain[name] = load_plaintext(ring, record, level, scale)
-                if plain[name].is_zero():
-                    raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
+        records = unpack("weights", data, list(template))
+        with _file() as file:
+            for name, record in records.items():
+                plain[name] = None
+                if record is not None:
+                    level, products, added = template[name]
+                    scale = ring.scale(level, products) if added else ring.factor(level, products)
+                    plain[name] = load_plaintext(ring, record, level, scale, file)
+                    if plain[name].is_zero():
+                        raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
         self._take(plain)
 
     def _encoded(self):
@@ -175,7 +177,8 @@ class Server:
         records = unpack("inputs", data, list(packed()))
         if None in records.values():
             raise Rejected("an input is missing")
-        return {name: load_ciphertext(self.ring, record, 0) for name, record in records.items()}
+        with _file() as file:
+            return {name: load_ciphertext(self.ring, record, 0, file=file) for name, record in records.items()}
 
     def compute(self, cipher):
         """Evaluate on loaded ciphertexts, and hide what is no result. Counts, seconds and how many sums vanished
@@ -223,14 +226,14 @@ class Server:
                 done(len(found))
             self.worker_seconds = [time.process_time() - start]
         self.counts, self.vanished, self.seconds = Counter(), 0, 0.0
-        for _, counts, vanished, seconds in found:
+        for _, (counts, vanished, seconds) in found:
             self.counts += counts
             self.vanished += vanished
             self.seconds += seconds
-        return [data for data, *_ in found]
+        return [data for data, _ in found]
 
     def _evaluated(self, data):
-        return self.evaluate(data), self.counts, self.vanished, self.seconds
+        return self.evaluate(data), (self.counts, self.vanished, self.seconds)
 
 
 def relative_error(found, expected):

@@ -3,6 +3,7 @@
 
 import argparse
 import ctypes
+import gc
 import hashlib
 import io
 import math
@@ -16,7 +17,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 

@@ -41,19 +41,24 @@ def _header():
     return _saved(seal.Plaintext())[:5] + bytes(3)
 
 
-def _expanded(data, limit):
-    """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
+@cache
+def _decompress():
     try:
         decompress = ctypes.CDLL(seal._sealapi_cpp.__file__).ZSTD_decompress
     except (AttributeError, OSError):
         raise Rejected("this build of TenSEAL hides its zstd, so that bytes can't be checked before SEAL") from None
     decompress.restype = ctypes.c_size_t
-    decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
+    return decompress
+
+
+def _expanded(data, limit):
+    """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
     out = np.empty(limit, np.uint8)
-    size = decompress(out.ctypes.data, limit, data, len(data))
+    size = _decompress()(out.ctypes.data, limit, np.frombuffer(data, np.uint8).ctypes.data, len(data))
     if size > limit:
         raise Rejected("an object can't be decompressed, or is larger than it may be here")
-    return out[:size].tobytes()
+    return memoryview(out)[:size]
 
 
 class Saved:
@@ -67,7 +72,9 @@ class Saved:
             raise Rejected("an object's length is not what its header says: it is truncated or damaged")
         if mode not in (0, _ZSTD) or reserved:
             raise Rejected("an object's header has a compression that SEAL does not write here")
-        self.body = _expanded(data[_SEAL.size :], limit) if mode else bytes(data[_SEAL.size :])
+        self.body = memoryview(data)[_SEAL.size :]
+        if mode:
+            self.body = _expanded(self.body, limit)
         self.at = 0
 
     def take(self, form):
@@ -134,12 +141,14 @@ class Saved:
         self.words(words // each, moduli)
         return words // each
 
-    def load(self, make, context):
-        """The object itself: all of it was read and checked. SEAL gets it without compression."""
+    def load(self, make, context, file=None):
+        """The object itself: all of it was read and checked. SEAL gets it without compression, through a ``_file()``
+        that held others before, if one is given: new memory takes as long as SEAL."""
         if self.at != len(self.body):
             raise Rejected("there are bytes left over in an object")
         thing = make()
-        with _file() as (stream, path):
+        with nullcontext(file) if file else _file() as (stream, path):
+            stream.seek(0)
             stream.write(_header() + struct.pack("<Q", _SEAL.size + len(self.body)))
             stream.write(self.body)
             stream.flush()
@@ -150,12 +159,12 @@ class Saved:
         return thing
 
 
-def load_plaintext(ring, data, level, scale):
+def load_plaintext(ring, data, level, scale, file=None):
     """A plaintext at a level and scale; Rejected otherwise."""
     moduli = ring.primes(level)
     saved = Saved(data, 72 + 8 * len(moduli) * PARAMETERS["degree"])
     saved.plaintext(ring.levels[level], moduli, scale)
-    return saved.load(seal.Plaintext, ring.context)
+    return saved.load(seal.Plaintext, ring.context, file)
 
 
 def load_secret(ring, data):
@@ -165,12 +174,12 @@ def load_secret(ring, data):
     return saved.load(seal.SecretKey, ring.context)
 
 
-def load_ciphertext(ring, data, level, products=0):
+def load_ciphertext(ring, data, level, products=0, file=None):
     """A ciphertext at the level and scale this program has there; Rejected otherwise."""
     moduli = ring.primes(level)
     saved = Saved(data, 121 + 81 + 16 * len(moduli) * PARAMETERS["degree"])
     saved.ciphertext(ring.levels[level], moduli, ring.scale(level, products))
-    out = saved.load(seal.Ciphertext, ring.context)
+    out = saved.load(seal.Ciphertext, ring.context, file)
     if out.is_transparent():
         raise Rejected("a ciphertext is not encrypted: anyone could read it")
     return out
@@ -197,12 +206,15 @@ def load_keys(ring, make, data, places, wanted):
 
 def pack(kind, records):
     """Bytes of ``{name: bytes or None}``, bound to this program and its parameters."""
-    body = bytearray(struct.pack("<I", len(records)))
+    body = [struct.pack("<I", len(records))]
     for name, data in records.items():
         key = repr(name).encode()
-        body += struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key + (data or b"")
-    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", len(body))
-    return head + hashlib.sha256(body).digest() + bytes(body)
+        body += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key, data or b""]
+    digest = hashlib.sha256()
+    for piece in body:
+        digest.update(piece)
+    head = _MAGIC + kind.encode().ljust(16, b"\0") + _fingerprint() + struct.pack("<Q", sum(map(len, body)))
+    return b"".join([head, digest.digest(), *body])
 
 
 def unpack(kind, data, names):
@@ -211,6 +223,9 @@ def unpack(kind, data, names):
         data = memoryview(data).cast("B")
     except TypeError:
         raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
+    if type(data.obj) is not bytes:
+        # records are parts of these bytes, and what is checked must not change before it is used
+        data = memoryview(data.tobytes())
     if len(data) < 96 or data[:8] != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program")
     found = bytes(data[8:24]).rstrip(b"\0").decode("ascii", "replace")
@@ -239,7 +254,7 @@ def unpack(kind, data, names):
                 continue
             if at + size > len(body):
                 raise Rejected(f"these {kind} are truncated")
-            records[by_key[key]] = bytes(body[at : at + size])
+            records[by_key[key]] = body[at : at + size]
             at += size
     except (struct.error, UnicodeDecodeError):
         raise Rejected(f"these {kind} are damaged") from None

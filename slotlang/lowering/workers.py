@@ -2,9 +2,13 @@
 # ruff: noqa: F403, F405
 
 from slotlang.lowering.runtime import *
+from slotlang.lowering.transfer import *
 
 # workers starts here
 # TenSEAL keeps Python's lock while it computes, so threads gain nothing. Forked processes share what is in memory.
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 
 
 class WorkerFailed(RuntimeError):
@@ -14,18 +18,23 @@ class WorkerFailed(RuntimeError):
 def forked(action, items, workers, done):
     """``action(item)`` of each item, in order, by so many forked processes; the next item goes to the first one free.
 
-    Returns the results and each worker's seconds of CPU; ``done`` is called with the number of results so far. What
-    ``action`` rejects is Rejected here. However this ends, no worker is left.
+    ``action`` gives bytes and something small beside them. Returns these pairs and each worker's seconds of CPU;
+    ``done`` is called with the number of results so far. What ``action`` rejects is Rejected here. However this ends,
+    no worker is left.
     """
     try:
         fork = multiprocessing.get_context("fork")
     except ValueError:
         raise WorkerFailed("this system can't fork processes: use one worker") from None
-    results, seconds, waiting, running, at = [None] * len(items), {}, iter(range(len(items))), {}, {}
-    try:
+    results, seconds, waiting, running, at, files = [None] * len(items), {}, iter(range(len(items))), {}, {}, {}
+    with ExitStack() as opened:
+        opened.callback(_end, running)
         for _ in range(min(workers, len(items))):
             ours, theirs = fork.Pipe()
-            process = fork.Process(target=_work, args=(theirs, [ours, *running], action, items), daemon=True)
+            # two, so that a worker fills one while the other is read
+            files[ours] = [opened.enter_context(_file())[0] for _ in range(2)]
+            arguments = (theirs, [ours, *running], files[ours], action, items)
+            process = fork.Process(target=_work, args=arguments, daemon=True)
             # Ctrl-C reaches workers too; they inherit that it is blocked, and the process that was started ends them
             before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
             try:
@@ -36,39 +45,47 @@ def forked(action, items, workers, done):
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
-        for pipe in running:
-            _ask(pipe, waiting, at)
+            _ask(ours, waiting, at)
         count = 0
         while at:
             for pipe in multiprocessing.connection.wait(list(at)):
                 try:
-                    found, refused, failed, seconds[pipe] = pipe.recv()
+                    size, beside, refused, failed, seconds[pipe] = pipe.recv()
                 except (EOFError, OSError):
                     raise WorkerFailed(_ended(running[pipe], at[pipe], len(items))) from None
                 if refused is not None:
                     raise Rejected(refused)
                 if failed is not None:
                     raise WorkerFailed(f"a worker failed at item {at[pipe] + 1} of {len(items)}: {failed}")
-                results[at.pop(pipe)] = found
+                number, (file, *others) = at.pop(pipe), files[pipe]
+                files[pipe] = [*others, file]
+                _ask(pipe, waiting, at)
+                # a reader of its own: the file's may hold what an earlier result left in its buffer
+                with open(file.fileno(), "rb", closefd=False) as reader:
+                    reader.seek(0)
+                    results[number] = reader.read(size), beside
                 count += 1
                 done(count)
-                _ask(pipe, waiting, at)
         return results, list(seconds.values())
-    finally:
-        for pipe, process in running.items():
-            process.kill()
-            process.join()
-            process.close()
-            pipe.close()
 
 
 def _ask(pipe, waiting, at):
+    """Give a worker its next item, or tell it that there is none: it ends while others still work."""
     number = next(waiting, None)
+    # to a worker that has ended nothing can be sent; reading from it says so
+    with suppress(OSError):
+        pipe.send(number)
     if number is not None:
         at[pipe] = number
-        # to a worker that has ended nothing can be sent; reading from it says so
-        with suppress(OSError):
-            pipe.send(number)
+
+
+def _end(running):
+    for process in running.values():
+        process.kill()
+    for pipe, process in running.items():
+        process.join()
+        process.close()
+        pipe.close()
 
 
 def _ended(process, number, count):
@@ -80,18 +97,32 @@ def _ended(process, number, count):
     return f"a worker {how} at item {number + 1} of {count}"
 
 
-def _work(pipe, others, action, items):
+def _work(pipe, others, files, action, items):
     # the ends that the first process keeps: while a worker held them, the others would not see that it is gone
     for other in others:
         other.close()
+    _keep_memory()
     with suppress(EOFError, OSError):
-        while True:
-            item = items[pipe.recv()]
-            found = refused = failed = None
+        while (number := pipe.recv()) is not None:
+            data, beside, refused, failed = b"", None, None, None
             try:
-                found = action(item)
+                data, beside = action(items[number])
             except Rejected as problem:
                 refused = str(problem)
             except Exception as problem:
                 failed = f"{type(problem).__name__}: {problem}"
-            pipe.send((found, refused, failed, time.process_time()))
+            files[0].seek(0)
+            files[0].write(data)
+            files[0].flush()
+            files.reverse()
+            pipe.send((len(data), beside, refused, failed, time.process_time()))
+
+
+def _keep_memory():
+    """Have the C library keep what is freed, as the next evaluation asks for it again and new memory costs time; and
+    leave alone what is shared, which looking for garbage would copy."""
+    gc.freeze()
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, size in ((_TRIM_THRESHOLD, 1 << 30), (_MMAP_THRESHOLD, 1 << 25)):
+            mallopt(option, size)

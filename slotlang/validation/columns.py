@@ -1,8 +1,8 @@
 """Stand-ins for what a module that evaluates by matrix products does with residues.
 
 The plan such a module makes is executed as it stands, each sum by the operations it is recorded as. What is left out,
-and held against TenSEAL bit for bit in the tests, is arithmetic modulo the primes: the integer that a constant is
-encoded as, matrix products, masks added to residues, and how residues are read and written.
+and held against TenSEAL bit for bit in the tests, is arithmetic modulo the primes: the one number that a vector holds
+and the integer it is encoded as, matrix products, masks added to residues, and how residues are read and written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from slotlang.validation.seal import Ciphertext, Plaintext, Seal
 
 def stand_ins(module: types.ModuleType, seal: Seal) -> None:
     """Put them in place; ``module`` has the other stand-ins already."""
+
+    rejected: type[Exception] = module.Rejected
 
     def integer(ring: Any, value: Any, level: int, scale: float) -> Any:
         plain = Plaintext()
@@ -59,7 +61,15 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
                 return None
             return out
 
-    def load_residues(ring: Any, data: Any) -> Any:
+    def one_number(values: Any) -> Any:
+        values = module.np.asarray(values)
+        if values.ndim and (values == values.flat[0]).all():
+            values = values.flat[0]
+        if values.ndim or (module.np.iscomplexobj(values) and values.imag.any()):
+            raise rejected("a vector to encode does not hold one real number in all slots")
+        return (1.0 * values.real).item()
+
+    def load_residues(ring: Any, data: Any, _: Any) -> Any:
         return module.load_ciphertext(ring, data, 0)
 
     def saved_residues(ring: Any, value: Any, level: int, products: int) -> Any:
@@ -71,5 +81,5 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
             seal.Evaluator(ring.context).add_plain(before, plain, value)
         return value
 
-    for function in (integer, Matrices, load_residues, saved_residues, add_masks):
+    for function in (integer, one_number, Matrices, load_residues, saved_residues, add_masks):
         setattr(module, function.__name__, function)

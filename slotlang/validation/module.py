@@ -119,13 +119,13 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
             raise rejected(f"the {kind.__name__} is not at the level or scale expected")
         return thing
 
-    def load_plaintext(ring: Any, data: Any, level: int, scale: float) -> Any:
+    def load_plaintext(ring: Any, data: Any, level: int, scale: float, file: Any = None) -> Any:
         return checked(data, Plaintext, ring.levels[level], scale)
 
     def load_secret(ring: Any, data: Any) -> Any:
         return checked(data, SecretKey, None, None)
 
-    def load_ciphertext(ring: Any, data: Any, level: int, products: int = 0) -> Any:
+    def load_ciphertext(ring: Any, data: Any, level: int, products: int = 0, file: Any = None) -> Any:
         return checked(data, Ciphertext, ring.levels[level], ring.scale(level, products))
 
     def load_keys(ring: Any, make: Any, data: Any, places: int, wanted: Any) -> Any:

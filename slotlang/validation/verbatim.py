@@ -11,10 +11,32 @@ _PARTS = Path(__file__).resolve().parent.parent / "lowering"
 
 _REPLACED: dict[str, tuple[str, ...]] = {
     "transfer": (),  # all of it
+    "workers": (),
     "masks": ("uniform", "from_residues", "part_mask", "alone_doubled", "slot_mask"),
     "columns": (
-        *("LEAST_PIECE", "TILE", "MAX_ENTRIES", "_FIELDS", "integer", "Product", "cut", "reduced", "Matrices"),
-        *("residues_of", "add_masks", "_library", "from_seed", "load_residues", "saved_residues"),
+        *(
+            "LEAST_PIECE",
+            "TILE",
+            "MAX_ENTRIES",
+            "_FIELDS",
+            "integer",
+            "one_number",
+            "Product",
+            "cut",
+            "reduced",
+            "Memory",
+            "Matrices",
+        ),
+        *(
+            "_BLAKE2XB",
+            "_BLOCK",
+            "residues_of",
+            "add_masks",
+            "_library",
+            "from_seed",
+            "load_residues",
+            "saved_residues",
+        ),
     ),
 }
 """Definitions that are replaced, and those that only these use, by the file they stand in."""

@@ -25,7 +25,7 @@ KEYS = {
     *("plain_products", "cipher_products", "additions", "negations", "rescales", "rescales_by_level", "depth"),
     *("ciphertexts_in", "ciphertexts_out", "plaintexts", "peak_ciphertexts", "rotation_lower_bound", "rotation_gap"),
     *("galois_key_bytes", "evaluation_key_bytes", "upload_bytes", "download_bytes", "weight_bytes"),
-    *("peak_ciphertext_bytes", "bounds", "predicted", "predicted_error", "masks", "composed_steps"),
+    *("peak_ciphertext_bytes", "bounds", "predicted", "predicted_error", "products", "masks", "composed_steps"),
 }
 
 

@@ -73,7 +73,7 @@ def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tu
 def objects(module: Any, kind: str, data: bytes, names: list[Any], rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """Changes inside the SEAL objects, compressed and not, all sealed anew."""
     records = {name: r for name, r in module.unpack(kind, data, names).items() if r is not None}
-    bodies = {name: module._expanded(r[16:], 1 << 26) for name, r in records.items()}
+    bodies = {name: bytes(module._expanded(r[16:], 1 << 26)) for name, r in records.items()}
 
     def made(name: Any, record: bytes) -> bytes:
         return module.pack(kind, {**dict.fromkeys(names), **records, name: record})

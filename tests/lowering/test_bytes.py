@@ -177,7 +177,7 @@ def test_objects_that_seal_would_not_check(world: World) -> None:
     """With a right checksum: truncated and foreign objects behind 26 good-looking bytes never reach SEAL."""
     module = world.module
     records = module.unpack("evaluation keys", world.keys, ["galois", "relin"])
-    galois, relin = records["galois"], records["relin"]
+    galois, relin = bytes(records["galois"]), bytes(records["relin"])
     for bad, message in [
         (galois[:26], "length is not what its header says"),
         (galois[:16] + bytes(10), "length is not what its header says"),

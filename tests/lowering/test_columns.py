@@ -162,7 +162,53 @@ def test_seeds_expand_as_in_seal() -> None:
         record = next(iter(module.unpack("inputs", here.client.encrypt(**here.inputs), list(module.packed())).values()))
         saved = module.Saved(module._saved(module.load_ciphertext(ring, record, 0)), 1 << 30)
         saved.at = 97
-        assert np.array_equal(module.load_residues(ring, record), saved.words(2, ring.primes(0)))
+        wanted = saved.words(2, ring.primes(0))
+        assert np.array_equal(module.load_residues(ring, record, np.empty_like(wanted)), wanted)
+
+
+def test_memory_is_taken_again_only_when_nobody_holds_it() -> None:
+    here = World(COLUMNS, {"d": 3, "n": 2, "r": 1, "batch": 2048}, SMALL)
+    server, uploads = here.matrix, [here.client.encrypt(x=n * here.inputs["x"]) for n in range(3)]
+    server.encode(**here.weights)
+    held = [server.load_inputs(upload) for upload in uploads]
+    kept = [{name: value.copy() for name, value in cipher.items()} for cipher in held]
+    results = [server.compute(cipher) for cipher in held]
+    copied = [{name: value.copy() for name, value in result.items()} for result in results]
+    again = [server.compute(cipher) for cipher in held]
+    for a, b in zip(held + results + again, kept + copied + copied, strict=True):
+        assert all(np.array_equal(value, b[name]) for name, value in a.items())
+    one = next(iter(held[2].values()))
+    del held, a
+    server.load_inputs(uploads[0])
+    assert np.array_equal(one, next(iter(kept[2].values())))
+    assert len({next(iter(server.load_inputs(upload).values())).ctypes.data for upload in uploads}) == 1
+
+
+@pytest.mark.parametrize(("products", "used"), [("auto", None), ("seal", False), ("matrix", True)])
+def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) -> None:
+    program = api.loads(COLUMNS, SIZES)
+    found = api.cost(program, SMALL, products=products)
+    plan = api.plan(program, SMALL, products=products)
+    assert isinstance(plan.columns, Columns)
+    used = plan.columns.faster if used is None else used
+    assert found.products == ("matrix" if used else "seal") == ("matrix" if plan.matrix else "seal")
+    coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
+    assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
+    other = api.cost(program, SMALL, products="seal" if used else "matrix").predicted
+    assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
+
+
+@pytest.mark.parametrize("values", [np.nan, np.inf, -np.inf, 1j, [1.0, 2.0], [np.nan] * 2, np.array([1.0, np.inf])])
+def test_what_is_no_constant_is_rejected(values: Any) -> None:
+    with pytest.raises(world().module.Rejected, match=r"NaN or infinity|one real number"):
+        world().matrix.ring.encode(values)
+
+
+def test_numbers_are_constants_in_any_form() -> None:
+    ring = world().matrix.ring
+    forms = [3, 3.0, np.float64(3), np.float32(3), np.array(3.0), np.full(8, 3.0), 3 + 0j, np.full(8, 3 + 0j), [3, 3]]
+    assert {ring.encode(form).number for form in forms} == {3 * 2**20}
+    assert all(ring.encode(form) is None for form in (0, 0.0, -0.0, np.zeros(8), 1e-30))
 
 
 def test_coefficients_too_large_are_left_to_seal() -> None:
@@ -222,13 +268,14 @@ def test_damaged_ciphertexts_are_rejected() -> None:
         iter(module.unpack("inputs", world().client.encrypt(**world().inputs), list(module.packed())).values())
     )
     body = bytearray(module.Saved(record, 1 << 20).body)
+    room = np.empty((2, len(ring.primes(0)), module.PARAMETERS["degree"]), np.uint64)
 
     def rejected(change: Any) -> None:
         made = bytearray(body)
         change(made)
         data = module._header() + struct.pack("<Q", 16 + len(made)) + bytes(made)
         with pytest.raises(module.Rejected):
-            module.load_residues(ring, data)
+            module.load_residues(ring, data, room)
 
     rejected(lambda b: b.__setitem__(0, b[0] ^ 1))
     rejected(lambda b: b.__setitem__(slice(97, 105), b"\xff" * 8))
@@ -239,7 +286,7 @@ def test_damaged_ciphertexts_are_rejected() -> None:
         damaged = bytearray(record)
         damaged[at] ^= 0x41
         with pytest.raises(module.Rejected):
-            module.load_residues(ring, bytes(damaged) if at != len(record) - 1 else record[:-1])
+            module.load_residues(ring, bytes(damaged) if at != len(record) - 1 else record[:-1], room)
 
 
 # Each changes what the plan computes.

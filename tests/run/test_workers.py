@@ -137,7 +137,7 @@ def test_what_a_worker_rejects_is_rejected() -> None:
 def test_a_worker_that_ends_early(end: Any, message: str) -> None:
     module: Any = load_module(lowered().text)
     with pytest.raises(module.WorkerFailed, match=message):
-        module.forked(lambda item: end() if item in (1, 2) else item, range(5), 2, lambda count: None)
+        module.forked(lambda item: end() if item in (1, 2) else (b"", item), range(5), 2, lambda count: None)
     assert no_process_left()
 
 
@@ -166,7 +166,7 @@ def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(multiprocessing.get_context("fork").Process, "start", second_fails)
     with pytest.raises(module.WorkerFailed, match="worker 2 can't start: Resource"):
-        module.forked(lambda item: item, range(5), 3, lambda count: None)
+        module.forked(lambda item: (b"", item), range(5), 3, lambda count: None)
     monkeypatch.undo()
     assert no_process_left()
 
@@ -178,7 +178,7 @@ def test_an_interrupt_leaves_no_worker() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        module.forked(lambda item: item, range(50), 2, interrupt)
+        module.forked(lambda item: (b"", item), range(50), 2, interrupt)
     assert no_process_left()
 
 
@@ -194,6 +194,40 @@ def test_signals_leave_no_worker(number: signal.Signals) -> None:
         _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert err == b""
+
+
+def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
+    parameters = api.Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
+    sizes = {"d": 8, "n": 6, "r": 3, "batch": 2048}
+    states = []
+    for number in range(3):
+        found = api.run(
+            "programs/columns.slot",
+            sizes,
+            parameters=parameters,
+            tokens=5000,
+            workers=2,
+            cache=tmp_path,
+            products="matrix",
+        )
+        assert found.lowered.plan.matrix
+        report = found.report
+        assert report.cache is not None
+        states.append(report.cache.state)
+        assert (report.passed, report.counts_match, report.evaluations, report.workers) == (True, True, 3, 2)
+        if number == 1:
+            path = Path(report.cache.file)
+            path.write_bytes(path.read_bytes()[:-1])
+    assert states == ["stored", "loaded", "rebuilt"]
+    assert no_process_left()
+
+
+def test_results_of_other_lengths_follow_each_other() -> None:
+    module: Any = load_module(lowered().text)
+    sizes = [70_000, 3, 0, 9_000, 8_192, 5, 1, 200_000, 2]
+    found, seconds = module.forked(lambda n: (bytes([n % 251]) * n, -n), sizes, 2, lambda count: None)
+    assert found == [(bytes([n % 251]) * n, -n) for n in sizes]
+    assert len(seconds) == 2
 
 
 # tokens
@@ -224,7 +258,7 @@ def test_a_wrong_evaluation_among_right_ones_is_seen() -> None:
     batches = Batches([inputs, {"x": -inputs["x"]}, inputs])
     predicted = made.plan.counts.executed()
     assert execute(made.text, predicted, batches, weights).relative_error < 0.05
-    text = made.text.replace("return [data for data, *_ in found]", "return [found[0][0] for _ in found]")
+    text = made.text.replace("return [data for data, _ in found]", "return [found[0][0] for _ in found]")
     assert text != made.text
     wrong = execute(text, predicted, batches, weights)
     assert wrong.counts_match
