@@ -10,6 +10,7 @@ from small_programs import LORA
 
 from slotlang import api
 from slotlang.cost.noise import Place, gains, predicted_error, spike, variance
+from slotlang.cost.spikes import peaks
 from slotlang.lowering.lower import Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data
@@ -59,6 +60,47 @@ def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -
         errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
     measured = math.sqrt(sum(e * e for e in errors) / len(errors))
     assert max(errors) <= predicted_error(made.plan) <= 8 * measured
+
+
+KEYS_ALONE = """program sums(d = 512, slots = 512)
+input x[d]
+weight A[1, d]
+cipher X = x[slot]
+plain W = A[0, slot]
+Y = sum f < d by doubling: (X * W) << f
+output y[slot] = Y
+prove y == A @ x
+"""
+
+
+def test_errors_of_keys_that_are_used_over_and_over() -> None:
+    # with a small key prime and nothing after the rotations their noise is all there is
+    program = api.loads(KEYS_ALONE)
+    made = api.lower(program, Parameters(8192, (60, 60, 40), 44, False, keys=(1, 16)))
+    errors = []
+    for seed in range(8):
+        inputs, weights = random_data(program, seed)
+        errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
+    rms = math.sqrt(float(np.mean(np.square(errors))))
+    assert rms <= predicted_error(made.plan) <= 8 * rms
+
+
+def test_peaks_of_one_key_add_up_where_they_meet() -> None:
+    text = """program sums(slots = 8)
+input x[slots]
+cipher X = x[slot]
+Y = sum f < 4 by doubling: X << f
+output y[slot] = Y
+prove y == x
+"""
+    program = api.loads(text)
+    keyed = api.plan(program, Parameters(4096, (36, 36, 37), 20, False, keys=(1,)))
+    (there,) = peaks(keyed.graph, [0] * len(keyed.graph.nodes), 8, coarse=False)[keyed.graph.outputs[0].node].values()
+    # X << 2 has peaks at 0 and, moved on, at 7; those of the sum meet them when it is added to itself moved by one
+    assert there.tolist() == [4, 0, 0, 0, 0, 0, 1, 4]
+    own = api.plan(program, Parameters(4096, (36, 36, 37), 20, False))
+    (there,) = peaks(own.graph, [0] * len(own.graph.nodes), 8, coarse=False)[own.graph.outputs[0].node].values()
+    assert there.tolist() == [2, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
