@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from slotlang.cost.predict import VectorShape, vector_shape
+from slotlang.cost.spikes import Floats, peaks
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import holds
@@ -249,6 +250,7 @@ class _Backwards:
         self.contents = Contents(graph.schedule)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
         self.spike = spike(degree)
+        self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
         self.sources: defaultdict[Place, float] = defaultdict(float)
         self.peaks: dict[tuple[int, int], float] = {}
         self._plains: dict[Member, Power] = {}
@@ -293,6 +295,11 @@ class _Backwards:
     def run(self) -> Gains:
         powers, products = self._forward()
         signal, grown = self._results(products)
+        if self.graph.schedule.routes:
+            # a key that is used many times in a row makes peaks that meet
+            self.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
+            for node, gain in grown.items():
+                self._met(node, gain)
         self._back(powers, products, grown)
         return Gains(self.degree, signal, dict(self.sources), self.peaks)
 
@@ -404,6 +411,8 @@ class _Backwards:
                     self._switch(level, behind, gain)
                     turned = gain if node.kind == "conj" or gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)
                     give(node.operands[0], turned)
+                    if node.kind == "conj":
+                        self._met(node.operands[0], turned)
                 case "mul_plain":
                     assert node.plain is not None, "a product has a plaintext"
                     (operand,) = node.operands
@@ -411,12 +420,16 @@ class _Backwards:
                     self._round("factor", level, products[operand], gain, powers[operand], *rounding)
                     if rounding[0] == 2 * self.program.slots:
                         self._transformed(gain, powers[number])
-                    give(operand, self._product(gain, self.plain(node.plain)))
+                    given = self._product(gain, self.plain(node.plain))
+                    give(operand, given)
+                    self._met(operand, given)
                 case "mul":
                     self._switch(level, behind, gain)
                     a, b = node.operands
-                    give(a, self._product(gain, powers[b]))
-                    give(b, self._product(gain, powers[a]))
+                    for one, other in ((a, b), (b, a)):
+                        given = self._product(gain, powers[other])
+                        give(one, given)
+                        self._met(one, given)
                 case "add_plain" | "plain":
                     assert node.plain is not None, "a sum has a plaintext"
                     self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
@@ -473,7 +486,17 @@ class _Backwards:
 
     def _switch(self, level: int, products: int, gain: Power) -> None:
         self._add("switch", level, products, gain)
-        self._add("spike", level, products, gain * self.spike if gain.shape[1] > 1 else gain)
+        if self.met is None:
+            self._add("spike", level, products, gain * self.spike if gain.shape[1] > 1 else gain)
+
+    def _met(self, node: int, gain: Power) -> None:
+        """The peaks that a ciphertext has when it is multiplied, conjugated or returned, with the gain of its noise."""
+        for (level, products), times in (self.met or {}).get(node, {}).items():
+            if gain.shape[1] == 1 or times.size == 1:
+                self._add("spike", level, products, gain * times.sum())
+            else:
+                there = np.fft.irfft(np.fft.rfft(times) * np.fft.rfft(self.spike), times.size)
+                self._add("spike", level, products, gain * np.maximum(there, 0.0))
 
     def _add(self, kind: str, level: int, products: int, gain: Power) -> None:
         """Noise alike in both parts."""

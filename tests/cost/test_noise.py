@@ -10,6 +10,7 @@ from small_programs import LORA
 
 from slotlang import api
 from slotlang.cost.noise import Place, gains, predicted_error, spike, variance
+from slotlang.cost.spikes import peaks
 from slotlang.lowering.lower import Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data
@@ -59,6 +60,35 @@ def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -
         errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
     measured = math.sqrt(sum(e * e for e in errors) / len(errors))
     assert max(errors) <= predicted_error(made.plan) <= 8 * measured
+
+
+def test_errors_of_a_key_that_is_used_over_and_over() -> None:
+    # the noise of 256 key switches with one key, whose own prime is small
+    made = api.lower(PROGRAMS["lora"], Parameters(4096, (40, 40, 29), 22, False, keys=(4,)))
+    errors = []
+    for seed in range(6):
+        inputs, weights = random_data(PROGRAMS["lora"], seed)
+        errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
+    measured = math.sqrt(sum(e * e for e in errors) / len(errors))
+    assert max(errors) <= predicted_error(made.plan) <= 8 * measured
+
+
+def test_peaks_of_one_key_add_up_where_they_meet() -> None:
+    text = """program sums(slots = 8)
+input x[slots]
+cipher X = x[slot]
+Y = sum f < 4 by doubling: X << f
+output y[slot] = Y
+prove y == x
+"""
+    program = api.loads(text)
+    keyed = api.plan(program, Parameters(4096, (36, 36, 37), 20, False, keys=(1,)))
+    (there,) = peaks(keyed.graph, [0] * len(keyed.graph.nodes), 8, coarse=False)[keyed.graph.outputs[0].node].values()
+    # X << 2 has peaks at 0 and, moved on, at 7; those of the sum meet them when it is added to itself moved by one
+    assert there.tolist() == [4, 0, 0, 0, 0, 0, 1, 4]
+    own = api.plan(program, Parameters(4096, (36, 36, 37), 20, False))
+    (there,) = peaks(own.graph, [0] * len(own.graph.nodes), 8, coarse=False)[own.graph.outputs[0].node].values()
+    assert there.tolist() == [2, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
