@@ -13,7 +13,8 @@ from slotlang.diagnostics import SlotError
 from slotlang.lowering.lower import plan
 from slotlang.meaning.bind import bind
 from slotlang.optimize.families import client_permutes, same, unused, written_out
-from slotlang.optimize.packing import ranks_packed, ranks_paired
+from slotlang.optimize.packing import ranks_packed
+from slotlang.optimize.pairs import ranks_paired
 from slotlang.optimize.sums import evaluation, joined, permutations_moved, rotations_moved, taken_out
 from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
 from slotlang.proof.goals import goals
