@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from slotlang.optimize.sums import joined
+from slotlang.optimize.sums import joined, turned_first
 from slotlang.optimize.trees import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
 from slotlang.syntax import tree
 
@@ -42,6 +42,15 @@ def written_out(subject: Subject) -> Iterator[Rewrite]:
                 inner = replace(subject, program=program)
                 for found in joined(inner):
                     yield replace(found, what=f"{family.name} written out and {found.what}")
+                before = tuple(
+                    replace(s, body=turned_first(inner, s.body))
+                    if isinstance(s, tree.Define) and s.kind == "compute"
+                    else s
+                    for s in program.statements
+                )
+                if before != program.statements:
+                    what = f"{family.name} written out where it is read, rotations before the products"
+                    yield Rewrite("written out", what, replace(program, statements=before))
 
 
 def _without(subject: Subject, family: tree.Define) -> tree.Program | None:

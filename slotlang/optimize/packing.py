@@ -23,6 +23,7 @@ from slotlang.optimize.trees import (
     product,
     read,
     shift_of,
+    step_of,
     substituted,
     tidied,
     times,
@@ -44,28 +45,13 @@ class _AddedUp:
     step: tree.Expr
 
 
-def _step(amount: tree.Expr, variable: str) -> tree.Expr | None:
-    """``k`` of ``variable*k``."""
-    match amount:
-        case tree.Name(found) if found == variable:
-            return number(1, amount)
-        case tree.Binary("*", left, right):
-            inner = _step(left, variable)
-            if inner is not None and variable not in names(right):
-                return right if inner == number(1, amount) else binary("*", inner, right)
-            inner = _step(right, variable)
-            if inner is not None and variable not in names(left):
-                return left if inner == number(1, amount) else binary("*", left, inner)
-    return None
-
-
 def _added_up(subject: Subject, family: tree.Define) -> _AddedUp | None:
     body = family.body
     if len(family.binders) != 1 or not isinstance(body, tree.Sum) or body.how is None or body.how.name != "doubling":
         return None
     turn = shift_of(body.body)
     variable = body.binders[0].name
-    step = _step(turn[1], variable) if turn is not None else None
+    step = step_of(turn[1], variable) if turn is not None else None
     if turn is None or step is None or variable in names(turn[0]):
         return None
     count, width, ranks = (subject.value(e) for e in (body.binders[0].extent, step, family.binders[0].extent))

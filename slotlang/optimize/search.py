@@ -13,9 +13,11 @@ from slotlang.diagnostics import SlotError
 from slotlang.lowering.lower import plan
 from slotlang.meaning.bind import bind
 from slotlang.optimize.families import client_permutes, same, unused, written_out
+from slotlang.optimize.nested import nested
 from slotlang.optimize.packing import ranks_packed
 from slotlang.optimize.pairs import ranks_paired
-from slotlang.optimize.sums import evaluation, joined, permutations_moved, rotations_moved, taken_out
+from slotlang.optimize.permutations import permutations_moved
+from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
 from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
@@ -28,13 +30,13 @@ Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
 RULES: tuple[tuple[Rule, ...], ...] = (
     (client_permutes, same, joined),
     (ranks_packed, ranks_paired),
-    (evaluation, taken_out),
+    (evaluation, taken_out, nested),
     (rotations_moved, permutations_moved),
     (written_out,),
 )
 """Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
 
-ENABLING = ("written out", "distributivity", "rotations")
+ENABLING = ("written out", "distributivity", "rotations", "nested sums")
 """Rules whose programs are looked at further where they cost no more than what they were made from."""
 
 WORK = 600_000

@@ -8,11 +8,11 @@ import pytest
 
 from slotlang.meaning.bind import bind
 from slotlang.optimize.families import same, unused, written_out
+from slotlang.optimize.permutations import permutations_moved
 from slotlang.optimize.sums import (
     baby_steps,
     evaluation,
     joined,
-    permutations_moved,
     rotations_moved,
     taken_out,
 )
