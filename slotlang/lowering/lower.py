@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.counts import Counts, count
+from slotlang.cost.predict import Prediction, predict
+from slotlang.cost.profile import Profile
 from slotlang.diagnostics import closest, error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
@@ -56,6 +58,14 @@ class Plan:
     hiding: Hiding
     columns: Columns | str
     matrix: bool
+
+    def predicted(self, profile: Profile) -> Prediction:
+        """Its times, evaluated as the plan says."""
+        p = self.parameters
+        times = predict(self.graph, p.degree, p.data_primes, profile)
+        if self.matrix and isinstance(self.columns, Columns):
+            return replace(times, evaluation=self.columns.seconds(p.degree, p.data_primes, profile))
+        return times
 
 
 def products_mode(text: str) -> Products:

@@ -115,6 +115,7 @@ def test_same_and_unused() -> None:
 def test_written_out() -> None:
     assert "Y = X << 1 << 2" in texts(written_out, "Z = X << 1", "Y = Z << 2")
     assert "Y = X << 1 + 2" in texts(written_out, "Z = X << 1", "Y = Z << 2")
+    assert "Y = (X << 2) * (E << 2)" in texts(written_out, "Z = X * E", "Y = Z << 2")
 
 
 @pytest.mark.parametrize("extent", [2, 7, 16, 512])
