@@ -55,7 +55,7 @@ CANDIDATE_WORK = 1_000
 """What a candidate counts beside its nodes: to be bound and scheduled."""
 NETWORK_WORK = 5
 """What a permutation of a candidate counts for each slot: its network is planned."""
-PROOF_WORK = 20_000
+PROOF_WORK = 8_000
 """What a proof counts, about."""
 CHOICE_WORK = 4
 """What choosing a candidate's parameters counts for each node: its noise is followed through the graph."""
