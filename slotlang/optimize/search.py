@@ -57,8 +57,8 @@ NETWORK_WORK = 5
 """What a permutation of a candidate counts for each slot: its network is planned."""
 PROOF_WORK = 8_000
 """What a proof counts, about."""
-CHOICE_WORK = 4
-"""What choosing a candidate's parameters counts for each node: its noise is followed through the graph."""
+CHOICE_WORK = 100
+"""What choosing a candidate's parameters counts, times the fourth power of the number of scales that are shared out."""
 ISL_OPERATIONS = 150_000
 """isl operations for each goal of a candidate; beyond, it is not taken."""
 LEAST_GAIN = 0.01
@@ -70,11 +70,11 @@ Score: TypeAlias = tuple[float, ...]
 @dataclass(frozen=True, slots=True)
 class Step:
     """A program on the way, and what was done to reach it. ``exact``: its parameters were chosen for it, and not for
-    one of equal depth before it."""
+    one of equal depth before it. ``work``: what measuring it counts."""
 
     program: tree.Program
     score: Score
-    nodes: int
+    work: int
     slots: int
     changes: tuple[Rewrite, ...] = ()
     exact: bool = True
@@ -161,7 +161,10 @@ class Optimizer:
         made, exact = self._planned(bind(program, self.sizes), exact)
         times = made.predicted(self.profile)
         found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
-        return Step(program, found, len(made.graph.nodes), made.program.slots, changes, exact)
+        work = len(made.graph.nodes)
+        if self.precision is not None and exact:
+            work += CHOICE_WORK * (made.counts.depth + 1) ** 4
+        return Step(program, found, work, made.program.slots, changes, exact)
 
     def _planned(self, program: Program, exact: bool) -> tuple[Plan, bool]:
         """The plan, and whether its parameters are its own."""
@@ -234,7 +237,7 @@ class Optimizer:
             except SlotError:
                 # a rule proposes what the language or the scheduler may not allow
                 continue
-            found.work += new.nodes
+            found.work += new.work
             found.rest.looked_at += rewrite.rule not in GUESSES
             steps.append(new)
         return sorted(steps, key=lambda s: s.score)
@@ -244,32 +247,37 @@ class Optimizer:
         for step in sorted(steps, key=lambda s: s.score):
             if step.program.statements in found.refused:
                 continue
-            better = self._better(step, found.best)
-            if better and not step.exact:
-                found.work += CHOICE_WORK * step.nodes
-                try:
-                    step = self.measured(step.program, step.changes)
-                except SlotError:
+            guess = step.changes[-1].rule in GUESSES
+            if self._better(step, found.best):
+                found.proofs += 1
+                found.work += PROOF_WORK
+                self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
+                verdict = self.verdict(step.program)
+                if verdict != "proved":
                     found.refused.add(step.program.statements)
+                    rest.refuted += not guess and verdict == "refuted"
+                    rest.undecided += not guess and verdict != "refuted"
                     continue
-                better = self._better(step, found.best)
-            if not better and step.changes[-1].rule not in GUESSES:
+                settled = self._settled(found, step)
+                if settled is not None and self._better(settled, found.best):
+                    found.best, found.rest = settled, Rest()
+                    return True
+                found.refused.add(step.program.statements)
+            if not guess:
                 ratio = step.score[0] / found.best.score[0] if found.best.score[0] else 1.0
                 rest.least = ratio if rest.least is None else min(rest.least, ratio)
-            if not better:
-                continue
-            found.proofs += 1
-            found.work += PROOF_WORK
-            self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
-            verdict = self.verdict(step.program)
-            if verdict == "proved":
-                found.best, found.rest = step, Rest()
-                return True
-            found.refused.add(step.program.statements)
-            if step.changes[-1].rule not in GUESSES:
-                rest.refuted += verdict == "refuted"
-                rest.undecided += verdict != "refuted"
         return False
+
+    def _settled(self, found: Search, step: Step) -> Step | None:
+        """The step at parameters of its own; None where none reach the precision."""
+        if step.exact:
+            return step
+        try:
+            step = self.measured(step.program, step.changes)
+        except SlotError:
+            return None
+        found.work += step.work
+        return step
 
     def _better(self, new: Step, old: Step) -> bool:
         """Whether a program is worth the change."""

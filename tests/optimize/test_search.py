@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,10 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed = slotlang("optimize", str(good), *sets)
     assert printed.out == out.read_text(encoding="utf-8")
     assert "before" in printed.err
+    precise = json.loads(slotlang("optimize", str(good), *sets, "--precision", "1e-3", "--json").out)
+    assert precise["precision"] == 1e-3
+    assert precise["after"]["predicted_error"] <= 1e-3
+    assert precise["after"]["evaluation_seconds"] <= precise["before"]["evaluation_seconds"]
+    reached = slotlang("optimize", str(good), *sets, "--precision", "1e-30")
+    assert reached.status == 2
+    assert "SL451" in reached.err
