@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
@@ -82,14 +83,25 @@ class Step:
 
 @dataclass
 class Rest:
-    """What came of the rewrites of the best program. ``looked_at``: those with a meaning; ``refuted`` and
-    ``undecided``: those that would be cheaper, and are not proved; ``least``: the smallest objective among the
-    others, relative to the best program's."""
+    """What came of the rewrites of the best program, guesses left out. ``looked_at``: those with a meaning; ``refuted``
+    and ``undecided``: those that would be cheaper, and are not proved; ``same``: those within ``LEAST_GAIN``;
+    ``least``: the smallest objective among the dearer ones, relative to the best program's."""
 
     looked_at: int = 0
     refuted: int = 0
     undecided: int = 0
+    same: int = 0
     least: float | None = None
+
+    def add(self, new: Step, best: Step) -> None:
+        """A rewrite that has been measured."""
+        self.looked_at += 1
+        change = new.score[0] - best.score[0]
+        if abs(change) <= LEAST_GAIN * best.score[0]:
+            self.same += 1
+        elif change > 0:
+            ratio = new.score[0] / best.score[0] if best.score[0] else inf
+            self.least = ratio if self.least is None else min(self.least, ratio)
 
 
 @dataclass
@@ -238,7 +250,8 @@ class Optimizer:
                 # a rule proposes what the language or the scheduler may not allow
                 continue
             found.work += new.work
-            found.rest.looked_at += rewrite.rule not in GUESSES
+            if rewrite.rule not in GUESSES:
+                found.rest.add(new, found.best)
             steps.append(new)
         return sorted(steps, key=lambda s: s.score)
 
@@ -263,9 +276,6 @@ class Optimizer:
                     found.best, found.rest = settled, Rest()
                     return True
                 found.refused.add(step.program.statements)
-            if not guess:
-                ratio = step.score[0] / found.best.score[0] if found.best.score[0] else 1.0
-                rest.least = ratio if rest.least is None else min(rest.least, ratio)
         return False
 
     def _settled(self, found: Search, step: Step) -> Step | None:

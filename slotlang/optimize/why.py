@@ -9,22 +9,31 @@ from slotlang.optimize.search import LEAST_GAIN, Search
 
 
 def why(search: Search, bounds: Iterable[Bound]) -> str:
-    """For a search that took nothing: which of the program's counts are at a bound, and what came of the rewrites.
+    """For a search that took nothing: how near the program's counts are to their bounds, and what came of the
+    rewrites.
 
     ``bounds`` are those of the program (``Cost.bounds``).
     """
-    return "; ".join([*_met(bounds), *_tried(search)])
+    return "; ".join([*_bounded(bounds), *_tried(search)])
 
 
-def _met(bounds: Iterable[Bound]) -> list[str]:
-    """Counts that no schedule of the program's class can have smaller, or so it is conjectured."""
-    found: dict[str, str] = {}
-    for bound in bounds:
-        if bound.gap == 0 and bound.at_least and (bound.proved or bound.of not in found):
-            of = bound.of.replace("_", " ").replace("plain products", "products")
-            kind = "proved" if bound.proved else "conjectured"
-            found[bound.of] = f"{bound.at_least} {of}, the {kind} bound"
-    return list(found.values())
+def _bounded(bounds: Iterable[Bound]) -> list[str]:
+    """Counts beside the fewest that a schedule of the program's class can have: the largest proved bound, and what is
+    conjectured where that is met and the proved one is not."""
+    best: dict[str, Bound] = {}
+    for bound in sorted(bounds, key=lambda b: b.at_least):
+        if bound.proved or bound.gap == 0:
+            found = best.get(bound.of)
+            if found is None or found.gap:
+                best[bound.of] = bound
+    texts = []
+    for of, bound in best.items():
+        count = f"{bound.at_least + bound.gap} {of.replace('_', ' ').replace('plain products', 'products')}"
+        if not bound.gap:
+            texts.append(f"{count}, the {'proved' if bound.proved else 'conjectured'} bound")
+        elif bound.at_least:
+            texts.append(f"{count}, proved to be at least {bound.at_least}")
+    return [text for text in texts if not text.startswith("0 ")]
 
 
 def _tried(search: Search) -> list[str]:
@@ -37,15 +46,11 @@ def _tried(search: Search) -> list[str]:
         parts.append(f"{rest.refuted} cheaper and refuted")
     if rest.undecided:
         parts.append(f"{rest.undecided} cheaper and undecided")
+    if rest.same:
+        parts.append(f"{rest.same} of the same cost within {LEAST_GAIN:.0%}")
     if rest.least is not None:
-        others = "the cheapest of the others" if parts else "the cheapest"
-        more = rest.least - 1
-        if abs(more) <= LEAST_GAIN:
-            parts.append(f"{others} costs the same within {LEAST_GAIN:.0%}")
-        else:
-            parts.append(
-                f"{others} costs {more:.0%} more" if more < 9 else f"{others} costs {rest.least:.0f} times as much"
-            )
+        more = f"{rest.least - 1:.0%} more" if rest.least < 10 else f"{rest.least:.0f} times as much"
+        parts.append(f"the cheapest of the others costs {more}" if parts else f"the cheapest costs {more}")
     if search.interrupted or not search.exhausted:
         parts.append("the search ended before all was tried")
     return [f"{many}: {', '.join(parts)}" if parts else many]
