@@ -87,6 +87,8 @@ def _text(s: tree.Statement) -> str:
     if found < 0 or line[found + len(tail) :] not in ("", ")"):
         return line
     left = expression_text(summands.left)
+    if not tail.startswith(f"{left} {summands.op} "):
+        left = f"({left})"
     rest = tail[len(left) :].strip()
     return f"{line[:found].removesuffix('(')}(\n    {left}\n    {rest}\n)"
 

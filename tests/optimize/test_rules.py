@@ -162,3 +162,18 @@ def test_text_keeps_lines_and_comments() -> None:
     assert "# stays" in text
     assert "# gone" not in text
     assert parse(Source("small", text)).statements == rewrite.program.statements
+
+
+@pytest.mark.parametrize("left", ["E * E", "(sum q < r: D[q] * D[q])", "(E - E)", "-E"])
+@pytest.mark.parametrize("factor", ["", "E * E * "])
+def test_long_statements_are_broken_at_their_sum(left: str, factor: str) -> None:
+    """Whatever stands on its left, and with a factor before it."""
+    long = f"{left} - {' * '.join(['E'] * 40)}"
+    statements = f"Z = X << 1\nY = Z * {factor}({long})\noutput y[h] = Y\nprove y == x\n"
+    program = parse(Source("small", HEAD + statements))
+    bound = bind(program)
+    for rewrite in written_out(Subject(program, bound.sizes, bound.slots)):
+        text = rewritten_text(program, rewrite.program, [])
+        assert parse(Source("small", text)).statements == rewrite.program.statements
+        assert max(map(len, text.splitlines())) < 180
+        assert text.startswith(HEAD)
