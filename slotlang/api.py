@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.columns import CONSTANT, Columns
+from slotlang.cost.columns import Columns
 from slotlang.cost.noise import predicted_error
-from slotlang.cost.predict import Prediction, predict
+from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.cost.shape import bounds_of
@@ -61,11 +60,8 @@ def cost(
     results = {o.member: graph.levels[o.node] for o in graph.outputs}
     kinds = ("mul_plain", "add_plain", "plain")
     encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
-    predicted = predict(graph, p.degree, p.data_primes, profile)
     weight_bytes = sum(p.plaintext_bytes(level) for _, level in encoded)
     if made.matrix and isinstance(made.columns, Columns):
-        evaluation = made.columns.seconds(p.degree, p.data_primes, profile)
-        predicted = replace(predicted, evaluation=evaluation, encoding=CONSTANT * predicted.encoding)
         weight_bytes = made.columns.weight_bytes
     spread = rotation_lower_bound(program)
     return Cost(
@@ -81,7 +77,7 @@ def cost(
         download_bytes=sum(map(p.sent_bytes, results.values())),
         weight_bytes=weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
-        predicted=predicted,
+        predicted=made.predicted(profile),
         predicted_error=predicted_error(made),
         products="matrix" if made.matrix else "seal",
     )
@@ -92,6 +88,7 @@ def optimize(
     sizes: Mapping[str, int] | None = None,
     *,
     objective: Objective = "time",
+    precision: float | None = None,
     allow_packing: bool = False,
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
@@ -103,6 +100,7 @@ def optimize(
         sizes,
         objective,
         profile or find_profile(),
+        precision=precision,
         allow_packing=allow_packing,
         progress=progress,
     )

@@ -293,8 +293,9 @@ def optimize(
     ] = None,
     objective: Annotated[str, typer.Option(metavar="WHAT", help="What to save: time, rotations or keys.")] = "time",
     allow_packing: Annotated[
-        bool, typer.Option("--allow-packing", help="The client may have to pack its inputs otherwise.")
+        bool, typer.Option("--allow-packing", help="The client may have to pack inputs and read results otherwise.")
     ] = False,
+    precision: Precision = None,
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     json: Json = False,
@@ -306,7 +307,7 @@ def optimize(
 
         chosen = objective_named(objective)
         sizes, times = parse_sizes(set_), chosen_profile(profile)
-        optimize_file(file, _parsed(file), sizes, output, chosen, allow_packing, times, json)
+        optimize_file(file, _parsed(file), sizes, output, chosen, precision, allow_packing, times, json)
 
 
 @app.command()

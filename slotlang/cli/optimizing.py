@@ -19,6 +19,7 @@ from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import OBJECTIVES, Objective
+from slotlang.optimize.why import why
 from slotlang.syntax import tree
 
 
@@ -37,6 +38,7 @@ def optimize_file(
     sizes: dict[str, int],
     output: Path | None,
     objective: Objective,
+    precision: float | None,
     allow_packing: bool,
     profile: Profile,
     as_json: bool,
@@ -53,6 +55,7 @@ def optimize_file(
                 sizes,
                 objective,
                 profile,
+                precision=precision,
                 allow_packing=allow_packing,
                 progress=lambda what, done: bar.update(task, description=what, completed=done),
             )
@@ -64,11 +67,11 @@ def optimize_file(
             emit_json("optimize", {"diagnostics": [d.to_json() for d in diagnostics]})
         report(diagnostics)
         raise typer.Exit(FAILED) from None
-    costs = [cost(program, profile=profile) for program in (found.before, found.after)]
+    costs = [cost(program, profile=profile, precision=precision) for program in (found.before, found.after)]
     if output is not None:
         write_file(output, found.text)
     if as_json:
-        emit_json("optimize", _json(file, output, found, costs))
+        emit_json("optimize", _json(file, output, precision, found, costs))
         return
     if output is None:
         print(found.text, end="")
@@ -89,18 +92,29 @@ def _figures(cost: Cost) -> dict[str, Any]:
         "ciphertexts_in": c.ciphertexts_in,
         "ciphertexts_out": c.ciphertexts_out,
         "degree": cost.parameters["degree"],
+        "primes": cost.parameters["primes"],
+        "predicted_error": cost.predicted_error,
     }
 
 
-def _json(file: Path, output: Path | None, found: Optimized, costs: list[Cost]) -> dict[str, Any]:
+def _why(found: Optimized, costs: list[Cost]) -> str | None:
+    """Why nothing cheaper was found; None where something was."""
+    return None if found.changes else why(found.search, costs[0].bounds)
+
+
+def _json(
+    file: Path, output: Path | None, precision: float | None, found: Optimized, costs: list[Cost]
+) -> dict[str, Any]:
     return {
         "file": str(file),
         "output": None if output is None else str(output),
         "objective": found.objective,
+        "precision": precision,
         "verdict": found.report.status,
         "method": found.report.method,
         "profile": costs[0].predicted.profile,
         "changes": [{"rule": rule, "what": what} for rule, what in found.changes],
+        "why": _why(found, costs),
         "before": _figures(costs[0]),
         "after": _figures(costs[1]),
         "candidates": found.search.looked_at,
@@ -125,8 +139,12 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
         table.add_row(f"{name}, predicted", *times)
     for name in (*_ROWS, "ciphertexts_in", "ciphertexts_out"):
         table.add_row(name.replace("_", " "), str(before[name]), str(after[name]))
+    table.add_row("primes, bits", *(",".join(map(str, figures["primes"])) for figures in (before, after)))
+    table.add_row("relative rms error at most", *(f"{figures['predicted_error']:.1e}" for figures in (before, after)))
     lines = [f"{output or file}: {found.after.name}, {found.report.status} by the {found.report.method} method"]
-    lines += [f"  {what}" for _, what in found.changes] or [f"  nothing cheaper was found by {found.objective}"]
+    lines += [f"  {what}" for _, what in found.changes]
+    if not found.changes:
+        lines.append(f"  nothing cheaper was found by {found.objective}: {_why(found, costs)}")
     search = found.search
     tail = f"{search.looked_at} programs looked at, {search.proofs} proved or refuted"
     if search.interrupted:

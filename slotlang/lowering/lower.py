@@ -7,8 +7,10 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, TypeAlias, get_args
 
-from slotlang.cost.columns import Columns, columns_of
+from slotlang.cost.columns import CONSTANT, Columns, columns_of
 from slotlang.cost.counts import Counts, count
+from slotlang.cost.predict import Prediction, predict
+from slotlang.cost.profile import Profile
 from slotlang.diagnostics import closest, error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
@@ -56,6 +58,15 @@ class Plan:
     hiding: Hiding
     columns: Columns | str
     matrix: bool
+
+    def predicted(self, profile: Profile) -> Prediction:
+        """Its times, evaluated as the plan says."""
+        p = self.parameters
+        times = predict(self.graph, p.degree, p.data_primes, profile)
+        if self.matrix and isinstance(self.columns, Columns):
+            evaluation = self.columns.seconds(p.degree, p.data_primes, profile)
+            return replace(times, evaluation=evaluation, encoding=CONSTANT * times.encoding)
+        return times
 
 
 def products_mode(text: str) -> Products:

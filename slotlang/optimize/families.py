@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from slotlang.optimize.sums import joined
+from slotlang.optimize.sums import joined, turned_first
 from slotlang.optimize.trees import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
 from slotlang.syntax import tree
 
@@ -42,6 +42,15 @@ def written_out(subject: Subject) -> Iterator[Rewrite]:
                 inner = replace(subject, program=program)
                 for found in joined(inner):
                     yield replace(found, what=f"{family.name} written out and {found.what}")
+                before = tuple(
+                    replace(s, body=turned_first(inner, s.body))
+                    if isinstance(s, tree.Define) and s.kind == "compute"
+                    else s
+                    for s in program.statements
+                )
+                if before != program.statements:
+                    what = f"{family.name} written out where it is read, rotations before the products"
+                    yield Rewrite("written out", what, replace(program, statements=before))
 
 
 def _without(subject: Subject, family: tree.Define) -> tree.Program | None:
@@ -67,30 +76,3 @@ def unused(subject: Subject) -> Iterator[Rewrite]:
     if program.statements != subject.program.statements:
         gone = sorted(set(subject.families) - set(replace(subject, program=program).families))
         yield Rewrite("unused", f"{', '.join(gone)} dropped, which no result needs", program)
-
-
-def client_permutes(subject: Subject) -> Iterator[Rewrite]:
-    """A permutation of what the client packs, done by the client. Only with leave to change the packing."""
-    if not subject.allow_packing:
-        return
-    for family in subject.families.values():
-        if family.kind != "compute" or not isinstance(family.body, tree.Permute):
-            continue
-        found = read(family.body.value)
-        source = subject.families.get(found[0]) if found else None
-        if source is None or source.kind != "cipher":
-            continue
-        for s in subject.program.statements:
-            if isinstance(s, tree.Claim) and claim_of(s) == family.name and s.where is None:
-                target = read(s.target)
-                assert target is not None
-                binders = tuple(i.name for i in target[1] if isinstance(i, tree.Name))
-                if binders == tuple(b.name for b in family.binders):
-                    packed = replace(family, kind="cipher", body=s.value)
-                    yield _packed(subject, family, packed, source)
-        yield _packed(subject, family, replace(family, kind="cipher", body=inlined(family.body, source)), source)
-
-
-def _packed(subject: Subject, family: tree.Define, packed: tree.Define, source: tree.Define) -> Rewrite:
-    program = tidied(subject.put(packed), clients=True)
-    return Rewrite("packing", f"the client packs {family.name} in the place of {source.name}", program)

@@ -44,15 +44,17 @@ def optimize_program(
     objective: Objective,
     profile: Profile,
     *,
+    precision: float | None = None,
     allow_packing: bool = False,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Optimized:
     """A cheaper program of the same meaning at its sizes; those given become the defaults of its text.
 
-    ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``allow_packing``: the client may have to
-    pack otherwise. ``progress`` is told what is done and how much of the search has passed, 0 to 1. An interrupt ends
-    the search with the best so far. Raises ``SlotError`` SL481 when the program is not proved, and what binding and
-    planning it raise.
+    ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``precision``: programs are compared each
+    with the parameters that ``choose`` finds for it, and not with the fixed ones. ``allow_packing``: the client may
+    have to pack, and to read, otherwise. ``progress`` is told what is done and how much of the search has passed,
+    0 to 1. An interrupt ends the search with the best so far. Raises ``SlotError`` SL481 when the program is not
+    proved, and what binding, planning and ``choose`` raise.
     """
     before = bind(syntax, sizes)
     given = check(before)
@@ -66,7 +68,8 @@ def optimize_program(
             hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
         )
     start = _with_sizes(syntax, sizes or {})
-    search = Optimizer({}, objective, profile, allow_packing=allow_packing, progress=progress).search(start)
+    optimizer = Optimizer({}, objective, profile, precision=precision, allow_packing=allow_packing, progress=progress)
+    search = optimizer.search(start)
     changes = tuple((step.rule, step.what) for step in search.best.changes)
     if not changes and start.statements == syntax.statements:
         return Optimized(syntax.source.text, objective, (), before, before, given, search)

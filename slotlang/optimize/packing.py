@@ -1,4 +1,4 @@
-"""Rules about what slots hold: sums of all ranks side by side in one ciphertext, and two ranks in a complex slot."""
+"""The rule that puts the sums of all ranks side by side into one ciphertext."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from slotlang.optimize.trees import (
     claim_of,
     fresh,
     inlined,
-    mapped,
     member,
     name,
     names,
     nowhere,
     number,
-    parts,
     places,
     product,
     read,
     shift_of,
+    step_of,
     substituted,
     tidied,
     times,
@@ -46,28 +45,13 @@ class _AddedUp:
     step: tree.Expr
 
 
-def _step(amount: tree.Expr, variable: str) -> tree.Expr | None:
-    """``k`` of ``variable*k``."""
-    match amount:
-        case tree.Name(found) if found == variable:
-            return number(1, amount)
-        case tree.Binary("*", left, right):
-            inner = _step(left, variable)
-            if inner is not None and variable not in names(right):
-                return right if inner == number(1, amount) else binary("*", inner, right)
-            inner = _step(right, variable)
-            if inner is not None and variable not in names(left):
-                return left if inner == number(1, amount) else binary("*", left, inner)
-    return None
-
-
 def _added_up(subject: Subject, family: tree.Define) -> _AddedUp | None:
     body = family.body
     if len(family.binders) != 1 or not isinstance(body, tree.Sum) or body.how is None or body.how.name != "doubling":
         return None
     turn = shift_of(body.body)
     variable = body.binders[0].name
-    step = _step(turn[1], variable) if turn is not None else None
+    step = step_of(turn[1], variable) if turn is not None else None
     if turn is None or step is None or variable in names(turn[0]):
         return None
     count, width, ranks = (subject.value(e) for e in (body.binders[0].extent, step, family.binders[0].extent))
@@ -221,85 +205,3 @@ def _selected(
 
     result = visit(e, loops)
     return None if result is None else (result, plains)
-
-
-def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
-    """Two ranks in one complex slot: weights ``B_a + i*B_b`` on the way down, ``A_a - i*A_b`` on the way up, and the
-    real part read. Every loop over the ranks becomes half as long."""
-    statements = subject.program.statements
-    if any(isinstance(part, tree.Number) and part.imaginary for part in parts(statements)):
-        return
-    if any(isinstance(part, tree.Unary) and part.op in ("re", "im", "conj") for part in parts(statements)):
-        return
-    found = dict.fromkeys(
-        b.extent.name
-        for s in statements
-        if isinstance(s, tree.Define) and s.kind == "plain"
-        for b in s.binders
-        if isinstance(b.extent, tree.Name)
-    )
-    for ranks in found:
-        size = subject.sizes.get(ranks)
-        if size is not None and size >= 4 and size % 2 == 0:
-            program = _paired(subject, ranks)
-            if program is not None:
-                yield Rewrite("ranks paired", "two ranks in every complex slot", program)
-
-
-def _paired(subject: Subject, ranks: str) -> tree.Program | None:
-    half = fresh(subject.program, "RHE")
-    statements: list[tree.Statement] = []
-    signs = iter("+" + "-" * len(subject.program.statements))
-    known = False
-    for s in subject.program.statements:
-        if not known and not isinstance(s, tree.Header | tree.Let | tree.Require):
-            value = binary("/", name(ranks, s), number(2, name(ranks, s)))
-            statements.append(tree.Let(half, value, nowhere(s.span)))
-            known = True
-        match s:
-            case tree.Define("plain"):
-                binders = mapped(s.binders, _renamed(ranks, half))
-                body = _halves(s.body, ranks, half, signs)
-                statements.append(replace(s, binders=binders, body=body))
-            case tree.Define("compute"):
-                statements.append(mapped(s, _renamed(ranks, half)))
-            case tree.Claim():
-                statements.append(replace(s, value=_halves(s.value, ranks, half, iter("+"))))
-            case tree.Output():
-                statements.append(replace(s, value=tree.Unary("re", s.value, nowhere(s.value.span))))
-            case _:
-                statements.append(s)
-    return replace(subject.program, statements=tuple(statements))
-
-
-def _renamed(old: str, new: str) -> Any:
-    def change(part: Any) -> Any:
-        return tree.Name(new, nowhere(part.span)) if isinstance(part, tree.Name) and part.name == old else part
-
-    return change
-
-
-def _at(e: tree.Expr, ranks: str, half: str, *, upper: bool) -> tree.Expr:
-    """The expression for one half of the ranks: ``k % r`` is ``k % R``, or ``k % R + R``."""
-
-    def change(part: Any) -> Any:
-        if isinstance(part, tree.Binary) and part.op == "%" and part.right == tree.Name(ranks, part.span):
-            low = binary("%", part.left, name(half, part))
-            return binary("+", low, name(half, part)) if upper else low
-        return part
-
-    return mapped(e, change)  # type: ignore[no-any-return]
-
-
-def _halves(e: tree.Expr, ranks: str, half: str, signs: Iterator[str]) -> tree.Expr:
-    if _at(e, ranks, half, upper=False) == e:
-        return e
-    factors = product(e)
-    common = [f for f in factors if _at(f, ranks, half, upper=False) == f]
-    if len(common) + 1 == len(factors):
-        own = next(f for f in factors if f not in common)
-    else:
-        common, own = [], e
-    low, high = (_at(own, ranks, half, upper=upper) for upper in (False, True))
-    pair = binary(next(signs), low, binary("*", number(1, low, imaginary=True), high))
-    return times([*common, pair])

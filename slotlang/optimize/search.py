@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
-from slotlang.cost.predict import predict
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.lower import plan
+from slotlang.lowering.choose import choose
+from slotlang.lowering.lower import Plan, plan
+from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
-from slotlang.optimize.families import client_permutes, same, unused, written_out
-from slotlang.optimize.packing import ranks_packed, ranks_paired
-from slotlang.optimize.sums import evaluation, joined, permutations_moved, rotations_moved, taken_out
+from slotlang.meaning.program import Program
+from slotlang.optimize.clients import client_packs, client_reads
+from slotlang.optimize.families import same, unused, written_out
+from slotlang.optimize.nested import nested
+from slotlang.optimize.packing import ranks_packed
+from slotlang.optimize.pairs import ranks_paired
+from slotlang.optimize.permutations import permutations_moved
+from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
 from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.verdict import Status
+from slotlang.schedule.build import schedule
 from slotlang.syntax import tree
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
@@ -25,16 +35,19 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
 RULES: tuple[tuple[Rule, ...], ...] = (
-    (client_permutes, same, joined),
+    (client_packs, client_reads, same, joined),
     (ranks_packed, ranks_paired),
-    (evaluation, taken_out),
+    (evaluation, taken_out, nested),
     (rotations_moved, permutations_moved),
     (written_out,),
 )
 """Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
 
-ENABLING = ("written out", "distributivity", "rotations")
+ENABLING = ("written out", "distributivity", "rotations", "nested sums", "permutations")
 """Rules whose programs are looked at further where they cost no more than what they were made from."""
+
+GUESSES = ("same",)
+"""Rules that propose what is seldom true: what came of them says nothing about a program."""
 
 WORK = 600_000
 """Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same
@@ -43,8 +56,10 @@ CANDIDATE_WORK = 1_000
 """What a candidate counts beside its nodes: to be bound and scheduled."""
 NETWORK_WORK = 5
 """What a permutation of a candidate counts for each slot: its network is planned."""
-PROOF_WORK = 20_000
+PROOF_WORK = 8_000
 """What a proof counts, about."""
+CHOICE_WORK = 100
+"""What choosing a candidate's parameters counts, times the fourth power of the number of scales that are shared out."""
 ISL_OPERATIONS = 150_000
 """isl operations for each goal of a candidate; beyond, it is not taken."""
 LEAST_GAIN = 0.01
@@ -55,13 +70,38 @@ Score: TypeAlias = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A program on the way, and what was done to reach it."""
+    """A program on the way, and what was done to reach it. ``exact``: its parameters were chosen for it, and not for
+    one of equal depth before it. ``work``: what measuring it counts."""
 
     program: tree.Program
     score: Score
-    nodes: int
+    work: int
     slots: int
     changes: tuple[Rewrite, ...] = ()
+    exact: bool = True
+
+
+@dataclass
+class Rest:
+    """What came of the rewrites of the best program, guesses left out. ``looked_at``: those with a meaning; ``refuted``
+    and ``undecided``: those that would be cheaper, and are not proved; ``same``: those within ``LEAST_GAIN``;
+    ``least``: the smallest objective among the dearer ones, relative to the best program's."""
+
+    looked_at: int = 0
+    refuted: int = 0
+    undecided: int = 0
+    same: int = 0
+    least: float | None = None
+
+    def add(self, new: Step, best: Step) -> None:
+        """A rewrite that has been measured."""
+        self.looked_at += 1
+        change = new.score[0] - best.score[0]
+        if abs(change) <= LEAST_GAIN * best.score[0]:
+            self.same += 1
+        elif change > 0:
+            ratio = new.score[0] / best.score[0] if best.score[0] else inf
+            self.least = ratio if self.least is None else min(self.least, ratio)
 
 
 @dataclass
@@ -76,7 +116,8 @@ class Search:
     exhausted: bool = True
     """Whether nothing that is left to try was left out for want of work."""
     seen: set[tuple[tree.Statement, ...]] = field(default_factory=set)
-    refuted: set[tuple[tree.Statement, ...]] = field(default_factory=set)
+    refused: set[tuple[tree.Statement, ...]] = field(default_factory=set)
+    rest: Rest = field(default_factory=Rest)
 
 
 def score(objective: Objective, counts: Counts, seconds: float) -> Score:
@@ -113,22 +154,41 @@ class Optimizer:
         objective: Objective,
         profile: Profile,
         *,
+        precision: float | None = None,
         allow_packing: bool = False,
         progress: Callable[[str, float], None] = lambda what, done: None,
     ) -> None:
         self.sizes = sizes
         self.objective = objective
         self.profile = profile
+        self.precision = precision
         self.allow_packing = allow_packing
         self.progress = progress
+        self._chosen: dict[tuple[int | bool, ...], Parameters] = {}
 
-    def measured(self, program: tree.Program, changes: tuple[Rewrite, ...] = ()) -> Step:
-        """A program with what it costs. Raises ``SlotError`` where it has no meaning or can't be scheduled."""
-        made = plan(bind(program, self.sizes))
-        p = made.parameters
-        times = predict(made.graph, p.degree, p.data_primes, self.profile)
+    def measured(self, program: tree.Program, changes: tuple[Rewrite, ...] = (), *, exact: bool = True) -> Step:
+        """A program with what it costs. With a precision and not ``exact``, parameters that were chosen for another
+        program of its depth do. Raises ``SlotError`` where it has no meaning, can't be scheduled, or can't reach the
+        precision."""
+        made, exact = self._planned(bind(program, self.sizes), exact)
+        times = made.predicted(self.profile)
         found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
-        return Step(program, found, len(made.graph.nodes), made.program.slots, changes)
+        work = len(made.graph.nodes)
+        if self.precision is not None and exact:
+            work += CHOICE_WORK * (made.counts.depth + 1) ** 4
+        return Step(program, found, work, made.program.slots, changes, exact)
+
+    def _planned(self, program: Program, exact: bool) -> tuple[Plan, bool]:
+        """The plan, and whether its parameters are its own."""
+        if self.precision is None:
+            return plan(program), True
+        built = schedule(program)
+        like = (program.slots, built.depth, built.multiplies_ciphertexts, built.turns_fresh)
+        if not exact and like in self._chosen:
+            return plan(program, self._chosen[like]), False
+        made = choose(program, self.precision, profile=self.profile)
+        self._chosen[like] = made.parameters
+        return made, True
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""
@@ -146,7 +206,7 @@ class Optimizer:
         """Done first, whatever it gains: what no result needs costs nothing, and is in the way of a reader."""
         bound = bind(found.best.program, self.sizes)
         for rewrite in unused(Subject(found.best.program, bound.sizes, bound.slots, self.allow_packing)):
-            if self.proves(rewrite.program):
+            if self.verdict(rewrite.program) == "proved":
                 found.best = self.measured(rewrite.program, (rewrite,))
 
     def _round(self, found: Search) -> bool:
@@ -185,26 +245,49 @@ class Optimizer:
             found.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
             self.progress(f"{found.looked_at} looked at, {len(found.best.changes)} taken", found.work / WORK)
             try:
-                new = self.measured(rewrite.program, (*step.changes, rewrite))
+                new = self.measured(rewrite.program, (*step.changes, rewrite), exact=False)
             except SlotError:
                 # a rule proposes what the language or the scheduler may not allow
                 continue
-            found.work += new.nodes
+            found.work += new.work
+            if rewrite.rule not in GUESSES:
+                found.rest.add(new, found.best)
             steps.append(new)
         return sorted(steps, key=lambda s: s.score)
 
     def _take(self, found: Search, steps: Iterable[Step]) -> bool:
+        rest = found.rest
         for step in sorted(steps, key=lambda s: s.score):
-            if step.program.statements in found.refuted or not self._better(step, found.best):
+            if step.program.statements in found.refused:
                 continue
-            found.proofs += 1
-            found.work += PROOF_WORK
-            self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
-            if self.proves(step.program):
-                found.best = step
-                return True
-            found.refuted.add(step.program.statements)
+            guess = step.changes[-1].rule in GUESSES
+            if self._better(step, found.best):
+                found.proofs += 1
+                found.work += PROOF_WORK
+                self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
+                verdict = self.verdict(step.program)
+                if verdict != "proved":
+                    found.refused.add(step.program.statements)
+                    rest.refuted += not guess and verdict == "refuted"
+                    rest.undecided += not guess and verdict != "refuted"
+                    continue
+                settled = self._settled(found, step)
+                if settled is not None and self._better(settled, found.best):
+                    found.best, found.rest = settled, Rest()
+                    return True
+                found.refused.add(step.program.statements)
         return False
+
+    def _settled(self, found: Search, step: Step) -> Step | None:
+        """The step at parameters of its own; None where none reach the precision."""
+        if step.exact:
+            return step
+        try:
+            step = self.measured(step.program, step.changes)
+        except SlotError:
+            return None
+        found.work += step.work
+        return step
 
     def _better(self, new: Step, old: Step) -> bool:
         """Whether a program is worth the change."""
@@ -218,11 +301,13 @@ class Optimizer:
             return a < b
         return False
 
-    def proves(self, program: tree.Program) -> bool:
-        """Whether a candidate is proved, by the polyhedral method within ``ISL_OPERATIONS``: what it can't decide so is
-        not taken."""
+    def verdict(self, program: tree.Program) -> Status:
+        """What the polyhedral method says of a candidate within ``ISL_OPERATIONS``: what it can't decide so is not
+        taken."""
         bound = bind(program, self.sizes)
         prover = Polyhedral(bound, ISL_OPERATIONS)
-        if any(prover.prove(goal).status != "proved" for goal in goals(bound)):
-            return False
-        return all(prover.covered(name).status == "proved" for name in bound.theorems)
+        statuses = chain(
+            (prover.prove(goal).status for goal in goals(bound)),
+            (prover.covered(name).status for name in bound.theorems),
+        )
+        return next((status for status in statuses if status != "proved"), "proved")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from slotlang.optimize.trees import (
     Rewrite,
     Subject,
+    binary,
+    divided,
     inlined,
+    mapped,
     names,
     negated,
     nowhere,
@@ -19,11 +23,13 @@ from slotlang.optimize.trees import (
     shift_of,
     shifted,
     times,
+    turned,
 )
 from slotlang.syntax import tree
 
 
-def _computed(subject: Subject) -> Iterator[tree.Define]:
+def computed(subject: Subject) -> Iterator[tree.Define]:
+    """Families that the server computes."""
     return (f for f in subject.families.values() if f.kind == "compute")
 
 
@@ -60,7 +66,7 @@ def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]
             yield f"by bsgs({n})", tree.How("bsgs", number(n, e), here)
 
 
-def _with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+def with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
     """An expression and, where it is a sum over one variable, that sum evaluated otherwise."""
     yield "", e
     if isinstance(e, tree.Sum) and len(e.binders) == 1:
@@ -70,22 +76,23 @@ def _with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]
 
 def evaluation(subject: Subject) -> Iterator[Rewrite]:
     """Every sum evaluated in every other way; the variables of a sum over several taken apart."""
-    for family in _computed(subject):
+    for family in computed(subject):
         for part, _, put in places(family.body):
             if not isinstance(part, tree.Sum):
                 continue
             for what, new in _evaluated(subject, part):
                 changed = subject.put(replace(family, body=put(new)))
-                yield Rewrite("evaluation", f"the sum over {_over(part)} in {family.name} {what}", changed)
+                yield Rewrite("evaluation", f"the sum over {over(part)} in {family.name} {what}", changed)
 
 
-def _over(e: tree.Sum) -> str:
+def over(e: tree.Sum) -> str:
+    """A sum's variables, as text."""
     return ", ".join(b.name for b in e.binders)
 
 
 def _evaluated(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
     if len(e.binders) == 1:
-        yield from ((what, new) for what, new in _with_hows(subject, e) if what)
+        yield from ((what, new) for what, new in with_hows(subject, e) if what)
         return
     for outer in e.binders:
         rest = tuple(b for b in e.binders if b != outer)
@@ -93,26 +100,26 @@ def _evaluated(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]
             continue
         inner = tree.Sum(rest, None, e.body, nowhere(e.span))
         split = tree.Sum((outer,), None, inner, nowhere(e.span))
-        for what, new in _with_hows(subject, split):
+        for what, new in with_hows(subject, split):
             yield f"taken apart, that over {outer.name} {what or 'outermost'}", new
 
 
 def taken_out(subject: Subject) -> Iterator[Rewrite]:
     """Distributivity: a rotation or a factor that does not depend on a sum's variables goes behind the sum, and the
     plaintexts that multiply one ciphertext are added first."""
-    for family in _computed(subject):
+    for family in computed(subject):
         for part, _, put in places(family.body):
             for what, new in _outside(subject, part):
-                for how, evaluated in _with_hows_inside(subject, new):
+                for how, evaluated in _hows_inside(subject, new):
                     text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
                     yield Rewrite("distributivity", text, subject.put(replace(family, body=put(evaluated))))
 
 
-def _with_hows_inside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+def _hows_inside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
     """The expression, and with the sum in it evaluated otherwise."""
     yield "", e
     if isinstance(e, tree.Binary) and isinstance(e.left, tree.Sum):
-        for text, new in _with_hows(subject, e.left):
+        for text, new in with_hows(subject, e.left):
             if text:
                 yield text, replace(e, left=new)
 
@@ -120,34 +127,42 @@ def _with_hows_inside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tre
 def _outside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
     match e:
         case tree.Binary("+" | "-" as op, left, right):
-            a, b = shift_of(left), shift_of(right)
+            a, b = _turn(subject, left), _turn(subject, right)
             if a is not None and b is not None and a[1] == b[1]:
-                added = tree.Binary(op, a[0], b[0], nowhere(e.span))
-                yield "the rotation of both summands behind their sum", shifted(added, a[1])
+                yield "the rotation of both summands behind their sum", shifted(binary(op, a[0], b[0]), a[1])
         case tree.Sum(binders, _, body):
             own = {b.name for b in binders}
             # another evaluation may not fit what is left of the sum
             bare = replace(e, how=None, span=nowhere(e.span))
-            turn = shift_of(body)
-            if turn is not None and not own & names(turn[1]):
-                yield f"the rotation behind the sum over {_over(e)}", shifted(replace(bare, body=turn[0]), turn[1])
+            turn = _turn(subject, body)
+            if turn is not None:
+                changing, fixed = divided(turn[1], frozenset(own))
+                if fixed is not None:
+                    inner = replace(bare, body=turned(turn[0], changing))
+                    yield f"the rotation behind the sum over {over(e)}", shifted(inner, fixed)
             factors = product(body)
             free = [f for f in factors if not own & names(f)]
             bound = [f for f in factors if own & names(f)]
             if free and bound:
-                inner = tree.Sum(binders, None, times(bound), nowhere(e.span))
-                yield f"the factors that the sum over {_over(e)} does not change behind it", times([inner, *free])
+                added = tree.Sum(binders, None, times(bound), nowhere(e.span))
+                yield f"the factors that the sum over {over(e)} does not change behind it", times([added, *free])
         case _:
             return
+
+
+def _turn(subject: Subject, e: tree.Expr) -> tuple[tree.Expr, tree.Expr] | None:
+    """``v << k`` as (v, k), and so a product with one ciphertext that is rotated."""
+    after = _pulled(subject, e)
+    return shift_of(e if after is None else after)
 
 
 def rotations_moved(subject: Subject) -> Iterator[Rewrite]:
     """Rotations of products become products of rotations, and the other way round; plaintexts are rotated when
     they are encoded, so that only ciphertexts' rotations count."""
-    for family in _computed(subject):
+    for family in computed(subject):
         for part, _, put in places(family.body):
             for what, moved in _moved(subject, part):
-                for how, new in _with_hows(subject, moved):
+                for how, new in with_hows(subject, moved):
                     text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
                     yield Rewrite("rotations", text, subject.put(replace(family, body=put(new))))
 
@@ -189,6 +204,16 @@ def _takes_rotations(e: tree.Expr) -> bool:
             return False
 
 
+def turned_first(subject: Subject, e: tree.Expr) -> tree.Expr:
+    """An expression in which rotations stand before products and sums."""
+
+    def change(part: Any) -> Any:
+        turn = shift_of(part) if isinstance(part, tree.Binary) else None
+        return part if turn is None else _pushed(subject, *turn)
+
+    return mapped(e, change)  # type: ignore[no-any-return]
+
+
 def _pushed(subject: Subject, e: tree.Expr, amount: tree.Expr) -> tree.Expr:
     match e:
         case tree.Binary("*" | "+" | "-", left, right):
@@ -220,34 +245,9 @@ def _pulled(subject: Subject, e: tree.Expr) -> tree.Expr | None:
     return shifted(times(moved), turn[1])
 
 
-def permutations_moved(subject: Subject) -> Iterator[Rewrite]:
-    """A sum of permuted vectors times plaintexts becomes one permutation of a sum, the plaintexts permuted back."""
-    for family in _computed(subject):
-        for part, _, put in places(family.body):
-            new = _permuted(subject, part) if isinstance(part, tree.Sum) else None
-            if new is not None:
-                what = f"the permutation {new.permutation} behind the sum in {family.name}"
-                yield Rewrite("permutations", what, subject.put(replace(family, body=put(new))))
-
-
-def _permuted(subject: Subject, e: tree.Sum) -> tree.Permute | None:
-    factors = product(e.body)
-    ciphers = [f for f in factors if not subject.is_plain(f)]
-    if len(ciphers) != 1:
-        return None
-    found = read(ciphers[0])
-    family = subject.families.get(found[0]) if found else None
-    permuted = inlined(ciphers[0], family) if family is not None and family.kind == "compute" else ciphers[0]
-    if not isinstance(permuted, tree.Permute):
-        return None
-    name, inverse, here = permuted.permutation, permuted.inverse, nowhere(e.span)
-    back = [permuted.value if f is ciphers[0] else tree.Permute(f, name, not inverse, here) for f in factors]
-    return tree.Permute(replace(e, body=times(back), span=here), name, inverse, here)
-
-
 def joined(subject: Subject) -> Iterator[Rewrite]:
     """Rotations of rotations made one, and what undoes itself left out."""
-    for family in _computed(subject):
+    for family in computed(subject):
         for part, _, put in places(family.body):
             for what, new in _joined(subject, part):
                 yield Rewrite("joined", f"{what} in {family.name}", subject.put(replace(family, body=put(new))))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from slotlang.source import Source
 from slotlang.syntax import tree
-from slotlang.syntax.formatter import format_program
+from slotlang.syntax.formatter import MAX_WIDTH, format_program
 from slotlang.syntax.parser import parse
-from slotlang.syntax.printer import statement_text
+from slotlang.syntax.printer import expression_text, statement_text
 
 
 def rewritten_text(original: tree.Program, program: tree.Program, remarks: Sequence[str]) -> str:
@@ -45,7 +45,7 @@ def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[st
             edits.append((first, last, ""))
         elif now != before:
             inside = [c.text for c in original.comments if start < c.span.start < before.span.end]
-            edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + statement_text(now)))
+            edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + _text(now)))
         if start in behind:
             edits.append((last, last, _new_lines(now or before, behind[start])))
     header = original.statements[0].span.start
@@ -69,9 +69,28 @@ def _new_lines(before: tree.Statement, statements: list[tree.Statement]) -> str:
     for s in statements:
         if _packs(s) is not _packs(before) and not isinstance(s, tree.Let):
             lines.append("")
-        lines.append(statement_text(s))
+        lines.append(_text(s))
         before = s
     return "".join(f"{line}\n" for line in lines)
+
+
+def _text(s: tree.Statement) -> str:
+    """A statement; one that is too long for a line, and whose body is a sum or a sum times something, with the two
+    summands on lines of their own."""
+    line = statement_text(s)
+    body = s.body if isinstance(s, tree.Define) else s.value if isinstance(s, tree.Claim) else None
+    summands = body.right if isinstance(body, tree.Binary) and body.op == "*" else body
+    if len(line) <= MAX_WIDTH or not (isinstance(summands, tree.Binary) and summands.op in ("+", "-")):
+        return line
+    tail = expression_text(summands)
+    found = line.rfind(tail)
+    if found < 0 or line[found + len(tail) :] not in ("", ")"):
+        return line
+    left = expression_text(summands.left)
+    if not tail.startswith(f"{left} {summands.op} "):
+        left = f"({left})"
+    rest = tail[len(left) :].strip()
+    return f"{line[:found].removesuffix('(')}(\n    {left}\n    {rest}\n)"
 
 
 def _packs(s: tree.Statement) -> bool:

@@ -222,6 +222,34 @@ def shifted(value: tree.Expr, amount: tree.Expr) -> tree.Expr:
             return binary("<<", value, amount)
 
 
+def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, tree.Expr | None]:
+    """What of a rotation's amount depends on variables, and the rest; None where there is no such part."""
+    found: list[tree.Expr | None] = [None, None]
+
+    def add(e: tree.Expr, sign: int) -> None:
+        match e:
+            case tree.Binary("+" | "-" as op, left, right):
+                add(left, sign)
+                add(right, sign if op == "+" else -sign)
+            case tree.Unary("-", operand):
+                add(operand, -sign)
+            case _:
+                which = 0 if own & names(e) else 1
+                before = found[which]
+                if before is None:
+                    found[which] = e if sign > 0 else negated(e)
+                else:
+                    found[which] = binary("+" if sign > 0 else "-", before, e)
+
+    add(amount, 1)
+    return found[0], found[1]
+
+
+def turned(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
+    """``e << amount``, or ``e`` where there is none."""
+    return e if amount is None else shifted(e, amount)
+
+
 def negated(e: tree.Expr) -> tree.Expr:
     """``-e``."""
     return e.operand if isinstance(e, tree.Unary) and e.op == "-" else tree.Unary("-", e, nowhere(e.span))
@@ -230,6 +258,21 @@ def negated(e: tree.Expr) -> tree.Expr:
 def cancels(a: tree.Expr, b: tree.Expr) -> bool:
     """Whether two amounts are each other's negative, as written."""
     return a == negated(b) or b == negated(a)
+
+
+def step_of(amount: tree.Expr, variable: str) -> tree.Expr | None:
+    """``k`` of ``variable*k``."""
+    match amount:
+        case tree.Name(found) if found == variable:
+            return number(1, amount)
+        case tree.Binary("*", left, right):
+            inner = step_of(left, variable)
+            if inner is not None and variable not in names(right):
+                return right if inner == number(1, amount) else binary("*", inner, right)
+            inner = step_of(right, variable)
+            if inner is not None and variable not in names(left):
+                return left if inner == number(1, amount) else binary("*", left, inner)
+    return None
 
 
 def product(e: tree.Expr) -> list[tree.Expr]:

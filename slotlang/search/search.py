@@ -9,8 +9,7 @@ from math import ceil, floor, log10, sqrt
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.columns import Columns
-from slotlang.cost.predict import Prediction, predict, total
+from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.shape import bounds_of
 from slotlang.cost.theorems import Bound
@@ -309,7 +308,7 @@ def _candidate(
     of the formulas."""
     p, c, n = made.parameters, made.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
-    once = predict(made.graph, p.degree, p.data_primes, profile)
+    once = made.predicted(profile)
     kinds = ("mul_plain", "add_plain", "plain")
     nodes = zip(made.graph.nodes, made.graph.levels, strict=True)
     weights = sum(p.plaintext_bytes(level) for _, level in {(m.plain, level) for m, level in nodes if m.kind in kinds})
@@ -321,9 +320,7 @@ def _candidate(
     composed = c.rotations / small.rotations if p.keys else 1.0
     more_rotations = round(composed * (whole.rotations - small.rotations))
     keys = c.galois_keys * p.key_bytes()
-    evaluation = slower * once.evaluation
-    if made.matrix and isinstance(made.columns, Columns):
-        evaluation = products * made.columns.seconds(p.degree, p.data_primes, profile)
+    evaluation = (products if made.matrix else slower) * once.evaluation
     ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
     more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(

@@ -8,11 +8,12 @@ import pytest
 
 from slotlang.meaning.bind import bind
 from slotlang.optimize.families import same, unused, written_out
+from slotlang.optimize.nested import nested
+from slotlang.optimize.permutations import permutations_moved
 from slotlang.optimize.sums import (
     baby_steps,
     evaluation,
     joined,
-    permutations_moved,
     rotations_moved,
     taken_out,
 )
@@ -57,10 +58,22 @@ def texts(rule: Callable[[Subject], Iterator[Rewrite]], *statements: str) -> lis
         (taken_out, "Y = (X << 1) + (X * E << 1)", "Y = X + X*E << 1"),
         (rotations_moved, "Y = (X << 1) * E", "Y = X * (E >> 1) << 1"),
         (rotations_moved, "Y = X * (E >> 1) << 1", "Y = (X << 1) * E"),
+        (taken_out, "Y = sum q < r: X * D[q] << q + 2", "Y = (sum q < r: X * D[q] << q) << 2"),
+        (taken_out, "Y = (X << 1) * E - (X << 1)", "Y = X * (E >> 1) - X << 1"),
+        (nested, "Y = sum q < r: sum k < 2: (X << k) * D[q]", "Y = sum k < 2 by bsgs(1): sum q < r: (X << k) * D[q]"),
+        (nested, "Y = sum q < r: sum k < 2 by doubling: X << k", "Y = sum k < 2 by doubling: (sum q < r: X) << k"),
+        (
+            nested,
+            "Y = sum q < r, k < 2: X * D[q] << q + k*4",
+            "Y = sum q < r by horner: (sum k < 2 by doubling: X * D[q] << k*4) << q",
+        ),
+        (nested, "Y = (sum q < r: X << q) + (sum k < r: E * X << k)", "Y = sum q < r by horner: X + E*X << q"),
         (joined, "Y = (X << 1) << 2", "Y = X << 1 + 2"),
         (joined, "Y = (X << 1) >> 1", "Y = X"),
         (joined, "Y = X << 8", "Y = X"),
         (joined, "Y = permute(permute(X, p), inverse(p))", "Y = X"),
+        (permutations_moved, "Y = permute(X, p) - E", "Y = permute(X - permute(E, inverse(p)), p)"),
+        (permutations_moved, "Y = permute(X, p) * E * 2", "Y = permute(X * permute(E, inverse(p)) * 2, p)"),
         (
             permutations_moved,
             "Y = sum q < r: permute(X, p) * D[q]",
@@ -72,7 +85,9 @@ def test_proposes(rule: Callable[[Subject], Iterator[Rewrite]], statement: str, 
     assert proposed in texts(rule, statement)
 
 
-@pytest.mark.parametrize("rule", [evaluation, rotations_moved, taken_out, joined, permutations_moved, written_out])
+@pytest.mark.parametrize(
+    "rule", [evaluation, rotations_moved, taken_out, nested, joined, permutations_moved, written_out]
+)
 @pytest.mark.parametrize(
     "body",
     ["(X << q) * D[q]", "X * (D[q] >> q) << q", "(X * E + X * D[q]) << 3", "permute(X, p) * D[q]", "P * D[q] << 1"],
@@ -115,6 +130,7 @@ def test_same_and_unused() -> None:
 def test_written_out() -> None:
     assert "Y = X << 1 << 2" in texts(written_out, "Z = X << 1", "Y = Z << 2")
     assert "Y = X << 1 + 2" in texts(written_out, "Z = X << 1", "Y = Z << 2")
+    assert "Y = (X << 2) * (E << 2)" in texts(written_out, "Z = X * E", "Y = Z << 2")
 
 
 @pytest.mark.parametrize("extent", [2, 7, 16, 512])
@@ -146,3 +162,18 @@ def test_text_keeps_lines_and_comments() -> None:
     assert "# stays" in text
     assert "# gone" not in text
     assert parse(Source("small", text)).statements == rewrite.program.statements
+
+
+@pytest.mark.parametrize("left", ["E * E", "(sum q < r: D[q] * D[q])", "(E - E)", "-E"])
+@pytest.mark.parametrize("factor", ["", "E * E * "])
+def test_long_statements_are_broken_at_their_sum(left: str, factor: str) -> None:
+    """Whatever stands on its left, and with a factor before it."""
+    long = f"{left} - {' * '.join(['E'] * 40)}"
+    statements = f"Z = X << 1\nY = Z * {factor}({long})\noutput y[h] = Y\nprove y == x\n"
+    program = parse(Source("small", HEAD + statements))
+    bound = bind(program)
+    for rewrite in written_out(Subject(program, bound.sizes, bound.slots)):
+        text = rewritten_text(program, rewrite.program, [])
+        assert parse(Source("small", text)).statements == rewrite.program.statements
+        assert max(map(len, text.splitlines())) < 180
+        assert text.startswith(HEAD)

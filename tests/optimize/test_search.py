@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,8 @@ def test_wrong_candidates_are_not_taken(profile: Profile) -> None:
     syntax = parse(Source("small", WRONG_CLAIMLESS))
     optimizer = Optimizer({}, "time", profile)
     wrong = parse(Source("small", WRONG_CLAIMLESS.replace("= Z", "= Y")))
-    assert not optimizer.proves(wrong)
-    assert optimizer.proves(syntax)
+    assert optimizer.verdict(wrong) == "refuted"
+    assert optimizer.verdict(syntax) == "proved"
     found = optimize_program(syntax, None, "time", profile)
     assert api.cost(found.after, profile=profile).counts.rotations == 0
 
@@ -147,3 +148,10 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed = slotlang("optimize", str(good), *sets)
     assert printed.out == out.read_text(encoding="utf-8")
     assert "before" in printed.err
+    precise = json.loads(slotlang("optimize", str(good), *sets, "--precision", "1e-3", "--json").out)
+    assert precise["precision"] == 1e-3
+    assert precise["after"]["predicted_error"] <= 1e-3
+    assert precise["after"]["evaluation_seconds"] <= precise["before"]["evaluation_seconds"]
+    reached = slotlang("optimize", str(good), *sets, "--precision", "1e-30")
+    assert reached.status == 2
+    assert "SL451" in reached.err

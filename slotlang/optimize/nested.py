@@ -1,0 +1,166 @@
+"""Rules about sums of sums: which is the outer one, two that become one, and rotate-and-add in factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from slotlang.optimize.sums import computed, over, with_hows
+from slotlang.optimize.trees import (
+    Rewrite,
+    Subject,
+    binary,
+    divided,
+    fresh,
+    inlined,
+    name,
+    names,
+    nowhere,
+    number,
+    places,
+    read,
+    shift_of,
+    shifted,
+    step_of,
+    substituted,
+    turned,
+)
+from slotlang.schedule.ops import doubling_steps
+from slotlang.syntax import tree
+
+
+def nested(subject: Subject) -> Iterator[Rewrite]:
+    """Sums exchanged, so that rotations follow the sum over ciphertexts; sums over several variables taken apart, each
+    with its rotations; two sums as one; rotate-and-add of a composite count in factors."""
+    for family in computed(subject):
+        for part, _, put in places(family.body):
+            for what, new in _nested(subject, part):
+                yield Rewrite("nested sums", f"{what} in {family.name}", subject.put(replace(family, body=put(new))))
+
+
+def _nested(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
+    match e:
+        case tree.Sum((_,)):
+            yield from _exchanged(subject, e)
+            yield from _factored(subject, e)
+        case tree.Sum():
+            yield from _apart(subject, e)
+        case tree.Binary("+" | "-" as op, left, right):
+            a, b = _sum(subject, left), _sum(subject, right)
+            if a is not None and b is not None:
+                yield from _together(subject, op, a, b)
+        case _:
+            return
+
+
+def _sum(subject: Subject, e: tree.Expr) -> tree.Sum | None:
+    """A sum over one variable, written out where a family names it."""
+    found = read(e)
+    family = subject.families.get(found[0]) if found else None
+    if family is not None and family.kind == "compute":
+        e = inlined(e, family)
+    return e if isinstance(e, tree.Sum) and len(e.binders) == 1 else None
+
+
+def _renamed(e: tree.Sum, variable: str) -> tree.Sum:
+    """The sum over another variable."""
+    old = e.binders[0]
+    body = substituted(e.body, {old.name: name(variable, e)})
+    return replace(e, binders=(replace(old, name=variable),), body=body, span=nowhere(e.span))
+
+
+def _inside(binders: tuple[tree.Binder, ...], body: tree.Expr) -> tree.Expr:
+    """``sum binders: body`` with the rotation that its variables do not change behind it."""
+    turn = shift_of(body)
+    here = nowhere(body.span)
+    if turn is None:
+        return tree.Sum(binders, None, body, here)
+    changing, fixed = divided(turn[1], frozenset(b.name for b in binders))
+    return turned(tree.Sum(binders, None, turned(turn[0], changing), here), fixed)
+
+
+def _exchanged(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    inner = _sum(subject, e.body)
+    outer = e.binders[0]
+    if inner is None or (e.how is not None and e.how.name != "tree"):
+        return
+    if inner.binders[0].name == outer.name:
+        inner = _renamed(inner, fresh(subject.program, "fgijk"))
+    if outer.name in names(inner.binders[0].extent):
+        return
+    swapped = replace(inner, body=_inside(e.binders, inner.body), span=nowhere(e.span))
+    for how, new in with_hows(subject, swapped):
+        yield f"the sum over {over(inner)} around that over {over(e)}{f', {how}' if how else ''}", new
+
+
+def _apart(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    if shift_of(e.body) is None:
+        return
+    for outer in e.binders:
+        rest = tuple(b for b in e.binders if b != outer)
+        if outer.name in names(tuple(b.extent for b in rest)):
+            continue
+        inner = _inside(rest, e.body)
+        split = tree.Sum((outer,), None, inner, nowhere(e.span))
+        for what, new in _stepwise(split):
+            yield f"the sum over {over(e)} taken apart{what}", new
+
+
+def _stepwise(e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    """A sum of rotations, and that in it, by each method that goes step by step."""
+    turn = shift_of(e.body)
+    inner = e.body if turn is None else turn[0]
+    inners = [(", as written", inner)]
+    if isinstance(inner, tree.Sum) and len(inner.binders) == 1 and shift_of(inner.body) is not None:
+        inners += [(f", {over(inner)} by {how}", replace(inner, how=_how(how, e))) for how in ("horner", "doubling")]
+    for how in (None, "horner", "doubling") if turn is not None else (None,):
+        for what, new in inners:
+            body = turned(new, None if turn is None else turn[1])
+            first = "" if how is None else f", {over(e)} by {how}"
+            yield first + what, replace(e, how=None if how is None else _how(how, e), body=body)
+
+
+def _how(text: str, like: tree.Expr) -> tree.How:
+    return tree.How(text, None, nowhere(like.span))
+
+
+def _together(subject: Subject, op: str, a: tree.Sum, b: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    first, second = a.binders[0], b.binders[0]
+    if subject.value(first.extent) != subject.value(second.extent) or subject.value(first.extent) is None:
+        return
+    b = _renamed(b, first.name)
+    one, two = shift_of(a.body), shift_of(b.body)
+    if one is not None and two is not None and one[1] == two[1]:
+        body = shifted(binary(op, one[0], two[0]), one[1])
+    else:
+        body = binary(op, a.body, b.body)
+    both = replace(a, how=a.how if a.how == b.how else None, body=body, span=nowhere(a.span))
+    for how, new in with_hows(subject, both):
+        yield f"two sums over {over(a)} as one{f', {how}' if how else ''}", new
+
+
+def _rotations(count: int) -> int:
+    return sum(kind != "mark" for kind, _ in doubling_steps(1, count))
+
+
+def _factored(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
+    """``sum f < a*b by doubling`` as one over a of one over b, where that takes fewer rotations: 15 take 6 by their
+    binary digits, and 3 + 2 as 5 times 3."""
+    binder = e.binders[0]
+    count = subject.value(binder.extent)
+    turn = shift_of(e.body)
+    step = step_of(turn[1], binder.name) if turn is not None else None
+    if count is None or turn is None or step is None or binder.name in names(turn[0]):
+        return
+    variable = fresh(subject.program, "gfijk")
+    for width in range(2, count // 2 + 1):
+        if count % width or _rotations(width) + _rotations(count // width) >= _rotations(count):
+            continue
+        few = number(width, e)
+        inner = replace(e, binders=(replace(binder, extent=few),), how=_how("doubling", e), span=nowhere(e.span))
+        far = binary("*", name(variable, e), few)
+        if step != number(1, step):
+            far = binary("*", far, step)
+        outer = tree.Binder(variable, binary("/", binder.extent, few), nowhere(binder.span))
+        new = tree.Sum((outer,), _how("doubling", e), shifted(inner, far), nowhere(e.span))
+        yield f"the sum over {over(e)} by doubling, {width} at a time", new
