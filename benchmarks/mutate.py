@@ -45,6 +45,7 @@ from .module_score import choices as module_choices
 from .module_score import judge as judge_module
 from .module_score import table as modules_table
 from .module_score import wrong as wrong_modules
+from .pages import markdown, rewrite
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -56,7 +57,6 @@ OUT = Path(__file__).resolve().parent / "mutation.json"
 CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
 METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact")
 PAGE = ROOT / "docs" / "proof.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 COUNT, SEED = 2400, 1
 MODULES = 1000
 """Changed modules that are checked."""
@@ -202,16 +202,8 @@ def methods_table(results: list[Result]) -> list[list[str]]:
     return rows
 
 
-def markdown(rows: list[list[str]]) -> list[str]:
-    head, *rest = rows
-    return ["", *("| " + " | ".join(row) + " |" for row in (head, ["---", *["--:"] * (len(head) - 1)], *rest)), ""]
-
-
 def write_page(results: list[Result], fixed: dict[str, int], modules: list[ModuleResult]) -> None:
     """Rewrite the measured region of docs/proof.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
     lines = [*markdown(kinds_table(results)), *markdown(methods_table(results))[1:]]
     lines += [
         f"Of {fixed['refuted']} wrong programs at their own sizes, for {fixed['repaired']} a repair was found, for "
@@ -219,9 +211,9 @@ def write_page(results: list[Result], fixed: dict[str, int], modules: list[Modul
         f"program was among the three shown, and for {fixed['restored_first']} it was the first.",
         "",
         f"Of modules that `lower` wrote, with one change each, {len(modules)} were checked as `check` checks modules:",
-        *markdown(modules_table(modules))[:-1],
+        *markdown(modules_table(modules)),
     ]
-    PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after, encoding="utf-8")
+    rewrite(PAGE, lines)
 
 
 class Runner:

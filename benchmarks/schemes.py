@@ -1,14 +1,16 @@
 """What people use now against what slotlang makes, side by side in one run: same weights and inputs, 128-bit security.
 
 - dense: A @ B multiplied out, diagonals with baby and giant steps, which the project's first design document starts
-  from;
-- TenSEAL: its own CKKSVector.matmul twice, the way a user would write it, a token at a time;
-- tutorial: the schedule of rank_complex at the parameters of tutorials, 8192: 60,40,40,60, rescaled after products;
+  from; a token at a time;
+- TenSEAL: its own CKKSVector.matmul twice, the way a user would write it; a token at a time;
+- tutorial: squat B and tall A with rank pairs, 8 tokens at a time (``programs/rank_complex.slot``), at the
+  parameters of tutorials, 8192: 60,40,40,60, rescaled after products;
 - fixed: the same at slotlang's fixed parameters;
 - synth 1e-3, synth 1e-6: what ``slotlang synth`` picks for that precision.
 
-Times are medians of CPU time of one thread for all tokens together; schemes that hold fewer tokens evaluate several
-times. ``python -m benchmarks.schemes --quick`` measures the small shapes only.
+Every scheme runs in a process of its own, and those of one shape take turns (``benchmarks/child.py``). Times are CPU
+time of one thread. ``python -m benchmarks.schemes`` writes benchmarks/schemes.json; ``--docs`` rewrites the figures in
+docs/benchmarks.md and their plot.
 """
 
 from __future__ import annotations
@@ -16,170 +18,231 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
-import statistics
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # idle BLAS threads burn CPU time that is not the evaluation's
+from benchmarks.child import (  # first: it keeps BLAS to one thread
+    TENSEAL_DEGREE,
+    TENSEAL_PRIMES,
+    TENSEAL_SCALE,
+    Child,
+    Emitted,
+    Ended,
+    Row,
+    Work,
+    inputs_of,
+    row,
+    wants_more,
+)
 
+# isort: split
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress
 
-from slotlang.api import load, loads, lower
-from slotlang.cost.profile import find_profile
+from benchmarks.columns import emitted
+from benchmarks.figures import SCHEMA, terminal_tables, write_docs
+from slotlang.api import loads, plan
+from slotlang.cost.profile import find_profile, this_machine
+from slotlang.lowering.lower import Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
-from slotlang.run.runner import load_module
 from slotlang.search.search import Limits, search, start
-from slotlang.search.structure import Shape
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
+
+__all__ = ["QUICK", "SHAPES", "Row", "inputs_of", "measured", "weights_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "schemes.json"
-TUTORIAL = Parameters(8192, (60, 40, 40, 60), 40, True)
-SHAPES = [(384, 8, 1), (384, 8, 8), (1024, 8, 1), (4096, 16, 1), (4096, 16, 8), (4096, 64, 8), (4096, 16, 64)]
-QUICK = SHAPES[:2]
-REPEATS = 7
-LARGEST_DENSE = 1024
-"""Beyond, the encoded diagonals alone take gigabytes."""
+TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, True)
+REAL = 384
+"""Channels for which there are weights of a real transformer."""
+SHAPES = [
+    *((REAL, r, tokens) for r in (8, 16, 64) for tokens in (1, 8, 64, 2048)),
+    (1024, 8, 1),
+    *((4096, r, tokens) for r in (8, 16, 64) for tokens in (1, 8, 64, 2048)),
+    (4096, 16, 512),
+]
+QUICK = [(REAL, 8, 1), (REAL, 8, 8), (1024, 8, 1)]
+PRECISIONS = (1e-3, 1e-6)
+HELD = 8
+"""Tokens of an evaluation of the schedule that is not searched."""
 LARGEST_TENSEAL = 1024
-"""Beyond, one token takes minutes."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Seconds of CPU for all tokens; bytes as sent; ``error``: relative rms error against numpy."""
-
-    shape: tuple[int, int, int]
-    scheme: str
-    seconds: float
-    key_switches: int
-    keys: int
-    key_bytes: int
-    upload_bytes: int
-    download_bytes: int
-    error: float
+"""Beyond, one token takes most of a minute."""
+SLOTS_HELD = 4096
+"""Of the ring of degree 8192, which the schedules that are not searched run in."""
 
 
 def weights_of(d: int, r: int) -> tuple[np.ndarray, np.ndarray]:
-    """A real adapter's matrices where there is one of that shape (derived by SVD from a transformer), else random."""
-    if d == 384 and r == 8:
-        for module in read_adapter(ROOT / "examples" / "minilm_adapter").modules.values():
-            if module.up.shape == (d, r) and module.down.shape == (r, d):
-                return module.up, module.down
+    """A[d, r] and B[r, d]. At d = 384 those of a real transformer, derived by SVD: the adapter's modules side by side,
+    cut to that size, the first r ranks; else random."""
+    if d == REAL:
+        modules = read_adapter(ROOT / "examples" / "minilm_adapter").modules.values()
+        a = np.hstack([module.up[:d] for module in modules])
+        b = np.vstack([module.down[:, :d] for module in modules])
+        if a.shape[1] >= r:
+            return a[:, :r].copy(), b[:r].copy()
     rng = np.random.default_rng(d + r)
     return rng.standard_normal((d, r)) / math.sqrt(r), rng.standard_normal((r, d)) / math.sqrt(d)
 
 
 def measured(program: Program, parameters: Parameters | None, shape: tuple[int, int, int], scheme: str) -> Row:
-    """One scheme on a shape, encrypted."""
+    """One program on a shape, encrypted, in this process. Its weights are A and B; it has one input, and holds as many
+    tokens as that has columns."""
+    work = _work(plan(program, parameters), shape, scheme, program.name)
+    subject, turns = Emitted(work), []
+    while wants_more(turns):
+        turns.append(subject.turn())
+    return row(work, turns, subject.end())
+
+
+def _work(made: Plan, shape: tuple[int, int, int], scheme: str, schedule: str) -> Work:
+    counts = made.counts
+    module = emitted(made, matrix=made.matrix)
+    a, b = weights_of(*shape[:2])
+    return Work(shape, scheme, module, a, b, schedule, made.parameters.text(), counts.key_switches, counts.galois_keys)
+
+
+def schemes(shape: tuple[int, int, int], *, long: bool = False) -> list[str]:
+    """Those that are measured on a shape. Dense diagonals and TenSEAL's product take a token after the other, and are
+    measured on one; ``long``: the product on large shapes too."""
+    d, _, tokens = shape
+    alone = []
+    if tokens == 1:
+        alone = ["dense", "TenSEAL"] if d <= LARGEST_TENSEAL or long else ["dense"]
+    return [*alone, "tutorial", "fixed", *map(_synth, PRECISIONS)]
+
+
+def _synth(precision: float) -> str:
+    return f"synth {precision:.0e}".replace("e-0", "e-")
+
+
+def prepare(task: tuple[tuple[int, int, int], str]) -> Work:
+    """Choose and lower a scheme's schedule for a shape."""
+    shape, scheme = task
     d, r, tokens = shape
-    made = lower(program, parameters)
-    module = load_module(made.text)
-    a, b = weights_of(d, r)
-    ((name, held_shape),) = module.INPUTS.items()
-    held = math.prod(held_shape) // d
-    x = np.random.default_rng(1).standard_normal((d, max(tokens, held)))
-    client = module.Client()
-    keys = client.evaluation_keys()
-    server = module.Server(keys)
-    given = {n: {"A": a, "B": b, "AB": a @ b}[n] for n in module.WEIGHTS}
-    server.encode(**given, **dict.fromkeys(module.SCALARS, 1.0))
-    groups = -(-tokens // held)
-    block = x[:, :held].reshape(held_shape)
-    sent = client.encrypt(**{name: block})
-    cipher = server.load_inputs(sent)
-    server.compute(cipher)  # fetches memory
-    times = []
-    for _ in range(REPEATS):
-        server.prepare()
-        begun = time.process_time()
-        server.compute(cipher)
-        times.append(time.process_time() - begun)
-    answer = server.evaluate(sent)
-    found, wanted = client.decrypt(answer), a @ (b @ block)
-    error = float(np.sqrt(np.mean(np.abs(found - wanted) ** 2) / np.mean(np.abs(wanted) ** 2)))
-    counts = made.plan.counts
-    return Row(
-        shape,
-        scheme,
-        groups * statistics.median(times),
-        groups * counts.key_switches,
-        counts.galois_keys,
-        len(keys),
-        groups * len(sent),
-        groups * len(answer),
-        error,
-    )
+    if scheme == "TenSEAL":
+        a, b = weights_of(d, r)
+        primes = ",".join(map(str, TENSEAL_PRIMES))
+        about = f"{TENSEAL_DEGREE}: {primes}, scale 2^{TENSEAL_SCALE}"
+        return Work(shape, scheme, "", a, b, "CKKSVector.matmul", about)
+    parameters = TUTORIAL if scheme == "tutorial" else None
+    channels = 1 << (d - 1).bit_length()
+    if scheme == "dense":
+        baby = math.isqrt(channels)
+        structure = Structure(Shape(d, d, r, 1), channels, 1, "real", True, channels, down=baby)
+    elif scheme in ("tutorial", "fixed"):
+        held = min(tokens, HELD)
+        slots = min(SLOTS_HELD, channels * held)
+        structure = Structure(Shape(d, d, r, held), slots, held, "pairs", False, 1 << (r // 2 - 1).bit_length())
+    else:
+        precision = next(p for p in PRECISIONS if _synth(p) == scheme)
+        found = start(Shape(d, d, r, tokens), "time", precision, Limits())
+        search(found, find_profile())
+        best = found.ranked[0]
+        structure, parameters = best.structure.one_group(), best.parameters
+    return _work(plan(loads(text(structure)), parameters), shape, scheme, structure.name())
 
 
-def tenseal(shape: tuple[int, int, int]) -> Row:
-    """CKKSVector.matmul twice, one token."""
-    import tenseal as ts
-
-    d, r, tokens = shape
-    a, b = weights_of(d, r)
-    context = ts.context(ts.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[60, 40, 40, 60])
-    context.global_scale = 2.0**40
-    context.generate_galois_keys()
-    x = np.random.default_rng(1).standard_normal(d)
-    vector = ts.ckks_vector(context, x.tolist())
-    begun = time.process_time()
-    result = vector.matmul(b.T.tolist()).matmul(a.T.tolist())
-    seconds = time.process_time() - begun
-    wanted = a @ (b @ x)
-    error = float(np.sqrt(np.mean((np.array(result.decrypt()) - wanted) ** 2) / np.mean(wanted**2)))
-    sizes = len(vector.serialize()), len(result.serialize())
-    keys = len(context.serialize(save_public_key=False, save_secret_key=False, save_galois_keys=True))
-    return Row(shape, "TenSEAL", tokens * seconds, 0, 24, keys, tokens * sizes[0], tokens * sizes[1], error)
+def prepared(tasks: Sequence[tuple[tuple[int, int, int], str]], progress: Progress) -> dict[tuple, Work]:
+    """All of them, by as many processes as there are processors: nothing is measured meanwhile."""
+    bar = progress.add_task("choosing schedules", total=len(tasks))
+    found = {}
+    # the longest, those of many tokens, first
+    order = sorted(tasks, key=lambda task: -math.prod(task[0]))
+    with multiprocessing.get_context("fork").Pool(os.cpu_count() or 1) as pool:
+        for work in pool.imap_unordered(prepare, order):
+            found[work.shape, work.scheme] = work
+            progress.advance(bar)
+    return found
 
 
-def rows(shapes: list[tuple[int, int, int]]) -> Iterator[Row]:
-    """Every scheme on every shape it can do."""
-    profile = find_profile()
-    for shape in shapes:
-        d, r, tokens = shape
-        if d <= LARGEST_DENSE and tokens == 1 and d & (d - 1) == 0:
-            steps = 1 << (d.bit_length() // 2)
-            program = load(ROOT / "programs" / "dense_ab.slot", {"d": d, "r": r, "steps": steps})
-            yield measured(program, None, shape, "dense")
-        if d <= LARGEST_TENSEAL and tokens == 1:
-            yield tenseal(shape)
-        if d % 512 == 0:
-            batch = min(tokens, 8)
-            sizes = {"d": d, "r": r, "batch": batch, "slots": min(4096, d * batch)}
-            program = load(ROOT / "programs" / "rank_complex.slot", sizes)
-            yield measured(program, TUTORIAL, shape, "tutorial")
-            yield measured(program, None, shape, "fixed")
-        for precision in (1e-3, 1e-6):
-            found = start(Shape(d, d, r, tokens), "time", precision, Limits())
-            search(found, profile)
-            best = found.ranked[0]
-            yield measured(loads(best.text), best.parameters, shape, f"synth {precision:.0e}".replace("e-0", "e-"))
+def side_by_side(works: Sequence[Work], say) -> Iterator[Row]:
+    """The schemes of one shape in turns; one whose process ends early, for want of memory perhaps, is said, and left
+    out."""
+    children: list[Child] = []
+
+    def tried(child: Child, action) -> None:
+        try:
+            action()
+        except Ended as problem:
+            say(f"{child.work.scheme} on {child.work.shape} is left out: {problem}")
+            children.remove(child)
+            child.close()
+
+    try:
+        children += [Child(work) for work in works]
+        for child in [*children]:
+            tried(child, child.ready)
+        while waiting := [child for child in children if wants_more(child.turns)]:
+            for child in waiting:
+                tried(child, child.turn)
+        done: list[Row] = []
+        for child in [*children]:
+            tried(child, lambda child=child: done.append(child.finish()))
+        yield from done
+    finally:
+        for child in children:
+            child.close()
+
+
+def measure(shapes: Sequence[tuple[int, int, int]], *, long: bool = False) -> list[Row]:
+    """Every scheme on every shape."""
+    tasks = [(shape, scheme) for shape in shapes for scheme in schemes(shape, long=long)]
+    done: list[Row] = []
+    with Progress(console=Console(stderr=True, highlight=False), transient=True) as progress:
+        works = prepared(tasks, progress)
+        bar = progress.add_task("measuring", total=len(tasks))
+        for shape in shapes:
+            progress.update(bar, description="measuring d={}, r={}, tokens={}".format(*shape))
+            found = [*side_by_side([works[shape, scheme] for scheme in schemes(shape, long=long)], progress.log)]
+            progress.advance(bar, len(schemes(shape, long=long)))
+            done += found
+    return done
+
+
+def _shape(given: str) -> tuple[int, int, int]:
+    d, r, tokens = map(int, given.split("x"))
+    return d, r, tokens
 
 
 def main() -> None:
-    """Measure, print the table, write the JSON."""
+    """Measure, print the tables, write the JSON."""
     options = argparse.ArgumentParser(description="slotlang's schedules against what people use now.")
-    options.add_argument("--quick", action="store_true", help="the small shapes only")
+    options.add_argument("shapes", nargs="*", type=_shape, metavar="DxRxTOKENS", help="such as 4096x16x8")
+    options.add_argument("--quick", action="store_true", help="a few small shapes only: about a minute")
+    options.add_argument("--long", action="store_true", help="TenSEAL's own product at d = 4096 too: minutes more")
+    options.add_argument("--docs", action="store_true", help="rewrite the figures in docs/benchmarks.md, and the plot")
+    options.add_argument("--redraw", action="store_true", help="measure nothing: the last run's figures again")
     given = options.parse_args()
-    console = Console(highlight=False)
-    table = Table(title="all tokens together, one thread, CPU time", box=None)
-    for head in ("d", "r", "tokens", "scheme", "ms", "key switches", "key MB", "up MB", "down MB", "error"):
-        table.add_column(head, justify="left" if head == "scheme" else "right")
-    done = []
-    for row in rows(QUICK if given.quick else SHAPES):
-        done.append(row)
-        size = [f"{n / 1e6:.1f}" for n in (row.key_bytes, row.upload_bytes, row.download_bytes)]
-        cells = [*map(str, row.shape), row.scheme, f"{1000 * row.seconds:.1f}", str(row.key_switches), *size]
-        table.add_row(*cells, f"{row.error:.0e}")
-        console.print(f"{row.scheme} on {row.shape}: {1000 * row.seconds:.1f} ms")
-    console.print(table)
-    OUT.write_text(json.dumps({"schema": "slotlang.schemes/1", "rows": [asdict(r) for r in done]}, indent=1) + "\n")
+    # what does not fit the terminal is broken into lines, and not cut off
+    console = Console(highlight=False, width=max(shutil.get_terminal_size().columns, 170))
+    if given.redraw:
+        values = json.loads(OUT.read_text(encoding="utf-8"))
+        rows = [Row(**{**fields, "shape": tuple(fields["shape"])}) for fields in values.pop("rows")]
+    else:
+        rows = measure(given.shapes or (QUICK if given.quick else SHAPES), long=given.long)
+        machine = this_machine()
+        values = {
+            "schema": SCHEMA,
+            "date": date.today().isoformat(),
+            "machine": {name: getattr(machine, name) for name in machine.__slots__},
+            "load": os.getloadavg()[0],
+        }
+        OUT.write_text(json.dumps({**values, "rows": [asdict(r) for r in rows]}, indent=1) + "\n", encoding="utf-8")
+    for table in terminal_tables(rows):
+        console.print(table)
+    if not given.redraw:
+        console.print(f"written to {OUT.relative_to(ROOT)}")
+    if given.docs:
+        write_docs(rows, values)
 
 
 if __name__ == "__main__":

@@ -66,9 +66,10 @@ class Canvas:
             path = "".join(f"M{x} {y}h{side}v{side}h-{side}z" for x, y in places)
             self.parts.append(f'<path fill="{fill}" d="{path}"/>')
 
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str = LINE) -> None:
+    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str = LINE, width: float = 1) -> None:
         """A straight line."""
-        self.parts.append(f'<path stroke="{colour}" fill="none" d="M{x:g} {y:g}L{to_x:g} {to_y:g}"/>')
+        wide = "" if width == 1 else f' stroke-width="{width:g}"'
+        self.parts.append(f'<path stroke="{colour}"{wide} fill="none" d="M{x:g} {y:g}L{to_x:g} {to_y:g}"/>')
 
     def circle(self, x: float, y: float, radius: float, fill: str, tip: str, stroke: str = INK) -> None:
         """A disc, with a text shown under the pointer."""

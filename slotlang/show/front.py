@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, floor, log10
 
 from slotlang.search.search import Candidate, Found
+from slotlang.show.axis import Axis
 from slotlang.show.canvas import INK, PALE, Canvas
 from slotlang.show.colours import NEUTRAL, spectrum
 
@@ -47,8 +47,8 @@ def _panel(
     name: str,
     measure: Callable[[Candidate], float],
 ) -> None:
-    across = _Axis([1e3 * c.predicted.evaluation for c in candidates], left, left + WIDTH)
-    up = _Axis([measure(c) for c in candidates], TOP + HEIGHT, TOP)
+    across = Axis([1e3 * c.predicted.evaluation for c in candidates], left, left + WIDTH)
+    up = Axis([measure(c) for c in candidates], TOP + HEIGHT, TOP)
     canvas.text(left, TOP - 16, name, 13, INK, bold=True)
     for value, place in across.ticks():
         canvas.line(place, TOP, place, TOP + HEIGHT)
@@ -72,28 +72,3 @@ def _panel(
 def _colour(slots: int) -> str:
     """Of a ring."""
     return spectrum((slots.bit_length() % 6) / 6)
-
-
-class _Axis:
-    """A logarithmic scale over values from 0; zeros stand at the start."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        positive = [v for v in values if v > 0] or [1.0]
-        margin = 0.08
-        self.low = log10(min(positive)) - margin
-        self.high = max(log10(max(positive)) + margin, self.low + 0.3)
-        if min(values) <= 0:
-            self.low -= 0.3
-        self.start, self.end = start, end
-
-    def place(self, value: float) -> float:
-        """Where a value stands."""
-        part = 0.0 if value <= 0 else (log10(value) - self.low) / (self.high - self.low)
-        return round(self.start + part * (self.end - self.start), 1)
-
-    def ticks(self) -> list[tuple[float, float]]:
-        """Round values, a few to many."""
-        steps = (1, 2, 5) if self.high - self.low < 2 else (1,)
-        powers = range(floor(self.low), ceil(self.high) + 1)
-        values = [step * 10.0**power for power in powers for step in steps]
-        return [(v, self.place(v)) for v in values if self.low <= log10(v) <= self.high]
