@@ -40,7 +40,7 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.schemes
+	$(BIN)/python -m benchmarks.schemes --docs
 
 columns: setup
 	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json

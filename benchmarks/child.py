@@ -29,8 +29,10 @@ SHORT = 0.05
 """Seconds: evaluations that take less are repeated within a turn until they have taken so long together."""
 ROUNDS = 7
 """Turns of a scheme at most."""
-ENOUGH = 12.0
-"""Seconds after which a scheme gets no further turn."""
+ENOUGH = 15.0
+"""Seconds of evaluations beyond which a scheme gets no further turn."""
+FEW = 0.5
+"""Seconds of reading and writing beyond which later turns leave it out."""
 TENSEAL_DEGREE, TENSEAL_PRIMES, TENSEAL_SCALE = 8192, [60, 40, 40, 60], 40
 
 
@@ -53,16 +55,12 @@ class Work:
 @dataclass
 class Turn:
     """Seconds of CPU for one group of tokens: each of some evaluations, and, apart from them, making the masks that are
-    made before inputs arrive, reading the client's bytes, and writing the results'."""
+    made before inputs arrive, reading the client's bytes and writing the results', None where that was left out."""
 
     evaluations: list[float]
     masks: float
-    load: float
-    save: float
-
-    @property
-    def total(self) -> float:
-        return sum(self.evaluations) + self.masks + self.load + self.save
+    load: float | None
+    save: float | None
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,13 @@ class Row:
 
     @property
     def per_token(self) -> float:
-        """Seconds."""
+        """Seconds of evaluation."""
         return self.seconds / self.shape[2]
+
+    @property
+    def whole_per_token(self) -> float:
+        """Seconds with masks, reading and writing."""
+        return (self.seconds + self.mask_seconds + self.load_seconds + self.save_seconds) / self.shape[2]
 
 
 def row(work: Work, turns: list[Turn], end: End) -> Row:
@@ -141,8 +144,8 @@ def row(work: Work, turns: list[Turn], end: End) -> Row:
         (high - low) / 2 / median,
         len(times),
         groups * statistics.median(turn.masks for turn in turns),
-        groups * statistics.median(turn.load for turn in turns),
-        groups * statistics.median(turn.save for turn in turns),
+        groups * statistics.median(turn.load for turn in turns if turn.load is not None),
+        groups * statistics.median(turn.save for turn in turns if turn.save is not None),
         end.memory_bytes,
         modulus_bits=end.modulus_bits,
         parameters=work.parameters,
@@ -197,19 +200,27 @@ class Emitted:
         self.server = module.Server(keys)
         self.server.encode(A=work.a, B=work.b, **dict.fromkeys(module.SCALARS, 1.0))
         self.sent = self.client.encrypt(**{self.name: self.x})
-        self.result = self.server.compute(self.server.load_inputs(self.sent))  # fetches memory
+        self.cipher = self.server.load_inputs(self.sent)
+        self.result = self.server.compute(self.cipher)  # fetches memory
+        self.transfers = 0.0
 
     def turn(self) -> Turn:
         """One request, with its evaluation repeated where that is short."""
         self.result = None  # an evaluation takes the memory of results that nobody holds
-        load, cipher = cpu(lambda: self.server.load_inputs(self.sent))
+        transfers = self.transfers < FEW
+        load = save = None
+        if transfers:
+            self.answer = self.cipher = None
+            load, self.cipher = cpu(lambda: self.server.load_inputs(self.sent))
         times: list[float] = []
         while not times or sum(times) < SHORT:
             self.result = None
             masks, _ = cpu(self.server.prepare)
-            seconds, self.result = cpu(lambda: self.server.compute(cipher))
+            seconds, self.result = cpu(lambda: self.server.compute(self.cipher))
             times.append(seconds)
-        save, self.answer = cpu(self._save)
+        if transfers:
+            save, self.answer = cpu(self._save)
+            self.transfers += load + save
         return Turn(times, masks, load, save)
 
     def _save(self) -> bytes:
@@ -270,10 +281,10 @@ def subject(work: Work) -> Emitted | TenSeal:
     return Emitted(work) if work.text else TenSeal(work)
 
 
-def wants_more(turns: list[Turn], rounds: int = ROUNDS) -> bool:
+def wants_more(turns: list[Turn]) -> bool:
     """Whether a scheme gets another turn."""
-    used = sum(turn.total for turn in turns)
-    return not turns or (len(turns) < rounds and used + used / len(turns) <= ENOUGH)
+    used = sum(seconds for turn in turns for seconds in turn.evaluations)
+    return not turns or (len(turns) < ROUNDS and used + used / len(turns) <= ENOUGH)
 
 
 class Ended(Exception):

@@ -61,6 +61,9 @@ COLUMNS: Mapping[str, Callable[[Row], str]] = {
 }
 """Heads of the table, and what stands below."""
 
+TEXTS = ("schedule", "degree: primes, scales")
+"""Heads of what ``synth`` picks."""
+
 
 def ms(seconds: float) -> str:
     """Milliseconds, three digits."""
@@ -86,18 +89,20 @@ def cells(rows: Sequence[Row], heads: Sequence[str]) -> list[list[str]]:
 
 def ratios(rows: Sequence[Row]) -> list[list[str]]:
     """For each shape how many times as long as BEST every other scheme takes, and what BEST takes per token against
-    FEW tokens; empty where a scheme was not measured."""
-    per_token = {(row.shape, row.scheme): row.per_token for row in rows}
+    FEW tokens, the second time with masks, reading and writing; empty where a scheme was not measured."""
+    known = {(row.shape, row.scheme): row for row in rows}
     others = [scheme for scheme in dict.fromkeys(row.scheme for row in rows) if scheme != BEST]
 
-    def ratio(above: tuple[Shape, str], below: tuple[Shape, str]) -> str:
-        return times(per_token[above] / per_token[below]) if above in per_token and below in per_token else ""
+    def ratio(above: tuple[Shape, str], below: tuple[Shape, str], seconds: str = "per_token") -> str:
+        if above not in known or below not in known:
+            return ""
+        return times(getattr(known[above], seconds) / getattr(known[below], seconds))
 
-    found = [["d", "r", "tokens", *others, f"per token, of {FEW} tokens"]]
+    found = [["d", "r", "tokens", *others, f"{BEST}, of {FEW} tokens", "with load and save"]]
     for shape in dict.fromkeys(row.shape for row in rows):
         best, few = (shape, BEST), ((*shape[:2], FEW), BEST)
-        against = ratio(best, few) if shape[2] > FEW else ""
-        found.append([*map(str, shape), *(ratio((shape, other), best) for other in others), against])
+        against = [ratio(best, few, what) if shape[2] > FEW else "" for what in ("per_token", "whole_per_token")]
+        found.append([*map(str, shape), *(ratio((shape, other), best) for other in others), *against])
     return found
 
 
@@ -143,14 +148,20 @@ def page_lines(rows: Sequence[Row], values: Mapping[str, Any]) -> list[str]:
     ]
     for d in dict.fromkeys(row.shape[0] for row in rows):
         part = [row for row in rows if row.shape[0] == d]
-        lines += ["", f"### {d} channels", *markdown(cells(part, heads), 0)[:-1]]
+        lines += ["", f"### {d} channels", *markdown(cells(part, heads), ["scheme"])[:-1]]
         for scheme in dict.fromkeys(row.scheme for row in part if row.scheme.startswith("synth")):
             lines += [
                 "",
                 f"What {scheme} picks:",
-                *markdown(picks([row for row in part if row.scheme == scheme]), 0)[:-1],
+                *markdown(picks([row for row in part if row.scheme == scheme]), TEXTS)[:-1],
             ]
-    lines += ["", "### Ratios", "", f"Per token, times as long as {BEST}:", *markdown(ratios(rows), 0)]
+    lines += [
+        "",
+        "### Ratios",
+        "",
+        f"Per token, times as long as {BEST}; last, of that itself, more tokens against {FEW}:",
+    ]
+    lines += markdown(ratios(rows))
     if len(wanted := aims(rows)) > 1:
         lines += ["What the project wants of them:", *markdown(wanted)]
     return lines
@@ -158,7 +169,7 @@ def page_lines(rows: Sequence[Row], values: Mapping[str, Any]) -> list[str]:
 
 def picks(rows: Sequence[Row]) -> list[list[str]]:
     """Schedule and parameters of each shape."""
-    heads = ["r", "tokens", "at a time", "schedule", "degree: primes, scales"]
+    heads = ["r", "tokens", "at a time", *TEXTS]
     return [heads, *([*map(str, row.shape[1:]), str(row.held), row.schedule, row.parameters] for row in rows)]
 
 
@@ -174,8 +185,8 @@ WIDTH, HEIGHT, GAP, LEFT, TOP, BELOW = 300, 270, 34, 76, 150, 84
 COLOURS = ("#9a6700", "#59636e", "#d55e00", "#0072b2", "#a8328f", "#118a5b")
 """Of schemes; they differ for the colour-blind, and stand out from white."""
 RADIUS = 5
-DODGE = 4
-"""How far schemes stand beside each other, that equal times don't cover each other."""
+DODGE, ASIDE = 4, 12
+"""How far schemes stand beside each other, that equal times don't cover each other, and the room they take for it."""
 
 
 def plot_svg(rows: Sequence[Row]) -> str:
@@ -195,7 +206,7 @@ def plot_svg(rows: Sequence[Row]) -> str:
     for (d, r), part in panels.items():
         left = LEFT + ranks.index(r) * (WIDTH + GAP)
         top = TOP + widths.index(d) * (HEIGHT + BELOW)
-        across = Axis([row.shape[2] for row in rows], left, left + WIDTH)
+        across = Axis([row.shape[2] for row in rows], left + ASIDE, left + WIDTH - ASIDE)
         of_line = [1e3 * row.per_token for key, other in panels.items() if key[0] == d for row in other]
         up = Axis(of_line, top + HEIGHT, top)
         canvas.text(left, top - 12, f"d = {d}, r = {r}", 13, INK, bold=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def markdown(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """A table, its first row the heads, so many columns to the left, the others to the right; empty lines around."""
+def markdown(rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
+    """A table, its first row the heads; empty lines around. The first column and those headed so stand to the left, the
+    others to the right."""
     head, *rest = rows
-    places = ["---" if n < left else "--:" for n in range(len(head))]
+    places = ["---" if n == 0 or name in left else "--:" for n, name in enumerate(head)]
     return ["", *("| " + " | ".join(row) + " |" for row in (head, places, *rest)), ""]
 
 

@@ -64,12 +64,13 @@ OUT = Path(__file__).resolve().parent / "schemes.json"
 TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, True)
 REAL = 384
 """Channels for which there are weights of a real transformer."""
-SHAPES = [
-    *((REAL, r, tokens) for r in (8, 16, 64) for tokens in (1, 8, 64, 2048)),
-    (1024, 8, 1),
-    *((4096, r, tokens) for r in (8, 16, 64) for tokens in (1, 8, 64, 2048)),
-    (4096, 16, 512),
-]
+SHAPES = sorted(
+    [
+        *((d, r, tokens) for d in (REAL, 4096) for r in (8, 16, 64) for tokens in (1, 8, 64, 2048)),
+        (1024, 8, 1),
+        (4096, 16, 512),
+    ]
+)
 QUICK = [(REAL, 8, 1), (REAL, 8, 8), (1024, 8, 1)]
 PRECISIONS = (1e-3, 1e-6)
 HELD = 8
