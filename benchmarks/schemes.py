@@ -46,7 +46,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.columns import emitted
-from benchmarks.figures import SCHEMA, terminal_tables, write_docs
+from benchmarks.figures import SCHEMA, ms, terminal_tables, write_docs
 from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.lower import Plan
@@ -142,7 +142,7 @@ def prepare(task: tuple[tuple[int, int, int], str]) -> Work:
     elif scheme in ("tutorial", "fixed"):
         held = min(tokens, HELD)
         slots = min(SLOTS_HELD, channels * held)
-        structure = Structure(Shape(d, d, r, held), slots, held, "pairs", False, 1 << (r // 2 - 1).bit_length())
+        structure = Structure(Shape(d, d, r, held), slots, held, "pairs", False, 1 << (-(-r // 2) - 1).bit_length())
     else:
         precision = next(p for p in PRECISIONS if _synth(p) == scheme)
         found = start(Shape(d, d, r, tokens), "time", precision, Limits())
@@ -203,7 +203,10 @@ def measure(shapes: Sequence[tuple[int, int, int]], *, long: bool = False) -> li
         bar = progress.add_task("measuring", total=len(tasks))
         for shape in shapes:
             progress.update(bar, description="measuring d={}, r={}, tokens={}".format(*shape))
-            found = [*side_by_side([works[shape, scheme] for scheme in schemes(shape, long=long)], progress.log)]
+            say = progress.console.print
+            found = [*side_by_side([works[shape, scheme] for scheme in schemes(shape, long=long)], say)]
+            for made in found:
+                say(f"{made.scheme} on {made.shape}: {ms(made.seconds)} ms")
             progress.advance(bar, len(schemes(shape, long=long)))
             done += found
     return done

@@ -209,9 +209,13 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == "nothing\n"
 
 
-def boxes(root: ElementTree.Element) -> list[tuple[float, float, float, float]]:
-    """Where texts stand, at most."""
+def labels(root: ElementTree.Element) -> list[tuple[float, float, float, float]]:
+    """Where texts stand, at most, and what the legend explains."""
     found = []
+    for circle in root.iter(f"{NAMESPACE}circle"):
+        x, y, radius = (float(circle.get(name) or 0) for name in ("cx", "cy", "r"))
+        if "tokens" not in (circle[0].text or ""):
+            found.append((x - radius, y - radius, x + radius, y + radius))
     for text in root.iter(f"{NAMESPACE}text"):
         size = float(text.get("font-size") or 0)
         width = CHARACTER * size * len(text.text or "")
@@ -222,12 +226,12 @@ def boxes(root: ElementTree.Element) -> list[tuple[float, float, float, float]]:
 
 
 @pytest.mark.parametrize("count", [len(QUICK), len(SHAPES)])
-def test_texts_of_the_plot_do_not_overlap(count: int) -> None:
+def test_labels_of_the_plot_do_not_overlap(count: int) -> None:
     shapes = SHAPES if count == len(SHAPES) else QUICK
     rows = [r for r in grid() if r.shape in shapes]
     root = ElementTree.fromstring(figures.plot_svg(rows))
     width, height = (float(root.get(side) or 0) for side in ("width", "height"))
-    found = boxes(root)
+    found = labels(root)
     assert len(found) > 10
     for n, (left, top, right, bottom) in enumerate(found):
         assert left >= 0 and top >= 0 and right <= width and bottom <= height
