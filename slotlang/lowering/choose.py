@@ -23,6 +23,9 @@ MESSAGE_BITS = 8
 """Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
 sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
 
+ROUNDING = 1e-6
+"""Bits by which a message may seem not to fit: sums of products come out as 1 and a last digit."""
+
 LEAST_PRIME = 24
 """Bits of the smallest prime that is tried: below it some degrees have too few primes."""
 
@@ -57,7 +60,7 @@ class _Candidate:
         """Whether every ciphertext's message fits its modulus, and its scale is one to reckon with."""
         return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0)
+            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.found.peaks.items()
         )

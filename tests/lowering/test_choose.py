@@ -182,3 +182,12 @@ def test_the_command_line_asks_for_a_precision(root: Path) -> None:
         found = slotlang("cost", program, *options)
         assert found.status == 2
         assert "SL005" in found.err
+
+
+@pytest.mark.parametrize("size", [49, 48, 60])
+def test_rounding_does_not_refuse_parameters(size: int) -> None:
+    # the rms of a sum of 48 or 60 products comes out as 1 and a last digit; for that alone nothing fitted without
+    # rescaling
+    columns = Path(__file__).resolve().parents[2] / "programs" / "columns.slot"
+    program = api.load(columns, {"d": size, "n": 1, "r": size, "batch": 2048})
+    assert api.choose(program, 4e-4).parameters.primes == (60, 49)
