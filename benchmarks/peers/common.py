@@ -9,7 +9,6 @@ cannot be imported ends the script with exit status 1 and the reason as its last
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -17,9 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # read when the library loads
 
 import numpy as np
 
@@ -72,15 +68,15 @@ class Prepared:
 class Result:
     """One line of a script: milliseconds of CPU for all tokens together (median), errors against numpy.
 
-    ``threads`` is CPU time over wall time: above 1 the library used more than one thread. ``peak_memory`` in bytes,
-    of the whole process.
+    ``threads`` is CPU time over wall time, None where it was not measured: above 1 the library used more than one.
+    ``peak_memory`` is of the whole process, in bytes.
     """
 
     scheme: str
     configuration: Configuration
     parameters: str
     milliseconds: float
-    threads: float
+    threads: float | None
     keys: int
     key_bytes: int
     upload_ciphertexts: int

@@ -10,7 +10,6 @@ import numpy as np
 from benchmarks.peers.common import Configuration, Prepared, Task, serve
 from benchmarks.peers.diagonals import Operations, diagonals, evaluate, steps
 
-
 DEPTH = 2
 
 

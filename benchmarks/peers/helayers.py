@@ -1,4 +1,4 @@
-"""HElayers on SEAL: tile tensors x (d/t1, 1 duplicated t2 times, tokens/t3), B and A (d/t1, r/t2, 1 duplicated t3 times).
+"""HElayers on SEAL: tile tensors x (d/t1, 1 repeated t2 times, tokens/t3), B and A (d/t1, r/t2, 1 repeated t3 times).
 
 u = Bx sums over the first dimension, which leaves u duplicated along it, and y = Au sums over the second: both with
 ``multiply_plain_and_sum``, which rescales. Tokens may be packed two to a slot, as real and imaginary part. Tile shapes
@@ -123,7 +123,7 @@ def prepare(task: Task, configuration: Configuration) -> Prepared:
     bits = [int(prime).bit_length() for prime in he.get_modulus_chain()]
     return Prepared(
         "HElayers, two tokens a slot" if pair else "HElayers",
-        f"{2 * he.slot_count()}: {','.join(map(str, bits))} rescaled, tile {t1}×{t2}×{t3}",
+        f"{2 * he.slot_count()}: {','.join(map(str, bits))} + key, rescaled, tile {t1}×{t2}×{t3}",
         lambda: x.get_multiply_plain_and_sum(b, 0).get_multiply_plain_and_sum(a, 1),
         decrypt,
         lambda y: (y.get_num_used_tiles(), len(y.save_to_buffer())),

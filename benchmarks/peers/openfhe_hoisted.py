@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import openfhe
 
 from benchmarks.peers.common import Configuration, Prepared, Task, serve
@@ -21,12 +22,12 @@ def candidates(task: Task) -> list[Configuration]:
 def prepare(task: Task, configuration: Configuration) -> Prepared:
     """Keys, one ciphertext per token, encoded diagonals."""
     d, r, tokens = task.shape
-    slots = DEGREE // 2
+    slots, scaling = DEGREE // 2, configuration["scaling"]
     plan = steps(d, r, more_babies=True)  # a hoisted rotation costs half
     given = openfhe.CCParamsCKKSRNS()
     given.SetMultiplicativeDepth(2)
     given.SetFirstModSize(configuration["first"])
-    given.SetScalingModSize(configuration["scaling"])
+    given.SetScalingModSize(scaling)
     given.SetRingDim(DEGREE)
     given.SetBatchSize(slots)
     given.SetSecurityLevel(openfhe.SecurityLevel.HEStd_128_classic)
@@ -59,13 +60,12 @@ def prepare(task: Task, configuration: Configuration) -> Prepared:
 
     ops = Operations(babies, context.EvalRotate, context.EvalMult, context.EvalAdd, context.Rescale)
 
-    def decrypt(answer: list[Any]) -> Any:
-        plains = [context.Decrypt(c, keys.secretKey) for c in answer]
-        return openfhe_columns(plains, d)
+    def decrypt(answer: list[Any]) -> np.ndarray:
+        return np.array([context.Decrypt(c, keys.secretKey).GetRealPackedValue()[:d] for c in answer]).T
 
     return Prepared(
         "OpenFHE, hoisted",
-        f"{DEGREE}: {configuration['first']},{configuration['scaling']},{configuration['scaling']} rescaled",
+        f"{DEGREE}: {configuration['first']},{scaling},{scaling} + key, rescaled",
         lambda: [evaluate(ops, weights[0], weights[1], plan, x) for x in uploaded],
         decrypt,
         lambda answer: (len(answer), size(answer)),
@@ -74,13 +74,6 @@ def prepare(task: Task, configuration: Configuration) -> Prepared:
         tokens,
         size(uploaded),
     )
-
-
-def openfhe_columns(plains: list[Any], d: int) -> Any:
-    """(d, tokens) of decrypted plaintexts."""
-    import numpy as np
-
-    return np.array([plain.GetRealPackedValue()[:d] for plain in plains]).T
 
 
 if __name__ == "__main__":
