@@ -62,4 +62,4 @@ mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) .venv-peers build dist

@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--quick", action="store_true", help="(1024, 8, 1) only; the page stays as it is")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args(arguments)
-    say = Console(highlight=False, soft_wrap=True)
+    say = Console(highlight=False, markup=False, soft_wrap=True)
     absent: dict[str, str] = {}
     pythons = installed((OURS, *PEERS), absent, say)
     rows = [row for s in (QUICK if given.quick else SHAPES) for row in measured(s, pythons, given.rounds, absent, say)]

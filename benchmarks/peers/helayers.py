@@ -23,6 +23,8 @@ CONTEXTS = ((4096, 40, 20), (2048, 24, 6))
 """Slots, bits of fraction, bits of integer part: the largest modulus, rounded, that has 128 bits of security there."""
 MEASURED = 4
 """Tile shapes of each context and packing."""
+LARGEST = 4.0
+"""Entry of B as encoded, 1 of A: the smaller context reaches 1e-3 for every key so, and not with B as it is."""
 
 
 def rotations(sizes: tuple[int, int, int]) -> list[int]:
@@ -93,7 +95,7 @@ def tensor_shape(*dims: Any) -> Any:
 
 
 def prepare(task: Task, configuration: Configuration) -> Prepared:
-    """Encrypted x, encoded weights; both are encoded with a largest entry of 1, which keeps the most precision."""
+    """Encrypted x, encoded weights."""
     d, r, tokens = task.shape
     t1, t2, t3 = configuration["tile"]
     pair = configuration["complex"]
@@ -105,7 +107,7 @@ def prepare(task: Task, configuration: Configuration) -> Prepared:
     x = encoder.encode_encrypt(
         tensor_shape(dim(d, t1), dim(1, t2, t2), dim(tokens, t3, 1, False, False, pair)), task.x.reshape(d, 1, tokens)
     )
-    largest_b, largest_a = np.abs(task.b).max(), np.abs(task.a).max()
+    largest_b, largest_a = np.abs(task.b).max() / LARGEST, np.abs(task.a).max()
     of_weights = tensor_shape(dim(d, t1), dim(r, t2), dim(1, t3, t3))
     b = encoder.encode(of_weights, (task.b.T / largest_b).reshape(d, r, 1), top)
     a = encoder.encode(of_weights, (task.a / largest_a).reshape(d, r, 1), top - 1)
