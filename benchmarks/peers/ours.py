@@ -46,7 +46,8 @@ def measure(task: Task, configuration: Configuration) -> Result:
         scheme=row.scheme,
         configuration=configuration,
         parameters=f"{parameters.degree}: {','.join(map(str, parameters.primes))}"
-        + (" rescaled" if parameters.rescale else ""),
+        + (" rescaled" if parameters.rescale else "")
+        + (" but for the last product" if parameters.keep_last else ""),
         milliseconds=1e3 * row.seconds,
         threads=None,
         keys=row.keys,
