@@ -2,6 +2,7 @@
 # make test   sets up and passes the tests (CI runs this)
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
+# make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
 # make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
 # make bounds searches every small two-product schedule for one below the bound
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench columns noise fuzz bounds grid mutate clean
+.PHONY: setup demo test lint bench bench-peers columns noise fuzz bounds grid mutate clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +43,9 @@ bench: setup
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.schemes --docs
 
+bench-peers: setup
+	$(BIN)/python -m benchmarks.peers $(PEERS)
+
 columns: setup
 	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json
 
@@ -58,4 +62,4 @@ mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) .venv-peers build dist
