@@ -23,7 +23,6 @@ GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.32, 0.55, 0.015, 0.2, 1.6
 by a coefficient, of one piece; one piece of a sum put to the others; reducing a sum and writing it. Fitted to
 ``python -m benchmarks.columns --fit``."""
 
-
 TILE = 32
 """Rows and operands that are worked on at once, as in ``lowering/columns.py``."""
 
