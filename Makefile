@@ -5,6 +5,7 @@
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
 # make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
+# make predict holds predicted times against measured ones, for the same
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
@@ -13,7 +14,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bench-peers columns noise fuzz bounds grid mutate clean
+.PHONY: setup demo test lint bench bench-peers columns noise predict fuzz bounds grid mutate clean
 
 setup: $(VENV)/.ready
 
@@ -50,7 +51,10 @@ columns: setup
 	$(BIN)/python -m benchmarks.columns 1024x16 4096x16 --json build/columns.json
 
 noise: setup
-	$(BIN)/python -m benchmarks.noise
+	$(BIN)/python -m benchmarks.noise --docs
+
+predict: setup
+	$(BIN)/python -m benchmarks.predict --docs
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

@@ -1,5 +1,5 @@
-"""``make bench``: the evaluator's floor, workers and kept weights, predicted against measured times, and the cost of
-proofs, in one run, as tables and a JSON file.
+"""``make bench``: the evaluator's floor, workers and kept weights, and the cost of proofs, in one
+run, as tables and a JSON file.
 
 The floor of an evaluation is the sum of its primitive operations, each measured in the same process on the same
 keys between evaluations: median seconds of CPU times the counts executed.
@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.predict import compare
 from benchmarks.workers import workers
 from slotlang.api import check, load, lower
 from slotlang.run.runner import load_module, random_data
@@ -114,13 +113,11 @@ def main() -> None:
     for row in proofs:
         proofs_table.add_row(str(row["d"]), f"{1000 * row['polyhedral_seconds']:.1f}")
     console.print(proofs_table)
-    predictions = compare(sorted((ROOT / "programs").rglob("*.slot")), console)
     values = {
-        "schema": "slotlang.bench/1",
+        "schema": "slotlang.bench/2",
         "floors": floors,
         "workers": workers(console),
         "proofs": proofs,
-        "predictions": predictions,
     }
     OUT.write_text(json.dumps(values, indent=2) + "\n")
     console.print(f"written to {OUT.relative_to(ROOT)}")

@@ -1,11 +1,9 @@
-"""Figures in pages: tables, and the region of a page that a command rewrites."""
+"""Figures in pages: tables, and the regions of a page that a command rewrites."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def markdown(rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
@@ -16,9 +14,10 @@ def markdown(rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[st
     return ["", *("| " + " | ".join(row) + " |" for row in (head, places, *rest)), ""]
 
 
-def rewrite(page: Path, lines: Sequence[str]) -> None:
-    """Put lines in the place of what stands between the marks of a page. ValueError where it does not have them once
-    each."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(before + BEGIN + "\n" + "\n".join(lines).rstrip("\n") + "\n\n" + END + after, encoding="utf-8")
+def rewrite(page: Path, lines: Sequence[str], name: str = "measured") -> None:
+    """Put lines in the place of what stands between the comments ``name: begin`` and ``name: end`` of a page.
+    ValueError where it does not have them once each."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    page.write_text(before + begin + "\n" + "\n".join(lines).rstrip("\n") + "\n\n" + end + after, encoding="utf-8")

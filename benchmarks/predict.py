@@ -1,39 +1,60 @@
-"""Predicted against measured times of every program of the corpus: ``python -m benchmarks.predict [NAME...]``.
+"""Predicted against measured times over the corpus and parameter sets: ``python -m benchmarks.predict [NAME...]``.
 
-Measured is process CPU time of one thread, the median of repeated runs. Primitives are measured in the same run, half
-of the time before the programs and half after. Both are taken over a yardstick, the time of one operation right before
-and after, and given in the machine's fast moments; ``as_measured`` is the median as it was.
+Measured is process CPU time of one thread, the median of repeated runs. Primitives are measured in the same run, in
+slices before, between and after the programs. Both are taken over a yardstick, the time of one operation right before
+and after, and given in the machine's fast moments; ``as_measured_seconds`` is the median as it was.
+Exit status 1 when a phase is off by more than 15 % in the median or 30 % at worst.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import random
 import statistics
+import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from slotlang.api import load, lower, plan
-from slotlang.cost.calibrate import Yardstick, calibrate
-from slotlang.cost.predict import predict
+from benchmarks.pages import markdown, rewrite
+from slotlang.api import check, load, plan
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
+from slotlang.lowering.choose import choose
+from slotlang.lowering.emit import emit
+from slotlang.lowering.lower import Plan
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.program import Program
+from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_WEIGHTS = 700_000_000
+OUT = Path(__file__).resolve().parent / "predict.json"
+MAX_WEIGHTS = 150_000_000
 """Bytes of encoded weights; programs with more are measured at smaller sizes."""
-SECONDS = 1.0
-"""Repeated runs of one program stop after so much time, and after three runs at least."""
-PARTS = ("evaluation", "encoding", "encryption", "decryption")
+SLICES = 4
+"""Times that primitives are measured: before, between and after the programs."""
+SLICE_SECONDS = 10.0
+SECONDS = 0.5
+"""Repeated runs of one phase stop after so much time."""
+SHORT = 0.05
+"""Seconds; of a phase that takes less, one more run goes before each, untimed."""
+RUNS = range(3, 16)
+"""Least and most runs of a phase."""
+PHASES = ("encoding", "masking", "encryption", "evaluation", "decryption")
+MEDIAN, WORST = 0.15, 0.30
+"""How far off predictions of a phase may be, in the median and at worst."""
 
 
-def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = None):
+def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = None) -> tuple[Program, dict[str, int]]:
     """The program at its own sizes (or those given), or at smaller ones whose weights fit: its largest is halved."""
     sizes = dict(given or {})
     while True:
@@ -45,124 +66,231 @@ def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = 
         sizes = {**sizes, largest: program.sizes[largest] // 2}
 
 
-def measured(path: Path, yardstick: Yardstick) -> dict[str, object]:
-    """Yardsticks that each part of one program takes, its plan, and the evaluation's seconds."""
-    program, sizes = fitting(path)
-    made = lower(program, unproved=True)
-    module = load_module(made.text)
-    inputs, weights = random_data(program, 0)
+def plans(program: Program, profile: Profile) -> Iterator[Plan]:
+    """The fixed choice, what tutorials do, and what is chosen for a precision of 1e-3."""
+    seen: set[Parameters] = set()
+    tutorial = Parameters(16384, (60, *[40] * plan(program).counts.depth, 60), 40, True)
+    makers: list[Callable[[], Plan]] = [
+        lambda: plan(program),
+        lambda: plan(program, tutorial),
+        lambda: choose(program, 1e-3, profile=profile),
+    ]
+    for maker in makers:
+        try:
+            made = maker()
+        except SlotError:
+            continue
+        if made.parameters not in seen:
+            seen.add(made.parameters)
+            yield made
+
+
+def cases(paths: list[Path], profile: Profile) -> Iterator[tuple[str, dict[str, int], Plan]]:
+    """Programs with every set of parameters, and at half the slots with what is chosen for a precision."""
+    for path in paths:
+        program, sizes = fitting(path)
+        yield from ((path.stem, sizes, made) for made in plans(program, profile))
+        try:
+            program, sizes = fitting(path, given={"slots": 2048})
+            made = choose(program, 1e-3, profile=profile)
+        except SlotError:
+            continue
+        if made.parameters.degree == 4096:
+            yield path.stem, sizes, made
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of each phase, the median time in yardsticks and in seconds."""
+
+    yardsticks: dict[str, float]
+    seconds: dict[str, float]
+
+
+def measured(made: Plan, yardstick: Yardstick) -> Measured:
+    """Run every phase of a plan's module several times."""
+    report = check(made.program)
+    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", matrix=made.matrix)
+    module = load_module(text)
+    inputs, weights = random_data(made.program, 0)
     client = module.Client()
     server = module.Server(client.evaluation_keys())
-
-    seconds: list[float] = []
-
-    def timed(action):
-        before = yardstick.now()
-        start = time.process_time()
-        result = action()
-        seconds.append(time.process_time() - start)
-        return 2 * seconds[-1] / (before + yardstick.now()), result
-
-    encoding, _ = timed(lambda: server.encode(**weights))
-    uploads = [timed(lambda: client.encrypt(**inputs)) for _ in range(3)]
-    cipher = server.load_inputs(uploads[0][1])
-    server.compute(cipher)
-    evaluations: list[float] = []
-    seconds.clear()
-    while len(evaluations) < 3 or (sum(seconds) < SECONDS and len(evaluations) < 25):
-        evaluations.append(timed(lambda: server.compute(cipher))[0])
-    as_measured = statistics.median(seconds)
-    download = server.evaluate(uploads[0][1])
-    decryption = statistics.median(timed(lambda: client.decrypt(download))[0] for _ in range(3))
-    return {
-        "sizes": sizes,
-        "plan": made.plan,
-        "evaluation": statistics.median(evaluations),
-        "as_measured": as_measured,
-        "encoding": encoding,
-        "encryption": statistics.median(s for s, _ in uploads),
-        "decryption": decryption,
+    server.encode(**weights)
+    upload = client.encrypt(**inputs)
+    cipher = server.load_inputs(upload)
+    download = server.evaluate(upload)
+    # what the first call finds out and keeps
+    client.decrypt(download)
+    actions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        # masks are there, so that encode makes none
+        "encoding": (server.prepare, lambda: server.encode(**weights)),
+        "masking": (lambda: None, server.prepare),
+        "encryption": (lambda: None, lambda: client.encrypt(**inputs)),
+        "evaluation": (server.prepare, lambda: server.compute(cipher)),
+        "decryption": (lambda: None, lambda: client.decrypt(download)),
     }
-
-
-def together(a: Profile, b: Profile) -> Profile:
-    """The mean of two measurements of one machine."""
-    table = {
-        degree: {
-            name: {k: (s + b.table[degree][name][k]) / 2 for k, s in times.items()}
-            for name, times in primitives.items()
-        }
-        for degree, primitives in a.table.items()
-    }
-    return replace(a, table=table, load=max(a.load, b.load))
-
-
-def compare(paths: list[Path], console: Console, given: Profile | None = None) -> dict[str, object]:
-    """Measure the programs, print the table, and return it as plain data.
-
-    Without a profile, primitives are measured in this run.
-    """
-    with console.status("primitives"):
-        before = given or calibrate(seconds=15)
-    yardstick = Yardstick()
-    found = [(path, measured(path, yardstick)) for path in track(paths, "programs", console=console, transient=True)]
-    with console.status("primitives"):
-        profile = given or together(before, calibrate(seconds=15))
-    rows = []
-    for path, values in found:
-        made = values["plan"]
-        expected = predict(made.graph, made.parameters.degree, made.parameters.data_primes, profile)
-        row: dict[str, object] = {"program": path.stem, "sizes": values["sizes"]}
-        for part in PARTS:
-            row[part] = {
-                "predicted_seconds": getattr(expected, part),
-                "measured_seconds": values[part] * yardstick.fastest,
-            }
-        row["as_measured_seconds"] = values["as_measured"]
-        row["ratio"] = expected.evaluation / row["evaluation"]["measured_seconds"]
-        rows.append(row)
-    off = sorted(abs(row["ratio"] - 1) for row in rows)
-    result = {
-        "profile": profile.name,
-        "load": max(profile.load, os.getloadavg()[0]),
-        "programs": rows,
-        "median_error": statistics.median(off),
-        "worst_error": off[-1],
-    }
-    _print(result, console)
-    return result
-
-
-def _print(result: dict[str, object], console: Console) -> None:
-    table = Table(title="predicted / measured, ms of CPU, one thread", box=None)
-    table.add_column("program")
-    for part in PARTS:
-        table.add_column(part, justify="right")
-    table.add_column("off", justify="right")
-    for row in result["programs"]:
-        sizes = " ".join(f"{k}={v}" for k, v in row["sizes"].items())
-        cells = [f"{1e3 * row[p]['predicted_seconds']:.1f} / {1e3 * row[p]['measured_seconds']:.1f}" for p in PARTS]
-        table.add_row(f"{row['program']} {sizes}".strip(), *cells, f"{100 * (row['ratio'] - 1):+.0f} %")
-    console.print(table)
-    console.print(
-        f"evaluation off by {100 * result['median_error']:.1f} % (median), "
-        f"{100 * result['worst_error']:.1f} % (worst)\n"
-        f"{result['profile']}; load {result['load']:.1f}"
+    yards: dict[str, list[float]] = {name: [] for name in actions}
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(RUNS.stop):
+        for name, (before, action) in actions.items():
+            if number >= RUNS.start and sum(seconds[name]) > SECONDS:
+                continue
+            server.prepared.clear()
+            before()
+            if min(seconds[name], default=0.0) < SHORT:
+                # as primitives are measured: code and tables are in the caches
+                action()
+                before()
+            first = yardstick.now()
+            start = time.process_time()
+            action()
+            seconds[name].append(time.process_time() - start)
+            yards[name].append(2 * seconds[name][-1] / (first + yardstick.now()))
+    return Measured(
+        {name: statistics.median(found) for name, found in yards.items()},
+        {name: statistics.median(found) for name, found in seconds.items()},
     )
 
 
-def main() -> None:
+def together(parts: list[Profile]) -> Profile:
+    """The median of several measurements of one machine."""
+    table = {
+        degree: {
+            name: {k: statistics.median(p.table[degree][name][k] for p in parts) for k in times}
+            for name, times in primitives.items()
+        }
+        for degree, primitives in parts[0].table.items()
+    }
+    return replace(parts[0], table=table, load=max(p.load for p in parts))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Predicted and measured seconds of a case, by phase. ``as_measured_seconds``: not corrected by the yardstick."""
+
+    program: str
+    sizes: dict[str, int]
+    parameters: str
+    predicted_seconds: dict[str, float]
+    measured_seconds: dict[str, float]
+    as_measured_seconds: dict[str, float]
+
+    def ratio(self, phase: str) -> float | None:
+        """Predicted over measured; None where there is nothing to do, as without weights or masks."""
+        if not self.predicted_seconds[phase]:
+            return None
+        return self.predicted_seconds[phase] / self.measured_seconds[phase]
+
+
+def off(rows: list[Row], phase: str) -> tuple[float, float, Row]:
+    """By how much predictions of a phase are off, in the median and at worst, and where that is."""
+    found = [(abs(ratio - 1), row) for row in rows if (ratio := row.ratio(phase)) is not None]
+    worst = max(found, key=lambda f: f[0])
+    return statistics.median(error for error, _ in found), *worst
+
+
+HEAD = ("phase", "cases", "median off by", "worst off by", "which is")
+
+
+def phases(rows: list[Row]) -> list[list[str]]:
+    """The table: how far off predictions of each phase are."""
+    table = []
+    for phase in PHASES:
+        median, worst, row = off(rows, phase)
+        count = sum(row.ratio(phase) is not None for row in rows)
+        degree = row.parameters.partition(":")[0]
+        table.append([phase, str(count), f"{100 * median:.1f} %", f"{100 * worst:.1f} %", f"{row.program}, {degree}"])
+    return table
+
+
+def compare(paths: list[Path], console: Console, given: Profile | None = None) -> tuple[list[Row], Profile]:
+    """Measure every case and the primitives; without a profile, predict by those measured in this run."""
+    everything = list(
+        track(cases(paths, find_profile()), "plans", console=console, transient=True, total=3 * len(paths))
+    )
+    random.Random(0).shuffle(everything)
+    each = -(-len(everything) // (SLICES - 1))
+    degrees = sorted({made.parameters.degree for _, _, made in everything} & {*POINTS})
+    slices: list[Profile] = []
+
+    def primitives() -> None:
+        if given is None:
+            with console.status("primitives"):
+                slices.append(calibrate(seconds=SLICE_SECONDS, degrees=degrees))
+
+    primitives()
+    yardstick = Yardstick()
+    found: list[Measured] = []
+    for start in range(0, len(everything), each):
+        part = everything[start : start + each]
+        found += [measured(made, yardstick) for _, _, made in track(part, "programs", console=console, transient=True)]
+        primitives()
+    profile = given or together(slices)
+    rows = []
+    for (name, sizes, made), times in zip(everything, found, strict=True):
+        expected = made.predicted(profile)
+        rows.append(
+            Row(
+                name,
+                sizes,
+                made.parameters.text() + (", matrix products" if made.matrix else ""),
+                {phase: getattr(expected, phase) for phase in PHASES},
+                {phase: yards * yardstick.fastest for phase, yards in times.yardsticks.items()},
+                times.seconds,
+            )
+        )
+    return sorted(rows, key=lambda row: row.program), profile
+
+
+def shown(rows: list[Row], console: Console) -> None:
+    """Every case, and how far off each phase is."""
+    table = Table(title="predicted / measured, ms of CPU, one thread", box=None)
+    for head in ("program", "parameters", *PHASES):
+        table.add_column(head, justify="left" if head in ("program", "parameters") else "right")
+    for row in rows:
+        cells = [f"{1e3 * row.predicted_seconds[p]:.1f} / {1e3 * row.measured_seconds[p]:.1f}" for p in PHASES]
+        sizes = " ".join(f"{k}={v}" for k, v in row.sizes.items())
+        table.add_row(f"{row.program} {sizes}".strip(), row.parameters.partition(", scale")[0], *cells)
+    console.print(table)
+    table = Table(box=None)
+    for head in HEAD:
+        table.add_column(head, justify="left" if head in ("phase", "which is") else "right")
+    for line in phases(rows):
+        table.add_row(*line)
+    console.print(table)
+
+
+def main() -> int:
+    """Measure, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="programs; all of the corpus without")
-    parser.add_argument("--profile", action="store_true", help="predict by the profile in use, measure none")
+    parser.add_argument("--profile", action="store_true", help="predict by the profile in use, measure no primitives")
+    parser.add_argument("--json", type=Path, default=OUT, help="the file to write")
+    parser.add_argument("--docs", action="store_true", help="rewrite the figures in docs/cost.md")
     options = parser.parse_args()
-    paths = sorted((ROOT / "programs").rglob("*.slot"))
-    chosen = [p for p in paths if p.stem in options.names] if options.names else paths
+    paths = [p for p in sorted((ROOT / "programs").rglob("*.slot")) if not options.names or p.stem in options.names]
+    for name in sorted({*options.names} - {p.stem for p in paths}):
+        parser.error(f"the corpus has no program {name}")
+    console = Console()
     try:
-        compare(chosen, Console(), find_profile() if options.profile else None)
+        rows, profile = compare(paths, console, find_profile() if options.profile else None)
     except SlotError as problem:
         raise SystemExit(str(problem)) from None
+    shown(rows, console)
+    load = max(profile.load, os.getloadavg()[0])
+    console.print(f"{profile.name}; load {load:.1f}")
+    content = {
+        "schema": "slotlang.predict/1",
+        "profile": profile.to_json(),
+        "load": load,
+        "cases": [*map(asdict, rows)],
+    }
+    options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if options.docs:
+        rewrite(ROOT / "docs" / "cost.md", markdown([HEAD, *phases(rows)]), "predict")
+    exceeded = [p for p in PHASES if off(rows, p)[0] > MEDIAN or off(rows, p)[1] > WORST]
+    return 1 if exceeded else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from benchmarks.pages import rewrite
 from benchmarks.peers.common import Configuration, Result, Task
 from benchmarks.peers.environments import ENVIRONMENTS, ROOT, Absent, Peer, last_line, python_of
-from benchmarks.peers.report import Row, Shape, fastest, markdown, put
+from benchmarks.peers.report import Row, Shape, fastest, tables
 from benchmarks.schemes import weights_of
 
 OUT = Path(__file__).resolve().parents[1] / "peers.json"
@@ -32,6 +33,8 @@ SHAPES: list[Shape] = [(1024, 8, 1), (4096, 16, 1), (4096, 16, 8)]
 QUICK = SHAPES[:1]
 PRECISIONS = (1e-6, 1e-3)
 OURS = Peer("ours")
+UPLOADER = "HElayers"
+"""Ours may send as many ciphertexts as this scheme, in rows of their own."""
 PEERS = (
     Peer(
         "helayers",
@@ -86,9 +89,19 @@ def chosen(results: Sequence[Result]) -> list[tuple[float, Configuration]]:
     return found
 
 
+def ours_asked(ups: Sequence[int]) -> list[Configuration]:
+    """What is searched for: each precision, with no more ciphertexts up than x needs, and with as many as every one of
+    others that send so many."""
+    plain: list[Configuration] = [{"precision": precision} for precision in PRECISIONS]
+    return plain + [{**asked, "most_up": min(ups)} for asked in plain if ups and min(ups) > 1]
+
+
 def ours_chosen(results: Sequence[Result]) -> list[tuple[float, Configuration]]:
-    """One for each precision that was searched for."""
-    return [(result.configuration["precision"], result.configuration) for result in results]
+    """One for each search that found something of its own."""
+    found: dict[tuple[float, str], Configuration] = {}
+    for result in results:
+        found.setdefault((result.configuration["precision"], result.configuration["text"]), result.configuration)
+    return [(precision, configuration) for (precision, _), configuration in found.items()]
 
 
 def measured(shape: Shape, pythons: dict[Peer, str], rounds: int, absent: dict[str, str], say: Console) -> list[Row]:
@@ -101,9 +114,10 @@ def measured(shape: Shape, pythons: dict[Peer, str], rounds: int, absent: dict[s
         Task(a, b, x, SEARCH_REPEATS).save(short)
         Task(a, b, x, REPEATS).save(long)
         turns: list[tuple[Peer, float, Configuration]] = []
-        for peer in pythons:
+        ups: list[int] = []
+        for peer in sorted(pythons, key=lambda peer: peer is OURS):
             try:
-                results, failed = run(peer, pythons[peer], short)
+                results, failed = run(peer, pythons[peer], short, ours_asked(ups) if peer is OURS else None)
             except Absent as problem:
                 absent[f"{peer.script} at {shape}"] = str(problem)
                 say.print(f"{peer.script} on {shape} {problem}")
@@ -111,6 +125,8 @@ def measured(shape: Shape, pythons: dict[Peer, str], rounds: int, absent: dict[s
             for problem_text in failed:
                 say.print(f"{peer.script} on {shape}, one configuration: {problem_text}")
             usable = ours_chosen(results) if peer is OURS else chosen(results)
+            known = [configuration for _, configuration in usable]
+            ups += [r.upload_ciphertexts for r in results if r.scheme == UPLOADER and r.configuration in known]
             say.print(f"{peer.script} on {shape}: {len(results)} configurations, {len(usable)} to measure")
             turns += [(peer, precision, configuration) for precision, configuration in usable]
         held: list[list[Result]] = [[] for _ in turns]
@@ -161,12 +177,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     absent: dict[str, str] = {}
     pythons = installed((OURS, *PEERS), absent, say)
     rows = [row for s in (QUICK if given.quick else SHAPES) for row in measured(s, pythons, given.rounds, absent, say)]
-    text = markdown(rows, absent)
-    say.print(text)
+    lines = tables(rows, absent)
+    say.print("\n".join(lines))
     document = {"schema": "slotlang.peers/1", "absent": absent, "rows": [asdict(row) for row in rows]}
     OUT.write_text(json.dumps(document, indent=1) + "\n")
     if not given.quick:
-        put(PAGE, text)
+        rewrite(PAGE, lines, "peers")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What ``slotlang synth`` picks, measured as benchmarks/schemes.py measures it."""
+"""What ``slotlang synth`` picks, measured as benchmarks/schemes.py measures it.
+
+A configuration that is still to be searched for has a ``precision``, and with ``most_up`` how many ciphertexts of x may
+go up: copies in them save rotations (``slotlang synth --copies``).
+"""
 
 from __future__ import annotations
 
@@ -14,22 +18,25 @@ from slotlang.lowering.parameters import Parameters
 from slotlang.search.search import Limits, search, start
 from slotlang.search.structure import Shape
 
-PRECISIONS = (1e-3, 1e-6)
+COPIES = (2, 4, 8, 16)
 
 
-def scheme(precision: float) -> str:
-    return f"synth {precision:.0e}".replace("e-0", "e-")
+def scheme(precision: float, copied: bool) -> str:
+    return f"synth {precision:.0e}".replace("e-0", "e-") + (", copies" if copied else "")
 
 
-def picked(task: Task, precision: float) -> Configuration:
+def picked(task: Task, precision: float, most_up: int | None = None) -> Configuration:
     """The winner of a search, as data."""
     d, r, tokens = task.shape
-    found = start(Shape(d, d, r, tokens), "time", precision, Limits())
-    search(found, find_profile())
-    best = found.ranked[0]
+    candidates = []
+    for copies in (1,) if most_up is None else COPIES:
+        found = start(Shape(d, d, r, tokens), "time", precision, Limits(copies=copies))
+        search(found, find_profile())
+        candidates += [c for c in found.candidates if most_up is None or c.ciphertexts_in <= most_up]
+    best = min(candidates, key=lambda c: c.by("time"))
     sent = {"up": best.ciphertexts_in, "down": best.ciphertexts_out}
     return {
-        "scheme": scheme(precision),
+        "scheme": scheme(precision, most_up is not None),
         "precision": precision,
         "text": best.text,
         "parameters": best.parameters.to_json(),
@@ -39,6 +46,8 @@ def picked(task: Task, precision: float) -> Configuration:
 
 def measure(task: Task, configuration: Configuration) -> Result:
     """The row of benchmarks/schemes.py, which holds the same weights and inputs."""
+    if "text" not in configuration:
+        configuration = picked(task, **configuration)
     given = configuration["parameters"]
     parameters = Parameters(**{**given, "primes": tuple(given["primes"]), "scales": tuple(given["scales"])})
     row = measured(loads(configuration["text"]), parameters, task.shape, configuration["scheme"])
@@ -63,10 +72,10 @@ def measure(task: Task, configuration: Configuration) -> Result:
 
 
 def main() -> None:
-    """Search where no configurations are given, and print a line for each."""
-    path, *chosen = sys.argv[1:]
+    """Print a line for each of the given configurations."""
+    path, chosen = sys.argv[1:]
     task = Task.load(path)
-    for configuration in json.loads(chosen[0]) if chosen else [picked(task, p) for p in PRECISIONS]:
+    for configuration in json.loads(chosen):
         print(json.dumps(asdict(measure(task, configuration))), flush=True)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.pages import markdown
 from benchmarks.peers.common import Result
 
 Shape = tuple[int, int, int]
-START, END = "<!-- peers -->", "<!-- /peers -->"
 HEADS = (
     *("d", "r", "tokens", "scheme", "degree: primes", "ms", "keys", "keys, MB", "up", "up, MB", "down", "down, MB"),
     *("max error", "rms error", "memory, MB"),
@@ -97,12 +96,6 @@ def ratios(rows: Sequence[Row]) -> list[Ratio]:
     return found
 
 
-def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    made = [heads, ["---"] * len(heads), *lines]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in made)
-
-
 def megabytes(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:,.1f}"
 
@@ -111,19 +104,19 @@ def exponent(error: float | None) -> str:
     return "" if error is None else f"{error:.0e}"
 
 
-def cells(row: Row) -> tuple[object, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """A line of the first table."""
     last = row.rounds[-1]
     return (
-        *row.shape,
+        *map(str, row.shape),
         row.name,
         last.parameters,
         f"{row.milliseconds:,.1f}",
-        last.keys,
+        str(last.keys),
         megabytes(last.key_bytes),
-        last.upload_ciphertexts,
+        str(last.upload_ciphertexts),
         megabytes(last.upload_bytes),
-        last.download_ciphertexts,
+        str(last.download_ciphertexts),
         megabytes(last.download_bytes),
         exponent(last.max_error),
         exponent(last.error),
@@ -131,12 +124,12 @@ def cells(row: Row) -> tuple[object, ...]:
     )
 
 
-def ratio_cells(ratio: Ratio) -> tuple[object, ...]:
+def ratio_cells(ratio: Ratio) -> tuple[str, ...]:
     """A line of the second."""
     ups = [row.rounds[-1].upload_ciphertexts for row in (ratio.ours, ratio.other)]
     goal = "" if ratio.goal is None else f"{ratio.goal:.2f}, {'met' if ratio.ratio <= ratio.goal else 'missed'}"
     return (
-        *ratio.ours.shape,
+        *map(str, ratio.ours.shape),
         ratio.ours.name,
         ratio.other.name,
         f"{ratio.ratio:.2f}",
@@ -145,16 +138,11 @@ def ratio_cells(ratio: Ratio) -> tuple[object, ...]:
     )
 
 
-def markdown(rows: Sequence[Row], absent: dict[str, str]) -> str:
+def tables(rows: Sequence[Row], absent: dict[str, str]) -> list[str]:
     """Both tables, and what could not be measured."""
-    missing = "".join(f"\nNot measured: {name}, which {reason}.\n" for name, reason in absent.items())
-    return table(HEADS, map(cells, rows)) + missing + "\n" + table(RATIO_HEADS, map(ratio_cells, ratios(rows)))
-
-
-def put(page: Path, text: str) -> None:
-    """The text between the page's markers, anew. Raises ValueError where it has none."""
-    before, start, rest = page.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise ValueError(f"{page} has no {START} ... {END}")
-    page.write_text(f"{before}{START}\n\n{text}\n{END}{after}", encoding="utf-8")
+    missing = [f"Not measured: {name}, which {reason}." for name, reason in absent.items()]
+    return [
+        *markdown([HEADS, *map(cells, rows)], left=("scheme", "degree: primes")),
+        *missing,
+        *markdown([RATIO_HEADS, *map(ratio_cells, ratios(rows))], left=("ours", "of", "goal")),
+    ]

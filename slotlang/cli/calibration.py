@@ -29,7 +29,7 @@ def chosen_profile(path: Path | None) -> Profile:
 
 def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: float, as_json: bool) -> None:
     """Measure and write a profile; nothing is written when it is interrupted."""
-    from slotlang.cost.calibrate import calibrate
+    from slotlang.run.calibrate import calibrate
 
     if not (math.isfinite(seconds) and seconds >= 0):
         raise error("SL005", "--seconds must be a number that is not negative")

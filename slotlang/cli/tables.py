@@ -64,11 +64,14 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
     times = cost.predicted
-    how = " (matrix products)" if cost.products == "matrix" else ""
-    table.add_row(time_text(times.evaluation), f"evaluation, predicted, one thread{how}")
-    table.add_row(time_text(times.encoding), "to encode the weights once, predicted")
-    table.add_row(time_text(times.encryption), f"to encrypt, {time_text(times.decryption)} to decrypt, predicted")
-    table.add_row("", f"by the profile {times.profile}")
+    how = " by matrix products" if cost.products == "matrix" else ""
+    table.add_row(time_text(times.encoding), "to encode the weights once")
+    table.add_row(time_text(times.encryption), "to encrypt")
+    table.add_row(time_text(times.evaluation), f"to evaluate{how}" + (", masks added" if c.masks else ""))
+    if c.masks:
+        table.add_row(time_text(times.masking), "to make masks before")
+    table.add_row(time_text(times.decryption), "to decrypt")
+    table.add_row("", f"predicted for one thread by the profile {times.profile}")
     table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}\n")

@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slotlang.cost.predict import is_constant
 from slotlang.cost.profile import Profile
+from slotlang.cost.vectors import is_constant
 from slotlang.graph.graph import Graph
 
 ADD = 0.3
@@ -22,9 +22,6 @@ GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.32, 0.55, 0.015, 0.2, 1.6
 """What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication
 by a coefficient, of one piece; one piece of a sum put to the others; reducing a sum and writing it. Fitted to
 ``python -m benchmarks.columns --fit``."""
-
-CONSTANT = 0.4
-"""Encoding a constant as an integer and finding its place, in encodings of a constant by SEAL."""
 
 TILE = 32
 """Rows and operands that are worked on at once, as in ``lowering/columns.py``."""

@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from slotlang.cost.predict import VectorShape, vector_shape
 from slotlang.cost.spikes import Floats, peaks
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
+from slotlang.cost.vectors import VectorShape, vector_shape
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import holds
 from slotlang.meaning.program import (
@@ -47,15 +47,23 @@ SECRET_VARIANCE = 2 / 3
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
 
-SAFETY = 3.0
-"""By how much the prediction exceeds the expected error: a run has one draw of noise and of data, and where few
-independent numbers make up the error it scatters."""
+SAFETY = 2.5
+"""By how much the prediction exceeds the expected error where many independent numbers make it up: a run has one draw
+of noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``, and checked on the other."""
+
+SPIKE_SAFETY = 4.0
+"""The same for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once in
+``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
 
 DOUBLE = 2.0**-51.2
 """Relative error of encoding or decoding a vector, which are transforms in double precision."""
 
-MASK_ERROR = DOUBLE * 2.0**16
-"""What encoding masks of 16 bits does to other slots."""
+MASK_BITS = 16
+"""Bits of the largest masks of unread slots; encoding them shows in the other slots."""
+
+MASK_MARGIN = 3
+"""Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
+alone, and one so that a result as large as the mask still fits. ``masks.py`` has these numbers too."""
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -133,14 +141,26 @@ class Gains:
     peaks: dict[tuple[int, int], float]
 
     def error(self, setting: Setting) -> float:
-        """Expected relative rms error with parameters of the same degree, times ``SAFETY``."""
-        total = sum(gain * variance(place, setting) for place, gain in self.sources.items())
-        return SAFETY * sqrt(total / self.signal + DOUBLE**2) if self.signal else 0.0
+        """Relative rms error that a run with parameters of the same degree is expected not to exceed."""
+        return self._weighted(setting, SAFETY, SPIKE_SAFETY)
+
+    def expected(self, setting: Setting) -> float:
+        """Relative rms error to expect, the root of the mean square of many runs with keys of their own."""
+        return self._weighted(setting, 1.0, 1.0)
+
+    def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
+        if not self.signal:
+            return 0.0
+        total = sum(
+            (peaked if place.kind == "spike" else flat) ** 2 * gain * variance(place, setting)
+            for place, gain in self.sources.items()
+        )
+        return sqrt(total / self.signal + (flat * DOUBLE) ** 2)
 
 
 def predicted_error(plan: Planned) -> float:
-    """Relative rms error (rms error over rms of the result) to expect of a plan on random data: standard normal
-    inputs, weights scaled by one over the root of their last dimension."""
+    """Relative rms error (rms error over rms of the result) that a run of a plan on random data is expected not to
+    exceed: standard normal inputs, weights scaled by one over the root of their last dimension."""
     found = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
     return found.error(plan.parameters)
 
@@ -150,7 +170,9 @@ def variance(place: Place, setting: Setting) -> float:
     kind, level, products, constant = place
     n = setting.degree
     if kind == "mask":
-        return MASK_ERROR**2
+        # uniform up to what the modulus has room for
+        room = sum(setting.primes[: len(setting.primes) - 1 - level]) - setting.carried_bits(level, products)
+        return (DOUBLE * exp2(min(room - MASK_MARGIN, MASK_BITS))) ** 2 / 3
     if kind == "double":
         return DOUBLE**2
     if kind == "factor":
@@ -362,18 +384,20 @@ class _Backwards:
         program = self.program
         slot = program.slot_env(np.arange(program.slots))
         grown: dict[int, Power] = {}
-        signal, unread = 0.0, False
+        signal = 0.0
         elements = {name: int(np.prod(t.form.shape)) for name, t in program.theorems.items()}
         for name, theorem in program.theorems.items():
             signal += elements[name] * form_variance(program, theorem.form)
         read: list[tuple[Output, int, np.ndarray, float]] = []
+        used: dict[int, np.ndarray] = {}
         total: Counter[str] = Counter()
         for out in self.graph.outputs:
             inside = np.asarray(holds(in_range(program, out.output), program.sizes, {**slot, **out.binders}), bool)
             inside = np.broadcast_to(inside, (program.slots,))
             share = 0.25 if out.output.family.name in self.doubled else 1.0
             read.append((out.output, out.node, inside, share))
-            unread = unread or not inside.all()
+            rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
+            used.setdefault(out.node, np.zeros((2, program.slots), bool))[rows] |= inside
             total[out.output.name] += int(inside.sum())
         for output, node, inside, share in read:
             weight = share * elements[output.name] / max(total[output.name], 1)
@@ -382,10 +406,11 @@ class _Backwards:
             if output.part is not None:
                 window[1 if output.part == "re" else 0] = 0.0
             grown[node] = grown[node] + window if node in grown else window
+            unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
             if unread and self.masked:
                 level, behind = self.graph.levels[node], products[node]
                 self._round("added", level, behind, window, _ONES, self.degree, True)
-                self.sources[Place("mask", level, behind)] += self._wide(window)
+                self.sources[Place("mask", level, behind)] += unread * self._wide(window) / 2
         return signal, {node: self.settled(power) for node, power in grown.items()}
 
     def _back(self, powers: list[Power], products: list[int], grown: dict[int, Power]) -> None:

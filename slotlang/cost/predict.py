@@ -1,49 +1,56 @@
 """Predicted times: the sum over a graph's operations of what a profile says of each.
 
-Times are process CPU time of one thread, with weights encoded before and ciphertexts loaded, after a first run
-has fetched the memory. What emitted modules do beside SEAL's operations (a few microseconds of Python for each) is
-part of no primitive but encoding's.
+Times are process CPU time of one thread, with weights encoded before, masks made and ciphertexts loaded, after a first
+run has fetched the memory. What emitted modules do beside SEAL's operations (a few microseconds of Python for each) is
+part of the primitives that encode, send and read, and of no other.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from slotlang.cost.profile import Profile
-from slotlang.graph.graph import Graph
-from slotlang.meaning.integers import SLOT, evaluate, variables
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Const,
-    Element,
-    FamilyRef,
-    Iverson,
-    Negate,
-    Permuted,
-    Program,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    Value,
+from slotlang.cost.vectors import (
+    VectorShape,
+    form_work,
+    forms_of,
+    index_operations,
+    plain_shape,
+    vector_shape,
 )
+from slotlang.graph.graph import Graph, Member
+from slotlang.meaning.program import TensorForm
+from slotlang.proof.polyhedral import in_range
 
 Calls = Counter[tuple[str, int]]
-"""How often each primitive is used, with the number of data primes."""
+"""How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
+
+
+class Hidden(Protocol):
+    """Result ciphertexts that masks are added to; ``Hiding`` of the lowering is one."""
+
+    @property
+    def parts(self) -> frozenset[Member]:
+        """Those whose other part is masked."""
+
+    @property
+    def slots(self) -> frozenset[Member]:
+        """Those of which some slots are masked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Seconds. ``evaluation``: on the server, without transfer. ``encoding``: of all weights, once.
-    ``encryption`` and ``decryption``: of what goes up and down, bytes to and from arrays. ``profile``: the name of
-    the measurements used."""
+    """Seconds. ``evaluation``: on the server, without transfer. ``encoding``: of all weights, once. ``masking``: making
+    the random masks of one evaluation. ``encryption`` and ``decryption``: of what goes up and down, arrays to and from
+    bytes. ``profile``: the name of the measurements used."""
 
     profile: str
     evaluation: float
     encoding: float
+    masking: float
     encryption: float
     decryption: float
 
@@ -94,19 +101,34 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
             return []
 
 
-def encoding_calls(graph: Graph, data_primes: int) -> Calls:
-    """Primitives that encoding every plaintext of the graph uses; zeros, which are not encoded, are left out."""
+def vector_calls(shape: VectorShape, slots: int) -> Calls:
+    """Primitives that computing a vector of so many slots uses, and making a list of it for SEAL."""
+    if shape.constant:
+        return Calls()
+    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations, ("list", slots): 1})
+
+
+def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> Calls:
+    """Primitives that encoding every plaintext of the graph uses; zeros, which are not encoded, are left out. With
+    ``matrix``, for an evaluation by matrix products."""
     kinds = ("mul_plain", "add_plain", "plain")
     used = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
     program = graph.schedule.program
     calls: Calls = Counter()
+    forms: set[TensorForm] = set()
     for (name, level), times in Counter((member[0], level) for member, level in used if member).items():
         family = graph.schedule.plains[name]
-        shape = VectorShape() if family.body is None else vector_shape(program, family.body)
-        if family.masks:
-            shape = replace(shape, varies=True)
-        for call, once in shape.calls(data_primes - level).items():
+        forms |= set() if family.body is None else forms_of(program, family.body)
+        if matrix:
+            calls["encode_integer", data_primes - level] += times
+            continue
+        shape = plain_shape(program, family)
+        how = "constant" if shape.constant else "complex" if shape.imaginary else "real"
+        calls[f"encode_{how}", data_primes - level] += times
+        for call, once in vector_calls(shape, program.slots).items():
             calls[call] += once * times
+    for form in forms:
+        calls["tensor_product", data_primes] += form_work(program, form)
     return calls
 
 
@@ -116,17 +138,41 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
     calls: Calls = Counter()
     for node in graph.of_kind("cipher"):
         assert node.plain is not None, "an input has a name"
-        calls += vector_shape(program, program.families[node.plain[0]].body).calls(data_primes)
-        calls["save_input", data_primes] += 1
+        shape = vector_shape(program, program.families[node.plain[0]].body)
+        calls += vector_calls(shape, program.slots)
+        calls["send_complex" if shape.imaginary else "send_real", data_primes] += 1
     return calls
 
 
-def decryption_calls(graph: Graph, data_primes: int) -> Calls:
-    """Primitives of the client when it has received: load, decrypt, decode."""
+def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls, Calls]:
+    """Primitives that making the masks of an evaluation uses, and those that adding them does."""
+    made: Calls = Counter()
+    added: Calls = Counter()
+    for member, level in _results(graph).items():
+        for primitive, masked in (("mask_part", hidden.parts), ("mask_slots", hidden.slots)):
+            if member in masked:
+                made[primitive, data_primes - level] += 1
+                added["add_plain", data_primes - level] += 1
+    return made, added
+
+
+def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
+    """Primitives of the client when it has received: load, decrypt, take the part that is not masked, decode, and put
+    slots where the results have them."""
+    program = graph.schedule.program
     calls: Calls = Counter()
-    for level in {o.member: graph.levels[o.node] for o in graph.outputs}.values():
-        calls.update((name, data_primes - level) for name in ("load_ciphertext", "decrypt", "decode"))
+    for member, level in _results(graph).items():
+        calls["receive_part" if hidden and member in hidden.parts else "receive", data_primes - level] += 1
+    for output, times in Counter(o.output for o in graph.outputs).items():
+        for inside in (in_range(program, output), *output.indices):
+            calls["vector", program.slots] += times * index_operations(program, inside)
+        calls["collect", program.slots] += times
     return calls
+
+
+def _results(graph: Graph) -> dict[Member, int]:
+    """Levels of the ciphertexts that are returned."""
+    return {o.member: graph.levels[o.node] for o in graph.outputs}
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:
@@ -134,53 +180,30 @@ def total(calls: Calls, degree: int, profile: Profile) -> float:
     return sum(times * profile.seconds(name, degree, primes) for (name, primes), times in calls.items())
 
 
-def predict(graph: Graph, degree: int, data_primes: int, profile: Profile) -> Prediction:
-    """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out)."""
-    parts = (evaluation_calls, encoding_calls, encryption_calls, decryption_calls)
-    return Prediction(profile.name, *(total(part(graph, data_primes), degree, profile) for part in parts))
+def predict(
+    graph: Graph,
+    degree: int,
+    data_primes: int,
+    profile: Profile,
+    hidden: Hidden | None = None,
+    matrix: float | None = None,
+) -> Prediction:
+    """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
+    ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
+    is done.
+    """
 
-@dataclass(frozen=True, slots=True)
-class VectorShape:
-    """What computing and encoding a vector takes: tensors read, whether it is complex, and whether slots differ."""
+    def seconds(calls: Calls) -> float:
+        return total(calls, degree, profile)
 
-    reads: int = 0
-    imaginary: bool = False
-    varies: bool = False
-
-    def __or__(self, other: VectorShape) -> VectorShape:
-        return VectorShape(self.reads + other.reads, self.imaginary or other.imaginary, self.varies or other.varies)
-
-    def calls(self, primes: int) -> Calls:
-        """Primitives for one vector."""
-        how = "constant" if not self.varies else "complex" if self.imaginary else "real"
-        return Counter({(f"encode_{how}", primes): 1, ("gather", primes): self.reads if self.varies else 0})
-
-
-def is_constant(program: Program, value: Value | None) -> bool:
-    """Whether a plaintext (1 when None) holds one real number in all slots, whatever the weights."""
-    shape = VectorShape() if value is None else vector_shape(program, value)
-    return not shape.imaginary and not shape.varies
-
-
-def vector_shape(program: Program, value: Value) -> VectorShape:
-    """What computing and encoding the vector of a value takes."""
-    slotwise = {SLOT, *(name for name, digit in program.digits.items() if digit.size > 1)}
-    match value:
-        case Const(_, im):
-            return VectorShape(imaginary=bool(im))
-        case Read(_, indices) | Element(_, indices):
-            return VectorShape(reads=1, varies=any(slotwise & variables(i) for i in indices))
-        case Iverson():
-            return VectorShape(varies=True)
-        case ScalarRef():
-            return VectorShape()
-        case FamilyRef(name):
-            return vector_shape(program, program.families[name].body)
-        case Arith(_, left, right):
-            return vector_shape(program, left) | vector_shape(program, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return vector_shape(program, inner)
-        case SumOver(extent=extent, body=body):
-            term = vector_shape(program, body)
-            return VectorShape(term.reads * int(evaluate(extent, program.sizes, {})), term.imaginary, term.varies)
+    made, added = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
+    evaluation = seconds(evaluation_calls(graph, data_primes)) if matrix is None else matrix
+    return Prediction(
+        profile=profile.name,
+        evaluation=evaluation + seconds(added),
+        encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
+        masking=seconds(made),
+        encryption=seconds(encryption_calls(graph, data_primes)),
+        decryption=seconds(decryption_calls(graph, data_primes, hidden)),
+    )

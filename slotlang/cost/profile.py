@@ -16,7 +16,7 @@ from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 
-SCHEMA = "slotlang.profile/1"
+SCHEMA = "slotlang.profile/2"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -31,25 +31,40 @@ PRIMITIVES: Mapping[str, str] = {
     "add_plain": "into a new ciphertext, each time with another plaintext",
     "rescale": "rescale_to_next into a new ciphertext, from so many primes",
     "mod_switch": "mod_switch_to_next into a new ciphertext, from so many primes",
-    "encode_real": "a vector of real numbers as emitted modules encode it",
-    "encode_complex": "a vector of complex numbers as emitted modules encode it",
+    "encode_real": "a list of real numbers",
+    "encode_complex": "a list of complex numbers",
     "encode_constant": "one number read from a tensor, for all slots",
+    "encode_integer": "the same for an evaluation by matrix products; the number is that of weights",
     "encrypt": "symmetric, seeded",
     "decrypt": "into a plaintext",
     "decode": "a plaintext into a numpy array of complex numbers",
-    "save_input": "encrypt, and save: seeded, half the size",
-    "load_input": "what save_input saved",
-    "save_ciphertext": "through a file, as sealapi offers it",
-    "load_ciphertext": "through a file",
-    "save_plaintext": "through a file",
-    "load_plaintext": "through a file",
+    "mask_part": "a random plaintext that hides the imaginary part",
+    "mask_slots": "a random plaintext that hides half of the slots",
+    "send_real": "encode, encrypt, save (seeded, half the size) and put among the inputs",
+    "send_complex": "the same of complex numbers",
+    "receive": "take from the results, check, load, decrypt and decode",
+    "receive_part": "the same, where the imaginary part is masked",
+    "load_input": "what a client sent, checked",
+    "save_ciphertext": "of a result",
+    "save_plaintext": "encoded",
+    "load_plaintext": "what save_plaintext saved, checked",
     "galois_key": "making one Galois key, seeded; primes are those of a fresh ciphertext here and below",
     "relin_key": "making the relinearisation key, seeded",
     "save_key": "one Galois key, making it included",
-    "load_key": "one Galois key",
-    "gather": "reading one tensor at 'degree / 2' computed places with numpy; primes do not matter",
+    "load_key": "one Galois key, checked",
+    "gather": "reading one tensor at computed places with numpy; the number is that of slots here and below",
+    "vector": "one numpy operation, of a remainder, a sum and a product",
+    "list": "checking a vector, and making a list of it for SEAL's encoder",
+    "collect": "putting the slots of a decoded vector where a result has them",
+    "tensor_product": "2^18 multiplications of a product of two matrices, writing an element counted as 64",
 }
-"""Names of what is measured."""
+"""Names of what is measured, as emitted modules do it."""
+
+BY_SLOTS = ("gather", "vector", "list", "collect")
+"""Primitives that are measured by number of slots in place of primes."""
+
+BY_NUMBER = ("encode_integer", "tensor_product")
+"""Primitives whose time depends on nothing but how often they are used."""
 
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 
@@ -80,23 +95,28 @@ class Profile:
     source: str = field(default="", compare=False)
 
     def seconds(self, primitive: str, degree: int, primes: int) -> float:
-        """Of one primitive over ``primes`` data primes.
+        """Of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
 
         Between and beyond those measured, time per prime is taken to be linear in their number, and not to fall
         beyond: a key switch over k primes takes ``a*k**2 + b*k``, since k residues are each transformed modulo
         k + 1 primes, and everything else is proportional to k. Other degrees N go by N log N from the nearest.
         """
+        if primitive in BY_SLOTS:
+            degree = 2 * primes
         near = min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))
         measured = self.table[near][primitive]
+        if primitive in BY_SLOTS + BY_NUMBER:
+            (number, seconds), *_ = measured.items()
+            return seconds * (primes / number if primitive in BY_SLOTS else 1.0)
         scale = degree * math.log2(degree) / (near * math.log2(near))
         if primes in measured:
             return measured[primes] * scale
         known = sorted(measured)
-        if primitive == "gather" or len(known) == 1:
+        if len(known) == 1:
             # one number of primes: keys have k residues modulo k + 1 primes
             square = primitive in ("galois_key", "relin_key", "save_key", "load_key")
             factor = primes * (primes + 1) / (known[0] * (known[0] + 1)) if square else primes / known[0]
-            return measured[known[0]] * scale * (1.0 if primitive == "gather" else factor)
+            return measured[known[0]] * scale * factor
         at = min(max(bisect_left(known, primes), 1), len(known) - 1)
         low, high = known[at - 1 : at + 1]
         a, b = measured[low] / low, measured[high] / high

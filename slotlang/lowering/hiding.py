@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.cost.noise import MASK_MARGIN
 from slotlang.diagnostics import closest, error
 from slotlang.graph.graph import Graph, Member
 from slotlang.lowering.parameters import Parameters
@@ -20,10 +20,6 @@ from slotlang.schedule.ops import State
 Hide: TypeAlias = Literal["mask", "exact", "none"]
 
 HIDES: tuple[Hide, ...] = get_args(Hide)
-
-MASK_MARGIN = 3
-"""Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
-alone, and one so that a result as large as the mask still fits. ``masks.py`` has the same number."""
 
 Slots: TypeAlias = npt.NDArray[np.bool_]
 
@@ -48,13 +44,13 @@ class Hiding:
 
     mode: Hide
     doubled: frozenset[str] = frozenset()
-    parts: int = 0
-    slots: int = 0
+    parts: frozenset[Member] = frozenset()
+    slots: frozenset[Member] = frozenset()
 
     @property
     def masks(self) -> int:
         """Random plaintexts added in an evaluation."""
-        return self.parts + self.slots
+        return len(self.parts) + len(self.slots)
 
     def sentence(self) -> str:
         """What the module's header says."""
@@ -66,10 +62,10 @@ class Hiding:
         if self.doubled:
             found.append(f"the part not read, exactly, by adding the conjugate ({', '.join(sorted(self.doubled))})")
         if self.parts:
-            found.append(f"the part not read of {self.parts} ciphertexts, by a uniform mask")
+            found.append(f"the part not read of {len(self.parts)} ciphertexts, by a uniform mask")
         if self.slots:
             found.append(
-                f"slots not read of {self.slots} ciphertexts, by masks as large as modulus and precision allow"
+                f"slots not read of {len(self.slots)} ciphertexts, by masks as large as modulus and precision allow"
             )
         return f"Hidden from the key holder (--hide {self.mode}): {'; '.join(found) or 'nothing, as all is result'}."
 
@@ -124,13 +120,15 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
     """What a module with this graph hides. Raises SL407 where the modulus has no room for it."""
     if mode == "none":
         return Hiding(mode)
-    found: Counter[str] = Counter()
-    for (family, _), read in read_slots(graph).items():
+    masked: tuple[set[Member], set[Member]] = set(), set()
+    for member, read in read_slots(graph).items():
+        family = member[0]
         parts = [slots for slots in read if slots.any()]
         alone = len(parts) == 1
         unread = not all(slots.all() for slots in parts)
-        found["parts"] += alone and family not in doubled
-        found["slots"] += unread
+        for wanted, found in zip((alone and family not in doubled, unread), masked, strict=True):
+            if wanted:
+                found.add(member)
         if unread or alone:
             room = _room(parameters, graph.schedule.states[family])
             if room < MASK_MARGIN + 1:
@@ -141,7 +139,7 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
                     notes=[f"{room:.0f} bits are left above the scale, and {MASK_MARGIN + 1} are needed"],
                     hint="choose smaller scales, or return everything as it is with --hide none",
                 )
-    return Hiding(mode, doubled, found["parts"], found["slots"])
+    return Hiding(mode, doubled, *map(frozenset, masked))
 
 
 def _room(parameters: Parameters, state: State) -> float:

@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, TypeAlias, get_args
 
-from slotlang.cost.columns import CONSTANT, Columns, columns_of
+from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
@@ -61,12 +61,9 @@ class Plan:
 
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
-        p = self.parameters
-        times = predict(self.graph, p.degree, p.data_primes, profile)
-        if self.matrix and isinstance(self.columns, Columns):
-            evaluation = self.columns.seconds(p.degree, p.data_primes, profile)
-            return replace(times, evaluation=evaluation, encoding=CONSTANT * times.encoding)
-        return times
+        p, columns = self.parameters, self.columns if self.matrix else None
+        matrix = columns.seconds(p.degree, p.data_primes, profile) if isinstance(columns, Columns) else None
+        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix)
 
 
 def products_mode(text: str) -> Products:

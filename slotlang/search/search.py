@@ -333,6 +333,7 @@ def _candidate(
             once,
             evaluation=n * evaluation,
             encoding=products * once.encoding,
+            masking=n * down * once.masking,
             encryption=n * up * once.encryption,
             decryption=n * down * once.decryption,
         ),

@@ -179,14 +179,14 @@ def test_tables_hold_every_row() -> None:
 
 def test_the_page_is_rewritten_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n", encoding="utf-8")
+    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(figures, "PAGE", page)
     monkeypatch.setattr(figures, "PLOT", tmp_path / "plot.svg")
     rows, machine = grid(), {"processor": "a processor", "cores": 2, "tenseal": "0.3.18"}
     for _ in range(2):
         figures.write_docs(rows, {"date": "2026-01-01", "machine": machine})
     text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{pages.BEGIN}\n") and text.endswith(f"{pages.END}\nafter\n")
+    assert text.startswith("before\n<!-- measured: begin -->\n") and text.endswith("<!-- measured: end -->\nafter\n")
     assert "old" not in text and "a processor, 2 cores" in text and "(plot.svg)" in text
     for heading in ("### 384 channels", "### 1024 channels", "### 4096 channels", "### Ratios"):
         assert text.count(heading) == 1
@@ -198,7 +198,7 @@ def test_the_page_is_rewritten_between_its_marks(tmp_path: Path, monkeypatch: py
 
 def test_the_documented_page_has_its_marks() -> None:
     text = figures.PAGE.read_text(encoding="utf-8")
-    assert (text.count(pages.BEGIN), text.count(pages.END)) == (1, 1)
+    assert (text.count("<!-- measured: begin -->"), text.count("<!-- measured: end -->")) == (1, 1)
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:

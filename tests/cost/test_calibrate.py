@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from command_line import slotlang
 
-from slotlang.cost import calibrate
 from slotlang.cost.profile import PRIMITIVES, Machine, read_profile, this_machine
 from slotlang.lowering.parameters import MAX_MODULUS_BITS
+from slotlang.run import calibrate
 
 QUICK = ("--degree", "4096", "--seconds", "0")
 

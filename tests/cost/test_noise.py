@@ -9,7 +9,7 @@ import pytest
 from small_programs import LORA
 
 from slotlang import api
-from slotlang.cost.noise import Place, gains, predicted_error, spike, variance
+from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, gains, predicted_error, spike, variance
 from slotlang.cost.spikes import peaks
 from slotlang.lowering.lower import Plan
 from slotlang.lowering.parameters import Parameters
@@ -134,3 +134,44 @@ def test_a_larger_key_prime_makes_key_switches_quieter() -> None:
         _sources(api.plan(PROGRAMS["dense"], Parameters(8192, (40, 40, key), 30, False)))["spike"] for key in (50, 40)
     )
     assert quiet == pytest.approx(loud / 2**20)
+
+
+def test_a_peak_counts_for_more_than_what_scatters_little() -> None:
+    made = api.plan(PROGRAMS["mirrored"], Parameters(8192, (60, 60, 60), 34, False))
+    found = gains(made.graph, made.parameters.degree, made.hiding.doubled, masked=False)
+    parts = {"peak": 0.0, "rest": 0.0}
+    for place, gain in found.sources.items():
+        parts["peak" if place.kind == "spike" else "rest"] += gain * variance(place, made.parameters) / found.signal
+    assert found.expected(made.parameters) == pytest.approx(math.sqrt(sum(parts.values())), rel=1e-6)
+    wanted = math.sqrt(SPIKE_SAFETY**2 * parts["peak"] + SAFETY**2 * parts["rest"])
+    assert found.error(made.parameters) == pytest.approx(wanted, rel=1e-6)
+    assert SPIKE_SAFETY > SAFETY
+
+
+UNREAD = """program unread(n = {n}, slots = 1024)
+input x[n]
+cipher X = x[slot] else 0
+Y = 2 * X
+output y[slot] = Y
+prove y == 2 * x
+"""
+
+
+def test_masks_disturb_by_their_size_and_number() -> None:
+    roomy, tight = (Parameters(8192, (60, 60, 60), s, False, (s, s)) for s in (50, 57))
+    gain = {n: _mask_gain(api.loads(UNREAD.format(n=n)), roomy) for n in (256, 512, 1024)}
+    # a quarter and a half of the slots are read, by as many as there are of the rest
+    assert gain[1024] == 0
+    assert gain[256] == pytest.approx(gain[512] * 3 / 4)
+    # 20 bits of room above scale and margin are more than the largest mask has, 6 bits are less
+    place = Place("mask", 0, 1)
+    assert variance(place, roomy) == pytest.approx(variance(place, tight) * 4 ** (16 - (120 - 114 - 3)))
+
+
+def _mask_gain(program: api.Program, parameters: Parameters) -> float:
+    """Of the masks of unread slots: slots read times the share of those that are not."""
+    made = api.plan(program, parameters)
+    found = gains(made.graph, made.parameters.degree, made.hiding.doubled, masked=True)
+    return (
+        sum(gain for place, gain in found.sources.items() if place.kind == "mask") / found.signal * program.sizes["n"]
+    )

@@ -8,11 +8,20 @@ import pytest
 from small_programs import CASES, LORA
 
 from slotlang import api
-from slotlang.cost.predict import evaluation_calls
-from slotlang.cost.profile import PRIMITIVES, Machine, Profile
+from slotlang.cost.predict import encoding_calls, evaluation_calls, predict
+from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
+from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
+from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.lowering.parameters import Parameters
 
 RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, True)
+GUARDED = """program guarded(n = 100, slots = 128)
+input x[n]
+cipher X = x[slot - 3] else 0
+Y = X + X
+output y[slot - 3] = Y
+prove y == 2 * x
+"""
 Price = Callable[[str, int], float]
 
 
@@ -20,6 +29,8 @@ def priced(price: Price) -> Profile:
     """A profile in which a primitive at a number of primes takes what ``price`` says, at every degree."""
     machine = Machine("none", "none", 1, "none")
     table = {d: {p: {k: price(p, k) for k in range(1, 9)} for p in PRIMITIVES} for d in (8192, 16384)}
+    for d, primitives in table.items():
+        primitives.update({p: {d // 2: price(p, 1)} for p in BY_SLOTS})
     return Profile("priced", machine, "2026-01-01", 0.0, table)
 
 
@@ -45,7 +56,7 @@ def test_each_kind_of_operation_is_counted_once(program: api.Program) -> None:
     assert milliseconds(program, only("rotate", "conjugate", "relinearize")) == counts.key_switches
     assert milliseconds(program, only("multiply_plain")) == counts.plain_products
     assert milliseconds(program, only("multiply")) == counts.cipher_products
-    assert milliseconds(program, only("add", "add_inplace", "sub", "add_plain")) == counts.additions
+    assert milliseconds(program, only("add", "add_inplace", "sub", "add_plain")) == counts.additions + counts.masks
     assert milliseconds(program, only("negate")) == counts.negations
     assert milliseconds(program, only("rescale")) == counts.rescales
 
@@ -53,14 +64,24 @@ def test_each_kind_of_operation_is_counted_once(program: api.Program) -> None:
 @every_case
 def test_what_is_sent_and_encoded(program: api.Program) -> None:
     counts = api.plan(program).counts
-    encodings = only("encode_real", "encode_complex", "encode_constant")
+    encodings = only("encode_real", "encode_complex", "encode_constant", "encode_integer")
     assert milliseconds(program, encodings, "encoding") == counts.plaintexts
-    assert milliseconds(program, encodings, "encryption") == counts.ciphertexts_in
-    assert milliseconds(program, only("save_input"), "encryption") == counts.ciphertexts_in
-    for name in ("load_ciphertext", "decrypt", "decode"):
-        assert milliseconds(program, only(name), "decryption") == counts.ciphertexts_out
-    for name in ("save_input", "decode", "encode_real"):
+    assert milliseconds(program, only("send_real", "send_complex"), "encryption") == counts.ciphertexts_in
+    assert milliseconds(program, only("receive", "receive_part"), "decryption") == counts.ciphertexts_out
+    for name in ("send_real", "receive", "encode_real", "mask_part", "mask_slots"):
         assert milliseconds(program, only(name)) == 0
+
+
+@every_case
+def test_masks_are_made_and_added(program: api.Program) -> None:
+    hidden = api.plan(program).hiding
+    profile = only("mask_part", "mask_slots")
+    assert milliseconds(program, profile, "masking") == hidden.masks
+    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.parts)
+    shown = api.cost(program, profile=only("add_plain"), hide="none").predicted.evaluation
+    masked = api.cost(program, profile=only("add_plain")).predicted.evaluation
+    assert masked - shown == pytest.approx(1e-3 * hidden.masks)
+    assert api.cost(program, profile=profile, hide="none").predicted.masking == 0
 
 
 def test_operations_are_priced_at_their_level() -> None:
@@ -75,7 +96,7 @@ def test_operations_are_priced_at_their_level() -> None:
 
 
 def test_results_are_decrypted_at_their_level() -> None:
-    profile = priced(lambda name, primes: primes * 1e-3 if name == "decode" else 0.0)
+    profile = priced(lambda name, primes: primes * 1e-3 if name in ("receive", "receive_part") else 0.0)
     made = api.plan(api.loads(LORA), RESCALED)
     primes = {o.member: RESCALED.data_primes - made.graph.levels[o.node] for o in made.graph.outputs}
     found = api.cost(api.loads(LORA), RESCALED, profile).predicted
@@ -89,7 +110,9 @@ def test_complex_vectors_constants_and_masks_are_told_apart() -> None:
     )
     constant = api.loads(text.format("2") + "prove y == 2 * x\n")
     assert milliseconds(constant, only("encode_constant"), "encoding") == 1
-    assert milliseconds(constant, only("encode_real", "encode_complex", "gather"), "encoding") == 0
+    assert milliseconds(constant, only("encode_real", "encode_complex", "gather", "vector", "list"), "encoding") == 0
+    imaginary = api.loads(text.format("1i").replace("y[slot] = Y", "y[slot] = im Y") + "prove y == x\n")
+    assert milliseconds(imaginary, only("encode_complex"), "encoding") == 1
     mask = api.loads(text.format("2 * [slot < 9] + 2 * [slot >= 9]") + "prove y == 2 * x\n")
     assert milliseconds(mask, only("encode_real"), "encoding") == 1
 
@@ -97,7 +120,7 @@ def test_complex_vectors_constants_and_masks_are_told_apart() -> None:
 def test_more_of_everything_is_never_faster(root) -> None:
     path = root / "programs" / "rank_complex.slot"
     times = [api.cost(api.load(path, {"d": d})).predicted for d in (1024, 2048, 4096)]
-    for part in ("evaluation", "encoding", "encryption", "decryption"):
+    for part in ("evaluation", "encoding", "masking", "encryption", "decryption"):
         found = [getattr(t, part) for t in times]
         assert found == sorted(found) and found[0] > 0
     by_rank = [api.cost(api.load(path, {"r": r})).predicted.evaluation for r in (4, 8, 16)]
@@ -110,7 +133,40 @@ def test_the_prediction_names_its_profile() -> None:
         "profile",
         "evaluation_seconds",
         "encoding_seconds",
+        "masking_seconds",
         "encryption_seconds",
         "decryption_seconds",
     }
     assert values["profile"] == "priced"
+
+
+def test_what_numpy_does_is_counted() -> None:
+    program = api.load("programs/rank_complex.slot")
+    shapes = {name: plain_shape(program, family) for name, family in api.plan(program).graph.schedule.plains.items()}
+    # B[(h - q) % R, c*C + h] + 1i * B[(h - q) % R + R, c*C + h]: 3 and 4 operations on indices; one by the complex
+    # number and one sum, each on both parts
+    assert shapes["W"] == VectorShape(2, 3 + 4 + 2 + 2, True, True)
+    guarded = api.loads(GUARDED)
+    (inside,) = api.plan(guarded).graph.of_kind("cipher")
+    assert inside.plain is not None
+    shape = vector_shape(guarded, guarded.families[inside.plain[0]].body)
+    assert (shape.reads, shape.operations) == (1, 1 + GUARDED_INDEX)
+
+
+def test_products_of_weights_are_computed_once() -> None:
+    program = api.load("programs/seed/combined.slot")
+    d, r = program.sizes["d"], program.sizes["r"]
+    found = milliseconds(program, only("tensor_product"), "encoding")
+    assert found == -(-d * d * (r + 64) // PRODUCT)
+    assert milliseconds(api.load("programs/rank_complex.slot"), only("tensor_product"), "encoding") == 0
+
+
+def test_matrix_products_have_integers_for_weights() -> None:
+    program = api.load("programs/columns.slot", {"d": 16, "n": 16, "batch": 16})
+    made = api.plan(program, products="matrix")
+    p = made.parameters
+    times = predict(made.graph, p.degree, p.data_primes, only("encode_integer", "encode_constant"), matrix=0.25)
+    assert times.encoding == pytest.approx(1e-3 * made.counts.plaintexts)
+    assert times.evaluation == 0.25
+    calls = encoding_calls(made.graph, p.data_primes, matrix=True)
+    assert {name for name, _ in calls} == {"encode_integer"}

@@ -93,7 +93,7 @@ def test_a_degree_that_was_not_measured_goes_by_n_log_n() -> None:
 def test_keys_grow_with_the_square_of_primes() -> None:
     made = profile({8192: {4: 20e-3}})
     assert made.seconds("galois_key", 8192, 1) == pytest.approx(2e-3)
-    assert made.seconds("gather", 8192, 1) == pytest.approx(20e-3)
+    assert made.seconds("encode_integer", 8192, 1) == pytest.approx(20e-3)
 
 
 def valid() -> dict[str, Any]:
@@ -118,7 +118,7 @@ def timed(degree: str, times: Any) -> str:
         "null",
         "[" * 100_000,
         "{}",
-        spoiled(schema="slotlang.profile/2"),
+        spoiled(schema="slotlang.profile/1"),
         spoiled(schema=3),
         spoiled(name=None),
         spoiled(machine={}),
@@ -208,5 +208,16 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/1"
+    assert SCHEMA == "slotlang.profile/2"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
+
+
+def test_what_goes_by_slots_and_what_by_number_alone() -> None:
+    alike = {primitive: {1: 1e-3} for primitive in PRIMITIVES}
+    table = {d: {**alike, "gather": {d // 2: d * 1e-9}} for d in (4096, 8192)}
+    found = Profile("made up", HERE, "2026-01-01", 0.0, table)
+    # of a program with 1,024 slots, in whatever ring
+    assert found.seconds("gather", 32768, 1024) == pytest.approx(2048e-9)
+    assert found.seconds("gather", 4096, 4096) == pytest.approx(8192e-9)
+    assert found.seconds("encode_integer", 32768, 5) == 1e-3
+    assert found.seconds("send_real", 32768, 1) > 4e-3

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks.pages import rewrite
 from benchmarks.peers import __main__ as driver
 from benchmarks.peers import heir_plan
 from benchmarks.peers.common import Result, Task, serve
 from benchmarks.peers.diagonals import Operations, diagonals, evaluate, steps
 from benchmarks.peers.environments import Absent, Peer, python_of
-from benchmarks.peers.report import END, START, Row, fastest, markdown, put, ratios
+from benchmarks.peers.report import Row, fastest, ratios, tables
 
 
 def task(d, r, tokens, seed=0):
@@ -134,25 +135,25 @@ def test_ratios_are_taken_round_by_round_and_held_against_the_goals():
     coarser = Row(shape, 1e-3, False, tuple(result("HElayers", ms, 1e-4) for ms in (10.0, 10.0, 10.0)))
     (found,) = ratios([ours, other, coarser])
     assert (found.other, found.ratio, found.goal) == (other, 0.3, 0.35)
-    assert "0.30 | 0.35, met" in markdown([ours, other], {})
-    assert "0.25 | 0.22, missed" in markdown(
-        [Row(shape, 1e-3, True, ours.rounds[:1]), Row(shape, 1e-6, False, other.rounds[:1])], {}
-    )
+    assert "0.30 | 0.35, met" in "".join(tables([ours, other], {}))
+    late = [Row(shape, 1e-3, True, ours.rounds[:1]), Row(shape, 1e-6, False, other.rounds[:1])]
+    assert "0.25 | 0.22, missed" in "".join(tables(late, {}))
 
 
 def test_the_page_holds_the_tables_between_its_markers(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n\n{START}\n\nold\n\n{END}\n\nafter\n")
+    start, end = "<!-- peers: begin -->", "<!-- peers: end -->"
+    page.write_text(f"before\n\n{start}\n\nold\n\n{end}\n\nafter\n")
     row = Row((1024, 8, 1), 1e-6, False, (result("S", 1234.56, 2e-8),))
-    text = markdown([row], {"desilo": "needs Python 2.1"})
-    put(page, text)
-    put(page, text)
+    lines = tables([row], {"desilo": "needs Python 2.1"})
+    rewrite(page, lines, "peers")
+    rewrite(page, lines, "peers")
     written = page.read_text()
-    assert written.startswith(f"before\n\n{START}\n") and written.endswith(f"{END}\n\nafter\n")
+    assert written.startswith(f"before\n\n{start}\n") and written.endswith(f"{end}\n\nafter\n")
     assert "old" not in written and written.count("1,234.6") == 1
     assert "| 1024 | 8 | 1 | S, 1e-6 | 8192: 60 | 1,234.6 | 3 | 2.5 | 2 | 1.0 | 1 | 0.5 |  | 2e-08 |  |" in written
     assert "Not measured: desilo, which needs Python 2.1." in written
     page.write_text("no markers\n")
-    with pytest.raises(ValueError, match="peers"):
-        put(page, text)
+    with pytest.raises(ValueError):
+        rewrite(page, lines, "peers")
     assert page.read_text() == "no markers\n"

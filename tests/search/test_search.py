@@ -163,7 +163,7 @@ def test_what_can_not_be_met() -> None:
     assert refused(shape=Shape(0, 4, 4, 1)).startswith("SL461 --d-in is 0")
     assert refused(shape=Shape(4, 4, 4, 1 << 21)).startswith("SL461 --batch")
     assert refused(precision=2.0).startswith("SL462")
-    impossible = refused(precision=1e-12)
+    impossible = refused(precision=1e-15)
     assert impossible.startswith("SL462") and "the best error found is" in impossible
     asked = float(impossible.partition("--precision ")[2].split()[0])
     assert found_for(SMALL, precision=asked, finalists=4).candidates

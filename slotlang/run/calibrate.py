@@ -1,7 +1,7 @@
 """Measuring the primitives: what TenSEAL takes for each, at every degree and number of primes that matters.
 
-Operations run as emitted modules run them. Plaintexts and operands change from call to call, as they do in a program:
-one plaintext used again and again would stay in the nearest cache.
+Operations are those of an emitted module, run as it runs them. Plaintexts and operands change from call to call, as
+they do in a program: one plaintext used again and again would stay in the nearest cache.
 """
 
 from __future__ import annotations
@@ -11,20 +11,26 @@ import itertools
 import math
 import os
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.profile import Profile, this_machine
+from slotlang.cost.profile import BY_SLOTS, Profile, this_machine
+from slotlang.cost.vectors import product_work
 from slotlang.diagnostics import error
+from slotlang.lowering.lower import Products, lower
+from slotlang.lowering.parameters import Parameters
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.run.runner import load_module, random_data
+from slotlang.source import Source
+from slotlang.syntax.parser import parse
 
 Points = Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -55,7 +61,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """``action`` runs a primitive once, on what ``before`` makes, which is not timed."""
+    """``action`` runs a primitive at a number of primes (of slots), on what ``before`` makes, which is not timed."""
 
     primitive: str
     degree: int
@@ -63,6 +69,8 @@ class _Sample:
     calls: int
     action: Callable[[Any], object]
     before: Callable[[], Any] = lambda: None
+    parts: int = 1
+    """How many times one call does it."""
 
     def seconds(self) -> float:
         """Process CPU time of one call: other processes on the machine disturb it least.
@@ -75,87 +83,83 @@ class _Sample:
         start = time.process_time()
         for one in given:
             self.action(one)
-        return (time.process_time() - start) / self.calls
+        return (time.process_time() - start) / (self.calls * self.parts)
+
+
+PROGRAM = """program calibration(slots = {slots}, d = {channels})
+input x[d, slots]
+weight W[d, d]
+cipher X[k < d] = x[k, slot]
+plain V[j < d, k < d] = W[j, k]
+Y[j < d] = sum k < d: X[k] * V[j, k]
+output y[j, slot] = re Y[j]
+prove y == W @ x
+"""
+"""What is lowered, so that its module's functions can be measured: one channel in a ciphertext."""
+
+CHANNELS, MATRIX_CHANNELS = 2, 32
+"""Of the program that SEAL evaluates, and of the one that matrix products do: weights enough that their number
+decides."""
+
+
+def _lowered(degree: int, bits: tuple[int, ...], channels: int, products: Products) -> tuple[Program, Any]:
+    """The program, and its module."""
+    program = bind(parse(Source("calibration", PROGRAM.format(slots=degree // 2, channels=channels))))
+    parameters = Parameters(degree, bits, round(math.log2(SCALE)), False)
+    return program, load_module(lower(program, parameters, products=products).text)
 
 
 class _Ring:
-    """Context, keys and operands at one degree."""
+    """An emitted module, keys and operands at one degree."""
 
     def __init__(self, degree: int, bits: tuple[int, ...]) -> None:
         import tenseal.sealapi as seal
 
         self.seal, self.degree, self.top = seal, degree, len(bits) - 1
-        parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
-        parameters.set_poly_modulus_degree(degree)
-        parameters.set_coeff_modulus(seal.CoeffModulus.Create(degree, list(bits)))
-        self.context = seal.SEALContext(parameters, True, seal.SEC_LEVEL_TYPE.TC128)
-        self.levels = []
-        data = self.context.first_context_data()
-        for _ in range(self.top):
-            self.levels.append(data.parms_id())
-            data = data.next_context_data()
-        self.encoder = seal.CKKSEncoder(self.context)
-        self.maker = seal.KeyGenerator(self.context)
-        secret = self.maker.secret_key()
-        self.encryptor = seal.Encryptor(self.context, secret)
-        self.decryptor = seal.Decryptor(self.context, secret)
-        self.evaluator = seal.Evaluator(self.context)
+        self.slots = degree // 2
+        _, self.module = _lowered(degree, bits, CHANNELS, "seal")
+        self.client = self.module.Client()
+        self.ring = self.client.ring
+        # the program stays at the first level, and what is measured does not
+        self.ring.scales = [SCALE] * self.top
+        self.maker, self.encryptor, self.decryptor = self.client.keys, self.client.encryptor, self.client.decryptor
+        self.evaluator = seal.Evaluator(self.ring.context)
         self.conjugation = 2 * degree - 1
         self.rng = np.random.default_rng(0)
 
     def encode(self, values: npt.NDArray[Any], level: int) -> Any:
-        """As emitted modules do: values are checked, and become lists."""
-        if not np.isfinite(values).all() or not values.any():
-            raise AssertionError("operands are finite and not zero")
-        plain = self.seal.Plaintext()
-        if np.iscomplexobj(values) and not values.imag.any():
-            values = values.real
-        if values.ndim and not (values == values.flat[0]).all():
-            self.encoder.encode(values.tolist(), self.levels[level], SCALE, plain)
-        else:
-            self.encoder.encode(float(values.flat[0]), self.levels[level], SCALE, plain)
-        plain.is_zero()
-        return plain
+        return self.ring.encode(values, level, added=True)
 
-    def saved(self, thing: Any) -> bytes:
-        """Bytes of an object; sealapi writes to files only."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x"
-            thing.save(str(path))
-            return path.read_bytes()
-
-    def loaded(self, make: Callable[[], Any], data: bytes) -> Any:
-        """The object of these bytes."""
-        thing = make()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x"
-            path.write_bytes(data)
-            thing.load(self.context, str(path))
-        return thing
+    def galois_keys(self, elements: list[int], data: bytes) -> Any:
+        wanted = {(element - 1) // 2 for element in elements}
+        return self.module.load_keys(self.ring, self.seal.GaloisKeys, data, self.degree, wanted)
 
     def samples(self, primes: tuple[int, ...]) -> Iterator[_Sample]:
         """Every primitive at every number of primes."""
         elements = [*(pow(3, k, 2 * self.degree) for k in range(1, KEYS + 1)), self.conjugation]
-        galois = self.loaded(self.seal.GaloisKeys, self.saved(self.maker.create_galois_keys(elements)))
-        relin = self.loaded(self.seal.RelinKeys, self.saved(self.maker.create_relin_keys()))
+        galois = self.galois_keys(elements, self.module._saved(self.maker.create_galois_keys(elements)))
+        relin = self.module.load_keys(
+            self.ring, self.seal.RelinKeys, self.module._saved(self.maker.create_relin_keys()), 1, {0}
+        )
         for k in primes:
             yield from self._evaluation(k, galois, relin)
             yield from self._transfer(k)
         yield from self._keys()
+        yield from self._arrays()
 
     def _plains(self, primes: int) -> list[Any]:
-        real = self.rng.standard_normal(self.degree // 2)
+        real = self.rng.standard_normal(self.slots)
         count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
         return [self.encode(real * (1 + n), self.top - primes) for n in range(count)]
 
-    def _ciphers(self, plains: list[Any]) -> list[Any]:
-        sent = (self.saved(self.encryptor.encrypt_symmetric(p)) for p in plains[:OPERANDS])
-        return [self.loaded(self.seal.Ciphertext, data) for data in sent]
+    def _ciphers(self, plains: list[Any], level: int) -> list[Any]:
+        sent = (self.module._saved(self.encryptor.encrypt_symmetric(p)) for p in plains[:OPERANDS])
+        return [self.module.load_ciphertext(self.ring, data, level) for data in sent]
 
     def _evaluation(self, primes: int, galois: Any, relin: Any) -> Iterator[_Sample]:
         ev, make = self.evaluator, self.seal.Ciphertext
         plains = self._plains(primes)
-        ciphers = self._ciphers(plains)
+        ciphers = self._ciphers(plains, self.top - primes)
         turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
         step = itertools.cycle(range(1, KEYS + 1))
         total = make()
@@ -185,56 +189,100 @@ class _Ring:
 
     def _transfer(self, primes: int) -> Iterator[_Sample]:
         """Everything between arrays, plaintexts, ciphertexts and bytes."""
-        seal, level = self.seal, self.top - primes
+        module, ring, level = self.module, self.ring, self.top - primes
         plains = self._plains(primes)[:OPERANDS]
-        ciphers = self._ciphers(plains)
+        ciphers = self._ciphers(plains, level)
         turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
-        real = self.rng.standard_normal(self.degree // 2)
+        real = self.rng.standard_normal(self.slots)
         both = real + 1j * real[::-1]
-        sent = self.saved(self.encryptor.encrypt_symmetric(plains[0]))
-        cipher, plain = self.saved(ciphers[0]), self.saved(plains[0])
+        some = np.array([np.arange(self.slots) % 2 == 1, np.zeros(self.slots, bool)])
+        weights = self.rng.standard_normal((self.slots, 8))
+        places = itertools.product(range(self.slots), range(8))
+        scale = ring.scale(level)
+        sent = module._saved(self.encryptor.encrypt_symmetric(plains[0]))
+        result, plain = module.pack("results", {"Y": module._saved(ciphers[0])}), module._saved(plains[0])
+        numbers, complex_numbers = real.tolist(), both.tolist()
 
-        def decoded() -> Any:
-            return np.array(self.encoder.decode_complex(next(fresh)))
+        def encode(values: list[Any]) -> None:
+            made = self.seal.Plaintext()
+            ring.encoder.encode(values, ring.levels[level], scale, made)
+            made.is_zero()
+
+        def send(values: list[Any]) -> None:
+            made = self.seal.Plaintext()
+            ring.encoder.encode(values, ring.levels[level], scale, made)
+            module.pack("inputs", {"X": module._saved(self.encryptor.encrypt_symmetric(made))})
+
+        def receive(part: str = "") -> None:
+            made = self.seal.Plaintext()
+            data = module.unpack("results", result, ["Y"])["Y"]
+            self.decryptor.decrypt(module.load_ciphertext(ring, data, level), made)
+            ring.decode(module.alone_doubled(ring, made, level, part) if part else made)
 
         def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> _Sample:
             return _Sample(primitive, self.degree, primes, calls, lambda _: action())
 
-        yield sample("encode_real", lambda: self.encode(real, level), 2)
-        yield sample("encode_complex", lambda: self.encode(both, level), 2)
-        yield sample("encode_constant", lambda: self.encode(_element(real, (level,)), level), 4)
+        yield sample("encode_real", lambda: encode(numbers), 2)
+        yield sample("encode_complex", lambda: encode(complex_numbers), 2)
+        yield sample("encode_constant", lambda: self.encode(weights[next(places)], level), 8)
         yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
-        yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
-        yield sample("decode", decoded)
-        yield sample("save_input", lambda: self.saved(self.encryptor.encrypt_symmetric(next(fresh))))
-        yield sample("load_input", lambda: self.loaded(seal.Ciphertext, sent))
-        yield sample("save_ciphertext", lambda: self.saved(next(turn)))
-        yield sample("load_ciphertext", lambda: self.loaded(seal.Ciphertext, cipher))
-        yield sample("save_plaintext", lambda: self.saved(next(fresh)))
-        yield sample("load_plaintext", lambda: self.loaded(seal.Plaintext, plain))
+        yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), self.seal.Plaintext()), 2)
+        yield sample("decode", lambda: ring.decode(next(fresh)))
+        yield sample("mask_part", lambda: module.part_mask(ring, level, scale, "re"))
+        yield sample("mask_slots", lambda: module.slot_mask(ring, level, 0, some))
+        yield sample("send_real", lambda: send(numbers))
+        yield sample("send_complex", lambda: send(complex_numbers))
+        yield sample("receive", receive)
+        yield sample("receive_part", lambda: receive("re"))
+        yield sample("load_input", lambda: module.load_ciphertext(ring, sent, level))
+        yield sample("save_ciphertext", lambda: module._saved(next(turn)))
+        yield sample("save_plaintext", lambda: module._saved(next(fresh)))
+        yield sample("load_plaintext", lambda: module.load_plaintext(ring, plain, level, scale))
 
     def _keys(self) -> Iterator[_Sample]:
-        """What does not go by level: keys, and reading tensors."""
-        slots = self.degree // 2
-        tensor = self.rng.standard_normal((4, slots))
-        slot = np.arange(slots)
-        key = self.saved(self.maker.create_galois_keys([self.conjugation]))
+        """Keys, which have all primes."""
+        conjugation = [self.conjugation]
+        key = self.module._saved(self.maker.create_galois_keys(conjugation))
 
-        def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> _Sample:
-            return _Sample(primitive, self.degree, self.top, calls, lambda _: action())
+        def sample(primitive: str, action: Callable[[], object]) -> _Sample:
+            return _Sample(primitive, self.degree, self.top, 1, lambda _: action())
 
-        yield sample("gather", lambda: _element(tensor, (slot % 4, (slot + 1) % slots)), 4)
-        yield sample("galois_key", lambda: self.maker.create_galois_keys([self.conjugation]))
+        yield sample("galois_key", lambda: self.maker.create_galois_keys(conjugation))
         yield sample("relin_key", self.maker.create_relin_keys)
-        yield sample("save_key", lambda: self.saved(self.maker.create_galois_keys([self.conjugation])))
-        yield sample("load_key", lambda: self.loaded(self.seal.GaloisKeys, key))
+        yield sample("save_key", lambda: self.module._saved(self.maker.create_galois_keys(conjugation)))
+        yield sample("load_key", lambda: self.galois_keys(conjugation, key))
 
+    def _arrays(self) -> Iterator[_Sample]:
+        """What numpy and Python do beside SEAL, whatever the primes."""
+        slots, slot = self.slots, np.arange(self.slots)
+        tensor = self.rng.standard_normal((4, slots))
+        row, column, value = slot % 4, slot[::-1].copy(), tensor[0]
+        left, right = self.rng.standard_normal((2048, 16)), self.rng.standard_normal((16, 2048))
+        decoded = {("Y", j): value + 1j * value for j in range(CHANNELS)}
+        program, matrices = _lowered(self.degree, POINTS[self.degree][0], MATRIX_CHANNELS, "matrix")
+        _, weights = random_data(program, 0)
+        server = matrices.Server(matrices.Client().evaluation_keys())
+        server.encode(**weights)
 
-def _element(array: npt.NDArray[Any], index: tuple[Any, ...]) -> npt.NDArray[Any]:
-    """``array[index]``, 0 outside: as emitted modules read tensors."""
-    index = np.broadcast_arrays(*index)
-    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, array.shape, strict=True)])
-    return np.where(inside, array[tuple(np.where(inside, i, 0) for i in index)], 0.0)
+        def vector() -> None:
+            slot % 4
+            slot + row
+            value * value
+
+        def checked() -> None:
+            if np.isfinite(value).all() and value.any() and not (value == value.flat[0]).all():
+                np.broadcast_to(value, (slots,)).tolist()
+
+        def sample(primitive: str, action: Callable[[], object], calls: int, parts: int = 1) -> _Sample:
+            number = slots if primitive in BY_SLOTS else 1
+            return _Sample(primitive, self.degree, number, calls, lambda _: action(), parts=parts)
+
+        yield sample("gather", lambda: tensor[row, column], 8)
+        yield sample("list", checked, 4)
+        yield sample("vector", vector, 8, 3)
+        yield sample("collect", lambda: self.module.collect(decoded), 1, len(decoded))
+        yield sample("tensor_product", lambda: left @ right, 1, product_work(2048, 16, 2048))
+        yield sample("encode_integer", lambda: server.encode(**weights), 1, weights["W"].size)
 
 
 class Yardstick:

@@ -1,0 +1,165 @@
+"""What computing the vector of a slot value takes, as emitted modules do it with numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntOp, Not, Or, evaluate, variables
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+)
+from slotlang.schedule.ops import PlainFamily
+
+GUARDED = 10
+"""Operations that an index takes whose element is zero outside the tensor: compared twice, cut to the inside, put
+together."""
+TURNED = 2
+"""Operations that a rotation of a vector takes."""
+ORDERED = 5
+"""Operations that inverting a table of places takes."""
+PRODUCT = 1 << 18
+"""Multiplications that the primitive ``tensor_product`` stands for, where writing an element counts as 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorShape:
+    """What computing and encoding a vector takes: tensors read at places of their own for each slot, operations on
+    all slots, whether it is complex, and whether slots differ."""
+
+    reads: int = 0
+    operations: int = 0
+    imaginary: bool = False
+    varies: bool = False
+
+    def __or__(self, other: VectorShape) -> VectorShape:
+        return VectorShape(
+            self.reads + other.reads,
+            self.operations + other.operations,
+            self.imaginary or other.imaginary,
+            self.varies or other.varies,
+        )
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is one real number: a complex one is encoded like any vector."""
+        return not (self.imaginary or self.varies)
+
+    def more(self, operations: int) -> VectorShape:
+        """With so many operations on the result, when it is an array at all; a complex one counts twice."""
+        return replace(self, operations=self.operations + operations * (1 + self.imaginary) * self.varies)
+
+
+def is_constant(program: Program, value: Value | None) -> bool:
+    """Whether a plaintext (1 when None) holds one real number in all slots, whatever the weights."""
+    return value is None or vector_shape(program, value).constant
+
+
+def plain_shape(program: Program, family: PlainFamily) -> VectorShape:
+    """What computing and encoding a member of a plaintext family takes."""
+    shape = VectorShape() if family.body is None else vector_shape(program, family.body)
+    if family.masks:
+        # a step is compared with a table's, and multiplied in, turned where it is read so
+        shape = replace(shape, varies=True).more(len(family.masks) * (4 + TURNED))
+    return shape
+
+
+def vector_shape(program: Program, value: Value) -> VectorShape:
+    """What computing and encoding the vector of a value takes."""
+    return _Shapes(program).of(value)
+
+
+def index_operations(program: Program, e: Int | Cond) -> int:
+    """Operations on arrays over slots that an index or a condition takes."""
+    return _Shapes(program).operations(e)
+
+
+class _Shapes:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.slotwise = {SLOT, *(name for name, digit in program.digits.items() if digit.size > 1)}
+
+    def of(self, value: Value) -> VectorShape:
+        program = self.program
+        match value:
+            case Const(_, im):
+                return VectorShape(imaginary=bool(im))
+            case Read(_, indices, else_zero) | Element(_, indices, else_zero):
+                varies = any(self.slotwise & variables(i) for i in indices)
+                operations = sum(map(self.operations, indices)) + GUARDED * len(indices) * else_zero * varies
+                return VectorShape(int(varies), operations, varies=varies)
+            case Iverson(condition):
+                return VectorShape(operations=1 + self.operations(condition), varies=True)
+            case ScalarRef():
+                return VectorShape()
+            case FamilyRef(name):
+                return self.of(program.families[name].body)
+            case Arith(_, left, right):
+                return (self.of(left) | self.of(right)).more(1)
+            case Negate(inner) | Conj(inner):
+                return self.of(inner).more(1)
+            case Shift(inner):
+                return self.of(inner).more(TURNED)
+            case Permuted(inner, _, inverse):
+                found = self.of(inner).more(0 if inverse else ORDERED)
+                return replace(found, reads=found.reads + found.varies)
+            case SumOver(extent=extent, body=body):
+                term, times = self.of(body), int(evaluate(extent, program.sizes, {}))
+                return replace(term, reads=term.reads * times, operations=term.operations * times).more(times)
+
+    def operations(self, e: Int | Cond) -> int:
+        if not self.slotwise & variables(e):
+            return 0
+        match e:
+            case And(parts) | Or(parts):
+                return sum(map(self.operations, parts)) + len(parts) - 1
+            case Not(part):
+                return 1 + self.operations(part)
+            case IntOp(_, a, b) | Cmp(_, a, b):
+                return 1 + self.operations(a) + self.operations(b)
+            case _:
+                return 0
+
+
+def product_work(rows: int, inner: int, columns: int) -> int:
+    """How many ``tensor_product`` a product of matrices is: bound by memory where ``inner`` is small, a rank."""
+    return ceil(rows * columns * (inner + 64) / PRODUCT)
+
+
+def form_work(program: Program, form: TensorForm) -> int:
+    """How many ``tensor_product`` the products of a tensor expression are, computed from the right."""
+    total = 0
+    for chain in form.chains:
+        shapes = [program.tensors[f.tensor].shape[:: -1 if f.transposed else 1] for f in chain.factors]
+        columns = shapes[-1][1] if len(shapes[-1]) > 1 else 1
+        total += sum(product_work(rows, inner, columns) for rows, inner in shapes[:-1])
+    return total
+
+
+def forms_of(program: Program, value: Value) -> set[TensorForm]:
+    """Tensor expressions that are computed before a vector is made of their elements."""
+    match value:
+        case Element(form):
+            return {form}
+        case FamilyRef(name):
+            return forms_of(program, program.families[name].body)
+        case Arith(_, left, right):
+            return forms_of(program, left) | forms_of(program, right)
+        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
+            return forms_of(program, inner)
+        case _:
+            return set()
