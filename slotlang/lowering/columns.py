@@ -321,12 +321,24 @@ def residues_of(data, moduli):
     return saved.words(1, moduli)[0]
 
 
+def mask_residues(ring, made):
+    """Masks as residues, where they are not yet."""
+    primes = ring.primes(0)
+
+    def residues(mask):
+        return mask if isinstance(mask, np.ndarray) else residues_of(_saved(mask), primes)
+
+    return {name: [residues(mask) for mask in found] for name, found in made.items()}
+
+
 def add_masks(ring, value, masks):
-    """``Evaluation.hide`` on residues: plaintexts are added to the first polynomial."""
+    """``Evaluation.hide`` on residues: masks are added to the first polynomial."""
     if value is not None:
-        primes = ring.primes(0)
-        for plain in masks:
-            value[0] = (value[0] + residues_of(_saved(plain), primes)) % np.array(primes, np.uint64)[:, None]
+        primes = np.array(ring.primes(0), np.uint64)[:, None]
+        for mask in masks:
+            total = value[0] + mask
+            # of a sum below the prime, the difference wraps around and is the larger one
+            np.minimum(total, total - primes, out=value[0])
     return value
 
 
@@ -443,6 +455,8 @@ class Server(SealServer):
         except Impossible as reason:
             self.matrices, self.note = None, f"evaluated by SEAL's operations, for matrices can't: {reason}"
             plain = {name: None if c is None else as_plaintext(self.ring, c) for name, c in plain.items()}
+        # those made before may be residues
+        self.prepared.clear()
         super()._take(plain)
 
     def weights_to_bytes(self):
@@ -480,12 +494,19 @@ class Server(SealServer):
         pairs = zip(records.items(), rooms, strict=True)
         return {name: load_residues(self.ring, record, room) for (name, record), room in pairs}
 
+    def prepare(self):
+        """Make the masks of one more evaluation before its inputs arrive; without, it makes them itself."""
+        super().prepare()
+        if self.matrices is not None:
+            process, made = self.prepared.pop()
+            self.prepared.append((process, mask_residues(self.ring, made)))
+
     def _run(self, cipher):
         self._encoded()
         if self.matrices is None:
             return super()._run(cipher)
         start = time.perf_counter()
-        fresh = self._masks()
+        fresh = mask_residues(self.ring, self._masks())
         result = self.matrices(cipher)
         plan = self.matrices.plan
         self.counts = Counter(plan.counts)

@@ -31,6 +31,7 @@ _REPLACED: dict[str, tuple[str, ...]] = {
             "_BLAKE2XB",
             "_BLOCK",
             "residues_of",
+            "mask_residues",
             "add_masks",
             "_library",
             "from_seed",

@@ -132,6 +132,25 @@ prove y == A @ x
     assert here.matrix.counts["masks"] == here.lowered.plan.counts.masks > 0
 
 
+def test_masks_are_added_as_seal_adds_plaintexts() -> None:
+    for parameters in (SMALL, WIDE):
+        here = World(COLUMNS, {"d": 2, "n": 2, "r": 1, "batch": parameters.slots // 2}, parameters)
+        module, ring = here.module, here.matrix.ring
+        record = next(iter(module.unpack("inputs", here.client.encrypt(**here.inputs), list(module.packed())).values()))
+        shape = (2, len(ring.primes(0)), parameters.degree)
+        wide = module.part_mask(ring, 0, ring.scale(0), "re")
+        narrow = module.slot_mask(ring, 0, 0, np.arange(parameters.slots) % 2 == 1)
+        cipher = module.load_ciphertext(ring, record, 0)
+        for mask in (wide, narrow):
+            out = module.seal.Ciphertext()
+            module.seal.Evaluator(ring.context).add_plain(cipher, mask, out)
+            saved = module.Saved(module._saved(out), 1 << 30)
+            saved.at = 97
+            (residues,) = module.mask_residues(ring, {"y": [mask]})["y"]
+            value = module.load_residues(ring, record, np.empty(shape, np.uint64))
+            assert np.array_equal(module.add_masks(ring, value, [residues]), saved.words(2, ring.primes(0)))
+
+
 def test_constants_are_the_integers_of_the_encoder() -> None:
     ring = world().matrix.ring
     rng = np.random.default_rng(0)
