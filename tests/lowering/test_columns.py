@@ -139,7 +139,7 @@ def test_masks_are_added_as_seal_adds_plaintexts() -> None:
         record = next(iter(module.unpack("inputs", here.client.encrypt(**here.inputs), list(module.packed())).values()))
         shape = (2, len(ring.primes(0)), parameters.degree)
         wide = module.part_mask(ring, 0, ring.scale(0), "re")
-        narrow = module.slot_mask(ring, 0, 0, np.arange(parameters.slots) % 2 == 1)
+        narrow = module.slot_mask(ring, 0, 0, np.arange(module.SLOTS) % 2 == 1)
         cipher = module.load_ciphertext(ring, record, 0)
         for mask in (wide, narrow):
             out = module.seal.Ciphertext()
