@@ -82,7 +82,7 @@ def main() -> None:
     """Search, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--precision", type=float, default=1e-3)
-    parser.add_argument("--finalists", type=int, default=2)
+    parser.add_argument("--finalists", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--ranks", default=",".join(map(str, RANKS)))
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
