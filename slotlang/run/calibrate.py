@@ -94,7 +94,7 @@ weight W[d, d]
 cipher X[k < d] = x[k, slot]
 plain V[j < d, k < d] = W[j, k]
 Y[j < d] = sum k < d: X[k] * V[j, k]
-output y[j, slot] = re Y[j]
+output y[j, slot] = Y[j]
 prove y == W @ x
 """
 """What is lowered, so that its module's functions can be measured: one channel in a ciphertext."""
@@ -279,15 +279,15 @@ class _Ring:
             number = slots if primitive in BY_SLOTS else 1
             return _Sample(primitive, self.degree, number, calls, lambda _: action(), parts=parts)
 
-        def blas(primitive: str, action: Callable[[], object], parts: int) -> _Sample:
-            return _Sample(primitive, self.degree, 1, 1, lambda _: action(), parts=parts, clock=time.process_time)
-
         yield sample("gather", lambda: tensor[row, column], 8)
         yield sample("list", checked, 4)
         yield sample("vector", vector, 8, 3)
         yield sample("collect", lambda: self.module.collect(decoded), 1, len(decoded))
-        yield blas("tensor_product", lambda: left @ right, product_work(2048, 16, 2048))
-        yield blas("encode_integer", lambda: server.encode(**weights), weights["W"].size)
+        yield sample("encode_integer", lambda: server.encode(**weights), 1, weights["W"].size)
+        # all threads' work
+        work = product_work(2048, 16, 2048)
+        clock = time.process_time
+        yield _Sample("tensor_product", self.degree, 1, 1, lambda _: left @ right, parts=work, clock=clock)
 
 
 class Yardstick:
