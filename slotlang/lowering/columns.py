@@ -461,8 +461,8 @@ class Server(SealServer):
         except Impossible as reason:
             self.matrices, self.note = None, f"evaluated by SEAL's operations, for matrices can't: {reason}"
             plain = {name: None if c is None else as_plaintext(self.ring, c) for name, c in plain.items()}
-        # those made before may be residues
-        self.prepared.clear()
+            # those made before may be residues
+            self.prepared.clear()
         super()._take(plain)
 
     def weights_to_bytes(self):

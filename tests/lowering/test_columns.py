@@ -132,6 +132,20 @@ prove y == A @ x
     assert here.matrix.counts["masks"] == here.lowered.plan.counts.masks > 0
 
 
+def test_masks_that_are_there_outlive_new_weights() -> None:
+    here = World(COLUMNS, {"d": 3, "n": 2, "r": 1, "batch": 1024}, SMALL)
+    server = here.matrix
+    server.encode(**here.weights)
+    made = list(server.prepared)
+    server.encode(**here.weights)
+    # also what calibration and benchmarks count on, that encoding makes masks only once
+    assert len(made) == 1 and server.prepared[0] is made[0]
+    server.encode(**{**here.weights, "B": here.weights["B"] * 2.0**27})
+    assert server.matrices is None and server.prepared[0] is not made[0]
+    found = here.client.decrypt(server.evaluate(here.client.encrypt(**here.inputs)))
+    assert found.shape == (2, 1024)
+
+
 def test_two_names_of_one_sum_have_masks_of_their_own() -> None:
     text = """program named_twice(n = 4, h = 1024)
 input x[n, h], u[n, h]
