@@ -124,8 +124,8 @@ def plain(line: str) -> str:
 
 
 def matches(found: list[str], shown: list[str]) -> bool:
-    """Whether the output is what the page shows, `...` standing for any lines. Times and errors may differ, except where
-    pages are written anew."""
+    """Whether the output is what the page shows, `...` standing for any lines. Times and errors may differ, except
+    where pages are written anew."""
     if UPDATE and "..." not in shown:
         return [line.rstrip() for line in found] == [line.rstrip() for line in shown]
     text = "\n".join(plain(line) for line in found).strip()

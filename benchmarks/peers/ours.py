@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from typing import Any
 
 from benchmarks.peers.common import Configuration, Result, Task, peak_memory
 from benchmarks.schemes import measured
@@ -48,8 +49,9 @@ def measure(task: Task, configuration: Configuration) -> Result:
     """The row of benchmarks/schemes.py, which holds the same weights and inputs."""
     if "text" not in configuration:
         configuration = picked(task, **configuration)
-    given = configuration["parameters"]
-    parameters = Parameters(**{**given, "primes": tuple(given["primes"]), "scales": tuple(given["scales"])})
+    # JSON has lists where parameters have tuples
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in configuration["parameters"].items()}
+    parameters = Parameters(**given)
     row = measured(loads(configuration["text"]), parameters, task.shape, configuration["scheme"])
     return Result(
         scheme=row.scheme,

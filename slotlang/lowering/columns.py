@@ -41,7 +41,7 @@ def integer(ring, value, level, scale):
     """The integer that SEAL's encoder makes of a number at a scale: halves are rounded away from zero."""
     value = value * scale
     # as SEAL's encoder counts
-    if abs(value) >= 1 and int(math.log2(abs(value))) + 2 >= ring.modulus_bits[level]:
+    if abs(value) >= 1 and math.log2(abs(value)) + 2 >= ring.modulus_bits[level]:
         raise Rejected(f"a vector to encode holds {value / scale:.3g}: too large here")
     whole = math.trunc(value)
     return whole + int(math.copysign(abs(value - whole) >= 0.5, value))
@@ -291,7 +291,13 @@ class Matrices:
                     for at, residues in self._sums(operands, prime):
                         if at in row:
                             row[at][here] = residues
-        return {name: None if at is None or not row[at][1].any() else row[at] for name, at in self.plan.at.items()}
+        found, given = {}, set()
+        for name, at in self.plan.at.items():
+            value = None if at is None or not row[at][1].any() else row[at]
+            # masks are added in place, so two names of one sum do not share it
+            found[name] = value.copy() if value is not None and at in given else value
+            given.add(at)
+        return found
 
     def _sums(self, operands, prime):
         """Every sum's place and residues modulo a prime, of the inputs' at the same places; ``operands`` grows."""
@@ -455,8 +461,8 @@ class Server(SealServer):
         except Impossible as reason:
             self.matrices, self.note = None, f"evaluated by SEAL's operations, for matrices can't: {reason}"
             plain = {name: None if c is None else as_plaintext(self.ring, c) for name, c in plain.items()}
-        # those made before may be residues
-        self.prepared.clear()
+            # those made before may be residues
+            self.prepared.clear()
         super()._take(plain)
 
     def weights_to_bytes(self):

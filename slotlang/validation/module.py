@@ -104,6 +104,8 @@ def stand_ins(module: types.ModuleType, seal: Seal) -> None:
     rejected: type[Exception] = module.Rejected
 
     def pack(kind: str, records: dict[Any, Any]) -> Any:
+        if kind != "secret key" and any(isinstance(record, SecretKey) for record in records.values()):
+            raise rejected(f"a secret key is among the {kind}")
         return kind, records
 
     def unpack(kind: str, data: Any, names: Iterable[Any]) -> Any:

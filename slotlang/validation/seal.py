@@ -39,7 +39,7 @@ class Seal:
     """The module's ``seal``: one per run, writing one trace. ``recorder`` gives each encoded expression the number
     that steps carry; without it the run is on numbers."""
 
-    CoeffModulus, EncryptionParameters, SEALContext = CoeffModulus, EncryptionParameters, SEALContext
+    CoeffModulus, EncryptionParameters = CoeffModulus, EncryptionParameters
     SCHEME_TYPE, SEC_LEVEL_TYPE = SCHEME_TYPE, SEC_LEVEL_TYPE
 
     def __init__(self, slots: int, recorder: Recorder | None = None) -> None:
@@ -63,7 +63,13 @@ class Seal:
         self.Decryptor, self.KeyGenerator = Decryptor, KeyGenerator
         self.Plaintext, self.Ciphertext = Plaintext, Ciphertext
         self.GaloisKeys, self.RelinKeys, self.SecretKey = GaloisKeys, RelinKeys, SecretKey
-        self.is_valid_for = _is_valid_for
+        self.is_valid_for, self.SEALContext = _is_valid_for, _context
+
+
+def _context(parameters: Any, expand: bool = True, level: Any = SEC_LEVEL_TYPE.TC128) -> Any:
+    if level == SEC_LEVEL_TYPE.NONE:
+        raise Unsupported("a context without 128-bit security")
+    return SEALContext(parameters, expand, level)
 
 
 def _is_valid_for(thing: Any, context: Any) -> bool:

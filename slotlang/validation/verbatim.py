@@ -21,6 +21,7 @@ _REPLACED: dict[str, tuple[str, ...]] = {
             "_FIELDS",
             "integer",
             "one_number",
+            "Stage",
             "Product",
             "cut",
             "reduced",
@@ -48,8 +49,11 @@ def _definitions(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for statement in ast.parse(text).body:
         match statement:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 found[name].append(ast.dump(statement))
+            case ast.Assign(targets=targets):
+                for name in (n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)):
+                    found[name].append(ast.dump(statement))
             case _:
                 pass
     return found

@@ -136,6 +136,27 @@ def test_what_is_not_executed_must_not_be_changed(old: str, new: str) -> None:
     assert found.status == "unknown" and "was changed" in found.what
 
 
+def test_a_secret_key_among_what_is_sent_is_refuted() -> None:
+    made, old = lowered(), '{"galois": galois, "relin": relin}'
+    assert old in made.text
+    found = validate(made.text.replace(old, '{"galois": galois, "relin": _saved(self.secret)}'), made.plan.program)
+    assert found.status == "refuted" and "a secret key is among the evaluation keys" in found.what
+
+
+def test_a_context_without_security_is_not_proved() -> None:
+    made = lowered()
+    text = made.text
+    for old, new in (
+        ("SEC_LEVEL_TYPE.TC128)\n    if not context", "SEC_LEVEL_TYPE.NONE)\n    if not context"),
+        ("    check_parameters()\n    try:", "    try:"),
+        ('"prime_bits": [60, 60, 60]', '"prime_bits": [60, 60, 60, 60]'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    found = validate(text, made.plan.program)
+    assert found.status == "unknown" and "128-bit" in found.what
+
+
 def test_a_module_that_ends_the_process_is_not_proved(tmp_path: Path) -> None:
     path = tmp_path / "out.py"
     for old, status in (("PARAMETERS = {", 2), ('    """Every plaintext the evaluation', 1)):
