@@ -23,6 +23,7 @@ from slotlang.proof.check import Method, Report, check
 from slotlang.proof.verdict import Status
 from slotlang.source import Source
 from slotlang.validation.contents import Contents
+from slotlang.validation.hidden import unmasked
 from slotlang.validation.meaning import Meaning, Member, carried, declared, scalar
 from slotlang.validation.module import load, program_of, stand_ins
 from slotlang.validation.normal_form import Form, Forms, TooLarge
@@ -127,7 +128,7 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
         sweep.run(program)
         found, members = len(sweep.found), len(sweep.found) + len(sweep.missing)
         _compare(sweep, program, run.results, merging=False)
-        return ended("proved")
+        return ended("unknown", run.unmasked) if run.unmasked else ended("proved")
     except (_Different, Unsupported, TooLarge) as problem:
         reason = str(problem)
     except (SlotError, TimeoutError):  # a caller's own limit is none of the module's faults
@@ -143,7 +144,7 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
     try:
         # a module may share no values with the program, or use others than it computes: everything is multiplied out
         _compare(run.sweep(program), program, run.results, merging=True)
-        return ended("proved")
+        return ended("unknown", run.unmasked) if run.unmasked else ended("proved")
     except (_Different, TooLarge):
         return ended("unknown", reason)
 
@@ -154,13 +155,16 @@ def _where(problem: BaseException, source: Source) -> str:
     return f"{type(problem).__name__}{place}: {problem}"
 
 
-def _run(module: types.ModuleType, inputs: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    """The way of an evaluation from inputs and weights to results by name."""
+def _run(
+    module: types.ModuleType, inputs: dict[str, Any], weights: dict[str, Any]
+) -> tuple[dict[str, Any], dict[Any, Any]]:
+    """The way of an evaluation from inputs and weights to results by name, and the ciphertexts that are sent back."""
     client = module.Client()
     server = module.Server(client.evaluation_keys())
     server.encode(**weights)
-    found = client.decrypt(server.evaluate(client.encrypt(**inputs)))
-    return found if isinstance(found, dict) else {"": found}
+    answer = server.evaluate(client.encrypt(**inputs))
+    found = client.decrypt(answer)
+    return found if isinstance(found, dict) else {"": found}, answer[1]
 
 
 @dataclass
@@ -170,6 +174,7 @@ class _Run:
     trace: Trace
     recorder: Recorder
     results: dict[str, Places]
+    unmasked: str | None
 
     def sweep(self, program: Program) -> Sweep:
         """A comparison with the program's values, from the beginning."""
@@ -187,7 +192,7 @@ def _symbolic(module: types.ModuleType, program: Program) -> _Run:
     inputs = {name: t for name, t in tensors.items() if program.tensors[name].kind == "input"}
     weights: dict[str, Any] = {name: t for name, t in tensors.items() if name not in inputs}
     weights.update({name: scalar(name) for name in program.scalars})
-    results = _run(module, inputs, weights)
+    results, sent = _run(module, inputs, weights)
     if set(results) == {""}:
         results = dict.fromkeys(program.theorems, results[""])
     if set(results) != set(program.theorems):
@@ -195,7 +200,7 @@ def _symbolic(module: types.ModuleType, program: Program) -> _Run:
     for name, theorem in program.theorems.items():
         if not isinstance(results[name], Places) or results[name].shape != theorem.form.shape:
             raise _Different(f"result {name} is not made of decrypted slots, or has another shape")
-    return _Run(seal.trace, recorder, results)
+    return _Run(seal.trace, recorder, results, unmasked(module, program, seal.trace, recorder, sent))
 
 
 def _compare(sweep: Sweep, program: Program, results: dict[str, Places], *, merging: bool) -> None:
@@ -261,7 +266,7 @@ def _numeric(source: Source, program: Program) -> tuple[Status, str, Element | N
     inputs, weights = random_data(program)
     expected = specification(program, {**inputs, **weights})
     try:
-        results = _run(module, inputs, weights)
+        results, _ = _run(module, inputs, weights)
     except Unsupported as problem:
         return "unknown", str(problem), None
     except TimeoutError:

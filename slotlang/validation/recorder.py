@@ -17,6 +17,7 @@ class Recorder:
     def __init__(self, forms: Forms) -> None:
         self.forms = forms
         self.contents: list[Form] = []
+        self.unknowns: set[int] = set()
 
     def identify(self, content: Vector) -> int:
         """The number of an expression."""
@@ -33,7 +34,9 @@ class Recorder:
             elif where.size:
                 values: Any = np.full(len(where), factor, np.complex128)
                 form[(self.forms.contents.name(real=True),)] = Sparse(where, values)
-        return self._add(form)
+        number = self._add(form)
+        self.unknowns.add(number)
+        return number
 
     def _add(self, form: Form) -> int:
         self.contents.append(form)

@@ -210,6 +210,25 @@ prove y == A @ x
 # The command
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "                return made\n        return masks(self.ring)",
+            "                return {}\n        return {}",
+        ),
+        ("result[name] = ev.hide(result[name], fresh.get(name, ()))", "pass"),
+        ("fresh = self._masks()", "fresh = self._masks(); fresh = dict.fromkeys(fresh, next(iter(fresh.values())))"),
+    ],
+)
+def test_what_is_sent_without_its_mask_is_not_proved(old: str, new: str) -> None:
+    made = lowered()
+    assert made.text.count(old) == 1
+    found = validate(made.text.replace(old, new), made.plan.program)
+    assert found.status == "unknown"
+    assert "masked" in found.reason
+
+
 def test_check_of_a_module(tmp_path: Path) -> None:
     path = tmp_path / "out.py"
     path.write_text(lowered().text)
