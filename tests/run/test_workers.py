@@ -192,7 +192,7 @@ def test_signals_leave_no_worker(number: signal.Signals) -> None:
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         # workers hold the other end of both pipes: these end when the last one has
         _, err = process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert process.returncode == (130 if number == signal.SIGINT else -number), err.decode()
     assert err == b""
 
 
