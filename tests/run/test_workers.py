@@ -38,9 +38,11 @@ output y[h, t] = re Y
 prove y == scale * A @ B @ x
 """
 LOOP = """
-import os, sys, time
+import os, signal, sys, time
 from slotlang.api import Parameters, load, loads, lower
 from slotlang.run.runner import load_module
+# started in the background, it would ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module = load_module(lower(loads(sys.argv[1]), Parameters(4096, (36, 36, 37), 20, False)).text)
 def wait(item):
     os.write(1, b"at work\\n")
