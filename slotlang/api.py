@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.columns import Columns
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
@@ -57,12 +56,6 @@ def cost(
         parameters = parameters_for(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)
     made = plan(program, parameters, hide=hide, products=products)
     p, counts, graph = made.parameters, made.counts, made.graph
-    results = {o.member: graph.levels[o.node] for o in graph.outputs}
-    kinds = ("mul_plain", "add_plain", "plain")
-    encoded = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
-    weight_bytes = sum(p.plaintext_bytes(level) for _, level in encoded)
-    if made.matrix and isinstance(made.columns, Columns):
-        weight_bytes = made.columns.weight_bytes
     spread = rotation_lower_bound(program)
     return Cost(
         program=program.name,
@@ -74,8 +67,8 @@ def cost(
         galois_key_bytes=counts.galois_keys * p.key_bytes(),
         evaluation_key_bytes=(counts.galois_keys + (counts.cipher_products > 0)) * p.sent_key_bytes(),
         upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=sum(map(p.sent_bytes, results.values())),
-        weight_bytes=weight_bytes,
+        download_bytes=made.download_bytes,
+        weight_bytes=made.weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=made.predicted(profile),
         predicted_error=predicted_error(made),

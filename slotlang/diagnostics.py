@@ -7,13 +7,14 @@ keeps its meaning. ``EXPLANATIONS`` is what ``slotlang explain CODE`` prints.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from slotlang.codes import EXPLANATIONS
 from slotlang.source import Span
 
-__all__ = ["EXPLANATIONS", "Diagnostic", "SlotError", "closest", "error", "render"]
+__all__ = ["EXPLANATIONS", "Diagnostic", "SlotError", "closest", "error", "pick", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,19 @@ def closest(name: str, candidates: Iterable[str]) -> str:
     """``did you mean 'x'?`` for the most similar candidate, or an empty string."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f"did you mean '{found[0]}'?" if found else ""
+
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def pick(name: str, choices: Sequence[Choice], code: str, what: str, all_of_them: str) -> Choice:
+    """The choice of that name. Raises ``code``: there is no ``what`` of that name, with the closest one, or else
+    ``all_of_them``, as in "ways", and their names."""
+    for choice in choices:
+        if choice == name:
+            return choice
+    hint = closest(name, choices) or f"{all_of_them} are {', '.join(choices)}"
+    raise error(code, f"there is no {what} '{name}'", hint=hint)
 
 
 _MAX_SHOWN = 120

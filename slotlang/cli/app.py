@@ -23,7 +23,7 @@ from slotlang.cli.output import (
     silence,
     write_file,
 )
-from slotlang.diagnostics import EXPLANATIONS, Diagnostic, closest, error
+from slotlang.diagnostics import EXPLANATIONS, Diagnostic, closest, error, pick
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,13 +145,7 @@ def check(
     with guarded("check", json):
         from slotlang.proof.check import METHODS
 
-        chosen = next((m for m in METHODS if m == method), None)
-        if chosen is None:
-            raise error(
-                "SL005",
-                f"there is no method '{method}'",
-                hint=closest(method, METHODS) or f"methods are {', '.join(METHODS)}",
-            )
+        chosen = pick(method, METHODS, "SL005", "method", "methods")
         if seed is not None and seed < 0:
             raise error("SL005", "--seed must not be negative")
         if svg is not None and len(files) > 1:

@@ -16,7 +16,7 @@ from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
-from slotlang.diagnostics import SlotError, closest, error
+from slotlang.diagnostics import SlotError, pick
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import OBJECTIVES, Objective
 from slotlang.optimize.why import why
@@ -25,11 +25,7 @@ from slotlang.syntax import tree
 
 def objective_named(name: str) -> Objective:
     """The objective of that name. Raises SL005."""
-    for objective in OBJECTIVES:
-        if objective == name:
-            return objective
-    hint = closest(name, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}"
-    raise error("SL005", f"there is no objective '{name}'", hint=hint)
+    return pick(name, OBJECTIVES, "SL005", "objective", "objectives")
 
 
 def optimize_file(

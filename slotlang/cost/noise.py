@@ -14,9 +14,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from slotlang.cost.hidden import Hidden
 from slotlang.cost.spikes import Floats, peaks
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
-from slotlang.cost.vectors import VectorShape, vector_shape
+from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import holds
 from slotlang.meaning.program import (
@@ -105,18 +106,6 @@ class Planned(Protocol):
     @property
     def hiding(self) -> Hidden:
         """What is hidden in results."""
-
-
-class Hidden(Protocol):
-    """What the model needs to know of hiding."""
-
-    @property
-    def doubled(self) -> frozenset[str]:
-        """Families that hold twice the result."""
-
-    @property
-    def mode(self) -> str:
-        """``none`` where nothing is hidden."""
 
 
 class Place(NamedTuple):
@@ -303,9 +292,9 @@ class _Backwards:
         slots hold, if it is known."""
         if name not in self._vectors:
             family = self.graph.schedule.plains[name]
-            shape = VectorShape() if family.body is None else vector_shape(self.program, family.body)
+            shape = plain_shape(self.program, family)
             constant = None
-            if family.masks or shape.varies:
+            if shape.varies:
                 coefficients = 2 * self.program.slots
             elif (constant := self.contents.constant(family)) is not None:
                 coefficients = 1

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
+from slotlang.cost.hidden import Hidden
 from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import (
     VectorShape,
@@ -21,24 +21,12 @@ from slotlang.cost.vectors import (
     plain_shape,
     vector_shape,
 )
-from slotlang.graph.graph import Graph, Member
+from slotlang.graph.graph import Graph
 from slotlang.meaning.program import TensorForm
 from slotlang.proof.polyhedral import in_range
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
-
-
-class Hidden(Protocol):
-    """Result ciphertexts that masks are added to; ``Hiding`` of the lowering is one."""
-
-    @property
-    def parts(self) -> frozenset[Member]:
-        """Those whose other part is masked."""
-
-    @property
-    def slots(self) -> frozenset[Member]:
-        """Those of which some slots are masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +99,10 @@ def vector_calls(shape: VectorShape, slots: int) -> Calls:
 def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> Calls:
     """Primitives that encoding every plaintext of the graph uses; zeros, which are not encoded, are left out. With
     ``matrix``, for an evaluation by matrix products."""
-    kinds = ("mul_plain", "add_plain", "plain")
-    used = {(n.plain, level) for n, level in zip(graph.nodes, graph.levels, strict=True) if n.kind in kinds}
     program = graph.schedule.program
     calls: Calls = Counter()
     forms: set[TensorForm] = set()
-    for (name, level), times in Counter((member[0], level) for member, level in used if member).items():
+    for (name, level), times in Counter((member[0], level) for member, level in graph.plaintexts()).items():
         family = graph.schedule.plains[name]
         forms |= set() if family.body is None else forms_of(program, family.body)
         if matrix:
@@ -148,7 +134,7 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
     """Primitives that making the masks of an evaluation uses, and those that adding them does."""
     made: Calls = Counter()
     added: Calls = Counter()
-    for member, level in _results(graph).items():
+    for member, level in graph.results().items():
         for primitive, masked in (("mask_part", hidden.parts), ("mask_slots", hidden.slots)):
             if member in masked:
                 made[primitive, data_primes - level] += 1
@@ -161,18 +147,13 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     slots where the results have them."""
     program = graph.schedule.program
     calls: Calls = Counter()
-    for member, level in _results(graph).items():
+    for member, level in graph.results().items():
         calls["receive_part" if hidden and member in hidden.parts else "receive", data_primes - level] += 1
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (in_range(program, output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
         calls["collect", program.slots] += times
     return calls
-
-
-def _results(graph: Graph) -> dict[Member, int]:
-    """Levels of the ciphertexts that are returned."""
-    return {o.member: graph.levels[o.node] for o in graph.outputs}
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:

@@ -77,6 +77,16 @@ class Graph:
             stack.extend(new)
         return found
 
+    def results(self) -> dict[Member, int]:
+        """The ciphertexts that are returned, and how many primes each has dropped."""
+        return {o.member: self.levels[o.node] for o in self.outputs}
+
+    def plaintexts(self) -> set[tuple[Member, int]]:
+        """The plaintexts that are used, each with the primes dropped where it is."""
+        return {
+            (n.plain, level) for n, level in zip(self.nodes, self.levels, strict=True) if n.plain and n.kind != "cipher"
+        }
+
     def of_kind(self, kind: str) -> Iterator[Node]:
         """Nodes of one kind."""
         return (n for n in self.nodes if n.kind == kind)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.noise import MASK_MARGIN
-from slotlang.diagnostics import closest, error
+from slotlang.diagnostics import error, pick
 from slotlang.graph.graph import Graph, Member
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.integers import IntVar, holds
@@ -26,11 +26,7 @@ Slots: TypeAlias = npt.NDArray[np.bool_]
 
 def hide_mode(text: str) -> Hide:
     """The way of hiding that a user names. Raises SL005."""
-    for mode in HIDES:
-        if mode == text:
-            return mode
-    hint = closest(text, HIDES) or f"ways are {', '.join(HIDES)}"
-    raise error("SL005", f"there is no way of hiding '{text}'", hint=hint)
+    return pick(text, HIDES, "SL005", "way of hiding", "ways")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import closest, error
+from slotlang.diagnostics import error, pick
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import VALIDATED, emit
@@ -59,6 +59,18 @@ class Plan:
     columns: Columns | str
     matrix: bool
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
+        if self.matrix and isinstance(self.columns, Columns):
+            return self.columns.weight_bytes
+        return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
+
+    @property
+    def download_bytes(self) -> int:
+        """Of the results as sent, without headers."""
+        return sum(map(self.parameters.sent_bytes, self.graph.results().values()))
+
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
         p, columns = self.parameters, self.columns if self.matrix else None
@@ -69,11 +81,7 @@ class Plan:
 def products_mode(text: str) -> Products:
     """The way of multiplying that a user names. Raises SL471."""
     ways: tuple[Products, ...] = get_args(Products)
-    for way in ways:
-        if way == text:
-            return way
-    hint = closest(text, ways) or f"ways are {', '.join(ways)}"
-    raise error("SL471", f"there is no way of multiplying '{text}'", hint=hint)
+    return pick(text, ways, "SL471", "way of multiplying", "ways")
 
 
 def plan(

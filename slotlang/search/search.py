@@ -13,7 +13,7 @@ from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.shape import bounds_of
 from slotlang.cost.theorems import Bound
-from slotlang.diagnostics import SlotError, closest, error
+from slotlang.diagnostics import SlotError, error, pick
 from slotlang.lowering.lower import Plan, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
@@ -161,11 +161,7 @@ class Found:
 
 def objective_named(name: str) -> Objective:
     """Raises SL463."""
-    for objective in OBJECTIVES:
-        if objective == name:
-            return objective
-    hint = closest(name, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}"
-    raise error("SL463", f"there is no objective '{name}'", hint=hint)
+    return pick(name, OBJECTIVES, "SL463", "objective", "objectives")
 
 
 def start(shape: Shape, objective: Objective, precision: float, limits: Limits) -> Found:
@@ -309,10 +305,7 @@ def _candidate(
     p, c, n = made.parameters, made.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
     once = made.predicted(profile)
-    kinds = ("mul_plain", "add_plain", "plain")
-    nodes = zip(made.graph.nodes, made.graph.levels, strict=True)
-    weights = sum(p.plaintext_bytes(level) for _, level in {(m.plain, level) for m, level in nodes if m.kind in kinds})
-    results = {o.member: made.graph.levels[o.node] for o in made.graph.outputs}
+    weights = made.weight_bytes
     whole_calls, small_calls = (e.calls(p.data_primes, between=p.keep_last) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
@@ -345,7 +338,7 @@ def _candidate(
         ciphertexts_out=n * ciphertexts_out,
         key_bytes=keys,
         upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=n * round(down * sum(map(p.sent_bytes, results.values()))),
+        download_bytes=n * round(down * made.download_bytes),
         weight_bytes=round(products * weights),
         memory_bytes=keys + round(products * weights) + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
         unrolled=part == s.one_group(),
