@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slotlang.optimize.sums import computed, over, with_hows
+from slotlang.optimize.sums import over, with_hows
 from slotlang.optimize.trees import (
     Rewrite,
     Subject,
     binary,
+    computed,
     divided,
     fresh,
     inlined,
@@ -17,7 +18,6 @@ from slotlang.optimize.trees import (
     names,
     nowhere,
     number,
-    places,
     read,
     shift_of,
     shifted,
@@ -32,10 +32,9 @@ from slotlang.syntax import tree
 def nested(subject: Subject) -> Iterator[Rewrite]:
     """Sums exchanged, so that rotations follow the sum over ciphertexts; sums over several variables taken apart, each
     with its rotations; two sums as one; rotate-and-add of a composite count in factors."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            for what, new in _nested(subject, part):
-                yield Rewrite("nested sums", f"{what} in {family.name}", subject.put(replace(family, body=put(new))))
+    for family, part, put in computed(subject):
+        for what, new in _nested(subject, part):
+            yield Rewrite("nested sums", f"{what} in {family}", put(new))
 
 
 def _nested(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:

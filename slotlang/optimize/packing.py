@@ -92,7 +92,7 @@ def ranks_packed(subject: Subject) -> Iterator[Rewrite]:
         for reader in subject.families.values():
             if reader.kind != "compute" or family.name not in names(reader.body):
                 continue
-            for part, _, put in places(reader.body):
+            for part, put in places(reader.body):
                 if isinstance(part, tree.Sum) and len(part.binders) == 1 and _sums_over(subject, added, part):
                     yield from _packed(subject, added, reader, part, put)
 

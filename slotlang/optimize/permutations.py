@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slotlang.optimize.sums import computed
-from slotlang.optimize.trees import Rewrite, Subject, inlined, nowhere, places, product, read, times
+from slotlang.optimize.trees import Rewrite, Subject, computed, inlined, nowhere, product, read, times
 from slotlang.syntax import tree
 
 
 def permutations_moved(subject: Subject) -> Iterator[Rewrite]:
     """Sums, differences and products of permuted vectors become a permutation of them, plaintexts permuted back."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            new = _outermost(subject, part)
-            if new is not None:
-                what = f"the permutation {new.permutation} behind the {_kind(part)} in {family.name}"
-                yield Rewrite("permutations", what, subject.put(replace(family, body=put(new))))
+    for family, part, put in computed(subject):
+        new = _outermost(subject, part)
+        if new is not None:
+            what = f"the permutation {new.permutation} behind the {_kind(part)} in {family}"
+            yield Rewrite("permutations", what, put(new))
 
 
 def _kind(e: tree.Expr) -> str:

@@ -10,6 +10,7 @@ from slotlang.optimize.trees import (
     Rewrite,
     Subject,
     binary,
+    computed,
     divided,
     inlined,
     mapped,
@@ -17,7 +18,6 @@ from slotlang.optimize.trees import (
     negated,
     nowhere,
     number,
-    places,
     product,
     read,
     shift_of,
@@ -26,11 +26,6 @@ from slotlang.optimize.trees import (
     turned,
 )
 from slotlang.syntax import tree
-
-
-def computed(subject: Subject) -> Iterator[tree.Define]:
-    """Families that the server computes."""
-    return (f for f in subject.families.values() if f.kind == "compute")
 
 
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:
@@ -76,13 +71,10 @@ def with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]
 
 def evaluation(subject: Subject) -> Iterator[Rewrite]:
     """Every sum evaluated in every other way; the variables of a sum over several taken apart."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            if not isinstance(part, tree.Sum):
-                continue
+    for family, part, put in computed(subject):
+        if isinstance(part, tree.Sum):
             for what, new in _evaluated(subject, part):
-                changed = subject.put(replace(family, body=put(new)))
-                yield Rewrite("evaluation", f"the sum over {over(part)} in {family.name} {what}", changed)
+                yield Rewrite("evaluation", f"the sum over {over(part)} in {family} {what}", put(new))
 
 
 def over(e: tree.Sum) -> str:
@@ -107,12 +99,11 @@ def _evaluated(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]
 def taken_out(subject: Subject) -> Iterator[Rewrite]:
     """Distributivity: a rotation or a factor that does not depend on a sum's variables goes behind the sum, and the
     plaintexts that multiply one ciphertext are added first."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            for what, new in _outside(subject, part):
-                for how, evaluated in _hows_inside(subject, new):
-                    text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
-                    yield Rewrite("distributivity", text, subject.put(replace(family, body=put(evaluated))))
+    for family, part, put in computed(subject):
+        for what, new in _outside(subject, part):
+            for how, evaluated in _hows_inside(subject, new):
+                text = f"{what} in {family}{f', that sum {how}' if how else ''}"
+                yield Rewrite("distributivity", text, put(evaluated))
 
 
 def _hows_inside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
@@ -159,12 +150,11 @@ def _turn(subject: Subject, e: tree.Expr) -> tuple[tree.Expr, tree.Expr] | None:
 def rotations_moved(subject: Subject) -> Iterator[Rewrite]:
     """Rotations of products become products of rotations, and the other way round; plaintexts are rotated when
     they are encoded, so that only ciphertexts' rotations count."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            for what, moved in _moved(subject, part):
-                for how, new in with_hows(subject, moved):
-                    text = f"{what} in {family.name}{f', that sum {how}' if how else ''}"
-                    yield Rewrite("rotations", text, subject.put(replace(family, body=put(new))))
+    for family, part, put in computed(subject):
+        for what, moved in _moved(subject, part):
+            for how, new in with_hows(subject, moved):
+                text = f"{what} in {family}{f', that sum {how}' if how else ''}"
+                yield Rewrite("rotations", text, put(new))
 
 
 def _moved(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
@@ -247,10 +237,9 @@ def _pulled(subject: Subject, e: tree.Expr) -> tree.Expr | None:
 
 def joined(subject: Subject) -> Iterator[Rewrite]:
     """Rotations of rotations made one, and what undoes itself left out."""
-    for family in computed(subject):
-        for part, _, put in places(family.body):
-            for what, new in _joined(subject, part):
-                yield Rewrite("joined", f"{what} in {family.name}", subject.put(replace(family, body=put(new))))
+    for family, part, put in computed(subject):
+        for what, new in _joined(subject, part):
+            yield Rewrite("joined", f"{what} in {family}", put(new))
 
 
 def _joined(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from slotlang.source import Span
 from slotlang.syntax import tree
@@ -133,28 +133,42 @@ def substituted(node: Any, values: Mapping[str, tree.Expr]) -> Any:
     return mapped(node, change)
 
 
-def places(e: tree.Expr) -> Iterator[tuple[tree.Expr, tuple[tree.Binder, ...], Callable[[tree.Expr], tree.Expr]]]:
-    """Every slot value in an expression: itself, the sums' binders around it, and how to put another there."""
+Put: TypeAlias = Callable[[tree.Expr], tree.Expr]
+"""The whole with another expression in a place."""
 
-    def walk(
-        part: tree.Expr, loops: tuple[tree.Binder, ...], back: Callable[[tree.Expr], tree.Expr]
-    ) -> Iterator[tuple[tree.Expr, tuple[tree.Binder, ...], Callable[[tree.Expr], tree.Expr]]]:
-        yield part, loops, back
+
+def places(e: tree.Expr) -> Iterator[tuple[tree.Expr, Put]]:
+    """Every slot value in an expression, itself among them, and how to put another there."""
+
+    def walk(part: tree.Expr, back: Put) -> Iterator[tuple[tree.Expr, Put]]:
+        yield part, back
         match part:
             case tree.Unary(_, operand):
-                yield from walk(operand, loops, lambda new: back(replace(part, operand=new)))
+                yield from walk(operand, lambda new: back(replace(part, operand=new)))
             case tree.Binary(op, left, right):
-                yield from walk(left, loops, lambda new: back(replace(part, left=new)))
+                yield from walk(left, lambda new: back(replace(part, left=new)))
                 if op not in ("<<", ">>"):
-                    yield from walk(right, loops, lambda new: back(replace(part, right=new)))
-            case tree.Sum(binders, _, body):
-                yield from walk(body, (*loops, *binders), lambda new: back(replace(part, body=new)))
+                    yield from walk(right, lambda new: back(replace(part, right=new)))
+            case tree.Sum(_, _, body):
+                yield from walk(body, lambda new: back(replace(part, body=new)))
             case tree.Permute(value):
-                yield from walk(value, loops, lambda new: back(replace(part, value=new)))
+                yield from walk(value, lambda new: back(replace(part, value=new)))
             case _:
                 return
 
-    yield from walk(e, (), lambda new: new)
+    yield from walk(e, lambda new: new)
+
+
+def computed(subject: Subject) -> Iterator[tuple[str, tree.Expr, Callable[[tree.Expr], tree.Program]]]:
+    """Every slot value in what the server computes: its family's name, itself, and the program with another there."""
+    for family in subject.families.values():
+        if family.kind == "compute":
+            for part, put in places(family.body):
+
+                def program(new: tree.Expr, family: tree.Define = family, put: Put = put) -> tree.Program:
+                    return subject.put(replace(family, body=put(new)))
+
+                yield family.name, part, program
 
 
 def nowhere(like: Span) -> Span:
