@@ -11,7 +11,7 @@ statement that answers it with no is the one that lost what the result needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import prod
@@ -26,6 +26,7 @@ from slotlang.meaning.checks import leaves
 from slotlang.meaning.program import Family, FamilyRef, Program
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
+from slotlang.proof.outline import order, outline
 
 MAX_INPUTS = 256
 """Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
@@ -83,16 +84,35 @@ def _listed(names: Sequence[str]) -> str:
 
 def find_loss(program: Program) -> Loss | None:
     """Where a refuted program lost its result, or None where that can't be told: ciphertexts are multiplied by each
-    other, no small sizes are found at which it is wrong, or every statement leaves enough to go on with."""
-    for small in _smaller(program):
-        try:
-            checker = Checker(small)
-            if all(outcome.status != "refuted" for _, outcome in checker.random()):
-                continue
-            return None if any(checker.graph.of_kind("mul")) else _loss(checker.graph)
-        except (SlotError, TooLarge):
-            return None
+    other, no small sizes are found at which it is wrong, or every statement leaves enough to go on with.
+
+    Small sizes keep the program's outline and how sizes compare, and where none do that are small enough, its outline.
+    All that are tried have to name the same statement.
+    """
+    outlined, ordered = outline(program), order(program)
+
+    def outlines(small: Program) -> bool:
+        return outline(small) == outlined
+
+    def both(small: Program) -> bool:
+        return order(small) == ordered and outline(small) == outlined
+
+    try:
+        for alike in (both, outlines):
+            losses = [loss for small in _smaller(program, alike) for loss in _told_at(small)]
+            if losses:
+                same = len({loss and (loss.line, loss.results) for loss in losses}) == 1
+                return losses[0] if same else None
+    except (SlotError, TooLarge):
+        pass
     return None
+
+
+def _told_at(program: Program) -> Iterator[Loss | None]:
+    """What is said at these sizes; nothing where the program is not wrong at them."""
+    checker = Checker(program)
+    if any(outcome.status == "refuted" for _, outcome in checker.random()):
+        yield None if any(checker.graph.of_kind("mul")) else _loss(checker.graph)
 
 
 def _inputs(program: Program) -> list[str]:
@@ -104,17 +124,17 @@ def _weight(program: Program) -> float:
     return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS)
 
 
-def _smaller(program: Program) -> Iterator[Program]:
-    """The program at sizes small enough, the smallest first: sizes are halved where the program keeps a meaning.
+def _smaller(program: Program, alike: Callable[[Program], bool]) -> Iterator[Program]:
+    """The program at sizes small enough, the smallest first: sizes are halved where the program stays ``alike``.
 
     Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
     found = [program]
     few = {name for name in program.parameters if program.sizes[name] < 64}
     while _weight(found[-1]) > 1:
         last = found[-1]
-        smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8]), None)
+        smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8], alike), None)
         if smaller is None:
-            every = (p for p in _halved(last, list(program.parameters)) if _weight(p) < _weight(last))
+            every = (p for p in _halved(last, list(program.parameters), alike) if _weight(p) < _weight(last))
             smaller = next(every, None)
         if smaller is None:
             break
@@ -122,15 +142,17 @@ def _smaller(program: Program) -> Iterator[Program]:
     yield from (p for p in reversed(found[-2:]) if _weight(p) <= 4)
 
 
-def _halved(program: Program, names: Sequence[str]) -> Iterator[Program]:
+def _halved(program: Program, names: Sequence[str], alike: Callable[[Program], bool]) -> Iterator[Program]:
     sizes = {name: program.sizes[name] for name in program.parameters}
     ordered = sorted((name for name in names if sizes[name] >= 4), key=lambda name: (-sizes[name], name))
     for count in (1, 2, 3):
         for chosen in combinations(ordered, count):
             try:
-                yield bind(program.syntax, {**sizes, **{name: sizes[name] // 2 for name in chosen}})
+                smaller = bind(program.syntax, {**sizes, **{name: sizes[name] // 2 for name in chosen}})
             except SlotError:
                 continue
+            if alike(smaller):
+                yield smaller
 
 
 def _loss(graph: Graph) -> Loss | None:

@@ -9,6 +9,7 @@ import pytest
 
 from slotlang.api import loads
 from slotlang.proof.lost import find_loss, rank
+from slotlang.proof.outline import outline
 
 PROGRAMS = Path(__file__).parents[2] / "programs"
 RANKS = (PROGRAMS / "rank_complex.slot").read_text(encoding="utf-8")
@@ -22,7 +23,8 @@ T = "T = sum q < R by horner: P[q] << q*batch"
         (T, "T = sum q < R: P[q]", "T = sum q < R: P[q]"),
         (P, P.replace("c < K:", "c < K - 1:"), P.replace("c < K:", "c < K - 1:")),
         ("x[c*C + h, t]\n", "x[c*C + h, 0]\n", "cipher X[c < K] = x[c*C + h, 0]"),
-        ("B[(h - q) % R + R, c*C + h]", "B[(h - q) % R, c*C + h]", P),
+        # R sums in every slot, of K = R inputs: each input can still be had from P
+        ("B[(h - q) % R + R, c*C + h]", "B[(h - q) % R, c*C + h]", T),
     ],
 )
 def test_the_statement_is_named(right, wrong, statement):
@@ -31,6 +33,14 @@ def test_the_statement_is_named(right, wrong, statement):
     assert loss.statement == statement
     assert loss.results == ("y",)
     assert loss.left < loss.needed
+
+
+def test_the_statement_depends_on_how_sizes_compare():
+    """Of K = 2*R inputs in every slot, R sums are too few."""
+    wrong = RANKS.replace("B[(h - q) % R + R, c*C + h]", "B[(h - q) % R, c*C + h]")
+    loss = find_loss(loads(wrong, {"d": 8192}))
+    assert loss is not None
+    assert loss.statement == P
 
 
 @pytest.mark.parametrize(
@@ -95,3 +105,48 @@ def test_rank_is_that_of_the_factors():
     assert rank(a @ b % np.uint64(p)) == 4
     assert rank(np.zeros((3, 5), np.uint64)) == 0
     assert rank(np.zeros((0, 5), np.uint64)) == 0
+
+
+BLOCKS = """program blocks(n = 512, slots = 2048)
+let C = slots / n
+input  x[n], z[n]
+weight M[n, n]
+axes (s < C, h < n)
+cipher X = x[h] * [s == 0] + z[h] * [s == 1]
+plain  W[q < n] = M[h, (h + q) % n]
+Y = sum q < n by bsgs(16): (X << q) * W[q]
+output u[h] = Y where s == 0
+output v[h] = Y where s == 1
+prove  u == M @ x
+prove  v == M @ z
+"""
+
+
+def test_smaller_sizes_keep_every_block():
+    """Halved alone, the slots would hold one block, and x where there are x and z."""
+    assert find_loss(loads(BLOCKS)) is None
+    loss = find_loss(loads(BLOCKS.replace("z[h] * [s == 1]", "x[h] * [s == 1]")))
+    assert loss is not None
+    assert loss.results == ("v",)
+    assert loss.sizes["slots"] >= 3 * loss.sizes["n"]
+
+
+def test_smaller_sizes_keep_every_loop():
+    """Of slots that are F apart, with F = C / K above 1, sums have to be added up before ranks are picked from them."""
+    lazy = (PROGRAMS / "seed" / "lazy.slot").read_text(encoding="utf-8")
+    loss = find_loss(loads(lazy))
+    assert loss is not None
+    assert loss.statement.startswith("S = ")
+    sizes = loss.sizes
+    positions = sizes["slots"] // sizes["batch"]
+    assert positions // (sizes["d"] // positions) > 2
+
+
+def test_outlines_tell_programs_apart():
+    def at(n: int, slots: int):
+        return outline(loads(BLOCKS, {"n": n, "slots": slots}))
+
+    assert at(512, 2048) == at(64, 256)
+    assert at(512, 2048) != at(64, 64)
+    turning = SMALL.replace("BODY", "X + Z << 2").replace("n = 4", "n = 4, slots = 4")
+    assert outline(loads(turning, {"n": 8, "slots": 8})) != outline(loads(turning, {"n": 2, "slots": 2}))

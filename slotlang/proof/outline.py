@@ -1,0 +1,115 @@
+"""What a program at smaller sizes must have in common with it to say something of it.
+
+At sizes too small a condition that picks one of several blocks never holds, a rotation goes all the way round, or a
+loop has one turn: the program is then another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, product
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, evaluate, holds
+from slotlang.meaning.program import (
+    Arith,
+    Conj,
+    Element,
+    Iverson,
+    Negate,
+    Permuted,
+    Program,
+    Read,
+    Shift,
+    SumOver,
+    Value,
+)
+from slotlang.proof.polyhedral import in_range
+
+Fact: TypeAlias = tuple[bool, bool] | int
+"""Whether a condition holds anywhere, and everywhere; whether a size is smaller than another, and the same; or a
+number, ``MANY`` standing for more."""
+
+MANY = 3
+"""Of three blocks one is neither the first nor the last: two may be all that is used, and then a third is empty."""
+
+Loops: TypeAlias = tuple[tuple[str, int], ...]
+"""Variables with their numbers of values."""
+
+
+def order(program: Program) -> list[Fact]:
+    """How any two sizes compare: with fewer sums than summands something may be lost that more sums keep."""
+    sizes = [program.sizes[name] for name in sorted(program.sizes)]
+    return [(a < b, a == b) for a, b in combinations(sizes, 2)]
+
+
+def outline(program: Program) -> list[Fact]:
+    """In the order in which they are written: how many values sizes, digits and loops have, and of every condition,
+    index that may be outside its tensor, and rotation by whole turns whether it is there somewhere, and everywhere,
+    among the first two and the last values of the loops around it and in every slot."""
+    return list(_Outline(program).facts())
+
+
+class _Outline:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.slot = program.slot_env(np.arange(program.slots))
+
+    def facts(self) -> Iterator[Fact]:
+        program = self.program
+        yield from (min(program.sizes[name], MANY) for name in sorted(program.sizes))
+        yield from (min(digit.size, MANY) for digit in program.digits.values())
+        for family in program.families.values():
+            loops = tuple((b.name, b.size) for b in family.binders)
+            yield from (min(size, MANY) for _, size in loops)
+            yield from self.value(family.body, loops)
+        for output in program.outputs:
+            loops = tuple((b.name, b.size) for b in output.binders)
+            yield from (min(size, MANY) for _, size in loops)
+            yield self.seen(in_range(program, output), loops)
+
+    def value(self, value: Value, loops: Loops) -> Iterator[Fact]:
+        program = self.program
+        match value:
+            case Iverson(condition):
+                yield self.seen(condition, loops)
+            case Read(tensor, indices, True):
+                yield self.seen(_inside(indices, program.tensors[tensor].extents), loops)
+            case Element(form, indices, True):
+                yield self.seen(_inside(indices, program.extents(form)), loops)
+            case Arith(_, left, right):
+                yield from self.value(left, loops)
+                yield from self.value(right, loops)
+            case Shift(inner, amount):
+                turns = [int(evaluate(amount, program.sizes, env)) % program.slots == 0 for env in _samples(loops)]
+                yield any(turns), all(turns)
+                yield from self.value(inner, loops)
+            case SumOver(var=var, extent=extent, body=body):
+                size = int(evaluate(extent, program.sizes, {}))
+                yield min(size, MANY)
+                yield from self.value(body, (*loops, (var, size)))
+            case Negate(inner) | Conj(inner) | Permuted(inner):
+                yield from self.value(inner, loops)
+            case _:
+                return
+
+    def seen(self, condition: Cond, loops: Loops) -> tuple[bool, bool]:
+        found: list[npt.NDArray[np.bool_]] = [
+            np.asarray(holds(condition, self.program.sizes, {**self.slot, **env}), bool) for env in _samples(loops)
+        ]
+        return any(bool(f.any()) for f in found), all(bool(f.all()) for f in found)
+
+
+def _inside(indices: tuple[Int, ...], extents: tuple[Int, ...]) -> Cond:
+    parts: list[Cond] = []
+    for index, extent in zip(indices, extents, strict=True):
+        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+    return And(tuple(parts))
+
+
+def _samples(loops: Loops) -> Iterator[dict[str, int]]:
+    values = [sorted({0, 1, size - 1} & set(range(size))) for _, size in loops]
+    return (dict(zip((name for name, _ in loops), chosen, strict=True)) for chosen in product(*values))
