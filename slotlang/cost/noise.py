@@ -15,29 +15,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from slotlang.cost.hidden import Hidden
+from slotlang.cost.powers import Powers
 from slotlang.cost.spikes import Floats, peaks
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
-from slotlang.graph.graph import Graph, Member
+from slotlang.graph.graph import Graph, Member, Node
+from slotlang.graph.likeness import Likeness
 from slotlang.meaning.integers import holds
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Const,
-    Element,
-    FamilyRef,
-    Iverson,
-    Negate,
-    Output,
-    Permuted,
-    Program,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    Value,
-)
+from slotlang.meaning.program import Output, Program
 from slotlang.proof.polyhedral import in_range
+from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
 """Of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
@@ -199,25 +186,6 @@ def _times(a: Power, b: Power) -> Power:
     return product
 
 
-def alike(program: Program, value: Value) -> bool:
-    """Whether a value has the same mean squares in every slot and for every index: nothing in it is masked."""
-    match value:
-        case Const() | ScalarRef():
-            return True
-        case Iverson():
-            return False
-        case Read(tensor, _, else_zero):
-            return not else_zero and program.tensors[tensor].pattern is None
-        case Element(_, _, else_zero):
-            return not else_zero
-        case FamilyRef(name):
-            return alike(program, program.families[name].body)
-        case Arith(_, left, right):
-            return alike(program, left) and alike(program, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-            return alike(program, inner)
-
-
 def _rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
     ``exact``, a power of two, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``,
@@ -249,6 +217,13 @@ def gains(graph: Graph, degree: int, doubled: frozenset[str], *, masked: bool) -
     return _Backwards(graph, degree, doubled, masked).run()
 
 
+class _Effect(NamedTuple):
+    """What operations that are alike do: the noise that each adds, and the gain that it gives each operand."""
+
+    sources: dict[Place, float]
+    given: tuple[int, ...]
+
+
 class _Backwards:
     """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
 
@@ -264,28 +239,29 @@ class _Backwards:
         self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
         self.sources: defaultdict[Place, float] = defaultdict(float)
         self.peaks: dict[tuple[int, int], float] = {}
-        self._plains: dict[Member, Power] = {}
-        self._alike = {name: self._even(name) for name in graph.schedule.plains}
+        self.powers = Powers()
+        self._members: dict[Member, int] = {}
+        self._likeness: dict[str, Likeness] = {}
         self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
-
-    def _even(self, name: str) -> bool:
-        """Whether all members and slots of a plaintext family have the same mean squares."""
-        family = self.graph.schedule.plains[name]
-        return not family.masks and (family.body is None or alike(self.program, family.body))
 
     def settled(self, power: Power) -> Power:
         power = uniform(power)
         return power.mean(axis=1, keepdims=True) if self.coarse else power
 
-    def plain(self, member: Member) -> Power:
-        """Mean squares of a plaintext."""
+    def member(self, member: Member) -> int:
+        """Mean squares of a plaintext, or of what the client packs."""
         name, indices = member
-        if self._alike[name]:
-            member = (name, tuple(0 for _ in indices))
-        if member not in self._plains:
-            family = self.graph.schedule.plains[name]
-            self._plains[member] = self.settled(self.contents.plain(family, member[1]))
-        return self._plains[member]
+        family = self.graph.schedule.plains.get(name) or self.program.families[name]
+        if name not in self._likeness:
+            self._likeness[name] = Likeness(self.program, family)
+        place = (name, self._likeness[name].of(indices))
+        if place not in self._members:
+            if isinstance(family, PlainFamily):
+                power = self.contents.plain(family, indices)
+            else:
+                power = self.contents.packed(family, indices)
+            self._members[place] = self.powers.number(self.settled(power), looked_up=True)
+        return self._members[place]
 
     def rounded(self, name: str) -> tuple[int, bool, complex | None]:
         """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
@@ -314,49 +290,57 @@ class _Backwards:
         self._back(powers, products, grown)
         return Gains(self.degree, signal, dict(self.sources), self.peaks)
 
-    def _forward(self) -> tuple[list[Power], list[int]]:
+    def _forward(self) -> tuple[list[int], list[int]]:
         graph = self.graph
-        powers: list[Power] = []
+        powers: list[int] = []
         products: list[int] = []
+        known: dict[tuple[object, ...], int] = {}
+        states: set[tuple[int, int, int]] = set()
         for node, level in zip(graph.nodes, graph.levels, strict=True):
-            of = [powers[n] for n in node.operands]
-            behind = max((products[n] for n in node.operands), default=0)
+            of = tuple([powers[n] for n in node.operands])
+            behind = max([products[n] for n in node.operands], default=0)
             match node.kind:
-                case "cipher":
-                    power = self._packed(node.plain)
-                case "rotate":
-                    power = of[0] if of[0].shape[1] == 1 else np.roll(of[0], -node.step, axis=1)
                 case "mul_plain":
-                    assert node.plain is not None, "a product has a plaintext"
-                    power, behind = self.settled(_times(of[0], self.plain(node.plain))), behind + 1
+                    behind += 1
                 case "mul":
-                    power, behind = self.settled(_times(*of)), sum(products[n] for n in node.operands) + 1
-                case "add_plain":
-                    assert node.plain is not None, "a sum has a plaintext"
-                    power = self.settled(of[0] + self.plain(node.plain))
+                    behind = sum(products[n] for n in node.operands) + 1
                 case "plain":
                     assert node.plain is not None, "a plaintext has a name"
-                    power, behind = self.plain(node.plain), self._encoded(node.plain)
+                    behind = self._encoded(node.plain)
                 case "rescale":
-                    power, behind = of[0], 0
-                case "sum":
-                    total = of[0]
-                    for part in of[1:]:
-                        total = total + part
-                    power = self.settled(total * (2.0 if self._conjugates(node.operands) else 1.0))
-                case _:
-                    power = of[0]
-            powers.append(power)
+                    behind = 0
+            if node.kind == "sum":
+                of = (self.powers.sum(of),)
+            plain = -1 if node.plain is None else self.member(node.plain)
+            key = (node.kind, of, node.step, plain, node.kind == "sum" and self._conjugates(node.operands))
+            if key not in known:
+                known[key] = self.powers.number(self._held(node, of, plain))
+            powers.append(known[key])
             products.append(behind)
-            state = (level, behind)
-            self.peaks[state] = max(self.peaks.get(state, 0.0), float(power.sum(axis=0).max()))
+            states.add((level, behind, known[key]))
+        for level, behind, number in states:
+            peak = float(self.powers[number].sum(axis=0).max())
+            self.peaks[level, behind] = max(self.peaks.get((level, behind), 0.0), peak)
         return powers, products
 
-    def _packed(self, member: Member | None) -> Power:
-        assert member is not None, "an input has a name"
-        family = self.program.families[member[0]]
-        env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
-        return self.settled(self.contents.packed(family.body, env))
+    def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
+        """Mean squares of an operation's result, from those of its operands (of a sum: of their sum)."""
+        match node.kind:
+            case "cipher" | "plain":
+                return self.powers[plain]
+            case "rotate":
+                power = self.powers[of[0]]
+                return power if power.shape[1] == 1 else np.roll(power, -node.step, axis=1)
+            case "mul_plain":
+                return self.settled(_times(self.powers[of[0]], self.powers[plain]))
+            case "mul":
+                return self.settled(_times(*(self.powers[n] for n in of)))
+            case "add_plain":
+                return self.settled(self.powers[of[0]] + self.powers[plain])
+            case "sum":
+                return self.settled(self.powers[of[0]] * (2.0 if self._conjugates(node.operands) else 1.0))
+            case _:
+                return self.powers[of[0]]
 
     def _encoded(self, member: Member) -> int:
         encoding = self.graph.schedule.plains[member[0]].encoding
@@ -402,62 +386,76 @@ class _Backwards:
                 self.sources[Place("mask", level, behind)] += unread * self._wide(window) / 2
         return signal, {node: self.settled(power) for node, power in grown.items()}
 
-    def _back(self, powers: list[Power], products: list[int], grown: dict[int, Power]) -> None:
+    def _back(self, powers: list[int], products: list[int], grown: dict[int, Power]) -> None:
         graph = self.graph
-
-        def give(node: int, power: Power) -> None:
-            grown[node] = grown[node] + power if node in grown else power
-
+        waiting = {node: [self.powers.number(gain)] for node, gain in grown.items()}
+        effects: dict[tuple[object, ...], _Effect] = {}
+        times: Counter[tuple[object, ...]] = Counter()
         for number in range(len(graph.nodes) - 1, -1, -1):
-            gain = grown.pop(number, None)
-            if gain is None:
+            parts = waiting.pop(number, None)
+            if parts is None:
                 continue
-            gain = uniform(gain)
-            node, level, behind = graph.nodes[number], graph.levels[number], products[number]
-            match node.kind:
-                case "cipher":
-                    assert node.plain is not None, "an input has a name"
-                    self._add("fresh", level, behind, gain)
-                    self._transformed(gain, powers[number])
-                    both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
-                    self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
-                case "rotate" | "conj":
-                    self._switch(level, behind, gain)
-                    turned = gain if node.kind == "conj" or gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)
-                    give(node.operands[0], turned)
-                    if node.kind == "conj":
-                        self._met(node.operands[0], turned)
-                case "mul_plain":
-                    assert node.plain is not None, "a product has a plaintext"
-                    (operand,) = node.operands
-                    rounding = self.rounded(node.plain[0])
-                    self._round("factor", level, products[operand], gain, powers[operand], *rounding)
-                    if rounding[0] == 2 * self.program.slots:
-                        self._transformed(gain, powers[number])
-                    given = self._product(gain, self.plain(node.plain))
-                    give(operand, given)
-                    self._met(operand, given)
-                case "mul":
-                    self._switch(level, behind, gain)
-                    a, b = node.operands
-                    for one, other in ((a, b), (b, a)):
-                        given = self._product(gain, powers[other])
-                        give(one, given)
-                        self._met(one, given)
-                case "add_plain" | "plain":
-                    assert node.plain is not None, "a sum has a plaintext"
-                    self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
-                    if node.kind == "plain":
-                        self._add("rescale", level, behind, gain)
-                    for operand in node.operands:
-                        give(operand, gain)
-                case "rescale":
+            gain = self.powers.sum(parts)
+            node, level = graph.nodes[number], graph.levels[number]
+            if node.kind in ("sum", "neg"):
+                if node.kind == "sum" and self._conjugates(node.operands):
+                    gain = self.powers.sum([gain, gain])
+                for operand in node.operands:
+                    waiting.setdefault(operand, []).append(gain)
+                continue
+            held = tuple([(powers[n], products[n]) for n in (number, *node.operands)])
+            plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
+            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain)
+            times[key] += 1
+            if key not in effects:
+                effects[key] = self._effect(node, level, gain, held)
+            for operand, given in zip(node.operands, effects[key].given, strict=True):
+                waiting.setdefault(operand, []).append(given)
+                if self.met is not None and node.kind in ("conj", "mul_plain", "mul"):
+                    self._met(operand, self.powers[given])
+        for key, effect in effects.items():
+            for place, amount in effect.sources.items():
+                self.sources[place] += times[key] * amount
+
+    def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
+        """Of an operation with that gain; ``held``: what it and its operands hold, and the products behind them."""
+        outside, self.sources = self.sources, defaultdict(float)
+        gain = self.powers[number]
+        (own, behind), *of = held
+        given: list[Power] = []
+        match node.kind:
+            case "cipher":
+                assert node.plain is not None, "an input has a name"
+                self._add("fresh", level, behind, gain)
+                self._transformed(gain, self.powers[own])
+                both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
+                self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
+            case "rotate" | "conj":
+                self._switch(level, behind, gain)
+                alike = node.kind == "conj" or gain.shape[1] == 1
+                given = [gain if alike else np.roll(gain, node.step, axis=1)]
+            case "mul_plain":
+                assert node.plain is not None, "a product has a plaintext"
+                ((power, before),) = of
+                rounding = self.rounded(node.plain[0])
+                self._round("factor", level, before, gain, self.powers[power], *rounding)
+                if rounding[0] == 2 * self.program.slots:
+                    self._transformed(gain, self.powers[own])
+                given = [self._product(gain, self.powers[self.member(node.plain)])]
+            case "mul":
+                self._switch(level, behind, gain)
+                given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
+            case "add_plain" | "plain":
+                assert node.plain is not None, "a sum has a plaintext"
+                self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
+                if node.kind == "plain":
                     self._add("rescale", level, behind, gain)
-                    give(node.operands[0], gain)
-                case "sum" | "neg":
-                    factor = 2.0 if node.kind == "sum" and self._conjugates(node.operands) else 1.0
-                    for operand in node.operands:
-                        give(operand, gain * factor)
+                given = [gain] * len(of)
+            case "rescale":
+                self._add("rescale", level, behind, gain)
+                given = [gain]
+        made, self.sources = self.sources, outside
+        return _Effect(made, tuple(self.powers.number(uniform(power)) for power in given))
 
     def _wide(self, power: Power) -> float:
         """Sum over both parts and all slots."""

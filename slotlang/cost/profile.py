@@ -103,7 +103,7 @@ class Profile:
         """
         if primitive in BY_SLOTS:
             degree = 2 * primes
-        near = min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))
+        near = degree if degree in self.table else min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))
         measured = self.table[near][primitive]
         if primitive in BY_SLOTS + BY_NUMBER:
             (number, seconds), *_ = measured.items()

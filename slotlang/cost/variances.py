@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import Program, TensorForm, Value
+from slotlang.meaning.program import Family, Program, TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang.schedule.ops import PlainFamily, Schedule
 
@@ -102,9 +102,10 @@ class Contents:
         self.schedule = schedule
         self._evaluator = PlainEvaluator(schedule.program, _Moments(schedule.program))
 
-    def packed(self, value: Value, env: dict[str, int]) -> Power:
+    def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Of what the client packs."""
-        return self._power(self._evaluator.value(value, env, self._evaluator.all_slots))
+        env = {b.name: v for b, v in zip(family.binders, indices, strict=True)}
+        return self._power(self._evaluator.value(family.body, env, self._evaluator.all_slots))
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
         """Of a plaintext."""

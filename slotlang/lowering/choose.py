@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
@@ -316,8 +317,10 @@ class _Search:
         for number, draft in enumerate(self.drafts):
             least = draft.built.drops + 1 if draft.keep_last else 1
             each = draft.rescale and not draft.keep_last
+            most = evaluation_calls(draft.graph, MAX_PRIMES)
             for k in [draft.built.depth + 1] if each else range(least, MAX_PRIMES + 1):
-                calls = evaluation_calls(draft.graph, k)
+                # with fewer primes every operation has as many fewer
+                calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})
                 for degree, limit in MAX_MODULUS_BITS.items():
                     if degree >= 2 * self.program.slots and LEAST_PRIME * (k + 1) <= limit:
                         seconds = total(calls, degree, self.profile)

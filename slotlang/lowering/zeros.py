@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import prod
 
 from slotlang.graph.graph import Member
+from slotlang.graph.likeness import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import (
     Arith,
@@ -52,11 +53,31 @@ def _may_vanish(program: Program, value: Value) -> tuple[bool, bool]:
             return _may_vanish(program, program.families[name].body)
         case Arith(op, left, right):
             a, b = _may_vanish(program, left), _may_vanish(program, right)
-            return a[0] or b[0], op != "*" or a[1] or b[1]
+            apart = op == "*" or {_phase(program, left), _phase(program, right)} == {1, 1j}
+            return a[0] or b[0], not apart or a[1] or b[1]
         case SumOver(body=body):
             return _may_vanish(program, body)[0], True
         case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
             return _may_vanish(program, inner)
+
+
+def _phase(program: Program, value: Value) -> complex | None:
+    """1 for a value that is real in all slots, 1j for one that is imaginary, None for one that is neither so far as can
+    be seen: a real and an imaginary part do not cancel."""
+    match value:
+        case Const(re, im):
+            return 1 if not im else 1j if not re else None
+        case Read() | Element() | ScalarRef() | Iverson():
+            return 1
+        case FamilyRef(name):
+            return _phase(program, program.families[name].body)
+        case Arith(op, left, right):
+            a, b = _phase(program, left), _phase(program, right)
+            if op != "*":
+                return a if a == b else None
+            return None if a is None or b is None else 1j if a != b else 1
+        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
+            return _phase(program, inner)
 
 
 def _limit(program: Program, family: PlainFamily) -> int:
@@ -70,15 +91,19 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
     """Tells which members of a schedule's plaintext families are zero whatever the weights.
 
     Decided by evaluation at a random point modulo a prime near 2^31: a slot that is not always zero looks it
-    with a probability of that order, and all slots of a vector must. Families whose definition can't vanish
-    are not evaluated, nor those beyond ``MAX_WORK``, whose zeros are found when weights are encoded.
+    with a probability of that order, and all slots of a vector must. Where nothing could cancel, one of all members
+    that are alike is looked at. Families whose definition can't vanish are not evaluated, nor those beyond
+    ``MAX_WORK``, whose zeros are found when weights are encoded.
     """
     program = schedule.program
     looked_at: set[str] = set()
+    likeness: dict[str, Likeness] = {}
     for family in schedule.plains.values():
         work = program.slots * prod(loop.size for loop in family.loops)
         if work <= _limit(program, family):
             looked_at.add(family.name)
+            if family.body is not None and not _may_vanish(program, family.body)[1]:
+                likeness[family.name] = Likeness(program, family)
     found: dict[Member, bool] = {}
     evaluator: PlainEvaluator | None = None
 
@@ -87,7 +112,8 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
         name, indices = member
         if name not in looked_at:
             return False
-        if member not in found:
+        place = (name, likeness[name].of(indices) if name in likeness else indices)
+        if place not in found:
             if evaluator is None:
                 try:
                     evaluator = PlainEvaluator(program, random_field(program, PRIMES[:1], 1))
@@ -99,7 +125,7 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
             except TooLarge:
                 looked_at.discard(name)
                 return False
-            found[member] = not vector.any()
-        return found[member]
+            found[place] = not vector.any()
+        return found[place]
 
     return is_zero

@@ -10,10 +10,15 @@ from small_programs import LORA
 
 from slotlang import api
 from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, gains, predicted_error, spike, variance
+from slotlang.cost.powers import Powers
 from slotlang.cost.spikes import peaks
-from slotlang.lowering.lower import Plan
+from slotlang.cost.variances import Power
+from slotlang.graph.likeness import Likeness
+from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data
+from slotlang.search.structure import Shape, Structure
+from slotlang.search.text import text
 
 DENSE = """program dense(n = 128, slots = 128)
 input x[n]
@@ -175,3 +180,30 @@ def _mask_gain(program: api.Program, parameters: Parameters) -> float:
     return (
         sum(gain for place, gain in found.sources.items() if place.kind == "mask") / found.signal * program.sizes["n"]
     )
+
+
+def test_operations_that_are_alike_count_as_each_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found for one operation and said of many against every operation for itself."""
+    structures = (
+        Structure(Shape(75, 90, 5, 3), 64, 1, "pairs", False, ranks=4, up=2),
+        Structure(Shape(75, 90, 5, 3), 64, 2, "channels", False, ranks=8, down=3),
+        Structure(Shape(64, 64, 4, 8), 64, 4, "tokens", False, ranks=4),
+    )
+    graphs = [
+        Draft.of(program, hide, rescale=True, keep_last=True).graph
+        for program in (PROGRAMS["lora"], PROGRAMS["mirrored"], *(api.loads(text(s)) for s in structures))
+        for hide in ("mask", "exact")
+    ]
+    together = [gains(graph, 4096, frozenset(), masked=True) for graph in graphs]
+
+    def apart(powers: Powers, power: Power, **_: bool) -> int:
+        powers._all.append(power)
+        return len(powers._all) - 1
+
+    monkeypatch.setattr(Powers, "number", apart)
+    monkeypatch.setattr(Powers, "sum", lambda self, numbers: self.number(sum(self[n] for n in numbers)))
+    monkeypatch.setattr(Likeness, "of", lambda self, indices: indices)
+    for graph, found in zip(graphs, together, strict=True):
+        each = gains(graph, 4096, frozenset(), masked=True)
+        assert found.sources == pytest.approx(each.sources)
+        assert (found.signal, found.peaks) == (each.signal, pytest.approx(each.peaks))
