@@ -1,14 +1,19 @@
 """What ``slotlang synth`` finds over a grid of shapes: ``python -m benchmarks.grid`` writes docs/synth-grid.md.
 
-All of it takes about an hour; ``--seconds`` stops earlier, after the shape at hand, and every option leaves a part out.
-Shapes are taken from small to large, and what was not reached is said.
+Shapes are taken from small to large, one for each process. The page is written again with every row, so that a run that
+is interrupted, or ends after ``--seconds``, keeps what it has; what was not reached is said.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 
 from slotlang.cost.profile import find_profile
@@ -78,44 +83,64 @@ def row(shape: Shape, c: Candidate) -> str:
     return f"| {' | '.join(map(str, cells))} |\n"
 
 
+def searched(shape: Shape, precision: float, finalists: int) -> tuple[Shape, str | SlotError]:
+    """A shape with its row, or why it has none."""
+    found = start(shape, "time", precision, Limits())
+    try:
+        search(found, find_profile(), finalists=finalists)
+    except SlotError as problem:
+        return shape, problem
+    return shape, row(shape, found.ranked[0])
+
+
+def page(options: argparse.Namespace, rows: Mapping[Shape, str], refused: int, shapes: int) -> str:
+    """All of it, with what is missing."""
+    left = shapes - len(rows) - refused
+    missing = f" {left} of the {shapes} shapes, the largest, were not reached." if left else ""
+    missing += f" For {refused} there is no schedule of that precision." if refused else ""
+    preface = PREFACE.format(
+        profile=find_profile().name,
+        precision=options.precision,
+        command=" ".join(["python -m benchmarks.grid", *sys.argv[1:]]),
+        finalists=options.finalists,
+        missing=missing,
+    )
+    order = {widths: n for n, widths in enumerate(WIDTHS)}
+    ordered = sorted(rows, key=lambda s: (order[s.d_in, s.d_out], s.rank, s.batch))
+    head = f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}\n"
+    return preface + head + "".join(rows[s] for s in ordered)
+
+
 def main() -> None:
     """Search, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--precision", type=float, default=1e-3)
     parser.add_argument("--finalists", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--ranks", default=",".join(map(str, RANKS)))
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    profile = find_profile()
     ranks, batches = ([int(n) for n in text.split(",")] for text in (options.ranks, options.batches))
     shapes = [Shape(*widths, rank, batch) for widths in WIDTHS for rank in ranks for batch in batches]
     shapes.sort(key=lambda s: (s.d_in + s.d_out) * s.rank * s.batch)
     rows: dict[Shape, str] = {}
+    refused = 0
     ends = time.monotonic() + options.seconds
-    for shape in shapes:
-        if time.monotonic() > ends:
-            break
-        found = start(shape, "time", options.precision, Limits())
-        try:
-            search(found, profile, finalists=options.finalists)
-        except SlotError as problem:
-            print(f"{shape}: {problem}", file=sys.stderr)
-            continue
-        rows[shape] = row(shape, found.ranked[0])
-        print(rows[shape], end="", file=sys.stderr, flush=True)
-    missing = len(shapes) - len(rows)
-    preface = PREFACE.format(
-        profile=profile.name,
-        precision=options.precision,
-        command=" ".join(["python -m benchmarks.grid", *sys.argv[1:]]),
-        finalists=options.finalists,
-        missing=f" {missing} of the {len(shapes)} shapes, the largest, were not reached." if missing else "",
-    )
-    order = {widths: n for n, widths in enumerate(WIDTHS)}
-    ordered = sorted(rows, key=lambda s: (order[s.d_in, s.d_out], s.rank, s.batch))
-    head = f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}\n"
-    PAGE.write_text(preface + head + "".join(rows[s] for s in ordered), encoding="utf-8")
+    work = partial(searched, precision=options.precision, finalists=options.finalists)
+    # an interrupt is for this process, which ends the others
+    with Pool(options.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        for shape, found in pool.imap_unordered(work, shapes):
+            if isinstance(found, SlotError):
+                refused += 1
+                print(f"{shape}: {found}", file=sys.stderr)
+            else:
+                rows[shape] = found
+                print(f"{len(rows) + refused}/{len(shapes)} {found}", end="", file=sys.stderr, flush=True)
+            options.page.write_text(page(options, rows, refused, len(shapes)), encoding="utf-8")
+            if time.monotonic() > ends:
+                break
 
 
 if __name__ == "__main__":

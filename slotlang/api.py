@@ -82,6 +82,7 @@ def optimize(
     *,
     objective: Objective = "time",
     precision: float | None = None,
+    max_key_bytes: int | None = None,
     allow_packing: bool = False,
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
@@ -94,6 +95,7 @@ def optimize(
         objective,
         profile or find_profile(),
         precision=precision,
+        max_key_bytes=max_key_bytes,
         allow_packing=allow_packing,
         progress=progress,
     )

@@ -290,6 +290,7 @@ def optimize(
         bool, typer.Option("--allow-packing", help="The client may have to pack inputs and read results otherwise.")
     ] = False,
     precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     json: Json = False,
@@ -301,7 +302,8 @@ def optimize(
 
         chosen = objective_named(objective)
         sizes, times = parse_sizes(set_), chosen_profile(profile)
-        optimize_file(file, _parsed(file), sizes, output, chosen, precision, allow_packing, times, json)
+        parsed = _parsed(file)
+        optimize_file(file, parsed, sizes, output, chosen, precision, max_key_bytes, allow_packing, times, json)
 
 
 @app.command()

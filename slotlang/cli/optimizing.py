@@ -35,6 +35,7 @@ def optimize_file(
     output: Path | None,
     objective: Objective,
     precision: float | None,
+    max_key_bytes: int | None,
     allow_packing: bool,
     profile: Profile,
     as_json: bool,
@@ -52,6 +53,7 @@ def optimize_file(
                 objective,
                 profile,
                 precision=precision,
+                max_key_bytes=max_key_bytes,
                 allow_packing=allow_packing,
                 progress=lambda what, done: bar.update(task, description=what, completed=done),
             )
@@ -63,11 +65,14 @@ def optimize_file(
             emit_json("optimize", {"diagnostics": [d.to_json() for d in diagnostics]})
         report(diagnostics)
         raise typer.Exit(FAILED) from None
-    costs = [cost(program, profile=profile, precision=precision) for program in (found.before, found.after)]
+    costs = [
+        cost(program, profile=profile, precision=precision, max_key_bytes=max_key_bytes)
+        for program in (found.before, found.after)
+    ]
     if output is not None:
         write_file(output, found.text)
     if as_json:
-        emit_json("optimize", _json(file, output, precision, found, costs))
+        emit_json("optimize", _json(file, output, precision, max_key_bytes, found, costs))
         return
     if output is None:
         print(found.text, end="")
@@ -82,6 +87,7 @@ def _figures(cost: Cost) -> dict[str, Any]:
         "rotations": c.rotations,
         "key_switches": c.key_switches,
         "galois_keys": c.galois_keys,
+        "galois_key_bytes": cost.galois_key_bytes,
         "plain_products": c.plain_products,
         "cipher_products": c.cipher_products,
         "depth": c.depth,
@@ -99,13 +105,19 @@ def _why(found: Optimized, costs: list[Cost]) -> str | None:
 
 
 def _json(
-    file: Path, output: Path | None, precision: float | None, found: Optimized, costs: list[Cost]
+    file: Path,
+    output: Path | None,
+    precision: float | None,
+    max_key_bytes: int | None,
+    found: Optimized,
+    costs: list[Cost],
 ) -> dict[str, Any]:
     return {
         "file": str(file),
         "output": None if output is None else str(output),
         "objective": found.objective,
         "precision": precision,
+        "max_key_bytes": max_key_bytes,
         "verdict": found.report.status,
         "method": found.report.method,
         "profile": costs[0].predicted.profile,
@@ -135,6 +147,8 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
         table.add_row(f"{name}, predicted", *times)
     for name in (*_ROWS, "ciphertexts_in", "ciphertexts_out"):
         table.add_row(name.replace("_", " "), str(before[name]), str(after[name]))
+    keys = [f"{figures['galois_key_bytes']:,}" for figures in (before, after)]
+    table.add_row("bytes of Galois keys", *keys)
     table.add_row("primes, bits", *(",".join(map(str, figures["primes"])) for figures in (before, after)))
     table.add_row("relative rms error at most", *(f"{figures['predicted_error']:.1e}" for figures in (before, after)))
     lines = [f"{output or file}: {found.after.name}, {found.report.status} by the {found.report.method} method"]

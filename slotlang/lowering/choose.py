@@ -207,11 +207,16 @@ def parameters_for(
     hide: Hide = "mask",
 ) -> Parameters | None:
     """What ``choose`` chooses; None, for the fixed choice, when no precision is asked for. Raises as ``choose``."""
-    if precision is not None:
-        return choose(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide).parameters
-    if max_key_bytes is not None:
+    check_bound(precision, max_key_bytes)
+    if precision is None:
+        return None
+    return choose(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide).parameters
+
+
+def check_bound(precision: float | None, max_key_bytes: int | None) -> None:
+    """Raises SL005 for a bound on keys without a precision."""
+    if max_key_bytes is not None and precision is None:
         raise error("SL005", "--max-key-bytes needs --precision", hint="parameters are only searched for a precision")
-    return None
 
 
 class OutOfReach(SlotError):

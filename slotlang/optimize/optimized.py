@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
+from slotlang.lowering.choose import check_bound
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.search import Objective, Optimizer, Search
@@ -45,17 +46,20 @@ def optimize_program(
     profile: Profile,
     *,
     precision: float | None = None,
+    max_key_bytes: int | None = None,
     allow_packing: bool = False,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Optimized:
     """A cheaper program of the same meaning at its sizes; those given become the defaults of its text.
 
     ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``precision``: programs are compared each
-    with the parameters that ``choose`` finds for it, and not with the fixed ones. ``allow_packing``: the client may
-    have to pack, and to read, otherwise. ``progress`` is told what is done and how much of the search has passed,
-    0 to 1. An interrupt ends the search with the best so far. Raises ``SlotError`` SL481 when the program is not
-    proved, and what binding, planning and ``choose`` raise.
+    with the parameters that ``choose`` finds for it, and not with the fixed ones; with a precision, ``max_key_bytes``
+    bounds their keys. ``allow_packing``: the client may have to pack, and to read, otherwise. ``progress`` is told what
+    is done and how much of the search has passed, 0 to 1. An interrupt ends the search with the best so far. Raises
+    ``SlotError`` SL481 when the program is not proved, SL005 for a bound without a precision, and what binding,
+    planning and ``choose`` raise.
     """
+    check_bound(precision, max_key_bytes)
     before = bind(syntax, sizes)
     given = check(before)
     if not given.proved:
@@ -68,7 +72,15 @@ def optimize_program(
             hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
         )
     start = _with_sizes(syntax, sizes or {})
-    optimizer = Optimizer({}, objective, profile, precision=precision, allow_packing=allow_packing, progress=progress)
+    optimizer = Optimizer(
+        {},
+        objective,
+        profile,
+        precision=precision,
+        max_key_bytes=max_key_bytes,
+        allow_packing=allow_packing,
+        progress=progress,
+    )
     search = optimizer.search(start)
     changes = tuple((step.rule, step.what) for step in search.best.changes)
     if not changes and start.statements == syntax.statements:

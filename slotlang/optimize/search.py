@@ -155,6 +155,7 @@ class Optimizer:
         profile: Profile,
         *,
         precision: float | None = None,
+        max_key_bytes: int | None = None,
         allow_packing: bool = False,
         progress: Callable[[str, float], None] = lambda what, done: None,
     ) -> None:
@@ -162,14 +163,15 @@ class Optimizer:
         self.objective = objective
         self.profile = profile
         self.precision = precision
+        self.max_key_bytes = max_key_bytes
         self.allow_packing = allow_packing
         self.progress = progress
         self._chosen: dict[tuple[int | bool, ...], Parameters] = {}
 
     def measured(self, program: tree.Program, changes: tuple[Rewrite, ...] = (), *, exact: bool = True) -> Step:
         """A program with what it costs. With a precision and not ``exact``, parameters that were chosen for another
-        program of its depth do. Raises ``SlotError`` where it has no meaning, can't be scheduled, or can't reach the
-        precision."""
+        program of its depth do where its keys fit then. Raises ``SlotError`` where it has no meaning, can't be
+        scheduled, or can't reach the precision within the bound on keys."""
         made, exact = self._planned(bind(program, self.sizes), exact)
         times = made.predicted(self.profile)
         found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
@@ -185,10 +187,18 @@ class Optimizer:
         built = schedule(program)
         like = (program.slots, built.depth, built.multiplies_ciphertexts, built.turns_fresh)
         if not exact and like in self._chosen:
-            return plan(program, self._chosen[like]), False
-        made = choose(program, self.precision, profile=self.profile)
-        self._chosen[like] = made.parameters
+            made = plan(program, self._chosen[like])
+            if self._fit(made):
+                return made, False
+        made = choose(program, self.precision, profile=self.profile, max_key_bytes=self.max_key_bytes)
+        # steps that have keys are the program's own; another one needs others
+        self._chosen[like] = replace(made.parameters, keys=())
         return made, True
+
+    def _fit(self, made: Plan) -> bool:
+        """Whether a plan's keys are as small as they must be."""
+        keys = made.counts.galois_keys + (made.counts.cipher_products > 0)
+        return self.max_key_bytes is None or keys * made.parameters.key_bytes() <= self.max_key_bytes
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""

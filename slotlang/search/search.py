@@ -289,7 +289,7 @@ def _smaller(s: Structure) -> Structure:
     while estimate(s).nodes > MOST_NODES:
         shape = s.shape
         d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
-        if s.dense or s.inputs >= s.outputs:
+        if s.inputs >= s.outputs:
             shape = replace(shape, d_in=d_in, rank=min(shape.rank, d_in))
         else:
             shape = replace(shape, d_out=d_out, rank=min(shape.rank, d_out))

@@ -297,6 +297,28 @@ def test_precision_chooses_parameters_for_every_program() -> None:
     assert found.search.best.score[0] == after.predicted.evaluation
 
 
+def test_keys_are_bounded() -> None:
+    """Programs are compared with keys that fit, where steps without one take several rotations."""
+    text = TAKEN["a mask into the plaintexts behind it"][1]
+    syntax, profile = parse(Source("test", text)), find_profile()
+    free = api.cost(api.loads(text), precision=1e-3, profile=profile)
+    for bound in (free.galois_key_bytes, free.galois_key_bytes // 2, 0):
+        try:
+            before = api.cost(api.loads(text), precision=1e-3, max_key_bytes=bound, profile=profile)
+        except SlotError as problem:
+            with pytest.raises(SlotError) as caught:
+                optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
+            assert caught.value.diagnostics == problem.diagnostics
+            continue
+        found = optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
+        after = api.cost(found.after, precision=1e-3, max_key_bytes=bound, profile=profile)
+        assert max(before.galois_key_bytes, after.galois_key_bytes) <= bound
+        assert found.search.best.score[0] == pytest.approx(after.predicted.evaluation)
+        assert after.predicted.evaluation <= before.predicted.evaluation
+    with pytest.raises(SlotError, match="SL005"):
+        optimize_program(syntax, None, "time", profile, max_key_bytes=10)
+
+
 def test_precision_out_of_reach() -> None:
     with pytest.raises(SlotError) as caught:
         optimized(PARTS.replace("COUNT", "15"), precision=1e-20)

@@ -16,6 +16,7 @@ from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
 from slotlang.lowering.choose import choose
 from slotlang.search import search as search_module
+from slotlang.search.estimate import estimate
 from slotlang.search.report import program_text
 from slotlang.search.search import Found, Limits, Objective, bounds, objective_named, search, start, work_out
 from slotlang.search.space import front, sketches
@@ -100,6 +101,37 @@ def test_a_part_stands_for_what_is_too_large(monkeypatch: pytest.MonkeyPatch) ->
     if part.parameters == whole.parameters:
         assert part.predicted.evaluation == pytest.approx(whole.predicted.evaluation, rel=0.02)
     assert part.error >= whole.error / 2
+
+
+LARGE = {
+    "columns": Structure(Shape(64, 96, 8, 2048), 2048, 2048, "real", False, ranks=1),
+    "Horner": Structure(Shape(4096, 4096, 16, 16), 2048, 16, "pairs", False, ranks=8),
+    "baby steps": Structure(Shape(4096, 8192, 32, 8), 4096, 8, "pairs", False, ranks=16, down=2, up=4),
+    "padded": Structure(Shape(5000, 3000, 12, 8), 2048, 8, "channels", False, ranks=16, up=4),
+    "rank blocks": Structure(Shape(2048, 4096, 32, 32), 2048, 32, "tokens", False, ranks=16),
+    "dense": Structure(Shape(1024, 2048, 8, 16), 2048, 16, "pairs", True, ranks=64, down=8),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_said_by_formula_holds_for_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    s, profile = LARGE[name].one_group(), find_profile()
+    monkeypatch.setattr(search_module, "MOST_NODES", estimate(s).nodes // 3)
+    part = work_out(s, 1e-3, profile)
+    assert not isinstance(part, float) and not part.unrolled
+    whole = api.plan(api.loads(text(s)), part.parameters)
+    assert api.predicted_error(whole) <= part.error * (1 + 1e-9)
+    assert part.predicted.evaluation == pytest.approx(whole.predicted(profile).evaluation, rel=0.015)
+    counts = whole.counts
+    assert (part.key_switches, part.keys) == (counts.key_switches, counts.galois_keys)
+    assert (part.ciphertexts_in, part.ciphertexts_out) == (counts.ciphertexts_in, counts.ciphertexts_out)
+
+
+def test_what_has_many_rows_is_made_small_too() -> None:
+    """With one ciphertext of x, fewer channels of it make the graph no smaller."""
+    s = Structure(Shape(4096, 14336, 128, 512), 2048, 256, "tokens", True, ranks=8, down=4)
+    found = work_out(s, 0.5, find_profile())
+    assert isinstance(found, float) or not found.unrolled
 
 
 def test_groups_are_costed_once_each() -> None:
