@@ -34,9 +34,9 @@ from slotlang.lowering.parts import Way
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
+SMALL = Parameters(4096, (36, 36, 37), 24, (), (24, 20, 18))
 """Of the precision 1e-3: the error is 2e-5 or so."""
-WIDE = Parameters(8192, (60, 60, 60), 36, False)
+WIDE = Parameters(8192, (60, 60, 60), 36)
 """The fixed choice."""
 MAX_WEIGHTS = 700_000_000
 

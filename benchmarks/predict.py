@@ -71,7 +71,8 @@ def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = 
 def plans(program: Program, profile: Profile) -> Iterator[Plan]:
     """The fixed choice, what tutorials do, and what is chosen for a precision of 1e-3."""
     seen: set[Parameters] = set()
-    tutorial = Parameters(16384, (60, *[40] * plan(program).counts.depth, 60), 40, True)
+    depth = plan(program).counts.depth
+    tutorial = Parameters(16384, (60, *[40] * depth, 60), 40, tuple(range(1, depth + 1)))
     makers: list[Callable[[], Plan]] = [
         lambda: plan(program),
         lambda: plan(program, tutorial),

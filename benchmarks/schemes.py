@@ -61,7 +61,7 @@ __all__ = ["QUICK", "SHAPES", "Row", "inputs_of", "measured", "weights_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "schemes.json"
-TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, True)
+TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, (1, 2))
 REAL = 384
 """Channels for which there are weights of a real transformer."""
 SHAPES = sorted(

@@ -131,7 +131,7 @@ class _Module(EvaluationText, ResultsText):
             f'    "degree": {p.degree},',
             f'    "prime_bits": {list(p.primes)},',
             f'    "scale_bits": {list(p.scales or [p.scale_bits])},',
-            f'    "rescale": {p.rescale},',
+            f'    "drops": {list(self.schedule.drops)},',
             '    "security": 128,',
             f'    "hide": {string(self.hiding.mode)},',
             *listed('"doubled": ', map(string, sorted(self.hiding.doubled)), "[]", "    ", ","),

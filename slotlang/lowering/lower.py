@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +29,7 @@ from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
 from slotlang.proof.disagreement import Disagreement
-from slotlang.schedule.build import schedule
+from slotlang.schedule.build import EVERY, schedule
 from slotlang.schedule.ops import Schedule
 from slotlang.schedule.routes import routes
 from slotlang.validation.check import Validation, validate
@@ -102,18 +103,17 @@ def plan(
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
     compute it).
     """
-    rescale, keep_last = (parameters.rescale, parameters.keep_last) if parameters else (False, False)
-    found = Draft.of(program, hide, rescale=rescale, keep_last=keep_last)
+    found = Draft.of(program, hide, parameters.drops if parameters else ())
     if parameters is None:
         if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            found = Draft.of(program, hide, rescale=True)
+            found = Draft.of(program, hide, EVERY)
         built = found.built
         parameters = fixed_parameters(
             program.slots,
             built.depth,
             program.syntax.statements[0].span,
-            rescale=found.rescale,
+            rescale=bool(found.built.drops),
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
     return found.keyed(parameters.keys).under(parameters, products)
@@ -126,17 +126,15 @@ class Draft:
 
     program: Program
     hide: Hide
-    rescale: bool
-    keep_last: bool
     built: Schedule = field(repr=False)
     doubled: frozenset[str]
 
     @classmethod
-    def of(cls, program: Program, hide: Hide, *, rescale: bool, keep_last: bool = False) -> Draft:
-        """With a key for each step. Raises as ``plan``, and so does the graph when it is first asked for."""
+    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = ()) -> Draft:
+        """With a key for each step; ``drops`` as of ``schedule``. Raises as ``plan``, and so does the graph when it is
+        first asked for."""
         returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-        built = schedule(returned, rescale=rescale, keep_last=keep_last)
-        return cls(program, hide, rescale, keep_last, built, doubled)
+        return cls(program, hide, schedule(returned, drops), doubled)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises

@@ -94,12 +94,12 @@ class Ring:
         self.key_level = self.context.key_context_data().parms_id()
         # of the inputs, and of the plaintexts of each product in a row where these have scales of their own
         self.factors = [2.0**bits for bits in PARAMETERS["scale_bits"]]
-        # of ciphertexts without products at each level
+        # of ciphertexts that have just come to a level: products behind them, and their scale
+        self.behind = [0, *PARAMETERS["drops"]]
         self.scales = self.factors[:1]
-        if PARAMETERS["rescale"]:
-            dropped = len(self.levels) if len(self.factors) == 1 else min(len(self.levels), len(self.factors))
-            for level in range(dropped - 1):
-                self.scales.append(self.scales[level] * self.factor(level) / self.moduli[len(self.levels) - 1 - level])
+        for level, product in enumerate(PARAMETERS["drops"]):
+            scale = self.scale(level, product - self.behind[level])
+            self.scales.append(scale / self.moduli[len(self.levels) - 1 - level])
 
     def primes(self, level):
         """The primes of a ciphertext at a level."""
@@ -111,8 +111,8 @@ class Ring:
 
     def factor(self, level, products=0):
         """Scale of a plaintext that multiplies a ciphertext at a level with so many products: its own, or that of
-        the ciphertext, which makes scales after a rescale the same for all."""
-        return self.factors[level + products + 1] if len(self.factors) > 1 else self.scales[level]
+        the ciphertext without them, which makes scales after a rescale the same for all."""
+        return self.factors[self.behind[level] + products + 1] if len(self.factors) > 1 else self.scales[level]
 
     def encode(self, values, level=0, products=0, added=False):
         """Encode one vector of SLOTS values, repeated to fill the ring, to multiply a ciphertext at a level with so

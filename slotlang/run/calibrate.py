@@ -110,7 +110,7 @@ decides."""
 def _lowered(degree: int, bits: tuple[int, ...], channels: int, products: Products) -> tuple[Program, Any]:
     """The program, and its module."""
     program = bind(parse(Source("calibration", PROGRAM.format(slots=degree // 2, channels=channels))))
-    parameters = Parameters(degree, bits, round(math.log2(SCALE)), False)
+    parameters = Parameters(degree, bits, round(math.log2(SCALE)))
     return program, load_module(lower(program, parameters, products=products).text)
 
 

@@ -21,7 +21,7 @@ from slotlang.meaning.program import Program
 from slotlang.proof.check import check
 from slotlang.search.estimate import estimate
 from slotlang.search.settings import settle
-from slotlang.search.space import SLOTS, Sketch, front, sketches
+from slotlang.search.space import DROPS, SLOTS, Sketch, front, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 from slotlang.source import Source
@@ -233,12 +233,17 @@ def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketc
     return _finalists(every, found.objective)[: finalists - len(half)] + half
 
 
+def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
+    """The order of times with one of the ``DROPS``."""
+    return lambda s: (s.times[way],)
+
+
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
     before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at
     the scale of the inputs, and may ask for more primes than formulas assume."""
     orders: dict[Objective, list[Callable[[Sketch], tuple[float, ...]]]] = {
-        "time": [lambda s: (s.seconds,), lambda s: (s.rescaled_seconds,)],
+        "time": [_by_time(way) for way in range(len(DROPS))],
         "rotations": [lambda s: (s.rotations, s.seconds)],
         "keys": [lambda s: (s.key_bytes, s.seconds)],
         "traffic": [lambda s: (s.ciphertexts, s.seconds)],
@@ -306,7 +311,7 @@ def _candidate(
     whole, small = estimate(s.one_group()), estimate(part)
     once = made.predicted(profile)
     weights = made.weight_bytes
-    whole_calls, small_calls = (e.calls(p.data_primes, between=p.keep_last) for e in (whole, small))
+    whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     # composed rotations are several

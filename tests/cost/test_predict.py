@@ -15,7 +15,7 @@ from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.lowering.parameters import Parameters
 
-RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, True)
+RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3))
 GUARDED = """program guarded(n = 100, slots = 128)
 input x[n]
 cipher X = x[slot - 3] else 0

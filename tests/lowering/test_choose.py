@@ -77,7 +77,7 @@ def test_nothing_tried_by_hand_is_faster() -> None:
         (4096, 8192), ((36, 36), (54, 55), (36, 36, 37), (60, 60, 60)), ((22, 22, 20), (25, 20, 19), (15, 13, 14))
     ):
         try:
-            made = api.plan(PROGRAM, Parameters(degree, primes, scales[0], False, scales))
+            made = api.plan(PROGRAM, Parameters(degree, primes, scales[0], scales=scales))
         except SlotError:
             continue
         if api.predicted_error(made) <= 1e-3:
@@ -88,10 +88,9 @@ def test_nothing_tried_by_hand_is_faster() -> None:
 
 def test_a_prime_goes_between_products_where_later_rotations_outweigh_the_rescales() -> None:
     made = api.choose(WIDE, 1e-3)
-    never = Parameters(8192, (60, 60, 60), 37, False, (37, 39, 35))
-    each = Parameters(8192, (60, 40, 40, 60), 40, True)
-    assert made.parameters.rescale
-    assert made.parameters.keep_last
+    never = Parameters(8192, (60, 60, 60), 37, (), (37, 39, 35))
+    each = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+    assert made.parameters.drops == (1,)
     assert all(seconds(made) < seconds(api.plan(WIDE, other)) for other in (never, each))
     assert made.counts.rescales < made.counts.plain_products
 

@@ -22,7 +22,7 @@ from slotlang.lowering.emit import emit
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data
 
-RESCALING = Parameters(8192, (60, 40, 40, 60), 40, True)
+RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
 
 
 def emitted(text: str, parameters: Parameters | None = None) -> str:
@@ -380,7 +380,7 @@ prove y == x
     program = api.loads(text.replace("output y[slot] = Y\nprove y == x", "output y[slot] = re Y\nprove y == 2/3 * x"))
     simulated(api.lower(program))
     huge = text.replace("1/3 + -1 * X + 1 * X", " * ".join(["999999999999"] * 40))
-    made = api.lower(api.loads(huge), Parameters(16384, (60,) * 6, 45, False), unproved=True)
+    made = api.lower(api.loads(huge), Parameters(16384, (60,) * 6, 45), unproved=True)
     inputs, weights = random_data(made.plan.program, 0)
     with pytest.raises(SlotError, match="SL507"):
         execute(made.text, made.plan.counts.executed(), inputs, weights)

@@ -21,9 +21,9 @@ WORST_ERROR = 1e-5
 HEADERS = 700
 """Bytes of headers around one saved object, name and seed included; the set's own header is 96."""
 
-RESCALING = Parameters(8192, (60, 40, 40, 60), 40, True)
-SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40, False)
-SHARED_OUT = Parameters(8192, (60, 60, 60), 44, False, (44, 30, 34))
+RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40)
+SHARED_OUT = Parameters(8192, (60, 60, 60), 44, (), (44, 30, 34))
 """A scale for the inputs, and one for the plaintexts of each product in a row."""
 
 
