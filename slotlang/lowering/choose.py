@@ -53,8 +53,9 @@ class _Candidate:
 
     def best(self) -> tuple[float, Parameters] | None:
         """The smallest error and its parameters; None when nothing fits."""
-        draft = self.draft
-        tried = self._rescaled() if _steady(draft) else self._dropping() if draft.built.drops else self._unrescaled()
+        tried = self._unrescaled()
+        if self.draft.built.drops:
+            tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
         return min(((self.found.error(p), p) for p in tried), key=lambda e: e[0], default=None)
 
     def _fits(self, p: Parameters) -> bool:
@@ -146,8 +147,9 @@ class _Candidate:
         if (found := known[best]) is not None:
             yield found[1]
 
-    def _rescaled(self) -> Iterator[Parameters]:
-        """A prime of the size of the scale goes after each product, which leaves the scale as it is."""
+    def _steady(self) -> Iterator[Parameters]:
+        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
+        which leaves it as it is."""
         limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
             for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
@@ -157,13 +159,6 @@ class _Candidate:
                     if self._fits(found):
                         yield found
                         break
-
-
-def _steady(draft: Draft) -> bool:
-    """Whether one scale serves all products, each followed by a dropped prime of its size: where there are several of
-    them, or products of ciphertexts, whose factors can't have scales of their own."""
-    built = draft.built
-    return len(built.drops) == built.depth and (built.depth > 1 or built.multiplies_ciphertexts)
 
 
 def choose(
@@ -325,7 +320,8 @@ class _Search:
         """Degrees and numbers of primes with the time they take when every step has a key."""
         for number, draft in enumerate(self.drafts):
             least = len(draft.built.drops) + 1
-            for k in [least] if _steady(draft) else range(least, MAX_PRIMES + 1):
+            steady = least > 1 and draft.built.multiplies_ciphertexts
+            for k in range(least, least + 1 if steady else max(least, MAX_PRIMES) + 1):
                 calls = evaluation_calls(draft.graph, k)
                 for degree, limit in MAX_MODULUS_BITS.items():
                     if degree >= 2 * self.program.slots and LEAST_PRIME * (k + 1) <= limit:
