@@ -70,7 +70,7 @@ def row(shape: Shape, c: Candidate) -> str:
         shape.rank,
         shape.batch,
         c.structure.name() + groups,
-        primes + (" rescaled" if c.parameters.rescale else ""),
+        primes + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
         f"{ms:,.1f}",
         f"{ms / shape.batch:,.2f}",
         c.key_switches,

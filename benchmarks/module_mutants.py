@@ -24,7 +24,7 @@ from simulated_seal import Run  # noqa: E402
 
 TABLES = ("PACKING", "RESULTS")
 """PLAINTEXTS is used where encoded weights are loaded from bytes, which is not run here."""
-SETTINGS = ("scale_bits", "rescale", "rotations", "routes", "conjugation", "relinearization")
+SETTINGS = ("scale_bits", "drops", "rotations", "routes", "conjugation", "relinearization")
 """Parameters that exact slots tell about; what degree and primes are good for, they do not."""
 FUNCTIONS = ("encode", "evaluate", "collect")
 SEEDS = (0, 1)

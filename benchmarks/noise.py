@@ -81,15 +81,23 @@ class Case:
         return [self.predicted_error / e for e in self.errors]
 
 
+def _shares(bits: int, factors: int) -> tuple[int, ...]:
+    """Scales of their own, as equal as can be."""
+    return tuple(bits // factors + (n < bits % factors) for n in range(factors))
+
+
 def plans(program: Program, profile: Profile) -> Iterator[Plan]:
-    """The fixed choice, what tutorials do, equal scales, and what is chosen for several precisions."""
+    """The fixed choice, what tutorials do, equal scales, without a dropped prime and with one after the last product,
+    and what is chosen for several precisions."""
     seen: set[Parameters] = set()
     depth = plan(program).counts.depth
     tried = [
         None,
-        Parameters(16384, (60, *[40] * depth, 60), 40, True),
-        Parameters(8192, (60, 60, 60), 108 // (depth + 1), False),
-        Parameters(4096, (36, 36, 37), 63 // (depth + 1), False),
+        Parameters(16384, (60, *[40] * depth, 60), 40, tuple(range(1, depth + 1))),
+        Parameters(8192, (60, 60, 60), 108 // (depth + 1)),
+        Parameters(4096, (36, 36, 37), 63 // (depth + 1)),
+        Parameters(8192, (60, 60, 60), 108 // (depth + 1), (depth,), _shares(108, depth + 1)),
+        Parameters(4096, (39, 35, 35), 63 // (depth + 1), (depth,), _shares(63, depth + 1)),
     ]
     makers = [lambda p=p: plan(program, p) for p in tried]
     for maker in [*makers, *(lambda p=p: choose(program, p, profile=profile) for p in PRECISIONS)]:

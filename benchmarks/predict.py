@@ -71,7 +71,8 @@ def fitting(path: Path, most: int = MAX_WEIGHTS, given: dict[str, int] | None = 
 def plans(program: Program, profile: Profile) -> Iterator[Plan]:
     """The fixed choice, what tutorials do, and what is chosen for a precision of 1e-3."""
     seen: set[Parameters] = set()
-    tutorial = Parameters(16384, (60, *[40] * plan(program).counts.depth, 60), 40, True)
+    depth = plan(program).counts.depth
+    tutorial = Parameters(16384, (60, *[40] * depth, 60), 40, tuple(range(1, depth + 1)))
     makers: list[Callable[[], Plan]] = [
         lambda: plan(program),
         lambda: plan(program, tutorial),
@@ -112,7 +113,7 @@ class Measured:
 def measured(made: Plan, yardstick: Yardstick) -> Measured:
     """Run every phase of a plan's module several times."""
     report = check(made.program)
-    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", matrix=made.matrix)
+    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", products=made.products)
     module = load_module(text)
     inputs, weights = random_data(made.program, 0)
     client = module.Client()
@@ -235,7 +236,7 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
             Row(
                 name,
                 sizes,
-                made.parameters.text() + (", matrix products" if made.matrix else ""),
+                made.parameters.text() + (", matrix products" if made.products == "matrix" else ""),
                 {phase: getattr(expected, phase) for phase in PHASES},
                 {phase: yards * yardstick.fastest for phase, yards in times.yardsticks.items()},
                 times.seconds,

@@ -61,7 +61,7 @@ __all__ = ["QUICK", "SHAPES", "Row", "inputs_of", "measured", "weights_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "schemes.json"
-TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, True)
+TUTORIAL = Parameters(TENSEAL_DEGREE, tuple(TENSEAL_PRIMES), TENSEAL_SCALE, (1, 2))
 REAL = 384
 """Channels for which there are weights of a real transformer."""
 SHAPES = sorted(
@@ -106,7 +106,7 @@ def measured(program: Program, parameters: Parameters | None, shape: tuple[int, 
 
 def _work(made: Plan, shape: tuple[int, int, int], scheme: str, schedule: str) -> Work:
     counts = made.counts
-    module = emitted(made, matrix=made.matrix)
+    module = emitted(made, made.products)
     a, b = weights_of(*shape[:2])
     return Work(shape, scheme, module, a, b, schedule, made.parameters.text(), counts.key_switches, counts.galois_keys)
 

@@ -19,8 +19,8 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 Check = Callable[[api.Program], api.Report]
 
-RESCALING = api.Parameters(8192, (60, 40, 40, 60), 40, True)
-SMALL_RING = api.Parameters(4096, (36, 36, 37), 20, False)
+RESCALING = api.Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+SMALL_RING = api.Parameters(4096, (36, 36, 37), 20)
 
 
 @dataclass(frozen=True)

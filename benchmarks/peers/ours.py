@@ -57,8 +57,7 @@ def measure(task: Task, configuration: Configuration) -> Result:
         scheme=row.scheme,
         configuration=configuration,
         parameters=f"{parameters.degree}: {','.join(map(str, parameters.primes))}"
-        + (" rescaled" if parameters.rescale else "")
-        + (" but for the last product" if parameters.keep_last else ""),
+        + (f", {parameters.rescales()}" if parameters.drops else ""),
         milliseconds=1e3 * row.seconds,
         threads=None,
         keys=row.keys,

@@ -88,8 +88,7 @@ def _table(found: Found) -> RenderableType:
             c.parameters.text().partition(",")[0].partition(":")[0]
             + ": "
             + ",".join(map(str, c.parameters.primes))
-            + (" rescaled" if c.parameters.rescale else "")
-            + (" between" if c.parameters.keep_last else ""),
+            + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
             str(c.structure.held),
             time_text(c.predicted.evaluation),
             str(c.key_switches),

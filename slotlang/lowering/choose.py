@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
@@ -19,6 +19,7 @@ from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.meaning.program import Program
+from slotlang.schedule.build import EVERY
 
 MESSAGE_BITS = 8
 """Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
@@ -53,8 +54,9 @@ class _Candidate:
 
     def best(self) -> tuple[float, Parameters] | None:
         """The smallest error and its parameters; None when nothing fits."""
-        draft = self.draft
-        tried = self._between() if draft.keep_last else self._rescaled() if draft.rescale else self._unrescaled()
+        tried = self._unrescaled()
+        if self.draft.built.drops:
+            tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
         return min(((self.found.error(p), p) for p in tried), key=lambda e: e[0], default=None)
 
     def _fits(self, p: Parameters) -> bool:
@@ -85,9 +87,9 @@ class _Candidate:
         bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
 
         def make(scales: tuple[int, ...]) -> Parameters:
-            between = self.draft.keep_last
-            own = () if len(set(scales)) == 1 and not between else scales
-            return Parameters(self.degree, primes, scales[0], between, own, keep_last=between)
+            # without scales of their own plaintexts would take what their ciphertexts have after a dropped prime
+            own = () if len(set(scales)) == 1 and not built.drops else scales
+            return Parameters(self.degree, primes, scales[0], tuple(built.drops), own)
 
         if built.multiplies_ciphertexts:
             scale = bits // factors
@@ -114,10 +116,10 @@ class _Candidate:
                 step //= 2
         return best
 
-    def _between(self) -> Iterator[Parameters]:
+    def _dropping(self) -> Iterator[Parameters]:
         """Primes of two sizes, those that are dropped and those that stay: a coarse grid of both, then its best point
         and ever nearer neighbours of it."""
-        limit, drops = MAX_MODULUS_BITS[self.degree], self.draft.built.drops
+        limit, drops = MAX_MODULUS_BITS[self.degree], len(self.draft.built.drops)
         stay = self.data_primes - drops
         known: dict[tuple[int, int], tuple[float, Parameters] | None] = {}
 
@@ -146,13 +148,15 @@ class _Candidate:
         if (found := known[best]) is not None:
             yield found[1]
 
-    def _rescaled(self) -> Iterator[Parameters]:
-        limit, depth = MAX_MODULUS_BITS[self.degree], self.draft.built.depth
+    def _steady(self) -> Iterator[Parameters]:
+        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
+        which leaves it as it is."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
             for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
-                key = min(LARGEST_PRIME, limit - first - depth * scale)
+                key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
                 if key >= LEAST_PRIME:
-                    found = Parameters(self.degree, (first, *[scale] * depth, key), scale, True)
+                    found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)
                     if self._fits(found):
                         yield found
                         break
@@ -249,11 +253,12 @@ class _Search:
         self.precision = precision
         self.bound = bound
         self.profile = profile
-        self.drafts = [Draft.of(program, hide, rescale=False)]
-        if self.drafts[0].built.depth:
-            self.drafts.append(Draft.of(program, hide, rescale=True))
-        if self.drafts[-1].built.depth > 1 and not self.drafts[0].built.multiplies_ciphertexts:
-            self.drafts.append(Draft.of(program, hide, rescale=True, keep_last=True))
+        never = Draft.of(program, hide)
+        ways: list[Sequence[int]] = [EVERY] if (depth := never.built.depth) else []
+        if depth > 1 and not never.built.multiplies_ciphertexts:
+            # between the products, and after the last one only
+            ways += [tuple(range(1, depth)), (depth,)]
+        self.drafts = [never, *(Draft.of(program, hide, drops) for drops in ways)]
         self.masked = hide != "none"
         self.columns = isinstance(columns_of(self.drafts[0].graph, [LARGEST_PRIME], [1]), Columns)
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
@@ -320,16 +325,16 @@ class _Search:
     def _shapes(self) -> Iterator[tuple[float, _Shape]]:
         """Degrees and numbers of primes with the time they take when every step has a key."""
         for number, draft in enumerate(self.drafts):
-            least = draft.built.drops + 1 if draft.keep_last else 1
-            each = draft.rescale and not draft.keep_last
+            least = len(draft.built.drops) + 1
+            steady = least > 1 and draft.built.multiplies_ciphertexts
             most = evaluation_calls(draft.graph, MAX_PRIMES)
-            for k in [draft.built.depth + 1] if each else range(least, MAX_PRIMES + 1):
+            for k in range(least, least + 1 if steady else max(least, MAX_PRIMES) + 1):
                 # with fewer primes every operation has as many fewer
                 calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})
                 for degree, limit in MAX_MODULUS_BITS.items():
                     if degree >= 2 * self.program.slots and LEAST_PRIME * (k + 1) <= limit:
                         seconds = total(calls, degree, self.profile)
-                        if self.columns and not draft.rescale:
+                        if self.columns and not draft.built.drops:
                             seconds = min(seconds, self._by_matrices(draft, degree, k))
                         yield seconds, (degree, k, number)
 

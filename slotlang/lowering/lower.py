@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -23,11 +24,12 @@ from slotlang.lowering.parameters import (
     check_security,
     fixed_parameters,
 )
+from slotlang.lowering.parts import Way
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
 from slotlang.proof.disagreement import Disagreement
-from slotlang.schedule.build import schedule
+from slotlang.schedule.build import EVERY, schedule
 from slotlang.schedule.ops import Schedule
 from slotlang.schedule.routes import routes
 from slotlang.validation.check import Validation, validate
@@ -41,15 +43,14 @@ def package_version() -> str:
         return "0+unknown"
 
 
-Products: TypeAlias = Literal["auto", "seal", "matrix"]
-"""How ciphertexts are multiplied with plaintexts: by SEAL, by matrix products over residues where the program allows,
-or by what is predicted to be faster."""
+Products: TypeAlias = Literal["auto", "seal", "fused", "matrix"]
+"""How ciphertexts are multiplied with plaintexts: a ``Way``, or the one that is predicted to be the fastest."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
-    ``columns``: the graph as matrices, or why it is none; ``matrix``: whether it is evaluated so."""
+    ``columns``: the graph as matrices, or why it is none; ``products``: how they are computed."""
 
     program: Program
     graph: Graph
@@ -57,12 +58,12 @@ class Plan:
     counts: Counts
     hiding: Hiding
     columns: Columns | str
-    matrix: bool
+    products: Way
 
     @property
     def weight_bytes(self) -> int:
         """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
-        if self.matrix and isinstance(self.columns, Columns):
+        if self.products == "matrix" and isinstance(self.columns, Columns):
             return self.columns.weight_bytes
         return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
 
@@ -73,9 +74,10 @@ class Plan:
 
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
-        p, columns = self.parameters, self.columns if self.matrix else None
+        p, columns = self.parameters, self.columns if self.products == "matrix" else None
         matrix = columns.seconds(p.degree, p.data_primes, profile) if isinstance(columns, Columns) else None
-        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix)
+        fused = self.products == "fused"
+        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, fused=fused)
 
 
 def products_mode(text: str) -> Products:
@@ -101,18 +103,17 @@ def plan(
     (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL472 (matrices can't
     compute it).
     """
-    rescale, keep_last = (parameters.rescale, parameters.keep_last) if parameters else (False, False)
-    found = Draft.of(program, hide, rescale=rescale, keep_last=keep_last)
+    found = Draft.of(program, hide, parameters.drops if parameters else ())
     if parameters is None:
         if found.built.depth > UNRESCALED_DEPTH:
             # scales of products of products add up; levels do not
-            found = Draft.of(program, hide, rescale=True)
+            found = Draft.of(program, hide, EVERY)
         built = found.built
         parameters = fixed_parameters(
             program.slots,
             built.depth,
             program.syntax.statements[0].span,
-            rescale=found.rescale,
+            rescale=bool(found.built.drops),
             turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         )
     return found.keyed(parameters.keys).under(parameters, products)
@@ -125,17 +126,15 @@ class Draft:
 
     program: Program
     hide: Hide
-    rescale: bool
-    keep_last: bool
     built: Schedule = field(repr=False)
     doubled: frozenset[str]
 
     @classmethod
-    def of(cls, program: Program, hide: Hide, *, rescale: bool, keep_last: bool = False) -> Draft:
-        """With a key for each step. Raises as ``plan``, and so does the graph when it is first asked for."""
+    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = ()) -> Draft:
+        """With a key for each step; ``drops`` as of ``schedule``. Raises as ``plan``, and so does the graph when it is
+        first asked for."""
         returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-        built = schedule(returned, rescale=rescale, keep_last=keep_last)
-        return cls(program, hide, rescale, keep_last, built, doubled)
+        return cls(program, hide, schedule(returned, drops), doubled)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -189,9 +188,20 @@ class Draft:
                 program.syntax.statements[0].span,
                 hint="leave out --products: SEAL's operations evaluate every program",
             )
-        faster = isinstance(columns, Columns) and (columns.faster or products == "matrix")
+        if products == "fused" and not self.graph.dots:
+            raise error(
+                "SL472",
+                f"'{program.name}' adds up no products that could be computed in one pass",
+                program.syntax.statements[0].span,
+                hint="leave out --products: SEAL's operations evaluate every program",
+            )
+        way: Way = "fused" if self.graph.dots else "seal"
+        if products != "auto":
+            way = products
+        elif isinstance(columns, Columns) and columns.faster:
+            way = "matrix"
         counts = replace(self.counts, masks=hidden.masks)
-        return Plan(program, self.graph, parameters, counts, hidden, columns, faster and products != "seal")
+        return Plan(program, self.graph, parameters, counts, hidden, columns, way)
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,7 @@ def lower(
 
     def text(validated: str) -> str:
         version = package_version()
-        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.matrix)
+        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.products)
 
     emitted = text(VALIDATED)
     validation = validate(emitted, program, proved=report.proved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from slotlang.diagnostics import error
 from slotlang.source import Span
@@ -65,20 +66,19 @@ def saved_bytes(bits: int) -> float:
 class Parameters:
     """Degree, prime sizes in bits (the last is the key prime) and scales.
 
-    Without ``rescale`` every factor (the input, each plaintext) is encoded at ``2**scale_bits`` and scales
-    multiply up. With it a prime is dropped after each product in a row, except after the last with ``keep_last``, and
-    plaintexts are encoded at the scale of their ciphertexts. ``scales``, for programs that multiply no ciphertexts,
-    gives each factor its own scale in bits: first the inputs', then that of the plaintexts of each product in a row.
-    ``keys``: the steps that have a Galois key, of which all other rotations are composed; none, for a key for every
-    step that the program rotates by.
+    Inputs are encoded at ``2**scale_bits``, and plaintexts at the scale that their ciphertexts had when a prime was
+    last dropped, or at first: scales multiply up until the next is. ``drops``: after which of the products in a row a
+    prime is, counted from 1, ascending; those that a program does not come to do no harm. ``scales``, for programs
+    that multiply no ciphertexts, gives each factor its own scale in bits: first the inputs', then that of the
+    plaintexts of each product in a row. ``keys``: the steps that have a Galois key, of which all other rotations are
+    composed; none, for a key for every step that the program rotates by.
     """
 
     degree: int
     primes: tuple[int, ...]
     scale_bits: int
-    rescale: bool
+    drops: tuple[int, ...] = ()
     scales: tuple[int, ...] = ()
-    keep_last: bool = False
     keys: tuple[int, ...] = ()
 
     def factor_bits(self, depth: int) -> tuple[int, ...]:
@@ -87,17 +87,23 @@ class Parameters:
 
     def carried_bits(self, level: int, products: int) -> float:
         """Scale, in bits, of a ciphertext that has dropped ``level`` primes and carries so many products."""
-        scale = float(self.factor_bits(0)[0])
-        for dropped in range(level):
-            scale += self._plain_bits(dropped + 1, scale) - self.primes[self.data_primes - dropped - 1]
-        return scale + sum(self._plain_bits(level + before + 1, scale) for before in range(products))
+        scale, behind = float(self.factor_bits(0)[0]), 0
+        for dropped, product in enumerate(self.drops[:level]):
+            scale = self._grown(scale, behind, product) - self.primes[self.data_primes - dropped - 1]
+            behind = product
+        return self._grown(scale, behind, behind + products)
 
     def plain_bits(self, level: int, products: int) -> float:
         """Scale, in bits, of a plaintext that multiplies such a ciphertext."""
-        return self._plain_bits(level + products + 1, self.carried_bits(level, 0))
+        if not self.scales:
+            return self.carried_bits(level, 0)
+        return float(self.scales[(0, *self.drops)[level] + products + 1])
 
-    def _plain_bits(self, product: int, carried: float) -> float:
-        return float(self.scales[product]) if self.scales else carried
+    def _grown(self, scale: float, behind: int, product: int) -> float:
+        """Scale after further products, none of them followed by a dropped prime."""
+        if not self.scales:
+            return scale * (1 + product - behind)
+        return scale + sum(self.scales[behind + 1 : product + 1])
 
     @property
     def slots(self) -> int:
@@ -133,15 +139,19 @@ class Parameters:
 
     def to_json(self) -> dict[str, object]:
         """Plain data; the fields by name."""
-        return {**asdict(self), "primes": list(self.primes), "scales": list(self.scales), "keys": list(self.keys)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     def text(self) -> str:
         """``8192: 60,60,60, scales 2^44,32,32, no rescale, keys for 8,64``."""
-        mode = "rescale between products" if self.keep_last else "rescale after each product"
-        mode = mode if self.rescale else "no rescale"
         scale = f"scales 2^{','.join(map(str, self.scales))}" if self.scales else f"scale 2^{self.scale_bits}"
         keys = f", keys for {','.join(map(str, self.keys))}" if self.keys else ""
-        return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {mode}{keys}"
+        return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {self.rescales()}{keys}"
+
+    def rescales(self) -> str:
+        """``no rescale``, or ``rescale after products 1,2``."""
+        if not self.drops:
+            return "no rescale"
+        return f"rescale after product{'s' * (len(self.drops) > 1)} {','.join(map(str, self.drops))}"
 
 
 def check_security(parameters: Parameters) -> None:
@@ -173,28 +183,22 @@ def check_security(parameters: Parameters) -> None:
 def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: bool = False) -> None:
     """Raises SL404 when ``depth`` products in a row do not fit: a scale outgrows its modulus, or vanishes."""
     p = parameters
-    if multiplies_ciphertexts and p.scales and (p.rescale or len(set(p.scales)) > 1):
+    if multiplies_ciphertexts and p.scales and (p.drops or len(set(p.scales)) > 1):
         raise error(
             "SL404",
             "scales of their own can't be combined with products of ciphertexts",
             notes=[p.text()],
             hint="give one scale for all",
         )
-    if p.keep_last and not p.rescale:
-        raise error("SL404", "keep_last is about rescaling, and there is none", notes=[p.text()])
+    if any(after <= before for before, after in pairwise((0, *p.drops))):
+        raise error("SL404", "products after which a prime is dropped are counted from 1, ascending", notes=[p.text()])
     bits = p.factor_bits(depth)
-    drops = max(depth - p.keep_last, 0) if p.rescale else 0
-    if len(bits) <= depth or min(bits) <= 0 or drops > p.data_primes - 1:
-        fits = False
-    elif not p.rescale:
-        fits = sum(bits[: depth + 1]) < sum(p.primes[:-1])
-    else:
-        fits = True
-        for level in range(drops + 1):
-            modulus = sum(p.primes[: p.data_primes - level])
-            here = p.carried_bits(level, 0)
-            product = p.carried_bits(level, 1) if level < depth else here
-            fits = fits and HEADROOM_BITS <= here < modulus and product < modulus
+    drops = [product for product in p.drops if product <= depth]
+    fits = len(bits) > depth and min(bits) > 0 and len(drops) < p.data_primes
+    for level, (behind, until) in enumerate(pairwise((0, *drops, depth)) if fits else ()):
+        modulus = sum(p.primes[: p.data_primes - level])
+        fits = fits and p.carried_bits(level, until - behind) < modulus
+        fits = fits and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
     if not fits:
         raise error(
             "SL404",
@@ -238,15 +242,15 @@ def fixed_parameters(
         scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:
             if not turns_fresh:
-                return Parameters(least, primes, scale, False)
+                return Parameters(least, primes, scale)
             plain = min(40, (room - ROTATION_BITS) // (depth + 1))
             fresh = min(52, room - depth * plain)
-            return Parameters(least, primes, fresh, False, (fresh, *[plain] * depth))
+            return Parameters(least, primes, fresh, scales=(fresh, *[plain] * depth))
     else:
         primes = (60, *([40] * depth), 60)
         for degree, limit in MAX_MODULUS_BITS.items():
             if degree >= least and sum(primes) <= limit:
-                return Parameters(degree, primes, 40, True)
+                return Parameters(degree, primes, 40, tuple(range(1, depth + 1)))
     raise error(
         "SL404",
         f"no 128-bit parameters hold {depth} products in a row over {slots:,} slots",

@@ -94,12 +94,12 @@ class Ring:
         self.key_level = self.context.key_context_data().parms_id()
         # of the inputs, and of the plaintexts of each product in a row where these have scales of their own
         self.factors = [2.0**bits for bits in PARAMETERS["scale_bits"]]
-        # of ciphertexts without products at each level
+        # of ciphertexts that have just come to a level: products behind them, and their scale
+        self.behind = [0, *PARAMETERS["drops"]]
         self.scales = self.factors[:1]
-        if PARAMETERS["rescale"]:
-            dropped = len(self.levels) if len(self.factors) == 1 else min(len(self.levels), len(self.factors))
-            for level in range(dropped - 1):
-                self.scales.append(self.scales[level] * self.factor(level) / self.moduli[len(self.levels) - 1 - level])
+        for level, product in enumerate(PARAMETERS["drops"]):
+            scale = self.scale(level, product - self.behind[level])
+            self.scales.append(scale / self.moduli[len(self.levels) - 1 - level])
 
     def primes(self, level):
         """The primes of a ciphertext at a level."""
@@ -111,8 +111,8 @@ class Ring:
 
     def factor(self, level, products=0):
         """Scale of a plaintext that multiplies a ciphertext at a level with so many products: its own, or that of
-        the ciphertext, which makes scales after a rescale the same for all."""
-        return self.factors[level + products + 1] if len(self.factors) > 1 else self.scales[level]
+        the ciphertext without them, which makes scales after a rescale the same for all."""
+        return self.factors[self.behind[level] + products + 1] if len(self.factors) > 1 else self.scales[level]
 
     def encode(self, values, level=0, products=0, added=False):
         """Encode one vector of SLOTS values, repeated to fill the ring, to multiply a ciphertext at a level with so
@@ -146,8 +146,9 @@ class Ring:
 class Evaluation:
     """Ciphertext operations of one evaluation, counted. None stands for zero."""
 
-    def __init__(self, ring, galois_keys, relin_keys):
+    def __init__(self, ring, galois_keys, relin_keys, sums=None):
         self.ring = ring
+        self.sums = sums
         self.evaluator = seal.Evaluator(ring.context)
         self.galois_keys = galois_keys
         self.relin_keys = relin_keys
@@ -247,6 +248,21 @@ class Evaluation:
     def sum_of(self, *terms):
         """``sum`` of its arguments."""
         return self.sum(terms)
+
+    def dot(self, pairs):
+        """Sum of ciphertexts, each times a plaintext: in one pass by ``sums`` where there is one, and otherwise by
+        SEAL's operations, one by one."""
+        pairs = [(a, plain) for a, plain in pairs if a is not None and plain is not None]
+        total = self.sums(self.evaluator, pairs) if self.sums and len(pairs) > 1 else None
+        if total is None:
+            return self.sum(self.multiply(a, plain) for a, plain in pairs)
+        self.counts["plain_products"] += len(pairs)
+        self.counts["additions"] += len(pairs) - 1
+        if total.is_transparent():
+            # the terms cancel, whatever the inputs
+            self.vanished += 1
+            return None
+        return total
 
     def combine(self, signs, *terms):
         """Signed sum; ``signs`` has a + or - for every term. What is subtracted from itself cancels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slotlang.diagnostics import error
@@ -523,25 +523,20 @@ def _needed(ciphers: tuple[ops.CipherFamily, ...], program: Program) -> tuple[op
     return tuple(reversed(kept))
 
 
-def schedule(
-    program: Program, *, rescale: bool = False, keep_last: bool = False, max_levels: int = MAX_NETWORK_LEVELS
-) -> ops.Schedule:
+EVERY = range(1, sys.maxsize)
+"""Drops a prime after every product, whatever their number."""
+
+
+def schedule(program: Program, drops: Sequence[int] = (), *, max_levels: int = MAX_NETWORK_LEVELS) -> ops.Schedule:
     """The operations that evaluate a program.
 
-    ``rescale``: drop a prime after every product, with ``keep_last`` except the last in a row. ``max_levels`` bounds
-    the depth of permutation networks.
+    ``drops``: after which of the products in a row a prime is dropped, counted from 1, ascending; more than there are
+    do no harm. ``max_levels`` bounds the depth of permutation networks.
     Raises ``SlotError`` SL401 to SL403 when a sum can't be evaluated as its ``by`` says or a permutation has
     no network within ``max_levels``.
     """
     builder = _Builder(program, max_levels)
     builder.run()
     ciphers = hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program)
-
-    def leveled(drops: int) -> ops.Schedule:
-        built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
-        return assign_levels(built, builder.fresh)
-
-    if not rescale:
-        return leveled(0)
-    each = leveled(sys.maxsize)
-    return leveled(each.depth - 1) if keep_last and each.depth else each
+    built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
+    return assign_levels(built, builder.fresh)

@@ -1,15 +1,16 @@
 """Levels and scales: rescales are placed, and operands of a sum are brought to the same scale.
 
-Without rescaling the scale of a ciphertext grows with every product; with it, a prime is dropped after each. In
-both cases only ciphertexts with the same number of products behind them can be added, so the one with fewer is
-multiplied by the constant 1.
+The scale of a ciphertext grows with every product, and shrinks where a prime is dropped after one. In any case only
+ciphertexts with the same number of products behind them can be added, so the one with fewer is multiplied by the
+constant 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import takewhile
 
 from slotlang.meaning.program import Const
 from slotlang.schedule import ops
@@ -37,9 +38,13 @@ class _Levels:
 
     def settled(self, op: ops.Op, state: State) -> tuple[ops.Op, State]:
         """Rescaled where the schedule rescales: before the value is rotated, multiplied or named."""
-        if not state.pending or state.level + state.pending > self.schedule.drops:
+        if self.schedule.behind(state) not in self._due(state.level):
             return op, state
         return ops.Rescale(op), State(state.level + 1, 0)
+
+    def _due(self, level: int) -> Sequence[int]:
+        """The product after which the next prime is dropped, if any is."""
+        return self.schedule.drops[level : level + 1]
 
     def plain(self, ref: ops.PlainRef, encoding: Encoding) -> ops.PlainRef:
         key = (ref.family, encoding)
@@ -76,10 +81,11 @@ class _Levels:
 
     def aligned(self, parts: list[tuple[ops.Op, State]], span: Span) -> tuple[list[ops.Op], State]:
         """Operands with equal state."""
-        total = max(s.level + s.pending for _, s in parts)
+        behind = self.schedule.behind
+        total = max(behind(s) for _, s in parts)
         raised = []
         for op, state in parts:
-            while state.level + state.pending < total:
+            while behind(state) < total:
                 op, state = self.raised(op, state, span)
             raised.append((op, state))
         if len({s for _, s in raised}) > 1:
@@ -109,10 +115,7 @@ class _Levels:
             case ops.MulPlain(value, plain):
                 return self.times(*self.op(value, span), plain)
             case ops.Mul(left, right):
-                parts = [self.settled(*self.op(o, span)) for o in (left, right)]
-                if self.schedule.drops:
-                    parts = [self.settled(o, s) for o, s in self._level(parts, span)]
-                (a, x), (b, y) = parts
+                (a, x), (b, y) = self._factors([self.op(o, span) for o in (left, right)], span)
                 return ops.Mul(a, b), State(x.level, x.pending + y.pending + 1)
             case ops.Rotate(value) | ops.Ladder(value) | ops.Conjugate(value) | ops.Doubling(value):
                 inner, state = self.turned(value, span)
@@ -126,24 +129,33 @@ class _Levels:
             case ops.Rescale():
                 raise AssertionError("rescales are placed here and nowhere before")
 
-    def _level(self, parts: list[tuple[ops.Op, State]], span: Span) -> list[tuple[ops.Op, State]]:
+    def _factors(self, parts: list[tuple[ops.Op, State]], span: Span) -> list[tuple[ops.Op, State]]:
+        """Two ciphertexts to multiply, at one level. Their product carries the scales of both: where that is more than
+        a prime is dropped for, they are brought to the next level before."""
+        parts = [self.settled(op, state) for op, state in parts]
         level = max(s.level for _, s in parts)
-        result = []
-        for op, state in parts:
-            while state.level < level:
-                op, state = self.settled(*self.raised(op, state, span))
-            result.append((op, state))
-        return result
+        parts = [self._lowered(op, state, level, span) for op, state in parts]
+        carried = State(level, sum(s.pending for _, s in parts) + 1)
+        if any(self.schedule.behind(carried) > due for due in self._due(level)):
+            parts = [self._lowered(op, state, level + 1, span) for op, state in parts]
+        return parts
+
+    def _lowered(self, op: ops.Op, state: State, level: int, span: Span) -> tuple[ops.Op, State]:
+        while state.level < level:
+            op, state = self.settled(*self.raised(op, state, span))
+        return op, state
 
 
 def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Schedule:
-    """The schedule with rescales, equal scales in every sum, and the encoding of every plaintext."""
+    """The schedule with rescales, equal scales in every sum, and the encoding of every plaintext. Of its ``drops``
+    those are left that some ciphertext comes to."""
     levels = _Levels(schedule, fresh)
     ciphers = tuple(levels.family(f) for f in schedule.ciphers)
-    return replace(
+    made = replace(
         schedule,
         ciphers=ciphers,
         plains=levels.plains,
         states=levels.states,
         turns_fresh=levels.turns_fresh,
     )
+    return replace(made, drops=tuple(takewhile(lambda product: product <= made.depth, schedule.drops)))

@@ -7,7 +7,7 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -207,8 +207,8 @@ class CipherFamily:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A program as ciphertext operations. ``drops``: after so many of the products in a row, the first ones, a prime is
-    dropped. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
+    """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
+    1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
     ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one."""
 
     program: Program
@@ -216,7 +216,7 @@ class Schedule:
     ciphers: tuple[CipherFamily, ...]
     outputs: tuple[Output, ...]
     networks: Mapping[str, Network]
-    drops: int
+    drops: Sequence[int]
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
@@ -224,7 +224,11 @@ class Schedule:
     @property
     def depth(self) -> int:
         """Most products that lie behind one ciphertext: the levels, or the powers of the scale, needed."""
-        return max((s.level + s.pending for s in self.states.values()), default=0)
+        return max(map(self.behind, self.states.values()), default=0)
+
+    def behind(self, state: State) -> int:
+        """Products behind a ciphertext in such a state."""
+        return (self.drops[state.level - 1] if state.level else 0) + state.pending
 
     @property
     def multiplies_ciphertexts(self) -> bool:
@@ -258,6 +262,18 @@ def children(op: Op) -> tuple[Op, ...]:
             return (value,)
         case Sum(_, body) | Horner(_, body):
             return (body,)
+
+
+def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:
+    """The loops and the product of a sum of ciphertexts that are there, each times a plaintext, which can be added up
+    in one pass; None for anything else. ``shared``: operations whose results are remembered, and so made one by one."""
+    loops: list[Loop] = []
+    while isinstance(op, Sum) and not op.tree and op not in shared:
+        loops.append(op.loop)
+        op = op.body
+    if loops and isinstance(op, MulPlain) and isinstance(op.value, Ref) and op not in shared:
+        return tuple(loops), op
+    return None
 
 
 def linear(e: Int, var: str) -> tuple[Int, Int] | None:

@@ -4,38 +4,60 @@ plaintext is zero. The search prunes by them; where a graph would be too large t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from slotlang.cost import columns
+from slotlang.cost.columns import ADD, DOT, DOT_PRODUCT, Columns, weighed
 from slotlang.cost.predict import Calls
 from slotlang.search.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
-    """Operations before the first product is rescaled, and how many sums of it are."""
+class Stage:
+    """Operations with equally many products behind them, those of the next product and its sums included. ``sums``: how
+    many sums of that product there are before anything else is done with them; where a prime is dropped after it, each
+    is rescaled. ``dots``: those of several products, which are computed in one pass, and ``dot_products`` theirs;
+    ``additions``: of other ciphertexts, two by two."""
 
     rotations: int = 0
+    conjugations: int = 0
     products: int = 0
     additions: int = 0
-    first_additions: int = 0
-    rescales: int = 0
+    sums: int = 0
+    dots: int = 0
+    dot_products: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Numbers of operations; ``steps`` are the distinct rotations. ``early``: those among them at the level of the
-    inputs where the schedule rescales between its products."""
+    """Numbers of operations, by the products behind them; ``steps`` are the distinct rotations."""
 
-    rotations: int
-    conjugations: int
+    stages: tuple[Stage, ...]
     steps: frozenset[int]
-    products: int
-    additions: int
-    first_additions: int
     inputs: int
     outputs: int
-    early: Early
+
+    @property
+    def rotations(self) -> int:
+        """Of all stages."""
+        return sum(stage.rotations for stage in self.stages)
+
+    @property
+    def conjugations(self) -> int:
+        """Of all stages."""
+        return sum(stage.conjugations for stage in self.stages)
+
+    @property
+    def products(self) -> int:
+        """Of all stages."""
+        return sum(stage.products for stage in self.stages)
+
+    @property
+    def additions(self) -> int:
+        """Of all stages."""
+        return sum(stage.additions + stage.dot_products - stage.dots for stage in self.stages)
 
     @property
     def keys(self) -> int:
@@ -52,29 +74,19 @@ class Estimate:
         """Operations altogether, about."""
         return self.rotations + self.products + self.additions
 
-    def calls(self, primes: int, *, between: bool = False) -> Calls:
-        """Primitives of an evaluation, without rescaling or with it ``between`` products, where there are two."""
-        early = self.early if between else Early()
-        late = primes - (early.rescales > 0)
-        firsts = self.first_additions - early.first_additions
-        calls: Calls = Counter(
-            {
-                ("rotate", late): self.rotations - early.rotations,
-                ("conjugate", late): self.conjugations,
-                ("multiply_plain", late): self.products - early.products,
-                ("add", late): firsts,
-                ("add_inplace", late): self.additions - early.additions - firsts,
-            }
-        )
-        calls.update(
-            {
-                ("rotate", primes): early.rotations,
-                ("multiply_plain", primes): early.products,
-                ("add", primes): early.first_additions,
-                ("add_inplace", primes): early.additions - early.first_additions,
-                ("rescale", primes): early.rescales,
-            }
-        )
+    def calls(self, primes: int, drops: Sequence[int] = ()) -> Calls:
+        """Primitives of an evaluation that drops a prime after such products in a row, counted from 1."""
+        calls: Calls = Counter()
+        for product, stage in enumerate(self.stages, 1):
+            calls["rotate", primes] += stage.rotations
+            calls["conjugate", primes] += stage.conjugations
+            calls["multiply_plain", primes] += stage.products - stage.dot_products
+            calls["dot", primes] += stage.dots
+            calls["dot_product", primes] += stage.dot_products
+            calls["add", primes] += stage.additions
+            if product in drops:
+                calls["rescale", primes] += stage.sums
+                primes -= 1
         return calls
 
 
@@ -89,61 +101,68 @@ def _ladders(turn: int, baby: int, giants: int) -> set[int]:
     return {step for step, many in ((turn, baby), (turn * baby, giants)) if many > 1}
 
 
-def _giant_sums(terms: int, baby: int) -> int:
-    """Sums of several terms among those of the giant steps."""
+def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
+    """So many times: sums over ``terms`` in groups of ``baby`` steps, with so many products for each term. Those of
+    several products, and all their products."""
     full, rest = divmod(terms, baby)
-    return full * (baby > 1) + (rest > 1)
+    groups = [(full, baby * products), (1, rest * products)]
+    several = [(number, size) for number, size in groups if size > 1]
+    return times * sum(number for number, _ in several), times * sum(number * size for number, size in several)
 
 
 def estimate(s: Structure) -> Estimate:
     """Counts for one group of tokens."""
     sums = doubling_steps(s.positions // s.ranks, s.ranks * s.tokens)
     blocks, inputs, diagonals = s.blocks, s.inputs, s.diagonals
-    first = inputs * diagonals * blocks
+    dots = _dots(blocks, diagonals, s.down or 1, inputs)
     steps = set(sums)
-    rotations = blocks * len(sums)
-    # a sum of several terms is one operation with that many operands, and its first addition makes a ciphertext
-    firsts = blocks * len(sums)
-    additions = first - blocks + firsts
     turn = s.copies * s.tokens
-    # products are added up to so many sums, each rescaled; then these are turned and added one by one
+    # products are added up to so many sums; then these are turned and added one by one
     giants = -(-diagonals // s.down) if s.down else diagonals
-    early_firsts = blocks * diagonals * (inputs > 1)
-    early_rotations = 0
+    baby_steps = 0
     if diagonals > 1:
         if s.down:
-            early_rotations = inputs * (s.down - 1)
+            baby_steps = s.down - 1
             steps.update(_ladders(turn, s.down, giants))
-            early_firsts += blocks * _giant_sums(diagonals, s.down)
         else:
             steps.add(turn)
-        rotations += early_rotations + blocks * (giants - 1)
-        firsts += blocks * (giants - 1)
-    firsts += early_firsts
+    before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
+    turned = blocks * (giants - 1 + len(sums))
     conjugations = blocks if s.packing == "channels" else 0
-    additions += conjugations
-    firsts += conjugations
+    added = turned + conjugations
     if s.dense:
-        return Estimate(rotations, conjugations, frozenset(steps), first, additions, firsts, inputs, blocks, Early())
-    early = Early(early_rotations, first, first - blocks * giants, early_firsts, blocks * giants)
+        after = Stage(turned, conjugations, additions=added)
+        return Estimate((before, after), frozenset(steps), inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
+    dots = _dots(outputs, views, s.up or views, blocks)
     if s.up:
-        giants = -(-views // s.up)
-        rotations += blocks * (s.up - 1) + outputs * (giants - 1)
+        giants, baby_steps = -(-views // s.up), s.up - 1
         steps.update(_ladders(turn, s.up, giants))
-        firsts += outputs * ((views if blocks > 1 else 0) + _giant_sums(views, s.up) + giants - 1)
     else:
-        rotations += blocks * (views - 1)
+        giants, baby_steps = 1, views - 1
         if views > 1:
             steps.add(turn)
-        firsts += outputs * ((views if blocks > 1 else 0) + (views > 1))
-    second = views * outputs * blocks
+    rotations = turned + blocks * baby_steps
+    between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots)
     shares = doubling_steps(s.shares, s.tokens)
-    rotations += outputs * len(shares)
     steps.update(shares)
-    firsts += outputs * len(shares)
-    additions += second - outputs + outputs * len(shares)
-    return Estimate(
-        rotations, conjugations, frozenset(steps), first + second, additions, firsts, inputs, outputs, early
+    turned = outputs * (giants - 1 + len(shares))
+    after = Stage(turned, additions=turned)
+    return Estimate((before, between, after), frozenset(steps), inputs, outputs)
+
+
+def estimated_columns(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> Columns:
+    """Column packing as matrices, for one group of tokens; ``primes`` and ``scales`` as of ``columns_of``."""
+    counts = estimate(s)
+    sizes = [(s.blocks, s.inputs)] if s.dense else [(s.blocks, s.inputs), (s.outputs, s.blocks)]
+    matrices = tuple(columns.Stage(*size, depth) for depth, size in enumerate(sizes, 1))
+    operations = sum(
+        DOT * stage.dots
+        + DOT_PRODUCT * stage.dot_products
+        + stage.products
+        - stage.dot_products
+        + ADD * stage.additions
+        for stage in counts.stages
     )
+    return weighed(matrices, operations, primes, scales)

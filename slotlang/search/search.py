@@ -9,6 +9,7 @@ from math import ceil, floor, log10, sqrt
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.columns import Columns
 from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.shape import bounds_of
@@ -16,12 +17,13 @@ from slotlang.cost.theorems import Bound
 from slotlang.diagnostics import SlotError, error, pick
 from slotlang.lowering.lower import Plan, plan
 from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.parts import Way
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.search.estimate import estimate
+from slotlang.search.estimate import estimate, estimated_columns
 from slotlang.search.settings import settle
-from slotlang.search.space import SLOTS, Sketch, front, sketches
+from slotlang.search.space import DROPS, SLOTS, Sketch, front, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 from slotlang.source import Source
@@ -233,12 +235,17 @@ def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketc
     return _finalists(every, found.objective)[: finalists - len(half)] + half
 
 
+def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
+    """The order of times with one of the ``DROPS``."""
+    return lambda s: (s.times[way],)
+
+
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
     before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at
     the scale of the inputs, and may ask for more primes than formulas assume."""
     orders: dict[Objective, list[Callable[[Sketch], tuple[float, ...]]]] = {
-        "time": [lambda s: (s.seconds,), lambda s: (s.rescaled_seconds,)],
+        "time": [_by_time(way) for way in range(len(DROPS))],
         "rotations": [lambda s: (s.rotations, s.seconds)],
         "keys": [lambda s: (s.key_bytes, s.seconds)],
         "traffic": [lambda s: (s.ciphertexts, s.seconds)],
@@ -304,16 +311,24 @@ def _candidate(
     of the formulas."""
     p, c, n = made.parameters, made.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
+    if isinstance(made.columns, Columns) and part != s.one_group():
+        # sums of few products take longer for each: by matrices a part is no measure of the whole
+        sizes = p.primes[: p.data_primes], p.factor_bits(s.depth)
+        matrix = estimated_columns(s.one_group(), *sizes)
+        by_operations: Way = "fused" if made.graph.dots else "seal"
+        made = replace(made, columns=matrix, products="matrix" if matrix.faster else by_operations)
     once = made.predicted(profile)
-    weights = made.weight_bytes
-    whole_calls, small_calls = (e.calls(p.data_primes, between=p.keep_last) for e in (whole, small))
+    whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     # composed rotations are several
     composed = c.rotations / small.rotations if p.keys else 1.0
     more_rotations = round(composed * (whole.rotations - small.rotations))
     keys = c.galois_keys * p.key_bytes()
-    evaluation = (products if made.matrix else slower) * once.evaluation
+    masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
+    # matrices are those of the whole
+    evaluation = (1.0 if made.products == "matrix" else slower) * (once.evaluation - masks) + down * masks
+    weights = made.weight_bytes if made.products == "matrix" else round(products * made.weight_bytes)
     ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
     more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(
@@ -339,8 +354,8 @@ def _candidate(
         key_bytes=keys,
         upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
         download_bytes=n * round(down * made.download_bytes),
-        weight_bytes=round(products * weights),
-        memory_bytes=keys + round(products * weights) + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
+        weight_bytes=weights,
+        memory_bytes=keys + weights + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
         unrolled=part == s.one_group(),
     )
 

@@ -18,6 +18,9 @@ products, and larger rings cost more for each slot."""
 ASSUMED_PRIMES = 2
 """Data primes by which structures are compared before parameters are chosen: what two products in a row take."""
 
+DROPS = ((), (1,), (2,))
+"""Ways to drop a prime by which structures are compared: never, between two products, and after the last."""
+
 FEWER_RANKS = 8
 """By how much the ranks side by side may fall below what there are, in further blocks."""
 
@@ -27,13 +30,16 @@ MOST_CIPHERTEXTS = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A structure with its counts, and its time by formula, all groups of tokens together: without rescaling, and
-    with it between products."""
+    """A structure with its counts, and its times by formula, all groups of tokens together: for each of ``DROPS``."""
 
     structure: Structure
     counts: Estimate
-    seconds: float
-    rescaled_seconds: float
+    times: tuple[float, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Without a dropped prime."""
+        return self.times[0]
 
     @property
     def rotations(self) -> int:
@@ -60,8 +66,8 @@ class Sketch:
 def sketch(s: Structure, profile: Profile) -> Sketch:
     """By formula."""
     counts = estimate(s)
-    never, between = (total(counts.calls(ASSUMED_PRIMES, between=b), 2 * s.slots, profile) for b in (False, True))
-    return Sketch(s, counts, s.groups * never, s.groups * between)
+    once = (total(counts.calls(ASSUMED_PRIMES, drops), 2 * s.slots, profile) for drops in DROPS)
+    return Sketch(s, counts, tuple(s.groups * seconds for seconds in once))
 
 
 def sketches(shape: Shape, profile: Profile, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
@@ -108,7 +114,7 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
 
 def _measures(s: Sketch) -> tuple[float, ...]:
     # noise of rotated inputs counts at the scale of the inputs, which may take more primes than are assumed here
-    return (s.seconds, s.rescaled_seconds, s.rotations, s.key_bytes, s.ciphertexts, s.structure.down > 0)
+    return (*s.times, s.rotations, s.key_bytes, s.ciphertexts, s.structure.down > 0)
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:

@@ -48,18 +48,18 @@ def test_the_example(root: Path) -> None:
 
 
 def test_rescales_are_counted_at_the_level_they_leave() -> None:
-    counts = api.plan(api.loads(LORA), Parameters(8192, (60, 40, 40, 60), 40, True)).counts
+    counts = api.plan(api.loads(LORA), Parameters(8192, (60, 40, 40, 60), 40, (1, 2))).counts
     assert counts.rescales_by_level == {0: 2, 1: 4}
     assert counts.rescales == 6
 
 
 PARAMETERS = [
-    Parameters(8192, (60, 60, 60), 30, False),
-    Parameters(8192, (50, 50, 50, 60), 30, False),
-    Parameters(8192, (60, 40, 40, 60), 40, True),
-    Parameters(8192, (60, 36, 36, 60), 36, True),
-    Parameters(16384, (60, 40, 40, 40, 60), 40, True),
-    Parameters(16384, (60, 50, 50, 50, 60), 50, True),
+    Parameters(8192, (60, 60, 60), 30),
+    Parameters(8192, (50, 50, 50, 60), 30),
+    Parameters(8192, (60, 40, 40, 60), 40, (1, 2)),
+    Parameters(8192, (60, 36, 36, 60), 36, (1, 2)),
+    Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3)),
+    Parameters(16384, (60, 50, 50, 50, 60), 50, (1, 2, 3)),
 ]
 
 
@@ -119,26 +119,29 @@ def test_no_choice(slots: int, depth: int, code: str) -> None:
 @pytest.mark.parametrize(
     "parameters",
     [
-        Parameters(8192, (60, 60, 60, 60), 40, False),
-        Parameters(4096, (60, 60), 40, False),
-        Parameters(8193, (60, 60), 40, False),
-        Parameters(8192, (61, 60), 40, False),
-        Parameters(8192, (5, 60), 40, False),
-        Parameters(8192, (60,), 40, False),
-        Parameters(8192, (), 40, False),
-        Parameters(8192, (60, 60, 60), 60, False),
-        Parameters(8192, (60, 60, 60), 0, False),
-        Parameters(8192, (60, 60, 60), -4, False),
-        Parameters(8192, (60, 40, 60), 40, True),
-        Parameters(8192, (60, 30, 30, 60), 50, True),
-        Parameters(16384, (60, 60, 60, 60), 40, True),
-        Parameters(8192, (60, 60, 60), 44, False, (44, 32)),
-        Parameters(8192, (60, 60, 60), 44, False, (60, 32, 32)),
-        Parameters(8192, (60, 60, 60), 44, False, (44, 32, 0)),
-        Parameters(8192, (60, 40, 40, 60), 40, True, (40, 10, 40)),
-        Parameters(8192, (60, 60, 60), 44, True, (44, 40, 60), keep_last=True),
-        Parameters(8192, (60, 60, 60), 44, True, (44, 25, 20), keep_last=True),
-        Parameters(8192, (60, 60, 60), 36, False, keep_last=True),
+        Parameters(8192, (60, 60, 60, 60), 40),
+        Parameters(4096, (60, 60), 40),
+        Parameters(8193, (60, 60), 40),
+        Parameters(8192, (61, 60), 40),
+        Parameters(8192, (5, 60), 40),
+        Parameters(8192, (60,), 40),
+        Parameters(8192, (), 40),
+        Parameters(8192, (60, 60, 60), 60),
+        Parameters(8192, (60, 60, 60), 0),
+        Parameters(8192, (60, 60, 60), -4),
+        Parameters(8192, (60, 40, 60), 40, (1, 2)),
+        Parameters(8192, (60, 30, 30, 60), 50, (1, 2)),
+        Parameters(16384, (60, 60, 60, 60), 40, (1, 2)),
+        Parameters(8192, (60, 60, 60), 44, (), (44, 32)),
+        Parameters(8192, (60, 60, 60), 44, (), (60, 32, 32)),
+        Parameters(8192, (60, 60, 60), 44, (), (44, 32, 0)),
+        Parameters(8192, (60, 40, 40, 60), 40, (1, 2), (40, 10, 40)),
+        Parameters(8192, (60, 60, 60), 44, (1,), (44, 40, 60)),
+        Parameters(8192, (60, 60, 60), 44, (1,), (44, 25, 20)),
+        Parameters(8192, (60, 60, 60), 44, (2,), (44, 40, 40)),
+        Parameters(8192, (60, 60, 60), 44, (2,), (30, 20, 20)),
+        Parameters(8192, (60, 60, 60), 36, (0,)),
+        Parameters(8192, (60, 50, 50, 50), 36, (2, 1)),
     ],
     ids=Parameters.text,
 )
@@ -152,8 +155,8 @@ def test_products_of_ciphertexts_have_one_scale() -> None:
     program = api.loads(case("products of ciphertexts").text)
     assert not api.plan(program).parameters.scales
     with pytest.raises(SlotError, match="SL404"):
-        api.plan(program, Parameters(8192, (60, 60, 60), 44, False, (44, 32, 32)))
-    assert api.plan(program, Parameters(8192, (60, 60, 60), 36, False, (36, 36, 36))).counts.cipher_products == 1
+        api.plan(program, Parameters(8192, (60, 60, 60), 44, (), (44, 32, 32)))
+    assert api.plan(program, Parameters(8192, (60, 60, 60), 36, (), (36, 36, 36))).counts.cipher_products == 1
 
 
 @pytest.mark.parametrize(

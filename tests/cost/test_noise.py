@@ -44,12 +44,14 @@ PROGRAMS = {
     "mirrored": api.loads(MIRRORED),
 }
 SETS = (
-    Parameters(4096, (36, 36, 37), 20, False),
-    Parameters(4096, (40, 40, 29), 22, False),
-    Parameters(8192, (60, 60, 60), 34, False),
-    Parameters(8192, (60, 40, 40, 60), 40, True),
-    Parameters(8192, (60, 60, 60), 44, True, (44, 46, 20), keep_last=True),
-    Parameters(8192, (60, 50, 40, 60), 46, True, (46, 38, 50)),
+    Parameters(4096, (36, 36, 37), 20),
+    Parameters(4096, (40, 40, 29), 22),
+    Parameters(8192, (60, 60, 60), 34),
+    Parameters(8192, (60, 40, 40, 60), 40, (1, 2)),
+    Parameters(8192, (60, 60, 60), 44, (1,), (44, 46, 20)),
+    Parameters(8192, (60, 50, 40, 60), 46, (1, 2), (46, 38, 50)),
+    Parameters(8192, (60, 60, 60), 42, (2,), (42, 36, 33)),
+    Parameters(4096, (41, 32, 36), 22, (2,), (22, 23, 19)),
 )
 
 
@@ -69,7 +71,7 @@ def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -
 
 def test_errors_of_a_key_that_is_used_over_and_over() -> None:
     # the noise of 256 key switches with one key, whose own prime is small
-    made = api.lower(PROGRAMS["lora"], Parameters(4096, (40, 40, 29), 22, False, keys=(4,)))
+    made = api.lower(PROGRAMS["lora"], Parameters(4096, (40, 40, 29), 22, keys=(4,)))
     errors = []
     for seed in range(6):
         inputs, weights = random_data(PROGRAMS["lora"], seed)
@@ -87,11 +89,11 @@ output y[slot] = Y
 prove y == x
 """
     program = api.loads(text)
-    keyed = api.plan(program, Parameters(4096, (36, 36, 37), 20, False, keys=(1,)))
+    keyed = api.plan(program, Parameters(4096, (36, 36, 37), 20, keys=(1,)))
     (there,) = peaks(keyed.graph, [0] * len(keyed.graph.nodes), 8, coarse=False)[keyed.graph.outputs[0].node].values()
     # X << 2 has peaks at 0 and, moved on, at 7; those of the sum meet them when it is added to itself moved by one
     assert there.tolist() == [4, 0, 0, 0, 0, 0, 1, 4]
-    own = api.plan(program, Parameters(4096, (36, 36, 37), 20, False))
+    own = api.plan(program, Parameters(4096, (36, 36, 37), 20))
     (there,) = peaks(own.graph, [0] * len(own.graph.nodes), 8, coarse=False)[own.graph.outputs[0].node].values()
     assert there.tolist() == [2, 0, 0, 0, 0, 0, 0, 1]
 
@@ -105,7 +107,7 @@ def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
 
 
 def test_numbers_that_a_scale_holds_are_not_rounded() -> None:
-    setting = Parameters(8192, (60, 60), 40, False, (40, 10))
+    setting = Parameters(8192, (60, 60), 40, (), (40, 10))
     assert variance(Place("factor", 0, 0, 0.75 + 0j), setting) == 0
     third = abs(round(1024 / 3) / 1024 - 1 / 3)
     assert math.sqrt(variance(Place("factor", 0, 0, complex(1 / 3)), setting)) == pytest.approx(third)
@@ -124,7 +126,7 @@ def _sources(made: Plan) -> dict[str, float]:
 
 def test_each_source_goes_by_the_scale_it_has() -> None:
     def sources(*scales: int) -> dict[str, float]:
-        return _sources(api.plan(PROGRAMS["lora"], Parameters(8192, (60, 60, 60), scales[0], False, scales)))
+        return _sources(api.plan(PROGRAMS["lora"], Parameters(8192, (60, 60, 60), scales[0], scales=scales)))
 
     low, fresh, plain = sources(30, 30, 30), sources(33, 30, 30), sources(30, 33, 33)
     assert fresh["fresh"] == pytest.approx(low["fresh"] / 64)
@@ -136,13 +138,13 @@ def test_each_source_goes_by_the_scale_it_has() -> None:
 
 def test_a_larger_key_prime_makes_key_switches_quieter() -> None:
     quiet, loud = (
-        _sources(api.plan(PROGRAMS["dense"], Parameters(8192, (40, 40, key), 30, False)))["spike"] for key in (50, 40)
+        _sources(api.plan(PROGRAMS["dense"], Parameters(8192, (40, 40, key), 30)))["spike"] for key in (50, 40)
     )
     assert quiet == pytest.approx(loud / 2**20)
 
 
 def test_a_peak_counts_for_more_than_what_scatters_little() -> None:
-    made = api.plan(PROGRAMS["mirrored"], Parameters(8192, (60, 60, 60), 34, False))
+    made = api.plan(PROGRAMS["mirrored"], Parameters(8192, (60, 60, 60), 34))
     found = gains(made.graph, made.parameters.degree, made.hiding.doubled, masked=False)
     parts = {"peak": 0.0, "rest": 0.0}
     for place, gain in found.sources.items():
@@ -163,7 +165,7 @@ prove y == 2 * x
 
 
 def test_masks_disturb_by_their_size_and_number() -> None:
-    roomy, tight = (Parameters(8192, (60, 60, 60), s, False, (s, s)) for s in (50, 57))
+    roomy, tight = (Parameters(8192, (60, 60, 60), s, (), (s, s)) for s in (50, 57))
     gain = {n: _mask_gain(api.loads(UNREAD.format(n=n)), roomy) for n in (256, 512, 1024)}
     # a quarter and a half of the slots are read, by as many as there are of the rest
     assert gain[1024] == 0
@@ -190,7 +192,7 @@ def test_operations_that_are_alike_count_as_each_does(monkeypatch: pytest.Monkey
         Structure(Shape(64, 64, 4, 8), 64, 4, "tokens", False, ranks=4),
     )
     graphs = [
-        Draft.of(program, hide, rescale=True, keep_last=True).graph
+        Draft.of(program, hide, (1,)).graph
         for program in (PROGRAMS["lora"], PROGRAMS["mirrored"], *(api.loads(text(s)) for s in structures))
         for hide in ("mask", "exact")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,19 @@ from slotlang.graph.unroll import unroll
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.proof.goals import goals
 from slotlang.proof.random import test_random as at_random_points
-from slotlang.schedule.build import schedule
+from slotlang.schedule.build import EVERY, schedule
 
 
-def graph_of(text: str, drop: bool = False, rescale: bool = False) -> Graph:
-    made = schedule(api.loads(text), rescale=rescale)
+def graph_of(text: str, drop: bool = False, drops: Sequence[int] = ()) -> Graph:
+    made = schedule(api.loads(text), drops)
     return unroll(made, zero_plaintexts(made)) if drop else unroll(made)
 
 
 @pytest.mark.parametrize("drop", [False, True], ids=["whole", "zeros dropped"])
 @pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
 def test_values_are_those_of_the_program(small: Case, drop: bool) -> None:
-    for rescale in (False, True):
-        graph = graph_of(small.text, drop, rescale)
+    for drops in ((), EVERY, (2,)):
+        graph = graph_of(small.text, drop, drops)
         outcomes = at_random_points(graph, goals(graph.schedule.program))
         assert {o.status for o in outcomes} == {"tested"}
 

@@ -32,7 +32,7 @@ output u[i, j] = U
 prove y == k @ q
 prove u == k + b
 """
-SMALL = Parameters(4096, (36, 36, 37), 20, False)
+SMALL = Parameters(4096, (36, 36, 37), 20)
 
 
 class World:

@@ -77,7 +77,7 @@ def test_nothing_tried_by_hand_is_faster() -> None:
         (4096, 8192), ((36, 36), (54, 55), (36, 36, 37), (60, 60, 60)), ((22, 22, 20), (25, 20, 19), (15, 13, 14))
     ):
         try:
-            made = api.plan(PROGRAM, Parameters(degree, primes, scales[0], False, scales))
+            made = api.plan(PROGRAM, Parameters(degree, primes, scales[0], scales=scales))
         except SlotError:
             continue
         if api.predicted_error(made) <= 1e-3:
@@ -88,12 +88,40 @@ def test_nothing_tried_by_hand_is_faster() -> None:
 
 def test_a_prime_goes_between_products_where_later_rotations_outweigh_the_rescales() -> None:
     made = api.choose(WIDE, 1e-3)
-    never = Parameters(8192, (60, 60, 60), 37, False, (37, 39, 35))
-    each = Parameters(8192, (60, 40, 40, 60), 40, True)
-    assert made.parameters.rescale
-    assert made.parameters.keep_last
+    never = Parameters(8192, (60, 60, 60), 37, (), (37, 39, 35))
+    each = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+    assert made.parameters.drops == (1,)
     assert all(seconds(made) < seconds(api.plan(WIDE, other)) for other in (never, each))
     assert made.counts.rescales < made.counts.plain_products
+
+
+def test_a_prime_goes_after_the_last_product_where_rotations_follow_it() -> None:
+    """A in column-major order, one channel of x in a slot: all rotations are made behind the products."""
+    text = """program shares(d = 64, r = 32, slots = 2048)
+input x[d]
+weight A[d, r]
+weight B[r, d]
+axes (c < d, q < r)
+cipher X = x[c]
+plain W = B[q, c]
+plain V = A[c, q]
+T = X * W
+S = sum f < d by doubling: T << f*r
+U = S * V
+Y = sum f < r by doubling: U << f
+output y[c] = re Y where q == 0
+prove y == A @ B @ x
+"""
+    program = api.loads(text)
+    assert api.check(program).proved
+    made = api.choose(program, 1e-6)
+    assert made.parameters.drops == (2,)
+    assert made.counts.rescales == 1
+    never, between = (api.plan(program, replace(made.parameters, drops=drops)) for drops in ((), (1,)))
+    assert made.download_bytes < never.download_bytes
+    assert seconds(made) < seconds(never)
+    # where the prime is gone before the second product, its plaintexts and the rotations have too few bits
+    assert api.predicted_error(between) > 1e-6
 
 
 def test_what_is_out_of_reach_names_the_best() -> None:

@@ -20,8 +20,8 @@ from slotlang.run.runner import load_module, random_data
 from slotlang.validation.check import validate
 
 COLUMNS = (Path(__file__).resolve().parents[2] / "programs/columns.slot").read_text()
-SMALL = Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
-WIDE = Parameters(8192, (60, 60, 60), 36, False)
+SMALL = Parameters(4096, (36, 36, 37), 24, (), (24, 20, 18))
+WIDE = Parameters(8192, (60, 60, 60), 36)
 SIZES = {"d": 40, "n": 35, "r": 3, "batch": 2048}
 SIGNS = """program signs(n = 4, slots = 16)
 input x[n, slots]
@@ -94,7 +94,7 @@ def test_sums_of_several_depths_with_signs() -> None:
     found.agree()
 
 
-SMALL_ONE = Parameters(4096, (36, 36, 37), 18, False)
+SMALL_ONE = Parameters(4096, (36, 36, 37), 18)
 
 
 def test_results_that_vanish() -> None:
@@ -247,10 +247,10 @@ def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) ->
     plan = api.plan(program, SMALL, products=products)
     assert isinstance(plan.columns, Columns)
     used = plan.columns.faster if used is None else used
-    assert found.products == ("matrix" if used else "seal") == ("matrix" if plan.matrix else "seal")
+    assert found.products == plan.products == (products if products != "auto" else "matrix" if used else "fused")
     coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
     assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
-    other = api.cost(program, SMALL, products="seal" if used else "matrix").predicted
+    other = api.cost(program, SMALL, products="fused" if used else "matrix").predicted
     assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
 
 

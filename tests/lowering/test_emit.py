@@ -22,7 +22,7 @@ from slotlang.lowering.emit import emit
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data
 
-RESCALING = Parameters(8192, (60, 40, 40, 60), 40, True)
+RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
 
 
 def emitted(text: str, parameters: Parameters | None = None) -> str:
@@ -73,11 +73,11 @@ def test_loops_and_names_are_kept(root: Path) -> None:
     body = made.text.split("def evaluate(")[1].split("\ndef ")[0]
     for line in (
         'X = {c: cipher.pop(("X", c)) for c in range(K)}',
-        'P[q] = ev.sum(ev.multiply(X[c], plain["W", q, c]) for c in range(K))',
+        'P[q] = ev.dot((X[c], plain["W", q, c]) for c in range(K))',
         "T = ev.horner((P[q] for q in reversed(range(R))), batch)",
         "S = ev.doubling(T, batch*R, C // R)",
         "S_rotated[q] = ev.rotate(S_rotated[q - 1], batch) if q else S",
-        'Y[c] = ev.sum(ev.multiply(S_rotated[q], plain["V", q, c]) for q in range(R))',
+        'Y[c] = ev.dot((S_rotated[q], plain["V", q, c]) for q in range(R))',
     ):
         assert line in body
     assert len(body.split("\n")) < 40
@@ -111,8 +111,11 @@ ALONE = """
 import sys
 class Forbidden:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("slotlang", "lark", "islpy", "networkx", "typer", "rich", "safetensors"):
+        package = name.split(".")[0]
+        if package in ("slotlang", "lark", "islpy", "networkx", "typer", "rich", "safetensors"):
             raise AssertionError(f"{name} is imported")
+        if package in ("numba", "llvmlite"):
+            raise ImportError(f"{name} is not installed")
 sys.meta_path.insert(0, Forbidden())
 sys.argv = sys.argv[1:]
 import runpy
@@ -138,7 +141,8 @@ def test_it_needs_only_tenseal_and_numpy(name: str, tmp_path: Path) -> None:
                 imported.add(str(module).split(".")[0])
             case _:
                 pass
-    assert imported - sys.stdlib_module_names == {"numpy", "tenseal"}
+    # numba makes it faster where it is there, which it is not in this run
+    assert imported - sys.stdlib_module_names - {"numba", "llvmlite"} == {"numpy", "tenseal"}
     found = run_alone(path)
     assert found.returncode == 0, found.stderr
     errors = re.findall(r"relative rms error (\S+)", found.stdout)
@@ -376,7 +380,7 @@ prove y == x
     program = api.loads(text.replace("output y[slot] = Y\nprove y == x", "output y[slot] = re Y\nprove y == 2/3 * x"))
     simulated(api.lower(program))
     huge = text.replace("1/3 + -1 * X + 1 * X", " * ".join(["999999999999"] * 40))
-    made = api.lower(api.loads(huge), Parameters(16384, (60,) * 6, 45, False), unproved=True)
+    made = api.lower(api.loads(huge), Parameters(16384, (60,) * 6, 45), unproved=True)
     inputs, weights = random_data(made.plan.program, 0)
     with pytest.raises(SlotError, match="SL507"):
         execute(made.text, made.plan.counts.executed(), inputs, weights)

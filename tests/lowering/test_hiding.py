@@ -20,7 +20,7 @@ from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, load_module, random_data
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = Parameters(4096, (36, 36, 37), 20, False)
+SMALL = Parameters(4096, (36, 36, 37), 20)
 PAIRS = """program pairs(d = 8, r = 4, slots = 16)
 input x[d]
 weight A[d, r], B[r, d]
@@ -216,7 +216,7 @@ def test_only_imaginary_parts() -> None:
         "output v[h] = im X\nprove v == z\n"
     )
     for hide in HIDES:
-        w = World(text, hide, Parameters(8192, (60, 60, 60), 40, False))
+        w = World(text, hide, Parameters(8192, (60, 60, 60), 40))
         assert np.abs(w.client.decrypt(w.server.evaluate(w.upload)) - w.inputs["z"]).max() < 1e-6
         values = w.client.ring.decode(w.raw(("X_im",) if hide == "exact" else ("X",)))[:8]
         seen = np.abs(values.real - w.inputs["x"]).max() < 1e-3
@@ -279,7 +279,7 @@ def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pyte
 
 
 def test_masks_below_the_top_level() -> None:
-    w = World(PAIRS, "mask", Parameters(8192, (60, 40, 40, 60), 40, True))
+    w = World(PAIRS, "mask", Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
     assert [level for _, level, _ in w.module.RESULTS.values()] == [2]
     found = w.client.decrypt(w.server.evaluate(w.upload))
     assert np.abs(found - parts(w)[0]).max() < 1e-4
@@ -346,7 +346,7 @@ def test_edited_parameters_are_refused(old: str, new: str, message: str) -> None
 
 
 def test_bytes_of_other_parameters_are_refused() -> None:
-    w, other = world("mask"), World(PAIRS, "mask", Parameters(4096, (36, 36, 36), 20, False))
+    w, other = world("mask"), World(PAIRS, "mask", Parameters(4096, (36, 36, 36), 20))
     for theirs, ours in ((other, w), (w, other)):
         for read, data in (
             (ours.module.Client.from_bytes, theirs.client.to_bytes()),

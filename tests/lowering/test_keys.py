@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -22,21 +23,22 @@ from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Report
+from slotlang.schedule.build import EVERY
 from slotlang.validation.check import validate
 
 
-def keyed(program: Program, most: int, rescale: bool = False) -> tuple[Draft, tuple[int, ...]] | None:
+def keyed(program: Program, most: int, drops: Sequence[int] = ()) -> tuple[Draft, tuple[int, ...]] | None:
     """With so many keys at most; None where the program needs no more."""
-    draft = Draft.of(program, "none", rescale=rescale)
+    draft = Draft.of(program, "none", drops)
     wanted = demand(draft.graph, lambda level: 1.0)
     chosen = key_set(wanted, most) if len(wanted.steps) > most else None
     return chosen and (draft.keyed(chosen[1]), chosen[1])
 
 
-def executed(draft: Draft, rescale: bool = False, seed: int = 0) -> Run:
-    program, depth = draft.program, draft.built.depth
-    primes = (60, *([40] * depth), 60) if rescale else (60,) * (depth + 3)
-    parameters = Parameters(2 * program.slots, primes, 40, rescale)
+def executed(draft: Draft, seed: int = 0) -> Run:
+    program, depth, drops = draft.program, draft.built.depth, tuple(draft.built.drops)
+    primes = (*[60] * (depth + 2), *[40] * len(drops), 60)
+    parameters = Parameters(2 * program.slots, primes, 40, drops)
     counts = draft.counts
     text = emit(draft.graph, parameters, Report("proved", "exact", 0.0), counts, Hiding("none"), "0")
     run = Run(text, program, seed)
@@ -48,28 +50,28 @@ def executed(draft: Draft, rescale: bool = False, seed: int = 0) -> Run:
     return run
 
 
-@pytest.mark.parametrize("rescale", [False, True], ids=["scales grow", "rescale"])
+@pytest.mark.parametrize("drops", [(), EVERY, (2,)], ids=["scales grow", "rescale", "rescale after 2"])
 @pytest.mark.parametrize("most", [1, 2])
 @pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
-def test_small_programs(small: Case, most: int, rescale: bool) -> None:
-    found = keyed(api.loads(small.text), most, rescale)
+def test_small_programs(small: Case, most: int, drops: Sequence[int]) -> None:
+    found = keyed(api.loads(small.text), most, drops)
     if found is not None:
         draft, keys = found
         assert {n.step for n in draft.graph.of_kind("rotate")} == set(keys)
-        executed(draft, rescale)
+        executed(draft)
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 3), st.booleans())
-def test_random_programs(seed: int, most: int, rescale: bool) -> None:
+@given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([(), EVERY, (2,)]))
+def test_random_programs(seed: int, most: int, drops: Sequence[int]) -> None:
     text, sizes = generate.random_program(Random(seed))
     try:
-        found = keyed(api.loads(text, sizes), most, rescale)
+        found = keyed(api.loads(text, sizes), most, drops)
     except SlotError as problem:
         assert {d.code for d in problem.diagnostics} <= {"SL401", "SL403"}
         return
     if found is not None:
-        executed(found[0], rescale, seed % 1000)
+        executed(found[0], seed % 1000)
 
 
 def made_with(keys: tuple[int, ...]) -> Plan:

@@ -15,7 +15,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.run.cache import CacheUse, cache_key, encode_cached
 from slotlang.run.runner import execute, load_module, random_data
 
-SMALL = api.Parameters(4096, (36, 36, 37), 20, False)
+SMALL = api.Parameters(4096, (36, 36, 37), 20)
 
 
 @cache

@@ -21,10 +21,12 @@ WORST_ERROR = 1e-5
 HEADERS = 700
 """Bytes of headers around one saved object, name and seed included; the set's own header is 96."""
 
-RESCALING = Parameters(8192, (60, 40, 40, 60), 40, True)
-SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40, False)
-SHARED_OUT = Parameters(8192, (60, 60, 60), 44, False, (44, 30, 34))
+RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40)
+SHARED_OUT = Parameters(8192, (60, 60, 60), 44, (), (44, 30, 34))
 """A scale for the inputs, and one for the plaintexts of each product in a row."""
+AFTER_TWO = Parameters(8192, (60, 60, 60), 40, (2,), (40, 34, 34))
+AFTER_TWO_AND_FOUR = Parameters(16384, (60, 60, 60, 60, 60), 39, (2, 4))
 
 
 @cache
@@ -73,6 +75,11 @@ def test_small_programs(small: Case) -> None:
         ("horner and doubling", SHARED_OUT),
         ("sums of different depth", SHARED_OUT),
         ("signs and plain additions", SHARED_OUT),
+        ("horner and doubling", AFTER_TWO),
+        ("sums of different depth", AFTER_TWO),
+        ("signs and plain additions", AFTER_TWO),
+        ("products of products", AFTER_TWO_AND_FOUR),
+        ("a permutation of several levels", AFTER_TWO_AND_FOUR),
     ],
     ids=str,
 )

@@ -20,7 +20,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.lowering.hiding import Hide
 from slotlang.run.runner import Batches, execute, load_module, random_data, split_tokens
 
-SMALL = api.Parameters(4096, (36, 36, 37), 20, False)
+SMALL = api.Parameters(4096, (36, 36, 37), 20)
 PAIRS = """program pairs(d = 4, r = 4, batch = 2, slots = 8)
 let R = r / 2
 input x[d, batch]
@@ -43,7 +43,7 @@ from slotlang.api import Parameters, load, loads, lower
 from slotlang.run.runner import load_module
 # started in the background, it would ignore Ctrl-C
 signal.signal(signal.SIGINT, signal.default_int_handler)
-module = load_module(lower(loads(sys.argv[1]), Parameters(4096, (36, 36, 37), 20, False)).text)
+module = load_module(lower(loads(sys.argv[1]), Parameters(4096, (36, 36, 37), 20)).text)
 def wait(item):
     os.write(1, b"at work\\n")
     time.sleep(600)
@@ -199,7 +199,7 @@ def test_signals_leave_no_worker(number: signal.Signals) -> None:
 
 
 def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
-    parameters = api.Parameters(4096, (36, 36, 37), 24, False, (24, 20, 18))
+    parameters = api.Parameters(4096, (36, 36, 37), 24, (), (24, 20, 18))
     sizes = {"d": 8, "n": 6, "r": 3, "batch": 2048}
     states = []
     for number in range(3):
@@ -212,7 +212,7 @@ def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
             cache=tmp_path,
             products="matrix",
         )
-        assert found.lowered.plan.matrix
+        assert found.lowered.plan.products == "matrix"
         report = found.report
         assert report.cache is not None
         states.append(report.cache.state)

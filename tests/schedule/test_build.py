@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import generate
@@ -25,7 +25,7 @@ from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Report
 from slotlang.schedule import ops
-from slotlang.schedule.build import schedule
+from slotlang.schedule.build import EVERY, schedule
 
 PROVED = Report("proved", "exact", 0.0)
 
@@ -40,17 +40,22 @@ def operations(made: ops.Schedule, kind: type) -> list[ops.Op]:
     return [op for f in made.ciphers if f.body is not None for op in every(f.body) if isinstance(op, kind)]
 
 
-MODES = {"scales grow": (False, False), "rescale": (True, False), "rescale between": (True, True)}
+MODES: dict[str, Sequence[int]] = {
+    "scales grow": (),
+    "rescale": EVERY,
+    "rescale after 1": (1,),
+    "rescale after 2": (2,),
+    "rescale after 1 and 3": (1, 3),
+}
 
 
 def executed(program: Program, mode: str, seed: int = 0) -> Run:
     """The emitted module on exact slots: what it holds is what the program means, what it does what was counted."""
-    rescale, keep_last = MODES[mode]
-    made = schedule(program, rescale=rescale, keep_last=keep_last)
+    made = schedule(program, MODES[mode])
     graph = unroll(made, zero_plaintexts(made))
     counts = count(graph)
-    primes = (60, *([40] * made.depth), 60) if rescale else (60,) * (made.depth + 3)
-    parameters = Parameters(2 * program.slots, primes, 40, rescale, keep_last=keep_last)
+    primes = (*[60] * (made.depth + 2), *[40] * len(made.drops), 60)
+    parameters = Parameters(2 * program.slots, primes, 40, tuple(made.drops))
     text = emit(graph, parameters, PROVED, counts, Hiding("none"), "0")
     run = Run(text, program, seed)
     for name, value in meant(graph, run).items():
@@ -333,12 +338,17 @@ prove y == x
 
 
 def test_levels_and_scales() -> None:
-    made = schedule(api.loads(LORA), rescale=True)
+    made = schedule(api.loads(LORA), EVERY)
     assert made.states["Y"] == ops.State(2, 0)
     assert made.plains["V"].encoding == ops.Encoding(1, 0, False)
-    between = schedule(api.loads(LORA), rescale=True, keep_last=True)
+    assert made.drops == (1, 2)
+    between = schedule(api.loads(LORA), (1,))
     assert between.states["Y"] == ops.State(1, 1)
     assert between.plains["V"].encoding == ops.Encoding(1, 0, False)
+    last = schedule(api.loads(LORA), (2, 5))
+    assert last.states["Y"] == ops.State(1, 0)
+    assert last.plains["V"].encoding == ops.Encoding(0, 1, False)
+    assert last.drops == (2,)
     grown = schedule(api.loads(LORA))
     assert grown.states["Y"] == ops.State(0, 2)
     assert not operations(grown, ops.Rescale)
@@ -357,7 +367,7 @@ Y = T * B
 output y[slot] = Y
 prove y == x
 """),
-        rescale=True,
+        EVERY,
     )
     encodings = sorted(p.encoding.level for p in made.plains.values() if p.encoding)
     assert encodings == [0, 2]

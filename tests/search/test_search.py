@@ -121,7 +121,7 @@ def test_what_is_said_by_formula_holds_for_the_whole(name: str, monkeypatch: pyt
     assert not isinstance(part, float) and not part.unrolled
     whole = api.plan(api.loads(text(s)), part.parameters)
     assert api.predicted_error(whole) <= part.error * (1 + 1e-9)
-    assert part.predicted.evaluation == pytest.approx(whole.predicted(profile).evaluation, rel=0.015)
+    assert part.predicted.evaluation == pytest.approx(whole.predicted(profile).evaluation, rel=0.005)
     counts = whole.counts
     assert (part.key_switches, part.keys) == (counts.key_switches, counts.galois_keys)
     assert (part.ciphertexts_in, part.ciphertexts_out) == (counts.ciphertexts_in, counts.ciphertexts_out)

@@ -104,11 +104,9 @@ def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> N
     assert formula.additions == counts.additions
     assert (formula.inputs, formula.outputs) == (counts.ciphertexts_in, counts.ciphertexts_out)
     assert +formula.calls(2) == evaluation_calls(made.graph, 2)
-    if s.depth == 2:
-        between = plan(
-            api.loads(text(s)), Parameters(8192, (60, 60, 60), 40, True, (40, 40, 20), keep_last=True), hide="none"
-        )
-        assert +formula.calls(2, between=True) == evaluation_calls(between.graph, 2)
+    for drops in [(1,), (2,), (1, 2)][: 3 if s.depth == 2 else 1]:
+        dropping = plan(api.loads(text(s)), Parameters(16384, (60, 40, 40, 60), 40, drops, (40, 40, 40)), hide="none")
+        assert +formula.calls(3, drops) == evaluation_calls(dropping.graph, 3)
 
 
 def test_groups_of_tokens_cost_what_one_does_each() -> None:
