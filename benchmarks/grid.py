@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
@@ -130,7 +131,7 @@ def main() -> None:
     ends = time.monotonic() + options.seconds
     work = partial(searched, precision=options.precision, finalists=options.finalists)
     # an interrupt is for this process, which ends the others
-    with Pool(options.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with suppress(KeyboardInterrupt), Pool(options.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         for shape, found in pool.imap_unordered(work, shapes):
             if isinstance(found, SlotError):
                 refused += 1

@@ -8,7 +8,7 @@ results backwards, and any number of parameters can be tried on them. ``docs/cos
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp2, sqrt
 from typing import NamedTuple, Protocol
 
@@ -123,6 +123,16 @@ class Gains:
     def expected(self, setting: Setting) -> float:
         """Relative rms error to expect, the root of the mean square of many runs with keys of their own."""
         return self._weighted(setting, 1.0, 1.0)
+
+    def widened(self, first: float, later: float) -> Gains:
+        """Of the same schedule with so many times the terms in sums of first, and of later products. What a sum holds
+        stays as it is, since weights have a variance of one over the number of terms; so does all noise but that of
+        rounding them."""
+        sources = {
+            place: gain * (1.0 if place.kind != "factor" else later if place.level or place.products else first)
+            for place, gain in self.sources.items()
+        }
+        return replace(self, sources=sources)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
         if not self.signal:

@@ -187,14 +187,16 @@ def chosen(
     profile: Profile | None = None,
     max_key_bytes: int | None = None,
     hide: Hide = "mask",
+    wider: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Plan, float]:
-    """As ``choose``, with the predicted error."""
+    """As ``choose``, with the predicted error. ``wider``: for a program that is a part of another one, how many times
+    as many terms the first, and later, products of that one are summed over (``Gains.widened``)."""
     if not 0 < precision < inf:
         raise error("SL005", f"a precision is a positive number such as 1e-3, not {precision:g}")
     if max_key_bytes is not None and max_key_bytes < 0:
         raise error("SL005", "--max-key-bytes must not be negative")
     check_slots(program.slots, program.syntax.statements[0].span)
-    search = _Search(program, precision, max_key_bytes, profile or find_profile(), hide)
+    search = _Search(program, precision, max_key_bytes, profile or find_profile(), hide, wider)
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
         if found is not None and found[0] <= precision:
@@ -248,7 +250,16 @@ class _Search:
     """Everything that may fit, fastest first. Gains and key sets are found when they are first needed, for each draft:
     each way to drop primes."""
 
-    def __init__(self, program: Program, precision: float, bound: int | None, profile: Profile, hide: Hide) -> None:
+    def __init__(
+        self,
+        program: Program,
+        precision: float,
+        bound: int | None,
+        profile: Profile,
+        hide: Hide,
+        wider: tuple[float, float],
+    ) -> None:
+        self.wider = wider
         self.program = program
         self.precision = precision
         self.bound = bound
@@ -296,7 +307,8 @@ class _Search:
             degree, k, number = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
-                self._gains[number, degree, keys] = gains(draft.graph, degree, draft.doubled, masked=self.masked)
+                own = gains(draft.graph, degree, draft.doubled, masked=self.masked)
+                self._gains[number, degree, keys] = own.widened(*self.wider)
             found = _Candidate(draft, degree, k, self._gains[number, degree, keys]).best()
             self._best[shape, keys] = found and (found[0], replace(found[1], keys=keys))
         return self._best[shape, keys]

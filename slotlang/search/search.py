@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, floor, log10, sqrt
+from math import ceil, floor, log10
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bounds import rotation_lower_bound
@@ -278,13 +278,12 @@ def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: in
         raise AssertionError(f"a synthesized program is {report.status}: {s}")
     group = s.one_group()
     part = _smaller(group)
-    # errors add up over the channels that meet in a sum, and plaintexts of B are the smaller the more there are
-    loss = sqrt(max(1.0, group.shape.d_in / part.shape.d_in))
-    settled = settle(_program(text(part)), precision / loss, profile, max_key_bytes)
+    wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
+    settled = settle(_program(text(part)), precision, profile, max_key_bytes, wider)
     if isinstance(settled, float):
-        return settled * loss
+        return settled
     made, relative = settled
-    return _candidate(s, source, part, made, relative * loss, profile, report.status)
+    return _candidate(s, source, part, made, relative, profile, report.status)
 
 
 def _program(source: str) -> Program:

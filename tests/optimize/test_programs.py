@@ -308,7 +308,7 @@ def test_keys_are_bounded() -> None:
         except SlotError as problem:
             with pytest.raises(SlotError) as caught:
                 optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
-            assert caught.value.diagnostics == problem.diagnostics
+            assert str(caught.value) == str(problem)
             continue
         found = optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
         after = api.cost(found.after, precision=1e-3, max_key_bytes=bound, profile=profile)
