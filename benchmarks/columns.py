@@ -30,6 +30,7 @@ from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.emit import emit
 from slotlang.lowering.lower import Plan
 from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.parts import Way
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,13 +41,13 @@ WIDE = Parameters(8192, (60, 60, 60), 36)
 MAX_WEIGHTS = 700_000_000
 
 
-def emitted(made: Plan, *, matrix: bool) -> str:
+def emitted(made: Plan, products: Way) -> str:
     """The module of a proved program, by matrix products or by SEAL. ``lower`` would validate it, which takes a minute
     where there are 100,000 products."""
     report = check(made.program)
     assert report.proved
     return emit(
-        made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", matrix
+        made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", products
     )
 
 
@@ -59,8 +60,8 @@ class Case:
         self.program = load(ROOT / "programs/columns.slot", {"d": d, "n": d, "r": r, "batch": self.tokens})
         self.plan = plan(self.program, parameters)
 
-    def module(self, *, matrix: bool) -> Any:
-        return load_module(emitted(self.plan, matrix=matrix))
+    def module(self, products: Way) -> Any:
+        return load_module(emitted(self.plan, products))
 
 
 def seconds(action: Any, times: int) -> tuple[float, Any]:
@@ -76,7 +77,7 @@ def seconds(action: Any, times: int) -> tuple[float, Any]:
 
 def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(d, r, parameters)
-    module = case.module(matrix=True)
+    module = case.module("matrix")
     inputs, weights = random_data(case.program, 0)
     client = module.Client()
     server = module.Server(client.evaluation_keys())
@@ -105,7 +106,7 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
         "upload_bytes": len(upload),
         "download_bytes": sum(map(len, records.values())),
         "relative_error": module.relative_error(found, module.reference(inputs, weights)),
-        "units": {"matrix": columns.matrix, "seal": columns.seal},
+        "units": {"matrix": columns.matrix, "operations": columns.operations},
         "note": server.note,
     }
 
@@ -116,7 +117,7 @@ def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     while 2 * channels * r * parameters.plaintext_bytes() > MAX_WEIGHTS:
         channels //= 2
     case = Case(channels, r, parameters)
-    module, other = case.module(matrix=False), case.module(matrix=True)
+    module, other = case.module("seal"), case.module("matrix")
     inputs, weights = random_data(case.program, 1)
     client = module.Client()
     keys = client.evaluation_keys()

@@ -113,7 +113,7 @@ class Measured:
 def measured(made: Plan, yardstick: Yardstick) -> Measured:
     """Run every phase of a plan's module several times."""
     report = check(made.program)
-    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", matrix=made.matrix)
+    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", products=made.products)
     module = load_module(text)
     inputs, weights = random_data(made.program, 0)
     client = module.Client()
@@ -236,7 +236,7 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
             Row(
                 name,
                 sizes,
-                made.parameters.text() + (", matrix products" if made.matrix else ""),
+                made.parameters.text() + (", matrix products" if made.products == "matrix" else ""),
                 {phase: getattr(expected, phase) for phase in PHASES},
                 {phase: yards * yardstick.fastest for phase, yards in times.yardsticks.items()},
                 times.seconds,

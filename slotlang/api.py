@@ -72,7 +72,7 @@ def cost(
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=made.predicted(profile),
         predicted_error=predicted_error(made),
-        products="matrix" if made.matrix else "seal",
+        products=made.products,
     )
 
 

@@ -254,13 +254,15 @@ keys) and traffic (bytes up and down).""",
 says what the smallest found take.""",
     "SL471": """--products names a way of multiplying that there is not.
 
-`seal` uses SEAL's operations, `matrix` matrix products over residues (docs/columns.md), and `auto`, which is the
-default, what is predicted to be faster.""",
-    "SL472": """A program can't be evaluated by matrix products.
+`seal` uses SEAL's operations, one by one, `fused` computes sums of products in one pass (docs/fused.md), `matrix` is
+matrix products over residues (docs/columns.md), and `auto`, which is the default, what is predicted to be the
+fastest.""",
+    "SL472": """A program can't be evaluated in the way that --products names.
 
-That takes a schedule that only adds ciphertexts up, each times a constant: no rotation, no conjugation, no product of
-ciphertexts, no rescale, and one real number in all slots of every plaintext. Column packing is such a layout: one
-channel per ciphertext, tokens in the slots (programs/columns.slot). The message says what stands in the way.""",
+`fused` takes a sum of two or more products of ciphertexts with plaintexts. `matrix` takes a schedule that only adds
+ciphertexts up, each times a constant: no rotation, no conjugation, no product of ciphertexts, no rescale, and one real
+number in all slots of every plaintext. Column packing is such a layout: one channel per ciphertext, tokens in the slots
+(programs/columns.slot). The message says what stands in the way.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is

@@ -60,7 +60,7 @@ ProductsOption = Annotated[
     typer.Option(
         "--products",
         metavar="HOW",
-        help="How ciphertexts are multiplied: seal, matrix (products of residues, without rotations), or auto.",
+        help="How ciphertexts are multiplied: seal, fused (sums in one pass), matrix (without rotations), or auto.",
     ),
 ]
 Precision = Annotated[
@@ -375,7 +375,7 @@ def lower(
                     "parameters": made.plan.parameters.text(),
                     "predicted_error": predicted_error(made.plan),
                     "hide": made.plan.hiding.mode,
-                    "products": "matrix" if made.plan.matrix else "seal",
+                    "products": made.plan.products,
                     "counts": made.plan.counts.executed(),
                     "validation": made.validation.to_json(),
                 },
@@ -389,8 +389,9 @@ def lower(
                 print("  validated: the module computes what the program says")
             else:
                 print(f"  not validated: {made.validation.what}")
-            if made.plan.matrix:
-                print("  evaluated by matrix products over residues (--products seal: by SEAL's operations)")
+            if made.plan.products != "seal":
+                how = "by matrix products" if made.plan.products == "matrix" else "with sums of products in one pass"
+                print(f"  evaluated {how} over residues (--products seal: by SEAL's operations)")
             print(f"  {made.plan.hiding.sentence()}")
 
 

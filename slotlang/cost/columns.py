@@ -15,8 +15,9 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import is_constant
 from slotlang.graph.graph import Graph
 
-ADD = 0.3
-"""SEAL's addition of a residue to another, in units; as the shipped profile has it."""
+ADD, DOT, DOT_PRODUCT = 0.3, 0.58, 0.26
+"""SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
+(docs/fused.md). As the shipped profile has them."""
 
 GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.32, 0.55, 0.015, 0.2, 1.6
 """What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication
@@ -38,16 +39,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A graph as matrices, and what both ways take in units for one residue: one prime, one place, one polynomial."""
+    """A graph as matrices, and what evaluating it one operation after the other, and by matrices, takes in units for
+    one residue: one prime, one place, one polynomial."""
 
     stages: tuple[Stage, ...]
-    seal: float
+    operations: float
     matrix: float
 
     @property
     def faster(self) -> bool:
         """Whether matrices are predicted to be faster."""
-        return self.matrix < self.seal
+        return self.matrix < self.operations
 
     @property
     def weight_bytes(self) -> int:
@@ -75,9 +77,12 @@ def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Co
         return "there is nothing to multiply"
     stages = _stages(graph)
     work = {"mul_plain": 1.0, "neg": ADD}
-    seal = sum(work.get(n.kind, ADD * max(len(n.operands) - 1, 0)) for n in graph.nodes)
+    operations = DOT * len(graph.dots) + DOT_PRODUCT * sum(graph.dots.values())
+    for number, node in enumerate(graph.nodes):
+        if number not in graph.dots and number not in graph.in_dots:
+            operations += work.get(node.kind, ADD * max(len(node.operands) - 1, 0))
     matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
-    return Columns(stages, seal, matrix)
+    return Columns(stages, operations, matrix)
 
 
 _NAMES = {

@@ -48,12 +48,19 @@ class Prediction:
         return {"profile": values.pop("profile"), **{f"{name}_seconds": s for name, s in values.items()}}
 
 
-def evaluation_calls(graph: Graph, data_primes: int) -> Calls:
-    """Primitives that an evaluation uses. A rescale counts at the primes it starts from."""
-    kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter(
-        (node.kind, level, node.signs) for node, level in zip(graph.nodes, graph.levels, strict=True)
-    )
+def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> Calls:
+    """Primitives that an evaluation uses; ``fused``, with sums of products in one pass. A rescale counts at the primes
+    it starts from."""
     calls: Calls = Counter()
+    if fused:
+        for number, products in graph.dots.items():
+            calls["dot", data_primes - graph.levels[number]] += 1
+            calls["dot_product", data_primes - graph.levels[number]] += products
+    kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter(
+        (node.kind, level, node.signs)
+        for number, (node, level) in enumerate(zip(graph.nodes, graph.levels, strict=True))
+        if not (fused and (number in graph.in_dots or number in graph.dots))
+    )
     for (kind, level, signs), nodes in kinds.items():
         for primitive, times, above in _primitives(kind, level, signs):
             calls[primitive, data_primes - level + above] += times * nodes
@@ -168,18 +175,20 @@ def predict(
     profile: Profile,
     hidden: Hidden | None = None,
     matrix: float | None = None,
+    *,
+    fused: bool = True,
 ) -> Prediction:
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
-    is done.
+    is done; ``fused``, otherwise: with sums of products in one pass.
     """
 
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
     made, added = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
-    evaluation = seconds(evaluation_calls(graph, data_primes)) if matrix is None else matrix
+    evaluation = seconds(evaluation_calls(graph, data_primes, fused=fused)) if matrix is None else matrix
     return Prediction(
         profile=profile.name,
         evaluation=evaluation + seconds(added),

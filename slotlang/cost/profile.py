@@ -16,12 +16,14 @@ from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 
-SCHEMA = "slotlang.profile/2"
+SCHEMA = "slotlang.profile/3"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
     "conjugate": "complex_conjugate into a new ciphertext; one key switch",
     "multiply_plain": "into a new ciphertext, each time with another plaintext",
+    "dot": "a sum of products with plaintexts in one pass, besides its products",
+    "dot_product": "each product of such a sum",
     "multiply": "of two ciphertexts into a new one of three polynomials",
     "relinearize": "in place, of three polynomials; one key switch",
     "add": "of two ciphertexts into a new one",

@@ -51,7 +51,8 @@ class Graph:
     are the schedule's operations that meet a node already there, ``kept`` the nodes that are remembered for
     them until the end. ``held`` are rotations, and what they rotate, that routes of later ones may start with, and the
     number of nodes there are when that ends. ``at_once`` are sums whose operands are all there before the first is
-    added.
+    added. ``dots`` are sums of two or more products with plaintexts that can be computed in one pass, with how many
+    products they have, and ``in_dots`` the products, and sums of some of them, that are then computed nowhere else.
     """
 
     schedule: Schedule
@@ -65,6 +66,8 @@ class Graph:
     kept: set[int] = field(default_factory=set)
     held: dict[int, int] = field(default_factory=dict)
     at_once: set[int] = field(default_factory=set)
+    dots: dict[int, int] = field(default_factory=dict)
+    in_dots: set[int] = field(default_factory=set)
 
     def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:
         """The given nodes and everything they depend on; what ``ends`` depend on is left out."""

@@ -73,7 +73,21 @@ class _Unroller:
             if creator in graph.shared:
                 graph.kept.update((number, value))
         self._turn(None)
+        self._find_dots()
         return graph
+
+    def _find_dots(self) -> None:
+        """Sums of products, the outermost of nested ones."""
+        graph, creator = self.graph, self._creator
+        for number, node in enumerate(graph.nodes):
+            made = creator[number]
+            if node.kind != "sum" or not isinstance(made, ops.Sum) or not ops.sum_of_products(made, graph.shared):
+                continue
+            products = 0
+            for operand in node.operands:
+                products += graph.dots.pop(operand, 1)
+            graph.dots[number] = products
+            graph.in_dots.update(node.operands)
 
     def _too_large(self, many: str) -> SlotError:
         return error(

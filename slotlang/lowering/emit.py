@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from slotlang.lowering.emitter import encoding_of
 from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import int_text
 from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import masks_text, roles_text, runtime_text, transfer_text, workers_text
+from slotlang.lowering.parts import Way, masks_text, roles_text, runtime_text, transfer_text, workers_text
 from slotlang.lowering.text import (
     comment,
     docstring,
@@ -40,10 +40,16 @@ VALIDATED = (
     "what the program says; `slotlang check` of this file does it again."
 )
 
-MATRIX = (
-    "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for bit "
-    "what SEAL's operations give."
-)
+WAYS: Mapping[Way, str] = {
+    "matrix": (
+        "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
+        "bit what SEAL's operations give."
+    ),
+    "fused": (
+        "Where numba can be imported, the server computes sums of products in one pass over the residues: bit for bit "
+        "what SEAL's operations give."
+    ),
+}
 
 
 def _program_text(text: str) -> list[str]:
@@ -75,7 +81,7 @@ class _Module(EvaluationText, ResultsText):
             self._places(),
             masks_text(),
             workers_text(),
-            roles_text(columns=self.matrix),
+            roles_text(self.products),
         ]
         return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
@@ -97,7 +103,7 @@ class _Module(EvaluationText, ResultsText):
             *paragraph(verdict),
             *paragraph(self.validated),
             *paragraph(self.hiding.sentence()),
-            *(paragraph(MATRIX) if self.matrix else []),
+            *(paragraph(WAYS[self.products]) if self.products in WAYS else []),
             "",
             *paragraph(
                 "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
@@ -300,15 +306,15 @@ def emit(
     hiding: Hiding,
     version: str,
     validated: str = "NOT VALIDATED.",
-    matrix: bool = False,
+    products: Way = "seal",
 ) -> str:
     """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
-    says of itself; with ``matrix`` its server evaluates by matrix products (``cost.columns`` says when it can).
+    says of itself; ``products``: how they are computed (``cost.columns`` says when matrices can).
 
     Raises SL309 when the program nests deeper than Python can read.
     """
     program = graph.schedule.program
-    text = _Module(program, graph, parameters, report, counts, hiding, version, validated, matrix).module()
+    text = _Module(program, graph, parameters, report, counts, hiding, version, validated, products).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

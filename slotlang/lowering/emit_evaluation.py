@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slotlang.lowering.emitter import Emitter
 from slotlang.lowering.numpy_text import int_text
 from slotlang.lowering.text import comment, fitted
@@ -105,6 +107,14 @@ class EvaluationText(Emitter):
         steps = f"reversed(range({size}))" if backwards else f"range({size})"
         return f"{self._op(body)} for {self.names(loop.var)} in {steps}"
 
+    def _dot(self, loops: Sequence[ops.Loop], product: ops.MulPlain) -> str:
+        """A sum of products in one pass."""
+        steps = "".join(
+            f" for {self.names(loop.var)} in range({size})"
+            for loop, size in zip(loops, self._ranges(loops), strict=True)
+        )
+        return f"ev.dot(({self._op(product.value)}, {self._plain_ref(product.plain)}){steps})"
+
     def _written(self, e: Int | None, value: int) -> str:
         return str(value) if e is None else int_text(e, self.names)
 
@@ -137,6 +147,8 @@ class EvaluationText(Emitter):
             case ops.Rescale(value):
                 return self._call(op, "rescale", self._op(value))
             case ops.Sum(loop, body, tree):
+                if self.products == "fused" and (found := ops.sum_of_products(op, self.graph.shared)):
+                    return self._dot(*found)
                 if tree:
                     terms = self._terms(loop, body)
                     return f"ev.tree(({terms}){shared})" if shared else f"ev.tree({terms})"

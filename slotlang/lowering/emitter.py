@@ -13,7 +13,7 @@ from slotlang.graph.graph import Graph
 from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import Names, ValueText, int_text
 from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import reserved_names
+from slotlang.lowering.parts import Way, reserved_names
 from slotlang.lowering.text import nested_loops, string
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
@@ -72,7 +72,7 @@ class Emitter:
     hiding: Hiding
     version: str
     validated: str
-    matrix: bool
+    products: Way
 
     def __post_init__(self) -> None:
         self.schedule = self.graph.schedule

@@ -24,6 +24,7 @@ from slotlang.lowering.parameters import (
     check_security,
     fixed_parameters,
 )
+from slotlang.lowering.parts import Way
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
@@ -42,15 +43,14 @@ def package_version() -> str:
         return "0+unknown"
 
 
-Products: TypeAlias = Literal["auto", "seal", "matrix"]
-"""How ciphertexts are multiplied with plaintexts: by SEAL, by matrix products over residues where the program allows,
-or by what is predicted to be faster."""
+Products: TypeAlias = Literal["auto", "seal", "fused", "matrix"]
+"""How ciphertexts are multiplied with plaintexts: a ``Way``, or the one that is predicted to be the fastest."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
-    ``columns``: the graph as matrices, or why it is none; ``matrix``: whether it is evaluated so."""
+    ``columns``: the graph as matrices, or why it is none; ``products``: how they are computed."""
 
     program: Program
     graph: Graph
@@ -58,12 +58,12 @@ class Plan:
     counts: Counts
     hiding: Hiding
     columns: Columns | str
-    matrix: bool
+    products: Way
 
     @property
     def weight_bytes(self) -> int:
         """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
-        if self.matrix and isinstance(self.columns, Columns):
+        if self.products == "matrix" and isinstance(self.columns, Columns):
             return self.columns.weight_bytes
         return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
 
@@ -74,9 +74,10 @@ class Plan:
 
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
-        p, columns = self.parameters, self.columns if self.matrix else None
+        p, columns = self.parameters, self.columns if self.products == "matrix" else None
         matrix = columns.seconds(p.degree, p.data_primes, profile) if isinstance(columns, Columns) else None
-        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix)
+        fused = self.products == "fused"
+        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, fused=fused)
 
 
 def products_mode(text: str) -> Products:
@@ -187,9 +188,20 @@ class Draft:
                 program.syntax.statements[0].span,
                 hint="leave out --products: SEAL's operations evaluate every program",
             )
-        faster = isinstance(columns, Columns) and (columns.faster or products == "matrix")
+        if products == "fused" and not self.graph.dots:
+            raise error(
+                "SL472",
+                f"'{program.name}' adds up no products that could be computed in one pass",
+                program.syntax.statements[0].span,
+                hint="leave out --products: SEAL's operations evaluate every program",
+            )
+        way: Way = "fused" if self.graph.dots else "seal"
+        if products != "auto":
+            way = products
+        elif isinstance(columns, Columns) and columns.faster:
+            way = "matrix"
         counts = replace(self.counts, masks=hidden.masks)
-        return Plan(program, self.graph, parameters, counts, hidden, columns, faster and products != "seal")
+        return Plan(program, self.graph, parameters, counts, hidden, columns, way)
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,7 @@ def lower(
 
     def text(validated: str) -> str:
         version = package_version()
-        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.matrix)
+        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.products)
 
     emitted = text(VALIDATED)
     validation = validate(emitted, program, proved=report.proved)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+Way: TypeAlias = Literal["seal", "fused", "matrix"]
+"""How products with plaintexts are computed: by SEAL's operations, one by one; sums of them in one pass
+(docs/fused.md); or all of the program as matrix products (docs/columns.md)."""
 
 
 def _text(name: str) -> str:
@@ -43,12 +48,13 @@ def workers_text() -> str:
     return part_text("workers")
 
 
-def roles_text(*, columns: bool = False) -> str:
-    """Client, Server and main; with ``columns`` a Server that evaluates by matrix products."""
-    if not columns:
+def roles_text(products: Way = "seal") -> str:
+    """Client, Server and main, and what a Server needs that computes products otherwise than SEAL."""
+    if products == "seal":
         return part_text("roles")
     before, after = part_text("roles").split("\n\n\ndef relative_error", 1)
-    return f"{before}\n\n\n{part_text('columns').strip()}\n\n\ndef relative_error{after}"
+    own = part_text("columns" if products == "matrix" else "fused").strip()
+    return f"{before}\n\n\n{own}\n\n\ndef relative_error{after}"
 
 
 @cache
@@ -58,7 +64,7 @@ def reserved_names() -> frozenset[str]:
     names |= {"FORMAT", "PROGRAM", "SIZES"}
     names |= {"encode", "evaluate", "collect", "returned", "reference", "pattern", "table", "base64", "zlib"}
     shared = runtime_text() + transfer_text() + masks_text() + workers_text()
-    for node in ast.parse(shared + roles_text(columns=True)).body:
+    for node in ast.parse(shared + roles_text("matrix") + roles_text("fused")).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)

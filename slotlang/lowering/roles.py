@@ -115,6 +115,7 @@ class Server:
                 raise Rejected("these evaluation keys hold no relinearization key")
             self.relin_keys = load_keys(self.ring, seal.RelinKeys, records["relin"], 1, {0})
         self.prepared = []
+        self.sums = None
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0
@@ -187,7 +188,7 @@ class Server:
 
     def _run(self, cipher):
         # evaluate takes its inputs out of the dict, so that each can go after its last use
-        ev = Evaluation(self.ring, self.galois_keys, self.relin_keys)
+        ev = Evaluation(self.ring, self.galois_keys, self.relin_keys, self.sums)
         plain = self._encoded()
         start = time.perf_counter()
         fresh = self._masks()

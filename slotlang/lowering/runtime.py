@@ -146,8 +146,9 @@ class Ring:
 class Evaluation:
     """Ciphertext operations of one evaluation, counted. None stands for zero."""
 
-    def __init__(self, ring, galois_keys, relin_keys):
+    def __init__(self, ring, galois_keys, relin_keys, sums=None):
         self.ring = ring
+        self.sums = sums
         self.evaluator = seal.Evaluator(ring.context)
         self.galois_keys = galois_keys
         self.relin_keys = relin_keys
@@ -247,6 +248,21 @@ class Evaluation:
     def sum_of(self, *terms):
         """``sum`` of its arguments."""
         return self.sum(terms)
+
+    def dot(self, pairs):
+        """Sum of ciphertexts, each times a plaintext: in one pass by ``sums`` where there is one, and otherwise by
+        SEAL's operations, one by one."""
+        pairs = [(a, plain) for a, plain in pairs if a is not None and plain is not None]
+        total = self.sums(self.evaluator, pairs) if self.sums and len(pairs) > 1 else None
+        if total is None:
+            return self.sum(self.multiply(a, plain) for a, plain in pairs)
+        self.counts["plain_products"] += len(pairs)
+        self.counts["additions"] += len(pairs) - 1
+        if total.is_transparent():
+            # the terms cancel, whatever the inputs
+            self.vanished += 1
+            return None
+        return total
 
     def combine(self, signs, *terms):
         """Signed sum; ``signs`` has a + or - for every term. What is subtracted from itself cancels."""

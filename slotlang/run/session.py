@@ -56,7 +56,7 @@ class Session:
             "tokens_in_file": self.tokens_in_file,
             "parameters": p.to_json(),
             "hide": self.lowered.plan.hiding.mode,
-            "products": "matrix" if self.lowered.plan.matrix else "seal",
+            "products": self.lowered.plan.products,
             "predicted_error": predicted_error(self.lowered.plan),
             **values,
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},

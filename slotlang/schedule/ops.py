@@ -7,7 +7,7 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -262,6 +262,18 @@ def children(op: Op) -> tuple[Op, ...]:
             return (value,)
         case Sum(_, body) | Horner(_, body):
             return (body,)
+
+
+def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:
+    """The loops and the product of a sum of ciphertexts that are there, each times a plaintext, which can be added up
+    in one pass; None for anything else. ``shared``: operations whose results are remembered, and so made one by one."""
+    loops: list[Loop] = []
+    while isinstance(op, Sum) and not op.tree and op not in shared:
+        loops.append(op.loop)
+        op = op.body
+    if loops and isinstance(op, MulPlain) and isinstance(op.value, Ref) and op not in shared:
+        return tuple(loops), op
+    return None
 
 
 def linear(e: Int, var: str) -> tuple[Int, Int] | None:

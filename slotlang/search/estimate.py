@@ -16,14 +16,16 @@ from slotlang.search.structure import Structure
 class Stage:
     """Operations with equally many products behind them, those of the next product and its sums included. ``sums``: how
     many sums of that product there are before anything else is done with them; where a prime is dropped after it, each
-    is rescaled. ``first_additions``: those of ``additions`` that make a ciphertext."""
+    is rescaled. ``dots``: those of several products, which are computed in one pass, and ``dot_products`` theirs;
+    ``additions``: of other ciphertexts, two by two."""
 
     rotations: int = 0
     conjugations: int = 0
     products: int = 0
     additions: int = 0
-    first_additions: int = 0
     sums: int = 0
+    dots: int = 0
+    dot_products: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Estimate:
     @property
     def additions(self) -> int:
         """Of all stages."""
-        return sum(stage.additions for stage in self.stages)
+        return sum(stage.additions + stage.dot_products - stage.dots for stage in self.stages)
 
     @property
     def keys(self) -> int:
@@ -76,9 +78,10 @@ class Estimate:
         for product, stage in enumerate(self.stages, 1):
             calls["rotate", primes] += stage.rotations
             calls["conjugate", primes] += stage.conjugations
-            calls["multiply_plain", primes] += stage.products
-            calls["add", primes] += stage.first_additions
-            calls["add_inplace", primes] += stage.additions - stage.first_additions
+            calls["multiply_plain", primes] += stage.products - stage.dot_products
+            calls["dot", primes] += stage.dots
+            calls["dot_product", primes] += stage.dot_products
+            calls["add", primes] += stage.additions
             if product in drops:
                 calls["rescale", primes] += stage.sums
                 primes -= 1
@@ -96,61 +99,52 @@ def _ladders(turn: int, baby: int, giants: int) -> set[int]:
     return {step for step, many in ((turn, baby), (turn * baby, giants)) if many > 1}
 
 
-def _giant_sums(terms: int, baby: int) -> int:
-    """Sums of several terms among those of the giant steps."""
+def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
+    """So many times: sums over ``terms`` in groups of ``baby`` steps, with so many products for each term. Those of
+    several products, and all their products."""
     full, rest = divmod(terms, baby)
-    return full * (baby > 1) + (rest > 1)
+    groups = [(full, baby * products), (1, rest * products)]
+    several = [(number, size) for number, size in groups if size > 1]
+    return times * sum(number for number, _ in several), times * sum(number * size for number, size in several)
 
 
 def estimate(s: Structure) -> Estimate:
     """Counts for one group of tokens."""
     sums = doubling_steps(s.positions // s.ranks, s.ranks * s.tokens)
     blocks, inputs, diagonals = s.blocks, s.inputs, s.diagonals
-    products = inputs * diagonals * blocks
+    dots = _dots(blocks, diagonals, s.down or 1, inputs)
     steps = set(sums)
     turn = s.copies * s.tokens
     # products are added up to so many sums; then these are turned and added one by one
     giants = -(-diagonals // s.down) if s.down else diagonals
-    # a sum of several terms is one operation with that many operands, and its first addition makes a ciphertext
-    firsts = blocks * diagonals * (inputs > 1)
     baby_steps = 0
     if diagonals > 1:
         if s.down:
             baby_steps = s.down - 1
             steps.update(_ladders(turn, s.down, giants))
-            firsts += blocks * _giant_sums(diagonals, s.down)
         else:
             steps.add(turn)
-    before = Stage(inputs * baby_steps, 0, products, products - blocks * giants, firsts, blocks * giants)
+    before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
     turned = blocks * (giants - 1 + len(sums))
     conjugations = blocks if s.packing == "channels" else 0
     added = turned + conjugations
     if s.dense:
-        after = Stage(turned, conjugations, 0, added, added)
+        after = Stage(turned, conjugations, additions=added)
         return Estimate((before, after), frozenset(steps), inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
-    products = views * outputs * blocks
-    firsts = outputs * views * (blocks > 1)
+    dots = _dots(outputs, views, s.up or views, blocks)
     if s.up:
         giants, baby_steps = -(-views // s.up), s.up - 1
         steps.update(_ladders(turn, s.up, giants))
-        firsts += outputs * _giant_sums(views, s.up)
     else:
         giants, baby_steps = 1, views - 1
         if views > 1:
             steps.add(turn)
-        firsts += outputs * (views > 1)
-    between = Stage(
-        turned + blocks * baby_steps,
-        conjugations,
-        products,
-        added + products - outputs * giants,
-        added + firsts,
-        outputs * giants,
-    )
+    rotations = turned + blocks * baby_steps
+    between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots)
     shares = doubling_steps(s.shares, s.tokens)
     steps.update(shares)
     turned = outputs * (giants - 1 + len(shares))
-    after = Stage(rotations=turned, additions=turned, first_additions=turned)
+    after = Stage(turned, additions=turned)
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)

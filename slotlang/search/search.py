@@ -318,7 +318,7 @@ def _candidate(
     composed = c.rotations / small.rotations if p.keys else 1.0
     more_rotations = round(composed * (whole.rotations - small.rotations))
     keys = c.galois_keys * p.key_bytes()
-    evaluation = (products if made.matrix else slower) * once.evaluation
+    evaluation = (products if made.products == "matrix" else slower) * once.evaluation
     ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
     more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(

@@ -13,6 +13,10 @@ _REPLACED: dict[str, tuple[str, ...]] = {
     "transfer": (),  # all of it
     "workers": (),
     "masks": ("uniform", "from_residues", "part_mask", "alone_doubled", "slot_mask"),
+    "fused": (
+        *("MOST_TERMS", "STRIP", "KERNEL", "_FIRST_WORD", "_CIPHERTEXT", "_PLAINTEXT"),
+        *("compiled", "_kernel", "Sums"),
+    ),
     "columns": (
         *(
             "LEAST_PIECE",

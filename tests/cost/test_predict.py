@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -54,9 +55,11 @@ def test_each_kind_of_operation_is_counted_once(program: api.Program) -> None:
     assert milliseconds(program, only("rotate")) == counts.rotations
     assert milliseconds(program, only("conjugate")) == counts.conjugations
     assert milliseconds(program, only("rotate", "conjugate", "relinearize")) == counts.key_switches
-    assert milliseconds(program, only("multiply_plain")) == counts.plain_products
+    assert milliseconds(program, only("multiply_plain", "dot_product")) == counts.plain_products
     assert milliseconds(program, only("multiply")) == counts.cipher_products
-    assert milliseconds(program, only("add", "add_inplace", "sub", "add_plain")) == counts.additions + counts.masks
+    one_by_one = milliseconds(program, only("add", "add_inplace", "sub", "add_plain"))
+    in_sums = milliseconds(program, only("dot_product")) - milliseconds(program, only("dot"))
+    assert one_by_one + in_sums == counts.additions + counts.masks
     assert milliseconds(program, only("negate")) == counts.negations
     assert milliseconds(program, only("rescale")) == counts.rescales
 
@@ -89,10 +92,21 @@ def test_operations_are_priced_at_their_level() -> None:
     calls = evaluation_calls(made.graph, RESCALED.data_primes)
     leaving = {level: calls["rescale", RESCALED.data_primes - level] for level in made.counts.rescales_by_level}
     assert leaving == made.counts.rescales_by_level
-    for kind, name in (("rotate", "rotate"), ("mul_plain", "multiply_plain")):
+    for kind, names in (("rotate", ["rotate"]), ("mul_plain", ["multiply_plain", "dot_product"])):
         levels = [made.graph.levels[n] for n, node in enumerate(made.graph.nodes) if node.kind == kind]
         for level in set(levels):
-            assert calls[name, RESCALED.data_primes - level] == levels.count(level)
+            assert sum(calls[name, RESCALED.data_primes - level] for name in names) == levels.count(level)
+
+
+def test_one_by_one_every_product_and_addition_counts_for_itself() -> None:
+    made = api.plan(api.loads(LORA), RESCALED, products="seal")
+    calls = Counter(dict.fromkeys(("dot", "dot_product"), 0))
+    for (name, _), times in evaluation_calls(made.graph, RESCALED.data_primes, fused=False).items():
+        calls[name] += times
+    assert calls["multiply_plain"] == made.counts.plain_products and not calls["dot"] + calls["dot_product"]
+    assert calls["add"] + calls["add_inplace"] == made.counts.additions
+    own = made.predicted(priced(lambda name, _: 1e-3 if name == "multiply_plain" else 0.0)).evaluation
+    assert own == pytest.approx(1e-3 * made.counts.plain_products)
 
 
 def test_results_are_decrypted_at_their_level() -> None:

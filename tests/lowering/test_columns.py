@@ -247,10 +247,10 @@ def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) ->
     plan = api.plan(program, SMALL, products=products)
     assert isinstance(plan.columns, Columns)
     used = plan.columns.faster if used is None else used
-    assert found.products == ("matrix" if used else "seal") == ("matrix" if plan.matrix else "seal")
+    assert found.products == plan.products == (products if products != "auto" else "matrix" if used else "fused")
     coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
     assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
-    other = api.cost(program, SMALL, products="seal" if used else "matrix").predicted
+    other = api.cost(program, SMALL, products="fused" if used else "matrix").predicted
     assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
 
 

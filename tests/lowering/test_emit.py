@@ -73,11 +73,11 @@ def test_loops_and_names_are_kept(root: Path) -> None:
     body = made.text.split("def evaluate(")[1].split("\ndef ")[0]
     for line in (
         'X = {c: cipher.pop(("X", c)) for c in range(K)}',
-        'P[q] = ev.sum(ev.multiply(X[c], plain["W", q, c]) for c in range(K))',
+        'P[q] = ev.dot((X[c], plain["W", q, c]) for c in range(K))',
         "T = ev.horner((P[q] for q in reversed(range(R))), batch)",
         "S = ev.doubling(T, batch*R, C // R)",
         "S_rotated[q] = ev.rotate(S_rotated[q - 1], batch) if q else S",
-        'Y[c] = ev.sum(ev.multiply(S_rotated[q], plain["V", q, c]) for q in range(R))',
+        'Y[c] = ev.dot((S_rotated[q], plain["V", q, c]) for q in range(R))',
     ):
         assert line in body
     assert len(body.split("\n")) < 40
@@ -111,8 +111,11 @@ ALONE = """
 import sys
 class Forbidden:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("slotlang", "lark", "islpy", "networkx", "typer", "rich", "safetensors"):
+        package = name.split(".")[0]
+        if package in ("slotlang", "lark", "islpy", "networkx", "typer", "rich", "safetensors"):
             raise AssertionError(f"{name} is imported")
+        if package in ("numba", "llvmlite"):
+            raise ImportError(f"{name} is not installed")
 sys.meta_path.insert(0, Forbidden())
 sys.argv = sys.argv[1:]
 import runpy
@@ -138,7 +141,8 @@ def test_it_needs_only_tenseal_and_numpy(name: str, tmp_path: Path) -> None:
                 imported.add(str(module).split(".")[0])
             case _:
                 pass
-    assert imported - sys.stdlib_module_names == {"numpy", "tenseal"}
+    # numba makes it faster where it is there, which it is not in this run
+    assert imported - sys.stdlib_module_names - {"numba", "llvmlite"} == {"numpy", "tenseal"}
     found = run_alone(path)
     assert found.returncode == 0, found.stderr
     errors = re.findall(r"relative rms error (\S+)", found.stdout)

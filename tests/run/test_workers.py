@@ -212,7 +212,7 @@ def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
             cache=tmp_path,
             products="matrix",
         )
-        assert found.lowered.plan.matrix
+        assert found.lowered.plan.products == "matrix"
         report = found.report
         assert report.cache is not None
         states.append(report.cache.state)
