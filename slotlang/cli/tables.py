@@ -161,6 +161,8 @@ def run_table(session: Session) -> RenderableType:
         predicted = r.predicted.get(name, 0)
         note = "as predicted" if count == predicted else f"predicted {predicted}"
         table.add_row(str(count), f"{name.replace('_', ' ')}, {note}")
+    if r.note:
+        table.add_row("", r.note)
     if r.dropped:
         table.add_row(str(r.dropped), "plaintexts are zero, and their products were left out")
     table.add_row(f"{r.relative_error:.1e}", "relative rms error against numpy")

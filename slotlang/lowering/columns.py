@@ -448,7 +448,6 @@ class Server(SealServer):
         self.ring = Constants()
         self.constants = self.matrices = None
         self._memory = Memory()
-        self.note = ""
 
     def _take(self, plain):
         self.constants = plain

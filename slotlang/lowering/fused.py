@@ -229,7 +229,6 @@ class Server(SealServer):
 
     def __init__(self, evaluation_keys):
         super().__init__(evaluation_keys)
-        self.note = ""
         try:
             self.sums = Sums(self.ring)
         except Unavailable as reason:

@@ -115,7 +115,8 @@ class Server:
                 raise Rejected("these evaluation keys hold no relinearization key")
             self.relin_keys = load_keys(self.ring, seal.RelinKeys, records["relin"], 1, {0})
         self.prepared = []
-        self.sums = None
+        # how sums of products are computed, if not by SEAL, and why not otherwise
+        self.sums, self.note = None, ""
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0

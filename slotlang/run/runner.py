@@ -36,7 +36,7 @@ class RunReport:
     ``allowed_error``: the relative error above which the run has failed.
     ``counts_match`` compares what was executed with what was predicted; ``dropped`` says how
     many plaintexts and sums were zero; what would be done with them is left out, which only ever lowers the
-    counts.
+    counts. ``note``: why products are left to SEAL although the module has a faster way; mostly empty.
     """
 
     seconds: Mapping[str, float]
@@ -53,6 +53,7 @@ class RunReport:
     workers: int
     worker_cpu_seconds: tuple[float, ...]
     cache: CacheUse | None
+    note: str
 
     @property
     def passed(self) -> bool:
@@ -204,6 +205,7 @@ def _executed(
         len(server.worker_seconds),
         tuple(server.worker_seconds),
         used,
+        server.note,
     )
 
 

@@ -55,6 +55,11 @@ SETS = (
 )
 
 
+RUNS = {"dense": 24}
+"""Most of its error is one real number for each key: the rms of 8 of them is less than half of what is expected once in
+50 times, that of 24 once in 20,000."""
+
+
 @pytest.mark.parametrize("parameters", SETS, ids=[p.text() for p in SETS])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -> None:
@@ -62,7 +67,7 @@ def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -
     # of 8 and more, and only several keys together say what is to be expected
     made = api.lower(PROGRAMS[name], parameters)
     errors = []
-    for seed in range(8):
+    for seed in range(RUNS.get(name, 8)):
         inputs, weights = random_data(PROGRAMS[name], seed)
         errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
     measured = math.sqrt(sum(e * e for e in errors) / len(errors))

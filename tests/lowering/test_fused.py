@@ -24,10 +24,10 @@ from slotlang.run.runner import load_module, random_data
 SHIPPED = Path(fused.__file__).read_text(encoding="utf-8")
 
 RINGS = [
-    Parameters(4096, (36, 36, 37), 20, False),
-    Parameters(4096, (53, 53), 16, False, (20, 12, 12)),
-    Parameters(8192, (60, 60, 60), 36, False),
-    Parameters(16384, (60, 40, 40, 60), 40, True),
+    Parameters(4096, (36, 36, 37), 20),
+    Parameters(4096, (53, 53), 20, scales=(20, 12, 12)),
+    Parameters(8192, (60, 60, 60), 36),
+    Parameters(16384, (60, 40, 40, 60), 40, (1, 2)),
 ]
 
 CANCELLING = """program cancelling(d = 4, slots = 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -241,3 +242,13 @@ prove y == {theorem}
     else:
         with pytest.raises(SlotError, match="SL506"):
             roles(syntax)
+
+
+def test_a_run_says_why_products_are_left_to_seal(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = api.loads(case("horner and doubling").text)
+    assert run(case("horner and doubling").text).note == ""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    made = api.lower(program)
+    inputs, weights = random_data(program, 0)
+    report = execute(made.text, made.plan.counts.executed(), inputs, weights)
+    assert report.passed and "numba can't be imported" in report.note

@@ -12,6 +12,7 @@ from command_line import slotlang
 from small_programs import CASES
 
 from slotlang.lowering.lower import Lowered, lower
+from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.proof.disagreement import Disagreement
 from slotlang.source import Source
@@ -85,6 +86,17 @@ def test_a_changed_module_is_refuted(old: str, new: str) -> None:
         return
     assert found.status == "refuted", found
     assert found.what
+
+
+@pytest.mark.parametrize("drops", [(1,), (2,), (1, 2)])
+def test_the_products_that_a_prime_is_dropped_after(drops: tuple[int, ...]) -> None:
+    parameters = Parameters(16384, (60, 60, 40, 40, 60), 40, drops, (45, 35, 30))
+    made = lower(lowered().plan.program, parameters)
+    assert made.validation.status == "proved"
+    for wrong in ([], [1], [2], [1, 2]):
+        if wrong[: len(drops)] != list(drops):  # what comes behind is a level that nothing is at
+            changed = made.text.replace(f'"drops": {list(drops)},', f'"drops": {wrong},')
+            assert validate(changed, made.plan.program).status == "refuted"
 
 
 # Each leaves the meaning as it is.
