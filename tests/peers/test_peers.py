@@ -111,11 +111,12 @@ def test_a_peer_that_cannot_be_installed_says_why(tmp_path, monkeypatch):
         python_of(Peer("desilo", "requirements-desilo.txt", (version,)), tmp_path / "environments")
 
 
-def test_a_library_that_cannot_be_imported_is_absent_with_its_reason(tmp_path):
+@pytest.mark.parametrize("script, library", [("helayers", "pyhelayers"), ("orion", "orion")])
+def test_a_library_that_cannot_be_imported_is_absent_with_its_reason(tmp_path, script, library):
     path = tmp_path / "task.npz"
     task(16, 2, 1).save(path)
-    with pytest.raises(Absent, match="pyhelayers"):
-        driver.run(Peer("helayers"), sys.executable, path)
+    with pytest.raises(Absent, match=library):
+        driver.run(Peer(script), sys.executable, path)
 
 
 def test_of_a_scheme_the_fastest_that_is_precise_enough_is_measured():
