@@ -46,8 +46,16 @@ PEERS = (
     Peer("heir_plan"),
     Peer("openfhe_hoisted", "requirements-openfhe.txt", ("3.10",)),
     Peer("desilo", "requirements-desilo.txt", ("3.11", "3.12", "3.10")),
+    Peer("orion", "requirements-orion.txt", ("3.11",), "Orion brings PyTorch, which can be gigabytes"),
+    Peer(
+        "fhelium",
+        "requirements-fhelium.txt",
+        ("3.12", "3.13"),
+        "fhelium is built against PyTorch, which takes minutes and can be gigabytes",
+        "requirements-fhelium-sources.txt",
+    ),
 )
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS"), "1")
 MOST_THREADS = 1.1
 """CPU time over wall time; beyond, more than one thread ran."""
 REPEATS = 7

@@ -18,12 +18,13 @@ INSTALLING = 900
 @dataclass(frozen=True)
 class Peer:
     """A measuring script of this folder. Without ``requirements`` it runs in our own environment; ``pythons`` are the
-    versions that its wheels are made for, best first."""
+    versions that its wheels are made for, best first; ``sources`` are built against what ``requirements`` brought."""
 
     script: str
     requirements: str = ""
     pythons: tuple[str, ...] = ()
     note: str = ""
+    sources: str = ""
 
 
 class Absent(Exception):
@@ -46,19 +47,21 @@ def python_of(peer: Peer, environments: Path = ENVIRONMENTS) -> str:
     """The interpreter that runs a peer's script; makes its environment at first. Raises Absent."""
     if not peer.requirements:
         return sys.executable
-    requirements = HERE / peer.requirements
+    requirements, *sources = (HERE / name for name in (peer.requirements, peer.sources) if name)
+    pinned = "".join(path.read_text() for path in (requirements, *sources))
     folder = environments / peer.script
     ready, python = folder / ".ready", str(folder / "bin" / "python")
-    if ready.is_file() and ready.read_text() == requirements.read_text():
+    if ready.is_file() and ready.read_text() == pinned:
         return python
     base = next(filter(None, map(interpreter, peer.pythons)), None)
     if base is None:
         raise Absent(f"needs Python {' or '.join(peer.pythons)}, which is not installed")
     shutil.rmtree(folder, ignore_errors=True)
-    commands = (
-        [base, "-m", "venv", str(folder)],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)],
-    )
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    commands = [[base, "-m", "venv", str(folder)], [*install, "-r", str(requirements)]]
+    for path in sources:
+        # isolated, a build would not see what it is for; a cached one may be for another version of that
+        commands.append([*install, "--no-build-isolation", "--no-cache-dir", "-r", str(path)])
     for command in commands:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALLING)
@@ -66,7 +69,7 @@ def python_of(peer: Peer, environments: Path = ENVIRONMENTS) -> str:
             raise Absent(f"cannot be installed: {problem}") from None
         if done.returncode:
             raise Absent(f"cannot be installed: {last_line(done.stderr)}")
-    ready.write_text(requirements.read_text())
+    ready.write_text(pinned)
     return python
 
 

@@ -1,6 +1,7 @@
 """The comparison with other libraries, as far as it needs none of them."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.pages import rewrite
 from benchmarks.peers import __main__ as driver
-from benchmarks.peers import heir_plan
+from benchmarks.peers import environments, heir_plan
 from benchmarks.peers.common import Result, Task, serve
 from benchmarks.peers.diagonals import Operations, diagonals, evaluate, steps
 from benchmarks.peers.environments import Absent, Peer, python_of
@@ -111,11 +112,36 @@ def test_a_peer_that_cannot_be_installed_says_why(tmp_path, monkeypatch):
         python_of(Peer("desilo", "requirements-desilo.txt", (version,)), tmp_path / "environments")
 
 
-def test_a_library_that_cannot_be_imported_is_absent_with_its_reason(tmp_path):
+def test_what_is_built_against_others_comes_after_them_and_is_made_anew_where_it_changed(tmp_path, monkeypatch):
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("torch\n")
+    second.write_text("fhelium\n")
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        (tmp_path / "made" / "peer").mkdir(parents=True, exist_ok=True)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(environments, "HERE", tmp_path)
+    monkeypatch.setattr(environments.subprocess, "run", run)
+    peer = Peer("peer", first.name, (".".join(map(str, sys.version_info[:2])),), sources=second.name)
+    python_of(peer, tmp_path / "made")
+    assert [command[-1] for command in commands[1:]] == [str(first), str(second)]
+    assert ["--no-build-isolation" in command for command in commands] == [False, False, True]
+    python_of(peer, tmp_path / "made")
+    assert len(commands) == 3
+    second.write_text("fhelium==0.30.0\n")
+    python_of(peer, tmp_path / "made")
+    assert len(commands) == 6
+
+
+@pytest.mark.parametrize("script, library", [("helayers", "pyhelayers"), ("orion", "orion"), ("fhelium", "fhelium")])
+def test_a_library_that_cannot_be_imported_is_absent_with_its_reason(tmp_path, script, library):
     path = tmp_path / "task.npz"
     task(16, 2, 1).save(path)
-    with pytest.raises(Absent, match="pyhelayers"):
-        driver.run(Peer("helayers"), sys.executable, path)
+    with pytest.raises(Absent, match=library):
+        driver.run(Peer(script), sys.executable, path)
 
 
 def test_of_a_scheme_the_fastest_that_is_precise_enough_is_measured():
