@@ -15,7 +15,7 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import is_constant
 from slotlang.graph.graph import Graph
 
-ADD, DOT, DOT_PRODUCT = 0.3, 0.58, 0.26
+ADD, DOT, DOT_PRODUCT = 0.3, 0.62, 0.26
 """SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
 (docs/fused.md). As the shipped profile has them."""
 

@@ -37,7 +37,8 @@ def keyed(program: Program, most: int, drops: Sequence[int] = ()) -> tuple[Draft
 
 def executed(draft: Draft, seed: int = 0) -> Run:
     program, depth, drops = draft.program, draft.built.depth, tuple(draft.built.drops)
-    primes = (*[60] * (depth + 2), *[40] * len(drops), 60)
+    # where the second product is the last to be followed by a dropped prime, plaintexts have 2^80 from then on
+    primes = (*[60] * (2 * depth + 2), *[40] * len(drops), 60)
     parameters = Parameters(2 * program.slots, primes, 40, drops)
     counts = draft.counts
     text = emit(draft.graph, parameters, Report("proved", "exact", 0.0), counts, Hiding("none"), "0")
