@@ -155,16 +155,20 @@ def measured(made: Plan, yardstick: Yardstick) -> Measured:
     )
 
 
-def together(parts: list[Profile]) -> Profile:
-    """The median of several measurements of one machine."""
+def together(parts: list[tuple[Profile, float]], fastest: float) -> Profile:
+    """The median of several measurements of one machine, each with the yardstick's fastest time that it knew: all in
+    the moments that were ``fastest`` of all."""
+    first, _ = parts[0]
     table = {
         degree: {
-            name: {k: statistics.median(p.table[degree][name][k] for p in parts) for k in times}
+            name: {
+                k: statistics.median(fastest / known * p.table[degree][name][k] for p, known in parts) for k in times
+            }
             for name, times in primitives.items()
         }
-        for degree, primitives in parts[0].table.items()
+        for degree, primitives in first.table.items()
     }
-    return replace(parts[0], table=table, load=max(p.load for p in parts))
+    return replace(first, table=table, load=max(p.load for p, _ in parts))
 
 
 @dataclass(frozen=True)
@@ -214,21 +218,22 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
     random.Random(0).shuffle(everything)
     each = -(-len(everything) // (SLICES - 1))
     degrees = sorted({made.parameters.degree for _, _, made in everything} & {*POINTS})
-    slices: list[Profile] = []
+    slices: list[tuple[Profile, float]] = []
 
     def primitives() -> None:
         if given is None:
             with console.status("primitives"):
-                slices.append(calibrate(seconds=SLICE_SECONDS, degrees=degrees))
+                made = calibrate(seconds=SLICE_SECONDS, degrees=degrees, yardstick=yardstick)
+                slices.append((made, yardstick.fastest))
 
-    primitives()
     yardstick = Yardstick()
+    primitives()
     found: list[Measured] = []
     for start in range(0, len(everything), each):
         part = everything[start : start + each]
         found += [measured(made, yardstick) for _, _, made in track(part, "programs", console=console, transient=True)]
         primitives()
-    profile = given or together(slices)
+    profile = given or together(slices, yardstick.fastest)
     rows = []
     for (name, sizes, made), times in zip(everything, found, strict=True):
         expected = made.predicted(profile)

@@ -327,12 +327,15 @@ class Yardstick:
 
 
 def calibrate(
-    progress: Progress = lambda _, __: None, seconds: float = SECONDS, degrees: Sequence[int] = ()
+    progress: Progress = lambda _, __: None,
+    seconds: float = SECONDS,
+    degrees: Sequence[int] = (),
+    yardstick: Yardstick | None = None,
 ) -> Profile:
     """Measure this machine: medians over rounds that visit every primitive at every degree and number of primes, so
     that other work falls on all alike; each time is taken over the yardstick's, so that they are those of the
     machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it does not have from the
-    nearest degree it has.
+    nearest degree it has. ``yardstick``: one that was used before, so that its fastest moments count here too.
 
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """
@@ -350,7 +353,7 @@ def calibrate(
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
         bits, primes = POINTS[degree]
         samples += _Ring(degree, bits).samples(primes)
-    yardstick = Yardstick()
+    yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
     found: dict[tuple[int, str, int], list[float]] = defaultdict(list)
     gc.collect()
