@@ -42,6 +42,7 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.choices --docs
 	$(BIN)/python -m benchmarks.schemes --docs
 
 bench-peers: setup
