@@ -120,6 +120,7 @@ class Server:
         self.counts = Counter()
         self.vanished = 0
         self.seconds = 0.0
+        self.workers = None
         self.worker_seconds = []
 
     def encode(self, /, **weights):
@@ -132,6 +133,8 @@ class Server:
         self._take(encode(self.ring, arrays))
 
     def _take(self, plain):
+        # workers have the weights of when they were started
+        self.stop()
         self.plain = plain
         if not self.prepared:
             self.prepare()
@@ -209,18 +212,42 @@ class Server:
         result = self._run(self.load_inputs(data))
         return pack("results", {n: None if c is None else _saved(c) for n, c in result.items()})
 
-    def evaluate_many(self, uploads, workers=1, done=lambda count: None):
-        """``evaluate`` of each, in order, by so many forked processes that share keys and encoded weights.
+    def start(self, workers):
+        """Fork so many processes, which share keys and encoded weights, for ``evaluate_many``; they wait until there is
+        work, and end by ``stop``, with other weights, or with this process. Raises WorkerFailed."""
+        self._encoded()
+        check_workers(workers)
+        self.stop()
+        self.workers = Workers(self._evaluated, workers)
+
+    def stop(self):
+        """End the workers that ``start`` started."""
+        if self.workers is not None:
+            self.workers.end()
+            self.workers = None
+
+    def evaluate_many(self, uploads, workers=None, done=lambda count: None):
+        """``evaluate`` of each, in order: by the workers that were started, else by this process; or by so many
+        ``workers`` for this once.
 
         ``done`` is called with the number of results so far. ``counts``, ``seconds`` and ``vanished`` are then the sums
         over all evaluations, ``worker_seconds`` the CPU time of each worker, transfers included. Raises WorkerFailed.
         """
         self._encoded()
         uploads = list(uploads)
-        if type(workers) is not int or workers < 1:
-            raise Rejected(f"workers are a whole number from 1, not {workers!r}")
-        if min(workers, len(uploads)) > 1:
-            found, self.worker_seconds = forked(self._evaluated, uploads, workers, done)
+        chosen = self.workers
+        if workers is not None:
+            check_workers(workers)
+            several = min(workers, len(uploads)) > 1
+            chosen = Workers(self._evaluated, min(workers, len(uploads))) if several else None
+        if chosen is not None:
+            try:
+                found, self.worker_seconds = chosen.map(uploads, done)
+            finally:
+                if workers is not None:
+                    chosen.end()
+                elif not chosen.running:
+                    self.workers = None
         else:
             found, start = [], time.process_time()
             for data in uploads:

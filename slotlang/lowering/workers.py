@@ -15,77 +15,116 @@ class WorkerFailed(RuntimeError):
     """A worker process ended before its work was done, or could not start; the message says how."""
 
 
-def forked(action, items, workers, done):
-    """``action(item)`` of each item, in order, by so many forked processes; the next item goes to the first one free.
+def check_workers(count):
+    """Rejected for what is no number of workers."""
+    if type(count) is not int or count < 1:
+        raise Rejected(f"workers are a whole number from 1, not {count!r}")
 
-    ``action`` gives bytes and something small beside them. Returns these pairs and each worker's seconds of CPU;
-    ``done`` is called with the number of results so far. What ``action`` rejects is Rejected here. However this ends,
-    no worker is left.
+
+class Workers:
+    """So many forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
+
+    ``action`` gives bytes and something small beside them. Items and results go through files in memory. Raises
+    WorkerFailed where a process can't start; then none is left.
     """
-    try:
-        fork = multiprocessing.get_context("fork")
-    except ValueError:
-        raise WorkerFailed("this system can't fork processes: use one worker") from None
-    results, seconds, waiting, running, at, files = [None] * len(items), {}, iter(range(len(items))), {}, {}, {}
-    with ExitStack() as opened:
-        opened.callback(_end, running)
-        for _ in range(min(workers, len(items))):
-            ours, theirs = fork.Pipe()
-            # two, so that a worker fills one while the other is read
-            files[ours] = [opened.enter_context(_file())[0] for _ in range(2)]
-            arguments = (theirs, [ours, *running], files[ours], action, items)
-            process = fork.Process(target=_work, args=arguments, daemon=True)
-            # Ctrl-C reaches workers too; they inherit that it is blocked, and the process that was started ends them
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-            try:
-                process.start()
-                running[ours], seconds[ours] = process, 0.0
-            except OSError as problem:
-                raise WorkerFailed(f"worker {len(running) + 1} can't start: {problem.strerror}") from None
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-            _ask(ours, waiting, at)
+
+    def __init__(self, action, count):
+        try:
+            fork = multiprocessing.get_context("fork")
+        except ValueError:
+            raise WorkerFailed("this system can't fork processes: use one worker") from None
+        self.running, self._files, self._used, self._opened = {}, {}, {}, ExitStack()
+        try:
+            for _ in range(count):
+                ours, theirs = fork.Pipe()
+                # one for items, and two for results, so that a worker fills one while the other is read
+                files = self._files[ours] = [self._opened.enter_context(_file())[0] for _ in range(3)]
+                process = fork.Process(target=_work, args=(theirs, [ours, *self.running], files, action), daemon=True)
+                # Ctrl-C reaches workers too; they inherit that it is blocked, and who started them ends them
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+                try:
+                    process.start()
+                    self.running[ours], self._used[ours] = process, 0.0
+                except OSError as problem:
+                    raise WorkerFailed(f"worker {len(self.running) + 1} can't start: {problem.strerror}") from None
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                theirs.close()
+        except BaseException:
+            self.end()
+            raise
+
+    def map(self, items, done):
+        """``action`` of each item, in order; the next one goes to the first worker free.
+
+        Returns what it gives, and the seconds of CPU that each worker took. ``done`` is called with the number of
+        results so far. What ``action`` rejects is Rejected here. Where this does not come to its end, all workers are
+        ended.
+        """
+        try:
+            return self._map(list(items), done)
+        except BaseException:
+            self.end()
+            raise
+
+    def _map(self, items, done):
+        results, waiting, at, seconds = [None] * len(items), iter(enumerate(items)), {}, dict.fromkeys(self.running, 0)
+        for pipe in self.running:
+            self._ask(pipe, waiting, at)
         count = 0
         while at:
             for pipe in multiprocessing.connection.wait(list(at)):
                 try:
-                    size, beside, refused, failed, seconds[pipe] = pipe.recv()
+                    size, beside, refused, failed, used = pipe.recv()
                 except (EOFError, OSError):
-                    raise WorkerFailed(_ended(running[pipe], at[pipe], len(items))) from None
+                    raise WorkerFailed(_ended(self.running[pipe], at[pipe], len(items))) from None
                 if refused is not None:
                     raise Rejected(refused)
                 if failed is not None:
                     raise WorkerFailed(f"a worker failed at item {at[pipe] + 1} of {len(items)}: {failed}")
-                number, (file, *others) = at.pop(pipe), files[pipe]
-                files[pipe] = [*others, file]
-                _ask(pipe, waiting, at)
-                # a reader of its own: the file's may hold what an earlier result left in its buffer
-                with open(file.fileno(), "rb", closefd=False) as reader:
-                    reader.seek(0)
-                    results[number] = reader.read(size), beside
+                seconds[pipe] += used - self._used[pipe]
+                self._used[pipe] = used
+                number, (given, file, other) = at.pop(pipe), self._files[pipe]
+                self._files[pipe] = [given, other, file]
+                self._ask(pipe, waiting, at)
+                results[number] = _read(file, size), beside
                 count += 1
                 done(count)
         return results, list(seconds.values())
 
+    def _ask(self, pipe, waiting, at):
+        """Give a worker its next item, if there is one."""
+        number, data = next(waiting, (None, None))
+        if number is not None:
+            at[pipe] = number
+            _write(self._files[pipe][0], data)
+            # to a worker that has ended nothing can be sent; reading from it says so
+            with suppress(OSError):
+                pipe.send(len(data))
 
-def _ask(pipe, waiting, at):
-    """Give a worker its next item, or tell it that there is none: it ends while others still work."""
-    number = next(waiting, None)
-    # to a worker that has ended nothing can be sent; reading from it says so
-    with suppress(OSError):
-        pipe.send(number)
-    if number is not None:
-        at[pipe] = number
+    def end(self):
+        """End all workers, whatever they are at."""
+        for process in self.running.values():
+            process.kill()
+        for pipe, process in self.running.items():
+            process.join()
+            process.close()
+            pipe.close()
+        self.running = {}
+        self._opened.close()
 
 
-def _end(running):
-    for process in running.values():
-        process.kill()
-    for pipe, process in running.items():
-        process.join()
-        process.close()
-        pipe.close()
+def _write(file, data):
+    file.seek(0)
+    file.write(data)
+    file.flush()
+
+
+def _read(file, size):
+    # a reader of its own: the file's may hold what was there before in its buffer
+    with open(file.fileno(), "rb", closefd=False) as reader:
+        reader.seek(0)
+        return reader.read(size)
 
 
 def _ended(process, number, count):
@@ -97,24 +136,24 @@ def _ended(process, number, count):
     return f"a worker {how} at item {number + 1} of {count}"
 
 
-def _work(pipe, others, files, action, items):
+def _work(pipe, others, files, action):
     # the ends that the first process keeps: while a worker held them, the others would not see that it is gone
     for other in others:
         other.close()
     _keep_memory()
+    given, *results = files
     with suppress(EOFError, OSError):
-        while (number := pipe.recv()) is not None:
+        while True:
+            item = _read(given, pipe.recv())
             data, beside, refused, failed = b"", None, None, None
             try:
-                data, beside = action(items[number])
+                data, beside = action(item)
             except Rejected as problem:
                 refused = str(problem)
             except Exception as problem:
                 failed = f"{type(problem).__name__}: {problem}"
-            files[0].seek(0)
-            files[0].write(data)
-            files[0].flush()
-            files.reverse()
+            _write(results[0], data)
+            results.reverse()
             pipe.send((len(data), beside, refused, failed, time.process_time()))
 
 

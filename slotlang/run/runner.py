@@ -171,7 +171,12 @@ def _executed(
     server = module.Server(keys)
     used = timed("encode weights", lambda: give_weights(server))
     uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
-    downloads = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, workers, done))
+    try:
+        if min(workers, count) > 1:
+            timed("start workers", lambda: server.start(min(workers, count)))
+        downloads = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, done=done))
+    finally:
+        server.stop()
     seconds["evaluate"] = server.seconds
     found = timed("decrypt", lambda: [client.decrypt(data) for data in downloads])
     pairs: list[tuple[Any, Any]] = []

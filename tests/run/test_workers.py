@@ -48,7 +48,7 @@ def wait(item):
     os.write(1, b"at work\\n")
     time.sleep(600)
 try:
-    module.forked(wait, [1, 2, 3, 4], 2, lambda count: None)
+    module.Workers(wait, 2).map([b"1", b"2", b"3", b"4"], lambda count: None)
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -106,6 +106,45 @@ def test_more_workers_than_work() -> None:
             world.server.evaluate_many(world.uploads, workers)
 
 
+def test_workers_that_were_started_are_used_until_they_are_stopped() -> None:
+    world = World("none")
+    server = world.server
+    alone = server.evaluate_many(world.uploads)
+    server.start(2)
+    processes = {process.pid for process in multiprocessing.active_children()}
+    for _ in range(3):
+        assert server.evaluate_many(world.uploads) == alone
+        assert len(server.worker_seconds) == 2 and all(seconds > 0 for seconds in server.worker_seconds)
+    assert server.evaluate_many([]) == [] and server.evaluate_many(world.uploads[:1]) == alone[:1]
+    assert server.evaluate_many(world.uploads, 1) == alone and len(server.worker_seconds) == 1
+    assert server.evaluate_many(world.uploads, 3) == alone and len(server.worker_seconds) == 3
+    assert {process.pid for process in multiprocessing.active_children()} == processes
+    server.stop()
+    server.stop()
+    assert no_process_left() and server.evaluate_many(world.uploads) == alone
+
+
+def test_workers_do_not_outlive_the_weights_they_have() -> None:
+    world = World("none")
+    world.server.start(2)
+    world.server.encode(**{**world.weights, "A": 2 * world.weights["A"]})
+    assert world.server.workers is None and no_process_left()
+    (found,) = world.server.evaluate_many(world.uploads[:1])
+    expected = 2 * world.weights["A"] @ world.weights["B"] @ world.inputs["x"]
+    assert np.abs(world.client.decrypt(found) - expected).max() < 0.1
+
+
+def test_started_workers_that_fail_are_gone_and_can_be_started_again() -> None:
+    world = World()
+    world.server.start(2)
+    with pytest.raises(world.module.Rejected, match="truncated"):
+        world.server.evaluate_many([world.uploads[0][:-9]] * 3)
+    assert world.server.workers is None and no_process_left()
+    world.server.start(2)
+    assert len(world.server.evaluate_many(world.uploads)) == 5
+    world.server.stop()
+
+
 def test_no_mask_is_used_in_two_processes() -> None:
     world = World()
     server, upload = world.server, world.uploads[0]
@@ -139,7 +178,8 @@ def test_what_a_worker_rejects_is_rejected() -> None:
 def test_a_worker_that_ends_early(end: Any, message: str) -> None:
     module: Any = load_module(lowered().text)
     with pytest.raises(module.WorkerFailed, match=message):
-        module.forked(lambda item: end() if item in (1, 2) else (b"", item), range(5), 2, lambda count: None)
+        workers = module.Workers(lambda item: end() if item in (b"1", b"2") else (b"", item), 2)
+        workers.map([b"%d" % n for n in range(5)], lambda count: None)
     assert no_process_left()
 
 
@@ -168,7 +208,7 @@ def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(multiprocessing.get_context("fork").Process, "start", second_fails)
     with pytest.raises(module.WorkerFailed, match="worker 2 can't start: Resource"):
-        module.forked(lambda item: (b"", item), range(5), 3, lambda count: None)
+        module.Workers(lambda item: (b"", item), 3)
     monkeypatch.undo()
     assert no_process_left()
 
@@ -180,7 +220,7 @@ def test_an_interrupt_leaves_no_worker() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        module.forked(lambda item: (b"", item), range(50), 2, interrupt)
+        module.Workers(lambda item: (b"", item), 2).map([b"item"] * 50, interrupt)
     assert no_process_left()
 
 
@@ -227,9 +267,14 @@ def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
 def test_results_of_other_lengths_follow_each_other() -> None:
     module: Any = load_module(lowered().text)
     sizes = [70_000, 3, 0, 9_000, 8_192, 5, 1, 200_000, 2]
-    found, seconds = module.forked(lambda n: (bytes([n % 251]) * n, -n), sizes, 2, lambda count: None)
-    assert found == [(bytes([n % 251]) * n, -n) for n in sizes]
-    assert len(seconds) == 2
+    items = [bytes([n % 251]) * n for n in sizes]
+    workers = module.Workers(lambda item: (item[::-1] + b"!", -len(item)), 2)
+    for given in (items, items[::-1], [], items[:1]):
+        found, seconds = workers.map(given, lambda count: None)
+        assert found == [(item[::-1] + b"!", -len(item)) for item in given]
+        assert len(seconds) == 2
+    workers.end()
+    assert no_process_left()
 
 
 # tokens
