@@ -134,7 +134,7 @@ def measured(shape: Shape, pythons: dict[Peer, str], rounds: int, absent: dict[s
                 say.print(f"{peer.script} on {shape}, one configuration: {problem_text}")
             usable = ours_chosen(results) if peer is OURS else chosen(results)
             known = [configuration for _, configuration in usable]
-            ups += [r.upload_ciphertexts for r in results if r.scheme == UPLOADER and r.configuration in known]
+            ups += [r.upload_ciphertexts for r in results if r.scheme.startswith(UPLOADER) and r.configuration in known]
             say.print(f"{peer.script} on {shape}: {len(results)} configurations, {len(usable)} to measure")
             turns += [(peer, precision, configuration) for precision, configuration in usable]
         held: list[list[Result]] = [[] for _ in turns]
