@@ -15,6 +15,7 @@ from rich.text import Text
 from slotlang.cli.output import FAILED, OK, emit_json, write_file
 from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
+from slotlang.search.crossover import columns_from
 from slotlang.search.report import program_text
 from slotlang.search.search import Found, bounds, search
 from slotlang.show.front import front_svg
@@ -27,10 +28,14 @@ def synthesize(
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
     )
+    columns = None
     try:
         with bar:
             task = bar.add_task("comparing structures", total=1.0)
             search(found, profile, lambda what, done: bar.update(task, description=what, completed=done))
+            if found.objective == "time":
+                bar.update(task, description="column packing for more tokens", completed=1.0)
+                columns = columns_from(found.shape, found.precision, profile)
     except KeyboardInterrupt:
         kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
         print(f"interrupted: {kept}", file=sys.stderr)
@@ -55,6 +60,7 @@ def synthesize(
             "best": best.to_json(),
             "program": program,
             "bounds": [asdict(b) for b in limits],
+            "column_packing_from": columns,
             "pareto": [c.to_json() for c in found.pareto],
         }
         emit_json("synth", values)
@@ -64,6 +70,9 @@ def synthesize(
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
         console.print(f"  at least {bound.at_least} {what} for a group of tokens (gap {bound.gap}; {theorem})")
+    if columns is not None:
+        tokens = "1 token" if columns == 1 else f"about {columns:,} tokens"
+        console.print(f"  column packing is the fastest from {tokens} on")
     if output is not None:
         console.print(f"\n{output}: {best.structure.name()}, proved")
     else:

@@ -200,7 +200,7 @@ def search(
     shape = found.shape
     drawn: list[Sketch] = []
     for layout in sketches(shape, profile, slots):
-        drawn += [s for s in layout if _allowed(s.structure, found.limits)]
+        drawn += [s for s in layout if allowed(s.structure, found.limits)]
         progress("comparing structures", 0.0)
     found.sketched = len(drawn)
     chosen = _chosen(drawn, found, finalists)
@@ -216,7 +216,7 @@ def search(
         raise _nothing(found)
 
 
-def _allowed(s: Structure, limits: Limits) -> bool:
+def allowed(s: Structure, limits: Limits) -> bool:
     """Whether x takes no more ciphertexts than it may: copies stand in slots left over, or are declared."""
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
 

@@ -160,8 +160,8 @@ def test_objectives(objective: Objective) -> None:
 def test_no_more_goes_up_than_need_be_unless_declared() -> None:
     shape = Shape(4096, 4096, 16, 8)
     layouts = list(sketches(shape, find_profile(), (2048,)))
-    few = [s for x in layouts for s in x if search_module._allowed(s.structure, Limits())]
-    more = [s for x in layouts for s in x if search_module._allowed(s.structure, Limits(copies=2))]
+    few = [s for x in layouts for s in x if search_module.allowed(s.structure, Limits())]
+    more = [s for x in layouts for s in x if search_module.allowed(s.structure, Limits(copies=2))]
     assert {s.counts.inputs for s in few if s.structure.tokens == 8 and s.structure.packing == "pairs"} == {16}
     assert min(s.seconds for s in more) < min(s.seconds for s in few)
 

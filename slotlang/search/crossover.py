@@ -1,0 +1,64 @@
+"""From how many tokens on column packing is the fastest: it takes as long for one token as for a ring full of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+from slotlang.cost.profile import Profile
+from slotlang.search.search import Candidate, Limits, allowed, work_out
+from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
+from slotlang.search.structure import Shape, Structure
+
+MOST_TOKENS = 1 << 14
+"""Beyond, it is taken never to be."""
+
+
+def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None:
+    """A number of tokens, to two digits; None where column packing can't have the precision, or is never the fastest.
+
+    Column packing is worked out. Of all other schedules the best by formula counts, at ever more tokens, and those that
+    are the best where formulas have the two meet are worked out, too: by as much as they are slower than the
+    formulas say, all are.
+    """
+    columns: dict[int, float] = {}
+    for slots in SLOTS[:2]:
+        full = Structure(replace(shape, batch=slots), slots, slots, "real", dense=False, ranks=1)
+        worked = work_out(full, precision, profile)
+        if isinstance(worked, Candidate):
+            columns[slots] = worked.predicted.evaluation
+    if not columns:
+        return None
+    best: dict[int, list[Sketch]] = {}
+
+    def meet(slower: float) -> float | None:
+        """Where they do, if others take so many times as long as by formula: about proportional to the tokens between
+        two powers of two."""
+        tokens = 1
+        while tokens <= MOST_TOKENS:
+            if tokens not in best:
+                best[tokens] = _others(replace(shape, batch=tokens), profile)
+            other = slower * min(min(s.times) for s in best[tokens])
+            seconds = min(-(-tokens // slots) * each for slots, each in columns.items())
+            if seconds <= other:
+                return max(tokens * seconds / other, tokens / 2)
+            tokens *= 2
+        return None
+
+    by_formula = meet(1.0)
+    near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
+    found = [work_out(s.structure, precision, profile) for s in best[near]]
+    seconds = [c.predicted.evaluation for c in found if isinstance(c, Candidate)]
+    exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
+    if exact is None:
+        return None
+    unit = 10.0 ** max(len(str(int(exact))) - 2, 0)
+    return max(int(round(exact / unit) * unit), 1)
+
+
+def _others(shape: Shape, profile: Profile) -> list[Sketch]:
+    """The best schedule with rotations for each way to drop a prime, without more ciphertexts of x than need be."""
+    drawn = [s for layout in sketches(shape, profile, SLOTS[:2]) for s in layout]
+    drawn = [s for s in drawn if s.structure.positions > 1 and allowed(s.structure, Limits())]
+    chosen = (min(drawn, key=lambda s: s.times[way]) for way in range(len(DROPS)))
+    return list({s.structure: s for s in chosen}.values())
