@@ -506,11 +506,6 @@ class Server(SealServer):
             process, made = self.prepared.pop()
             self.prepared.append((process, mask_residues(self.ring, made)))
 
-    def _own_memory(self):
-        """Residues are in memory of their own, not SEAL's."""
-        if self.matrices is None:
-            super()._own_memory()
-
     def _run(self, cipher):
         self._encoded()
         if self.matrices is None:

@@ -218,7 +218,7 @@ class Server:
         self._encoded()
         check_workers(workers)
         self.stop()
-        self.workers = Workers(self._evaluated, workers, self._own_memory)
+        self.workers = Workers(self._evaluated, workers)
 
     def stop(self):
         """End the workers that ``start`` started."""
@@ -239,7 +239,7 @@ class Server:
         if workers is not None:
             check_workers(workers)
             several = min(workers, len(uploads)) > 1
-            chosen = Workers(self._evaluated, min(workers, len(uploads)), self._own_memory) if several else None
+            chosen = Workers(self._evaluated, min(workers, len(uploads))) if several else None
         if chosen is not None:
             try:
                 found, self.worker_seconds = chosen.map(uploads, done)
@@ -260,13 +260,6 @@ class Server:
             self.vanished += vanished
             self.seconds += seconds
         return [data for data, _ in found]
-
-    def _own_memory(self):
-        """Write to as much memory as inputs and results take, which SEAL then uses again. What a forked process shares
-        is copied when it is written to, page by page: that takes a quarter of an evaluation."""
-        held = [seal.Ciphertext() for _ in [*packed(), *table_of(RESULTS)]]
-        for cipher in held:
-            cipher.resize(self.ring.context, self.ring.levels[0], 2)
 
     def _evaluated(self, data):
         return self.evaluate(data), (self.counts, self.vanished, self.seconds)

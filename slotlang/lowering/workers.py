@@ -24,11 +24,11 @@ def check_workers(count):
 class Workers:
     """So many forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
 
-    ``action`` gives bytes and something small beside them. Items and results go through files in memory. ``ready`` is
-    what each does first, before this returns. Raises WorkerFailed where a process can't start; then none is left.
+    ``action`` gives bytes and something small beside them. Items and results go through files in memory. Raises
+    WorkerFailed where a process can't start; then none is left.
     """
 
-    def __init__(self, action, count, ready=lambda: None):
+    def __init__(self, action, count):
         try:
             fork = multiprocessing.get_context("fork")
         except ValueError:
@@ -39,9 +39,7 @@ class Workers:
                 ours, theirs = fork.Pipe()
                 # one for items, and two for results, so that a worker fills one while the other is read
                 files = self._files[ours] = [self._opened.enter_context(_file())[0] for _ in range(3)]
-                process = fork.Process(
-                    target=_work, args=(theirs, [ours, *self.running], files, action, ready), daemon=True
-                )
+                process = fork.Process(target=_work, args=(theirs, [ours, *self.running], files, action), daemon=True)
                 # Ctrl-C reaches workers too; they inherit that it is blocked, and who started them ends them
                 before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 try:
@@ -52,11 +50,6 @@ class Workers:
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 theirs.close()
-            for number, (pipe, process) in enumerate(self.running.items(), 1):
-                try:
-                    pipe.recv()
-                except (EOFError, OSError):
-                    raise WorkerFailed(f"worker {number} can't start: it {_how(process)}") from None
         except BaseException:
             self.end()
             raise
@@ -135,26 +128,21 @@ def _read(file, size):
 
 
 def _ended(process, number, count):
-    return f"a worker {_how(process)} at item {number + 1} of {count}"
-
-
-def _how(process):
     process.join(1)
     code = process.exitcode
+    how = "closed its pipe" if code is None else f"ended with status {code}"
     if code is not None and code < 0:
-        return f"was ended by signal {-code}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
-    return "closed its pipe" if code is None else f"ended with status {code}"
+        how = f"was ended by signal {-code}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
+    return f"a worker {how} at item {number + 1} of {count}"
 
 
-def _work(pipe, others, files, action, ready):
+def _work(pipe, others, files, action):
     # the ends that the first process keeps: while a worker held them, the others would not see that it is gone
     for other in others:
         other.close()
     _keep_memory()
     given, *results = files
-    ready()
     with suppress(EOFError, OSError):
-        pipe.send(None)
         while True:
             item = _read(given, pipe.recv())
             data, beside, refused, failed = b"", None, None, None

@@ -213,13 +213,6 @@ def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     assert no_process_left()
 
 
-def test_a_worker_that_does_not_get_ready() -> None:
-    module: Any = load_module(lowered().text)
-    with pytest.raises(module.WorkerFailed, match="worker 1 can't start: it ended with status 5"):
-        module.Workers(lambda item: (b"", item), 2, lambda: os._exit(5))
-    assert no_process_left()
-
-
 def test_an_interrupt_leaves_no_worker() -> None:
     module: Any = load_module(lowered().text)
 
