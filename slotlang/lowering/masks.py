@@ -46,6 +46,16 @@ def from_residues(ring, residues, level, scale):
     return load_plaintext(ring, data, level, scale)
 
 
+def random_ciphertext(ring):
+    """Bytes of a ciphertext of random residues, which nobody has encrypted."""
+    primes, degree = ring.primes(0), PARAMETERS["degree"]
+    residues = np.concatenate([uniform(prime, degree) for _ in range(2) for prime in primes])
+    words = struct.pack("<Q", residues.size) + residues.astype("<u8").tobytes()
+    head = struct.pack("<4QBQQQdQ", *ring.levels[0], 1, 2, degree, len(primes), ring.scale(0), 1)
+    body = head + _header() + struct.pack("<Q", _SEAL.size + len(words)) + words
+    return _header() + struct.pack("<Q", _SEAL.size + len(body)) + body
+
+
 def part_mask(ring, level, scale, alone):
     """A plaintext uniform among all whose ``alone`` part is zero in every slot.
 

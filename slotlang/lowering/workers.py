@@ -24,11 +24,11 @@ def check_workers(count):
 class Workers:
     """So many forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
 
-    ``action`` gives bytes and something small beside them. Items and results go through files in memory. Raises
-    WorkerFailed where a process can't start; then none is left.
+    ``action`` gives bytes and something small beside them. Items and results go through files in memory. ``first`` is
+    what each does before it looks for items. Raises WorkerFailed where a process can't start; then none is left.
     """
 
-    def __init__(self, action, count):
+    def __init__(self, action, count, first=lambda: None):
         try:
             fork = multiprocessing.get_context("fork")
         except ValueError:
@@ -39,7 +39,9 @@ class Workers:
                 ours, theirs = fork.Pipe()
                 # one for items, and two for results, so that a worker fills one while the other is read
                 files = self._files[ours] = [self._opened.enter_context(_file())[0] for _ in range(3)]
-                process = fork.Process(target=_work, args=(theirs, [ours, *self.running], files, action), daemon=True)
+                process = fork.Process(
+                    target=_work, args=(theirs, [ours, *self.running], files, action, first), daemon=True
+                )
                 # Ctrl-C reaches workers too; they inherit that it is blocked, and who started them ends them
                 before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 try:
@@ -136,12 +138,14 @@ def _ended(process, number, count):
     return f"a worker {how} at item {number + 1} of {count}"
 
 
-def _work(pipe, others, files, action):
+def _work(pipe, others, files, action, first):
     # the ends that the first process keeps: while a worker held them, the others would not see that it is gone
     for other in others:
         other.close()
     _keep_memory()
     given, *results = files
+    first()
+    begun = time.process_time()
     with suppress(EOFError, OSError):
         while True:
             item = _read(given, pipe.recv())
@@ -154,7 +158,7 @@ def _work(pipe, others, files, action):
                 failed = f"{type(problem).__name__}: {problem}"
             _write(results[0], data)
             results.reverse()
-            pipe.send((len(data), beside, refused, failed, time.process_time()))
+            pipe.send((len(data), beside, refused, failed, time.process_time() - begun))
 
 
 def _keep_memory():

@@ -170,10 +170,10 @@ def _executed(
     keys = timed("evaluation keys", client.evaluation_keys)
     server = module.Server(keys)
     used = timed("encode weights", lambda: give_weights(server))
-    uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
     try:
         if min(workers, count) > 1:
             timed("start workers", lambda: server.start(min(workers, count)))
+        uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
         downloads = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, done=done))
     finally:
         server.stop()

@@ -12,7 +12,7 @@ _PARTS = Path(__file__).resolve().parent.parent / "lowering"
 _REPLACED: dict[str, tuple[str, ...]] = {
     "transfer": (),  # all of it
     "workers": (),
-    "masks": ("uniform", "from_residues", "part_mask", "alone_doubled", "slot_mask"),
+    "masks": ("uniform", "random_ciphertext", "from_residues", "part_mask", "alone_doubled", "slot_mask"),
     "fused": (
         *("MOST_TERMS", "STRIP", "KERNEL", "_FIRST_WORD", "_CIPHERTEXT", "_PLAINTEXT"),
         *("compiled", "_kernel", "Sums"),
