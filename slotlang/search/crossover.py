@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from math import ceil
 
@@ -31,22 +32,30 @@ def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None
         return None
     best: dict[int, list[Sketch]] = {}
 
+    def times(tokens: int, slower: float) -> tuple[float, float]:
+        """By column packing, and by others if they take so many times as long as by formula."""
+        if tokens not in best:
+            best[tokens] = _others(replace(shape, batch=tokens), profile)
+        seconds = min(-(-tokens // slots) * each for slots, each in columns.items())
+        return seconds, slower * min(min(s.times) for s in best[tokens])
+
     def meet(slower: float) -> float | None:
-        """Where they do, if others take so many times as long as by formula: about proportional to the tokens between
-        two powers of two."""
-        tokens = 1
-        while tokens <= MOST_TOKENS:
-            if tokens not in best:
-                best[tokens] = _others(replace(shape, batch=tokens), profile)
-            other = slower * min(min(s.times) for s in best[tokens])
-            seconds = min(-(-tokens // slots) * each for slots, each in columns.items())
-            if seconds <= other:
-                return max(tokens * seconds / other, tokens / 2)
-            tokens *= 2
-        return None
+        """Where they do: others are about proportional to the tokens between two powers of two."""
+
+        def won(power: int) -> bool:
+            seconds, other = times(1 << power, slower)
+            return seconds <= other
+
+        power = bisect_left(range(MOST_TOKENS.bit_length()), True, key=won)
+        tokens = 1 << power
+        if tokens > MOST_TOKENS:
+            return None
+        seconds, other = times(tokens, slower)
+        return max(tokens * seconds / other, tokens / 2)
 
     by_formula = meet(1.0)
     near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
+    times(near, 1.0)
     found = [work_out(s.structure, precision, profile) for s in best[near]]
     seconds = [c.predicted.evaluation for c in found if isinstance(c, Candidate)]
     exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
