@@ -17,7 +17,7 @@ from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
 from slotlang.search.crossover import columns_from
 from slotlang.search.report import program_text
-from slotlang.search.search import FINALISTS, Found, bounds, search
+from slotlang.search.search import Found, bounds, finalists_for, search
 from slotlang.show.front import front_svg
 
 
@@ -32,14 +32,11 @@ def synthesize(
     try:
         with bar:
             task = bar.add_task("comparing structures", total=1.0)
-            shape = found.shape
-            # where sizes do not divide, plaintexts are cut off in many ways: each schedule takes three times as long
-            uneven = shape.d_in % 128 or shape.d_out % 128 or shape.rank & (shape.rank - 1)
             search(
                 found,
                 profile,
                 lambda what, done: bar.update(task, description=what, completed=done),
-                finalists=FINALISTS // 2 if uneven else FINALISTS,
+                finalists=finalists_for(found.shape),
             )
             if found.objective == "time":
                 bar.update(task, description="column packing for more tokens", completed=1.0)
