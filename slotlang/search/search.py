@@ -162,8 +162,8 @@ class Found:
 
 
 def finalists_for(shape: Shape) -> int:
-    """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts are
-    then cut off in many ways, and a structure takes three times as long."""
+    """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts
+    are then cut off in many ways, and a structure takes three times as long."""
     uneven = shape.d_in % 128 or shape.d_out % 128 or shape.rank & (shape.rank - 1)
     return FINALISTS // 2 if uneven else FINALISTS
 
