@@ -4,7 +4,7 @@ Both servers get the same weights and the same bytes from one client; results ar
 process CPU time of one thread, medians of repeated evaluations, per token. Where SEAL's plaintexts would not fit memory
 its part is measured at fewer channels in and out, which its time is proportional to. Shapes are channels x rank, such
 as 4096x16 (which takes 2.5 GB). ``--json FILE`` writes everything, ``--fit`` fits the constants of
-``slotlang/cost/columns.py``.
+``slotlang/cost/matrix.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from slotlang.api import check, load, plan
-from slotlang.cost.columns import Columns, Stage
+from slotlang.cost.matrix import Columns, Stage
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.emit import emit
 from slotlang.lowering.lower import Plan
@@ -148,8 +148,8 @@ def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
 
 
 def fit() -> None:
-    """Constants of ``cost/columns.py``, in units, by least squares of relative errors."""
-    from slotlang.cost.columns import TILE
+    """Constants of ``cost/matrix.py``, in units, by least squares of relative errors."""
+    from slotlang.cost.matrix import TILE
 
     rows, times = [], []
     shapes = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
-from slotlang.cost.shape import bounds_of
 from slotlang.lowering.choose import choose, parameters_for
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Lowered, Plan, Products, lower, package_version, plan

@@ -49,7 +49,7 @@ def report(diagnostics: Sequence[Diagnostic], kind: str = "error") -> None:
 
 def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] | None:
     """What is said of an exception that ends a command; None for one that is not a program's fault."""
-    from slotlang.proof.disagreement import Disagreement
+    from slotlang.proof.verdict import Disagreement
 
     match problem:
         case SlotError():

@@ -11,7 +11,7 @@ from slotlang.cli.output import write_file
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
     from slotlang.proof.check import Report
-    from slotlang.proof.lost import Loss
+    from slotlang.proof.information_loss import Loss
 
 
 def explanation(program: Program, report: Report, loss: Loss | None) -> list[str]:

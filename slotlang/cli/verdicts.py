@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slotlang.meaning.program import Program
     from slotlang.mutation.repair import Repair
     from slotlang.proof.check import Method, Report
-    from slotlang.proof.lost import Loss
+    from slotlang.proof.information_loss import Loss
     from slotlang.syntax import tree
     from slotlang.validation.check import Validation
 
@@ -37,7 +37,7 @@ class FileVerdict:
     @cached_property
     def loss(self) -> Loss | None:
         """The statement of a refuted program that lost what its result needs, where that can be told."""
-        from slotlang.proof.lost import find_loss
+        from slotlang.proof.information_loss import find_loss
         from slotlang.proof.verdict import Wrong
 
         if self.bound is None or self.report is None or not isinstance(self.report.failure, Wrong):

@@ -15,12 +15,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from slotlang.cost.hidden import Hidden
-from slotlang.cost.powers import Powers
-from slotlang.cost.spikes import Floats, peaks
+from slotlang.cost.key_switch_peaks import Floats, peaks
+from slotlang.cost.mean_squares import Powers
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
-from slotlang.graph.likeness import Likeness
+from slotlang.graph.member_classes import Likeness
 from slotlang.meaning.integers import holds
 from slotlang.meaning.program import Output, Program
 from slotlang.proof.polyhedral import in_range

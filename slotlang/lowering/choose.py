@@ -9,12 +9,12 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias
 
-from slotlang.cost.columns import Columns, columns_of
+from slotlang.cost.matrix import Columns, columns_of
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError, error
-from slotlang.graph.keys import demand, key_set
+from slotlang.graph.key_selection import demand, key_set
 from slotlang.lowering.hiding import Hide
 from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots

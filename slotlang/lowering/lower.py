@@ -8,8 +8,8 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, TypeAlias, get_args
 
-from slotlang.cost.columns import Columns, columns_of
 from slotlang.cost.counts import Counts, count
+from slotlang.cost.matrix import Columns, columns_of
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error, pick
@@ -28,10 +28,10 @@ from slotlang.lowering.parts import Way
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
-from slotlang.proof.disagreement import Disagreement
+from slotlang.proof.verdict import Disagreement
 from slotlang.schedule.build import EVERY, schedule
+from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.ops import Schedule
-from slotlang.schedule.routes import routes
 from slotlang.validation.check import Validation, validate
 
 

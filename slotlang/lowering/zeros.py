@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import prod
 
 from slotlang.graph.graph import Member
-from slotlang.graph.likeness import Likeness
+from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import (
     Arith,

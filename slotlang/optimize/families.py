@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
 from slotlang.optimize.sums import joined, turned_first
-from slotlang.optimize.trees import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
 from slotlang.syntax import tree
 
 

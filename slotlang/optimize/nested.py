@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slotlang.optimize.sums import over, with_hows
-from slotlang.optimize.trees import (
+from slotlang.optimize.rewriting import (
     Rewrite,
     Subject,
     binary,
@@ -25,6 +24,7 @@ from slotlang.optimize.trees import (
     substituted,
     turned,
 )
+from slotlang.optimize.sums import over, with_hows
 from slotlang.schedule.ops import doubling_steps
 from slotlang.syntax import tree
 

@@ -11,11 +11,11 @@ from slotlang.diagnostics import error
 from slotlang.lowering.choose import check_bound
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.optimize.rewriting import nowhere
 from slotlang.optimize.search import Objective, Optimizer, Search
 from slotlang.optimize.text import rewritten_text
-from slotlang.optimize.trees import nowhere
 from slotlang.proof.check import Report, check
-from slotlang.proof.disagreement import Disagreement
+from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse

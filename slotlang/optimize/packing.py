@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from slotlang.optimize.trees import (
+from slotlang.optimize.rewriting import (
     Rewrite,
     Subject,
     all_names,

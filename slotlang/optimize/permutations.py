@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slotlang.optimize.trees import Rewrite, Subject, computed, inlined, nowhere, product, read, times
+from slotlang.optimize.rewriting import Rewrite, Subject, computed, inlined, nowhere, product, read, times
 from slotlang.syntax import tree
 
 

@@ -16,14 +16,14 @@ from slotlang.lowering.lower import Plan, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.optimize.clients import client_packs, client_reads
+from slotlang.optimize.client_rules import client_packs, client_reads
 from slotlang.optimize.families import same, unused, written_out
 from slotlang.optimize.nested import nested
 from slotlang.optimize.packing import ranks_packed
-from slotlang.optimize.pairs import ranks_paired
 from slotlang.optimize.permutations import permutations_moved
+from slotlang.optimize.rank_pairing import ranks_paired
+from slotlang.optimize.rewriting import Rewrite, Subject, parts, tidied
 from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
-from slotlang.optimize.trees import Rewrite, Subject, parts, tidied
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Status

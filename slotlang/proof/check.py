@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.explain import Counterexample, explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.terms import Expander
-from slotlang.proof.verdict import Failure, Outcome, Status, Uncovered
+from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
-    from slotlang.proof.forall.covered import Covered
+    from slotlang.proof.forall.coverage_report import Covered
 
 Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
 METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
@@ -150,8 +149,8 @@ class Checker:
     def claimed(self) -> tuple[Checker, tuple[str, ...]]:
         """A checker of the same program with the claims written into it that the random method suggests, on the
         same graph, and those claims; without any the checker itself."""
+        from slotlang.proof.claim_inference import propose, with_claims
         from slotlang.proof.field import TooLarge
-        from slotlang.proof.propose import propose, with_claims
 
         try:
             lines = propose(self.graph)

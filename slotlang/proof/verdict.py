@@ -62,3 +62,8 @@ class Outcome:
     failure: Failure | None = None
     reason: str = ""
     notes: tuple[str, ...] = field(default=())
+
+
+class Disagreement(Exception):
+    """Two methods contradict each other, or a module the program it was made from: a bug in slotlang, never in the
+    program."""

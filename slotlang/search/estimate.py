@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from slotlang.cost import columns
-from slotlang.cost.columns import ADD, DOT, DOT_PRODUCT, Columns, weighed
+from slotlang.cost import matrix
+from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, Columns, weighed
 from slotlang.cost.predict import Calls
 from slotlang.search.structure import Structure
 
@@ -156,7 +156,7 @@ def estimated_columns(s: Structure, primes: Sequence[int], scales: Sequence[int]
     """Column packing as matrices, for one group of tokens; ``primes`` and ``scales`` as of ``columns_of``."""
     counts = estimate(s)
     sizes = [(s.blocks, s.inputs)] if s.dense else [(s.blocks, s.inputs), (s.outputs, s.blocks)]
-    matrices = tuple(columns.Stage(*size, depth) for depth, size in enumerate(sizes, 1))
+    matrices = tuple(matrix.Stage(*size, depth) for depth, size in enumerate(sizes, 1))
     operations = sum(
         DOT * stage.dots
         + DOT_PRODUCT * stage.dot_products

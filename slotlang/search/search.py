@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from math import ceil, floor, log10
 from typing import Literal, TypeAlias, get_args
 
+from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.columns import Columns
+from slotlang.cost.matrix import Columns
 from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
-from slotlang.cost.shape import bounds_of
 from slotlang.cost.theorems import Bound
 from slotlang.diagnostics import SlotError, error, pick
 from slotlang.lowering.lower import Plan, plan

@@ -9,11 +9,11 @@ import pytest
 from small_programs import LORA
 
 from slotlang import api
+from slotlang.cost.key_switch_peaks import peaks
+from slotlang.cost.mean_squares import Powers
 from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, gains, predicted_error, spike, variance
-from slotlang.cost.powers import Powers
-from slotlang.cost.spikes import peaks
 from slotlang.cost.variances import Power
-from slotlang.graph.likeness import Likeness
+from slotlang.graph.member_classes import Likeness
 from slotlang.lowering.lower import Draft, Plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.run.runner import execute, random_data

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from slotlang import api
-from slotlang.cost.columns import Columns
+from slotlang.cost.matrix import Columns
 from slotlang.diagnostics import SlotError
 from slotlang.lowering.lower import Products
 from slotlang.lowering.parameters import Parameters

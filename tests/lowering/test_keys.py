@@ -16,7 +16,7 @@ from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.graph.keys import demand, key_set
+from slotlang.graph.key_selection import demand, key_set
 from slotlang.lowering.emit import emit
 from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.lower import Draft, Plan

@@ -10,6 +10,7 @@ from slotlang.meaning.bind import bind
 from slotlang.optimize.families import same, unused, written_out
 from slotlang.optimize.nested import nested
 from slotlang.optimize.permutations import permutations_moved
+from slotlang.optimize.rewriting import Rewrite, Subject, integer, substituted
 from slotlang.optimize.sums import (
     baby_steps,
     evaluation,
@@ -18,7 +19,6 @@ from slotlang.optimize.sums import (
     taken_out,
 )
 from slotlang.optimize.text import rewritten_text
-from slotlang.optimize.trees import Rewrite, Subject, integer, substituted
 from slotlang.proof.check import check
 from slotlang.source import Source
 from slotlang.syntax import tree

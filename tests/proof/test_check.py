@@ -11,8 +11,7 @@ import pytest
 
 from slotlang.api import check, loads
 from slotlang.proof import check as module
-from slotlang.proof.disagreement import Disagreement
-from slotlang.proof.verdict import Outcome
+from slotlang.proof.verdict import Disagreement, Outcome
 
 EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text()
 SMALL = {"d": 32, "r": 4, "batch": 2, "slots": 16}

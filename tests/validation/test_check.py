@@ -14,7 +14,7 @@ from small_programs import CASES
 from slotlang.lowering.lower import Lowered, lower
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
-from slotlang.proof.disagreement import Disagreement
+from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 from slotlang.validation.check import check_module, validate

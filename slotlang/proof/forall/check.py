@@ -10,13 +10,12 @@ from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Checker, Method, Report, check
-from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.forall.conditions import Conditions, Defined, conditions, sizes_in
-from slotlang.proof.forall.covered import Covered, condition_texts, values_text
+from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
 from slotlang.proof.forall.parametric import OpenPolyhedral, RefutedAt, linear
 from slotlang.proof.forall.prover import MixedRadix
-from slotlang.proof.forall.symbols import Symbols, Unsolved, cases
-from slotlang.proof.verdict import Outcome
+from slotlang.proof.forall.size_solver import Symbols, Unsolved, cases
+from slotlang.proof.verdict import Disagreement, Outcome
 from slotlang.syntax import tree
 
 ALL = "all"

@@ -9,9 +9,9 @@ import islpy as isl
 
 from slotlang.meaning.integers import SLOT, Cmp, Int, IntConst, IntVar, Or, evaluate
 from slotlang.meaning.program import Output, Program
-from slotlang.proof.forall.places import inside
+from slotlang.proof.forall.index_obligations import inside
 from slotlang.proof.forall.polynomials import Poly
-from slotlang.proof.forall.symbols import Symbols
+from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral, Undecided, _element_map, in_range
 from slotlang.proof.sets import Box, NotAffine

@@ -22,12 +22,12 @@ from slotlang.meaning.integers import (
     show,
 )
 from slotlang.meaning.program import Binder, Claim, Output, Program
-from slotlang.proof.forall.domain import Domain, NotNormal
-from slotlang.proof.forall.places import inside
+from slotlang.proof.forall.index_obligations import inside
+from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.forall.size_solver import Symbols
+from slotlang.proof.forall.sum_equality import collected, joined
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
-from slotlang.proof.forall.symbols import Symbols
-from slotlang.proof.forall.tiling import collected, joined
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import in_range, sides
 from slotlang.proof.terms import Expander, Term, TooComplex

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from slotlang.proof.forall.domain import Domain, NotNormal
+from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.polynomials import Poly, common
 
 Given: TypeAlias = tuple[str, Poly]

@@ -13,12 +13,11 @@ from command_line import slotlang
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.proof.check import Checker
-from slotlang.proof.disagreement import Disagreement
 from slotlang.proof.forall import check as module
 from slotlang.proof.forall.check import check_for_all
 from slotlang.proof.forall.conditions import conditions
-from slotlang.proof.forall.symbols import cases
-from slotlang.proof.verdict import Outcome
+from slotlang.proof.forall.size_solver import cases
+from slotlang.proof.verdict import Disagreement, Outcome
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse, read_source

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from slotlang.proof.forall.domain import Domain, NotNormal
+from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.forall.sum_equality import collected, joined
 from slotlang.proof.forall.sums import Rules, Sum
-from slotlang.proof.forall.tiling import collected, joined
 
 SIZES = ("M", "N", "R")
 EXTENTS = {"u": ["M", "N"], "v": ["N"], "w": ["R"], "z": ["M"], "h": ["N", "R"]}

@@ -11,7 +11,7 @@ import pytest
 from slotlang import api
 from slotlang.cost.variances import Contents
 from slotlang.graph.graph import Member
-from slotlang.graph.likeness import Likeness
+from slotlang.graph.member_classes import Likeness
 from slotlang.lowering import zeros
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.schedule.build import schedule

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from slotlang.optimize.trees import (
+from slotlang.optimize.rewriting import (
     Rewrite,
     Subject,
     binary,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slotlang.schedule.routes import routes
+from slotlang.schedule.composed_rotations import routes
 
 SLOTS = 16
 steps = st.sets(st.integers(1, SLOTS - 1), min_size=1, max_size=5)

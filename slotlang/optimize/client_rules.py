@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import prod
 
-from slotlang.optimize.trees import (
+from slotlang.optimize.rewriting import (
     Rewrite,
     Subject,
     binary,

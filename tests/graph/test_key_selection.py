@@ -9,10 +9,10 @@ import pytest
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
-from slotlang.graph.keys import Demand, demand, key_set
+from slotlang.graph.key_selection import Demand, demand, key_set
 from slotlang.graph.unroll import unroll
 from slotlang.schedule.build import schedule
-from slotlang.schedule.routes import routes, tree
+from slotlang.schedule.composed_rotations import routes, tree
 
 TURNING = [c for c in CASES if any(unroll(schedule(api.loads(c.text))).of_kind("rotate"))]
 

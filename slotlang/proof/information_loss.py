@@ -26,7 +26,7 @@ from slotlang.meaning.checks import leaves
 from slotlang.meaning.program import Family, FamilyRef, Program
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
-from slotlang.proof.outline import order, outline
+from slotlang.proof.size_abstraction import order, outline
 
 MAX_INPUTS = 256
 """Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""

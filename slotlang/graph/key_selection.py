@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from slotlang.graph.graph import Graph
-from slotlang.schedule.routes import Tree, tree
+from slotlang.schedule.composed_rotations import Tree, tree
 
 MAX_SETS = 400
 """Most key sets that are all tried. Where there are more, keys are dropped one by one."""

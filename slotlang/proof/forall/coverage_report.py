@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from slotlang.meaning.integers import Cmp, IntConst, IntOp, IntSize
 from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required
-from slotlang.proof.forall.symbols import Symbols
+from slotlang.proof.forall.size_solver import Symbols
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from slotlang.api import check, loads
 from slotlang.meaning.integers import show
 from slotlang.proof import check as module
 from slotlang.proof.check import Checker
+from slotlang.proof.claim_inference import propose, with_claims
 from slotlang.proof.goals import goals
 from slotlang.proof.index_maps import Names, fit
 from slotlang.proof.polyhedral import Polyhedral
-from slotlang.proof.propose import propose, with_claims
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +102,7 @@ def test_found_claims_are_proved_used_and_told():
 
 
 def test_a_wrong_guess_is_never_used(monkeypatch):
-    import slotlang.proof.propose as finder
+    import slotlang.proof.claim_inference as finder
 
     monkeypatch.setattr(finder, "propose", lambda graph: ("claim S == (B @ x)[(h + 1) % r]",))
     report = check(loads(SWAPPED))

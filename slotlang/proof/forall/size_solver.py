@@ -13,7 +13,7 @@ from random import Random
 
 from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar
 from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required, integer_parts
-from slotlang.proof.forall.domain import Domain
+from slotlang.proof.forall.inequalities import Domain
 from slotlang.proof.forall.polynomials import Poly, common
 
 MAX_CASES = 64

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from slotlang.api import loads
-from slotlang.proof.lost import find_loss, rank
-from slotlang.proof.outline import outline
+from slotlang.proof.information_loss import find_loss, rank
+from slotlang.proof.size_abstraction import outline
 
 PROGRAMS = Path(__file__).parents[2] / "programs"
 RANKS = (PROGRAMS / "rank_complex.slot").read_text(encoding="utf-8")
