@@ -21,7 +21,7 @@ from benchmarks.columns import emitted
 from benchmarks.schemes import weights_of
 from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile
-from slotlang.lowering.lower import Products
+from slotlang.planning.plan import Products
 from slotlang.search.search import Candidate, work_out
 from slotlang.search.structure import Shape, Structure
 

@@ -28,9 +28,8 @@ from slotlang.api import check, load, plan
 from slotlang.cost.matrix import Columns, Stage
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.emit import emit
-from slotlang.lowering.lower import Plan
-from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import Way
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan, Way
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -32,11 +32,11 @@ from slotlang.api import check, plan
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.choose import choose
 from slotlang.lowering.emit import emit
-from slotlang.lowering.lower import Plan
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
+from slotlang.planning.choose import choose
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -49,9 +49,9 @@ from benchmarks.columns import emitted
 from benchmarks.figures import SCHEMA, ms, terminal_tables, write_docs
 from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile, this_machine
-from slotlang.lowering.lower import Plan
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.run.adapter import read_adapter
 from slotlang.search.search import Limits, search, start
 from slotlang.search.structure import Shape, Structure

@@ -11,14 +11,15 @@ from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
-from slotlang.lowering.choose import choose, parameters_for
-from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Lowered, Plan, Products, lower, package_version, plan
-from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import Objective
+from slotlang.planning.choose import choose, parameters_for
+from slotlang.planning.hiding import Hide
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan, Products, plan
 from slotlang.proof.check import Report, check
 from slotlang.run.session import Session
 from slotlang.source import Source

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slotlang import api
-from slotlang.lowering.parameters import check_security
+from slotlang.planning.parameters import check_security
 from slotlang.proof.check import METHODS, Method
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse, read_source

@@ -15,7 +15,7 @@ from benchmarks.peers.common import Configuration, Result, Task, peak_memory
 from benchmarks.schemes import measured
 from slotlang.api import loads
 from slotlang.cost.profile import find_profile
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
 from slotlang.search.search import Limits, search, start
 from slotlang.search.structure import Shape
 

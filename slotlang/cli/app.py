@@ -211,8 +211,8 @@ def cost(
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.lowering.hiding import hide_mode
-        from slotlang.lowering.lower import products_mode
+        from slotlang.planning.hiding import hide_mode
+        from slotlang.planning.plan import products_mode
 
         result = cost_of(
             _loaded(file, set_),
@@ -355,9 +355,9 @@ def lower(
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
         from slotlang.api import predicted_error
-        from slotlang.lowering.choose import parameters_for
-        from slotlang.lowering.hiding import hide_mode
-        from slotlang.lowering.lower import products_mode
+        from slotlang.planning.choose import parameters_for
+        from slotlang.planning.hiding import hide_mode
+        from slotlang.planning.plan import products_mode
 
         mode, way = hide_mode(hide), products_mode(products)
         program = _loaded(file, set_)
@@ -429,8 +429,8 @@ def run(
                 raise error("SL005", f"{option} must be at least 1, not {value}")
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
-        from slotlang.lowering.hiding import hide_mode
-        from slotlang.lowering.lower import products_mode
+        from slotlang.planning.hiding import hide_mode
+        from slotlang.planning.plan import products_mode
         from slotlang.run.session import run as run_program
 
         mode, way = hide_mode(hide), products_mode(products)
@@ -562,7 +562,7 @@ def graph(
     """Export the unrolled dataflow graph."""
     with guarded("graph", json):
         from slotlang.graph.views import FORMATS, export, node_link
-        from slotlang.lowering.lower import plan
+        from slotlang.planning.plan import plan
 
         if format_ not in FORMATS:
             raise error("SL005", f"there is no format '{format_}'", hint=f"formats are {', '.join(FORMATS)}")

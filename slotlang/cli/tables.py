@@ -36,7 +36,7 @@ def time_text(seconds: float) -> str:
 
 def parameters_text(p: Any) -> str:
     """``8192: 60,60,60, scales 2^44,32,32, no rescale``."""
-    from slotlang.lowering.parameters import Parameters
+    from slotlang.planning.parameters import Parameters
 
     return Parameters(**p).text()
 

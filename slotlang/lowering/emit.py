@@ -16,10 +16,8 @@ from slotlang.graph.graph import Graph
 from slotlang.lowering.emit_evaluation import EvaluationText
 from slotlang.lowering.emit_results import ResultsText
 from slotlang.lowering.emitter import encoding_of
-from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import int_text
-from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import Way, masks_text, roles_text, runtime_text, transfer_text, workers_text
+from slotlang.lowering.parts import masks_text, roles_text, runtime_text, transfer_text, workers_text
 from slotlang.lowering.text import (
     comment,
     docstring,
@@ -31,6 +29,9 @@ from slotlang.lowering.text import (
 )
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
+from slotlang.planning.hiding import Hiding
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Way
 from slotlang.proof.check import SCOPE, Report
 from slotlang.schedule import ops
 from slotlang.validation.module import FORMAT

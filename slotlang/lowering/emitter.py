@@ -10,13 +10,14 @@ import numpy as np
 
 from slotlang.cost.counts import Counts
 from slotlang.graph.graph import Graph
-from slotlang.lowering.hiding import Hiding
 from slotlang.lowering.numpy_text import Names, ValueText, int_text
-from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import Way, reserved_names
+from slotlang.lowering.parts import reserved_names
 from slotlang.lowering.text import nested_loops, string
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
+from slotlang.planning.hiding import Hiding
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Way
 from slotlang.proof.check import Report
 from slotlang.schedule import ops
 from slotlang.schedule.build import sum_variables

@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-Way: TypeAlias = Literal["seal", "fused", "matrix"]
-"""How products with plaintexts are computed: by SEAL's operations, one by one; sums of them in one pass
-(docs/fused.md); or all of the program as matrix products (docs/columns.md)."""
+from slotlang.planning.plan import Way
 
 
 def _text(name: str) -> str:

@@ -8,12 +8,12 @@ from fractions import Fraction
 
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
-from slotlang.lowering.choose import check_bound
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.rewriting import nowhere
 from slotlang.optimize.search import Objective, Optimizer, Search
 from slotlang.optimize.text import rewritten_text
+from slotlang.planning.choose import check_bound
 from slotlang.proof.check import Report, check
 from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source

@@ -11,9 +11,6 @@ from typing import Literal, TypeAlias, get_args
 from slotlang.cost.counts import Counts
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.choose import choose
-from slotlang.lowering.lower import Plan, plan
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.client_rules import client_packs, client_reads
@@ -24,6 +21,9 @@ from slotlang.optimize.permutations import permutations_moved
 from slotlang.optimize.rank_pairing import ranks_paired
 from slotlang.optimize.rewriting import Rewrite, Subject, parts, tidied
 from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
+from slotlang.planning.choose import choose
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan, plan
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Status

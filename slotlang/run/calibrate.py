@@ -25,10 +25,11 @@ import numpy.typing as npt
 from slotlang.cost.profile import BY_SLOTS, Profile, this_machine
 from slotlang.cost.vectors import product_work
 from slotlang.diagnostics import error
-from slotlang.lowering.lower import Products, lower
-from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.lower import lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Products
 from slotlang.run.runner import load_module, random_data
 from slotlang.source import Source
 from slotlang.syntax.parser import parse

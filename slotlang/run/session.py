@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from slotlang.cost.noise import predicted_error
 from slotlang.diagnostics import error
-from slotlang.lowering.choose import parameters_for
-from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Lowered, Products, lower
-from slotlang.lowering.parameters import Parameters
+from slotlang.lowering.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.planning.choose import parameters_for
+from slotlang.planning.hiding import Hide
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Products
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import (
     WORST_ERROR,

@@ -15,11 +15,10 @@ from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
 from slotlang.diagnostics import SlotError, error, pick
-from slotlang.lowering.lower import Plan, plan
-from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.parts import Way
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan, Way, plan
 from slotlang.proof.check import check
 from slotlang.search.estimate import estimate, estimated_columns
 from slotlang.search.settings import settle

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from slotlang.cost.profile import Profile
-from slotlang.lowering.choose import OutOfReach, chosen
-from slotlang.lowering.lower import Plan
 from slotlang.meaning.program import Program
+from slotlang.planning.choose import OutOfReach, chosen
+from slotlang.planning.plan import Plan
 
 
 def settle(

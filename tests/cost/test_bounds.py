@@ -20,9 +20,9 @@ from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
-from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.integers import evaluate, holds
 from slotlang.meaning.program import Program
+from slotlang.planning.zeros import zero_plaintexts
 from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.build import schedule
 

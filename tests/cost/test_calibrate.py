@@ -9,7 +9,7 @@ import pytest
 from command_line import slotlang
 
 from slotlang.cost.profile import PRIMITIVES, Machine, read_profile, this_machine
-from slotlang.lowering.parameters import MAX_MODULUS_BITS
+from slotlang.planning.parameters import MAX_MODULUS_BITS
 from slotlang.run import calibrate
 
 QUICK = ("--degree", "4096", "--seconds", "0")

@@ -10,7 +10,7 @@ from small_programs import LORA, case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.parameters import (
+from slotlang.planning.parameters import (
     MAX_MODULUS_BITS,
     Parameters,
     check_scales,

@@ -14,8 +14,8 @@ from slotlang.cost.mean_squares import Powers
 from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, gains, predicted_error, spike, variance
 from slotlang.cost.variances import Power
 from slotlang.graph.member_classes import Likeness
-from slotlang.lowering.lower import Draft, Plan
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Draft, Plan
 from slotlang.run.runner import execute, random_data
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text

@@ -13,7 +13,7 @@ from slotlang.cost.predict import encoding_calls, evaluation_calls, predict
 from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
 from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
 
 RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3))
 GUARDED = """program guarded(n = 100, slots = 128)

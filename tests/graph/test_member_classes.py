@@ -12,8 +12,8 @@ from slotlang import api
 from slotlang.cost.variances import Contents
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
-from slotlang.lowering import zeros
-from slotlang.lowering.zeros import zero_plaintexts
+from slotlang.planning import zeros
+from slotlang.planning.zeros import zero_plaintexts
 from slotlang.schedule.build import schedule
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text

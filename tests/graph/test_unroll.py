@@ -14,7 +14,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.graph import unroll as unroll_file
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.unroll import unroll
-from slotlang.lowering.zeros import zero_plaintexts
+from slotlang.planning.zeros import zero_plaintexts
 from slotlang.proof.goals import goals
 from slotlang.proof.random import test_random as at_random_points
 from slotlang.schedule.build import EVERY, schedule
@@ -147,7 +147,7 @@ prove y == b
 
 
 def test_zeros_that_cost_too_much_to_find_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    from slotlang.lowering import zeros
+    from slotlang.planning import zeros
 
     program = api.loads(case("a sparse pattern").text)
     assert api.plan(program).counts.plain_products == 2

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from slotlang import api
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
 from slotlang.run.runner import load_module, random_data
 
 PROGRAM = """program p(n = 4, slots = 16)

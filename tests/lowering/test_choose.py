@@ -15,7 +15,7 @@ from small_programs import LORA
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.parameters import MAX_MODULUS_BITS, Parameters
+from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
 
 PROGRAM = api.loads(LORA, {"d": 1024, "r": 4, "batch": 4, "slots": 1024})
 WIDE = api.loads(LORA, {"d": 4096, "r": 4, "batch": 4, "slots": 4096})

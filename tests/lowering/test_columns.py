@@ -14,8 +14,8 @@ import pytest
 from slotlang import api
 from slotlang.cost.matrix import Columns
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.lower import Products
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Products
 from slotlang.run.runner import load_module, random_data
 from slotlang.validation.check import validate
 

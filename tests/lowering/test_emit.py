@@ -19,7 +19,7 @@ from small_programs import CASES, LORA, Case, case
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.lowering.emit import emit
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
 from slotlang.run.runner import execute, random_data
 
 RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))

@@ -18,7 +18,7 @@ from small_programs import LORA
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.lowering import fused
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
 from slotlang.run.runner import load_module, random_data
 
 SHIPPED = Path(fused.__file__).read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from simulated_seal import Run
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.hiding import HIDES, read_slots
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.hiding import HIDES, read_slots
+from slotlang.planning.parameters import Parameters
 from slotlang.run.runner import execute, load_module, random_data
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,10 +18,10 @@ from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.lowering.emit import emit
-from slotlang.lowering.hiding import Hiding
-from slotlang.lowering.lower import Draft, Plan
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.program import Program
+from slotlang.planning.hiding import Hiding
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Draft, Plan
 from slotlang.proof.check import Report
 from slotlang.schedule.build import EVERY
 from slotlang.validation.check import validate

@@ -13,7 +13,7 @@ from small_programs import CASES, Case, case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.parameters import MAX_MODULUS_BITS, Parameters
+from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
 from slotlang.run.runner import RunReport, execute, load_module, random_data, roles
 from slotlang.source import Source
 from slotlang.syntax.parser import parse

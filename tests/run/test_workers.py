@@ -17,7 +17,7 @@ from small_programs import case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.hiding import Hide
+from slotlang.planning.hiding import Hide
 from slotlang.run.runner import Batches, execute, load_module, random_data, split_tokens
 
 SMALL = api.Parameters(4096, (36, 36, 37), 20)

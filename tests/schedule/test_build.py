@@ -18,11 +18,11 @@ from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
 from slotlang.lowering.emit import emit
-from slotlang.lowering.hiding import Hiding
-from slotlang.lowering.parameters import Parameters
-from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program
+from slotlang.planning.hiding import Hiding
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.zeros import zero_plaintexts
 from slotlang.proof.check import Report
 from slotlang.schedule import ops
 from slotlang.schedule.build import EVERY, schedule

@@ -14,7 +14,7 @@ from slotlang import api
 from slotlang.cost.predict import predict
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.choose import choose
+from slotlang.planning.choose import choose
 from slotlang.search import search as search_module
 from slotlang.search.estimate import estimate
 from slotlang.search.report import program_text

@@ -10,8 +10,8 @@ import pytest
 
 from slotlang import api
 from slotlang.cost.predict import evaluation_calls
-from slotlang.lowering.lower import plan
-from slotlang.lowering.parameters import Parameters
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import plan
 from slotlang.search.estimate import estimate
 from slotlang.search.structure import Packing, Shape, Structure
 from slotlang.search.text import text

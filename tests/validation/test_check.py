@@ -12,8 +12,8 @@ from command_line import slotlang
 from small_programs import CASES
 
 from slotlang.lowering.lower import Lowered, lower
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
+from slotlang.planning.parameters import Parameters
 from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source

@@ -15,10 +15,10 @@ from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError, error
 from slotlang.graph.key_selection import demand, key_set
-from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Draft, Plan
-from slotlang.lowering.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.meaning.program import Program
+from slotlang.planning.hiding import Hide
+from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters, check_slots
+from slotlang.planning.plan import Draft, Plan
 from slotlang.schedule.build import EVERY
 
 MESSAGE_BITS = 8

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from slotlang.cost.noise import MASK_MARGIN
 from slotlang.diagnostics import error, pick
 from slotlang.graph.graph import Graph, Member
-from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.integers import IntVar, holds
 from slotlang.meaning.program import Arith, Conj, Family, FamilyRef, Program
+from slotlang.planning.parameters import Parameters
 from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.ops import State
 
