@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -37,8 +36,8 @@ class Packing:
 
 @dataclass(frozen=True)
 class Plaintexts:
-    """A family of plaintexts: ``function(weights, *indices)`` is what a member holds. It multiplies, or is ``added`` to,
-    ciphertexts at ``level`` with this number of ``products`` not yet rescaled."""
+    """A family of plaintexts: ``function(weights, *indices)`` is what a member holds. It multiplies, or is ``added``
+    to, ciphertexts at ``level`` with this number of ``products`` not yet rescaled."""
 
     function: Callable[..., Array]
     shape: tuple[int, ...] = ()
@@ -100,7 +99,7 @@ class Module:
     reference: Callable[..., dict[str, Array]]
     counts: Mapping[str, int]
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
-    patterns: Mapping[str, Callable[[], Array]] = MappingProxyType({})
+    patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -126,7 +125,9 @@ class Module:
 
     def encoded(self) -> dict[Name, Plaintexts]:
         """Every plaintext, with its family."""
-        return {(name, *index): family for name, family in self.plaintexts.items() for index in np.ndindex(family.shape)}
+        return {
+            (name, *index): family for name, family in self.plaintexts.items() for index in np.ndindex(family.shape)
+        }
 
     def returned(self) -> dict[Name, Results]:
         """Every ciphertext the server returns, with its family."""
@@ -155,7 +156,7 @@ class Module:
 
     def collect(self, values: Mapping[Name, Array]) -> dict[str, Array]:
         """Results by name, from the decrypted slots of each returned ciphertext."""
-        results = {name: np.zeros(shape, kind) for name, (shape, kind) in self.results.items()}
+        results: dict[str, Array] = {name: np.zeros(shape, kind) for name, (shape, kind) in self.results.items()}
         for output, member, inside, places in self.placed():
             value = values[member][inside]
             if output.part is not None:
