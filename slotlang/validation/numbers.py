@@ -1,13 +1,62 @@
-"""Random data for a program, and its specification in numpy."""
+"""A module on random numbers in exact slots, against the specification in numpy."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from slotlang.meaning.program import Program
-from slotlang.validation.meaning import declared
+from slotlang.validation.evaluation import Backend, evaluated
+from slotlang.validation.operations import ExactSlots
+from slotlang.validation.program_forms import declared
+from slotlang_runtime.module import Module
+
+WRONG = 1e-6
+"""Relative error in exact slots above which a module is refuted: rounding of doubles is far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of a result, what it is and what it should be."""
+
+    name: str
+    indices: tuple[int, ...]
+    value: complex
+    wanted: complex
+
+    def __str__(self) -> str:
+        place = f"{self.name}[{', '.join(map(str, self.indices))}]" if self.indices else self.name
+        return f"{place} is {_text(self.value)} and should be {_text(self.wanted)} on random data in exact slots"
+
+
+def wrong_element(module: Module, program: Program) -> Element | None:
+    """An element that a module gets wrong on random data; None where it gets all right. Raises ``Outside`` and
+    ``Failed``."""
+    inputs, weights = random_data(program)
+    slots = program.slots
+
+    def filled(values: Any) -> Any:
+        return np.broadcast_to(np.asarray(values, np.complex128), (slots,))
+
+    def encoded(values: Any) -> tuple[Any, bool] | None:
+        numbers = filled(values)
+        constant = not numbers.imag.any() and bool((numbers == numbers[0]).all())
+        return (numbers, constant) if numbers.any() else None
+
+    backend = Backend(module, ExactSlots(slots), encoded)
+    sent = evaluated(backend, inputs, {name: np.asarray(w)[()] for name, w in weights.items()}, filled)
+    zeros = np.zeros(slots, np.complex128)
+    results = module.collect({name: zeros if c is None else c.content for name, c in sent.items()})
+    for name, wanted in specification(program, {**inputs, **weights}).items():
+        found = results[name]
+        size = float(np.abs(wanted).max(initial=0.0)) or 1.0
+        distance = np.abs(found - wanted)
+        if not (distance <= WRONG * size).all():
+            at = np.unravel_index(int(np.argmax(np.where(np.isfinite(distance), distance, np.inf))), wanted.shape)
+            return Element(name, tuple(int(i) for i in at), complex(found[at]), complex(wanted[at]))
+    return None
 
 
 def random_data(program: Program, seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -40,3 +89,7 @@ def specification(program: Program, data: dict[str, Any]) -> dict[str, Any]:
             total = total + float(chain.coefficient) * value
         results[name] = np.broadcast_to(total, theorem.form.shape)
     return results
+
+
+def _text(value: complex) -> str:
+    return f"{value.real:.6g}" if not value.imag else f"{value:.6g}"
