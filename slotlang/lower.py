@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 from slotlang.diagnostics import error
-from slotlang.lowering.emit import VALIDATED, emit
+from slotlang.emit.module import Lowering, emit
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
@@ -59,16 +59,12 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
-    made = plan(program, parameters, hide=hide, products=products)
-
-    def text(validated: str) -> str:
-        version = package_version()
-        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.products)
-
-    emitted = text(VALIDATED)
-    validation = validate(emitted, program, proved=report.proved)
+    planned = plan(program, parameters, hide=hide, products=products)
+    lowering = Lowering(package_version(), report.status, report.method, validated=True)
+    text = emit(planned, lowering)
+    validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":
-        emitted = text(f"NOT VALIDATED: {validation.reason}.")
-    return Lowered(emitted, made, report, validation)
+        text = emit(planned, replace(lowering, validated=False))
+    return Lowered(text, planned, report, validation)
