@@ -97,7 +97,8 @@ class _Module(EvaluationText, OutputText):
             "",
             *paragraph(
                 "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "
-                "unpack_ functions, of prepare and of evaluate may be edited; `slotlang check` proves or refutes the result."
+                "unpack_ functions, of prepare and of evaluate may be edited; `slotlang check` proves or refutes "
+                "what they compute then."
             ),
             '"""',
         ]

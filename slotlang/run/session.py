@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from slotlang.cost.noise import predicted_error
 from slotlang.diagnostics import error
-from slotlang.lowering.lower import Lowered, lower
+from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import parameters_for
