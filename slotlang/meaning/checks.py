@@ -90,13 +90,16 @@ def check_tensors(scope: Scope, kind: str, body: Value) -> None:
     for leaf in leaves(body):
         match leaf:
             case Read(tensor):
-                read = [tensor]
+                read, scalars = [tensor], []
             case Element(form):
                 read = [factor.tensor for chain in form.chains for factor in chain.factors]
-            case ScalarRef(name) if kind == "cipher":
-                raise error("SL313", f"'{name}' can't be used here", leaf.span, label=why, hint=hint)
+                scalars = [name for chain in form.chains for name in chain.scalars]
+            case ScalarRef(name):
+                read, scalars = [], [name]
             case _:
                 continue
+        if kind == "cipher" and scalars:
+            raise error("SL313", f"'{scalars[0]}' can't be used here", leaf.span, label=why, hint=hint)
         for tensor in read:
             if scope.tensors[tensor].kind == forbidden:
                 raise error("SL313", f"'{tensor}' can't be read here", leaf.span, label=why, hint=hint)

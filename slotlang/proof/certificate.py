@@ -1,4 +1,4 @@
-"""Certificates: the evidence that ``slotlang/recheck.py`` needs to re-check a proof without the prover."""
+"""Certificates: the evidence that ``slotlang.recheck`` needs to re-check a proof without the prover."""
 
 from __future__ import annotations
 
@@ -62,8 +62,7 @@ def products(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> int:
 
 def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str, Any]:
     """Disjoint sets of points and products, on each of which every term is everywhere or nowhere; raises as recheck."""
-    context = isl.Context()
-    context.set_max_operations(recheck.OPERATIONS)
+    context = recheck.limited()
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Region]] = {}
     for side, terms in sides.items():
         for term in terms:
