@@ -16,18 +16,11 @@ from slotlang.cost.counts import Counts
 from slotlang.cost.theorems import Bound, TwoProducts, products_bound, rank_dimension
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
-from slotlang.meaning.program import (
-    Arith,
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Chain,
-    Conj,
     Element,
-    FamilyRef,
-    Negate,
-    Permuted,
-    Program,
     Read,
-    Shift,
-    SumOver,
     TensorForm,
     Value,
 )
@@ -184,7 +177,7 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
         member = graph.nodes[node].plain
         assert member is not None
         family = program.families[member[0]]
-        env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
+        env = family.env(member[1])
         label = np.full(program.slots, -1, np.int64)
         for _, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
             np.add.at(places, flat[mask], 1)
@@ -330,17 +323,9 @@ def _factored(program: Program, graph: Graph, live: set[int], outputs: set[int],
 
 def _tensors(program: Program, value: Value) -> Iterator[str]:
     """Tensors that a value reads."""
-    match value:
-        case Read(tensor):
-            yield tensor
-        case Element(form):
-            yield from (f.tensor for chain in form.chains for f in chain.factors)
-        case FamilyRef(name):
-            yield from _tensors(program, program.families[name].body)
-        case Arith(_, left, right):
-            yield from _tensors(program, left)
-            yield from _tensors(program, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            yield from _tensors(program, inner)
-        case SumOver():
-            yield from _tensors(program, value.body)
+    for leaf in program.leaves(value):
+        match leaf:
+            case Read(tensor):
+                yield tensor
+            case Element(form):
+                yield from (f.tensor for chain in form.chains for f in chain.factors)

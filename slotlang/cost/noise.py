@@ -21,9 +21,7 @@ from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.member_classes import Likeness
-from slotlang.meaning.integers import holds
 from slotlang.meaning.program import Output, Program
-from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
@@ -375,8 +373,7 @@ class _Backwards:
         used: dict[int, np.ndarray] = {}
         total: Counter[str] = Counter()
         for out in self.graph.outputs:
-            inside = np.asarray(holds(in_range(program, out.output), program.sizes, {**slot, **out.binders}), bool)
-            inside = np.broadcast_to(inside, (program.slots,))
+            inside = program.read_slots(out.output, out.binders, slot)
             share = 0.25 if out.output.family.name in self.doubled else 1.0
             read.append((out.output, out.node, inside, share))
             rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]

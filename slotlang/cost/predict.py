@@ -22,8 +22,7 @@ from slotlang.cost.vectors import (
     vector_shape,
 )
 from slotlang.graph.graph import Graph
-from slotlang.meaning.program import TensorForm
-from slotlang.proof.polyhedral import in_range
+from slotlang.meaning.value import TensorForm
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
@@ -157,7 +156,7 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     for member, level in graph.results().items():
         calls["receive_part" if hidden and member in hidden.parts else "receive", data_primes - level] += 1
     for output, times in Counter(o.output for o in graph.outputs).items():
-        for inside in (in_range(program, output), *output.indices):
+        for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
         calls["collect", program.slots] += times
     return calls

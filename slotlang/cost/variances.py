@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import Family, Program, TensorForm
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang.schedule.ops import PlainFamily, Schedule
 
@@ -104,8 +105,7 @@ class Contents:
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Of what the client packs."""
-        env = {b.name: v for b, v in zip(family.binders, indices, strict=True)}
-        return self._power(self._evaluator.value(family.body, env, self._evaluator.all_slots))
+        return self._power(self._evaluator.value(family.body, family.env(indices), self._evaluator.all_slots))
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
         """Of a plaintext."""

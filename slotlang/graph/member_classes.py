@@ -24,22 +24,18 @@ from slotlang.meaning.integers import (
     substitute_cond,
     variables,
 )
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import (
     Const,
     Element,
-    Family,
     FamilyRef,
     Iverson,
-    Negate,
-    Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
-    SumOver,
+    Slotwise,
     Value,
+    children,
 )
 from slotlang.schedule.ops import PlainFamily
 
@@ -134,15 +130,13 @@ def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) ->
                 yield from inside(indices, form.shape)
         case FamilyRef(name, indices):
             family = program.families[name]
-            inner = {b.name: substitute(i, env.get) for b, i in zip(family.binders, indices, strict=True)}
+            inner = family.env([substitute(i, env.get) for i in indices])
             yield from _tests(program, family.body, inner, turn)
-        case Arith(_, left, right):
-            yield from _tests(program, left, env, turn)
-            yield from _tests(program, right, env, turn)
-        case Negate(part) | Conj(part):
-            yield from _tests(program, part, env, turn)
         case Shift(part, amount):
             yield from _tests(program, part, env, add(turn, substitute(amount, env.get)))
-        case Permuted(part) | SumOver(body=part):
-            if any(True for _ in _tests(program, part, env, turn)):
+        case _:
+            inside_parts = (test for part in children(value) for test in _tests(program, part, env, turn))
+            if isinstance(value, Slotwise):
+                yield from inside_parts
+            elif any(True for _ in inside_parts):
                 raise _Unlike

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.integers import Cond, Int, evaluate, holds
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
@@ -23,7 +24,6 @@ from slotlang.meaning.program import (
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
@@ -101,10 +101,7 @@ class PlainEvaluator:
                 return found if inside is None else ring.masked(found, inside)
             case FamilyRef(name, indices):
                 family = self.program.families[name]
-                inner = {
-                    b.name: int(evaluate(i, self.program.sizes, env))
-                    for b, i in zip(family.binders, indices, strict=True)
-                }
+                inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
                 return self.value(family.body, inner, slots)
             case Negate(inner_value):
                 return ring.sub(ring.const(Fraction(0), Fraction(0)), self.value(inner_value, env, slots))

@@ -45,7 +45,7 @@ class _Unroller:
             prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
             for family in self.schedule.ciphers
         )
-        results = sum(prod(b.size for b in output.binders) for output in self.schedule.outputs)
+        results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
         for family in self.schedule.ciphers:
@@ -61,8 +61,7 @@ class _Unroller:
                 if number is not None:
                     graph.values[member] = number
         for output in self.schedule.outputs:
-            for point in product(*(range(b.size) for b in output.binders)):
-                env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
+            for env in output.envs():
                 member = (output.family.name, self._indices(output.family.indices, env))
                 if member in graph.values:
                     graph.outputs.append(OutputNode(output, env, member, graph.values[member]))
@@ -93,7 +92,7 @@ class _Unroller:
         return error(
             "SL309",
             f"this program needs {many} ciphertext operations; {MAX_NODES:,} are the limit",
-            self.schedule.program.syntax.statements[0].span,
+            self.schedule.program.span,
             hint="choose smaller sizes with --set; the polyhedral method proves it at any size",
         )
 

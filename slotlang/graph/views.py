@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slotlang.graph.graph import Graph, Node
+from slotlang.meaning.program import member_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -17,8 +18,7 @@ def label(node: Node) -> str:
     """What a person reads on a node."""
     member = ""
     if node.plain is not None:
-        name, indices = node.plain
-        member = f"{name}[{', '.join(map(str, indices))}]" if indices else name
+        member = member_text(*node.plain)
     match node.kind:
         case "cipher":
             return member

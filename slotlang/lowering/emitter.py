@@ -17,9 +17,9 @@ from slotlang.lowering.parts import Way, reserved_names
 from slotlang.lowering.text import nested_loops, string
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
+from slotlang.meaning.value import sum_variables
 from slotlang.proof.check import Report
 from slotlang.schedule import ops
-from slotlang.schedule.build import sum_variables
 
 
 def _loop_variables(op: ops.Op) -> Iterator[str]:

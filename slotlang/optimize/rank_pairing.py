@@ -124,8 +124,8 @@ class _Pairing:
 
     def _renamed(self, node: Any) -> Any:
         """With half as many ranks."""
-        header = self.subject.program.statements[0]
-        return substituted(substituted(node, self._lets), {self.ranks: name(self.half, header)})
+        renamed = {self.ranks: name(self.half, self.subject.program.header)}
+        return substituted(substituted(node, self._lets), renamed)
 
     def _computed(self, e: tree.Expr) -> tree.Expr:
         match e:

@@ -48,7 +48,7 @@ def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[st
             edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + _text(now)))
         if start in behind:
             edits.append((last, last, _new_lines(now or before, behind[start])))
-    header = original.statements[0].span.start
+    header = original.header.span.start
     edits.append((header, header, "".join(f"# {remark}\n" for remark in remarks)))
     result, done = [], 0
     for first, last, new in sorted(edits, key=lambda edit: edit[:2]):

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
-from slotlang.meaning.checks import leaves
 from slotlang.meaning.integers import SLOT, Int, IntConst, evaluate, show
-from slotlang.meaning.program import Chain, Claim, Const, Factor, Family, Program, TensorForm
+from slotlang.meaning.program import Claim, Family, Program
+from slotlang.meaning.value import Chain, Const, Factor, TensorForm, leaves
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
 from slotlang.proof.index_maps import Names, fit
 from slotlang.source import Source
@@ -65,7 +65,7 @@ def propose(graph: Graph, seed: int = SEED) -> tuple[str, ...]:
     program = graph.schedule.program
     finder = _Finder(program, random_field(program, PRIMES[:1], seed))
     families = list(_candidates(program, graph))
-    if not families or program.slots * sum(map(_members, families)) > MAX_VALUES:
+    if not families or program.slots * sum(f.size for f in families) > MAX_VALUES:
         return ()
     numbers = {key: graph.values[key] for f in families for key in _keys(f) if key in graph.values}
     values = evaluate_graph(graph, finder.field, set(numbers.values()))
@@ -80,7 +80,7 @@ def propose(graph: Graph, seed: int = SEED) -> tuple[str, ...]:
 def with_claims(program: Program, lines: Sequence[str]) -> Program:
     """The program with claims written into its text, each after the family it speaks of. Raises ``SlotError``
     when one of them can't stand there."""
-    source = program.syntax.statements[0].span.source
+    source = program.syntax.source
     ends = {}
     for family in program.families.values():
         end = source.text.find("\n", family.span.end)
@@ -96,12 +96,8 @@ def _family_of(line: str) -> str:
     return line.removeprefix("claim ").partition(" ==")[0].partition("[")[0]
 
 
-def _members(family: Family) -> int:
-    return prod(b.size for b in family.binders)
-
-
 def _keys(family: Family) -> list[tuple[str, tuple[int, ...]]]:
-    return [(family.name, indices) for indices in product(*(range(b.size) for b in family.binders))]
+    return [(family.name, indices) for indices in family.points()]
 
 
 def _candidates(program: Program, graph: Graph) -> Iterator[Family]:
@@ -309,9 +305,9 @@ class _Finder:
         """Whether the indices lie inside the product, for each member (row) and slot."""
         env = dict(self.slot_env)
         if family.binders:
-            rows = np.unravel_index(np.arange(_members(family))[:, None], [b.size for b in family.binders])
-            env.update(zip((b.name for b in family.binders), rows, strict=True))
-        inside: Any = np.ones((_members(family), self.program.slots), bool)
+            rows = np.unravel_index(np.arange(family.size)[:, None], [b.size for b in family.binders])
+            env.update(family.env(rows))
+        inside: Any = np.ones((family.size, self.program.slots), bool)
         for index, size in zip(indices, shape, strict=True):
             at = evaluate(index, self.program.sizes, env)
             inside = inside & (at >= 0) & (at < size)

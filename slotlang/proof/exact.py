@@ -18,13 +18,12 @@ import numpy as np
 
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
-from slotlang.meaning.checks import leaves
 from slotlang.meaning.integers import Cond, evaluate, holds
-from slotlang.meaning.program import Claim, FamilyRef, Output, Value
-from slotlang.proof.coverage import MAX_SLOTS, flat_elements
+from slotlang.meaning.program import Claim, Output
+from slotlang.meaning.value import FamilyRef, Value, leaves
+from slotlang.proof.coverage import MAX_SLOTS
 from slotlang.proof.field import TooLarge
-from slotlang.proof.goals import member, points
-from slotlang.proof.polyhedral import in_range
+from slotlang.proof.goals import member
 from slotlang.proof.polynomial_ring import Factors, PolynomialRing, Vector, signed_sum
 from slotlang.proof.polynomials import MAX_BYTES, ZERO, Ids
 from slotlang.proof.verdict import Goal, Outcome, Wrong
@@ -82,7 +81,7 @@ class _Prover:
         at: dict[int, list[Point]] = {}
         without: list[tuple[Point, Key]] = []
         for position, goal in enumerate(self.goals):
-            for env in points(goal.statement):
+            for env in goal.statement.envs():
                 key = member(self.program, goal.statement, env)
                 if key in self.graph.values:
                     number = self.graph.values[key]
@@ -216,8 +215,7 @@ class _Prover:
 
     def _defined(self, key: Key) -> Vector:
         family = self.program.families[key[0]]
-        env = {b.name: v for b, v in zip(family.binders, key[1], strict=True)}
-        vector: Vector = self.evaluator.value(family.body, env, self.evaluator.all_slots)
+        vector: Vector = self.evaluator.value(family.body, family.env(key[1]), self.evaluator.all_slots)
         return vector
 
     def member(self, key: Key) -> Vector:
@@ -310,7 +308,7 @@ class _Prover:
     def _wrong(self, goal: Goal, env: dict[str, int], held: Ids) -> Wrong | None:
         """Where a goal fails, of what its family's member holds: a few slots are tried before all of them."""
         statement = goal.statement
-        condition = statement.where if isinstance(statement, Claim) else in_range(self.program, statement)
+        condition = statement.where if isinstance(statement, Claim) else self.program.read_where(statement)
         slots = self._slots(condition, env)
         if slots.size > MANY:
             few = np.unique(np.arange(FEW) * 2654435761 % slots.size)
@@ -330,8 +328,8 @@ class _Prover:
                 vector = self.evaluator.value(statement.value, env, slots)
             else:
                 form = self.program.theorems[statement.name].form
-                here = {**self.slot_env, **env}
-                vector = ring.element(form, flat_elements(self.program, statement.indices, form.shape, here)[slots])
+                elements = self.program.read_elements(statement, env, self.slot_env)
+                vector = ring.element(form, elements[slots])
             right = np.broadcast_to(ring.ids(vector), slots.shape)
         bad = np.flatnonzero(left != right)
         if not bad.size:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from slotlang.meaning.integers import SLOT, evaluate, holds
-from slotlang.meaning.program import Output, Program
+from slotlang.meaning.program import Output, Program, member_text
 from slotlang.proof.goals import member
 from slotlang.proof.polyhedral import canonical, sides
 from slotlang.proof.terms import Expander, Term, TooComplex
@@ -98,7 +98,7 @@ def coefficient_text(re: Fraction, im: Fraction) -> str:
 def monomial_text(monomial: Monomial) -> str:
     """``scale * A[0, 3] * x[5, 0]``."""
     scalars, reads = monomial
-    parts = [*scalars, *(f"{t}[{', '.join(map(str, i))}]" for t, i in reads)]
+    parts = [*scalars, *(member_text(t, i) for t, i in reads)]
     return " * ".join(parts) or "1"
 
 
@@ -177,7 +177,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     element = ""
     if isinstance(statement, Output):
         at = [int(evaluate(i, program.sizes, env)) for i in statement.indices]
-        element = f"{statement.name}[{', '.join(map(str, at))}]"
+        element = member_text(statement.name, at)
     family = member_text(*member(program, statement, failure.binders))
     return Counterexample(
         "wrong_value",
@@ -200,7 +200,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
 
 
 def _uncovered(program: Program, failure: Uncovered, confirmed: bool) -> Counterexample:
-    element = f"{failure.output}[{', '.join(map(str, failure.element))}]"
+    element = member_text(failure.output, failure.element)
     statement = next(o for o in program.outputs if o.name == failure.output)
     carriers = tuple(_carrier(program, o, env, slot) for o, env, slot in failure.carriers)
     return Counterexample(
@@ -219,8 +219,3 @@ def _uncovered(program: Program, failure: Uncovered, confirmed: bool) -> Counter
 
 def _carrier(program: Program, output: Output, env: Mapping[str, int], slot: int) -> str:
     return f"slot {slot} of {member_text(*member(program, output, env))}, by line {output.span.line}"
-
-
-def member_text(family: str, indices: tuple[int, ...]) -> str:
-    """``S`` or ``Y[0]``."""
-    return f"{family}[{', '.join(map(str, indices))}]" if indices else family

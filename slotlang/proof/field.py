@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
-from slotlang.meaning.program import Program, TensorForm
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import TensorForm
 
 Array: TypeAlias = npt.NDArray[np.uint64]
 
@@ -235,8 +236,7 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
             case "cipher":
                 assert node.plain is not None
                 family = program.families[node.plain[0]]
-                env = {b.name: v for b, v in zip(family.binders, node.plain[1], strict=True)}
-                result = evaluator.value(family.body, env, evaluator.all_slots)
+                result = evaluator.value(family.body, family.env(node.plain[1]), evaluator.all_slots)
             case "rotate":
                 result = np.roll(operands[0], -node.step, axis=2)
             case "conj":

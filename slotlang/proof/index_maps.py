@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntSize, IntVar, add, divisors, evaluate, mul
-from slotlang.meaning.program import Element, Program, Read
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Element, Read
 
 Table = npt.NDArray[np.int64]
 Known = npt.NDArray[np.bool_]
@@ -28,7 +29,7 @@ class Names:
     """
 
     def __init__(self, program: Program) -> None:
-        from slotlang.meaning.checks import leaves
+        from slotlang.meaning.value import leaves
 
         self.sizes = program.sizes
         self._found: dict[tuple[str, int], list[str]] = {}

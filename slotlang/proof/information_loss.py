@@ -22,8 +22,8 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
-from slotlang.meaning.checks import leaves
-from slotlang.meaning.program import Family, FamilyRef, Program
+from slotlang.meaning.program import Family, Program, member_text
+from slotlang.meaning.value import FamilyRef, leaves
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
 from slotlang.proof.size_abstraction import order, outline
@@ -281,7 +281,7 @@ class _Forms:
 
     def _name(self, column: int) -> str:
         name, place = self.columns[column]
-        return f"{name}[{', '.join(map(str, place))}]"
+        return member_text(name, place)
 
 
 def rank(rows: Numbers, p: int = PRIMES[0]) -> int:

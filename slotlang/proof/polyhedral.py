@@ -23,7 +23,6 @@ from slotlang.meaning.integers import (
     Cmp,
     Cond,
     Int,
-    IntConst,
     IntVar,
     Or,
 )
@@ -44,14 +43,8 @@ class Undecided(Exception):
 
 
 def in_range(program: Program, output: Output) -> Cond:
-    """The slots of an output that carry an element: those whose element lies inside the result."""
-    shape = program.extents(program.theorems[output.name].form)
-    parts: list[Cond] = []
-    for index, extent in zip(output.indices, shape, strict=True):
-        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
-    if output.where is not None:
-        parts.append(output.where)
-    return And(tuple(parts))
+    """``Program.read_where``, for callers that have not moved to it."""
+    return program.read_where(output)
 
 
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
@@ -73,7 +66,7 @@ def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term],
         return left, right, statement.where
     left = real_part(expander.expand(statement.family, {}, here), statement.part)
     right = expander.element(program.theorems[statement.name].form, statement.indices)
-    return left, right, in_range(program, statement)
+    return left, right, program.read_where(statement)
 
 
 Coefficient: TypeAlias = tuple[Fraction, Fraction]
@@ -275,7 +268,7 @@ class Polyhedral:
         seen: list[tuple[Output, isl.Map, Box]] = []
         for output in outputs:
             box = self._box([(b.name, b.size) for b in output.binders], ())
-            relation = _element_map(box, output, in_range(self.program, output))
+            relation = _element_map(box, output, self.program.read_where(output))
             image = relation.range()
             if not relation.is_injective():
                 return self._doubled(name, output, relation, box)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import Slots
-from slotlang.meaning.checks import leaves
-from slotlang.meaning.program import Chain, Element, Factor, Program, TensorForm, Value
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Chain, Element, Factor, TensorForm, Value, leaves
 from slotlang.proof.field import TooLarge, pattern_mask
 from slotlang.proof.polynomials import ZERO, Ids, Part, Polynomials, chunks, narrow
 from slotlang.proof.verdict import Monomial

@@ -27,10 +27,11 @@ from slotlang.meaning.integers import (
     substitute,
     substitute_cond,
     variables,
+    within,
 )
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import (
     Arith,
-    Claim,
     Conj,
     Const,
     Element,
@@ -38,7 +39,6 @@ from slotlang.meaning.program import (
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
@@ -189,8 +189,7 @@ class Expander:
         decl = self.program.tensors[tensor]
         conds: list[Cond] = []
         if else_zero:
-            for index, extent in zip(indices, decl.extents, strict=True):
-                conds += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+            conds += within(indices, decl.extents)
         if decl.pattern is not None:
             names = dict(zip(decl.indices, indices, strict=True))
             conds.append(substitute_cond(decl.pattern, names.get))
@@ -198,10 +197,7 @@ class Expander:
 
     def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
         """Terms of one element of a tensor expression: inner dimensions are summed over."""
-        outside: list[Cond] = []
-        if else_zero:
-            for index, extent in zip(indices, self.program.extents(form), strict=True):
-                outside += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+        padding = within(indices, self.program.extents(form)) if else_zero else ()
         terms = []
         for chain in form.chains:
             if not chain.coefficient:
@@ -229,7 +225,7 @@ class Expander:
                 read = self._read(factor.tensor, tuple(here), False)
                 term = replace(term, conds=term.conds + read.conds, reads=term.reads + read.reads)
                 link = right
-            terms.append(replace(term, bound=tuple(bound), conds=term.conds + tuple(outside)))
+            terms.append(replace(term, bound=tuple(bound), conds=term.conds + padding))
         return terms
 
     def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
@@ -249,8 +245,7 @@ class Expander:
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
         if not facts:
-            members = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
-            return self.expand(family.body, members, slot)
+            return self.expand(family.body, family.env(indices), slot)
         claim = facts[-1]
         own = {b.name for b in claim.binders}
         env: dict[str, Int] = {}

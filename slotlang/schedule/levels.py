@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import takewhile
 
-from slotlang.meaning.program import Const
+from slotlang.meaning.value import Const
 from slotlang.schedule import ops
 from slotlang.schedule.ops import Encoding, State
 from slotlang.source import Span

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
-from slotlang.meaning.program import Output, Program, Value
+from slotlang.meaning.program import Output, Program
+from slotlang.meaning.value import Value
 from slotlang.schedule.permutation import Network
 from slotlang.source import Span
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError, closest, error
+from slotlang.meaning.bind_value import count
 from slotlang.meaning.integers import SLOT, IntConst, IntVar
-from slotlang.meaning.program import Claim, Family, Program
-from slotlang.meaning.values import count
+from slotlang.meaning.program import Claim, Family, Program, member_text
 from slotlang.proof.field import PRIMES, TooLarge, random_field
 from slotlang.proof.terms import Term, TooComplex
 from slotlang.show.holding import Holding, holding, many
@@ -114,7 +114,7 @@ class SlotContents:
     @property
     def title(self) -> str:
         """``W[2, 5]``."""
-        return f"{self.family}[{', '.join(map(str, self.member))}]" if self.member else self.family
+        return member_text(self.family, self.member)
 
     def holdings(self, slots: Iterable[int]) -> list[Holding]:
         """What the given slots hold. Ask for at most ``describer.affordable`` of them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from slotlang.meaning.program import Claim, Program
 from slotlang.show.content import claim_text, contents, definition_text
@@ -48,7 +47,7 @@ def overview(program: Program) -> list[FamilyRow]:
     """The families in the program's order."""
     rows = []
     for family in program.families.values():
-        members = prod(b.size for b in family.binders)
+        members = family.size
         found = None
         if program.slots <= MAX_SLOTS_COMPARED:
             found = contents(program, family.name, compare=False).repetition

@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.meaning.integers import Cmp, Int, IntConst, IntVar, evaluate, holds, variables
-from slotlang.meaning.program import Claim, Factor, Permuted, Program, TensorForm, Value
+from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, variables, within
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import Factor, Permuted, TensorForm, Value
 from slotlang.proof.terms import ONE, Expander, Term
 
 __all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
@@ -69,11 +70,7 @@ class Named(Expander):
         """One term per chain of the tensor expression, its inner sums left unopened."""
         inside = ONE
         if else_zero:
-            bounds = [
-                (Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size)))
-                for index, size in zip(indices, form.shape, strict=True)
-            ]
-            inside = replace(ONE, conds=tuple(cond for pair in bounds for cond in pair))
+            inside = replace(ONE, conds=within(indices, tuple(map(IntConst, form.shape))))
         terms = []
         for chain in form.chains:
             if not chain.coefficient:

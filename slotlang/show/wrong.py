@@ -11,7 +11,7 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import holds as truth
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.proof.check import Report
 from slotlang.proof.field import PRIMES, TooLarge, random_field
 from slotlang.proof.goals import goals, member
@@ -46,7 +46,7 @@ class WrongSlots:
     @property
     def title(self) -> str:
         """``Y[0]``."""
-        return f"{self.family}[{', '.join(map(str, self.member))}]" if self.member else self.family
+        return member_text(self.family, self.member)
 
     @property
     def slots(self) -> int:
@@ -205,7 +205,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
     wrong = wrong or wrong_slots(program, failure)
     family, place = member(program, failure.goal.statement, failure.binders)
-    title = f"{family}[{', '.join(map(str, place))}]" if place else family
+    title = member_text(family, place)
     around = _around(program, report, failure, wrong, reach)
     return Refutation(program.name, example.statement, example.line, lines, title, axes, failure.slot, around, wrong)
 

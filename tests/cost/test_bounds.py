@@ -23,7 +23,6 @@ from slotlang.graph.unroll import unroll
 from slotlang.lowering.zeros import zero_plaintexts
 from slotlang.meaning.integers import evaluate, holds
 from slotlang.meaning.program import Program
-from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.build import schedule
 
 
@@ -79,7 +78,7 @@ def brute_force(program: Program, slots: range | None = None) -> int:
         carried = []
         for slot in slots or range(program.slots):
             env = {**program.slot_env(slot), **{b.name: 0 for b in output.binders}}
-            if holds(in_range(program, output), program.sizes, env):
+            if holds(program.read_where(output), program.sizes, env):
                 carried.append(tuple(int(evaluate(i, program.sizes, env)) for i in output.indices))
         for place in carried if slots else carried[:1]:
             needed = {

@@ -8,7 +8,19 @@ from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.integers import SLOT, Int, neg, variables
-from slotlang.meaning.program import (
+from slotlang.meaning.ranges import Escape, Undecided, escape
+from slotlang.meaning.scope import (
+    Local,
+    Scope,
+    condition,
+    constant,
+    integer,
+    last_mention,
+    text_of,
+    unknown_name,
+)
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
@@ -23,18 +35,6 @@ from slotlang.meaning.program import (
     SumOver,
     Value,
 )
-from slotlang.meaning.ranges import Escape, Undecided, escape
-from slotlang.meaning.scope import (
-    Local,
-    Scope,
-    condition,
-    constant,
-    integer,
-    last_mention,
-    text_of,
-    unknown_name,
-)
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
 from slotlang.source import Span
 from slotlang.syntax import tree
 
