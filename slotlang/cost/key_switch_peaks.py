@@ -14,14 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-_ENDS = ("mul_plain", "mul", "conj")
-"""What makes peaks independent of each other: factors are random, and a conjugate has another phase."""
-
-_CONJUGATION, _RELINEARIZATION = 0, -1
-"""Keys that are not for a step."""
 
 
 def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dict[int, dict[tuple[int, int], Floats]]:
@@ -32,22 +27,22 @@ def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dic
     last: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
         last.update(dict.fromkeys(node.operands, number))
-        wanted.update(node.operands if node.kind in _ENDS else ())
+        wanted.update(node.operands if KINDS[node.kind].mixes else ())
     found: dict[int, dict[tuple[int, int], Floats]] = {}
-    held: dict[int, dict[tuple[int, int, int], Floats]] = {}
+    held: dict[int, dict[tuple[tuple[str, int], int, int], Floats]] = {}
     for number, node in enumerate(graph.nodes):
-        made: dict[tuple[int, int, int], Floats] = {}
-        if node.kind not in _ENDS:
+        made: dict[tuple[tuple[str, int], int, int], Floats] = {}
+        if not KINDS[node.kind].mixes:
             signs = node.signs if node.kind == "sum" else (1,) * len(node.operands)
             for sign, operand in zip(signs, node.operands, strict=True):
                 for key, there in held[operand].items():
                     turned = np.roll(there, -node.step) if node.step else there
                     made[key] = made[key] + sign * turned if key in made else sign * turned
-        if node.kind in ("rotate", "conj", "mul"):
-            step = {"conj": _CONJUGATION, "mul": _RELINEARIZATION}.get(node.kind, node.step)
+        switched = KINDS[node.kind].key
+        if switched is not None:
             own = np.zeros(slots)
             own[0] = 1.0
-            key = (step, graph.levels[number], products[number])
+            key = ((switched, node.step), graph.levels[number], products[number])
             made[key] = made[key] + own if key in made else own
         held[number] = made
         if number in wanted:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import is_constant
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 
 ADD, DOT, DOT_PRODUCT = 0.3, 0.62, 0.26
 """SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
@@ -68,8 +69,9 @@ def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Co
     of each product in a row.
     """
     for node in graph.nodes:
-        if node.kind not in ("cipher", "mul_plain", "sum", "neg"):
-            return f"its schedule has a '{_NAMES.get(node.kind, node.kind)}', and matrices only add ciphertexts up"
+        kind = KINDS[node.kind]
+        if not kind.adds:
+            return f"its schedule has a '{kind.noun}', and matrices only add ciphertexts up"
     for name, family in graph.schedule.plains.items():
         if family.masks or not is_constant(graph.schedule.program, family.body):
             return f"plaintexts '{name}' hold more than one real number"
@@ -88,15 +90,6 @@ def weighed(stages: tuple[Stage, ...], operations: float, primes: Sequence[int],
     """Matrices of those sizes, with what they take; ``operations``: what it takes without them."""
     matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
     return Columns(stages, operations, matrix)
-
-
-_NAMES = {
-    "rotate": "rotation",
-    "conj": "conjugation",
-    "mul": "product of ciphertexts",
-    "add_plain": "sum with a plaintext",
-    "plain": "sum with a plaintext",
-}
 
 
 def _stages(graph: Graph) -> tuple[Stage, ...]:

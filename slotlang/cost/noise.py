@@ -20,6 +20,7 @@ from slotlang.cost.mean_squares import Powers
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
+from slotlang.graph.kinds import KINDS
 from slotlang.graph.member_classes import Likeness
 from slotlang.meaning.program import Output, Program
 from slotlang.schedule.ops import PlainFamily
@@ -418,7 +419,7 @@ class _Backwards:
                 effects[key] = self._effect(node, level, gain, held)
             for operand, given in zip(node.operands, effects[key].given, strict=True):
                 waiting.setdefault(operand, []).append(given)
-                if self.met is not None and node.kind in ("conj", "mul_plain", "mul"):
+                if self.met is not None and KINDS[node.kind].mixes:
                     self._met(operand, self.powers[given])
         for key, effect in effects.items():
             for place, amount in effect.sources.items():

@@ -22,6 +22,7 @@ from slotlang.cost.vectors import (
     vector_shape,
 )
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 from slotlang.meaning.value import TensorForm
 
 Calls = Counter[tuple[str, int]]
@@ -69,18 +70,6 @@ def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> C
 def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple[str, int, int]]:
     """Of a node of a kind: primitive, how often, and primes above those of the result."""
     match kind:
-        case "rotate":
-            return [("rotate", 1, 0)]
-        case "conj":
-            return [("conjugate", 1, 0)]
-        case "mul_plain":
-            return [("multiply_plain", 1, 0)]
-        case "mul":
-            return [("multiply", 1, 0), ("relinearize", 1, 0)]
-        case "add_plain":
-            return [("add_plain", 1, 0)]
-        case "neg":
-            return [("negate", 1, 0)]
         case "rescale":
             return [("rescale", 1, 1)]
         case "sum":
@@ -92,7 +81,7 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
             scaled = [("mod_switch", 1, 1), ("rescale", 1, 1)] if level else [("mod_switch", 1, 0)]
             return [*scaled, ("add_plain", 1, 0)]
         case _:
-            return []
+            return [(primitive, 1, 0) for primitive in KINDS[kind].primitives]
 
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:

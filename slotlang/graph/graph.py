@@ -16,11 +16,10 @@ Member: TypeAlias = tuple[str, tuple[int, ...]]
 class Node(NamedTuple):
     """One operation.
 
-    ``kind``: ``cipher`` (packed by the client), ``rotate``, ``conj``, ``mul_plain``, ``add_plain``, ``mul``,
-    ``sum``, ``neg``, ``rescale``, and, only where products with zero plaintexts are dropped, ``plain`` (a
-    plaintext that was added to nothing). ``operands`` are node numbers; for ``sum`` and ``add_plain``,
-    ``signs`` are theirs. ``plain`` is the member of a plaintext operand, or the member that a ``cipher`` node
-    is; ``step`` a rotation's, in [1, slots).
+    ``kind``: one of ``KINDS``; ``cipher`` is packed by the client, and ``plain``, which occurs only where products with
+    zero plaintexts are dropped, is a plaintext that was added to nothing. ``operands`` are node numbers; for ``sum``
+    and ``add_plain``, ``signs`` are theirs. ``plain`` is the member of a plaintext operand, or the member that a
+    ``cipher`` node is; ``step`` a rotation's, in [1, slots).
     """
 
     kind: str

@@ -25,6 +25,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.words import PART_WORDS
 
 
 def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
@@ -33,7 +34,7 @@ def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
     statements = subject.program.statements
     if any(isinstance(part, tree.Number) and part.imaginary for part in parts(statements)):
         return
-    if any(isinstance(part, tree.Unary) and part.op in ("re", "im", "conj") for part in parts(statements)):
+    if any(isinstance(part, tree.Unary) and part.op in PART_WORDS for part in parts(statements)):
         return
     found = dict.fromkeys(
         b.extent.name

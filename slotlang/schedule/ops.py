@@ -7,8 +7,8 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
@@ -194,6 +194,10 @@ Op: TypeAlias = (
 )
 
 
+SwitchesKeys: TypeAlias = Rotate | Ladder | Conjugate | Horner | Doubling
+"""Operations that switch the keys of their operand, which is rescaled before if it is to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class CipherFamily:
     """Ciphertexts over loop variables. ``body`` is None for those the client packs. ``source`` names the
@@ -263,6 +267,21 @@ def children(op: Op) -> tuple[Op, ...]:
             return (value,)
         case Sum(_, body) | Horner(_, body):
             return (body,)
+
+
+def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
+    """The operation with every operand replaced by what ``change`` gives for it."""
+    match op:
+        case Ref():
+            return op
+        case Add(operands):
+            return Add(tuple((sign, change(o)) for sign, o in operands))
+        case Mul(left, right):
+            return Mul(change(left), change(right))
+        case Sum(_, body) | Horner(_, body):
+            return replace(op, body=change(body))
+        case _:
+            return replace(op, value=change(op.value))
 
 
 def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:

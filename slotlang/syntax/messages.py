@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, RESERVED, STATEMENT_WORDS
+from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -68,6 +68,12 @@ _CONTINUES = {"+", "-", "*", "/", "//", "%", "@", "<<", ">>", "==", "!=", "<", "
 _GOES_ON = "a statement ends with its line; to go on in the next one, open a parenthesis"
 _STARTS = "a statement starts with a keyword, or defines a family: NAME[q < R] = ..."
 
+
+def _any_of(texts: list[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
 _OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE"}
 _STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT"}
 _SIGNS = {
@@ -79,7 +85,7 @@ _SIGNS = {
     "SHIFT": '"<<" or ">>"',
     "ADD": '"+" or "-"',
     "MUL": '"*", "/", "//", "%" or "@"',
-    "PART": '"conj", "re" or "im"',
+    "PART": _any_of([f'"{word}"' for word in PART_WORDS]),
 }
 
 # Signs of other languages and typefaces, and how the thing is written here.
@@ -142,7 +148,7 @@ def _expected_text(lark: Lark, names: set[str]) -> str:
     shown.extend(sorted(_terminal_text(lark, n) for n in names))
     if ends:
         shown.append("the end of the statement")
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return _any_of(shown)
 
 
 @dataclass(frozen=True, slots=True)
