@@ -438,10 +438,9 @@ class _Backwards:
                 self._transformed(gain, self.powers[own])
                 both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
                 self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
-            case "rotate" | "conj":
+            case "rotate":
                 self._switch(level, behind, gain)
-                alike = node.kind == "conj" or gain.shape[1] == 1
-                given = [gain if alike else np.roll(gain, node.step, axis=1)]
+                given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
             case "mul_plain":
                 assert node.plain is not None, "a product has a plaintext"
                 ((power, before),) = of
@@ -462,6 +461,11 @@ class _Backwards:
             case "rescale":
                 self._add("rescale", level, behind, gain)
                 given = [gain]
+            case kind:
+                # slot by slot, and no larger than before
+                if KINDS[kind].key is not None:
+                    self._switch(level, behind, gain)
+                given = [gain] * len(of)
         made, self.sources = self.sources, outside
         return _Effect(made, tuple(self.powers.number(uniform(power)) for power in given))
 
