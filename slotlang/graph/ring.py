@@ -67,6 +67,17 @@ class Ring(Protocol):
         """``a`` where the mask holds, else 0."""
 
 
+def unary(ring: Ring, kind: str, value: Any) -> Any:
+    """What an operator that works slot by slot makes of one operand; ``kind`` as nodes of the graph have it."""
+    match kind:
+        case "neg":
+            return ring.sub(ring.const(Fraction(0), Fraction(0)), value)
+        case "conj":
+            return ring.conj(value)
+        case _:
+            raise AssertionError(kind)
+
+
 class PlainEvaluator:
     """Evaluates plain values of one program in one ring."""
 
@@ -104,9 +115,9 @@ class PlainEvaluator:
                 inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
                 return self.value(family.body, inner, slots)
             case Negate(inner_value):
-                return ring.sub(ring.const(Fraction(0), Fraction(0)), self.value(inner_value, env, slots))
+                return unary(ring, "neg", self.value(inner_value, env, slots))
             case Conj(inner_value):
-                return ring.conj(self.value(inner_value, env, slots))
+                return unary(ring, "conj", self.value(inner_value, env, slots))
             case Arith(op, left, right):
                 a, b = self.value(left, env, slots), self.value(right, env, slots)
                 return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)

@@ -208,9 +208,6 @@ class _Unroller:
                 if number is not None:
                     self.graph.at_once.add(number)
                 return number
-            case ops.Neg(value):
-                number = self._op(value, env)
-                return None if number is None else self._node(Node("neg", (number,)), levels[number], op)
             case ops.AddPlain(value, plain, sign):
                 return self._plus(self._op(value, env), plain, sign, env, op)
             case ops.Mul(left, right):
@@ -223,9 +220,6 @@ class _Unroller:
                 return self._rotated(self._op(value, env), step if table is None else table[step], op)
             case ops.Ladder():
                 return self._rung(op, env)
-            case ops.Conjugate(value):
-                number = self._op(value, env)
-                return None if number is None else self._node(Node("conj", (number,)), levels[number], op)
             case ops.Rescale(value):
                 number = self._op(value, env)
                 if number is None:
@@ -240,6 +234,10 @@ class _Unroller:
                 return total
             case ops.Doubling(value, step, count):
                 return self._doubling(self._op(value, env), step, count, op)
+            case _:
+                unary: ops.Unary = op
+                number = self._op(unary.value, env)
+                return None if number is None else self._node(Node(unary.kind, (number,)), levels[number], op)
 
     def _plus(self, number: int | None, plain: ops.PlainRef, sign: int, env: dict[str, int], op: ops.Op) -> int | None:
         key = (plain.family, self._indices(plain.indices, env))

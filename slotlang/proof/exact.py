@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from slotlang.graph.graph import Graph, Node
-from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.integers import Cond, evaluate, holds
 from slotlang.meaning.program import Claim, Output
 from slotlang.meaning.value import FamilyRef, Value, leaves
@@ -186,8 +186,6 @@ class _Prover:
                 return self._defined(node.plain)
             case "rotate":
                 return signed_sum((1, node.step, operands[0]))
-            case "conj":
-                return self.ring.conj(operands[0])
             case "mul":
                 return self.ring.mul(*operands)
             case "neg":
@@ -203,7 +201,7 @@ class _Prover:
             case "plain":
                 return signed_sum((node.signs[0], 0, self._plain(node)))
             case kind:
-                raise AssertionError(kind)
+                return unary(self.ring, kind, operands[0])  # type: ignore[no-any-return]
 
     def _plain(self, node: Node) -> Vector:
         assert node.plain is not None

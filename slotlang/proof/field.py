@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
-from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import TensorForm
 
@@ -239,8 +239,6 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
                 result = evaluator.value(family.body, family.env(node.plain[1]), evaluator.all_slots)
             case "rotate":
                 result = np.roll(operands[0], -node.step, axis=2)
-            case "conj":
-                result = field.conj(operands[0])
             case "mul":
                 result = field.mul(*operands)
             case "neg":
@@ -258,7 +256,7 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
                     start = operands[0] if operands else np.zeros_like(plain)
                     result = field.add(start, plain) if node.signs[0] > 0 else field.sub(start, plain)
             case kind:
-                raise AssertionError(kind)
+                result = unary(field, kind, operands[0])
         if result.shape[2] != program.slots:
             result = np.broadcast_to(result, (*result.shape[:2], program.slots))
         values[number] = result

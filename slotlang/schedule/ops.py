@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
 from slotlang.meaning.program import Output, Program
@@ -95,6 +95,7 @@ class Add:
 class Neg:
     """``-a``."""
 
+    kind: ClassVar = "neg"
     value: Op
 
 
@@ -149,6 +150,7 @@ class Ladder:
 class Conjugate:
     """Complex conjugate; one key switch."""
 
+    kind: ClassVar = "conj"
     value: Op
 
 
@@ -193,6 +195,9 @@ Op: TypeAlias = (
     Ref | Add | Neg | AddPlain | MulPlain | Mul | Rotate | Ladder | Conjugate | Rescale | Sum | Horner | Doubling
 )
 
+
+Unary: TypeAlias = Neg | Conjugate
+"""Operations that are one node of the graph, of their ``kind``, and work slot by slot."""
 
 SwitchesKeys: TypeAlias = Rotate | Ladder | Conjugate | Horner | Doubling
 """Operations that switch the keys of their operand, which is rescaled before if it is to be."""
