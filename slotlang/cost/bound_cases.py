@@ -24,7 +24,7 @@ from slotlang.meaning.value import (
     TensorForm,
     Value,
 )
-from slotlang.proof.field import TooLarge
+from slotlang.refusals import GaveUp
 
 MAX_LABELS = 1 << 24
 """Most slots of all different patterns of tokens together."""
@@ -76,7 +76,7 @@ def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None
     tensor, specs = inputs
     try:
         packing = _packing(program, graph, tensor, specs)
-    except TooLarge:
+    except GaveUp:
         return tuple(found)
     groups = _groups(program.slots, graph, packing)
     apart = f"schedules that keep {groups} groups of tokens apart" if groups > 1 else "linear schedules"
@@ -162,11 +162,11 @@ def _dimension(specs: dict[str, _Spec]) -> int:
 
 
 def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec]) -> _Packing:
-    """How the client packs the input. Raises ``TooLarge`` beyond what is looked at slot by slot."""
+    """How the client packs the input. Raises ``GaveUp`` beyond what is looked at slot by slot."""
     shape = program.tensors[tensor].shape
     live = sorted(n for n in graph.ancestors(o.node for o in graph.outputs) if graph.nodes[n].kind == "cipher")
     if prod(shape) > MAX_ELEMENTS or len(live) * program.slots > MAX_PACKED:
-        raise TooLarge("the packing")
+        raise GaveUp("the packing")
     axis = _token_axis(program, tensor)
     ring = _Packed(program.slots)
     evaluator = PlainEvaluator(program, ring)
@@ -199,7 +199,7 @@ def _token_axis(program: Program, tensor: str) -> int | None:
     if len(program.tensors[tensor].shape) == 1:
         return None
     if len(axes) > 1:
-        raise TooLarge("the input stands on both sides")
+        raise GaveUp("the input stands on both sides")
     return 1 if axes.pop() else 0
 
 
@@ -225,7 +225,7 @@ def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
         key = label.tobytes()
         if key not in numbers:
             if len(kept) * slots > MAX_LABELS:
-                raise TooLarge("patterns of tokens")
+                raise GaveUp("patterns of tokens")
             numbers[key] = len(kept)
             kept.append(label)
         return numbers[key]
@@ -254,7 +254,7 @@ def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
                         memo[key] = number(np.roll(kept[pattern], -node.step))
                     pattern = memo[key]
             of.append(pattern)
-    except TooLarge:
+    except GaveUp:
         return 1
     return _classes(packing.tokens, together)
 

@@ -19,7 +19,8 @@ from slotlang.graph.ring import PlainEvaluator, Slots
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Output, Program
 from slotlang.meaning.value import Chain, TensorForm
-from slotlang.proof.field import PRIMES, Field, TooLarge, random_field
+from slotlang.proof.field import PRIMES, Field, random_field
+from slotlang.refusals import GaveUp
 
 MAX_ELEMENTS = 1 << 25
 """Largest tensors whose elements are looked at one by one."""
@@ -57,7 +58,7 @@ class Reads:
         return Held(self.everywhere, ((tensor, flat, self.everywhere),))
 
     def element(self, form: TensorForm, flat: Slots) -> Held:
-        raise TooLarge("an input ciphertext holds elements of a tensor expression")
+        raise GaveUp("an input ciphertext holds elements of a tensor expression")
 
     def add(self, a: Held, b: Held) -> Held:
         return Held(a.alive | b.alive, a.reads + b.reads)
@@ -94,7 +95,7 @@ def rotation_lower_bound(program: Program) -> int | None:
             most = int(np.ceil(filled / np.maximum(crowd, 1)).max(initial=0))
             best = max(best, (most - 1).bit_length() if most > 1 else 0)
         return best
-    except TooLarge:
+    except GaveUp:
         return None
 
 

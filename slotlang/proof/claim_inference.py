@@ -61,7 +61,7 @@ class _Part:
 
 def propose(graph: Graph, seed: int = SEED) -> tuple[str, ...]:
     """Lines like ``claim S == (B @ x)[h % r, t]``, in the order of the program, for families that have no claim
-    about all their members and slots. Raises ``field.TooLarge`` and ``SlotError`` as the random method does."""
+    about all their members and slots. Raises ``field.GaveUp`` and ``SlotError`` as the random method does."""
     program = graph.schedule.program
     finder = _Finder(program, random_field(program, PRIMES[:1], seed))
     families = list(_candidates(program, graph))

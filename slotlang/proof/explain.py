@@ -14,8 +14,9 @@ from slotlang.meaning.integers import SLOT, evaluate, holds
 from slotlang.meaning.program import Output, Program, member_text
 from slotlang.proof.goals import member
 from slotlang.proof.polyhedral import canonical, sides
-from slotlang.proof.terms import Expander, Term, TooComplex
+from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Failure, Monomial, Uncovered
+from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 22
 Polynomial: TypeAlias = dict[Monomial, tuple[Fraction, Fraction]]
@@ -103,7 +104,7 @@ def monomial_text(monomial: Monomial) -> str:
 
 
 def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int) -> Polynomial:
-    """The terms at one point, bound variables enumerated. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
+    """The terms at one point, bound variables enumerated. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
     packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
     base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
     for original in terms:
@@ -123,7 +124,7 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> list[
     total = math.prod(extents)
     room = math.prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
     if total > MAX_POINTS or room >= 1 << 62:
-        raise TooComplex(f"{total:,} products")
+        raise GaveUp(f"{total:,} products")
     grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
     env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
     keep = np.ones(total, bool)
@@ -172,7 +173,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
             counts = (len(wanted) - len(missing), len(missing), len(surplus))
             others = [m for m in surplus if m != monomial]
             extra = monomial_text(min(others)) if others else ""
-    except TooComplex:
+    except GaveUp:
         pass
     element = ""
     if isinstance(statement, Output):

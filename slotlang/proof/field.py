@@ -19,6 +19,7 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import TensorForm
+from slotlang.refusals import GaveUp
 
 Array: TypeAlias = npt.NDArray[np.uint64]
 
@@ -35,8 +36,8 @@ def _root_of_minus_one(p: int) -> int:
     raise ValueError(f"-1 has no square root modulo {p}")
 
 
-class TooLarge(Exception):
-    """The evaluation would not fit; carries the reason in words."""
+TooLarge = GaveUp
+"""The name under which ``proof.check`` still catches it."""
 
 
 class Field:
@@ -121,7 +122,7 @@ class Field:
         found = self._forms.get(form)
         if found is None:
             if int(np.prod(form.shape)) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
-                raise TooLarge(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
+                raise GaveUp(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
             found = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
             self._forms[form] = found
         return found
@@ -202,7 +203,7 @@ def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
     """A field with independent uniform values for every tensor element and scalar."""
     total = sum(int(np.prod(t.shape)) for t in program.tensors.values())
     if total * len(primes) > 1 << 30:
-        raise TooLarge(f"the tensors have {total:,} elements")
+        raise GaveUp(f"the tensors have {total:,} elements")
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, decl in program.tensors.items():

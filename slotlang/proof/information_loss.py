@@ -25,8 +25,9 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Family, Program, member_text
 from slotlang.meaning.value import FamilyRef, leaves
 from slotlang.proof.check import Checker
-from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
+from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, random_field
 from slotlang.proof.size_abstraction import order, outline
+from slotlang.refusals import GaveUp
 
 MAX_INPUTS = 256
 """Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
@@ -103,7 +104,7 @@ def find_loss(program: Program) -> Loss | None:
             if losses:
                 same = len({loss and (loss.line, loss.results) for loss in losses}) == 1
                 return losses[0] if same else None
-    except (SlotError, TooLarge):
+    except (SlotError, GaveUp):
         pass
     return None
 

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from slotlang.graph.ring import Slots
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Chain, Element, Factor, TensorForm, Value, leaves
-from slotlang.proof.field import TooLarge, pattern_mask
+from slotlang.proof.field import pattern_mask
 from slotlang.proof.polynomials import ZERO, Ids, Part, Polynomials, chunks, narrow
 from slotlang.proof.verdict import Monomial
+from slotlang.refusals import GaveUp
 
 Factors: TypeAlias = tuple[Factor, ...]
 
@@ -90,7 +91,7 @@ class PolynomialRing:
     def _register(self, owner: str | Factors, shape: tuple[int, ...]) -> int:
         if owner not in self._offsets:
             if self._end + prod(shape) >= 1 << 31:
-                raise TooLarge("the tensors have more than 2^31 elements")
+                raise GaveUp("the tensors have more than 2^31 elements")
             self._offsets[owner] = self._end
             self._ranges.append((self._end, owner, shape))
             self._end += prod(shape)

@@ -46,13 +46,14 @@ from slotlang.meaning.value import (
     TensorForm,
     Value,
 )
+from slotlang.refusals import GaveUp
 
 MAX_TERMS = 4096
 MAX_CYCLE_POINTS = 64
 
 
-class TooComplex(Exception):
-    """The term list grows beyond what the method handles; carries the reason in words."""
+TooComplex = GaveUp
+"""The name under which ``proof.forall`` still catches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ class Expander:
     def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         """Terms of ``value`` at slot ``slot``; ``env`` replaces loop variables.
 
-        Raises ``TooComplex`` when there are more than ``MAX_TERMS``.
+        Raises ``GaveUp`` when there are more than ``MAX_TERMS``.
         """
         result = self._expand(value, env, slot)
         if len(result) > MAX_TERMS:
-            raise TooComplex(f"more than {MAX_TERMS} terms")
+            raise GaveUp(f"more than {MAX_TERMS} terms")
         return result
 
     def _getter(self, env: Mapping[str, Int], slot: Int):  # type: ignore[no-untyped-def]
@@ -168,7 +169,7 @@ class Expander:
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
-            raise TooComplex(f"a product of {len(left)} by {len(right)} terms")
+            raise GaveUp(f"a product of {len(left)} by {len(right)} terms")
         products = []
         for a in left:
             for b in right:
@@ -295,7 +296,7 @@ class Expander:
         slot: Int,
     ) -> list[Term]:
         if len(moved) > MAX_CYCLE_POINTS:
-            raise TooComplex(f"a permutation that moves {len(moved)} slots by cycles")
+            raise GaveUp(f"a permutation that moves {len(moved)} slots by cycles")
         terms = []
         for source, target in moved:
             if inverse:
@@ -338,4 +339,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "TooComplex", "drop_unused", "shifted"]
+__all__ = ["Expander", "Term", "drop_unused", "shifted"]

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.matrix import Columns
+from slotlang.cost.matrix import MatrixForm
 from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
@@ -21,7 +21,8 @@ from slotlang.lowering.parts import Way
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.search.estimate import estimate, estimated_columns
+from slotlang.refusals import Unreachable
+from slotlang.search.estimate import estimate, estimated_matrices
 from slotlang.search.settings import settle
 from slotlang.search.space import DROPS, SLOTS, Sketch, front, sketches
 from slotlang.search.structure import Shape, Structure
@@ -214,8 +215,8 @@ def search(
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
         worked = work_out(s.structure, found.precision, profile, found.limits.key_bytes)
-        if isinstance(worked, float):
-            found.best_error = min(found.best_error, worked)
+        if isinstance(worked, Unreachable):
+            found.best_error = min(found.best_error, worked.best)
         else:
             found.add(worked)
     found.complete = True
@@ -276,9 +277,11 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     return list(chosen.values())
 
 
-def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None) -> Candidate | float:
-    """A candidate, proved and costed, with no more bytes of keys than that if it can be; the best error there is where
-    the precision can't be had."""
+def work_out(
+    s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None
+) -> Candidate | Unreachable:
+    """A candidate, proved and costed, with at most ``max_key_bytes`` of keys where that can be; or the best error that
+    can be had in place of ``precision``."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -287,7 +290,7 @@ def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: in
     part = _smaller(group)
     wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
     settled = settle(_program(text(part)), precision, profile, max_key_bytes, wider)
-    if isinstance(settled, float):
+    if isinstance(settled, Unreachable):
         return settled
     made, relative = settled
     return _candidate(s, source, part, made, relative, profile, report.status)
@@ -317,10 +320,10 @@ def _candidate(
     of the formulas."""
     p, c, n = made.parameters, made.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
-    if isinstance(made.columns, Columns) and part != s.one_group():
+    if isinstance(made.columns, MatrixForm) and part != s.one_group():
         # sums of few products take longer for each: by matrices a part is no measure of the whole
         sizes = p.primes[: p.data_primes], p.factor_bits(s.depth)
-        matrix = estimated_columns(s.one_group(), *sizes)
+        matrix = estimated_matrices(s.one_group(), *sizes)
         by_operations: Way = "fused" if made.graph.dots else "seal"
         made = replace(made, columns=matrix, products="matrix" if matrix.faster else by_operations)
     once = made.predicted(profile)

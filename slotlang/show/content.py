@@ -16,8 +16,9 @@ from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind_value import count
 from slotlang.meaning.integers import SLOT, IntConst, IntVar
 from slotlang.meaning.program import Claim, Family, Program, member_text
-from slotlang.proof.field import PRIMES, TooLarge, random_field
-from slotlang.proof.terms import Term, TooComplex
+from slotlang.proof.field import PRIMES, random_field
+from slotlang.proof.terms import Term
+from slotlang.refusals import GaveUp
 from slotlang.show.holding import Holding, holding, many
 from slotlang.show.repetition import Repetition, repetition
 from slotlang.show.symbolic import Ints, Named, Polynomials, points, polynomials
@@ -225,7 +226,7 @@ def contents(
     terms: list[Term] | None
     try:
         terms = named.member(name, tuple(IntConst(i) for i in member), IntVar(SLOT))
-    except TooComplex:
+    except GaveUp:
         terms = None
     if sum(prod(shape) for shape in named.shapes.values()) > MAX_ELEMENTS:
         raise _too_large("tensors of more than 2^40 elements", family)
@@ -240,7 +241,7 @@ def contents(
     else:
         try:
             groups, compared = _random_groups(program, name, member, describer.points), "random"
-        except TooLarge as problem:
+        except GaveUp as problem:
             why = str(problem)
         except SlotError as problem:
             why = problem.diagnostics[0].message
@@ -273,7 +274,7 @@ def _random_groups(program: Program, name: str, member: tuple[int, ...], product
     field = random_field(program, PRIMES[:2], DEFAULT_SEED)
     graph = unroll(schedule(program))
     if (name, member) not in graph.values and products > MAX_UNSCHEDULED_POINTS:
-        raise TooLarge(f"a sum of up to {products:,} products that no output depends on")
+        raise GaveUp(f"a sum of up to {products:,} products that no output depends on")
     values = slot_values(graph, field, name, member)
     columns = np.ascontiguousarray(values.reshape(-1, program.slots).T)
     known: dict[bytes, int] = {}

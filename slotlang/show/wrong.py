@@ -13,13 +13,13 @@ from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import holds as truth
 from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.proof.check import Report
-from slotlang.proof.field import PRIMES, TooLarge, random_field
+from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.goals import goals, member
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
-from slotlang.proof.terms import TooComplex
 from slotlang.proof.verdict import Failure, Goal, Wrong
+from slotlang.refusals import GaveUp
 from slotlang.show.content import Describer, SlotContents, contents
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
@@ -117,7 +117,7 @@ def wrong_slots(
             graph = unroll(schedule(program))
         point = random_field(program, PRIMES, seed)
         wrong, spoken = differing(graph, failure.goal, failure.binders, point)
-    except (SlotError, TooLarge):
+    except (SlotError, GaveUp):
         return None
     wrong = wrong.copy()
     wrong[failure.slot] = True
@@ -217,7 +217,7 @@ def _around(
     slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
     try:
         left, right, where = sides(program, named, failure.goal)
-    except TooComplex:
+    except GaveUp:
         return ()
     holds = Describer(named, left, failure.binders)
     should = Describer(named, right, failure.binders)
