@@ -67,21 +67,21 @@ class _Packed(Reads):
 
 def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None) -> tuple[Bound, ...]:
     """Every bound that speaks of the program: proved ones first, then what is only conjectured."""
-    found = []
+    bounds = []
     if spread is not None:
-        found.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
+        bounds.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
     inputs = _linear_input(program, graph)
     if inputs is None:
-        return tuple(found)
+        return tuple(bounds)
     tensor, specs = inputs
     try:
         packing = _packing(program, graph, tensor, specs)
     except GaveUp:
-        return tuple(found)
+        return tuple(bounds)
     groups = _groups(program.slots, graph, packing)
     apart = f"schedules that keep {groups} groups of tokens apart" if groups > 1 else "linear schedules"
     least = products_bound(_dimension(specs), groups, program.slots)
-    found.append(_bound("plain_products", "products", least, counts.plain_products, apart))
+    bounds.append(_bound("plain_products", "products", least, counts.plain_products, apart))
     cases = list(_two_products(program, graph, specs, packing, groups))
     if cases:
         ciphertexts = "ciphertext" if cases[0].inputs == 1 else "ciphertexts"
@@ -90,12 +90,12 @@ def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None
         spent = counts.rotations + counts.conjugations
         of = "key_switches" if counts.conjugations else "rotations"
         proved = max(case.bound() for case in cases)
-        found.append(_bound(of, "two-products", proved, spent, among))
+        bounds.append(_bound(of, "two-products", proved, spent, among))
         known = [case.best_known() for case in cases]
         conjectured = max((k for k in known if k is not None), default=0)
         if conjectured > proved:
-            found.append(replace(_bound(of, "two-products", conjectured, spent, among), proved=False))
-    return tuple(found)
+            bounds.append(replace(_bound(of, "two-products", conjectured, spent, among), proved=False))
+    return tuple(bounds)
 
 
 def _bound(of: str, theorem: str, at_least: int, spent: int, among: str) -> Bound:
@@ -117,13 +117,13 @@ def _spec(program: Program, form: TensorForm) -> _Spec | None:
     """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero:
     alone but for terms without any weight, which move the variety and leave its dimension."""
     weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
-    found = []
+    operands = []
     for number, chain in enumerate(form.chains):
         spec = _chain(program, chain)
         own = weights[number]
         if spec is not None and all(not w or w - own for n, w in enumerate(weights) if n != number):
-            found.append(spec)
-    return max(found, key=lambda s: s.dimension, default=None)
+            operands.append(spec)
+    return max(operands, key=lambda s: s.dimension, default=None)
 
 
 def _is_weight(program: Program, tensor: str) -> bool:

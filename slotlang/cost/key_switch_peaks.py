@@ -28,29 +28,29 @@ def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dic
     for number, node in enumerate(graph.nodes):
         last.update(dict.fromkeys(node.operands, number))
         wanted.update(node.operands if KINDS[node.kind].mixes else ())
-    found: dict[int, dict[tuple[int, int], Floats]] = {}
+    result: dict[int, dict[tuple[int, int], Floats]] = {}
     held: dict[int, dict[tuple[tuple[str, int], int, int], Floats]] = {}
     for number, node in enumerate(graph.nodes):
-        made: dict[tuple[tuple[str, int], int, int], Floats] = {}
+        amplitudes: dict[tuple[tuple[str, int], int, int], Floats] = {}
         if not KINDS[node.kind].mixes:
             signs = node.signs if node.kind == "sum" else (1,) * len(node.operands)
             for sign, operand in zip(signs, node.operands, strict=True):
                 for key, there in held[operand].items():
                     turned = np.roll(there, -node.step) if node.step else there
-                    made[key] = made[key] + sign * turned if key in made else sign * turned
+                    amplitudes[key] = amplitudes[key] + sign * turned if key in amplitudes else sign * turned
         switched = KINDS[node.kind].key
         if switched is not None:
             own = np.zeros(slots)
             own[0] = 1.0
             key = ((switched, node.step), graph.levels[number], products[number])
-            made[key] = made[key] + own if key in made else own
-        held[number] = made
+            amplitudes[key] = amplitudes[key] + own if key in amplitudes else own
+        held[number] = amplitudes
         if number in wanted:
             squares: dict[tuple[int, int], Floats] = defaultdict(lambda: np.zeros(1 if coarse else slots))
-            for (_, level, behind), there in made.items():
+            for (_, level, behind), there in amplitudes.items():
                 squares[level, behind] += np.sum(there**2, keepdims=True) if coarse else there**2
-            found[number] = squares
+            result[number] = squares
         for operand in node.operands:
             if last[operand] == number:
                 held.pop(operand, None)
-    return found
+    return result

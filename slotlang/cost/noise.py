@@ -146,8 +146,8 @@ class Gains:
 def predicted_error(plan: Planned) -> float:
     """Relative rms error (rms error over rms of the result) that a run of a plan on random data is expected not to
     exceed: standard normal inputs, weights scaled by one over the root of their last dimension."""
-    found = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
-    return found.error(plan.parameters)
+    noise = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
+    return noise.error(plan.parameters)
 
 
 def variance(place: Place, setting: Setting) -> float:
@@ -466,8 +466,8 @@ class _Backwards:
                 if KINDS[kind].key is not None:
                     self._switch(level, behind, gain)
                 given = [gain] * len(of)
-        made, self.sources = self.sources, outside
-        return _Effect(made, tuple(self.powers.number(uniform(power)) for power in given))
+        added, self.sources = self.sources, outside
+        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))
 
     def _wide(self, power: Power) -> float:
         """Sum over both parts and all slots."""

@@ -127,14 +127,14 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
 
 def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls, Calls]:
     """Primitives that making the masks of an evaluation uses, and those that adding them does."""
-    made: Calls = Counter()
+    making: Calls = Counter()
     added: Calls = Counter()
     for member, level in graph.results().items():
         for primitive, masked in (("mask_part", hidden.parts), ("mask_slots", hidden.slots)):
             if member in masked:
-                made[primitive, data_primes - level] += 1
+                making[primitive, data_primes - level] += 1
                 added["add_plain", data_primes - level] += 1
-    return made, added
+    return making, added
 
 
 def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
@@ -175,13 +175,13 @@ def predict(
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
-    made, added = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
+    making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = seconds(evaluation_calls(graph, data_primes, fused=fused)) if matrix is None else matrix
     return Prediction(
         profile=profile.name,
-        evaluation=evaluation + seconds(added),
+        evaluation=evaluation + seconds(adding),
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
-        masking=seconds(made),
+        masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
         decryption=seconds(decryption_calls(graph, data_primes, hidden)),
     )

@@ -70,14 +70,14 @@ class Graph:
 
     def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:
         """The given nodes and everything they depend on; what ``ends`` depend on is left out."""
-        found = set(numbers)
-        stack = list(found)
+        ancestors = set(numbers)
+        stack = list(ancestors)
         while stack:
             number = stack.pop()
-            new = set() if number in ends else set(self.nodes[number].operands) - found
-            found |= new
+            new = set() if number in ends else set(self.nodes[number].operands) - ancestors
+            ancestors |= new
             stack.extend(new)
-        return found
+        return ancestors
 
     def results(self) -> dict[Member, int]:
         """The ciphertexts that are returned, and how many primes each has dropped."""

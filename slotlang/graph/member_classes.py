@@ -70,7 +70,7 @@ class Likeness:
             self._tests = None
         elif family.body is not None:
             try:
-                self._tests = [self._test(*found) for found in _tests(program, family.body, {}, IntConst(0))]
+                self._tests = [self._test(*test) for test in _tests(program, family.body, {}, IntConst(0))]
             except _Unlike:
                 self._tests = None
 
@@ -78,14 +78,14 @@ class Likeness:
         """The same for members that are alike."""
         if self._tests is None:
             return indices
-        found = []
+        answers = []
         for test in self._tests:
             values = tuple([indices[n] for n in test.used])
             pattern = test.known.get(values)
             if pattern is None:
                 pattern = test.known[values] = self._pattern(test, values)
-            found.append(pattern)
-        return tuple(found)
+            answers.append(pattern)
+        return tuple(answers)
 
     def _test(self, what: Int | Cond, size: int, turn: Int) -> _Test:
         used = variables(what) | variables(turn)

@@ -104,12 +104,12 @@ class PlainEvaluator:
             case Read(tensor, indices, else_zero):
                 shape = self.program.tensors[tensor].shape
                 flat, inside = self._flat(indices, shape, env, slots, else_zero)
-                found = ring.gather(tensor, flat)
-                return found if inside is None else ring.masked(found, inside)
+                elements = ring.gather(tensor, flat)
+                return elements if inside is None else ring.masked(elements, inside)
             case Element(form, indices, else_zero):
                 flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
-                found = ring.element(form, flat)
-                return found if inside is None else ring.masked(found, inside)
+                elements = ring.element(form, flat)
+                return elements if inside is None else ring.masked(elements, inside)
             case FamilyRef(name, indices):
                 family = self.program.families[name]
                 inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])

@@ -79,8 +79,8 @@ class _Unroller:
         """Sums of products, the outermost of nested ones."""
         graph, creator = self.graph, self._creator
         for number, node in enumerate(graph.nodes):
-            made = creator[number]
-            if node.kind != "sum" or not isinstance(made, ops.Sum) or not ops.sum_of_products(made, graph.shared):
+            op = creator[number]
+            if node.kind != "sum" or not isinstance(op, ops.Sum) or not ops.sum_of_products(op, graph.shared):
                 continue
             products = 0
             for operand in node.operands:

@@ -351,8 +351,8 @@ def _defined(statement: tree.Statement) -> list[tuple[str, Span]]:
 
 def _declarations(syntax: tree.Program) -> dict[str, Span]:
     """Every name the program gives a meaning, with the first place that does."""
-    found: dict[str, Span] = {}
+    places: dict[str, Span] = {}
     for statement in syntax.statements:
         for name, span in _defined(statement):
-            found.setdefault(name, span)
-    return found
+            places.setdefault(name, span)
+    return places

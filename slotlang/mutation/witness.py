@@ -73,21 +73,21 @@ def _claims_before(program: Program, goal: Goal) -> list[Claim]:
 
 def _wrong_monomials(program: Program, failure: Wrong) -> list[Monomial]:
     """One product that is missing and one that is surplus, where there are both."""
-    found = [] if failure.monomial is None else [failure.monomial]
+    monomials = [] if failure.monomial is None else [failure.monomial]
     expander = Expander(program)
     for claim in _claims_before(program, failure.goal):
         expander.learn(claim)
     try:
         left, right, _ = sides(program, expander, failure.goal)
         if sum(math.prod(extent for _, extent in term.bound) for term in (*left, *right)) > MAX_POINTS:
-            return found
+            return monomials
         actual = slot_polynomial(program, left, failure.binders, failure.slot)
         wanted = slot_polynomial(program, right, failure.binders, failure.slot)
     except GaveUp:
-        return found
+        return monomials
     missing = sorted(m for m in wanted if actual.get(m) != wanted[m])
     surplus = sorted(m for m in actual if m not in wanted)
-    return missing[:1] + surplus[:1] or found
+    return missing[:1] + surplus[:1] or monomials
 
 
 def _coefficient(

@@ -83,14 +83,14 @@ def _text(s: tree.Statement) -> str:
     if len(line) <= MAX_WIDTH or not (isinstance(summands, tree.Binary) and summands.op in ("+", "-")):
         return line
     tail = expression_text(summands)
-    found = line.rfind(tail)
-    if found < 0 or line[found + len(tail) :] not in ("", ")"):
+    start = line.rfind(tail)
+    if start < 0 or line[start + len(tail) :] not in ("", ")"):
         return line
     left = expression_text(summands.left)
     if not tail.startswith(f"{left} {summands.op} "):
         left = f"({left})"
     rest = tail[len(left) :].strip()
-    return f"{line[:found].removesuffix('(')}(\n    {left}\n    {rest}\n)"
+    return f"{line[:start].removesuffix('(')}(\n    {left}\n    {rest}\n)"
 
 
 def _packs(s: tree.Statement) -> bool:

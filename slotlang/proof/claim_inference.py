@@ -69,12 +69,12 @@ def propose(graph: Graph, seed: int = SEED) -> tuple[str, ...]:
         return ()
     numbers = {key: graph.values[key] for f in families for key in _keys(f) if key in graph.values}
     values = evaluate_graph(graph, finder.field, set(numbers.values()))
-    found: list[str] = []
+    lines: list[str] = []
     for family in families:
         keys = _keys(family)
         if all(key in numbers for key in keys):
-            found += finder.claims(family, [values[numbers[key]] for key in keys])
-    return tuple(found)
+            lines += finder.claims(family, [values[numbers[key]] for key in keys])
+    return tuple(lines)
 
 
 def with_claims(program: Program, lines: Sequence[str]) -> Program:
@@ -145,12 +145,12 @@ def _constants(program: Program) -> list[Fraction]:
     """Constant factors that are tried: 1 first, quotients of the program's sizes and small numbers, which is
     how often something is added up, and the constants that the program writes."""
     numbers = {*range(1, MAX_FACTOR + 1), *(v for v in program.sizes.values() if v > 0)}
-    found = {Fraction(a, b) for a in numbers for b in (1, *(v for v in program.sizes.values() if v > 0))}
+    constants = {Fraction(a, b) for a in numbers for b in (1, *(v for v in program.sizes.values() if v > 0))}
     for family in program.families.values():
         written = (part for leaf in leaves(family.body) if isinstance(leaf, Const) for part in (leaf.re, leaf.im))
-        found |= {part for part in written if part}
-    found |= {1 / f for f in found}
-    return sorted(found | {-f for f in found}, key=lambda f: (f != 1, f.denominator, abs(f), f < 0))
+        constants |= {part for part in written if part}
+    constants |= {1 / f for f in constants}
+    return sorted(constants | {-f for f in constants}, key=lambda f: (f != 1, f.denominator, abs(f), f < 0))
 
 
 class _Finder:
@@ -159,7 +159,7 @@ class _Finder:
         self.field = field
         self.names = Names(program)
         self.slot_env = program.slot_env(np.arange(program.slots))
-        self.partials = [_Partial(field, *found) for found in _partial_products(program)]
+        self.partials = [_Partial(field, *product) for product in _partial_products(program)]
         self.constants = _constants(program)
         p = field.primes[0]
         self.inverses = np.array([f.denominator * pow(f.numerator, -1, p) % p for f in self.constants], np.uint64)
@@ -293,13 +293,13 @@ class _Finder:
         variables = self._variables(family)
         shape = tuple(size for _, size in variables)
         known = hit.reshape(shape)
-        found = []
+        indices = []
         for coordinate in np.unravel_index(flat, partial.shape):
             index = fit(np.asarray(coordinate, np.int64).reshape(shape), known, variables, self.names)
             if index is None:
                 return None
-            found.append(index)
-        return found
+            indices.append(index)
+        return indices
 
     def _inside(self, family: Family, indices: Sequence[Int], shape: tuple[int, ...]) -> Mask:
         """Whether the indices lie inside the product, for each member (row) and slot."""
@@ -320,7 +320,7 @@ def _along(line: Mask, axis: int, dimensions: int) -> Mask:
 
 def _partial_products(program: Program) -> Iterator[tuple[tuple[Factor, ...], tuple[int, ...]]]:
     """Contiguous parts of the proved chains that hold an input, the longest first."""
-    found: dict[tuple[Factor, ...], tuple[int, ...]] = {}
+    products: dict[tuple[Factor, ...], tuple[int, ...]] = {}
     for theorem in program.theorems.values():
         for chain in theorem.form.chains:
             for start, end in product(range(len(chain.factors)), range(1, len(chain.factors) + 1)):
@@ -328,8 +328,8 @@ def _partial_products(program: Program) -> Iterator[tuple[tuple[Factor, ...], tu
                 shape = _shape(program, part)
                 encrypted = any(program.tensors[f.tensor].kind == "input" for f in part)
                 if encrypted and shape is not None and prod(shape) <= MAX_ELEMENTS:
-                    found[part] = shape
-    return iter(sorted(found.items(), key=lambda item: -len(item[0])))
+                    products[part] = shape
+    return iter(sorted(products.items(), key=lambda item: -len(item[0])))
 
 
 def _shape(program: Program, factors: tuple[Factor, ...]) -> tuple[int, ...] | None:

@@ -48,10 +48,10 @@ def carriers(program: Program, name: str, element: tuple[int, ...]) -> tuple[tup
     """Every slot that carries an element of a result: output statement, values of its binders, slot."""
     shape = program.theorems[name].form.shape
     place = int(np.ravel_multi_index(element, shape))
-    found: list[tuple[Output, dict[str, int], int]] = []
+    places: list[tuple[Output, dict[str, int], int]] = []
     for output, env, flat, slots in _carried(program, [o for o in program.outputs if o.name == name]):
-        found.extend((output, env, slot) for slot in slots[flat == place].tolist())
-    return tuple(found)
+        places.extend((output, env, slot) for slot in slots[flat == place].tolist())
+    return tuple(places)
 
 
 def confirmed_uncovered(program: Program, failure: Uncovered) -> bool | None:

@@ -157,7 +157,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     statement = failure.goal.statement
     env = {**program.slot_env(failure.slot), **failure.binders}
     digits = {name: int(env[name]) for system in program.axes[:1] for name in system}
-    monomial, found, expected = failure.monomial, failure.holds, failure.should
+    monomial, coefficient, expected = failure.monomial, failure.holds, failure.should
     counts: tuple[int, int, int] | None = None
     extra = ""
     try:
@@ -169,7 +169,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         if missing or surplus:
             monomial = monomial if monomial in missing or monomial in surplus else (missing or surplus)[0]
             zero = (Fraction(0), Fraction(0))
-            found, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
+            coefficient, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
             counts = (len(wanted) - len(missing), len(missing), len(surplus))
             others = [m for m in surplus if m != monomial]
             extra = monomial_text(min(others)) if others else ""
@@ -190,7 +190,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         digits,
         element,
         monomial_text(monomial) if monomial is not None else "",
-        coefficient_text(*found) if found is not None else "",
+        coefficient_text(*coefficient) if coefficient is not None else "",
         coefficient_text(*expected) if expected is not None else "",
         counts[0] if counts else None,
         counts[1] if counts else None,

@@ -119,13 +119,13 @@ class Field:
 
     def form(self, form: TensorForm) -> npt.NDArray[np.uint32]:
         """All elements of a tensor expression, (primes, elements)."""
-        found = self._forms.get(form)
-        if found is None:
+        values = self._forms.get(form)
+        if values is None:
             if int(np.prod(form.shape)) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
                 raise GaveUp(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
-            found = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
-            self._forms[form] = found
-        return found
+            values = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
+            self._forms[form] = values
+        return values
 
     def _form_at(self, form: TensorForm, n: int) -> Array:
         p = self.primes[n]

@@ -11,8 +11,8 @@ from slotlang.proof.verdict import Goal
 
 def goals(program: Program) -> list[Goal]:
     """Claims in the program's order, then its output statements."""
-    found = [Goal(s, f"claim {claim_target(s)}") for s in program.steps if isinstance(s, Claim)]
-    return found + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
+    claims = [Goal(s, f"claim {claim_target(s)}") for s in program.steps if isinstance(s, Claim)]
+    return claims + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
 
 
 def claim_target(claim: Claim) -> str:

@@ -129,18 +129,18 @@ def _smaller(program: Program, alike: Callable[[Program], bool]) -> Iterator[Pro
     """The program at sizes small enough, the smallest first: sizes are halved where the program stays ``alike``.
 
     Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
-    found = [program]
+    programs = [program]
     few = {name for name in program.parameters if program.sizes[name] < 64}
-    while _weight(found[-1]) > 1:
-        last = found[-1]
+    while _weight(programs[-1]) > 1:
+        last = programs[-1]
         smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8], alike), None)
         if smaller is None:
             every = (p for p in _halved(last, list(program.parameters), alike) if _weight(p) < _weight(last))
             smaller = next(every, None)
         if smaller is None:
             break
-        found.append(smaller)
-    yield from (p for p in reversed(found[-2:]) if _weight(p) <= 4)
+        programs.append(smaller)
+    yield from (p for p in reversed(programs[-2:]) if _weight(p) <= 4)
 
 
 def _halved(program: Program, names: Sequence[str], alike: Callable[[Program], bool]) -> Iterator[Program]:
@@ -287,17 +287,17 @@ class _Forms:
 
 def rank(rows: Numbers, p: int = PRIMES[0]) -> int:
     """The rank of a matrix modulo a prime below 2^31."""
-    matrix, found, modulus = rows.copy(), 0, np.uint64(p)
+    matrix, pivots, modulus = rows.copy(), 0, np.uint64(p)
     while matrix.size:
         places = np.flatnonzero(matrix[:, 0])
         if places.size:
-            found += 1
+            pivots += 1
             top = matrix[places[0]] * np.uint64(pow(int(matrix[places[0], 0]), -1, p)) % modulus
             rest = places[1:]
             matrix[rest] = (matrix[rest] + (modulus - matrix[rest, :1] * top % modulus)) % modulus
             matrix = np.delete(matrix, places[0], axis=0)
         matrix = matrix[:, 1:]
-    return found
+    return pivots
 
 
 __all__ = ["Loss", "find_loss", "rank"]

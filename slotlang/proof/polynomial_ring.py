@@ -159,7 +159,7 @@ class PolynomialRing:
 
     def chains_in(self, ids: Ids) -> frozenset[Factors]:
         """Chains whose opaque atoms occur in some of the polynomials."""
-        found: set[Factors] = set()
+        chains: set[Factors] = set()
         if self._end == self.first_opaque:
             return frozenset()
         _, keys, _ = self.polynomials.entries(np.unique(ids))
@@ -169,10 +169,10 @@ class PolynomialRing:
             hidden = highest >= self.first_opaque
             rest = np.unique(rest[hidden])
             for offset, owner, shape in self._ranges:
-                if isinstance(owner, tuple) and owner not in found:
+                if isinstance(owner, tuple) and owner not in chains:
                     if ((highest >= offset) & (highest < offset + prod(shape))).any():
-                        found.add(owner)
-        return frozenset(found)
+                        chains.add(owner)
+        return frozenset(chains)
 
     @contextmanager
     def hiding(self, chains: frozenset[Factors]) -> Iterator[None]:

@@ -237,9 +237,9 @@ class Polynomials:
     def coefficient(self, number: int, monomial: int) -> tuple[Fraction, Fraction]:
         """Real and imaginary part of one coefficient of one polynomial."""
         _, keys, codes = self.entries(np.array([number]))
-        found = dict(zip(keys.tolist(), codes.tolist(), strict=True))
+        coefficients = dict(zip(keys.tolist(), codes.tolist(), strict=True))
         value = self.coefficients.value
-        return value(found.get(2 * monomial, 0)), value(found.get(2 * monomial + 1, 0))
+        return value(coefficients.get(2 * monomial, 0)), value(coefficients.get(2 * monomial + 1, 0))
 
     def keep(self, vectors: Iterable[Ids]) -> None:
         """Forget all polynomials but those in the vectors (and 0 and 1)."""

@@ -88,10 +88,10 @@ class Box:
 
     def aff(self, e: Int) -> isl.PwAff:
         """The expression as a piecewise quasi-affine function of the box. Raises ``GaveUp``."""
-        found = self._affs.get(e)
-        if found is None:
-            found = self._affs[e] = self._aff(e)
-        return found
+        aff = self._affs.get(e)
+        if aff is None:
+            aff = self._affs[e] = self._aff(e)
+        return aff
 
     def _aff(self, e: Int) -> isl.PwAff:
         match e:

@@ -81,10 +81,10 @@ class _Outline:
                     yield from self.value(child, loops)
 
     def seen(self, condition: Cond, loops: Loops) -> tuple[bool, bool]:
-        found: list[npt.NDArray[np.bool_]] = [
+        truths: list[npt.NDArray[np.bool_]] = [
             np.asarray(holds(condition, self.program.sizes, {**self.slot, **env}), bool) for env in _samples(loops)
         ]
-        return any(bool(f.any()) for f in found), all(bool(f.all()) for f in found)
+        return any(bool(f.any()) for f in truths), all(bool(f.all()) for f in truths)
 
 
 def _samples(loops: Loops) -> Iterator[dict[str, int]]:

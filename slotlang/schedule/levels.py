@@ -144,11 +144,11 @@ def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Sc
     those are left that some ciphertext comes to."""
     levels = _Levels(schedule, fresh)
     ciphers = tuple(levels.family(f) for f in schedule.ciphers)
-    made = replace(
+    assigned = replace(
         schedule,
         ciphers=ciphers,
         plains=levels.plains,
         states=levels.states,
         turns_fresh=levels.turns_fresh,
     )
-    return replace(made, drops=tuple(takewhile(lambda product: product <= made.depth, schedule.drops)))
+    return replace(assigned, drops=tuple(takewhile(lambda product: product <= assigned.depth, schedule.drops)))

@@ -139,11 +139,11 @@ class SlotContents:
 
     def summary(self) -> str:
         """The repetition in a sentence, and how it is known."""
-        found = self.repetition
-        if found is None:
+        repetition = self.repetition
+        if repetition is None:
             return f"which slots hold the same is not known: {self.why}"
         how = " (compared by values at a random point)" if self.compared == "random" else ""
-        return found.sentence() + how
+        return repetition.sentence() + how
 
     def wrong_sentence(self) -> str:
         """``4,032 of 4,096 slots of S are wrong``; empty when none is known to be."""
@@ -164,7 +164,7 @@ class SlotContents:
         ``wrong`` (or null); ``truncated``: whether slots are left out.
         """
         listed = range(min(self.slots, limit, self.describer.affordable))
-        found = self.repetition
+        repetition = self.repetition
         return {
             "program": self.program,
             "family": self.family,
@@ -176,14 +176,14 @@ class SlotContents:
             "claims": [{"line": line, "text": text} for line, text in self.claims],
             "compared": self.compared or None,
             "why": self.why,
-            "distinct": None if found is None else found.distinct,
-            "empty": None if found is None else found.empty,
-            "least": None if found is None else found.least,
-            "most": None if found is None else found.most,
-            "period": None if found is None else found.period,
-            "stride": None if found is None else found.stride,
-            "run": None if found is None else found.run,
-            "free": None if found is None else list(found.free),
+            "distinct": None if repetition is None else repetition.distinct,
+            "empty": None if repetition is None else repetition.empty,
+            "least": None if repetition is None else repetition.least,
+            "most": None if repetition is None else repetition.most,
+            "period": None if repetition is None else repetition.period,
+            "stride": None if repetition is None else repetition.stride,
+            "run": None if repetition is None else repetition.run,
+            "free": None if repetition is None else list(repetition.free),
             "summary": self.summary(),
             "wrong": None if self.wrong is None else int(self.wrong.sum()),
             "contents": [
@@ -312,16 +312,16 @@ _INDEX = re.compile(r"\s*-?[0-9]{1,15}\s*")
 
 def parse_target(text: str) -> tuple[str, tuple[int, ...]]:
     """``W[2, 5]`` to ("W", (2, 5)) and ``X`` to ("X", ()). Raises ``SlotError`` SL602."""
-    found = _TARGET.fullmatch(text)
-    inner = found[2] if found else None
+    match = _TARGET.fullmatch(text)
+    inner = match[2] if match else None
     parts = [] if inner is None else inner.split(",")
-    if found is None or not all(_INDEX.fullmatch(part) for part in parts):
+    if match is None or not all(_INDEX.fullmatch(part) for part in parts):
         raise error(
             "SL602",
             f"can't tell what to draw from {text!r}",
             hint="write a family, or a member of one: X or W[2, 5]",
         )
-    return found[1], tuple(int(part) for part in parts)
+    return match[1], tuple(int(part) for part in parts)
 
 
 def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Family, tuple[int, ...]]:

@@ -48,9 +48,9 @@ def overview(program: Program) -> list[FamilyRow]:
     rows = []
     for family in program.families.values():
         members = family.size
-        found = None
+        repetition = None
         if program.slots <= MAX_SLOTS_COMPARED:
-            found = contents(program, family.name, compare=False).repetition
+            repetition = contents(program, family.name, compare=False).repetition
         claims = [s for s in program.steps if isinstance(s, Claim) and s.family == family.name]
         rows.append(
             FamilyRow(
@@ -61,8 +61,8 @@ def overview(program: Program) -> list[FamilyRow]:
                 0 if family.kind == "plain" else members,
                 definition_text(program, family),
                 tuple((c.span.line, claim_text(program, c)) for c in claims),
-                None if found is None else found.distinct,
-                None if found is None else found.empty,
+                None if repetition is None else repetition.distinct,
+                None if repetition is None else repetition.empty,
             )
         )
     return rows

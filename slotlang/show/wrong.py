@@ -90,13 +90,13 @@ class WrongSlots:
 
 
 def _ranges(numbers: list[int]) -> list[str]:
-    found: list[list[int]] = []
+    ranges: list[list[int]] = []
     for n in numbers:
-        if found and n == found[-1][1] + 1:
-            found[-1][1] = n
+        if ranges and n == ranges[-1][1] + 1:
+            ranges[-1][1] = n
         else:
-            found.append([n, n])
-    return [str(a) if a == b else f"{a}–{b}" for a, b in found]
+            ranges.append([n, n])
+    return [str(a) if a == b else f"{a}–{b}" for a, b in ranges]
 
 
 def wrong_slots(
@@ -129,11 +129,11 @@ def _axes(program: Program) -> tuple[tuple[str, int], ...]:
     return tuple((axis, program.digits[axis].size) for system in program.axes[:1] for axis in system)
 
 
-def mark_wrong(found: SlotContents, wrong: WrongSlots | None) -> SlotContents:
+def mark_wrong(contents: SlotContents, wrong: WrongSlots | None) -> SlotContents:
     """The contents with wrong slots marked, when they are about the same vector."""
-    if wrong is None or (wrong.family, wrong.member) != (found.family, found.member):
-        return found
-    return replace(found, wrong=wrong.wrong)
+    if wrong is None or (wrong.family, wrong.member) != (contents.family, contents.member):
+        return contents
+    return replace(contents, wrong=wrong.wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +230,12 @@ def _around(
     carried = [s for s in slots if spoken[s]]
     wanted = dict(zip(carried, should.holdings(carried), strict=True))
     extents = [extent for _, extent in axes] if (axes := _axes(program)) else []
-    found = []
+    lines = []
     for slot, holding in zip(slots, holds.holdings(list(slots)), strict=True):
         digits = tuple(int(d) for d in np.unravel_index(slot, extents)) if extents else ()
         bad = (slot == failure.slot or None) if wrong is None else bool(wrong.wrong[slot])
-        found.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
-    return tuple(found)
+        lines.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
+    return tuple(lines)
 
 
 def wrong_contents(program: Program, report: Report, wrong: WrongSlots) -> SlotContents:
