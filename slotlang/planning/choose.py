@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias
 
-from slotlang.cost.matrix import Columns, columns_of
+from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
@@ -271,7 +271,7 @@ class _Search:
             ways += [tuple(range(1, depth)), (depth,)]
         self.drafts = [never, *(Draft.of(program, hide, drops) for drops in ways)]
         self.masked = hide != "none"
-        self.columns = isinstance(columns_of(self.drafts[0].graph, [LARGEST_PRIME], [1]), Columns)
+        self.columns = isinstance(matrix_form(self.drafts[0].graph, [LARGEST_PRIME], [1]), MatrixForm)
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
         self._best: dict[tuple[_Shape, _Keys], tuple[float, Parameters] | None] = {}
@@ -354,8 +354,8 @@ class _Search:
         """Seconds that matrix products take, were all primes and all scales of one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        columns = columns_of(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
-        assert isinstance(columns, Columns), "whether a graph is one of matrices does not depend on parameters"
+        columns = matrix_form(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
+        assert isinstance(columns, MatrixForm), "whether a graph is one of matrices does not depend on parameters"
         return columns.seconds(degree, k, self.profile)
 
     def _steps(self, shape: _Shape) -> frozenset[int]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts, count
-from slotlang.cost.matrix import Columns, columns_of
+from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error, pick
@@ -24,6 +24,7 @@ from slotlang.planning.parameters import (
     fixed_parameters,
 )
 from slotlang.planning.zeros import zero_plaintexts
+from slotlang.refusals import GaveUp
 from slotlang.schedule.build import EVERY, schedule
 from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.ops import Schedule
@@ -46,13 +47,13 @@ class Plan:
     parameters: Parameters
     counts: Counts
     hiding: Hiding
-    columns: Columns | str
+    columns: MatrixForm | GaveUp
     products: Way
 
     @property
     def weight_bytes(self) -> int:
         """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
-        if self.products == "matrix" and isinstance(self.columns, Columns):
+        if self.products == "matrix" and isinstance(self.columns, MatrixForm):
             return self.columns.weight_bytes
         return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
 
@@ -64,7 +65,7 @@ class Plan:
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
         p, columns = self.parameters, self.columns if self.products == "matrix" else None
-        matrix = columns.seconds(p.degree, p.data_primes, profile) if isinstance(columns, Columns) else None
+        matrix = columns.seconds(p.degree, p.data_primes, profile) if isinstance(columns, MatrixForm) else None
         fused = self.products == "fused"
         return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, fused=fused)
 
@@ -169,8 +170,8 @@ class Draft:
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
         hidden = self.hiding(parameters)
         scales = parameters.factor_bits(built.depth)
-        columns = columns_of(self.graph, parameters.primes[: parameters.data_primes], scales)
-        if products == "matrix" and isinstance(columns, str):
+        columns = matrix_form(self.graph, parameters.primes[: parameters.data_primes], scales)
+        if products == "matrix" and isinstance(columns, GaveUp):
             raise error(
                 "SL472",
                 f"'{program.name}' can't be evaluated by matrix products: {columns}",
@@ -187,7 +188,7 @@ class Draft:
         way: Way = "fused" if self.graph.dots else "seal"
         if products != "auto":
             way = products
-        elif isinstance(columns, Columns) and columns.faster:
+        elif isinstance(columns, MatrixForm) and columns.faster:
             way = "matrix"
         counts = replace(self.counts, masks=hidden.masks)
         return Plan(program, self.graph, parameters, counts, hidden, columns, way)

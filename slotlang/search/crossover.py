@@ -56,8 +56,8 @@ def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None
     by_formula = meet(1.0)
     near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
     times(near, 1.0)
-    found = [work_out(s.structure, precision, profile) for s in best[near]]
-    seconds = [c.predicted.evaluation for c in found if isinstance(c, Candidate)]
+    others = [work_out(s.structure, precision, profile) for s in best[near]]
+    seconds = [c.predicted.evaluation for c in others if isinstance(c, Candidate)]
     exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
     if exact is None:
         return None

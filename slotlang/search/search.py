@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.matrix import Columns
+from slotlang.cost.matrix import MatrixForm
 from slotlang.cost.predict import Prediction, total
 from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
@@ -20,7 +20,8 @@ from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan, Way, plan
 from slotlang.proof.check import check
-from slotlang.search.estimate import estimate, estimated_columns
+from slotlang.refusals import Unreachable
+from slotlang.search.estimate import estimate, estimated_matrices
 from slotlang.search.settings import settle
 from slotlang.search.space import DROPS, SLOTS, Sketch, front, sketches
 from slotlang.search.structure import Shape, Structure
@@ -191,7 +192,7 @@ def start(shape: Shape, objective: Objective, precision: float, limits: Limits) 
 
 
 def search(
-    found: Found,
+    result: Found,
     profile: Profile,
     progress: Callable[[str, float], None] = lambda what, done: None,
     *,
@@ -203,23 +204,23 @@ def search(
     What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
     SL462, SL464 or SL465 says why there can't be one.
     """
-    shape = found.shape
+    shape = result.shape
     drawn: list[Sketch] = []
     for layout in sketches(shape, profile, slots):
-        drawn += [s for s in layout if allowed(s.structure, found.limits)]
+        drawn += [s for s in layout if allowed(s.structure, result.limits)]
         progress("comparing structures", 0.0)
-    found.sketched = len(drawn)
-    chosen = _chosen(drawn, found, finalists)
+    result.sketched = len(drawn)
+    chosen = _chosen(drawn, result, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, found.precision, profile, found.limits.key_bytes)
-        if isinstance(worked, float):
-            found.best_error = min(found.best_error, worked)
+        worked = work_out(s.structure, result.precision, profile, result.limits.key_bytes)
+        if isinstance(worked, Unreachable):
+            result.best_error = min(result.best_error, worked.best)
         else:
-            found.add(worked)
-    found.complete = True
-    if not found.candidates:
-        raise _nothing(found)
+            result.add(worked)
+    result.complete = True
+    if not result.candidates:
+        raise _nothing(result)
 
 
 def allowed(s: Structure, limits: Limits) -> bool:
@@ -227,18 +228,18 @@ def allowed(s: Structure, limits: Limits) -> bool:
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
 
 
-def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketch]:
+def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
     """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
     with fewer."""
-    bound = found.limits.key_bytes
+    bound = result.limits.key_bytes
     if bound is None:
-        return _finalists(drawn, found.objective)[:finalists]
+        return _finalists(drawn, result.objective)[:finalists]
     every = [s for s in drawn if s.key_bytes <= bound]
     fewer = [s for s in drawn if s.key_bytes > bound >= s.fewest_key_bytes]
     if not (every or fewer):
         return sorted(drawn, key=lambda s: (s.fewest_key_bytes, s.seconds))[:1]
-    half = _finalists(fewer, found.objective)[: finalists // 2]
-    return _finalists(every, found.objective)[: finalists - len(half)] + half
+    half = _finalists(fewer, result.objective)[: finalists // 2]
+    return _finalists(every, result.objective)[: finalists - len(half)] + half
 
 
 def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
@@ -275,9 +276,11 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     return list(chosen.values())
 
 
-def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None) -> Candidate | float:
-    """A candidate, proved and costed, with no more bytes of keys than that if it can be; the best error there is where
-    the precision can't be had."""
+def work_out(
+    s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None
+) -> Candidate | Unreachable:
+    """A candidate, proved and costed, with at most ``max_key_bytes`` of keys where that can be; or the best error that
+    can be had in place of ``precision``."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -286,10 +289,10 @@ def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: in
     part = _smaller(group)
     wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
     settled = settle(_program(text(part)), precision, profile, max_key_bytes, wider)
-    if isinstance(settled, float):
+    if isinstance(settled, Unreachable):
         return settled
-    made, relative = settled
-    return _candidate(s, source, part, made, relative, profile, report.status)
+    planned, relative = settled
+    return _candidate(s, source, part, planned, relative, profile, report.status)
 
 
 def _program(source: str) -> Program:
@@ -310,19 +313,19 @@ def _smaller(s: Structure) -> Structure:
 
 
 def _candidate(
-    s: Structure, source: str, part: Structure, made: Plan, relative: float, profile: Profile, verdict: str
+    s: Structure, source: str, part: Structure, planned: Plan, relative: float, profile: Profile, verdict: str
 ) -> Candidate:
     """Numbers of the part's graph, times the groups of tokens; of a part smaller than a group, in the proportion
     of the formulas."""
-    p, c, n = made.parameters, made.counts, s.groups
+    p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
-    if isinstance(made.columns, Columns) and part != s.one_group():
+    if isinstance(planned.columns, MatrixForm) and part != s.one_group():
         # sums of few products take longer for each: by matrices a part is no measure of the whole
         sizes = p.primes[: p.data_primes], p.factor_bits(s.depth)
-        matrix = estimated_columns(s.one_group(), *sizes)
-        by_operations: Way = "fused" if made.graph.dots else "seal"
-        made = replace(made, columns=matrix, products="matrix" if matrix.faster else by_operations)
-    once = made.predicted(profile)
+        matrix = estimated_matrices(s.one_group(), *sizes)
+        by_operations: Way = "fused" if planned.graph.dots else "seal"
+        planned = replace(planned, columns=matrix, products="matrix" if matrix.faster else by_operations)
+    once = planned.predicted(profile)
     whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
@@ -332,8 +335,8 @@ def _candidate(
     keys = c.galois_keys * p.key_bytes()
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
     # matrices are those of the whole
-    evaluation = (1.0 if made.products == "matrix" else slower) * (once.evaluation - masks) + down * masks
-    weights = made.weight_bytes if made.products == "matrix" else round(products * made.weight_bytes)
+    evaluation = (1.0 if planned.products == "matrix" else slower) * (once.evaluation - masks) + down * masks
+    weights = planned.weight_bytes if planned.products == "matrix" else round(products * planned.weight_bytes)
     ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
     more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
     return Candidate(
@@ -358,7 +361,7 @@ def _candidate(
         ciphertexts_out=n * ciphertexts_out,
         key_bytes=keys,
         upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=n * round(down * made.download_bytes),
+        download_bytes=n * round(down * planned.download_bytes),
         weight_bytes=weights,
         memory_bytes=keys + weights + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
         unrolled=part == s.one_group(),
@@ -370,34 +373,34 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
-    made = plan(program, candidate.parameters)
-    return bounds_of(program, made.graph, made.counts, rotation_lower_bound(program))
+    planned = plan(program, candidate.parameters)
+    return bounds_of(program, planned.graph, planned.counts, rotation_lower_bound(program))
 
 
-def _nothing(found: Found) -> SlotError:
+def _nothing(result: Found) -> SlotError:
     """Why there is no candidate."""
-    if found.refused:
-        limits = found.limits
-        least = min(c.key_bytes for c in found.refused)
+    if result.refused:
+        limits = result.limits
+        least = min(c.key_bytes for c in result.refused)
         if limits.key_bytes is not None and least > limits.key_bytes:
             return error(
                 "SL464",
                 f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {limits.key_bytes:,}",
                 hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
             )
-        least = min(c.memory_bytes for c in found.refused)
+        least = min(c.memory_bytes for c in result.refused)
         return error(
             "SL465",
             f"the server needs {least:,} bytes at least, and --max-memory is {limits.memory or 0:,}",
             notes=["keys, encoded weights, and ciphertexts at the peak"],
             hint=f"--max-memory {least}",
         )
-    notes = [] if found.best_error == float("inf") else [f"the best error found is {found.best_error:.1e}"]
+    notes = [] if result.best_error == float("inf") else [f"the best error found is {result.best_error:.1e}"]
     return error(
         "SL462",
-        f"no structure reaches a relative error of {found.precision:.1e} with 128-bit parameters",
+        f"no structure reaches a relative error of {result.precision:.1e} with 128-bit parameters",
         notes=notes,
-        hint=f"--precision {_rounded_up(found.best_error)}" if notes else "",
+        hint=f"--precision {_rounded_up(result.best_error)}" if notes else "",
     )
 
 

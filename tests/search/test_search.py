@@ -15,6 +15,7 @@ from slotlang.cost.predict import predict
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
 from slotlang.planning.choose import choose
+from slotlang.refusals import Unreachable
 from slotlang.search import search as search_module
 from slotlang.search.estimate import estimate
 from slotlang.search.report import program_text
@@ -93,7 +94,7 @@ def test_a_part_stands_for_what_is_too_large(monkeypatch: pytest.MonkeyPatch) ->
     whole = work_out(s, 1e-2, find_profile())
     monkeypatch.setattr(search_module, "MOST_NODES", 800)
     part = work_out(s, 1e-2, find_profile())
-    assert not isinstance(whole, float) and not isinstance(part, float)
+    assert not isinstance(whole, Unreachable) and not isinstance(part, Unreachable)
     assert whole.unrolled and not part.unrolled
     assert bounds(part) == ()
     names = ("rotations", "keys", "products", "ciphertexts_in", "ciphertexts_out", "key_bytes")
@@ -121,7 +122,7 @@ def test_what_is_said_by_formula_holds_for_the_whole(
     s, profile = LARGE[name].one_group(), find_profile()
     monkeypatch.setattr(search_module, "MOST_NODES", estimate(s).nodes // 3)
     part = work_out(s, precision, profile)
-    assert not isinstance(part, float) and not part.unrolled
+    assert not isinstance(part, Unreachable) and not part.unrolled
     whole = api.plan(api.loads(text(s)), part.parameters)
     # padding and its masks are not in proportion
     assert api.predicted_error(whole) == pytest.approx(part.error, rel=0.01)
@@ -135,13 +136,13 @@ def test_what_has_many_rows_is_made_small_too() -> None:
     """With one ciphertext of x, fewer channels of it make the graph no smaller."""
     s = Structure(Shape(4096, 14336, 128, 512), 2048, 256, "tokens", True, ranks=8, down=4)
     found = work_out(s, 0.5, find_profile())
-    assert isinstance(found, float) or not found.unrolled
+    assert isinstance(found, Unreachable) or not found.unrolled
 
 
 def test_groups_are_costed_once_each() -> None:
     s = Structure(Shape(64, 64, 4, 5), 2048, 2, "pairs", False, ranks=2)
     found = work_out(s, 1e-3, find_profile())
-    assert not isinstance(found, float)
+    assert not isinstance(found, Unreachable)
     whole = api.cost(api.loads(text(s)), found.parameters, find_profile())
     assert found.predicted.evaluation == pytest.approx(whole.predicted.evaluation)
     assert found.upload_bytes == whole.upload_bytes
@@ -179,7 +180,7 @@ def test_copies_fill_what_is_left_over() -> None:
     assert best.structure.slots >= 2048
     assert (best.structure.copies, best.ciphertexts_in) == (best.structure.slots // 1024, 1)
     worked = work_out(alone, 1e-3, find_profile())
-    assert not isinstance(worked, float)
+    assert not isinstance(worked, Unreachable)
     assert best.predicted.evaluation < worked.predicted.evaluation
 
 
@@ -268,7 +269,7 @@ def test_columns_are_costed_as_matrix_products() -> None:
     columns = Structure(Shape(256, 256, 16, 2048), 2048, 2048, "real", False, ranks=1)
     profile = find_profile()
     worked = work_out(columns, 1e-3, profile)
-    assert not isinstance(worked, float) and worked.rotations == worked.key_bytes == 0
+    assert not isinstance(worked, Unreachable) and worked.rotations == worked.key_bytes == 0
     program = api.loads(text(columns))
     graph = api.plan(program, worked.parameters).graph
     fused = predict(graph, 4096, worked.parameters.data_primes, profile)
