@@ -31,7 +31,7 @@ from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Way
+from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE, Report
 from slotlang.schedule import ops
 from slotlang.validation.module import FORMAT
@@ -41,7 +41,7 @@ VALIDATED = (
     "what the program says; `slotlang check` of this file does it again."
 )
 
-WAYS: Mapping[Way, str] = {
+WAYS: Mapping[Kernel, str] = {
     "matrix": (
         "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
         "bit what SEAL's operations give."
@@ -307,7 +307,7 @@ def emit(
     hiding: Hiding,
     version: str,
     validated: str = "NOT VALIDATED.",
-    products: Way = "seal",
+    products: Kernel = "seal",
 ) -> str:
     """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
     says of itself; ``products``: how they are computed (``cost.columns`` says when matrices can).

@@ -17,7 +17,7 @@ from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Way
+from slotlang.planning.target import Kernel
 from slotlang.proof.check import Report
 from slotlang.schedule import ops
 from slotlang.schedule.build import sum_variables
@@ -73,7 +73,7 @@ class Emitter:
     hiding: Hiding
     version: str
     validated: str
-    products: Way
+    products: Kernel
 
     def __post_init__(self) -> None:
         self.schedule = self.graph.schedule

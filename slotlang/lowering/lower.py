@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from slotlang.diagnostics import error
 from slotlang.lowering.emit import VALIDATED, emit
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, Products, plan
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
 from slotlang.proof.check import Method, Report, check
 from slotlang.proof.verdict import Disagreement
 from slotlang.validation.check import Validation, validate
@@ -40,14 +41,13 @@ def lower(
     *,
     unproved: bool = False,
     method: Method = "auto",
-    hide: Hide = "mask",
-    products: Products = "auto",
+    target: Target = Target(),
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
-    ``hide`` and ``products`` as in ``plan``.
+    ``parameters`` and ``target`` as in ``plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
-    is a validation that came to no end; and ``Disagreement`` when the module is wrong.
+    is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
     """
     report = check(program, method)
     if not report.proved and not unproved:
@@ -59,11 +59,11 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
-    made = plan(program, parameters, hide=hide, products=products)
+    made = plan(program, parameters, target=target)
 
     def text(validated: str) -> str:
         version = package_version()
-        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.products)
+        return emit(made.graph, made.parameters, report, made.counts, made.hiding, version, validated, made.kernel)
 
     emitted = text(VALIDATED)
     validation = validate(emitted, program, proved=report.proved)

@@ -6,7 +6,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from slotlang.planning.plan import Way
+from slotlang.planning.target import Kernel
 
 
 def _text(name: str) -> str:
@@ -45,7 +45,7 @@ def workers_text() -> str:
     return part_text("workers")
 
 
-def roles_text(products: Way = "seal") -> str:
+def roles_text(products: Kernel = "seal") -> str:
     """Client, Server and main, and what a Server needs that computes products otherwise than SEAL."""
     if products == "seal":
         return part_text("roles")
