@@ -14,7 +14,7 @@ from slotlang.planning.planner import plan
 from slotlang.planning.target import Target
 from slotlang.proof.check import Method, Report, check
 from slotlang.proof.verdict import Disagreement
-from slotlang.validation.check import Validation, validate
+from slotlang.validation.check import validate
 
 
 def package_version() -> str:
@@ -32,7 +32,7 @@ class Lowered:
     text: str
     plan: Plan
     report: Report
-    validation: Validation
+    validation: Report
 
 
 def lower(

@@ -128,6 +128,7 @@ def _report(
         reason=reason,
         steps=steps,  # type: ignore[arg-type]
         for_all=covered,
+        subject="all sizes",
     )
 
 
@@ -271,5 +272,6 @@ def _refuted(
                 report,
                 seconds=time.perf_counter() - start,
                 for_all=replace(covered, refuted_at={**covered.fixed, **sizes}),
+                subject="all sizes",
             )
     return None
