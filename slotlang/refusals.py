@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from slotlang.diagnostics import Diagnostic, SlotError
+
 
 class GaveUp(Exception):
     """A method leaves a question open: it does not decide questions of this form, or not within its limits, which says
@@ -20,7 +22,14 @@ class GaveUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Nothing meets a demand. ``best``: the smallest value that can be had in place of the one asked for; infinite
-    where nothing can be had at all."""
+    """The answer "no" to a precision or a bound. ``best``: the smallest relative error that can be had, rounded up so
+    that it can be asked for; infinite when nothing can. ``fewest_key_bytes``: the smallest bound on keys with which the
+    precision can be had; None when none does, or keys are not bounded. ``problem`` says all this to a person."""
 
+    problem: Diagnostic
     best: float = inf
+    fewest_key_bytes: int | None = None
+
+    def error(self) -> SlotError:
+        """For whoever can't go on without a yes."""
+        return SlotError([self.problem])

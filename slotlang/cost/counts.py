@@ -6,7 +6,7 @@ Keys and bytes depend on parameters, which are given as numbers so that this sta
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -14,10 +14,22 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.schedule import ops
 
+EXECUTED = (
+    "rotations",
+    "conjugations",
+    "plain_products",
+    "cipher_products",
+    "additions",
+    "negations",
+    "rescales",
+    "masks",
+)
+"""The counts that an evaluation keeps while it runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of operations; keys of ``cost --json``.
+    """Numbers of operations.
 
     ``rotations``: as executed, equal ones shared, each by a step that has a key. ``key_switches``: rotations,
     conjugations and relinearised products. ``galois_keys``: distinct steps, one more if there are conjugations.
@@ -52,19 +64,17 @@ class Counts:
     composed_steps: int = 0
 
     def executed(self) -> dict[str, int]:
-        """The counters that an evaluation keeps, zeros left out."""
-        names = (
-            "rotations",
-            "conjugations",
-            "plain_products",
-            "cipher_products",
-            "additions",
-            "negations",
-            "rescales",
-            "masks",
-        )
-        values = asdict(self)
-        return {name: values[name] for name in names if values[name]}
+        """The counts that an evaluation keeps, zeros left out."""
+        return {name: getattr(self, name) for name in EXECUTED if getattr(self, name)}
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data: ``counts`` of every command's ``--json``."""
+        return {**asdict(self), "rescales_by_level": {str(k): n for k, n in self.rescales_by_level.items()}}
+
+
+def executed_to_json(executed: Mapping[str, int]) -> dict[str, int]:
+    """What an evaluation has counted, as plain data: each of ``EXECUTED``, as ``Counts.to_json`` names it."""
+    return {name: executed.get(name, 0) for name in EXECUTED}
 
 
 def count(graph: Graph) -> Counts:

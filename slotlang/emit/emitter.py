@@ -68,7 +68,7 @@ class Emitter:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.program, self.graph, self.parameters = plan.program, plan.graph, plan.parameters
-        self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.products
+        self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
         self.schedule = self.graph.schedule
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)

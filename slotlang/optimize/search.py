@@ -21,9 +21,10 @@ from slotlang.optimize.permutations import permutations_moved
 from slotlang.optimize.rank_pairing import ranks_paired
 from slotlang.optimize.rewriting import Rewrite, Subject, parts, tidied
 from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
-from slotlang.planning.choose import choose
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, plan
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Status
@@ -154,16 +155,14 @@ class Optimizer:
         objective: Objective,
         profile: Profile,
         *,
-        precision: float | None = None,
-        max_key_bytes: int | None = None,
+        target: Target = Target(),
         allow_packing: bool = False,
         progress: Callable[[str, float], None] = lambda what, done: None,
     ) -> None:
         self.sizes = sizes
         self.objective = objective
         self.profile = profile
-        self.precision = precision
-        self.max_key_bytes = max_key_bytes
+        self.target = target
         self.allow_packing = allow_packing
         self.progress = progress
         self._chosen: dict[tuple[int | bool, ...], Parameters] = {}
@@ -176,21 +175,21 @@ class Optimizer:
         times = planned.predicted(self.profile)
         value = (*score(self.objective, planned.counts, times.evaluation), times.encoding)
         work = len(planned.graph.nodes)
-        if self.precision is not None and exact:
+        if self.target.precision is not None and exact:
             work += CHOICE_WORK * (planned.counts.depth + 1) ** 4
         return Step(program, value, work, planned.program.slots, changes, exact)
 
     def _planned(self, program: Program, exact: bool) -> tuple[Plan, bool]:
         """The plan, and whether its parameters are its own."""
-        if self.precision is None:
-            return plan(program), True
+        if self.target.precision is None:
+            return plan(program, target=self.target), True
         built = schedule(program)
         like = (program.slots, built.depth, built.multiplies_ciphertexts, built.turns_fresh)
         if not exact and like in self._chosen:
-            planned = plan(program, self._chosen[like])
+            planned = plan(program, self._chosen[like], target=self.target)
             if self._fit(planned):
                 return planned, False
-        planned = choose(program, self.precision, profile=self.profile, max_key_bytes=self.max_key_bytes)
+        planned = plan(program, target=self.target, profile=self.profile)
         # steps that have keys are the program's own; another one needs others
         self._chosen[like] = replace(planned.parameters, keys=())
         return planned, True
@@ -198,7 +197,8 @@ class Optimizer:
     def _fit(self, planned: Plan) -> bool:
         """Whether a plan's keys are as small as they must be."""
         keys = planned.counts.galois_keys + (planned.counts.cipher_products > 0)
-        return self.max_key_bytes is None or keys * planned.parameters.key_bytes() <= self.max_key_bytes
+        most = self.target.max_key_bytes
+        return most is None or keys * planned.parameters.key_bytes() <= most
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""

@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.explain import Counterexample, explain
+from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import MAX_OPERATIONS, Polyhedral
+from slotlang.proof.report import METHODS, SCOPE, Method, Report
 from slotlang.proof.terms import Expander
 from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
-    from slotlang.proof.forall.coverage_report import Covered
-
-Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
-METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
 """Slots times operations up to which a proof is also tested at random points (about half a second)."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdict on a program at one choice of sizes.
-
-    ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
-    passed the random test, None where it did not run. ``steps`` has one line per goal. ``claims`` are lines that
-    were found and proved on the way, to be written into the program if one likes. ``for_all`` says which sizes the
-    verdict is about when it is about more than one choice.
-    """
-
-    status: Status
-    method: Method
-    seconds: float
-    random_error_bound: float | None = None
-    counterexample: Counterexample | None = None
-    failure: Failure | None = field(default=None, repr=False)
-    reason: str = ""
-    steps: tuple[tuple[str, Status], ...] = ()
-    notes: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()
-    for_all: Covered | None = None
-
-    @property
-    def proved(self) -> bool:
-        """Whether a deterministic method proved the program."""
-        return self.status == "proved"
-
-
-SCOPE = "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
 
 
 class Checker:

@@ -48,6 +48,11 @@ class Counterexample:
     confirmed: bool = False
     carriers: tuple[str, ...] = ()
 
+    @property
+    def where(self) -> str:
+        """``output y[c*C + h, t], line 22``."""
+        return f"{self.statement}, line {self.line}"
+
     def to_json(self) -> dict[str, object]:
         """Plain data."""
         from dataclasses import asdict

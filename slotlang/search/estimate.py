@@ -152,7 +152,7 @@ def estimate(s: Structure) -> Estimate:
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)
 
 
-def estimated_matrices(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
+def estimated_matrix(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
     """Column packing as matrices, for one group of tokens; ``primes`` and ``scales`` as of ``matrix_form``."""
     counts = estimate(s)
     sizes = [(s.blocks, s.inputs)] if s.dense else [(s.blocks, s.inputs), (s.outputs, s.blocks)]

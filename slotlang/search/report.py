@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from slotlang.search.search import Candidate, Found
+from slotlang.search.candidate import Candidate, Found
 
 
 def program_text(result: Found) -> str:
@@ -40,7 +40,8 @@ def _milliseconds(c: Candidate) -> str:
 
 
 def _numbers(c: Candidate) -> str:
+    counts = c.counts
     return (
-        f"{c.key_switches} key switches, {c.keys} Galois keys, {c.products:,} products, "
-        f"{c.ciphertexts_in} ciphertexts up and {c.ciphertexts_out} down"
+        f"{counts.key_switches} key switches, {counts.galois_keys} Galois keys, {counts.plain_products:,} products, "
+        f"{counts.ciphertexts_in} ciphertexts up and {counts.ciphertexts_out} down"
     )

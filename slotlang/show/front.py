@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from slotlang.search.search import Candidate, Found
+from slotlang.search.candidate import Candidate, Found
 from slotlang.show.axis import Axis
 from slotlang.show.canvas import INK, PALE, Canvas
 from slotlang.show.colours import NEUTRAL, spectrum

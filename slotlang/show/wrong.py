@@ -13,6 +13,7 @@ from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import holds as truth
 from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.proof.check import Report
+from slotlang.proof.explain import Counterexample
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.goals import goals, member
 from slotlang.proof.polyhedral import sides
@@ -197,7 +198,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     ``wrong`` is computed unless given. Raises ``ValueError`` for a report that refutes nothing.
     """
     failure, example = report.failure, report.counterexample
-    if report.status != "refuted" or failure is None or example is None:
+    if report.status != "refuted" or failure is None or not isinstance(example, Counterexample):
         raise ValueError("nothing is refuted")
     lines = tuple(example.lines())
     axes = _axes(program)

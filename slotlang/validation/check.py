@@ -12,7 +12,7 @@ import time
 import traceback
 import types
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Method, Report, check
+from slotlang.proof.report import WrongElement
 from slotlang.proof.verdict import Status
 from slotlang.source import Source
 from slotlang.validation.contents import Contents
@@ -40,50 +41,12 @@ WRONG = 1e-6
 
 
 @dataclass(frozen=True)
-class Validation:
-    """What was found about one module.
-
-    ``steps`` counts ciphertext operations it executed, ``found`` the members of the program's families that were
-    proved to be among its values, of ``members``. ``reason`` says what was wrong or could not be decided, ``element``
-    a wrong element of a result as (name, indices, value, what it should be).
-    """
-
-    status: Status
-    seconds: float
-    steps: int = 0
-    found: int = 0
-    members: int = 0
-    reason: str = ""
-    element: Element | None = None
-
-    @property
-    def what(self) -> str:
-        """What is wrong, or was not decided."""
-        if self.element is None:
-            return self.reason
-        name, indices, value, wanted = self.element
-        place = f"{name}[{', '.join(map(str, indices))}]" if indices else name
-        return f"{place} is {_number(value)} and should be {_number(wanted)} on random data in exact slots"
-
-    def to_json(self) -> dict[str, object]:
-        """The entry ``module`` of ``check --json``."""
-        return {
-            "verdict": self.status,
-            "seconds": round(self.seconds, 6),
-            "operations": self.steps,
-            "members_found": self.found,
-            "members": self.members,
-            "reason": self.what,
-        }
-
-
-@dataclass(frozen=True)
 class ModuleReport:
-    """The program a module carries, the verdict on it, and the module's validation."""
+    """The program that a module carries, the verdict on it, and the verdict on the module."""
 
     program: Program
     report: Report
-    validation: Validation
+    validation: Report
 
 
 def check_module(source: Source, method: Method = "auto", seed: int | None = None) -> ModuleReport:
@@ -97,14 +60,11 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
     return ModuleReport(program, report, validate(source.text, program, source.name, proved=report.proved))
 
 
-Element: TypeAlias = tuple[str, tuple[int, ...], complex, complex]
-
-
 class _Different(Exception):
     """Not shown equal; the message says where."""
 
 
-def validate(text: str, program: Program, name: str = "<module>", *, proved: bool = True) -> Validation:
+def validate(text: str, program: Program, name: str = "<module>", *, proved: bool = True) -> Report:
     """Prove that a module computes what a program says, or show an element it gets wrong.
 
     ``proved``: the program is known to be its specification, so that a wrong element can be told by computing that. The
@@ -114,11 +74,19 @@ def validate(text: str, program: Program, name: str = "<module>", *, proved: boo
     source = Source(name, text)
     steps = found = members = 0
 
-    def ended(status: Status, reason: str = "", element: Element | None = None) -> Validation:
+    def ended(status: Status, reason: str = "", element: WrongElement | None = None) -> Report:
         if status == "proved" and (other := changed(text)):
             # the stand-in runs in its place, so nothing is known of it
             status, reason = "unknown", f"{other} was changed, and a run on the stand-in does not execute it"
-        return Validation(status, time.perf_counter() - start, steps, found, members, reason, element)
+        return Report(
+            status,
+            "numeric" if status == "refuted" else "symbolic",
+            time.perf_counter() - start,
+            counterexample=element,
+            reason=reason,
+            subject="module",
+            examined={"operations": steps, "members_found": found, "members": members},
+        )
 
     run = None
     try:
@@ -247,16 +215,12 @@ def _equal(forms: Forms, a: Form, b: Form, mask: Any, part: str | None, merging:
     return forms.equal_on(left, right, mask, merging=merging)
 
 
-def _number(value: complex) -> str:
-    return f"{value.real:.6g}" if not value.imag else f"{value:.6g}"
-
-
 def _member(member: Member) -> str:
     name, indices = member
     return f"{name}[{', '.join(map(str, indices))}]" if indices else name
 
 
-def _numeric(source: Source, program: Program) -> tuple[Status, str, Element | None]:
+def _numeric(source: Source, program: Program) -> tuple[Status, str, WrongElement | None]:
     """The module on random numbers in exact slots, against the specification in numpy."""
     from slotlang.validation.numbers import random_data, specification
 
@@ -284,5 +248,5 @@ def _numeric(source: Source, program: Program) -> tuple[Status, str, Element | N
         if not (distance <= WRONG * size).all():
             at = np.unravel_index(int(np.argmax(np.where(np.isfinite(distance), distance, np.inf))), wanted.shape)
             place = tuple(int(i) for i in at)
-            return "refuted", "", (name, place, complex(found[at]), complex(wanted[at]))
+            return "refuted", "", WrongElement(_member((name, place)), complex(found[at]), complex(wanted[at]))
     return "unknown", "", None
