@@ -236,7 +236,7 @@ the fewest bytes of keys that will. Fewer products in a row, fewer slots and lar
     "SL461": """A shape can't be searched.
 
 `slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.
-`--copies` is at least 1, and bounds on bytes are not negative.""",
+`--copies` is at least 1, and `--max-memory` is not negative.""",
     "SL462": """No structure reaches the precision.
 
 `slotlang synth --precision P` wants a predicted relative rms error of at most P, with 128 bits of security. Ask for
@@ -252,12 +252,12 @@ keys) and traffic (bytes up and down).""",
 
 `--max-memory` bounds the bytes of keys, encoded weights and ciphertexts that the server holds at the peak. The message
 says what the smallest found take.""",
-    "SL471": """--products names a way of multiplying that there is not.
+    "SL471": """--kernel names a kernel that does not exist.
 
 `seal` uses SEAL's operations, one by one, `fused` computes sums of products in one pass (docs/fused.md), `matrix` is
 matrix products over residues (docs/columns.md), and `auto`, which is the default, what is predicted to be the
 fastest.""",
-    "SL472": """A program can't be evaluated in the way that --products names.
+    "SL472": """A program can't be evaluated by the kernel that --kernel names.
 
 `fused` takes a sum of two or more products of ciphertexts with plaintexts. `matrix` takes a schedule that only adds
 ciphertexts up, each times a constant: no rotation, no conjugation, no product of ciphertexts, no rescale, and one real
@@ -365,8 +365,9 @@ The message names its version and the one that is checked here. Certificates are
 `slotlang check FILE --certificate OUT`; an older one is checked by the slotlang that wrote it.""",
     "SL703": """A certificate does not prove what it says.
 
-What `slotlang/recheck.py` expands from the program's text is not what the certificate says, or the two sides of a
-goal do not agree on its regions. `slotlang recheck` calls this "rejected" and ends with exit status 1.""",
+Its text is not a program at its sizes, or what `slotlang.recheck` expands from the text is not what the certificate
+says, or the two sides of a goal do not agree on its regions. The message says which, with the line of the text where
+there is one. `slotlang recheck` calls this "rejected" and ends with exit status 1.""",
     "SL704": """There is no certificate of what is not proved.
 
 `slotlang check` shows what is wrong or can't be decided.""",

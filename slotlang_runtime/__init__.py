@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
-    from slotlang_runtime.main import main as main
     from slotlang_runtime.module import Module as Module
     from slotlang_runtime.module import Output as Output
     from slotlang_runtime.module import Packing as Packing
     from slotlang_runtime.module import Plaintexts as Plaintexts
     from slotlang_runtime.module import Results as Results
     from slotlang_runtime.parameters import Parameters as Parameters
+    from slotlang_runtime.script import main as main
     from slotlang_runtime.server import Answer as Answer
     from slotlang_runtime.server import Server as Server
     from slotlang_runtime.weights import Weights as Weights
@@ -36,7 +36,7 @@ _HOMES = {
     "Rejected": "errors",
     "WorkerFailed": "errors",
     "EvaluationKeys": "keys",
-    "main": "main",
+    "main": "script",
     "Module": "module",
     "Output": "module",
     "Packing": "module",

@@ -37,6 +37,10 @@ class Engine(Protocol):
 
     note: str
 
+    @property
+    def zeros(self) -> int:
+        """Plaintexts that are zero everywhere: what would be done with them is left out."""
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
 
@@ -85,6 +89,11 @@ class SealEngine:
     def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
         """The backend of an evaluation with a client's keys."""
         return SealOperations(self.ring, keys.galois, keys.relin)
+
+    @property
+    def zeros(self) -> int:
+        """Plaintexts that are zero everywhere."""
+        return sum(plain is None for plain in self.plain.values())
 
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""

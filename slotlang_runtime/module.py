@@ -73,7 +73,7 @@ def members(places: tuple[int, ...] | Sequence[tuple[int, ...]]) -> Iterable[tup
     return np.ndindex(places) if isinstance(places, tuple) else places
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``results``: shapes and kinds (float, complex)
     by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with products of them, made before

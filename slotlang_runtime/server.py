@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
 from slotlang_runtime.errors import Rejected
@@ -22,9 +21,6 @@ from slotlang_runtime.masks import random_ciphertext
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import pack, unpack
-
-if TYPE_CHECKING:
-    from slotlang_runtime.workers import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +95,10 @@ class Server:
         return evaluated, time.perf_counter() - start
 
     def evaluate_many(
-        self,
-        uploads: Iterable[bytes],
-        keys: EvaluationKeys,
-        pool: Pool | None = None,
-        done: Callable[[int], None] = lambda count: None,
+        self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None
     ) -> list[Answer]:
-        """``evaluate`` of each upload, in order, by this process or by a pool of workers made for these keys.
-
-        ``done`` is called with the number of answers so far. Raises Rejected, and WorkerFailed.
-        """
-        if pool is not None:
-            return pool.evaluate(uploads, keys, done)
+        """``evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. ``Pool`` does
+        the same in several processes. Raises Rejected."""
         answers: list[Answer] = []
         for upload in uploads:
             answers.append(self.evaluate(upload, keys))

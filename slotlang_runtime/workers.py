@@ -52,12 +52,9 @@ class Pool:
 
         self.workers = Workers(action, count, lambda: server.rehearse(keys))
 
-    def evaluate(
-        self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None
-    ) -> list[Answer]:
-        """``Server.evaluate`` of each upload, in order. Raises Rejected for other keys than the pool's."""
-        if keys is not self.keys:
-            raise Rejected("these workers were started with other evaluation keys")
+    def evaluate(self, uploads: Iterable[bytes], done: Callable[[int], None] = lambda count: None) -> list[Answer]:
+        """``Server.evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. Raises
+        Rejected, and WorkerFailed."""
         if not self.workers.running:
             raise WorkerFailed("these workers have ended")
         results, self.cpu_seconds = self.workers.map(uploads, done)

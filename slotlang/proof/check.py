@@ -4,67 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.explain import Counterexample, explain
+from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
-from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.polyhedral import MAX_OPERATIONS, Polyhedral
+from slotlang.proof.report import METHODS, SCOPE, Method, Report
 from slotlang.proof.terms import Expander
 from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
-    from slotlang.proof.forall.coverage_report import Covered
-
-Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
-METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
 """Slots times operations up to which a proof is also tested at random points (about half a second)."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """The verdict on a program at one choice of sizes.
-
-    ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
-    passed the random test, None where it did not run. ``steps`` has one line per goal. ``claims`` are lines that
-    were found and proved on the way, to be written into the program if one likes. ``for_all`` says which sizes the
-    verdict is about when it is about more than one choice.
-    """
-
-    status: Status
-    method: Method
-    seconds: float
-    random_error_bound: float | None = None
-    counterexample: Counterexample | None = None
-    failure: Failure | None = field(default=None, repr=False)
-    reason: str = ""
-    steps: tuple[tuple[str, Status], ...] = ()
-    notes: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()
-    for_all: Covered | None = None
-
-    @property
-    def proved(self) -> bool:
-        """Whether a deterministic method proved the program."""
-        return self.status == "proved"
-
-
-SCOPE = "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
-
-
 class Checker:
-    """Runs methods on one program; the graph is built when a method first needs it."""
+    """Runs methods on one program; the graph is built when a method first needs it. ``guesses`` are positions of goals
+    that the program's own text does not have."""
 
     def __init__(self, program: Program, seed: int | None = None) -> None:
         self.program = program
         self.goals = goals_of(program)
         self.seed = seed
+        self.guesses: frozenset[int] = frozenset()
 
     @cached_property
     def graph(self) -> Graph:
@@ -78,9 +46,9 @@ class Checker:
         """Slots times ciphertext operations."""
         return self.program.slots * len(self.graph.nodes)
 
-    def polyhedral(self) -> tuple[list[tuple[str, Outcome]], Expander]:
-        """Every goal by the polyhedral method, up to the first refuted one."""
-        prover = Polyhedral(self.program)
+    def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
+        """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
+        prover = Polyhedral(self.program, operations)
         results: list[tuple[str, Outcome]] = []
         for goal in self.goals:
             results.append((goal.what, prover.prove(goal)))
@@ -146,23 +114,32 @@ class Checker:
             )
         return results
 
-    def claimed(self) -> tuple[Checker, tuple[str, ...]]:
-        """A checker of the same program with the claims written into it that the random method suggests, on the
-        same graph, and those claims; without any the checker itself."""
+    def claimed(self) -> Checker:
+        """A checker of the same program with the claims written into it that the random method suggests, on the same
+        graph; without any the checker itself."""
         from slotlang.proof.claim_inference import propose, with_claims
-        from slotlang.proof.field import TooLarge
+        from slotlang.refusals import GaveUp
 
         try:
             lines = propose(self.graph)
             program = with_claims(self.program, lines) if lines else self.program
-        except (SlotError, TooLarge):
-            return self, ()
+        except (SlotError, GaveUp):
+            return self
         if not lines:
-            return self, ()
+            return self
         checker = Checker(program, self.seed)
         # claims are no operations: the schedule is the same
         checker.graph = self.graph
-        return checker, lines
+        own = [goal.span.text for goal in self.goals]
+        guesses = []
+        for n, goal in enumerate(checker.goals):
+            # goals of one text say the same, so that it does not matter which of them is the guess
+            if own and goal.span.text == own[0]:
+                own.pop(0)
+            else:
+                guesses.append(n)
+        checker.guesses = frozenset(guesses)
+        return checker
 
 
 def check(program: Program, method: Method = "auto", seed: int | None = None) -> Report:
@@ -198,21 +175,19 @@ def _overall(results: list[tuple[str, Outcome]]) -> Status:
 
 
 def _agree(
-    results: list[tuple[str, Outcome]], method: Method, others: list[tuple[str, Outcome]], other: Method
+    results: Sequence[tuple[str, Outcome]], method: Method, others: Sequence[tuple[str, Outcome]], other: Method
 ) -> None:
-    """Raises ``Disagreement`` when one method proves a goal and another refutes it."""
-    theirs = dict(others)
-    for what, ours in results:
-        if what in theirs and {ours.status, theirs[what].status} == {"proved", "refuted"}:
-            raise Disagreement(
-                f"{what}: {ours.status} by the {method} method, {theirs[what].status} by the {other} one"
-            )
+    """Raises ``Disagreement`` when one method proves a goal and another refutes it. Goals are compared by their places
+    in the program: two claims may be about one family. A method may have stopped at a goal that it refutes."""
+    for (what, ours), (_, theirs) in zip(results, others, strict=False):
+        if {ours.status, theirs.status} == {"proved", "refuted"}:
+            raise Disagreement(f"{what}: {ours.status} by the {method} method, {theirs.status} by the {other} one")
 
 
 def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[float | None, tuple[str, ...]]:
     """The random test beside a proof."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     estimate = _estimated_work(checker.program)
     left_out = "random cross-check left out at this size; --method random runs it"
@@ -224,7 +199,7 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
         _agree(proved, "polyhedral", checker.random(), "random")
     except SlotError as problem:
         return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
-    except TooLarge as problem:
+    except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
 
@@ -241,12 +216,12 @@ def _estimated_work(program: Program) -> int:
 
 
 def _random_only(checker: Checker, start: float) -> Report:
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     try:
         results = checker.random()
-    except TooLarge as problem:
+    except GaveUp as problem:
         return Report(
             "unknown",
             "random",
@@ -259,38 +234,31 @@ def _random_only(checker: Checker, start: float) -> Report:
 
 def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report:
     """What the polyhedral method could not decide: random points to refute, the exact method to prove."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     program = checker.program
     reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
-    bound, finder, lines = None, checker, tuple[str, ...]()
+    bound, finder = None, checker
     try:
         tested = checker.random()
         _agree(polyhedral, "polyhedral", tested, "random")
         bound = error_bound(program)
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
-        finder, lines = checker.claimed()
-    except TooLarge:
+        finder = checker.claimed()
+    except GaveUp:
         pass
     except SlotError:
         steps = tuple((what, o.status) for what, o in polyhedral)
         return Report("unknown", "polyhedral", time.perf_counter() - start, reason=reason, steps=steps)
     notes = (f"the polyhedral method could not decide: {reason}",)
-    results = finder.together(() if lines else polyhedral)
-    _agree(polyhedral, "polyhedral", results, "exact")
-    results, proved = _without_guesses(finder, results, lines)
-    return replace(_conclude(finder, "exact", results, Expander(program), start, bound, notes), claims=proved)
-
-
-def _without_guesses(
-    checker: Checker, results: list[tuple[str, Outcome]], lines: tuple[str, ...]
-) -> tuple[list[tuple[str, Outcome]], tuple[str, ...]]:
-    """Results without those of found claims that turned out not to be provable, and the lines that did."""
-    guesses = {n: goal.span.text for n, goal in enumerate(checker.goals) if goal.span.text in lines}
-    kept = [r for n, r in enumerate(results) if n not in guesses or r[1].status == "proved"]
-    return kept, tuple(text for n, text in guesses.items() if results[n][1].status == "proved")
+    results = finder.together(() if finder.guesses else polyhedral)
+    _agree(polyhedral, "polyhedral", [r for n, r in enumerate(results) if n not in finder.guesses], "exact")
+    # a guess that is not provable is forgotten
+    kept = [r for n, r in enumerate(results) if n not in finder.guesses or r[1].status == "proved"]
+    claims = tuple(finder.goals[n].span.text for n in sorted(finder.guesses) if results[n][1].status == "proved")
+    return replace(_conclude(finder, "exact", kept, Expander(program), start, bound, notes), claims=claims)
 
 
 def _conclude(
@@ -318,8 +286,8 @@ def _conclude(
 def _confirm(checker: Checker, failure: Failure) -> bool:
     """Evaluate a counterexample directly, where that fits; raises ``Disagreement`` when it is none."""
     from slotlang.proof.coverage import confirmed_uncovered
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import confirmed
+    from slotlang.refusals import GaveUp
 
     if isinstance(failure, Uncovered):
         found = confirmed_uncovered(checker.program, failure)
@@ -328,7 +296,7 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
             found = confirmed(checker.graph, failure)
-        except (SlotError, TooLarge):
+        except (SlotError, GaveUp):
             found = None
     if found is False:
         raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")

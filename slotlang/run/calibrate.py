@@ -25,11 +25,11 @@ import numpy.typing as npt
 from slotlang.cost.profile import BY_SLOTS, Profile, this_machine
 from slotlang.cost.vectors import product_work
 from slotlang.diagnostics import error
-from slotlang.lowering.lower import lower
+from slotlang.lower import lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Products
+from slotlang.planning.target import Kernel, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
@@ -108,11 +108,11 @@ CHANNELS, MATRIX_CHANNELS = 2, 32
 decides."""
 
 
-def _lowered(degree: int, bits: tuple[int, ...], channels: int, products: Products) -> tuple[Program, Any]:
+def _lowered(degree: int, bits: tuple[int, ...], channels: int, kernel: Kernel) -> tuple[Program, Any]:
     """The program, and its module."""
     program = bind(parse(Source("calibration", PROGRAM.format(slots=degree // 2, channels=channels))))
     parameters = Parameters(degree, bits, round(math.log2(SCALE)))
-    return program, load_module(lower(program, parameters, products=products).text)
+    return program, load_module(lower(program, parameters, target=Target(kernel=kernel)).text)
 
 
 class _Ring:

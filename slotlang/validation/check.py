@@ -18,7 +18,8 @@ import numpy as np
 
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
-from slotlang.proof.check import Method, Report, check
+from slotlang.proof.check import check
+from slotlang.proof.report import Method, Report, WrongElement
 from slotlang.proof.verdict import Status
 from slotlang.source import Source
 from slotlang.validation.comparison import Different, SymbolicRun
@@ -27,51 +28,17 @@ from slotlang.validation.interpreter import Failed
 from slotlang.validation.language import Outside
 from slotlang.validation.module_file import check_bundle, read_module
 from slotlang.validation.normal_form import TooLarge
-from slotlang.validation.numbers import Element, wrong_element
+from slotlang.validation.numbers import wrong_element
 from slotlang.validation.reemission import compare, editable
 
 
 @dataclass(frozen=True)
-class Validation:
-    """What was found about one module.
-
-    ``steps`` counts the ciphertext operations that it does, ``found`` the members of the program's families that were
-    proved to be among its values, of ``members``. ``reason`` says what was wrong or could not be decided, ``element``
-    a wrong element of a result.
-    """
-
-    status: Status
-    seconds: float
-    steps: int = 0
-    found: int = 0
-    members: int = 0
-    reason: str = ""
-    element: Element | None = None
-
-    @property
-    def what(self) -> str:
-        """What is wrong, or was not decided."""
-        return self.reason if self.element is None else str(self.element)
-
-    def to_json(self) -> dict[str, object]:
-        """The entry ``module`` of ``check --json``."""
-        return {
-            "verdict": self.status,
-            "seconds": round(self.seconds, 6),
-            "operations": self.steps,
-            "members_found": self.found,
-            "members": self.members,
-            "reason": self.what,
-        }
-
-
-@dataclass(frozen=True)
 class ModuleReport:
-    """The program a module carries, the verdict on it, and the module's validation."""
+    """The program that a module carries, the verdict on it, and the verdict on the module."""
 
     program: Program
     report: Report
-    validation: Validation
+    validation: Report
 
 
 def check_module(source: Source, method: Method = "auto", seed: int | None = None) -> ModuleReport:
@@ -91,16 +58,14 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
     return ModuleReport(program, report, validation)
 
 
-def validate(text: str, plan: Plan, *, proved: bool = True) -> Validation:
+def validate(text: str, plan: Plan, *, proved: bool = True) -> Report:
     """Prove that a module that was just emitted for a plan computes what its program says, or show an element that it
     gets wrong. ``proved``: the program is known to be its specification."""
     tree = ast.parse(text)
     return validate_tree(tree, editable(tree), plan.program, proved=proved, edited=False)
 
 
-def validate_tree(
-    tree: ast.Module, names: frozenset[str], program: Program, *, proved: bool, edited: bool
-) -> Validation:
+def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, proved: bool, edited: bool) -> Report:
     """What a module computes, compared with its program; everything but the bodies of ``names`` is as emitted.
 
     ``proved``: the program is known to be its specification, so that a wrong element can be told by computing that.
@@ -109,9 +74,17 @@ def validate_tree(
     start = time.perf_counter()
     run: SymbolicRun | None = None
 
-    def ended(status: Status, reason: str = "", element: Element | None = None) -> Validation:
+    def ended(status: Status, reason: str = "", wrong: WrongElement | None = None) -> Report:
         steps, found, members = (0, 0, 0) if run is None else run.figures
-        return Validation(status, time.perf_counter() - start, steps, found, members, reason, element)
+        return Report(
+            status,
+            "numeric" if status == "refuted" else "symbolic",
+            time.perf_counter() - start,
+            counterexample=wrong,
+            reason=reason,
+            subject="module",
+            examined={"operations": steps, "members_found": found, "members": members},
+        )
 
     reason = ""
     with np.errstate(all="ignore"):
@@ -129,13 +102,13 @@ def validate_tree(
             reason = str(problem)
         if proved and (reason or edited):
             try:
-                element = wrong_element(module, program)
+                wrong = wrong_element(module, program)
             except Failed as problem:
                 return ended("refuted", str(problem))
             except Outside as problem:
                 return ended("unknown", reason or str(problem))
-            if element is not None:
-                return ended("refuted", "", element)
+            if wrong is not None:
+                return ended("refuted", "", wrong)
         if not reason:
             return ended("proved")
         if run is None:

@@ -8,7 +8,9 @@ from slotlang.diagnostics import error
 from slotlang.emit.module import Lowering, emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, plan
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
 from slotlang.validation.module_file import ModuleFile, assigned
 
 
@@ -27,7 +29,7 @@ def planned(file: ModuleFile, program: Program) -> Plan:
     scales = p.scale_bits if len(p.scale_bits) > 1 else ()
     keys = p.rotations if p.routes else ()
     parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys)
-    return plan(program, parameters, hide=p.hide, products=file.kernel)
+    return plan(program, parameters, target=Target(kernel=file.kernel, hide=p.hide))
 
 
 def _lowering(file: ModuleFile) -> Lowering:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from slotlang.meaning.program import Program
+from slotlang.proof.report import WrongElement
 from slotlang.validation.evaluation import Backend, evaluated
 from slotlang.validation.operations import ExactSlots
 from slotlang.validation.program_forms import declared
@@ -17,21 +17,7 @@ WRONG = 1e-6
 """Relative error in exact slots above which a module is refuted: rounding of doubles is far below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """An element of a result, what it is and what it should be."""
-
-    name: str
-    indices: tuple[int, ...]
-    value: complex
-    wanted: complex
-
-    def __str__(self) -> str:
-        place = f"{self.name}[{', '.join(map(str, self.indices))}]" if self.indices else self.name
-        return f"{place} is {_text(self.value)} and should be {_text(self.wanted)} on random data in exact slots"
-
-
-def wrong_element(module: Module, program: Program) -> Element | None:
+def wrong_element(module: Module, program: Program) -> WrongElement | None:
     """An element that a module gets wrong on random data; None where it gets all right. Raises ``Outside`` and
     ``Failed``."""
     inputs, weights = random_data(program)
@@ -55,7 +41,8 @@ def wrong_element(module: Module, program: Program) -> Element | None:
         distance = np.abs(found - wanted)
         if not (distance <= WRONG * size).all():
             at = np.unravel_index(int(np.argmax(np.where(np.isfinite(distance), distance, np.inf))), wanted.shape)
-            return Element(name, tuple(int(i) for i in at), complex(found[at]), complex(wanted[at]))
+            place = f"{name}[{', '.join(str(int(i)) for i in at)}]" if at else name
+            return WrongElement(place, complex(found[at]), complex(wanted[at]))
     return None
 
 
@@ -89,7 +76,3 @@ def specification(program: Program, data: dict[str, Any]) -> dict[str, Any]:
             total = total + float(chain.coefficient) * value
         results[name] = np.broadcast_to(total, theorem.form.shape)
     return results
-
-
-def _text(value: complex) -> str:
-    return f"{value.real:.6g}" if not value.imag else f"{value:.6g}"

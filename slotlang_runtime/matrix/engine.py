@@ -61,6 +61,11 @@ class MatrixEngine:
                 constants[name] = Constant(number, family.level, ring.factor(family.level, family.products))
         return cls(module, ring, constants)
 
+    @property
+    def zeros(self) -> int:
+        """Constants that are zero."""
+        return sum(constant is None for constant in self.constants.values())
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name: integers."""
         records: dict[str, bytes | None] = {}
