@@ -34,7 +34,10 @@ def test_every_primitive_is_measured(tmp_path: Path) -> None:
     assert set(profile.table) == {4096}
     assert set(profile.table[4096]) == set(PRIMITIVES)
     assert sorted(profile.table[4096]["rotate"]) == [1, 2]
-    assert all(s > 0 for times in profile.table[4096].values() for s in times.values())
+    # the two parts of a sum are differences of times, and one round on a busy machine may leave nothing of one
+    parts = {name: profile.table[4096][name] for name in ("dot", "dot_product")}
+    assert all(s >= 0 for times in parts.values() for s in times.values())
+    assert all(s > 0 for name, times in profile.table[4096].items() if name not in parts for s in times.values())
     assert profile.machine == this_machine()
     assert list(profile.warnings(this_machine())) == []
 
