@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slotlang.lowering import fused
 from small_programs import LORA
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering import fused
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.run.runner import load_module, random_data

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_seal import Run, meant
+from slotlang.lowering.emit import emit
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.graph.key_selection import demand, key_set
-from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters

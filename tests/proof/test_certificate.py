@@ -15,18 +15,18 @@ from typing import Any
 import islpy as isl
 import pytest
 from command_line import slotlang
+from repository import PROGRAMS, ROOT, program_text
+from slotlang.lowering.emit import program_hash
 
 from slotlang import recheck
 from slotlang.api import loads
-from slotlang.lowering.emit import program_hash
 from slotlang.proof.certificate import certificate
 from slotlang.proof.check import check
 
-ROOT = Path(__file__).resolve().parents[2]
 CHECKER = ROOT / "slotlang" / "recheck"
 PROVED = [
     path
-    for path in sorted([*(ROOT / "programs").glob("*.slot"), *(ROOT / "programs" / "seed").glob("*.slot")])
+    for path in sorted([*PROGRAMS.glob("*.slot"), *(PROGRAMS / "seed").glob("*.slot")])
     if "expect: proved" in path.read_text(encoding="utf-8")
 ]
 
@@ -65,7 +65,7 @@ def test_corpus(path: Path) -> None:
 
 
 def test_size_does_not_matter() -> None:
-    text = (ROOT / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+    text = program_text("rank_complex")
     lengths = [len(certified(text, "polyhedral", {"d": d})) for d in (4096, 1 << 20)]
     assert max(lengths) < 40_000
     assert max(lengths) - min(lengths) < 500
@@ -107,7 +107,7 @@ def test_alone(tmp_path: Path) -> None:
 
 def test_says_what_it_speaks_of(tmp_path: Path) -> None:
     """A program that is refuted at its own sizes has a certificate for sizes 1: the sizes and the hash are said."""
-    text = (ROOT / "programs" / "seed" / "hoisted.slot").read_text(encoding="utf-8")
+    text = program_text("seed/hoisted")
     sizes = {"d": 1, "r": 1, "batch": 1, "slots": 1}
     file = tmp_path / "hoisted.json"
     file.write_text(certified(text, "polyhedral", sizes), encoding="utf-8")

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_seal import Run, meant
+from slotlang.lowering.emit import emit
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
-from slotlang.lowering.emit import emit
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding

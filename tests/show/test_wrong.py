@@ -10,6 +10,7 @@ import generate
 import numpy as np
 import oracle
 import pytest
+from repository import bind_text
 
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
@@ -29,7 +30,7 @@ TEXT = (FOLDER / "rank_complex.slot").read_text(encoding="utf-8")
 
 
 def bound(text: str, **sizes: int) -> Program:
-    return bind(parse(Source("t.slot", text)), sizes)
+    return bind_text(text, sizes)
 
 
 def edited(old: str, new: str, **sizes: int) -> Program:
