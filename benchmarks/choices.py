@@ -21,8 +21,9 @@ from benchmarks.columns import emitted
 from benchmarks.schemes import weights_of
 from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile
-from slotlang.planning.plan import Products
-from slotlang.search.search import Candidate, work_out
+from slotlang.planning.target import KernelChoice, Target
+from slotlang.search.candidate import Candidate
+from slotlang.search.search import work_out
 from slotlang.search.structure import Shape, Structure
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "synth.md"
@@ -40,12 +41,12 @@ class Choice:
     name: str
     structure: Structure
     precision: float = 1e-3
-    products: Products = "auto"
+    kernel: KernelChoice = "auto"
 
 
 CHOICES = (
     Choice("a prime dropped between the products", BASE),
-    Choice("the same, products one by one", BASE, products="seal"),
+    Choice("the same, products one by one", BASE, kernel="seal"),
     Choice("precision 1e-6", BASE, 1e-6),
     Choice("precision 1e-9", replace(BASE, slots=8192), 1e-9),
     Choice("precision 1e-3 in a ring half as large", SMALL),
@@ -64,17 +65,17 @@ CHOICES = (
 
 def worked_out(choice: Choice) -> Candidate:
     """Parameters for a choice. Raises AssertionError where its precision can't be had."""
-    found = work_out(choice.structure, choice.precision, find_profile())
-    assert isinstance(found, Candidate), f"{choice.name}: the best error is {found}"
+    found = work_out(choice.structure, Target(precision=choice.precision), find_profile())
+    assert isinstance(found, Candidate), f"{choice.name}: the best error is {found.best}"
     return found
 
 
 def prepared(choice: Choice, found: Candidate) -> Work:
     """What is measured of it."""
     s = choice.structure.shape
-    made = plan(loads(found.text), found.parameters, products=choice.products)
+    made = plan(loads(found.text), found.parameters, target=Target(kernel=choice.kernel))
     a, b = weights_of(s.d_in, s.rank)
-    text = emitted(made, made.products)
+    text = emitted(made, made.kernel)
     return Work((s.d_in, s.rank, s.batch), choice.name, text, a, b, "", "", made.counts.key_switches)
 
 
@@ -95,16 +96,16 @@ def measure(console: Console) -> list[tuple[Choice, Candidate, Row]]:
 def cells(choice: Choice, found: Candidate, measured: Row) -> list[str]:
     """A line of the table."""
     p = found.parameters
-    predicted = "" if choice.products != "auto" else f"{1000 * found.predicted.evaluation:.1f}"
+    predicted = "" if choice.kernel != "auto" else f"{1000 * found.predicted.evaluation:.1f}"
     return [
         choice.name,
         f"{1000 * measured.seconds:.1f}",
         predicted,
         f"{measured.error:.0e}",
         str(measured.key_switches),
-        str(found.products),
-        str(found.ciphertexts_in),
-        str(found.ciphertexts_out),
+        str(found.counts.plain_products),
+        str(found.counts.ciphertexts_in),
+        str(found.counts.ciphertexts_out),
         f"{p.degree}: {','.join(map(str, p.primes))}{', ' + p.rescales() if p.drops else ''}",
     ]
 

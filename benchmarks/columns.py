@@ -25,11 +25,12 @@ from rich.progress import track
 from rich.table import Table
 
 from slotlang.api import check, load, plan
-from slotlang.cost.matrix import Columns, Stage
+from slotlang.cost.matrix import MatrixForm, Stage
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.emit import emit
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, Way
+from slotlang.planning.plan import Plan
+from slotlang.planning.target import Kernel
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,13 +41,13 @@ WIDE = Parameters(8192, (60, 60, 60), 36)
 MAX_WEIGHTS = 700_000_000
 
 
-def emitted(made: Plan, products: Way) -> str:
+def emitted(made: Plan, kernel: Kernel) -> str:
     """The module of a proved program, by matrix products or by SEAL. ``lower`` would validate it, which takes a minute
     where there are 100,000 products."""
     report = check(made.program)
     assert report.proved
     return emit(
-        made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", products
+        made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", kernel
     )
 
 
@@ -59,8 +60,8 @@ class Case:
         self.program = load(ROOT / "programs/columns.slot", {"d": d, "n": d, "r": r, "batch": self.tokens})
         self.plan = plan(self.program, parameters)
 
-    def module(self, products: Way) -> Any:
-        return load_module(emitted(self.plan, products))
+    def module(self, kernel: Kernel) -> Any:
+        return load_module(emitted(self.plan, kernel))
 
 
 def seconds(action: Any, times: int) -> tuple[float, Any]:
@@ -90,8 +91,8 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     at = module.table_of(module.RESULTS)
     saving, records = seconds(lambda: {n: module.saved_residues(server.ring, v, *at[n]) for n, v in result.items()}, 1)
     found = client.decrypt(module.pack("results", records))
-    columns = case.plan.columns
-    assert isinstance(columns, Columns)
+    columns = case.plan.matrix
+    assert isinstance(columns, MatrixForm)
     per_token = {"evaluation": evaluation, "load": loading, "save": saving}
     return {
         "d": d,

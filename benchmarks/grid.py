@@ -19,7 +19,9 @@ from pathlib import Path
 
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.search.search import Candidate, Limits, search, start
+from slotlang.planning.target import Target
+from slotlang.search.candidate import Candidate, Limits
+from slotlang.search.search import search, start
 from slotlang.search.structure import Shape
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "synth-grid.md"
@@ -74,11 +76,11 @@ def row(shape: Shape, c: Candidate) -> str:
         primes + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
         f"{ms:,.1f}",
         f"{ms / shape.batch:,.2f}",
-        c.key_switches,
-        c.keys,
-        f"{c.products:,}",
-        c.ciphertexts_in,
-        c.ciphertexts_out,
+        c.counts.key_switches,
+        c.counts.galois_keys,
+        f"{c.counts.plain_products:,}",
+        c.counts.ciphertexts_in,
+        c.counts.ciphertexts_out,
         f"{c.error:.0e}",
     )
     return f"| {' | '.join(map(str, cells))} |\n"
@@ -86,7 +88,7 @@ def row(shape: Shape, c: Candidate) -> str:
 
 def searched(shape: Shape, precision: float, finalists: int) -> tuple[Shape, str | SlotError]:
     """A shape with its row, or why it has none."""
-    found = start(shape, "time", precision, Limits())
+    found = start(shape, "time", Target(precision=precision), Limits())
     try:
         search(found, find_profile(), finalists=finalists)
     except SlotError as problem:

@@ -34,9 +34,9 @@ from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
 from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
-from slotlang.planning.choose import choose
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
+from slotlang.planning.target import Target
 from slotlang.run.runner import load_module, random_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +100,8 @@ def plans(program: Program, profile: Profile) -> Iterator[Plan]:
         Parameters(4096, (39, 35, 35), 63 // (depth + 1), (depth,), _shares(63, depth + 1)),
     ]
     makers = [lambda p=p: plan(program, p) for p in tried]
-    for maker in [*makers, *(lambda p=p: choose(program, p, profile=profile) for p in PRECISIONS)]:
+    targets = [Target(precision=precision) for precision in PRECISIONS]
+    for maker in [*makers, *(lambda t=t: plan(program, target=t, profile=profile) for t in targets)]:
         try:
             made = maker()
         except SlotError:

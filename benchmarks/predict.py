@@ -32,9 +32,9 @@ from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
 from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
-from slotlang.planning.choose import choose
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
+from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
 
@@ -76,7 +76,7 @@ def plans(program: Program, profile: Profile) -> Iterator[Plan]:
     makers: list[Callable[[], Plan]] = [
         lambda: plan(program),
         lambda: plan(program, tutorial),
-        lambda: choose(program, 1e-3, profile=profile),
+        lambda: plan(program, target=Target(precision=1e-3), profile=profile),
     ]
     for maker in makers:
         try:
@@ -95,7 +95,7 @@ def cases(paths: list[Path], profile: Profile) -> Iterator[tuple[str, dict[str, 
         yield from ((path.stem, sizes, made) for made in plans(program, profile))
         try:
             program, sizes = fitting(path, given={"slots": 2048})
-            made = choose(program, 1e-3, profile=profile)
+            made = plan(program, target=Target(precision=1e-3), profile=profile)
         except SlotError:
             continue
         if made.parameters.degree == 4096:
@@ -113,7 +113,7 @@ class Measured:
 def measured(made: Plan, yardstick: Yardstick) -> Measured:
     """Run every phase of a plan's module several times."""
     report = check(made.program)
-    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", products=made.products)
+    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", products=made.kernel)
     module = load_module(text)
     inputs, weights = random_data(made.program, 0)
     client = module.Client()
@@ -241,7 +241,7 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
             Row(
                 name,
                 sizes,
-                made.parameters.text() + (", matrix products" if made.products == "matrix" else ""),
+                made.parameters.text() + (", matrix products" if made.kernel == "matrix" else ""),
                 {phase: getattr(expected, phase) for phase in PHASES},
                 {phase: yards * yardstick.fastest for phase, yards in times.yardsticks.items()},
                 times.seconds,

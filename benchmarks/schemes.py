@@ -52,8 +52,10 @@ from slotlang.cost.profile import find_profile, this_machine
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
+from slotlang.planning.target import Target
 from slotlang.run.adapter import read_adapter
-from slotlang.search.search import Limits, search, start
+from slotlang.search.candidate import Limits
+from slotlang.search.search import search, start
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 
@@ -106,7 +108,7 @@ def measured(program: Program, parameters: Parameters | None, shape: tuple[int, 
 
 def _work(made: Plan, shape: tuple[int, int, int], scheme: str, schedule: str) -> Work:
     counts = made.counts
-    module = emitted(made, made.products)
+    module = emitted(made, made.kernel)
     a, b = weights_of(*shape[:2])
     return Work(shape, scheme, module, a, b, schedule, made.parameters.text(), counts.key_switches, counts.galois_keys)
 
@@ -145,7 +147,7 @@ def prepare(task: tuple[tuple[int, int, int], str]) -> Work:
         structure = Structure(Shape(d, d, r, held), slots, held, "pairs", False, 1 << (-(-r // 2) - 1).bit_length())
     else:
         precision = next(p for p in PRECISIONS if _synth(p) == scheme)
-        found = start(Shape(d, d, r, tokens), "time", precision, Limits())
+        found = start(Shape(d, d, r, tokens), "time", Target(precision=precision), Limits())
         search(found, find_profile())
         best = found.ranked[0]
         structure, parameters = best.structure.one_group(), best.parameters

@@ -42,14 +42,15 @@ class Row:
 
 def row(path: Path, profile: Profile, *, allow_packing: bool = False, precision: float | None = None) -> Row | None:
     """None where the program is refuted."""
+    target = api.Target(precision=precision)
     try:
-        found = api.optimize(path, profile=profile, allow_packing=allow_packing, precision=precision)
+        found = api.optimize(path, profile=profile, allow_packing=allow_packing, target=target)
     except SlotError as problem:
         if problem.diagnostics[0].code == "SL481":
             return None
         raise
     name = str(path.relative_to(ROOT / "programs").with_suffix(""))
-    before, after = (api.cost(program, profile=profile, precision=precision) for program in (found.before, found.after))
+    before, after = (api.cost(program, profile=profile, target=target) for program in (found.before, found.after))
     if not found.changes:
         return Row(name, "", why(found.search, before.bounds))
     assert found.report.proved and after.predicted.evaluation <= before.predicted.evaluation

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotlang import api
+from slotlang.proof.explain import Counterexample
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "seed-claims.md"
@@ -54,6 +55,7 @@ def measure(path: str, check: Check = api.check, **sizes: int) -> Measured:
     program = api.load(ROOT / "programs" / path, sizes)
     report, cost = check(program), api.cost(program)
     counts, example = cost.counts, report.counterexample
+    assert example is None or isinstance(example, Counterexample)
     right = None if example is None else example.products_right
     missing = None if example is None else example.products_missing
     return Measured(

@@ -16,10 +16,10 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import Objective
-from slotlang.planning.choose import choose, parameters_for
-from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, Products, plan
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Hide, Kernel, Target
 from slotlang.proof.check import Report, check
 from slotlang.run.session import Session
 from slotlang.source import Source
@@ -44,18 +44,12 @@ def cost(
     parameters: Parameters | None = None,
     profile: Profile | None = None,
     *,
-    hide: Hide = "mask",
-    products: Products = "auto",
-    precision: float | None = None,
-    max_key_bytes: int | None = None,
+    target: Target = Target(),
 ) -> Cost:
-    """Count what a program executes under parameters (when none are given, those chosen for ``precision``, or else the
-    fixed choice), and predict its error, and its times by a profile (without one, by ``find_profile``'s). ``hide`` and
-    ``products`` as in ``plan``. Raises as ``plan``, ``choose`` and ``find_profile``."""
+    """Count what a program executes, and predict its error, and its times by a profile (without one, by
+    ``find_profile``'s). ``parameters`` and ``target`` as in ``plan``. Raises as ``plan`` and ``find_profile``."""
     profile = profile or find_profile()
-    if parameters is None:
-        parameters = parameters_for(program, precision, profile=profile, max_key_bytes=max_key_bytes, hide=hide)
-    made = plan(program, parameters, hide=hide, products=products)
+    made = plan(program, parameters, target=target, profile=profile)
     p, counts, graph = made.parameters, made.counts, made.graph
     spread = rotation_lower_bound(program)
     return Cost(
@@ -73,7 +67,7 @@ def cost(
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=made.predicted(profile),
         predicted_error=predicted_error(made),
-        products=made.products,
+        kernel=made.kernel,
     )
 
 
@@ -82,8 +76,7 @@ def optimize(
     sizes: Mapping[str, int] | None = None,
     *,
     objective: Objective = "time",
-    precision: float | None = None,
-    max_key_bytes: int | None = None,
+    target: Target = Target(),
     allow_packing: bool = False,
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
@@ -95,8 +88,7 @@ def optimize(
         sizes,
         objective,
         profile or find_profile(),
-        precision=precision,
-        max_key_bytes=max_key_bytes,
+        target=target,
         allow_packing=allow_packing,
         progress=progress,
     )
@@ -111,20 +103,17 @@ def run(
     activations: str | Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
+    target: Target = Target(),
     unproved: bool = False,
-    hide: Hide = "mask",
     tokens: int | None = None,
     workers: int = 1,
     cache: str | Path | None = None,
-    products: Products = "auto",
-    precision: float | None = None,
-    max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
-    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``precision`` and
-    ``max_key_bytes`` as in ``choose``, when no parameters are given. Raises ``SlotError`` for anything wrong with
-    program, adapter, arrays or cache, and when a worker fails."""
+    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters`` and
+    ``target`` as in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays or cache, and when
+    a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
@@ -135,14 +124,11 @@ def run(
         activations_file=None if activations is None else Path(activations),
         seed=seed,
         parameters=parameters,
+        target=target,
         unproved=unproved,
-        hide=hide,
         tokens=tokens,
         workers=workers,
         cache=None if cache is None else Path(cache),
-        products=products,
-        precision=precision,
-        max_key_bytes=max_key_bytes,
         progress=progress,
     )
 
@@ -150,18 +136,18 @@ def run(
 __all__ = [
     "Cost",
     "Hide",
+    "Kernel",
     "Lowered",
     "Optimized",
     "Parameters",
     "Plan",
     "Prediction",
-    "Products",
     "Profile",
     "Program",
     "Report",
     "Session",
+    "Target",
     "check",
-    "choose",
     "cost",
     "find_profile",
     "load",

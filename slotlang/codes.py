@@ -236,7 +236,7 @@ the fewest bytes of keys that will. Fewer products in a row, fewer slots and lar
     "SL461": """A shape can't be searched.
 
 `slotlang synth` takes the widths of x and y, the rank and the number of tokens, each at least 1 and at most 2^20.
-`--copies` is at least 1, and bounds on bytes are not negative.""",
+`--copies` is at least 1, and `--max-memory` is not negative.""",
     "SL462": """No structure reaches the precision.
 
 `slotlang synth --precision P` wants a predicted relative rms error of at most P, with 128 bits of security. Ask for
@@ -252,12 +252,12 @@ keys) and traffic (bytes up and down).""",
 
 `--max-memory` bounds the bytes of keys, encoded weights and ciphertexts that the server holds at the peak. The message
 says what the smallest found take.""",
-    "SL471": """--products names a way of multiplying that there is not.
+    "SL471": """--kernel names a kernel that does not exist.
 
 `seal` uses SEAL's operations, one by one, `fused` computes sums of products in one pass (docs/fused.md), `matrix` is
 matrix products over residues (docs/columns.md), and `auto`, which is the default, what is predicted to be the
 fastest.""",
-    "SL472": """A program can't be evaluated in the way that --products names.
+    "SL472": """A program can't be evaluated by the kernel that --kernel names.
 
 `fused` takes a sum of two or more products of ciphertexts with plaintexts. `matrix` takes a schedule that only adds
 ciphertexts up, each times a constant: no rotation, no conjugation, no product of ciphertexts, no rescale, and one real
@@ -326,18 +326,28 @@ With --for-all the method is chosen by what the sizes allow; docs/for-all.md say
 
 Its `let`s, `require`s and extents contradict each other at the sizes that are given, whatever the free ones are.
 A proof for all sizes would say nothing.""",
-    "SL741": """A file is no module that `slotlang lower` wrote.
+    "SL741": """A file is not a module that `slotlang lower` wrote.
 
-`slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes, changed by hand or not. A
-module is executed to be checked, and has to define what every emitted module defines.""",
-    "SL742": """A module carries another program than its parameters say.
+`slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes. A module is read, never
+executed: it has to be Python, and FORMAT, RUNTIME, LOWERED, PROGRAM, SIZES, PARAMETERS and KERNEL have to be literals.""",
+    "SL742": """A module carries another program than the one whose hash it has.
 
-The hash in `PARAMETERS` binds keys, ciphertexts and encoded weights to one program and its sizes. Where the text in
-`PROGRAM` or the numbers in `SIZES` were changed, it is another program: lower that one.""",
-    "SL744": """A module has another version.
+The hash in `MODULE` binds encoded weights and results to one program and its sizes. Where the text in `PROGRAM` or the
+numbers in `SIZES` were changed, it is another program: lower that one.""",
+    "SL744": """A module has another format.
 
-The message names its version and the one that is checked here. Lower the program again; a module of another version is
+The message names its format and the one that is checked here. Lower the program again; a module of another format is
 checked by the slotlang that wrote it.""",
+    "SL745": """A module was changed where it may not be.
+
+Everything in a module is emitted from its program and parameters, and compared with what is emitted from them again.
+The bodies of the functions that pack inputs, compute plaintexts, evaluate and unpack may be edited, and comments and
+layout anywhere; a module that differs in anything else is refused before it is looked at any further.""",
+    "SL746": """A module's runtime is another one.
+
+What a module computes is what `slotlang_runtime` does with its tables, so a module names the hash of the runtime that
+it was emitted for. The check is made with the installed runtime, and refuses a module that names another, or that has
+another one beside it, as a bundle that was edited.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",

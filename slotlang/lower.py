@@ -8,12 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from slotlang.diagnostics import error
 from slotlang.emit.module import Lowering, emit
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, Products, plan
-from slotlang.proof.check import Method, Report, check
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
+from slotlang.proof.check import check
+from slotlang.proof.report import Method, Report
 from slotlang.proof.verdict import Disagreement
-from slotlang.validation.check import Validation
 
 
 def package_version() -> str:
@@ -31,7 +32,7 @@ class Lowered:
     text: str
     plan: Plan
     report: Report
-    validation: Validation
+    validation: Report
 
 
 def lower(
@@ -40,14 +41,13 @@ def lower(
     *,
     unproved: bool = False,
     method: Method = "auto",
-    hide: Hide = "mask",
-    products: Products = "auto",
+    target: Target = Target(),
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
-    ``hide`` and ``products`` as in ``plan``.
+    ``parameters`` and ``target`` as in ``plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
-    is a validation that came to no end; and ``Disagreement`` when the module is wrong.
+    is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
     """
     report = check(program, method)
     if not report.proved and not unproved:
@@ -59,10 +59,12 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
-    planned = plan(program, parameters, hide=hide, products=products)
+    planned = plan(program, parameters, target=target)
     lowering = Lowering(package_version(), report.status, report.method, validated=True)
     text = emit(planned, lowering)
-    validation = Validation("unknown", 0.0, reason="the checker does not read this format yet")
+    validation = Report(
+        "unknown", "symbolic", 0.0, reason="the checker does not read this format yet", subject="module"
+    )
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":

@@ -16,7 +16,9 @@ from benchmarks.schemes import measured
 from slotlang.api import loads
 from slotlang.cost.profile import find_profile
 from slotlang.planning.parameters import Parameters
-from slotlang.search.search import Limits, search, start
+from slotlang.planning.target import Target
+from slotlang.search.candidate import Limits
+from slotlang.search.search import search, start
 from slotlang.search.structure import Shape
 
 COPIES = (2, 4, 8, 16)
@@ -31,7 +33,7 @@ def picked(task: Task, precision: float, most_up: int | None = None) -> Configur
     d, r, tokens = task.shape
     candidates = []
     for copies in (1,) if most_up is None else COPIES:
-        found = start(Shape(d, d, r, tokens), "time", precision, Limits(copies=copies))
+        found = start(Shape(d, d, r, tokens), "time", Target(precision=precision), Limits(copies=copies))
         search(found, find_profile())
         candidates += [c for c in found.candidates if most_up is None or c.ciphertexts_in <= most_up]
     best = min(candidates, key=lambda c: c.by("time"))

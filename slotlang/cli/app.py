@@ -55,12 +55,12 @@ Hiding = Annotated[
         help="How results keep to themselves what is no result: mask (random plaintexts), exact (conjugates), or none.",
     ),
 ]
-ProductsOption = Annotated[
+KernelOption = Annotated[
     str,
     typer.Option(
-        "--products",
+        "--kernel",
         metavar="HOW",
-        help="How ciphertexts are multiplied: seal, fused (sums in one pass), matrix (without rotations), or auto.",
+        help="What multiplies ciphertexts: seal, fused (sums in one pass), matrix (without rotations), or auto.",
     ),
 ]
 Precision = Annotated[
@@ -195,7 +195,7 @@ def cost(
     set_: Sizes = [],  # noqa: B006
     profile: ProfileFile = None,
     hide: Hiding = "mask",
-    products: ProductsOption = "auto",
+    kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     json: Json = False,
@@ -204,17 +204,10 @@ def cost(
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.planning.hiding import hide_mode
-        from slotlang.planning.plan import products_mode
+        from slotlang.planning.target import Target
 
-        result = cost_of(
-            _loaded(file, set_),
-            profile=chosen_profile(profile),
-            hide=hide_mode(hide),
-            products=products_mode(products),
-            precision=precision,
-            max_key_bytes=max_key_bytes,
-        )
+        target = Target.named(kernel, hide, precision, max_key_bytes)
+        result = cost_of(_loaded(file, set_), profile=chosen_profile(profile), target=target)
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -292,11 +285,12 @@ def optimize(
     with guarded("optimize", json):
         from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.optimizing import objective_named, optimize_file
+        from slotlang.planning.target import Target
 
-        chosen = objective_named(objective)
+        chosen, target = objective_named(objective), Target(precision=precision, max_key_bytes=max_key_bytes)
         sizes, times = parse_sizes(set_), chosen_profile(profile)
         parsed = _parsed(file)
-        optimize_file(file, parsed, sizes, output, chosen, precision, max_key_bytes, allow_packing, times, json)
+        optimize_file(file, parsed, sizes, output, chosen, target, allow_packing, times, json)
 
 
 @app.command()
@@ -323,11 +317,14 @@ def synth(
     with guarded("synth", json):
         from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.synthesis import synthesize
-        from slotlang.search.search import Limits, objective_named, start
+        from slotlang.planning.target import Target
+        from slotlang.search.candidate import Limits, objective_named
+        from slotlang.search.search import start
         from slotlang.search.structure import Shape
 
-        limits = Limits(max_key_bytes, max_memory, copies)
-        found = start(Shape(d_in, d_out, rank, batch), objective_named(objective), precision, limits)
+        target = Target(precision=precision, max_key_bytes=max_key_bytes)
+        shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
+        found = start(shape, objective_named(objective), target, limits)
         status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)
 
@@ -339,7 +336,7 @@ def lower(
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
-    products: ProductsOption = "auto",
+    kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     json: Json = False,
@@ -348,16 +345,13 @@ def lower(
     with guarded("lower", json):
         from slotlang.api import lower as lower_program
         from slotlang.api import predicted_error
-        from slotlang.planning.choose import parameters_for
-        from slotlang.planning.hiding import hide_mode
-        from slotlang.planning.plan import products_mode
+        from slotlang.planning.target import Target
 
-        mode, way = hide_mode(hide), products_mode(products)
+        target = Target.named(kernel, hide, precision, max_key_bytes)
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=mode)
-            made = lower_program(program, parameters, unproved=unproved, hide=mode, products=way)
+            made = lower_program(program, unproved=unproved, target=target)
         write_file(output, made.text)
         if json:
             emit_json(
@@ -367,11 +361,11 @@ def lower(
                     "output": str(output),
                     "verdict": made.report.status,
                     "method": made.report.method,
-                    "parameters": made.plan.parameters.text(),
-                    "predicted_error": predicted_error(made.plan),
+                    "parameters": made.plan.parameters.to_json(),
                     "hide": made.plan.hiding.mode,
-                    "products": made.plan.products,
-                    "counts": made.plan.counts.executed(),
+                    "kernel": made.plan.kernel,
+                    "counts": made.plan.counts.to_json(),
+                    "predicted_error": predicted_error(made.plan),
                     "validation": made.validation.to_json(),
                 },
             )
@@ -384,9 +378,9 @@ def lower(
                 print("  validated: the module computes what the program says")
             else:
                 print(f"  not validated: {made.validation.what}")
-            if made.plan.products != "seal":
-                how = "by matrix products" if made.plan.products == "matrix" else "with sums of products in one pass"
-                print(f"  evaluated {how} over residues (--products seal: by SEAL's operations)")
+            if made.plan.kernel != "seal":
+                how = "by matrix products" if made.plan.kernel == "matrix" else "with sums of products in one pass"
+                print(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
             print(f"  {made.plan.hiding.sentence()}")
 
 
@@ -407,7 +401,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
-    products: ProductsOption = "auto",
+    kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     json: Json = False,
@@ -422,11 +416,10 @@ def run(
                 raise error("SL005", f"{option} must be at least 1, not {value}")
         if module is not None and adapter is None:
             raise error("SL005", "--module needs --adapter")
-        from slotlang.planning.hiding import hide_mode
-        from slotlang.planning.plan import products_mode
+        from slotlang.planning.target import Target
         from slotlang.run.session import run as run_program
 
-        mode, way = hide_mode(hide), products_mode(products)
+        target = Target.named(kernel, hide, precision, max_key_bytes)
         console = None if json else _console()
         steps = console.status("starting") if console and console.is_terminal else None
         if steps:
@@ -439,14 +432,11 @@ def run(
                 module=module,
                 activations_file=activations,
                 seed=seed,
+                target=target,
                 unproved=unproved,
-                hide=mode,
                 tokens=tokens,
                 workers=workers,
                 cache=cache,
-                products=way,
-                precision=precision,
-                max_key_bytes=max_key_bytes,
                 progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
             )
         except KeyboardInterrupt:
@@ -555,7 +545,7 @@ def graph(
     """Export the unrolled dataflow graph."""
     with guarded("graph", json):
         from slotlang.graph.views import FORMATS, export, node_link
-        from slotlang.planning.plan import plan
+        from slotlang.planning.planner import plan
 
         if format_ not in FORMATS:
             raise error("SL005", f"there is no format '{format_}'", hint=f"formats are {', '.join(FORMATS)}")

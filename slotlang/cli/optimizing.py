@@ -20,6 +20,7 @@ from slotlang.diagnostics import SlotError, pick
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import OBJECTIVES, Objective
 from slotlang.optimize.why import why
+from slotlang.planning.target import Target
 from slotlang.syntax import tree
 
 
@@ -34,8 +35,7 @@ def optimize_file(
     sizes: dict[str, int],
     output: Path | None,
     objective: Objective,
-    precision: float | None,
-    max_key_bytes: int | None,
+    target: Target,
     allow_packing: bool,
     profile: Profile,
     as_json: bool,
@@ -52,8 +52,7 @@ def optimize_file(
                 sizes,
                 objective,
                 profile,
-                precision=precision,
-                max_key_bytes=max_key_bytes,
+                target=target,
                 allow_packing=allow_packing,
                 progress=lambda what, done: bar.update(task, description=what, completed=done),
             )
@@ -65,38 +64,24 @@ def optimize_file(
             emit_json("optimize", {"diagnostics": [d.to_json() for d in diagnostics]})
         report(diagnostics)
         raise typer.Exit(FAILED) from None
-    costs = [
-        cost(program, profile=profile, precision=precision, max_key_bytes=max_key_bytes)
-        for program in (found.before, found.after)
-    ]
+    costs = [cost(program, profile=profile, target=target) for program in (found.before, found.after)]
     if output is not None:
         write_file(output, found.text)
     if as_json:
-        emit_json("optimize", _json(file, output, precision, max_key_bytes, found, costs))
+        emit_json("optimize", _json(file, output, target, found, costs))
         return
     if output is None:
         print(found.text, end="")
     Console(stderr=output is None, highlight=False, soft_wrap=True).print(_table(file, output, found, costs))
 
 
+_COST_KEYS = ("parameters", "counts", "galois_key_bytes", "predicted", "predicted_error")
+
+
 def _figures(cost: Cost) -> dict[str, Any]:
-    c = cost.counts
-    return {
-        "evaluation_seconds": cost.predicted.evaluation,
-        "encoding_seconds": cost.predicted.encoding,
-        "rotations": c.rotations,
-        "key_switches": c.key_switches,
-        "galois_keys": c.galois_keys,
-        "galois_key_bytes": cost.galois_key_bytes,
-        "plain_products": c.plain_products,
-        "cipher_products": c.cipher_products,
-        "depth": c.depth,
-        "ciphertexts_in": c.ciphertexts_in,
-        "ciphertexts_out": c.ciphertexts_out,
-        "degree": cost.parameters["degree"],
-        "primes": cost.parameters["primes"],
-        "predicted_error": cost.predicted_error,
-    }
+    """What may change, under the keys of ``cost --json``."""
+    values = cost.to_json()
+    return {key: values[key] for key in _COST_KEYS}
 
 
 def _why(found: Optimized, costs: list[Cost]) -> str | None:
@@ -107,8 +92,7 @@ def _why(found: Optimized, costs: list[Cost]) -> str | None:
 def _json(
     file: Path,
     output: Path | None,
-    precision: float | None,
-    max_key_bytes: int | None,
+    target: Target,
     found: Optimized,
     costs: list[Cost],
 ) -> dict[str, Any]:
@@ -116,8 +100,8 @@ def _json(
         "file": str(file),
         "output": None if output is None else str(output),
         "objective": found.objective,
-        "precision": precision,
-        "max_key_bytes": max_key_bytes,
+        "precision": target.precision,
+        "max_key_bytes": target.max_key_bytes,
         "verdict": found.report.status,
         "method": found.report.method,
         "profile": costs[0].predicted.profile,
@@ -133,24 +117,32 @@ def _json(
     }
 
 
-_ROWS = ("rotations", "key_switches", "galois_keys", "plain_products", "cipher_products", "depth", "degree")
+_ROWS = (
+    "rotations",
+    "key_switches",
+    "galois_keys",
+    "plain_products",
+    "cipher_products",
+    "depth",
+    "ciphertexts_in",
+    "ciphertexts_out",
+)
 
 
 def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost]) -> RenderableType:
-    before, after = (_figures(c) for c in costs)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
-    for name in ("evaluation", "encoding"):
-        times = [time_text(figures[f"{name}_seconds"]) for figures in (before, after)]
-        table.add_row(f"{name}, predicted", *times)
-    for name in (*_ROWS, "ciphertexts_in", "ciphertexts_out"):
-        table.add_row(name.replace("_", " "), str(before[name]), str(after[name]))
-    keys = [f"{figures['galois_key_bytes']:,}" for figures in (before, after)]
-    table.add_row("bytes of Galois keys", *keys)
-    table.add_row("primes, bits", *(",".join(map(str, figures["primes"])) for figures in (before, after)))
-    table.add_row("relative rms error at most", *(f"{figures['predicted_error']:.1e}" for figures in (before, after)))
+    table.add_row("evaluation, predicted", *(time_text(cost.predicted.evaluation) for cost in costs))
+    table.add_row("encoding, predicted", *(time_text(cost.predicted.encoding) for cost in costs))
+    for name in _ROWS:
+        table.add_row(name.replace("_", " "), *(str(getattr(cost.counts, name)) for cost in costs))
+    table.add_row("bytes of Galois keys", *(f"{cost.galois_key_bytes:,}" for cost in costs))
+    parameters = [_figures(cost)["parameters"] for cost in costs]
+    table.add_row("degree", *(str(p["degree"]) for p in parameters))
+    table.add_row("primes, bits", *(",".join(map(str, p["primes"])) for p in parameters))
+    table.add_row("relative rms error at most", *(f"{cost.predicted_error:.1e}" for cost in costs))
     lines = [f"{output or file}: {found.after.name}, {found.report.status} by the {found.report.method} method"]
     lines += [f"  {what}" for _, what in found.changes]
     if not found.changes:

@@ -15,9 +15,11 @@ from rich.text import Text
 from slotlang.cli.output import FAILED, OK, emit_json, write_file
 from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
+from slotlang.planning.target import Target
+from slotlang.search.candidate import Found
 from slotlang.search.crossover import columns_from
 from slotlang.search.report import program_text
-from slotlang.search.search import Found, bounds, finalists_for, search
+from slotlang.search.search import bounds, finalists_for, search
 from slotlang.show.front import front_svg
 
 
@@ -40,7 +42,7 @@ def synthesize(
             )
             if found.objective == "time":
                 bar.update(task, description="column packing for more tokens", completed=1.0)
-                columns = columns_from(found.shape, found.precision, profile)
+                columns = columns_from(found.shape, Target(precision=found.precision), profile)
     except KeyboardInterrupt:
         kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
         print(f"interrupted: {kept}", file=sys.stderr)
@@ -105,12 +107,12 @@ def _table(found: Found) -> RenderableType:
             + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
             str(c.structure.held),
             time_text(c.predicted.evaluation),
-            str(c.key_switches),
-            str(c.keys),
+            str(c.counts.key_switches),
+            str(c.counts.galois_keys),
             size_text(c.key_bytes),
-            f"{c.products:,}",
-            f"{c.ciphertexts_in}, {size_text(c.upload_bytes)}",
-            f"{c.ciphertexts_out}, {size_text(c.download_bytes)}",
+            f"{c.counts.plain_products:,}",
+            f"{c.counts.ciphertexts_in}, {size_text(c.upload_bytes)}",
+            f"{c.counts.ciphertexts_out}, {size_text(c.download_bytes)}",
             f"{c.error:.1e}",
             style="bold green" if c is best else None,
         )

@@ -64,7 +64,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
     times = cost.predicted
-    how = {"matrix": " by matrix products", "fused": ", sums of products in one pass"}.get(cost.products, "")
+    how = {"matrix": " by matrix products", "fused": ", sums of products in one pass"}.get(cost.kernel, "")
     table.add_row(time_text(times.encoding), "to encode the weights once")
     table.add_row(time_text(times.encryption), "to encrypt")
     table.add_row(time_text(times.evaluation), f"to evaluate{how}" + (", masks added" if c.masks else ""))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from slotlang.proof.check import Method, Report
     from slotlang.proof.information_loss import Loss
     from slotlang.syntax import tree
-    from slotlang.validation.check import Validation
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class FileVerdict:
     report: Report | None
     diagnostics: tuple[Diagnostic, ...]
     bound: Program | None = field(default=None, repr=False)
-    validation: Validation | None = None
+    module: Report | None = None
     """Of an emitted module: whether it computes what its program says."""
     repairs: tuple[Repair, ...] = ()
 
@@ -63,29 +62,19 @@ class FileVerdict:
         """The verdict; a module's is that on its program unless it does not compute what that says."""
         if self.report is None:
             return "error"
-        if self.validation is None or self.report.status == "refuted" or self.validation.status == "proved":
+        if self.module is None or self.report.status == "refuted" or self.module.proved:
             return self.report.status
-        return self.validation.status
+        return self.module.status
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``files`` in ``check --json``; every entry has the same keys."""
-        r = self.report
-        example = r.counterexample if r else None
         return {
             "file": str(self.path),
             "program": self.program,
             "verdict": self.status,
-            "method": r.method if r else None,
-            "seconds": round(r.seconds, 6) if r else None,
-            "random_error_bound": r.random_error_bound if r else None,
-            "counterexample": example.to_json() if example else None,
+            "report": self.report.to_json() if self.report else None,
+            "module": self.module.to_json() if self.module else None,
             "loss": self.loss.to_json() if self.loss else None,
-            "reason": r.reason if r else "",
-            "steps": [{"goal": goal, "verdict": status} for goal, status in r.steps] if r else [],
-            "notes": list(r.notes) if r else [],
-            "module": self.validation.to_json() if self.validation else None,
-            "claims": list(r.claims) if r else [],
-            "for_all": r.for_all.to_json() if r and r.for_all else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
@@ -214,25 +203,9 @@ def print_line(verdict: FileVerdict) -> None:
         typer.echo(f"{word} {verdict.path}  ({codes})")
         report(verdict.diagnostics)
         return
-    detail = f"{r.method}, {r.seconds * 1000:.0f} ms"
-    if r.counterexample:
-        detail += f"; {r.counterexample.statement}, line {r.counterexample.line}"
-    elif r.reason:
-        detail += f"; {r.reason}"
-    elif verdict.validation and verdict.validation.what:
-        detail += f"; {verdict.validation.what}"
+    what = r.what or (verdict.module.what if verdict.module else "")
+    detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
     typer.echo(f"{word} {verdict.path}  ({detail})")
-
-
-def _print_validation(found: Validation, program: str, status: str) -> None:
-    """What a module computes, before what is known of its program."""
-    print(f"  program {program} {status}")
-    if found.status == "proved":
-        print(f"  the module computes what the program says ({found.steps} operations, {found.seconds:.1f} s)")
-    elif found.status == "refuted":
-        print(f"  the module does not compute what the program says: {found.what}")
-    else:
-        print(f"  not decided whether the module computes what the program says: {found.what}")
 
 
 def print_verdict(verdict: FileVerdict) -> None:
@@ -243,38 +216,17 @@ def print_verdict(verdict: FileVerdict) -> None:
     import typer
 
     from slotlang.cli.refuted import print_refuted
-    from slotlang.proof.check import SCOPE
 
     r = verdict.report
     word = typer.style(verdict.status, fg=_COLOURS[verdict.status], bold=True)
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
-    if verdict.validation:
-        _print_validation(verdict.validation, verdict.program or "", r.status)
-    for line in r.for_all.lines(r.proved) if r.for_all else ():
-        print(f"  {line}")
-    if r.counterexample:
-        print(f"  {r.counterexample.statement}, line {r.counterexample.line}")
-        for line in r.counterexample.lines():
+    if verdict.module:
+        print(f"  program {verdict.program} {r.status}")
+    for report_ in (verdict.module, r):
+        for line in report_.lines() if report_ else ():
             print(f"  {line}")
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
-    for line in r.claims:
-        print(f"  found and proved: {line}")
     for repair in verdict.repairs:
         print(f"  {repair.description()}:")
         print(f"    {repair.after()}")
-    if r.proved:
-        for goal, status in r.steps:
-            print(f"  {status}  {goal}")
-        print(f"  {SCOPE}")
-    if r.random_error_bound is not None:
-        chance = f"{r.random_error_bound:.0e}"
-        if r.status == "tested":
-            print("  right at random points, which is no proof;")
-            print(f"  a wrong program passes with probability {chance} at most")
-        elif r.status != "refuted":
-            print(f"  the unrolled schedule agrees at random points (wrong with probability {chance} at most)")
-    if r.reason:
-        print(f"  {r.reason}")
-    for note in r.notes:
-        print(f"  note: {note}")

@@ -6,17 +6,30 @@ Keys and bytes depend on parameters, which are given as numbers so that this sta
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 from slotlang.schedule import ops
+
+EXECUTED = (
+    "rotations",
+    "conjugations",
+    "plain_products",
+    "cipher_products",
+    "additions",
+    "negations",
+    "rescales",
+    "masks",
+)
+"""The counts that an evaluation keeps while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of operations; keys of ``cost --json``.
+    """Numbers of operations.
 
     ``rotations``: as executed, equal ones shared, each by a step that has a key. ``key_switches``: rotations,
     conjugations and relinearised products. ``galois_keys``: distinct steps, one more if there are conjugations.
@@ -51,19 +64,17 @@ class Counts:
     composed_steps: int = 0
 
     def executed(self) -> dict[str, int]:
-        """The counters that an evaluation keeps, zeros left out."""
-        names = (
-            "rotations",
-            "conjugations",
-            "plain_products",
-            "cipher_products",
-            "additions",
-            "negations",
-            "rescales",
-            "masks",
-        )
-        values = asdict(self)
-        return {name: values[name] for name in names if values[name]}
+        """The counts that an evaluation keeps, zeros left out."""
+        return {name: getattr(self, name) for name in EXECUTED if getattr(self, name)}
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data: ``counts`` of every command's ``--json``."""
+        return {**asdict(self), "rescales_by_level": {str(k): n for k, n in self.rescales_by_level.items()}}
+
+
+def executed_to_json(executed: Mapping[str, int]) -> dict[str, int]:
+    """What an evaluation has counted, as plain data: each of ``EXECUTED``, as ``Counts.to_json`` names it."""
+    return {name: executed.get(name, 0) for name in EXECUTED}
 
 
 def count(graph: Graph) -> Counts:
@@ -87,20 +98,24 @@ def count(graph: Graph) -> Counts:
                 rescales[graph.levels[number] - 1] += 1
             case "mul_plain" | "add_plain" | "plain":
                 plains.add(node.plain)
+    executed: Counter[str | None] = Counter()
+    for kind, times in kinds.items():
+        executed[KINDS[kind].counter] += times
+    keys = {KINDS[kind].key for kind in kinds} - {None}
     return Counts(
-        rotations=kinds["rotate"],
-        conjugations=kinds["conj"],
-        key_switches=kinds["rotate"] + kinds["conj"] + kinds["mul"],
-        galois_keys=len(steps) + (1 if kinds["conj"] else 0),
+        rotations=executed["rotations"],
+        conjugations=executed["conjugations"],
+        key_switches=sum(times for kind, times in kinds.items() if KINDS[kind].key is not None),
+        galois_keys=len(steps) + len(keys - {"step", "relinearization"}),
         hoistable=sum(n for n in operands.values() if n > 1),
-        plain_products=kinds["mul_plain"],
-        cipher_products=kinds["mul"],
-        additions=additions + kinds["add_plain"],
-        negations=negations + kinds["neg"],
-        rescales=kinds["rescale"],
+        plain_products=executed["plain_products"],
+        cipher_products=executed["cipher_products"],
+        additions=additions + executed["additions"],
+        negations=negations + executed["negations"],
+        rescales=executed["rescales"],
         rescales_by_level=dict(sorted(rescales.items())),
         depth=graph.schedule.depth,
-        ciphertexts_in=kinds["cipher"],
+        ciphertexts_in=executed["ciphertexts_in"],
         ciphertexts_out=len({o.member for o in graph.outputs}),
         plaintexts=len(plains),
         peak_ciphertexts=_peak(graph),

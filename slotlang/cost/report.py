@@ -18,8 +18,8 @@ class Cost:
     them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
     and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
-    ``predicted_error``: relative rms error that a run on random data does not exceed. ``products``: whether ciphertexts
-    are multiplied by "seal" or as a "matrix", whose ``weight_bytes`` are those of its coefficients.
+    ``predicted_error``: relative rms error that a run on random data does not exceed. ``kernel``: what
+    multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     """
 
     program: str
@@ -36,7 +36,7 @@ class Cost:
     peak_ciphertext_bytes: int
     predicted: Prediction
     predicted_error: float
-    products: str
+    kernel: str
 
     @property
     def rotation_gap(self) -> int | None:
@@ -47,9 +47,21 @@ class Cost:
 
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``cost --json``."""
-        values = asdict(self)
-        counts = values.pop("counts")
-        values["predicted"] = self.predicted.to_json()
-        counts["rescales_by_level"] = {str(k): v for k, v in counts["rescales_by_level"].items()}
-        bounds = [dict(bound) for bound in values.pop("bounds")]
-        return {**values, **counts, "rotation_gap": self.rotation_gap, "bounds": bounds}
+        return {
+            "program": self.program,
+            "sizes": dict(self.sizes),
+            "parameters": dict(self.parameters),
+            "kernel": self.kernel,
+            "counts": self.counts.to_json(),
+            "galois_key_bytes": self.galois_key_bytes,
+            "evaluation_key_bytes": self.evaluation_key_bytes,
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+            "weight_bytes": self.weight_bytes,
+            "peak_ciphertext_bytes": self.peak_ciphertext_bytes,
+            "predicted": self.predicted.to_json(),
+            "predicted_error": self.predicted_error,
+            "rotation_lower_bound": self.rotation_lower_bound,
+            "rotation_gap": self.rotation_gap,
+            "bounds": [asdict(bound) for bound in self.bounds],
+        }

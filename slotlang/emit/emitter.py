@@ -11,9 +11,9 @@ from slotlang.emit.lines import nested_loops, string
 from slotlang.emit.numpy_text import Names, ValueText, int_text
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
+from slotlang.meaning.value import sum_variables
 from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
-from slotlang.schedule.build import sum_variables
 
 
 def _loop_variables(op: ops.Op) -> Iterator[str]:
@@ -68,7 +68,7 @@ class Emitter:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.program, self.graph, self.parameters = plan.program, plan.graph, plan.parameters
-        self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.products
+        self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
         self.schedule = self.graph.schedule
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)

@@ -18,12 +18,13 @@ from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
-from slotlang.planning.plan import Plan, Way
+from slotlang.planning.plan import Plan
+from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE
 from slotlang.schedule import ops
 from slotlang_runtime.version import FORMAT, source_hash
 
-KERNELS: Mapping[Way, str] = {
+KERNELS: Mapping[Kernel, str] = {
     "matrix": (
         "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
         "bit what SEAL's operations give."

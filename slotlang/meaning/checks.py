@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import assert_never
-
 from slotlang.diagnostics import error
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Const,
+from slotlang.meaning.scope import Scope
+from slotlang.meaning.value import (
     Element,
     FamilyRef,
-    Iverson,
-    Negate,
-    Permuted,
     Read,
     ScalarRef,
-    Shift,
-    SumOver,
     Value,
+    leaves,
 )
-from slotlang.meaning.scope import Scope
 from slotlang.source import Span
-
-
-def leaves(value: Value) -> Iterator[Const | Read | Element | ScalarRef | Iverson | FamilyRef]:
-    """Every leaf of a value, in the order in which they are written."""
-    match value:
-        case Const() | Read() | Element() | ScalarRef() | Iverson() | FamilyRef():
-            yield value
-        case Arith(_, left, right):
-            yield from leaves(left)
-            yield from leaves(right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-            yield from leaves(inner)
-        case _:
-            assert_never(value)
 
 
 def check_kinds(scope: Scope, kind: str, name: str, body: Value, span: Span) -> None:

@@ -13,7 +13,7 @@ from slotlang.meaning.program import Program
 from slotlang.optimize.rewriting import nowhere
 from slotlang.optimize.search import Objective, Optimizer, Search
 from slotlang.optimize.text import rewritten_text
-from slotlang.planning.choose import check_bound
+from slotlang.planning.target import Target
 from slotlang.proof.check import Report, check
 from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
@@ -45,21 +45,18 @@ def optimize_program(
     objective: Objective,
     profile: Profile,
     *,
-    precision: float | None = None,
-    max_key_bytes: int | None = None,
+    target: Target = Target(),
     allow_packing: bool = False,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Optimized:
     """A cheaper program of the same meaning at its sizes; those given become the defaults of its text.
 
-    ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``precision``: programs are compared each
-    with the parameters that ``choose`` finds for it, and not with the fixed ones; with a precision, ``max_key_bytes``
-    bounds their keys. ``allow_packing``: the client may have to pack, and to read, otherwise. ``progress`` is told what
+    ``objective``: predicted time by ``profile``, rotations, or Galois keys. ``target``: what each program is
+    planned for; with a precision, programs are compared each with the parameters that are chosen for it, and not with
+    the fixed ones. ``allow_packing``: the client may have to pack, and to read, otherwise. ``progress`` is told what
     is done and how much of the search has passed, 0 to 1. An interrupt ends the search with the best so far. Raises
-    ``SlotError`` SL481 when the program is not proved, SL005 for a bound without a precision, and what binding,
-    planning and ``choose`` raise.
+    ``SlotError`` SL481 when the program is not proved, and what ``bind`` and ``plan`` raise.
     """
-    check_bound(precision, max_key_bytes)
     before = bind(syntax, sizes)
     given = check(before)
     if not given.proved:
@@ -67,7 +64,7 @@ def optimize_program(
         raise error(
             "SL481",
             f"'{before.name}' is {given.status}, and only proved programs are optimized",
-            syntax.statements[0].span,
+            syntax.header.span,
             notes=[given.reason] if given.reason else notes,
             hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
         )
@@ -76,8 +73,7 @@ def optimize_program(
         {},
         objective,
         profile,
-        precision=precision,
-        max_key_bytes=max_key_bytes,
+        target=target,
         allow_packing=allow_packing,
         progress=progress,
     )
@@ -98,8 +94,8 @@ def optimize_program(
 
 def _with_sizes(program: tree.Program, sizes: Mapping[str, int]) -> tree.Program:
     """The program with other defaults."""
-    header = program.statements[0]
-    if not sizes or not isinstance(header, tree.Header):
+    header = program.header
+    if not sizes:
         return program
     chosen = tuple(
         replace(size, default=tree.Number(Fraction(sizes[size.name]), False, nowhere(size.span)))

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.noise import MASK_MARGIN
-from slotlang.diagnostics import error, pick
+from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import IntVar, holds
 from slotlang.meaning.program import Arith, Conj, Family, FamilyRef, Program
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import Hide
 from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.ops import State
 
-Hide: TypeAlias = Literal["mask", "exact", "none"]
-
-HIDES: tuple[Hide, ...] = get_args(Hide)
-
 Slots: TypeAlias = npt.NDArray[np.bool_]
-
-
-def hide_mode(text: str) -> Hide:
-    """The way of hiding that a user names. Raises SL005."""
-    return pick(text, HIDES, "SL005", "way of hiding", "ways")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.explain import Counterexample, explain
+from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
 from slotlang.proof.polyhedral import MAX_OPERATIONS, Polyhedral
+from slotlang.proof.report import METHODS, SCOPE, Method, Report
 from slotlang.proof.terms import Expander
 from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncovered
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
-    from slotlang.proof.forall.coverage_report import Covered
-
-Method: TypeAlias = Literal["auto", "polyhedral", "exact", "random", "mixed-radix"]
-METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact", "random")
 
 CROSS_CHECK_WORK = 1 << 22
 """Slots times operations up to which a proof is also tested at random points (about half a second)."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdict on a program at one choice of sizes.
-
-    ``method`` is the one that decided; ``random_error_bound`` the probability, at most, that a wrong program
-    passed the random test, None where it did not run. ``steps`` has one line per goal. ``claims`` are lines that
-    were found and proved on the way, to be written into the program if one likes. ``for_all`` says which sizes the
-    verdict is about when it is about more than one choice.
-    """
-
-    status: Status
-    method: Method
-    seconds: float
-    random_error_bound: float | None = None
-    counterexample: Counterexample | None = None
-    failure: Failure | None = field(default=None, repr=False)
-    reason: str = ""
-    steps: tuple[tuple[str, Status], ...] = ()
-    notes: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()
-    for_all: Covered | None = None
-
-    @property
-    def proved(self) -> bool:
-        """Whether a deterministic method proved the program."""
-        return self.status == "proved"
-
-
-SCOPE = "for all real inputs, weights and scalars, in ideal slot arithmetic: no CKKS noise, no claim about the library"
 
 
 class Checker:
@@ -152,12 +118,12 @@ class Checker:
         """A checker of the same program with the claims written into it that the random method suggests, on the same
         graph; without any the checker itself."""
         from slotlang.proof.claim_inference import propose, with_claims
-        from slotlang.proof.field import TooLarge
+        from slotlang.refusals import GaveUp
 
         try:
             lines = propose(self.graph)
             program = with_claims(self.program, lines) if lines else self.program
-        except (SlotError, TooLarge):
+        except (SlotError, GaveUp):
             return self
         if not lines:
             return self
@@ -220,8 +186,8 @@ def _agree(
 
 def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[float | None, tuple[str, ...]]:
     """The random test beside a proof."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     estimate = _estimated_work(checker.program)
     left_out = "random cross-check left out at this size; --method random runs it"
@@ -233,7 +199,7 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
         _agree(proved, "polyhedral", checker.random(), "random")
     except SlotError as problem:
         return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
-    except TooLarge as problem:
+    except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
 
@@ -250,12 +216,12 @@ def _estimated_work(program: Program) -> int:
 
 
 def _random_only(checker: Checker, start: float) -> Report:
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     try:
         results = checker.random()
-    except TooLarge as problem:
+    except GaveUp as problem:
         return Report(
             "unknown",
             "random",
@@ -268,8 +234,8 @@ def _random_only(checker: Checker, start: float) -> Report:
 
 def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report:
     """What the polyhedral method could not decide: random points to refute, the exact method to prove."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     program = checker.program
     reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
@@ -281,7 +247,7 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
         finder = checker.claimed()
-    except TooLarge:
+    except GaveUp:
         pass
     except SlotError:
         steps = tuple((what, o.status) for what, o in polyhedral)
@@ -320,8 +286,8 @@ def _conclude(
 def _confirm(checker: Checker, failure: Failure) -> bool:
     """Evaluate a counterexample directly, where that fits; raises ``Disagreement`` when it is none."""
     from slotlang.proof.coverage import confirmed_uncovered
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import confirmed
+    from slotlang.refusals import GaveUp
 
     if isinstance(failure, Uncovered):
         found = confirmed_uncovered(checker.program, failure)
@@ -330,7 +296,7 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
             found = confirmed(checker.graph, failure)
-        except (SlotError, TooLarge):
+        except (SlotError, GaveUp):
             found = None
     if found is False:
         raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")

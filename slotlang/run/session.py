@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.cost.counts import executed_to_json
 from slotlang.cost.noise import predicted_error
 from slotlang.diagnostics import error
 from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.planning.choose import parameters_for
-from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Products
+from slotlang.planning.target import Target
 from slotlang.run.adapter import read_adapter
 from slotlang.run.runner import (
     WORST_ERROR,
@@ -45,8 +44,7 @@ class Session:
 
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``run --json``."""
-        values = asdict(self.report)
-        p = self.lowered.plan.parameters
+        plan = self.lowered.plan
         return {
             "program": self.program.name,
             "sizes": {n: self.program.sizes[n] for n in self.program.parameters},
@@ -55,11 +53,13 @@ class Session:
             "module": self.module,
             "tokens": self.tokens,
             "tokens_in_file": self.tokens_in_file,
-            "parameters": p.to_json(),
-            "hide": self.lowered.plan.hiding.mode,
-            "products": self.lowered.plan.products,
-            "predicted_error": predicted_error(self.lowered.plan),
-            **values,
+            "parameters": plan.parameters.to_json(),
+            "hide": plan.hiding.mode,
+            "kernel": plan.kernel,
+            "predicted_error": predicted_error(plan),
+            **asdict(self.report),
+            "executed": executed_to_json(self.report.executed),
+            "predicted": executed_to_json(self.report.predicted),
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,
         }
@@ -74,14 +74,11 @@ def run(
     activations_file: Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
+    target: Target = Target(),
     unproved: bool = False,
-    hide: Hide = "mask",
     tokens: int | None = None,
     workers: int = 1,
     cache: Path | None = None,
-    products: Products = "auto",
-    precision: float | None = None,
-    max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
@@ -90,8 +87,8 @@ def run(
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
     weights.
 
-    Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Without
-    ``parameters`` those chosen for ``precision`` are used, which the run's error must then not exceed. Raises
+    Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. ``parameters`` and
+    ``target`` as in ``plan``; the run's error must not exceed the target's precision, if there is one. Raises
     ``SlotError`` for anything wrong with program, adapter or arrays.
     """
     if workers < 1 or (tokens is not None and tokens < 1):
@@ -104,9 +101,7 @@ def run(
         sizes = {**adapter_sizes(syntax, lora, None), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
-    if parameters is None:
-        parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=hide)
-    lowered = lower(program, parameters, unproved=unproved, hide=hide, products=products)
+    lowered = lower(program, parameters, unproved=unproved, target=target)
     progress("make data")
     inputs, weights = random_data(program, seed)
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
@@ -123,7 +118,7 @@ def run(
         progress,
         workers=workers,
         cache=cache,
-        allowed_error=precision or WORST_ERROR,
+        allowed_error=target.precision or WORST_ERROR,
     )
     return Session(program, lowered, report, lora.name if lora else None, tokens, held)
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from math import ceil
 
 from slotlang.cost.profile import Profile
-from slotlang.search.search import Candidate, Limits, allowed, work_out
+from slotlang.planning.target import Target
+from slotlang.search.candidate import Candidate, Limits
+from slotlang.search.search import allowed, work_out
 from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
 from slotlang.search.structure import Shape, Structure
 
@@ -15,8 +17,8 @@ MOST_TOKENS = 1 << 14
 """Beyond, it is taken never to be."""
 
 
-def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None:
-    """A number of tokens, to two digits; None where column packing can't have the precision, or is never the fastest.
+def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
+    """A number of tokens, to two digits; None where column packing can't reach the target, or is never the fastest.
 
     Column packing is worked out. Of all other schedules the best by formula counts, at ever more tokens, and those that
     are the best where formulas have the two meet are worked out, too: by as much as they are slower than the
@@ -25,7 +27,7 @@ def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None
     columns: dict[int, float] = {}
     for slots in SLOTS[:2]:
         full = Structure(replace(shape, batch=slots), slots, slots, "real", dense=False, ranks=1)
-        worked = work_out(full, precision, profile)
+        worked = work_out(full, target, profile)
         if isinstance(worked, Candidate):
             columns[slots] = worked.predicted.evaluation
     if not columns:
@@ -56,8 +58,8 @@ def columns_from(shape: Shape, precision: float, profile: Profile) -> int | None
     by_formula = meet(1.0)
     near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
     times(near, 1.0)
-    found = [work_out(s.structure, precision, profile) for s in best[near]]
-    seconds = [c.predicted.evaluation for c in found if isinstance(c, Candidate)]
+    others = [work_out(s.structure, target, profile) for s in best[near]]
+    seconds = [c.predicted.evaluation for c in others if isinstance(c, Candidate)]
     exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
     if exact is None:
         return None

@@ -4,33 +4,33 @@ parameters and what it costs."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import ceil, floor, log10
-from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
-from slotlang.cost.matrix import Columns
-from slotlang.cost.predict import Prediction, total
+from slotlang.cost.counts import Counts
+from slotlang.cost.matrix import MatrixForm
+from slotlang.cost.predict import total
 from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
-from slotlang.diagnostics import SlotError, error, pick
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan, Way, plan
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Kernel, Target
 from slotlang.proof.check import check
-from slotlang.search.estimate import estimate, estimated_columns
+from slotlang.refusals import Unreachable
+from slotlang.search.candidate import Candidate, Found, Limits, Objective
+from slotlang.search.estimate import Estimate, estimate, estimated_matrix
 from slotlang.search.settings import settle
-from slotlang.search.space import DROPS, SLOTS, Sketch, front, sketches
+from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
-
-Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 LARGEST = 1 << 20
 """Channels, ranks and tokens up to which shapes are searched."""
@@ -45,121 +45,6 @@ FINALISTS = 24
 """Candidates that are worked out altogether."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a user can't go beyond. ``key_bytes``: Galois keys as the server holds them; ``memory``: those, encoded
-    weights and ciphertexts at the peak; ``copies``: how many times as many ciphertexts of x as need be may go up."""
-
-    key_bytes: int | None = None
-    memory: int | None = None
-    copies: int = 1
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A proved program under parameters. Counts, times and bytes are of all groups of tokens together. ``error``:
-    predicted relative rms error; ``unrolled``: False where the graph was too large, and the numbers come by formula."""
-
-    structure: Structure
-    text: str
-    verdict: str
-    parameters: Parameters
-    error: float
-    predicted: Prediction
-    rotations: int
-    key_switches: int
-    keys: int
-    products: int
-    ciphertexts_in: int
-    ciphertexts_out: int
-    key_bytes: int
-    upload_bytes: int
-    download_bytes: int
-    weight_bytes: int
-    memory_bytes: int
-    unrolled: bool
-
-    @property
-    def traffic_bytes(self) -> int:
-        """Up and down."""
-        return self.upload_bytes + self.download_bytes
-
-    def measures(self) -> tuple[float, ...]:
-        """What the Pareto front is about."""
-        return (self.predicted.evaluation, self.key_bytes, self.traffic_bytes, self.error)
-
-    def by(self, objective: Objective) -> tuple[float, ...]:
-        """What is made small, first things first."""
-        time = self.predicted.evaluation
-        first = {
-            "time": time,
-            "rotations": self.key_switches,
-            "keys": self.key_bytes,
-            "traffic": self.traffic_bytes,
-        }[objective]
-        return (first, time, self.key_bytes, self.traffic_bytes)
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data; keys as in ``synth --json``."""
-        s = self.structure
-        return {
-            "structure": s.name(),
-            "slots": s.slots,
-            "tokens": s.held,
-            "verdict": self.verdict,
-            "parameters": self.parameters.to_json(),
-            "relative_error": self.error,
-            "predicted": self.predicted.to_json(),
-            "rotations": self.rotations,
-            "key_switches": self.key_switches,
-            "galois_keys": self.keys,
-            "plain_products": self.products,
-            "ciphertexts_in": self.ciphertexts_in,
-            "ciphertexts_out": self.ciphertexts_out,
-            "galois_key_bytes": self.key_bytes,
-            "upload_bytes": self.upload_bytes,
-            "download_bytes": self.download_bytes,
-            "weight_bytes": self.weight_bytes,
-            "memory_bytes": self.memory_bytes,
-            "unrolled": self.unrolled,
-        }
-
-
-@dataclass
-class Found:
-    """What a search has found so far; it is there when the search is interrupted."""
-
-    shape: Shape
-    objective: Objective
-    precision: float
-    limits: Limits
-    sketched: int = 0
-    candidates: list[Candidate] = field(default_factory=list)
-    refused: list[Candidate] = field(default_factory=list)
-    """Beyond the limits."""
-    best_error: float = float("inf")
-    """Smallest error of those that missed the precision."""
-    complete: bool = False
-
-    @property
-    def ranked(self) -> list[Candidate]:
-        """By the objective, best first."""
-        return sorted(self.candidates, key=lambda c: c.by(self.objective))
-
-    @property
-    def pareto(self) -> list[Candidate]:
-        """No other is as good in time, key bytes, traffic and error; by time."""
-        return front(self.candidates, Candidate.measures)
-
-    def add(self, candidate: Candidate) -> None:
-        """Keep a candidate, or note that it is beyond a limit."""
-        limits = self.limits
-        within = (limits.key_bytes is None or candidate.key_bytes <= limits.key_bytes) and (
-            limits.memory is None or candidate.memory_bytes <= limits.memory
-        )
-        (self.candidates if within else self.refused).append(candidate)
-
-
 def finalists_for(shape: Shape) -> int:
     """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts
     are then cut off in many ways, and a structure takes three times as long."""
@@ -167,59 +52,53 @@ def finalists_for(shape: Shape) -> int:
     return FINALISTS // 2 if uneven else FINALISTS
 
 
-def objective_named(name: str) -> Objective:
-    """Raises SL463."""
-    return pick(name, OBJECTIVES, "SL463", "objective", "objectives")
-
-
-def start(shape: Shape, objective: Objective, precision: float, limits: Limits) -> Found:
-    """An empty result. Raises SL461 and SL462 for what no search is needed to refuse."""
+def start(shape: Shape, objective: Objective, target: Target, limits: Limits) -> Found:
+    """An empty result, for a target with a precision. Raises SL461 and SL462 for what no search is needed to refuse."""
     for name in ("d_in", "d_out", "rank", "batch"):
         value = getattr(shape, name)
         if not 1 <= value <= LARGEST:
             option = f"--{name.replace('_', '-')}"
             raise error("SL461", f"{option} is {value:,}, and must lie between 1 and {LARGEST:,}")
-    bounds_given = {"--copies": limits.copies, "--max-key-bytes": limits.key_bytes, "--max-memory": limits.memory}
-    for option, given in bounds_given.items():
+    for option, given in {"--copies": limits.copies, "--max-memory": limits.memory}.items():
         if given is not None and given < (option == "--copies"):
             raise error("SL461", f"{option} is {given:,}, and that is too little for anything")
-    if not 0 < precision < 1:
-        raise error(
-            "SL462", f"--precision {precision:g} is no relative error", hint="for example 1e-3: above 0 and below 1"
-        )
-    return Found(shape, objective, precision, limits)
+    if target.precision is None or target.precision >= 1:
+        what = "is missing" if target.precision is None else f"{target.precision:g} is not a relative error"
+        raise error("SL462", f"--precision {what}", hint="for example 1e-3: above 0 and below 1")
+    return Found(shape, objective, target, limits)
 
 
 def search(
-    found: Found,
+    result: Found,
     profile: Profile,
     progress: Callable[[str, float], None] = lambda what, done: None,
     *,
     slots: Sequence[int] = SLOTS,
     finalists: int = FINALISTS,
 ) -> None:
-    """Fill ``found`` with so many of the structures that are best by formula, among those with such numbers of slots.
+    """Evaluate the ``finalists`` structures that are best by formula, among those with ``slots``, and add them to
+    ``found``.
 
     What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
     SL462, SL464 or SL465 says why there can't be one.
     """
-    shape = found.shape
+    shape = result.shape
     drawn: list[Sketch] = []
     for layout in sketches(shape, profile, slots):
-        drawn += [s for s in layout if allowed(s.structure, found.limits)]
+        drawn += [s for s in layout if allowed(s.structure, result.limits)]
         progress("comparing structures", 0.0)
-    found.sketched = len(drawn)
-    chosen = _chosen(drawn, found, finalists)
+    result.sketched = len(drawn)
+    chosen = _chosen(drawn, result, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, found.precision, profile, found.limits.key_bytes)
-        if isinstance(worked, float):
-            found.best_error = min(found.best_error, worked)
+        worked = work_out(s.structure, result.target, profile)
+        if isinstance(worked, Unreachable):
+            result.best_error = min(result.best_error, worked.best)
         else:
-            found.add(worked)
-    found.complete = True
-    if not found.candidates:
-        raise _nothing(found)
+            result.add(worked)
+    result.complete = True
+    if not result.candidates:
+        raise _nothing(result)
 
 
 def allowed(s: Structure, limits: Limits) -> bool:
@@ -227,18 +106,18 @@ def allowed(s: Structure, limits: Limits) -> bool:
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
 
 
-def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketch]:
+def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
     """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
     with fewer."""
-    bound = found.limits.key_bytes
+    bound = result.target.max_key_bytes
     if bound is None:
-        return _finalists(drawn, found.objective)[:finalists]
+        return _finalists(drawn, result.objective)[:finalists]
     every = [s for s in drawn if s.key_bytes <= bound]
     fewer = [s for s in drawn if s.key_bytes > bound >= s.fewest_key_bytes]
     if not (every or fewer):
         return sorted(drawn, key=lambda s: (s.fewest_key_bytes, s.seconds))[:1]
-    half = _finalists(fewer, found.objective)[: finalists // 2]
-    return _finalists(every, found.objective)[: finalists - len(half)] + half
+    half = _finalists(fewer, result.objective)[: finalists // 2]
+    return _finalists(every, result.objective)[: finalists - len(half)] + half
 
 
 def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
@@ -275,9 +154,9 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     return list(chosen.values())
 
 
-def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: int | None = None) -> Candidate | float:
-    """A candidate, proved and costed, with no more bytes of keys than that if it can be; the best error there is where
-    the precision can't be had."""
+def work_out(s: Structure, target: Target, profile: Profile) -> Candidate | Unreachable:
+    """A candidate, proved and costed, at the target's precision; its keys are within the target's bound where they can
+    be, and else as small as they can be."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -285,11 +164,24 @@ def work_out(s: Structure, precision: float, profile: Profile, max_key_bytes: in
     group = s.one_group()
     part = _smaller(group)
     wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
-    settled = settle(_program(text(part)), precision, profile, max_key_bytes, wider)
-    if isinstance(settled, float):
-        return settled
-    made, relative = settled
-    return _candidate(s, source, part, made, relative, profile, report.status)
+    chosen = settle(_program(text(part)), target, profile, wider)
+    if isinstance(chosen, Unreachable):
+        return chosen
+    planned = chosen.plan
+    if target.kernel == "auto" and part != group:
+        planned = _kernel_of_all(planned, group)
+    return _candidate(s, source, part, planned, chosen.error, profile, report.status)
+
+
+def _kernel_of_all(planned: Plan, s: Structure) -> Plan:
+    """The plan of a part with the matrix form, and the kernel, of the whole structure: sums of few products take longer
+    for each, so that by matrices a part is no measure of the whole."""
+    if not isinstance(planned.matrix, MatrixForm):
+        return planned
+    p = planned.parameters
+    form = estimated_matrix(s, p.primes[: p.data_primes], p.factor_bits(s.depth))
+    by_operations: Kernel = "fused" if planned.graph.dots else "seal"
+    return replace(planned, matrix=form, kernel="matrix" if form.faster else by_operations)
 
 
 def _program(source: str) -> Program:
@@ -310,32 +202,22 @@ def _smaller(s: Structure) -> Structure:
 
 
 def _candidate(
-    s: Structure, source: str, part: Structure, made: Plan, relative: float, profile: Profile, verdict: str
+    s: Structure, source: str, part: Structure, planned: Plan, relative: float, profile: Profile, verdict: str
 ) -> Candidate:
     """Numbers of the part's graph, times the groups of tokens; of a part smaller than a group, in the proportion
     of the formulas."""
-    p, c, n = made.parameters, made.counts, s.groups
+    p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
-    if isinstance(made.columns, Columns) and part != s.one_group():
-        # sums of few products take longer for each: by matrices a part is no measure of the whole
-        sizes = p.primes[: p.data_primes], p.factor_bits(s.depth)
-        matrix = estimated_columns(s.one_group(), *sizes)
-        by_operations: Way = "fused" if made.graph.dots else "seal"
-        made = replace(made, columns=matrix, products="matrix" if matrix.faster else by_operations)
-    once = made.predicted(profile)
+    once = planned.predicted(profile)
     whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
-    # composed rotations are several
-    composed = c.rotations / small.rotations if p.keys else 1.0
-    more_rotations = round(composed * (whole.rotations - small.rotations))
+    counts = _counts_of_all(planned, whole, small, n)
     keys = c.galois_keys * p.key_bytes()
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
     # matrices are those of the whole
-    evaluation = (1.0 if made.products == "matrix" else slower) * (once.evaluation - masks) + down * masks
-    weights = made.weight_bytes if made.products == "matrix" else round(products * made.weight_bytes)
-    ciphertexts_in, ciphertexts_out = round(up * c.ciphertexts_in), round(down * c.ciphertexts_out)
-    more = n * (ciphertexts_in + ciphertexts_out) - c.ciphertexts_in - c.ciphertexts_out
+    evaluation = (1.0 if planned.kernel == "matrix" else slower) * (once.evaluation - masks) + down * masks
+    weights = planned.weight_bytes if planned.kernel == "matrix" else round(products * planned.weight_bytes)
     return Candidate(
         structure=s,
         text=source,
@@ -350,18 +232,55 @@ def _candidate(
             encryption=n * up * once.encryption,
             decryption=n * down * once.decryption,
         ),
-        rotations=n * (c.rotations + more_rotations),
-        key_switches=n * (c.key_switches + more_rotations + whole.conjugations - small.conjugations),
-        keys=c.galois_keys,
-        products=n * round(products * c.plain_products),
-        ciphertexts_in=n * ciphertexts_in,
-        ciphertexts_out=n * ciphertexts_out,
+        counts=counts,
         key_bytes=keys,
-        upload_bytes=n * ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=n * round(down * made.download_bytes),
+        upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
+        download_bytes=n * round(down * planned.download_bytes),
         weight_bytes=weights,
-        memory_bytes=keys + weights + (c.peak_ciphertexts + more) * p.ciphertext_bytes(),
+        memory_bytes=keys + weights + counts.peak_ciphertexts * p.ciphertext_bytes(),
         unrolled=part == s.one_group(),
+    )
+
+
+def _counts_of_all(made: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
+    """Counts of all groups of tokens from those of the plan of a part of one: ``whole`` and ``small`` are the formulas
+    for a group and for the part. Keys and plaintexts serve all groups."""
+    c, p, n = made.counts, made.parameters, groups
+
+    def grown(count: int, name: str) -> int:
+        before = getattr(small, name)
+        return round(count * getattr(whole, name) / before) if before else count
+
+    # composed rotations are several
+    composed = c.rotations / small.rotations if p.keys else 1.0
+    rotations = round(composed * (whole.rotations - small.rotations))
+    conjugations = whole.conjugations - small.conjugations
+    rescaled, before = whole.calls(p.data_primes, p.drops), small.calls(p.data_primes, p.drops)
+    rescales = {
+        level: n * round(count * rescaled["rescale", p.data_primes - level] / before["rescale", p.data_primes - level])
+        for level, count in c.rescales_by_level.items()
+    }
+    ciphertexts_in, ciphertexts_out = n * grown(c.ciphertexts_in, "inputs"), n * grown(c.ciphertexts_out, "outputs")
+    return Counts(
+        rotations=n * (c.rotations + rotations),
+        conjugations=n * (c.conjugations + conjugations),
+        key_switches=n * (c.key_switches + rotations + conjugations),
+        galois_keys=c.galois_keys,
+        hoistable=n * grown(c.hoistable, "rotations"),
+        plain_products=n * grown(c.plain_products, "products"),
+        cipher_products=n * c.cipher_products,
+        additions=n * grown(c.additions, "additions"),
+        negations=n * grown(c.negations, "additions"),
+        rescales=sum(rescales.values()),
+        rescales_by_level=rescales,
+        depth=c.depth,
+        ciphertexts_in=ciphertexts_in,
+        ciphertexts_out=ciphertexts_out,
+        plaintexts=grown(c.plaintexts, "products"),
+        # those of other groups wait, as inputs or as results
+        peak_ciphertexts=c.peak_ciphertexts + ciphertexts_in + ciphertexts_out - c.ciphertexts_in - c.ciphertexts_out,
+        masks=n * grown(c.masks, "outputs"),
+        composed_steps=c.composed_steps,
     )
 
 
@@ -370,34 +289,33 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
-    made = plan(program, candidate.parameters)
-    return bounds_of(program, made.graph, made.counts, rotation_lower_bound(program))
+    planned = plan(program, candidate.parameters)
+    return bounds_of(program, planned.graph, planned.counts, rotation_lower_bound(program))
 
 
-def _nothing(found: Found) -> SlotError:
+def _nothing(result: Found) -> SlotError:
     """Why there is no candidate."""
-    if found.refused:
-        limits = found.limits
-        least = min(c.key_bytes for c in found.refused)
-        if limits.key_bytes is not None and least > limits.key_bytes:
+    if result.refused:
+        least, most = min(c.key_bytes for c in result.refused), result.target.max_key_bytes
+        if most is not None and least > most:
             return error(
                 "SL464",
-                f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {limits.key_bytes:,}",
+                f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {most:,}",
                 hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
             )
-        least = min(c.memory_bytes for c in found.refused)
+        least = min(c.memory_bytes for c in result.refused)
         return error(
             "SL465",
-            f"the server needs {least:,} bytes at least, and --max-memory is {limits.memory or 0:,}",
+            f"the server needs {least:,} bytes at least, and --max-memory is {result.limits.memory or 0:,}",
             notes=["keys, encoded weights, and ciphertexts at the peak"],
             hint=f"--max-memory {least}",
         )
-    notes = [] if found.best_error == float("inf") else [f"the best error found is {found.best_error:.1e}"]
+    notes = [] if result.best_error == float("inf") else [f"the best error found is {result.best_error:.1e}"]
     return error(
         "SL462",
-        f"no structure reaches a relative error of {found.precision:.1e} with 128-bit parameters",
+        f"no structure reaches a relative error of {result.precision:.1e} with 128-bit parameters",
         notes=notes,
-        hint=f"--precision {_rounded_up(found.best_error)}" if notes else "",
+        hint=f"--precision {_rounded_up(result.best_error)}" if notes else "",
     )
 
 

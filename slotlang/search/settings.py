@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slotlang.cost.profile import Profile
 from slotlang.meaning.program import Program
-from slotlang.planning.choose import OutOfReach, chosen
-from slotlang.planning.plan import Plan
+from slotlang.planning.choose import Chosen, choose
+from slotlang.planning.target import Target
+from slotlang.refusals import Unreachable
 
 
 def settle(
-    program: Program,
-    precision: float,
-    profile: Profile,
-    max_key_bytes: int | None = None,
-    wider: tuple[float, float] = (1.0, 1.0),
-) -> tuple[Plan, float] | float:
-    """Plan and predicted relative rms error; where the precision can't be reached, the best error that can. Where the
-    keys can't be as small, they are as small as can be. ``wider`` as of ``chosen``."""
-    try:
-        return chosen(program, precision, profile=profile, max_key_bytes=max_key_bytes, wider=wider)
-    except OutOfReach as problem:
-        if problem.fewest_bytes is None:
-            return problem.best
-        return chosen(program, precision, profile=profile, max_key_bytes=problem.fewest_bytes, wider=wider)
+    program: Program, target: Target, profile: Profile, wider: tuple[float, float] = (1.0, 1.0)
+) -> Chosen | Unreachable:
+    """The plan for a target; where its keys can't be as small as the target asks, they are as small as they can be.
+    ``wider`` as of ``choose``."""
+    found = choose(program, target, profile=profile, wider=wider)
+    if isinstance(found, Unreachable) and found.fewest_key_bytes is not None:
+        return choose(program, replace(target, max_key_bytes=found.fewest_key_bytes), profile=profile, wider=wider)
+    return found

@@ -70,8 +70,10 @@ def _canonical(vector: Vector, slots: int) -> list[_Rows]:
             # most contents are one read with one coefficient
             rows = _Rows(atoms, rounded(terms[0][0].reshape(1, 1)), terms[0][1][None]) if terms[0][0] else None
         else:
-            coefficients = np.stack([np.broadcast_to(c, slots) for c, _ in terms])
-            rows = _merged(atoms, coefficients, np.stack([p for _, p in terms]))
+            positions = np.stack([p for _, p in terms])
+            rows = _ordered(atoms, [c for c, _ in terms], positions)
+            if rows is None:
+                rows = _merged(atoms, np.stack([np.broadcast_to(c, slots) for c, _ in terms]), positions)
         if rows is not None:
             result.append(rows)
     return result
@@ -87,6 +89,22 @@ def _sort_equal_atoms(atoms: tuple[Atom, ...], at: Ints) -> None:
         if end - start > 1:
             at[start:end].sort(axis=0)
         start = end
+
+
+def _ordered(atoms: tuple[Atom, ...], coefficients: list[Numbers], positions: Ints) -> _Rows | None:
+    """What ``_merged`` gives where rows need no merging: no coefficient depends on the slot, and one order of the rows
+    has increasing positions in all slots, as where they are the two parts of complex numbers. None elsewhere."""
+    if not atoms or any(c.ndim or not c for c in coefficients):
+        return None
+    order = np.lexsort(tuple(positions[:, k, 0] for k in reversed(range(len(atoms)))))
+    positions = positions[order]
+    less = np.zeros((len(coefficients) - 1, positions.shape[2]), bool)
+    for read in reversed(range(len(atoms))):
+        before, behind = positions[:-1, read], positions[1:, read]
+        less = (before < behind) | ((before == behind) & less)
+    if not less.all():
+        return None
+    return _Rows(atoms, rounded(np.array(coefficients)[order][:, None]), positions)
 
 
 def _merged(atoms: tuple[Atom, ...], coefficients: Numbers, positions: Ints) -> _Rows | None:
@@ -123,6 +141,17 @@ def _added(coefficients: Numbers, positions: Ints) -> Numbers:
         coefficients[row - 1] = np.where(same & (np.abs(coefficients[row - 1]) <= size), 0, coefficients[row - 1])
         coefficients[row] = np.where(same, 0, coefficients[row])
     return coefficients
+
+
+def _name(vector: Vector) -> bytes:
+    """A name for a vector's terms as they stand."""
+    digest = hashlib.sha256(repr(vector.shape).encode())
+    for term in vector.terms:
+        arrays = [np.asarray(term.coefficient, np.complex128), *(at for _, at in term.reads)]
+        digest.update(repr(([atom for atom, _ in term.reads], [(a.shape, a.dtype.str) for a in arrays])).encode())
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 def _leading(rows: list[_Rows]) -> complex:
@@ -194,6 +223,8 @@ class Contents:
     ``MAX_BYTES``."""
     _bytes: int = 0
     _known: dict[bytes, int] = field(default_factory=dict)
+    _read: dict[bytes, tuple[complex, Factor] | None] = field(default_factory=dict)
+    """What was found for vectors by their terms as they stand: module and program mostly say the same in one way."""
 
     def numbers(self, vector: Vector) -> Numbers | None:
         """The values of a vector that reads no tensor, one number when all slots hold the same; else None."""
@@ -213,6 +244,13 @@ class Contents:
         )
         if slots:
             vector = vector.map(lambda a: np.asarray(a).reshape(-1)[:1])
+        name = _name(vector)
+        if name not in self._read:
+            self._read[name] = self._identified(vector, slots)
+        return self._read[name]
+
+    def _identified(self, vector: Vector, slots: int) -> tuple[complex, Factor] | None:
+        """``factor`` of a vector not seen before in these terms; ``slots``: 1 where all hold the same, else 0."""
         rows = _canonical(vector, slots or self.slots)
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""Random data for a program, and its specification in numpy."""
+"""A module on random numbers in exact slots, against the specification in numpy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,43 @@ from typing import Any
 import numpy as np
 
 from slotlang.meaning.program import Program
-from slotlang.validation.meaning import declared
+from slotlang.proof.report import WrongElement
+from slotlang.validation.evaluation import Backend, evaluated
+from slotlang.validation.operations import ExactSlots
+from slotlang.validation.program_forms import declared
+from slotlang_runtime.module import Module
+
+WRONG = 1e-6
+"""Relative error in exact slots above which a module is refuted: rounding of doubles is far below."""
+
+
+def wrong_element(module: Module, program: Program) -> WrongElement | None:
+    """An element that a module gets wrong on random data; None where it gets all right. Raises ``Outside`` and
+    ``Failed``."""
+    inputs, weights = random_data(program)
+    slots = program.slots
+
+    def filled(values: Any) -> Any:
+        return np.broadcast_to(np.asarray(values, np.complex128), (slots,))
+
+    def encoded(values: Any) -> tuple[Any, bool] | None:
+        numbers = filled(values)
+        constant = not numbers.imag.any() and bool((numbers == numbers[0]).all())
+        return (numbers, constant) if numbers.any() else None
+
+    backend = Backend(module, ExactSlots(slots), encoded)
+    sent = evaluated(backend, inputs, {name: np.asarray(w)[()] for name, w in weights.items()}, filled)
+    zeros = np.zeros(slots, np.complex128)
+    results = module.collect({name: zeros if c is None else c.content for name, c in sent.items()})
+    for name, wanted in specification(program, {**inputs, **weights}).items():
+        found = results[name]
+        size = float(np.abs(wanted).max(initial=0.0)) or 1.0
+        distance = np.abs(found - wanted)
+        if not (distance <= WRONG * size).all():
+            at = np.unravel_index(int(np.argmax(np.where(np.isfinite(distance), distance, np.inf))), wanted.shape)
+            place = f"{name}[{', '.join(str(int(i)) for i in at)}]" if at else name
+            return WrongElement(place, complex(found[at]), complex(wanted[at]))
+    return None
 
 
 def random_data(program: Program, seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,6 +25,10 @@ Chain: TypeAlias = tuple[complex, tuple[str, ...], Atom]
 """One summand of a tensor expression: coefficient, scalars, factors."""
 
 
+MAX_WHOLE = 1 << 24
+"""Elements of a tensor that takes part in arithmetic as a whole."""
+
+
 class Unsupported(Exception):
     """Something this arithmetic has no meaning for; the message says what."""
 
@@ -42,10 +46,11 @@ def _product(a: Term, b: Term) -> Term:
 
 
 class Vector:
-    """An array of expressions. Supports what the emitted text does: arithmetic, indexing, and asking for its shape."""
+    """An array of expressions. Supports what bodies of a module do: arithmetic, indexing, and asking for its shape."""
 
     __array_ufunc__ = None
     """Numpy's operators leave operations with a Vector to the Vector."""
+    __hash__ = None  # type: ignore[assignment]
     dtype = np.dtype(np.complex128)
 
     def __init__(self, shape: tuple[int, ...], terms: Sequence[Term]) -> None:
@@ -123,65 +128,9 @@ class Vector:
         """Complex conjugate; tensors are real."""
         return Vector(self.shape, [Term(t.coefficient.conj(), t.reads) for t in self.terms])
 
-    @property
-    def real(self) -> Vector:
-        """Real part."""
-        return Vector(self.shape, [Term(t.coefficient.real + 0j, t.reads) for t in self.terms])
-
-    @property
-    def imag(self) -> Vector:
-        """Imaginary part."""
-        return Vector(self.shape, [Term(t.coefficient.imag + 0j, t.reads) for t in self.terms])
-
     def any(self) -> bool:
         """Whether some coefficient is not zero."""
         return any(bool(t.coefficient.any()) for t in self.terms)
-
-    @property
-    def flat(self) -> Vector:
-        """The places in one row."""
-        return self.map(lambda array: array.reshape(-1))
-
-    def __eq__(self, other: object) -> Any:
-        """Where both have the same terms in the same order, place by place; used to tell constants."""
-        if not isinstance(other, Vector):
-            raise Unsupported("weights compared with numbers")
-        if [[a for a, _ in t.reads] for t in self.terms] != [[a for a, _ in t.reads] for t in other.terms]:
-            return np.zeros(np.broadcast_shapes(self.shape, other.shape), bool)
-        same: Any = np.ones(np.broadcast_shapes(self.shape, other.shape), bool)
-        for mine, theirs in zip(self.terms, other.terms, strict=True):
-            same = same & (mine.coefficient == theirs.coefficient)
-            for (_, a), (_, b) in zip(mine.reads, theirs.reads, strict=True):
-                same = same & (a == b)
-        return same
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __bool__(self) -> bool:
-        raise Unsupported("a decision that depends on weights")
-
-    def item(self) -> Vector:
-        """The only place of a vector of one."""
-        return self.map(lambda array: np.asarray(array).reshape(()))
-
-    def tolist(self) -> Filling:
-        """What is encoded in place of a list of numbers."""
-        return Filling(self, 1)
-
-    def astype(self, kind: Any) -> Vector:
-        """Itself; there is nothing to convert."""
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """A vector repeated; stands for the list that an encoder takes."""
-
-    content: Vector
-    copies: int
-
-    def __mul__(self, copies: int) -> Filling:
-        return Filling(self.content, self.copies * copies)
 
 
 class Tensor:
@@ -236,6 +185,8 @@ class Tensor:
         return self.at(np.int64(0))
 
     def _whole(self) -> Vector:
+        if math.prod(self.shape) > MAX_WHOLE:
+            raise Unsupported(f"arithmetic with a tensor of {math.prod(self.shape):,} elements")
         return self.at(np.arange(math.prod(self.shape)).reshape(self.shape))
 
     @property
@@ -290,21 +241,6 @@ class Tensor:
         return self._whole() * other
 
     __rmul__ = __mul__
-
-    def __ne__(self, other: object) -> Any:
-        """Where an element may differ from zero."""
-        if not isinstance(other, int) or other:
-            raise Unsupported("weights compared with something other than zero")
-        return np.ones(self.shape, bool) if self.pattern is None else self.pattern
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __bool__(self) -> bool:
-        raise Unsupported("a decision that depends on weights")
-
-    def astype(self, kind: Any) -> Tensor:
-        """Itself; there is nothing to convert."""
-        return self
 
 
 def vector(value: Any) -> Vector:

@@ -1,4 +1,4 @@
-"""What an emitted module did, recorded: one step per ciphertext operation that the stand-in evaluator executed."""
+"""What an emitted module computes: one step per ciphertext operation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import NamedTuple
 class Step(NamedTuple):
     """One operation.
 
-    ``kind``: ``fresh`` (an encrypted plaintext), ``rotate``, ``conj``, ``plain_product``, ``product``, ``add``,
-    ``neg``, ``add_plain``, or ``factor`` (a scale was set that makes other values). ``operands`` are numbers of
-    earlier steps, ``signs`` those of the operands of ``add`` and of the plaintext of ``add_plain``; ``amount`` is a
-    rotation's, ``content`` a plaintext's identity.
+    ``kind``: ``fresh`` (an encrypted plaintext), ``rotate``, ``conj``, ``plain_product``, ``product``, ``add``, ``neg``
+    or ``add_plain``. ``operands`` are numbers of earlier steps, ``signs`` those of the operands of ``add`` and of the
+    plaintext of ``add_plain``; ``amount`` is a rotation's, ``content`` a plaintext's number.
     """
 
     kind: str
@@ -20,7 +19,6 @@ class Step(NamedTuple):
     signs: tuple[int, ...] = ()
     amount: int = 0
     content: int = -1
-    factor: float = 1.0
 
 
 @dataclass

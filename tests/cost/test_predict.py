@@ -14,6 +14,7 @@ from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
 from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import Target
 
 RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3))
 GUARDED = """program guarded(n = 100, slots = 128)
@@ -81,10 +82,10 @@ def test_masks_are_made_and_added(program: api.Program) -> None:
     profile = only("mask_part", "mask_slots")
     assert milliseconds(program, profile, "masking") == hidden.masks
     assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.parts)
-    shown = api.cost(program, profile=only("add_plain"), hide="none").predicted.evaluation
+    shown = api.cost(program, profile=only("add_plain"), target=Target(hide="none")).predicted.evaluation
     masked = api.cost(program, profile=only("add_plain")).predicted.evaluation
     assert masked - shown == pytest.approx(1e-3 * hidden.masks)
-    assert api.cost(program, profile=profile, hide="none").predicted.masking == 0
+    assert api.cost(program, profile=profile, target=Target(hide="none")).predicted.masking == 0
 
 
 def test_operations_are_priced_at_their_level() -> None:
@@ -99,7 +100,7 @@ def test_operations_are_priced_at_their_level() -> None:
 
 
 def test_one_by_one_every_product_and_addition_counts_for_itself() -> None:
-    made = api.plan(api.loads(LORA), RESCALED, products="seal")
+    made = api.plan(api.loads(LORA), RESCALED, target=Target(kernel="seal"))
     calls = Counter(dict.fromkeys(("dot", "dot_product"), 0))
     for (name, _), times in evaluation_calls(made.graph, RESCALED.data_primes, fused=False).items():
         calls[name] += times
@@ -177,7 +178,7 @@ def test_products_of_weights_are_computed_once() -> None:
 
 def test_matrix_products_have_integers_for_weights() -> None:
     program = api.load("programs/columns.slot", {"d": 16, "n": 16, "batch": 16})
-    made = api.plan(program, products="matrix")
+    made = api.plan(program, target=Target(kernel="matrix"))
     p = made.parameters
     times = predict(made.graph, p.degree, p.data_primes, only("encode_integer", "encode_constant"), matrix=0.25)
     assert times.encoding == pytest.approx(1e-3 * made.counts.plaintexts)

@@ -13,6 +13,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.optimize import search
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.why import why
+from slotlang.planning.target import Target
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
@@ -163,9 +164,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "WORK", 250_000)
 
 
-def optimized(text: str, allow_packing: bool = False, precision: float | None = None) -> Optimized:
+def optimized(text: str, allow_packing: bool = False, target: Target = Target()) -> Optimized:
     syntax = parse(Source("small", text))
-    return optimize_program(syntax, None, "time", find_profile(), precision=precision, allow_packing=allow_packing)
+    return optimize_program(syntax, None, "time", find_profile(), target=target, allow_packing=allow_packing)
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -289,8 +290,8 @@ def test_ranks_not_paired(name: str, root: Path) -> None:
 def test_precision_chooses_parameters_for_every_program() -> None:
     """The same program as before and after, each with the parameters that its precision takes."""
     text = TAKEN["a mask into the plaintexts behind it"][1]
-    found = optimized(text, precision=1e-3)
-    before, after = (api.cost(program, precision=1e-3) for program in (found.before, found.after))
+    found = optimized(text, target=Target(precision=1e-3))
+    before, after = (api.cost(program, target=Target(precision=1e-3)) for program in (found.before, found.after))
     assert after.parameters != before.parameters
     assert after.predicted.evaluation < before.predicted.evaluation
     assert max(before.predicted_error, after.predicted_error) <= 1e-3
@@ -301,27 +302,26 @@ def test_keys_are_bounded() -> None:
     """Programs are compared with keys that fit, where steps without one take several rotations."""
     text = TAKEN["a mask into the plaintexts behind it"][1]
     syntax, profile = parse(Source("test", text)), find_profile()
-    free = api.cost(api.loads(text), precision=1e-3, profile=profile)
+    free = api.cost(api.loads(text), target=Target(precision=1e-3), profile=profile)
     for bound in (free.galois_key_bytes, free.galois_key_bytes // 2, 0):
+        target = Target(precision=1e-3, max_key_bytes=bound)
         try:
-            before = api.cost(api.loads(text), precision=1e-3, max_key_bytes=bound, profile=profile)
+            before = api.cost(api.loads(text), target=target, profile=profile)
         except SlotError as problem:
             with pytest.raises(SlotError) as caught:
-                optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
+                optimize_program(syntax, None, "time", profile, target=target)
             assert str(caught.value) == str(problem)
             continue
-        found = optimize_program(syntax, None, "time", profile, precision=1e-3, max_key_bytes=bound)
-        after = api.cost(found.after, precision=1e-3, max_key_bytes=bound, profile=profile)
+        found = optimize_program(syntax, None, "time", profile, target=target)
+        after = api.cost(found.after, target=target, profile=profile)
         assert max(before.galois_key_bytes, after.galois_key_bytes) <= bound
         assert found.search.best.score[0] == pytest.approx(after.predicted.evaluation)
         assert after.predicted.evaluation <= before.predicted.evaluation
-    with pytest.raises(SlotError, match="SL005"):
-        optimize_program(syntax, None, "time", profile, max_key_bytes=10)
 
 
 def test_precision_out_of_reach() -> None:
     with pytest.raises(SlotError) as caught:
-        optimized(PARTS.replace("COUNT", "15"), precision=1e-20)
+        optimized(PARTS.replace("COUNT", "15"), target=Target(precision=1e-20))
     assert caught.value.diagnostics[0].code == "SL451"
 
 

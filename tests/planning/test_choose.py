@@ -16,6 +16,7 @@ from small_programs import LORA
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
+from slotlang.planning.target import Target
 
 PROGRAM = api.loads(LORA, {"d": 1024, "r": 4, "batch": 4, "slots": 1024})
 WIDE = api.loads(LORA, {"d": 4096, "r": 4, "batch": 4, "slots": 4096})
@@ -28,7 +29,7 @@ def seconds(made: api.Plan) -> float:
 
 @pytest.mark.parametrize("precision", [1e-1, 1e-3, 1e-6, 1e-9])
 def test_what_is_chosen_is_precise_and_secure(precision: float) -> None:
-    made = api.choose(PROGRAM, precision)
+    made = api.plan(PROGRAM, target=Target(precision=precision))
     p = made.parameters
     assert api.predicted_error(made) <= precision
     assert sum(p.primes) <= MAX_MODULUS_BITS[p.degree]
@@ -39,7 +40,7 @@ def test_what_is_chosen_is_precise_and_secure(precision: float) -> None:
 def test_a_run_keeps_the_precision_that_was_asked_for() -> None:
     from slotlang.run.runner import execute, random_data
 
-    made = api.choose(PROGRAM, 1e-3)
+    made = api.plan(PROGRAM, target=Target(precision=1e-3))
     text = api.lower(PROGRAM, made.parameters).text
     report = execute(text, made.counts.executed(), *random_data(PROGRAM, 3))
     assert report.counts_match
@@ -49,8 +50,10 @@ def test_a_run_keeps_the_precision_that_was_asked_for() -> None:
 def test_a_run_with_fewer_keys() -> None:
     from slotlang.run.runner import execute, random_data
 
-    free = api.choose(PROGRAM, 1e-3)
-    made = api.choose(PROGRAM, 1e-3, max_key_bytes=free.counts.galois_keys * free.parameters.key_bytes() // 2)
+    free = api.plan(PROGRAM, target=Target(precision=1e-3))
+    made = api.plan(
+        PROGRAM, target=Target(precision=1e-3, max_key_bytes=free.counts.galois_keys * free.parameters.key_bytes() // 2)
+    )
     lowered = api.lower(PROGRAM, made.parameters)
     report = execute(lowered.text, made.counts.executed(), *random_data(PROGRAM, 3))
     assert report.counts_match
@@ -59,18 +62,18 @@ def test_a_run_with_fewer_keys() -> None:
 
 
 def test_less_precision_is_never_slower() -> None:
-    times = [seconds(api.choose(PROGRAM, p)) for p in (1e-1, 1e-3, 1e-6, 1e-9, 1e-12)]
+    times = [seconds(api.plan(PROGRAM, target=Target(precision=p))) for p in (1e-1, 1e-3, 1e-6, 1e-9, 1e-12)]
     assert times == sorted(times)
     assert times[0] < times[-1]
 
 
 def test_a_degree_has_to_hold_the_slots() -> None:
-    assert api.choose(PROGRAM, 1e-2).parameters.degree == 4096
-    assert api.choose(WIDE, 1e-2).parameters.degree == 8192
+    assert api.plan(PROGRAM, target=Target(precision=1e-2)).parameters.degree == 4096
+    assert api.plan(WIDE, target=Target(precision=1e-2)).parameters.degree == 8192
 
 
 def test_nothing_tried_by_hand_is_faster() -> None:
-    chosen = seconds(api.choose(PROGRAM, 1e-3))
+    chosen = seconds(api.plan(PROGRAM, target=Target(precision=1e-3)))
     tried = 0
     for degree, primes, scales in product(
         (4096, 8192), ((36, 36), (54, 55), (36, 36, 37), (60, 60, 60)), ((22, 22, 20), (25, 20, 19), (15, 13, 14))
@@ -86,7 +89,7 @@ def test_nothing_tried_by_hand_is_faster() -> None:
 
 
 def test_a_prime_goes_between_products_where_later_rotations_outweigh_the_rescales() -> None:
-    made = api.choose(WIDE, 1e-3)
+    made = api.plan(WIDE, target=Target(precision=1e-3))
     never = Parameters(8192, (60, 60, 60), 37, (), (37, 39, 35))
     each = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
     assert made.parameters.drops == (1,)
@@ -113,7 +116,7 @@ prove y == A @ B @ x
 """
     program = api.loads(text)
     assert api.check(program).proved
-    made = api.choose(program, 1e-6)
+    made = api.plan(program, target=Target(precision=1e-6))
     assert made.parameters.drops == (2,)
     assert made.counts.rescales == 1
     never, between = (api.plan(program, replace(made.parameters, drops=drops)) for drops in ((), (1,)))
@@ -125,21 +128,21 @@ prove y == A @ B @ x
 
 def test_what_is_out_of_reach_names_the_best() -> None:
     with pytest.raises(SlotError) as found:
-        api.choose(PROGRAM, 1e-25)
+        api.plan(PROGRAM, target=Target(precision=1e-25))
     (diagnostic,) = found.value.diagnostics
     assert diagnostic.code == "SL451"
     reach = re.search(r"--precision (\S+),", diagnostic.hint or "")
     assert reach is not None
-    assert api.predicted_error(api.choose(PROGRAM, float(reach[1]))) <= float(reach[1])
+    assert api.predicted_error(api.plan(PROGRAM, target=Target(precision=float(reach[1])))) <= float(reach[1])
 
 
 def test_keys_stay_within_their_bytes() -> None:
-    free = api.choose(PROGRAM, 1e-6)
+    free = api.plan(PROGRAM, target=Target(precision=1e-6))
     bytes_of = free.counts.galois_keys * free.parameters.key_bytes()
-    assert api.choose(PROGRAM, 1e-6, max_key_bytes=bytes_of).parameters == free.parameters
+    assert api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=bytes_of)).parameters == free.parameters
     last = seconds(free)
     for bound in (bytes_of - 1, bytes_of // 2, bytes_of // 3):
-        made = api.choose(PROGRAM, 1e-6, max_key_bytes=bound)
+        made = api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=bound))
         assert made.counts.galois_keys * made.parameters.key_bytes() <= bound
         assert made.counts.key_switches > free.counts.key_switches
         assert last < seconds(made)
@@ -148,11 +151,11 @@ def test_keys_stay_within_their_bytes() -> None:
 
 
 def test_nothing_with_as_few_keys_is_faster() -> None:
-    free = api.choose(PROGRAM, 1e-6)
+    free = api.plan(PROGRAM, target=Target(precision=1e-6))
     steps = [n.step for n in free.graph.of_kind("rotate")]
     for many in (2, 3):
         bound = many * free.parameters.key_bytes()
-        made = seconds(api.choose(PROGRAM, 1e-6, max_key_bytes=bound))
+        made = seconds(api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=bound)))
         for keys in combinations(sorted(set(steps)), many):
             with suppress(SlotError):
                 assert made <= seconds(api.plan(PROGRAM, replace(free.parameters, keys=keys))) * (1 + 1e-9)
@@ -160,15 +163,15 @@ def test_nothing_with_as_few_keys_is_faster() -> None:
 
 def test_a_bound_below_the_smallest_keys_names_them() -> None:
     with pytest.raises(SlotError, match="keys") as found:
-        api.choose(PROGRAM, 1e-6, max_key_bytes=1)
+        api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=1))
     (diagnostic,) = found.value.diagnostics
     assert diagnostic.code == "SL451"
     named = re.search(r"--max-key-bytes (\d+)", diagnostic.hint or "")
     assert named is not None
-    made = api.choose(PROGRAM, 1e-6, max_key_bytes=int(named[1]))
+    made = api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=int(named[1])))
     assert made.counts.galois_keys * made.parameters.key_bytes() == int(named[1])
     with pytest.raises(SlotError, match="SL451"):
-        api.choose(PROGRAM, 1e-6, max_key_bytes=int(named[1]) - 1)
+        api.plan(PROGRAM, target=Target(precision=1e-6, max_key_bytes=int(named[1]) - 1))
 
 
 def test_conjugations_and_products_keep_their_keys() -> None:
@@ -184,19 +187,19 @@ prove y == x
 """
     # what it computes is not what it says, which costs nothing
     program = api.loads(text)
-    free = api.choose(program, 1e-3)
+    free = api.plan(program, target=Target(precision=1e-3))
     assert (free.counts.galois_keys, free.counts.cipher_products) == (3, 1)
     each = free.parameters.key_bytes()
-    made = api.choose(program, 1e-3, max_key_bytes=3 * each)
+    made = api.plan(program, target=Target(precision=1e-3, max_key_bytes=3 * each))
     assert (made.counts.galois_keys, made.counts.conjugations) == (2, 1)
     with pytest.raises(SlotError, match="SL451"):
-        api.choose(program, 1e-3, max_key_bytes=2 * each)
+        api.plan(program, target=Target(precision=1e-3, max_key_bytes=2 * each))
 
 
 @pytest.mark.parametrize("precision", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_precision_is_positive(precision: float) -> None:
     with pytest.raises(SlotError) as found:
-        api.choose(PROGRAM, precision)
+        api.plan(PROGRAM, target=Target(precision=precision))
     assert found.value.diagnostics[0].code == "SL005"
 
 
@@ -217,4 +220,4 @@ def test_rounding_does_not_refuse_parameters(size: int) -> None:
     # rescaling
     columns = Path(__file__).resolve().parents[2] / "programs" / "columns.slot"
     program = api.load(columns, {"d": size, "n": 1, "r": size, "batch": 2048})
-    assert api.choose(program, 4e-4).parameters.primes == (60, 49)
+    assert api.plan(program, target=Target(precision=4e-4)).parameters.primes == (60, 49)

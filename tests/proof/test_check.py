@@ -131,7 +131,7 @@ def test_the_process_stays_small():
     kilobytes, status = done.stderr.split()
     assert status == "0" and int(kilobytes) < 300_000
     (entry,) = json.loads(done.stdout)["files"]
-    assert entry["verdict"] == "proved" and entry["method"] == "polyhedral"
+    assert entry["verdict"] == "proved" and entry["report"]["method"] == "polyhedral"
 
 
 def test_confirmation_is_of_the_slot_that_is_named():

@@ -15,8 +15,9 @@ from simulated_seal import Run
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.planning.hiding import HIDES, read_slots
+from slotlang.planning.hiding import read_slots
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import HIDES, Target
 from slotlang.run.runner import execute, load_module, random_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ prove y == A @ B @ x
 
 class World:
     def __init__(self, text: str, hide: api.Hide, parameters: Parameters = SMALL) -> None:
-        self.made = api.lower(api.loads(text), parameters, hide=hide)
+        self.made = api.lower(api.loads(text), parameters, target=Target(hide=hide))
         self.module: Any = load_module(self.made.text)
         self.inputs, self.weights = random_data(self.made.plan.program, 0)
         self.client = self.module.Client()
@@ -164,7 +165,7 @@ def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
 @pytest.mark.parametrize("hide", HIDES)
 def test_what_is_counted_is_what_runs(hide: api.Hide) -> None:
     for text in (PAIRS, PAIRS.replace("where g == 0", "where g == 1")):
-        made = api.lower(api.loads(text), hide=hide)
+        made = api.lower(api.loads(text), target=Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         report = execute(made.text, made.plan.counts.executed(), inputs, weights)
         assert report.counts_match, (report.executed, report.predicted)
@@ -177,7 +178,7 @@ def test_what_is_counted_is_what_runs(hide: api.Hide) -> None:
     assert module.PARAMETERS["conjugation"] == (hide == "exact")
     assert module.PARAMETERS["hide"] == hide
     assert f"--hide {hide}" in re.sub(r"\s+", " ", str(module.__doc__))
-    cost = api.cost(made.plan.program, hide=hide)
+    cost = api.cost(made.plan.program, target=Target(hide=hide))
     assert cost.counts == counts
     assert cost.evaluation_key_bytes == counts.galois_keys * made.plan.parameters.sent_key_bytes()
 
@@ -194,17 +195,17 @@ def test_parts_are_hidden_by_ciphertext() -> None:
     assert {n: alone for n, (alone, _) in module.masked().items()} == {("X", 1): "im"}
     assert made.plan.counts.masks == 1
     # conjugates are for whole families: here a mask does it
-    exact = api.plan(made.plan.program, hide="exact").hiding
+    exact = api.plan(made.plan.program, target=Target(hide="exact")).hiding
     assert (exact.doubled, exact.masks) == (set(), 1)
     for hide in HIDES:
-        made = api.lower(api.loads(text), hide=hide)
+        made = api.lower(api.loads(text), target=Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         assert execute(made.text, made.plan.counts.executed(), inputs, weights).passed
 
 
 def test_the_family_of_conjugates_takes_no_name_of_the_program() -> None:
     text = PAIRS.replace("weight A[d, r]", "weight Y_re[d, r]").replace("A[h", "Y_re[h").replace("== A @", "== Y_re @")
-    made = api.lower(api.loads(text), hide="exact")
+    made = api.lower(api.loads(text), target=Target(hide="exact"))
     assert made.plan.hiding.doubled == {"Y_re_"}
     inputs, weights = random_data(made.plan.program, 0)
     assert execute(made.text, made.plan.counts.executed(), inputs, weights).passed
@@ -293,8 +294,8 @@ def test_no_room_for_masks() -> None:
         api.plan(program, tight)
     assert "3 bits are left above the scale, and 4 are needed" in str(refused.value.diagnostics[0].notes)
     with pytest.raises(SlotError, match="SL407"):
-        api.plan(program, tight, hide="exact")
-    assert api.plan(program, tight, hide="none").counts.masks == 0
+        api.plan(program, tight, target=Target(hide="exact"))
+    assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
 
 
 def test_the_command_line(tmp_path: Path) -> None:

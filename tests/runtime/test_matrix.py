@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from slotlang import api
-from slotlang.cost.matrix import Columns
+from slotlang.cost.matrix import MatrixForm
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Products
+from slotlang.planning.target import KernelChoice, Target
+from slotlang.refusals import GaveUp
 from slotlang.run.runner import load_module, random_data
 from slotlang.validation.check import validate
 
@@ -41,8 +42,8 @@ class World:
     def __init__(self, text: str, sizes: dict[str, int], parameters: Parameters, *, unproved: bool = False) -> None:
         program = api.loads(text, sizes)
 
-        def made(products: Products) -> Any:
-            return api.lower(program, parameters, products=products, unproved=unproved)
+        def made(kernel: KernelChoice) -> Any:
+            return api.lower(program, parameters, target=Target(kernel=kernel), unproved=unproved)
 
         self.lowered = made("matrix")
         self.module: Any = load_module(self.lowered.text)
@@ -240,17 +241,17 @@ def test_memory_is_taken_again_only_when_nobody_holds_it() -> None:
     assert len({next(iter(server.load_inputs(upload).values())).ctypes.data for upload in uploads}) == 1
 
 
-@pytest.mark.parametrize(("products", "used"), [("auto", None), ("seal", False), ("matrix", True)])
-def test_cost_predicts_what_is_lowered(products: Products, used: bool | None) -> None:
+@pytest.mark.parametrize(("kernel", "used"), [("auto", None), ("seal", False), ("matrix", True)])
+def test_cost_predicts_what_is_lowered(kernel: KernelChoice, used: bool | None) -> None:
     program = api.loads(COLUMNS, SIZES)
-    found = api.cost(program, SMALL, products=products)
-    plan = api.plan(program, SMALL, products=products)
-    assert isinstance(plan.columns, Columns)
-    used = plan.columns.faster if used is None else used
-    assert found.products == plan.products == (products if products != "auto" else "matrix" if used else "fused")
+    found = api.cost(program, SMALL, target=Target(kernel=kernel))
+    plan = api.plan(program, SMALL, target=Target(kernel=kernel))
+    assert isinstance(plan.matrix, MatrixForm)
+    used = plan.matrix.faster if used is None else used
+    assert found.kernel == plan.kernel == (kernel if kernel != "auto" else "matrix" if used else "fused")
     coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
     assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
-    other = api.cost(program, SMALL, products="fused" if used else "matrix").predicted
+    other = api.cost(program, SMALL, target=Target(kernel="fused" if used else "matrix")).predicted
     assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
 
 
@@ -375,24 +376,24 @@ WRONG = [
 @pytest.mark.parametrize(("old", "new"), WRONG, ids=range(len(WRONG)))
 def test_a_changed_plan_is_never_proved(old: str, new: str) -> None:
     program = api.loads(SIGNS)
-    text = api.lower(program, SMALL_ONE, products="matrix", unproved=True).text
+    text = api.lower(program, SMALL_ONE, target=Target(kernel="matrix"), unproved=True).text
     assert old in text
     found = validate(text.replace(old, new), program, proved=False)
     assert found.status != "proved"
 
 
 def test_where_matrices_fit() -> None:
-    def columns(text: str, sizes: dict[str, int] | None = None) -> Columns | str:
-        return api.plan(api.loads(text, sizes)).columns
+    def form(text: str, sizes: dict[str, int] | None = None) -> MatrixForm | GaveUp:
+        return api.plan(api.loads(text, sizes)).matrix
 
-    wide = columns(COLUMNS, {"d": 384, "r": 16})
-    assert isinstance(wide, Columns) and wide.faster
+    wide = form(COLUMNS, {"d": 384, "r": 16})
+    assert isinstance(wide, MatrixForm) and wide.faster
     assert [(s.rows, s.columns) for s in wide.stages] == [(16, 384), (384, 16)]
-    assert "more than one real number" in str(columns(SIGNS.replace("= A[i, k]", "= A[i, k] * [slot < 3]")))
-    assert "rotation" in str(columns(SIGNS.replace("- S[0]", "- (S[0] << 1)")))
+    assert "more than one real number" in str(form(SIGNS.replace("= A[i, k]", "= A[i, k] * [slot < 3]")))
+    assert "rotation" in str(form(SIGNS.replace("- S[0]", "- (S[0] << 1)")))
 
 
 def test_what_has_no_matrices_is_an_error() -> None:
     with pytest.raises(SlotError) as refused:
-        api.plan(api.loads(SIGNS.replace("- S[0]", "- (S[0] << 1)")), products="matrix")
+        api.plan(api.loads(SIGNS.replace("- S[0]", "- (S[0] << 1)")), target=Target(kernel="matrix"))
     assert refused.value.diagnostics[0].code == "SL472"

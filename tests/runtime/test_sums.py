@@ -19,6 +19,7 @@ from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.lowering import fused
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import Target
 from slotlang.run.runner import load_module, random_data
 
 SHIPPED = Path(fused.__file__).read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ prove y == A @ x
 @functools.cache
 def module(parameters: Parameters = RINGS[2]) -> types.ModuleType:
     """A module with the kernel; what its program computes is of no matter here."""
-    return load_module(api.lower(api.loads(LORA), parameters, products="fused").text)
+    return load_module(api.lower(api.loads(LORA), parameters, target=Target(kernel="fused")).text)
 
 
 class World:
@@ -163,7 +164,7 @@ def run(made: types.ModuleType, seed: int = 0) -> tuple[Any, float]:
 
 def test_runs_count_the_same_and_are_right_both_ways() -> None:
     program = api.loads(LORA)
-    made = {way: load_module(api.lower(program, products=way).text) for way in ("seal", "fused")}  # type: ignore[arg-type]
+    made = {way: load_module(api.lower(program, target=Target(kernel=way)).text) for way in ("seal", "fused")}  # type: ignore[arg-type]
     servers = {}
     for way, text in made.items():
         servers[way], error = run(text)
@@ -188,7 +189,7 @@ def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_objects_that_lie_otherwise_are_not_touched(
     name: str, field: str, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = load_module(api.lower(api.loads(LORA), RINGS[2], products="fused").text)
+    made = load_module(api.lower(api.loads(LORA), RINGS[2], target=Target(kernel="fused")).text)
     monkeypatch.setitem(getattr(made, name), field, place)
     server, error = run(made)
     assert server.sums is None and "keeps its objects otherwise" in server.note and error < 1e-6
@@ -196,7 +197,7 @@ def test_objects_that_lie_otherwise_are_not_touched(
 
 @pytest.mark.parametrize("wrong", ["sums", "objects"])
 def test_a_kernel_that_is_wrong_is_not_used(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = load_module(api.lower(api.loads(LORA), RINGS[2], products="fused").text)
+    made = load_module(api.lower(api.loads(LORA), RINGS[2], target=Target(kernel="fused")).text)
     right = made.compiled()
 
     def first_only(out: int, ciphers: Any, plains: Any, *rest: Any) -> bool:
@@ -209,7 +210,7 @@ def test_a_kernel_that_is_wrong_is_not_used(wrong: str, monkeypatch: pytest.Monk
 
 
 def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
-    made = load_module(api.lower(api.loads(CANCELLING), unproved=True, products="fused").text)
+    made = load_module(api.lower(api.loads(CANCELLING), unproved=True, target=Target(kernel="fused")).text)
     client = made.Client()
     server = made.Server(client.evaluation_keys())
     a = np.array([[1.0, -1.0, 0.5, -0.5], [1.0, 2.0, 3.0, 4.0]])
@@ -222,7 +223,7 @@ def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
 
 
 def test_nested_sums_are_one_pass() -> None:
-    made = api.lower(api.loads(NESTED), products="fused")
+    made = api.lower(api.loads(NESTED), target=Target(kernel="fused"))
     assert "ev.dot((X[j, k], plain[" in made.text and "for j in range(n) for k in range(m))" in made.text
     graph = made.plan.graph
     assert list(graph.dots.values()) == [12] and len(graph.in_dots) == 12 + 3
@@ -242,9 +243,9 @@ def test_nested_sums_are_one_pass() -> None:
 def test_what_is_no_sum_of_products(old: str, new: str) -> None:
     program = api.loads(NESTED.replace(old, new))
     made = api.plan(program)
-    assert not made.graph.dots and not made.graph.in_dots and made.products != "fused"
+    assert not made.graph.dots and not made.graph.in_dots and made.kernel != "fused"
     with pytest.raises(SlotError, match="SL472"):
-        api.plan(program, products="fused")
+        api.plan(program, target=Target(kernel="fused"))
 
 
 def test_a_new_kernel_has_a_new_number() -> None:

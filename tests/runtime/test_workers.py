@@ -17,7 +17,7 @@ from small_programs import case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.planning.hiding import Hide
+from slotlang.planning.target import Hide, Target
 from slotlang.run.runner import Batches, execute, load_module, random_data, split_tokens
 
 SMALL = api.Parameters(4096, (36, 36, 37), 20)
@@ -56,7 +56,7 @@ except KeyboardInterrupt:
 
 @cache
 def lowered(hide: Hide = "mask") -> api.Lowered:
-    return api.lower(api.loads(PAIRS), SMALL, hide=hide)
+    return api.lower(api.loads(PAIRS), SMALL, target=Target(hide=hide))
 
 
 class World:
@@ -250,9 +250,9 @@ def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
             tokens=5000,
             workers=2,
             cache=tmp_path,
-            products="matrix",
+            target=Target(kernel="matrix"),
         )
-        assert found.lowered.plan.products == "matrix"
+        assert found.lowered.plan.kernel == "matrix"
         report = found.report
         assert report.cache is not None
         states.append(report.cache.state)

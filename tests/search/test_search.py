@@ -14,11 +14,12 @@ from slotlang import api
 from slotlang.cost.predict import predict
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.planning.choose import choose
+from slotlang.planning.target import Target
 from slotlang.search import search as search_module
+from slotlang.search.candidate import Candidate, Found, Limits, Objective, objective_named
 from slotlang.search.estimate import estimate
 from slotlang.search.report import program_text
-from slotlang.search.search import Found, Limits, Objective, bounds, objective_named, search, start, work_out
+from slotlang.search.search import bounds, search, start, work_out
 from slotlang.search.space import front, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
@@ -26,12 +27,11 @@ from slotlang.show.front import front_svg
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
 SMALL = Shape(64, 48, 4, 3)
+COARSE = Target(precision=1e-3)
 
 
-def found_for(
-    shape: Shape, objective: Objective = "time", precision: float = 1e-3, finalists: int = 3, **limits: int
-) -> Found:
-    found = start(shape, objective, precision, Limits(**limits))
+def found_for(shape: Shape, objective: Objective = "time", target: Target = COARSE, finalists: int = 3) -> Found:
+    found = start(shape, objective, target, Limits())
     search(found, find_profile(), slots=(2048, 4096), finalists=finalists)
     return found
 
@@ -73,15 +73,11 @@ def test_winner_is_proved_and_costs_what_cost_says() -> None:
     best = found.ranked[0]
     program = api.loads(program_text(found))
     assert api.check(program).proved
-    plan = choose(program, 1e-3, profile=find_profile())
+    plan = api.plan(program, target=COARSE, profile=find_profile())
     cost = api.cost(program, plan.parameters, find_profile())
     assert best.parameters == plan.parameters
     assert best.predicted == cost.predicted
-    assert (best.rotations, best.keys, best.products) == (
-        cost.counts.rotations,
-        cost.counts.galois_keys,
-        cost.counts.plain_products,
-    )
+    assert best.counts == cost.counts
     assert (best.upload_bytes, best.download_bytes) == (cost.upload_bytes, cost.download_bytes)
     assert (best.key_bytes, best.weight_bytes) == (cost.galois_key_bytes, cost.weight_bytes)
     assert {b.gap for b in bounds(best)} == {b.gap for b in cost.bounds}
@@ -90,14 +86,23 @@ def test_winner_is_proved_and_costs_what_cost_says() -> None:
 
 def test_a_part_stands_for_what_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     s = Structure(Shape(64, 64, 8, 2048), 2048, 2048, "real", False, ranks=1)
-    whole = work_out(s, 1e-2, find_profile())
+    whole = work_out(s, Target(precision=1e-2), find_profile())
     monkeypatch.setattr(search_module, "MOST_NODES", 800)
-    part = work_out(s, 1e-2, find_profile())
-    assert not isinstance(whole, float) and not isinstance(part, float)
+    part = work_out(s, Target(precision=1e-2), find_profile())
+    assert isinstance(whole, Candidate) and isinstance(part, Candidate)
     assert whole.unrolled and not part.unrolled
     assert bounds(part) == ()
-    names = ("rotations", "keys", "products", "ciphertexts_in", "ciphertexts_out", "key_bytes")
-    assert [getattr(part, n) for n in names] == [getattr(whole, n) for n in names]
+    assert part.key_bytes == whole.key_bytes
+    for name in (
+        "rotations",
+        "galois_keys",
+        "plain_products",
+        "plaintexts",
+        "ciphertexts_in",
+        "ciphertexts_out",
+        "masks",
+    ):
+        assert getattr(part.counts, name) == getattr(whole.counts, name), name
     if part.parameters == whole.parameters:
         assert part.predicted.evaluation == pytest.approx(whole.predicted.evaluation, rel=0.02)
     assert part.error >= whole.error / 2
@@ -120,40 +125,40 @@ def test_what_is_said_by_formula_holds_for_the_whole(
 ) -> None:
     s, profile = LARGE[name].one_group(), find_profile()
     monkeypatch.setattr(search_module, "MOST_NODES", estimate(s).nodes // 3)
-    part = work_out(s, precision, profile)
-    assert not isinstance(part, float) and not part.unrolled
+    part = work_out(s, Target(precision=precision), profile)
+    assert isinstance(part, Candidate) and not part.unrolled
     whole = api.plan(api.loads(text(s)), part.parameters)
     # padding and its masks are not in proportion
     assert api.predicted_error(whole) == pytest.approx(part.error, rel=0.01)
     assert part.predicted.evaluation == pytest.approx(whole.predicted(profile).evaluation, rel=0.005)
-    counts = whole.counts
-    assert (part.key_switches, part.keys) == (counts.key_switches, counts.galois_keys)
-    assert (part.ciphertexts_in, part.ciphertexts_out) == (counts.ciphertexts_in, counts.ciphertexts_out)
+    for name in ("key_switches", "galois_keys", "ciphertexts_in", "ciphertexts_out", "depth", "rescales"):
+        assert getattr(part.counts, name) == getattr(whole.counts, name), name
 
 
 def test_what_has_many_rows_is_made_small_too() -> None:
     """With one ciphertext of x, fewer channels of it make the graph no smaller."""
     s = Structure(Shape(4096, 14336, 128, 512), 2048, 256, "tokens", True, ranks=8, down=4)
-    found = work_out(s, 0.5, find_profile())
-    assert isinstance(found, float) or not found.unrolled
+    found = work_out(s, Target(precision=0.5), find_profile())
+    assert not isinstance(found, Candidate) or not found.unrolled
 
 
 def test_groups_are_costed_once_each() -> None:
     s = Structure(Shape(64, 64, 4, 5), 2048, 2, "pairs", False, ranks=2)
-    found = work_out(s, 1e-3, find_profile())
-    assert not isinstance(found, float)
+    found = work_out(s, COARSE, find_profile())
+    assert isinstance(found, Candidate)
     whole = api.cost(api.loads(text(s)), found.parameters, find_profile())
     assert found.predicted.evaluation == pytest.approx(whole.predicted.evaluation)
     assert found.upload_bytes == whole.upload_bytes
     assert found.download_bytes == whole.download_bytes
+    assert found.counts.peak_ciphertexts >= whole.counts.peak_ciphertexts
+    assert replace(found.counts, peak_ciphertexts=0) == replace(whole.counts, peak_ciphertexts=0)
     assert found.memory_bytes >= whole.peak_ciphertext_bytes + whole.galois_key_bytes + whole.weight_bytes
 
 
 @pytest.mark.parametrize("objective", ["rotations", "keys", "traffic"])
 def test_objectives(objective: Objective) -> None:
     by_time, other = found_for(SMALL), found_for(SMALL, objective)
-    name = {"rotations": "key_switches", "keys": "key_bytes", "traffic": "traffic_bytes"}[objective]
-    assert getattr(other.ranked[0], name) <= getattr(by_time.ranked[0], name)
+    assert other.ranked[0].by(objective)[0] <= by_time.ranked[0].by(objective)[0]
     assert by_time.ranked[0].predicted.evaluation <= other.ranked[0].predicted.evaluation
 
 
@@ -168,7 +173,7 @@ def test_no_more_goes_up_than_need_be_unless_declared() -> None:
 
 def test_without_keys() -> None:
     found = found_for(SMALL, "keys", finalists=1)
-    assert (found.ranked[0].keys, found.ranked[0].structure.positions) == (0, 1)
+    assert (found.ranked[0].counts.galois_keys, found.ranked[0].structure.positions) == (0, 1)
 
 
 def test_copies_fill_what_is_left_over() -> None:
@@ -177,9 +182,9 @@ def test_copies_fill_what_is_left_over() -> None:
     best = found.ranked[0]
     alone = replace(best.structure, copies=1)
     assert best.structure.slots >= 2048
-    assert (best.structure.copies, best.ciphertexts_in) == (best.structure.slots // 1024, 1)
-    worked = work_out(alone, 1e-3, find_profile())
-    assert not isinstance(worked, float)
+    assert (best.structure.copies, best.counts.ciphertexts_in) == (best.structure.slots // 1024, 1)
+    worked = work_out(alone, COARSE, find_profile())
+    assert isinstance(worked, Candidate)
     assert best.predicted.evaluation < worked.predicted.evaluation
 
 
@@ -189,7 +194,7 @@ def test_front() -> None:
 
 
 def refused(**changes: object) -> str:
-    values: dict[str, object] = {"shape": SMALL, "objective": "time", "precision": 1e-3, "limits": Limits(), **changes}
+    values: dict[str, object] = {"shape": SMALL, "objective": "time", "target": COARSE, "limits": Limits(), **changes}
     with pytest.raises(SlotError) as problem:
         search(start(**values), find_profile(), slots=(2048,), finalists=1)  # type: ignore[arg-type]
     diagnostic = problem.value.diagnostics[0]
@@ -199,13 +204,14 @@ def refused(**changes: object) -> str:
 def test_what_can_not_be_met() -> None:
     assert refused(shape=Shape(0, 4, 4, 1)).startswith("SL461 --d-in is 0")
     assert refused(shape=Shape(4, 4, 4, 1 << 21)).startswith("SL461 --batch")
-    assert refused(precision=2.0).startswith("SL462")
-    impossible = refused(precision=1e-15)
+    assert refused(target=Target()).startswith("SL462 --precision is missing")
+    assert refused(target=Target(precision=2.0)).startswith("SL462")
+    impossible = refused(target=Target(precision=1e-15))
     assert impossible.startswith("SL462") and "the best error found is" in impossible
     asked = float(impossible.partition("--precision ")[2].split()[0])
-    assert found_for(SMALL, precision=asked, finalists=4).candidates
+    assert found_for(SMALL, target=Target(precision=asked), finalists=4).candidates
     # so many channels that one in a ciphertext is too few
-    assert refused(shape=Shape(1 << 18, 4, 1, 1), limits=Limits(key_bytes=10)).startswith("SL464")
+    assert refused(shape=Shape(1 << 18, 4, 1, 1), target=replace(COARSE, max_key_bytes=10)).startswith("SL464")
     assert refused(limits=Limits(copies=0)).startswith("SL461 --copies")
     assert refused(limits=Limits(memory=10)).startswith("SL465")
     with pytest.raises(SlotError, match="SL463: there is no objective 'tome'"):
@@ -267,8 +273,8 @@ def test_drawing_of_one_candidate() -> None:
 def test_columns_are_costed_as_matrix_products() -> None:
     columns = Structure(Shape(256, 256, 16, 2048), 2048, 2048, "real", False, ranks=1)
     profile = find_profile()
-    worked = work_out(columns, 1e-3, profile)
-    assert not isinstance(worked, float) and worked.rotations == worked.key_bytes == 0
+    worked = work_out(columns, COARSE, profile)
+    assert isinstance(worked, Candidate) and worked.counts.rotations == worked.key_bytes == 0
     program = api.loads(text(columns))
     graph = api.plan(program, worked.parameters).graph
     fused = predict(graph, 4096, worked.parameters.data_primes, profile)

@@ -11,7 +11,8 @@ import pytest
 from slotlang import api
 from slotlang.cost.predict import evaluation_calls
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
 from slotlang.search.estimate import estimate
 from slotlang.search.structure import Packing, Shape, Structure
 from slotlang.search.text import text
@@ -95,7 +96,7 @@ def dividing(seed: int, packing: Packing, dense: bool) -> Structure:
 @pytest.mark.parametrize(("seed", "packing", "dense"), CASES)
 def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> None:
     s = dividing(seed, packing, dense)
-    made, formula = plan(api.loads(text(s)), hide="none"), estimate(s)
+    made, formula = plan(api.loads(text(s)), target=Target(hide="none")), estimate(s)
     counts = made.counts
     assert formula.rotations == counts.rotations
     assert formula.conjugations == counts.conjugations
@@ -105,13 +106,15 @@ def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> N
     assert (formula.inputs, formula.outputs) == (counts.ciphertexts_in, counts.ciphertexts_out)
     assert +formula.calls(2) == evaluation_calls(made.graph, 2)
     for drops in [(1,), (2,), (1, 2)][: 3 if s.depth == 2 else 1]:
-        dropping = plan(api.loads(text(s)), Parameters(16384, (60, 40, 40, 60), 40, drops, (40, 40, 40)), hide="none")
+        dropping = plan(
+            api.loads(text(s)), Parameters(16384, (60, 40, 40, 60), 40, drops, (40, 40, 40)), target=Target(hide="none")
+        )
         assert +formula.calls(3, drops) == evaluation_calls(dropping.graph, 3)
 
 
 def test_groups_of_tokens_cost_what_one_does_each() -> None:
     s = Structure(Shape(16, 16, 4, 6), 16, 2, "pairs", False, ranks=2)
-    one, all_of_it = (plan(api.loads(text(t)), hide="none").counts for t in (s.one_group(), s))
+    one, all_of_it = (plan(api.loads(text(t)), target=Target(hide="none")).counts for t in (s.one_group(), s))
     assert s.groups == 3
     assert all_of_it.rotations == 3 * one.rotations
     assert all_of_it.plain_products == 3 * one.plain_products

@@ -255,7 +255,9 @@ def test_check_of_a_module(tmp_path: Path) -> None:
     assert ended.status == 1
     entry = json.loads(ended.out)["files"][0]
     assert entry["verdict"] == "refuted" and entry["module"]["verdict"] == "refuted"
-    assert re.match(r"y\[\d+, \d+\] is .* and should be", entry["module"]["reason"])
+    assert entry["module"]["counterexample"]["kind"] == "wrong_element"
+    assert re.fullmatch(r"y\[\d+, \d+\]", entry["module"]["counterexample"]["element"])
+    assert entry["module"].keys() == entry["report"].keys()
 
 
 @pytest.mark.parametrize(
@@ -291,4 +293,5 @@ def test_sizes_of_a_module_are_fixed(tmp_path: Path) -> None:
 def test_check_module_reports_the_program() -> None:
     found = check_module(Source("out.py", lowered().text))
     assert found.report.proved and found.validation.status == "proved"
-    assert found.validation.found > 0 and found.validation.steps > 20
+    examined = found.validation.examined
+    assert examined["members_found"] > 0 and examined["operations"] > 20

@@ -122,7 +122,15 @@ def _report(
     reason: str = "",
     steps: tuple[tuple[str, Status], ...] = (),
 ) -> Report:
-    return Report(status, method, time.perf_counter() - start, reason=reason, steps=steps, for_all=covered)
+    return Report(
+        status,
+        method,
+        time.perf_counter() - start,
+        reason=reason,
+        steps=steps,
+        for_all=covered,
+        subject="all sizes",
+    )
 
 
 def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) -> tuple[str, ...]:
@@ -251,6 +259,7 @@ def _refuted(
                 report,
                 seconds=time.perf_counter() - start,
                 for_all=replace(covered, refuted_at={**covered.fixed, **sizes}),
+                subject="all sizes",
             )
     return None
 

@@ -228,6 +228,7 @@ def test_what_a_person_and_a_program_read():
     for text in ("d, r, batch, slots >= 1", "C = slots / batch", "C % R == 0", "that is, d = K*R*n1"):
         assert text in shown.out
     (entry,) = json.loads(slotlang("check", path, "--for-all", "all", "--json").out)["files"]
-    assert entry["method"] == "mixed-radix"
-    assert entry["for_all"]["sizes"] == ["d", "r", "batch", "slots"] and entry["for_all"]["fixed"] == {}
-    assert "C % R == 0" in entry["for_all"]["conditions"]
+    assert entry["report"]["method"] == "mixed-radix" and entry["report"]["subject"] == "all sizes"
+    covered = entry["report"]["for_all"]
+    assert covered["sizes"] == ["d", "r", "batch", "slots"] and covered["fixed"] == {}
+    assert "C % R == 0" in covered["conditions"]

@@ -1,4 +1,4 @@
-"""What a program says, as normal forms: every family's definition read literally, nothing scheduled.
+"""A program's families as normal forms: every definition read literally, nothing scheduled.
 
 Families that the emitted module was found to compute are atoms: later definitions speak of them by name, so forms
 stay as small as one statement.
@@ -115,7 +115,7 @@ class Expressions:
         return a.scaled(mask)
 
 
-class Meaning:
+class ProgramForms:
     """Forms of a program's ciphertext families. ``atoms`` are members whose form is one vector by now."""
 
     def __init__(self, program: Program, forms: Forms) -> None:
@@ -146,12 +146,18 @@ class Meaning:
         if member not in self._known:
             name, indices = member
             family = self.program.families[name]
-            env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
             if family.kind == "cipher":
                 self._known[member] = self.forms.vector(self.packed(member))
             else:
-                self._known[member] = self._value(family.body, env)
+                self._known[member] = self.of_family(family, indices)
         return self._known[member]
+
+    def of_family(self, family: Family, indices: tuple[int, ...]) -> Form:
+        """A member of a family that is computed, or that is made of the program's families, by its definition."""
+        if self.program.families.get(family.name) is family and (family.name, indices) in self.atoms:
+            return self.atoms[family.name, indices]
+        env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+        return self._value(family.body, env)
 
     def _encrypted(self, value: Value) -> bool:
         match value:

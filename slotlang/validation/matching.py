@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from slotlang.meaning.program import Family, Program, SumOver, Value
 from slotlang.meaning.program import Permuted as Permuted_
-from slotlang.validation.meaning import Meaning, Member
 from slotlang.validation.normal_form import Form, Forms, TooLarge, weight
+from slotlang.validation.program_forms import Member, ProgramForms
 from slotlang.validation.trace import Trace
 
 MAX_MONOMIALS = 2_000_000
@@ -22,13 +22,13 @@ MAX_MONOMIALS = 2_000_000
 
 
 @dataclass
-class Sweep:
-    """Forms of the steps of a trace. ``found`` are members that some step computes, ``missing`` those that none was
-    found for: not an error, for a schedule may merge statements."""
+class Matching:
+    """Forms of the steps of a trace. ``found`` are members that some step computes, ``missing`` those that no step
+    was found for: not an error, for a schedule may merge statements."""
 
     trace: Trace
     forms: Forms
-    meaning: Meaning
+    program_forms: ProgramForms
     contents: list[Form]
     found: dict[Member, int] = field(default_factory=dict)
     missing: list[Member] = field(default_factory=list)
@@ -111,8 +111,6 @@ class Sweep:
                 return forms.conjugated(operands[0][0])
             case "neg":
                 return forms.scaled(operands[0][0], -1)
-            case "factor":
-                return forms.scaled(operands[0][0], step.factor) if step.factor else {}
             case "plain_product":
                 return forms.product(operands[0][0], self.contents[step.content])
             case "product":
@@ -148,14 +146,14 @@ class Sweep:
         wanted: dict[int, list[tuple[Member, Form]]] = defaultdict(list)
         open_ = 0
         largest = 0
-        for member in self.meaning.members(family):
-            form = self.meaning.member(member)
+        for member in self.program_forms.members(family):
+            form = self.program_forms.member(member)
             largest = max(largest, weight([form]))
             if len(form) <= 1 and all(len(m) <= 1 for m in form):
                 continue  # a name for something there is, or zero
             known = next((atom for other, atom in self._atoms[_key(form)] if self.forms.same(form, other)), None)
             if known is not None:
-                self.meaning.atoms[member] = known
+                self.program_forms.atoms[member] = known
                 continue
             step = next((n for n in self._index[_key(form)] if self._is(n, form)), None)
             if step is not None:
@@ -191,7 +189,7 @@ class Sweep:
         """From here on step and members are one vector, about which nothing needs to be known."""
         atom = self.forms.factor(self.forms.contents.name())
         for member in members:
-            self.meaning.atoms[member] = atom
+            self.program_forms.atoms[member] = atom
             self.found[member] = step
         self._atoms[_key(form)].append((form, atom))
         self._values[step] = atom

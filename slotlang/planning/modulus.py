@@ -1,0 +1,154 @@
+"""The most precise parameters of one degree and one number of primes: sizes of primes, and scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf, log2
+from typing import NamedTuple
+
+from slotlang.cost.noise import Gains
+from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
+from slotlang.planning.plan import Draft
+
+MESSAGE_BITS = 8
+"""Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
+sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
+
+ROUNDING = 1e-6
+"""Bits by which a message may seem not to fit: sums of products come out as 1 and a last digit."""
+
+LEAST_PRIME = 24
+"""Bits of the smallest prime that is tried: below it some degrees have too few primes."""
+
+LARGEST_PRIME = 60
+
+LEAST_SCALE = 8
+"""Bits of the smallest scale that is tried."""
+
+
+class Fit(NamedTuple):
+    """Parameters with the predicted relative rms error that they give."""
+
+    error: float
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class Modulus:
+    """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
+    grows in the draft."""
+
+    draft: Draft
+    degree: int
+    data_primes: int
+    gains: Gains
+
+    def best(self) -> Fit | None:
+        """The smallest error and its parameters; None when nothing fits."""
+        tried = self._unrescaled()
+        if self.draft.built.drops:
+            tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
+        return min((Fit(self.gains.error(p), p) for p in tried), key=lambda fit: fit.error, default=None)
+
+    def _fits(self, p: Parameters) -> bool:
+        """Whether every ciphertext's message fits its modulus, and its scale is one to reckon with."""
+        return all(
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
+            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
+            and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
+            for (level, products), peak in self.gains.peaks.items()
+        )
+
+    def _unrescaled(self) -> Iterator[Parameters]:
+        limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes
+        most = min(LARGEST_PRIME * k, limit - LEAST_PRIME)
+        least = max(LEAST_PRIME * k, LARGEST_PRIME * (k - 2) + 1, min(limit - LARGEST_PRIME * 3, most))
+        for bits in range(least, most + 1):
+            key = min(LARGEST_PRIME, limit - bits)
+            primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
+            found = self._shared(primes)
+            if found is not None:
+                yield found
+
+    def _shared(self, primes: tuple[int, ...]) -> Parameters | None:
+        """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts."""
+        built = self.draft.built
+        factors = built.depth + 1
+        peak = max(self.gains.peaks.values(), default=1.0)
+        bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
+
+        def make(scales: tuple[int, ...]) -> Parameters:
+            # without scales of their own plaintexts would take what their ciphertexts have after a dropped prime
+            own = () if len(set(scales)) == 1 and not built.drops else scales
+            return Parameters(self.degree, primes, scales[0], tuple(built.drops), own)
+
+        if built.multiplies_ciphertexts:
+            scale = bits // factors
+            found = make((scale,) * factors)
+            return found if scale >= LEAST_SCALE and self._fits(found) else None
+        scales = tuple(bits // factors + (n < bits % factors) for n in range(factors))
+        best = make(scales)
+        if min(scales) < LEAST_SCALE or not self._fits(best):
+            return None
+        least = self.gains.error(best)
+        step = 8
+        while step:
+            moved = False
+            for to in range(factors):
+                for source in range(factors):
+                    new = tuple(s + step * ((n == to) - (n == source)) for n, s in enumerate(scales))
+                    if to == source or min(new) < LEAST_SCALE:
+                        continue
+                    tried = make(new)
+                    value = self.gains.error(tried)
+                    if value < least and self._fits(tried):
+                        best, least, scales, moved = tried, value, new, True
+            if not moved:
+                step //= 2
+        return best
+
+    def _dropping(self) -> Iterator[Parameters]:
+        """Primes of two sizes, those that are dropped and those that stay: a coarse grid of both, then its best point
+        and ever nearer neighbours of it."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], len(self.draft.built.drops)
+        stay = self.data_primes - drops
+        known: dict[tuple[int, int], Fit | None] = {}
+
+        def at(dropped: int, staying: int) -> float:
+            """The smallest error with primes that drop, and primes that stay, of this many bits altogether."""
+            place = (dropped, staying)
+            if place not in known:
+                key = min(LARGEST_PRIME, limit - staying - drops * dropped)
+                found = None
+                if (
+                    min(key, dropped) >= LEAST_PRIME
+                    and dropped <= LARGEST_PRIME
+                    and LEAST_PRIME * stay <= staying <= LARGEST_PRIME * stay
+                ):
+                    first = (staying // stay + (n < staying % stay) for n in range(stay))
+                    found = self._shared((*first, *[dropped] * drops, key))
+                known[place] = None if found is None else Fit(self.gains.error(found), found)
+            here = known[place]
+            return here.error if here else inf
+
+        sizes = range(LEAST_PRIME, LARGEST_PRIME + 1, 9)
+        best = min(((d, s * stay) for d in sizes for s in sizes), key=lambda place: at(*place))
+        for step in (4, 2, 1):
+            near = [(best[0] + a * step, best[1] + b * step) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+            best = min(near, key=lambda place: at(*place))
+        if (fit := known[best]) is not None:
+            yield fit.parameters
+
+    def _steady(self) -> Iterator[Parameters]:
+        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
+        which leaves it as it is."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
+        for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
+            for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
+                key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
+                if key >= LEAST_PRIME:
+                    found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)
+                    if self._fits(found):
+                        yield found
+                        break

@@ -1,0 +1,52 @@
+"""The plan of a program for a target."""
+
+from __future__ import annotations
+
+from slotlang.cost.profile import Profile
+from slotlang.meaning.program import Program
+from slotlang.planning.choose import choose
+from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
+from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.target import Target
+from slotlang.refusals import Unreachable
+from slotlang.schedule.build import EVERY
+
+
+def plan(
+    program: Program,
+    parameters: Parameters | None = None,
+    *,
+    target: Target = Target(),
+    profile: Profile | None = None,
+) -> Plan:
+    """Schedule and unroll a program for a target.
+
+    ``parameters`` are taken as they are. Where none are given, they are the fastest, by ``profile`` (or
+    ``find_profile``'s), that the target's precision and bound on keys allow; without a precision, the fixed choice.
+
+    Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
+    (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not
+    make all rotations), SL451 (precision or bound on keys out of reach), SL472 (the kernel can't compute it), and as
+    ``find_profile``.
+    """
+    if parameters is not None:
+        draft = Draft.of(program, target.hide, parameters.drops)
+        return draft.keyed(parameters.keys).under(parameters, target.kernel)
+    if target.precision is not None:
+        chosen = choose(program, target, profile=profile)
+        if isinstance(chosen, Unreachable):
+            raise chosen.error()
+        return chosen.plan
+    draft = Draft.of(program, target.hide)
+    if draft.built.depth > UNRESCALED_DEPTH:
+        # scales of products of products add up; levels do not
+        draft = Draft.of(program, target.hide, EVERY)
+    built = draft.built
+    fixed = fixed_parameters(
+        program.slots,
+        built.depth,
+        program.syntax.statements[0].span,
+        rescale=bool(built.drops),
+        turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
+    )
+    return draft.under(fixed, target.kernel)

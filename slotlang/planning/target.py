@@ -1,0 +1,74 @@
+"""What a program is planned for: the kernel, what is hidden, the precision, and the bound on keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, TypeAlias, get_args
+
+from slotlang.diagnostics import error, pick
+
+Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
+"""What multiplies ciphertexts with plaintexts: SEAL's operations, one by one; sums of products in one pass
+(docs/fused.md); or matrix products for the whole program (docs/columns.md)."""
+
+KernelChoice: TypeAlias = Literal["auto", "seal", "fused", "matrix"]
+"""A ``Kernel``, or ``auto``: the one that is predicted to be the fastest."""
+
+KERNELS: tuple[KernelChoice, ...] = get_args(KernelChoice)
+
+Hide: TypeAlias = Literal["mask", "exact", "none"]
+"""How the slots and parts that are not part of the result are hidden from the key holder (docs/security.md): by random
+plaintexts, exactly by adding conjugates, or not at all."""
+
+HIDES: tuple[Hide, ...] = get_args(Hide)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a plan must meet. ``precision``: the largest predicted relative rms error, for which the fastest parameters
+    are searched; None for the fixed choice of parameters. ``max_key_bytes``: the most bytes of evaluation keys in the
+    server's memory, which needs a precision.
+
+    Raises ``SlotError`` SL471 for an unknown kernel, SL005 for anything else that is not as said here.
+    """
+
+    kernel: KernelChoice = "auto"
+    hide: Hide = "mask"
+    precision: float | None = None
+    max_key_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        kernel_named(self.kernel)
+        hide_named(self.hide)
+        precision, most = self.precision, self.max_key_bytes
+        if precision is not None and not (isinstance(precision, int | float) and 0 < precision < inf):
+            raise error("SL005", f"a precision is a positive number such as 1e-3, not {precision!s:.40}")
+        if most is None:
+            return
+        if not isinstance(most, int) or most < 0:
+            raise error("SL005", f"--max-key-bytes is a whole number from 0, not {most!s:.40}")
+        if precision is None:
+            hint = "parameters are only searched for a precision"
+            raise error("SL005", "--max-key-bytes needs --precision", hint=hint)
+
+    @classmethod
+    def named(
+        cls,
+        kernel: str = "auto",
+        hide: str = "mask",
+        precision: float | None = None,
+        max_key_bytes: int | None = None,
+    ) -> Target:
+        """The target that a user's words name; raises as the class."""
+        return cls(kernel_named(kernel), hide_named(hide), precision, max_key_bytes)
+
+
+def kernel_named(text: str) -> KernelChoice:
+    """The kernel of that name. Raises SL471."""
+    return pick(text, KERNELS, "SL471", "kernel", "kernels")
+
+
+def hide_named(text: str) -> Hide:
+    """The way of hiding of that name. Raises SL005."""
+    return pick(text, HIDES, "SL005", "way of hiding", "ways")

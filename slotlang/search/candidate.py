@@ -1,0 +1,130 @@
+"""What a search looks for and what it finds: the objective, the limits, the candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from slotlang.cost.counts import Counts
+from slotlang.cost.predict import Prediction
+from slotlang.diagnostics import pick
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import Target
+from slotlang.search.space import front
+from slotlang.search.structure import Shape, Structure
+
+Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+def objective_named(name: str) -> Objective:
+    """Raises SL463."""
+    return pick(name, OBJECTIVES, "SL463", "objective", "objectives")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a user can't go beyond, besides a target. ``memory``: bytes of Galois keys as the server holds them, encoded
+    weights, and ciphertexts at the peak; ``copies``: how many times as many ciphertexts of x as need be may go up."""
+
+    memory: int | None = None
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A proved program under parameters. Counts, times and bytes are of all groups of tokens together. ``error``:
+    predicted relative rms error; ``unrolled``: False where the graph was too large, and the numbers come by formula."""
+
+    structure: Structure
+    text: str
+    verdict: str
+    parameters: Parameters
+    error: float
+    predicted: Prediction
+    counts: Counts
+    key_bytes: int
+    upload_bytes: int
+    download_bytes: int
+    weight_bytes: int
+    memory_bytes: int
+    unrolled: bool
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Up and down."""
+        return self.upload_bytes + self.download_bytes
+
+    def measures(self) -> tuple[float, ...]:
+        """What the Pareto front is about."""
+        return (self.predicted.evaluation, self.key_bytes, self.traffic_bytes, self.error)
+
+    def by(self, objective: Objective) -> tuple[float, ...]:
+        """What is made small, first things first."""
+        time = self.predicted.evaluation
+        first = {
+            "time": time,
+            "rotations": self.counts.key_switches,
+            "keys": self.key_bytes,
+            "traffic": self.traffic_bytes,
+        }[objective]
+        return (first, time, self.key_bytes, self.traffic_bytes)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; keys as in ``synth --json``."""
+        s = self.structure
+        return {
+            "structure": s.name(),
+            "slots": s.slots,
+            "tokens": s.held,
+            "verdict": self.verdict,
+            "parameters": self.parameters.to_json(),
+            "counts": self.counts.to_json(),
+            "galois_key_bytes": self.key_bytes,
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+            "weight_bytes": self.weight_bytes,
+            "memory_bytes": self.memory_bytes,
+            "predicted": self.predicted.to_json(),
+            "predicted_error": self.error,
+            "unrolled": self.unrolled,
+        }
+
+
+@dataclass
+class Found:
+    """What a search has found so far; it is there when the search is interrupted."""
+
+    shape: Shape
+    objective: Objective
+    target: Target
+    limits: Limits
+    sketched: int = 0
+    candidates: list[Candidate] = field(default_factory=list)
+    refused: list[Candidate] = field(default_factory=list)
+    """Beyond the limits."""
+    best_error: float = float("inf")
+    """Smallest error of those that missed the precision."""
+    complete: bool = False
+
+    @property
+    def precision(self) -> float:
+        """The target's; ``start`` has made sure that there is one."""
+        assert self.target.precision is not None
+        return self.target.precision
+
+    @property
+    def ranked(self) -> list[Candidate]:
+        """By the objective, best first."""
+        return sorted(self.candidates, key=lambda c: c.by(self.objective))
+
+    @property
+    def pareto(self) -> list[Candidate]:
+        """No other is as good in time, key bytes, traffic and error; by time."""
+        return front(self.candidates, Candidate.measures)
+
+    def add(self, candidate: Candidate) -> None:
+        """Keep a candidate, or note that it is beyond a limit."""
+        keys, memory = self.target.max_key_bytes, self.limits.memory
+        within = (keys is None or candidate.key_bytes <= keys) and (memory is None or candidate.memory_bytes <= memory)
+        (self.candidates if within else self.refused).append(candidate)

@@ -1,0 +1,46 @@
+"""What a module's program and parameters are emitted as."""
+
+from __future__ import annotations
+
+import ast
+
+from slotlang.diagnostics import error
+from slotlang.emit.module import Lowering, emit
+from slotlang.meaning.program import Program
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
+from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
+from slotlang.validation.module_file import ModuleFile, assigned
+
+
+def emitted_anew(file: ModuleFile, program: Program) -> ast.Module:
+    """The syntax tree of a module emitted from what a module says of itself.
+
+    Raises what ``plan`` raises, as SL404 for parameters below 128-bit security, and ``SlotError`` SL745 where the
+    verdicts that the module was lowered with are none.
+    """
+    return ast.parse(emit(planned(file, program), _lowering(file)))
+
+
+def planned(file: ModuleFile, program: Program) -> Plan:
+    """The plan that a module says it was emitted for."""
+    p = file.parameters
+    scales = p.scale_bits if len(p.scale_bits) > 1 else ()
+    keys = p.rotations if p.routes else ()
+    parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys)
+    return plan(program, parameters, target=Target(kernel=file.kernel, hide=p.hide))
+
+
+def _lowering(file: ModuleFile) -> Lowering:
+    found = file.lowered
+    kinds = {"by": str, "verdict": str, "method": str, "validated": bool}
+    if list(found) != list(kinds) or any(type(found[name]) is not kind for name, kind in kinds.items()):
+        statement = assigned(file.tree, "LOWERED")
+        raise error(
+            "SL745",
+            "this module was changed outside of the bodies that may be edited: `LOWERED` does not say who lowered it",
+            file.span(statement if statement is not None else file.tree),
+            hint="lower the program again",
+        )
+    return Lowering(**found)

@@ -1,0 +1,460 @@
+"""Bodies of editable functions, interpreted: nothing of a module is ever executed.
+
+A body runs on whatever its arguments hold: symbols in a proof, numbers where a wrong element is looked for. Names are
+found as Python finds them: a name that a function binds anywhere is its own, comprehensions have names of their own,
+and what is left is the module's. Dicts that a function makes are Python's dicts, so what is put into one is seen under
+all its names; arguments and tables can't be changed. What the language can't say raises ``Outside``, and what fails
+when a module runs raises ``Failed``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from slotlang.validation import arithmetic
+from slotlang.validation.arithmetic import described, is_int, kind
+from slotlang.validation.language import Outside, check_body
+from slotlang.validation.methods import Evaluator, Misused
+from slotlang.validation.normal_form import TooLarge
+from slotlang.validation.symbolic import Tensor, Unsupported, Vector
+
+MAX_STEPS = 20_000_000
+"""Expressions that one function evaluates in one call: some ten seconds."""
+
+MAX_CALLS = 20
+"""Functions that wait for each other."""
+
+
+class Failed(Exception):
+    """What raises an exception when the module runs: the line, and which."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"{problem} in line {line} of the module")
+        self.line = line
+
+
+@dataclass(frozen=True, eq=False)
+class Given(Mapping[Any, Any]):
+    """A dict that is an argument: it is looked into, and never changed but by ``pop``, where that is allowed."""
+
+    items_: dict[Any, Any]
+    popped: bool = False
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.items_[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """What the name ``np`` stands for: the functions that may be called."""
+
+    functions: Mapping[str, Callable[..., Any]]
+
+
+NUMPY = Library(
+    {
+        "broadcast_to": arithmetic.broadcast_to,
+        "roll": arithmetic.roll,
+        "conj": arithmetic.conj,
+        "argsort": arithmetic.argsort,
+        "logical_not": arithmetic.logical_not,
+        "ndindex": arithmetic.ndindex,
+    }
+)
+"""For bodies."""
+
+BUILTINS: Mapping[str, Any] = {"range": range, "reversed": reversed, "sum": sum}
+"""What every module can call."""
+
+_RANGES = (range, type(reversed(range(1))), type(reversed(range(1 << 70))), np.ndindex)
+"""Types of what a loop goes through, beside lists. The last three can be gone through once."""
+
+_UNBOUND = object()
+
+
+@dataclass
+class Budget:
+    """Steps left to a call and to what it calls."""
+
+    steps: int = 0
+
+    def tick(self, line: int, steps: int = 1) -> None:
+        """Spend steps. Raises ``Outside``."""
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise Outside(line, f"more than {MAX_STEPS:,} steps")
+
+
+def evaluated(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """The value of an expression at the top of a module. Raises ``Outside`` and ``Failed``."""
+    line = node.lineno
+    arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    body: list[ast.stmt] = [ast.Return(value=node, lineno=line, col_offset=0)]
+    function = ast.FunctionDef(name="top", args=arguments, body=body, decorator_list=[], lineno=line, col_offset=0)
+    return Function(function, names)()
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of the module, with the names of the module that its body may use."""
+
+    definition: ast.FunctionDef
+    names: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_body(self.definition)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Interpret the body. Raises ``Outside`` and ``Failed``."""
+        return _Run(self, arguments, 0, Budget()).result()
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """Names of the arguments."""
+        return [a.arg for a in self.definition.args.args]
+
+    @cached_property
+    def own(self) -> list[str]:
+        """Every name that the body binds."""
+        return [*_bound(self.definition.body), *self.parameters]
+
+    @property
+    def line(self) -> int:
+        """Where it is defined."""
+        return self.definition.lineno
+
+
+class _Scope:
+    """Names of a function or of a comprehension; ``own`` are bound here."""
+
+    def __init__(self, own: Iterable[str], outer: _Scope | None) -> None:
+        self.values: dict[str, Any] = dict.fromkeys(own, _UNBOUND)
+        self.outer = outer
+
+
+def _bound(statements: list[ast.stmt]) -> Iterator[str]:
+    for statement in statements:
+        targets: list[ast.expr] = []
+        match statement:
+            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+                pass
+            case ast.For(target=target, body=body):
+                targets = [target]
+                yield from _bound(body)
+        for target in targets:
+            yield from _target_names(target)
+
+
+def _target_names(target: ast.expr) -> list[str]:
+    match target:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Tuple(elts=parts):
+            return [name for part in parts for name in _target_names(part)]
+    return []
+
+
+class _Run:
+    """One call of a function."""
+
+    def __init__(self, function: Function, arguments: tuple[Any, ...], depth: int, budget: Budget) -> None:
+        parameters = function.parameters
+        if depth > MAX_CALLS:
+            raise Outside(function.line, "functions that call each other without end")
+        if len(parameters) != len(arguments):
+            raise Failed(function.line, f"TypeError: {function.definition.name}() takes {len(parameters)} arguments")
+        self.function = function
+        self.names = function.names
+        self.depth = depth
+        self.tick = budget.tick
+        self.budget = budget
+        self.scope = _Scope(function.own, None)
+        self.scope.values.update(zip(parameters, arguments, strict=True))
+
+    def result(self) -> Any:
+        try:
+            for statement in self.function.definition.body:
+                if isinstance(statement, ast.Return):
+                    assert statement.value is not None, "check_body wants a value"
+                    return self.value(statement.value, self.scope)
+                self.execute(statement)
+        except RecursionError:
+            raise Outside(self.function.line, "deeper nesting than is read") from None
+        raise AssertionError("check_body wants a return")
+
+    # statements
+
+    def execute(self, statement: ast.stmt) -> None:
+        line = statement.lineno
+        match statement:
+            case ast.Assign(targets=[target], value=value):
+                self.assign(target, self.value(value, self.scope))
+            case ast.For(target=target, iter=iterable, body=body):
+                for item in self.iterated(iterable, self.scope):
+                    self.tick(line)
+                    self.bind(target, item, self.scope)
+                    for inner in body:
+                        self.execute(inner)
+            case ast.Delete(targets=targets):
+                for name in (name for target in targets for name in _target_names(target)):
+                    if self.scope.values[name] is _UNBOUND:
+                        raise Failed(line, f"UnboundLocalError: '{name}'")
+                    self.scope.values[name] = _UNBOUND
+
+    def assign(self, target: ast.expr, value: Any) -> None:
+        if not isinstance(target, ast.Subscript):
+            self.bind(target, value, self.scope)
+            return
+        owner = self.value(target.value, self.scope)
+        if type(owner) is not dict:
+            raise Outside(target.lineno, f"a change of {_described(owner)} that the function did not make itself")
+        owner[self.key(target.slice, self.scope)] = value
+
+    def bind(self, target: ast.expr, item: Any, scope: _Scope) -> None:
+        if isinstance(target, ast.Name):
+            scope.values[target.id] = item
+            return
+        names = _target_names(target)
+        if type(item) is not tuple:
+            raise Outside(target.lineno, f"several names for {_described(item)}")
+        if len(names) != len(item):
+            raise Failed(target.lineno, f"ValueError: {len(item)} values for {len(names)} names")
+        scope.values.update(zip(names, item, strict=True))
+
+    # expressions
+
+    def value(self, node: ast.expr, scope: _Scope) -> Any:
+        self.tick(node.lineno)
+        match node:
+            case ast.Constant(value=constant):
+                return constant
+            case ast.Name(id=name):
+                return self.lookup(name, scope, node.lineno)
+            case ast.Call():
+                return self.call(node, scope)
+            case ast.Subscript(value=owner, slice=places):
+                return self.subscript(self.value(owner, scope), places, scope)
+            case ast.Tuple(elts=parts):
+                return tuple(self.value(part, scope) for part in parts)
+            case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
+                a, b = self.value(left, scope), self.value(right, scope)
+                return self.computed(node, arithmetic.binary, type(op), a, b)
+            case ast.UnaryOp(operand=operand):
+                return self.computed(node, arithmetic.negative, self.value(operand, scope))
+            case ast.IfExp(test=test, body=body, orelse=other):
+                chosen = self.value(test, scope)
+                if type(chosen) not in (int, bool):
+                    raise Outside(node.lineno, f"a choice by {_described(chosen)}")
+                return self.value(body if chosen else other, scope)
+            case ast.Attribute(value=owner):
+                return self.computed(node, arithmetic.transpose, self.value(owner, scope))
+            case ast.List(elts=parts):
+                return self.items(parts, scope)
+            case ast.Dict(keys=keys, values=values):
+                return self.dict(keys, values, scope)
+            case ast.ListComp(elt=value, generators=loops):
+                return [self.value(value, inner) for inner in self.looped(loops, scope)]
+            case ast.DictComp(key=key, value=value, generators=loops):
+                return {self.key(key, inner): self.value(value, inner) for inner in self.looped(loops, scope)}
+        raise Outside(node.lineno, "a generator that is not the argument of a sum")
+
+    def computed(self, node: ast.expr, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A function's result, with its exceptions in this line."""
+        try:
+            result = function(*arguments)
+            self.tick(node.lineno, arithmetic.work(result))
+            return result
+        except (Unsupported, Misused) as problem:
+            raise Outside(node.lineno, str(problem)) from None
+        except (Outside, Failed, TooLarge, TimeoutError, RecursionError):
+            raise
+        except MemoryError:
+            raise Outside(node.lineno, "more memory than there is") from None
+        except Exception as problem:  # what Python, numpy and the runtime raise, they raise when the module runs
+            raise Failed(node.lineno, f"{type(problem).__name__}: {problem}") from None
+
+    def lookup(self, name: str, scope: _Scope, line: int) -> Any:
+        inner: _Scope | None = scope
+        while inner is not None:
+            if name in inner.values:
+                found = inner.values[name]
+                if found is _UNBOUND:
+                    raise Failed(line, f"UnboundLocalError: '{name}' has no value")
+                return found
+            inner = inner.outer
+        if name in self.names:
+            return self.names[name]
+        raise Outside(line, f"the name `{name}`, which is not one of the module's tables or of this function")
+
+    def subscript(self, owner: Any, places: ast.expr, scope: _Scope) -> Any:
+        if isinstance(owner, dict | Given):
+            key = self.key(places, scope)
+            if key not in owner:
+                raise Failed(places.lineno, f"KeyError: {key!r}")
+            return owner[key]
+        at = self.value(places, scope)
+        if type(owner) is list:
+            if not is_int(at):
+                raise Outside(places.lineno, f"{_described(at)} as an index of a list")
+            return self.computed(places, lambda: owner[at])
+        if isinstance(owner, np.ndarray | Vector | Tensor):
+            return self.computed(places, arithmetic.index, owner, at)
+        raise Outside(places.lineno, f"an element of {_described(owner)}")
+
+    def key(self, node: ast.expr, scope: _Scope) -> Any:
+        key = self.value(node, scope)
+        for part in key if isinstance(key, tuple) else (key,):
+            if type(part) not in (int, str):
+                raise Outside(node.lineno, f"{_described(part)} as a key")
+        return key
+
+    def items(self, parts: list[ast.expr], scope: _Scope) -> list[Any]:
+        found: list[Any] = []
+        for part in parts:
+            if isinstance(part, ast.Starred):
+                for item in self.iterated(part.value, scope):
+                    self.tick(part.lineno)
+                    found.append(item)
+            else:
+                found.append(self.value(part, scope))
+        return found
+
+    def dict(self, keys: list[ast.expr | None], values: list[ast.expr], scope: _Scope) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key, value in zip(keys, values, strict=True):
+            if key is not None:
+                found[self.key(key, scope)] = self.value(value, scope)
+                continue
+            other = self.value(value, scope)
+            if not isinstance(other, dict | Given):
+                raise Outside(value.lineno, f"the items of {_described(other)}")
+            found.update(other)
+        return found
+
+    # loops
+
+    def iterated(self, node: ast.expr, scope: _Scope) -> Iterable[Any]:
+        """What a loop goes through: a range, forwards or backwards, ``np.ndindex``, or a list."""
+        found = self.value(node, scope)
+        if not isinstance(found, _RANGES) and type(found) is not list:
+            raise Outside(node.lineno, f"a loop over {_described(found)}")
+        return found
+
+    def looped(self, loops: list[ast.comprehension], scope: _Scope) -> Iterator[_Scope]:
+        """The scope of a comprehension, once for each of its values; consumed at once, so that names hold then."""
+        inner = _Scope([name for loop in loops for name in _target_names(loop.target)], scope)
+
+        def nested(number: int) -> Iterator[_Scope]:
+            if number == len(loops):
+                yield inner
+                return
+            loop = loops[number]
+            # the first loop's range is found outside
+            for item in self.iterated(loop.iter, inner if number else scope):
+                self.tick(loop.iter.lineno)
+                self.bind(loop.target, item, inner)
+                yield from nested(number + 1)
+
+        return nested(0)
+
+    # calls
+
+    def call(self, node: ast.Call, scope: _Scope) -> Any:
+        line = node.lineno
+        match node.func:
+            case ast.Name(id=name):
+                return self.named(node, self.lookup(name, scope, line), scope)
+            case ast.Attribute(value=ast.Name(id=owner), attr=method):
+                found = self.lookup(owner, scope, line)
+                if isinstance(found, Evaluator):
+                    return self.operation(node, found, method, scope)
+                if isinstance(found, Library) and method in found.functions:
+                    return self.computed(node, found.functions[method], *self.arguments(node, scope))
+                if isinstance(found, Given) and found.popped and method == "pop":
+                    return self.popped(node, found, scope)
+                raise Outside(line, f"a call of `{owner}.{method}`")
+        raise AssertionError("check_body knows no other calls")
+
+    def arguments(self, node: ast.Call, scope: _Scope) -> list[Any]:
+        if node.keywords:
+            raise Outside(node.lineno, "an argument by name")
+        return self.items(node.args, scope)
+
+    def named(self, node: ast.Call, function: Any, scope: _Scope) -> Any:
+        if function is sum:
+            return self.total(node, scope)
+        arguments = self.arguments(node, scope)
+        if function is range:
+            if not arguments or not all(map(is_int, arguments)):
+                raise Outside(node.lineno, "a range of something that is not integers")
+            return self.computed(node, range, *arguments)
+        if function is reversed:
+            if len(arguments) != 1 or not isinstance(arguments[0], range):
+                raise Outside(node.lineno, "`reversed` of something that is not a range")
+            return reversed(arguments[0])
+        if isinstance(function, Function):
+            return _Run(function, tuple(arguments), self.depth + 1, self.budget).result()
+        if function in (arithmetic.element, arithmetic.table):
+            return self.computed(node, function, *arguments)
+        raise Outside(node.lineno, f"a call of {_described(function)}")
+
+    def total(self, node: ast.Call, scope: _Scope) -> Any:
+        match node:
+            case ast.Call(args=[ast.GeneratorExp(elt=value, generators=loops)], keywords=[]):
+                total: Any = 0
+                for inner in self.looped(loops, scope):
+                    total = self.computed(node, arithmetic.binary, ast.Add, total, self.value(value, inner))
+                return total
+        raise Outside(node.lineno, "`sum` of something that is not a generator")
+
+    def popped(self, node: ast.Call, owner: Given, scope: _Scope) -> Any:
+        if len(node.args) != 1 or node.keywords:
+            raise Outside(node.lineno, "`pop` of other than one name")
+        key = self.key(node.args[0], scope)
+        if key not in owner:
+            raise Failed(node.lineno, f"KeyError: {key!r}")
+        return owner.items_.pop(key)
+
+    def operation(self, node: ast.Call, ev: Evaluator, method: str, scope: _Scope) -> Any:
+        parts, once = node.args, method == "once"
+        if once:
+            attribute, *parts = parts
+            assert isinstance(attribute, ast.Attribute), "check_body"
+            method = attribute.attr
+        arguments: list[Any] = []
+        for part in parts:
+            if isinstance(part, ast.GeneratorExp):
+                arguments.append(self.generated(part, scope))
+            elif isinstance(part, ast.Starred):
+                arguments += self.items([part], scope)
+            else:
+                arguments.append(self.value(part, scope))
+        options = {k.arg or "": self.value(k.value, scope) for k in node.keywords}
+        if once and any(isinstance(part, ast.GeneratorExp) for part in parts):
+            raise Outside(node.lineno, "`once` of a generator")
+        return self.computed(node, ev.call, method, once, arguments, options)
+
+    def generated(self, node: ast.GeneratorExp, scope: _Scope) -> Iterator[Any]:
+        """The terms of a generator that an operation goes through at once."""
+        for inner in self.looped(node.generators, scope):
+            yield self.value(node.elt, inner)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Given):
+        return "an argument"
+    if value is None:
+        return "a ciphertext or plaintext that is zero"
+    return described(value) if kind(value) or not callable(value) else "a function"

@@ -1,0 +1,227 @@
+"""An emitted module as data: its text is parsed, never executed, and what it says of itself is read as literals."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program, program_hash
+from slotlang.source import Source, Span
+from slotlang.syntax.parser import parse
+from slotlang_runtime.module import Kernel
+from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.version import FORMAT, hash_of, source_hash
+
+MAX_CHARACTERS = 1 << 26
+"""Of a module; the largest ones that are emitted, with tables of every slot, have some hundred thousand."""
+
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+"""How a file names its encoding, in one of its first two lines: Python reads the file as this says."""
+
+
+@dataclass(frozen=True)
+class ModuleFile:
+    """What a module says of itself, not believed. ``lowered``: who emitted it, and the verdicts of then. ``sizes``: of
+    the program. ``tree``: the whole text."""
+
+    source: Source = field(repr=False)
+    tree: ast.Module = field(repr=False)
+    program_text: str = field(repr=False)
+    lowered: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    parameters: Parameters
+    kernel: Kernel
+
+    def span(self, node: ast.AST) -> Span:
+        """The first line of a node of the tree."""
+        return line_span(self.source, getattr(node, "lineno", 1))
+
+    def program(self) -> Program:
+        """The program a module carries, bound to its sizes. Raises ``SlotError`` SL742 when the hash in the module is
+        that of another program, and what parsing and binding raise."""
+        program = bind(parse(Source(f"{self.source.name}:PROGRAM", self.program_text)), dict(self.sizes))
+        match assigned(self.tree, "MODULE"):
+            case ast.Assign(value=ast.Call(keywords=keywords)):
+                hashes = [k.value for k in keywords if k.arg == "program_hash"]
+            case _:
+                hashes = []
+        match hashes:
+            case [ast.Constant(value=str() as found)] if found != program_hash(program):
+                raise error(
+                    "SL742",
+                    "the program in this module is not the one whose hash it carries",
+                    self.span(hashes[0]),
+                    notes=[f"MODULE has {found}", f"PROGRAM and SIZES have {program_hash(program)}"],
+                    hint="a module whose program was changed is another module: lower the changed program",
+                )
+        return program
+
+
+def line_span(source: Source, line: int) -> Span:
+    """All of a line, without its indentation."""
+    line = min(max(line, 1), len(source.line_starts))
+    text = source.line_text(line)
+    start = source.line_starts[line - 1] + len(text) - len(text.lstrip())
+    return Span(source, start, max(start + len(text.strip()), start))
+
+
+def assigned(tree: ast.Module, name: str) -> ast.Assign | None:
+    """The first statement at the top that assigns to a name alone."""
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=found)]) if found == name:
+                return statement
+    return None
+
+
+def read_module(source: Source) -> ModuleFile:
+    """Read a module's text.
+
+    Raises ``SlotError`` SL741 for what is not an emitted module, SL744 for one of another format, SL746 for one of
+    another runtime than the one that is installed.
+    """
+    tree = _parsed(source)
+    found = _literal(source, tree, "FORMAT", int)
+    if found != FORMAT:
+        raise error(
+            "SL744",
+            f"this module has format {found}; format {FORMAT} is checked",
+            _span(source, tree, "FORMAT"),
+            hint="lower the program again, or check the module with the slotlang that wrote it",
+        )
+    runtime = _literal(source, tree, "RUNTIME", str)
+    if runtime != source_hash():
+        raise error(
+            "SL746",
+            f"this module was emitted for runtime {runtime[:16]}; the installed slotlang_runtime is "
+            f"{source_hash()[:16]}",
+            _span(source, tree, "RUNTIME"),
+            hint="what a module computes is what its runtime does: lower the program again, or install that version",
+        )
+    sizes = _literal(source, tree, "SIZES", dict)
+    if not all(type(k) is str and type(v) is int for k, v in sizes.items()):
+        raise _broken(source, "SIZES holds something other than integers by name", _span(source, tree, "SIZES"))
+    lowered = _literal(source, tree, "LOWERED", dict)
+    text = _literal(source, tree, "PROGRAM", str)
+    kernel = _literal(source, tree, "KERNEL", str)
+    if kernel not in get_args(Kernel):
+        raise _broken(source, f"there is no kernel '{kernel}'", _span(source, tree, "KERNEL"))
+    return ModuleFile(source, tree, text, lowered, sizes, _parameters(source, tree), kernel)
+
+
+def check_bundle(path: Path) -> None:
+    """Raise ``SlotError`` SL746 when a runtime beside a module would be imported in place of the installed one, and is
+    not the same."""
+    folder = path.parent / "slotlang_runtime"
+    for other in path.parent.glob("slotlang_runtime.*"):
+        raise error("SL746", f"{other.name} beside this module would be imported as its runtime", file=str(other))
+    if not folder.is_dir():
+        return
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.suffix != ".py" and file.name != "py.typed" and file.parent.name != "__pycache__":
+            raise error("SL746", f"{file.relative_to(path.parent)} is not part of the runtime", file=str(file))
+    found = hash_of(folder)
+    if found != source_hash():
+        raise error(
+            "SL746",
+            f"the runtime beside this module is {found[:16]}; the installed slotlang_runtime is {source_hash()[:16]}",
+            file=str(folder),
+            hint="it is of another version or was edited: `slotlang lower --bundle` writes it again",
+        )
+
+
+def _parsed(source: Source) -> ast.Module:
+    if len(source.text) > MAX_CHARACTERS:
+        raise _broken(source, f"it has more than {MAX_CHARACTERS:,} characters")
+    for number, line in enumerate(source.text.split("\n", 2)[:2], 1):
+        cookie = _COOKIE.match(line)
+        if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            raise _broken(source, f"its encoding is {cookie[1]}", line_span(source, number))
+    try:
+        return ast.parse(source.text, source.name)
+    except SyntaxError as problem:
+        raise _broken(source, f"it is not Python: {problem.msg}", line_span(source, problem.lineno or 1)) from None
+    except (ValueError, RecursionError, MemoryError) as problem:
+        why = "it nests too deeply" if isinstance(problem, RecursionError | MemoryError) else str(problem)
+        raise _broken(source, why) from None
+
+
+def _literal(source: Source, tree: ast.Module, name: str, kind: type) -> Any:
+    statement = assigned(tree, name)
+    if statement is None:
+        raise _broken(source, f"it does not define {name}")
+    value = _evaluated(source, statement.value, name)
+    if type(value) is not kind:
+        raise _broken(source, f"{name} is not a {kind.__name__}", line_span(source, statement.lineno))
+    return value
+
+
+def _evaluated(source: Source, node: ast.expr, name: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise _broken(source, f"{name} is not a literal", line_span(source, node.lineno)) from None
+
+
+def _parameters(source: Source, tree: ast.Module) -> Parameters:
+    """The arguments of the call of ``Parameters``, each of its type; whether they are sound is planning's to say."""
+    statement = assigned(tree, "PARAMETERS")
+    match statement:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="Parameters"), args=[], keywords=keywords)):
+            pass
+        case _:
+            raise _broken(source, "it does not define PARAMETERS", _span(source, tree, "PARAMETERS"))
+    names = [f.name for f in fields(Parameters)]
+    found = {k.arg: _evaluated(source, k.value, f"PARAMETERS, {k.arg},") for k in keywords}
+    if list(found) != names or len(keywords) != len(names):
+        raise _broken(source, f"PARAMETERS does not have {', '.join(names)}", line_span(source, statement.lineno))
+    for name, value in found.items():
+        if not _FITS[str(name)](value):
+            raise _broken(source, f"{name} in PARAMETERS is {value!r}", line_span(source, statement.lineno))
+    return Parameters(**found)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
+def _several(value: object) -> bool:
+    return type(value) is tuple and len(value) < 1 << 16 and all(map(_whole, value))
+
+
+def _flag(value: object) -> bool:
+    return type(value) is bool
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "degree": _whole,
+    "prime_bits": _several,
+    "scale_bits": lambda v: _several(v) and len(v) > 0,
+    "drops": _several,
+    "rotations": _several,
+    "routes": lambda v: type(v) is dict and all(_whole(k) and _several(r) for k, r in v.items()),
+    "conjugation": _flag,
+    "relinearization": _flag,
+    "hide": lambda v: v in ("mask", "exact", "none"),
+    "doubled": lambda v: type(v) is tuple and all(type(name) is str for name in v),
+}
+
+
+def _span(source: Source, tree: ast.Module, name: str) -> Span:
+    statement = assigned(tree, name)
+    return line_span(source, statement.lineno if statement else 1)
+
+
+def _broken(source: Source, why: str, span: Span | None = None) -> SlotError:
+    return error(
+        "SL741",
+        f"this is not a module that `slotlang lower` wrote: {why}",
+        span or Span(source, 0, 0),
+        hint="lower the program again, or check the .slot program itself",
+    )

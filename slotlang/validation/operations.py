@@ -1,0 +1,257 @@
+"""A backend of the runtime's operations that computes no residues: on the steps of a trace, or on exact slots.
+
+It refuses what SEAL refuses, with ``Rejected``: operands at different levels or scales, a scale above the modulus, a
+rescale below the last prime. Primes stand for themselves as numbers near the powers of two that they are near to, all
+different in a way that no product of scales makes equal by chance. Ciphertexts and plaintexts can't be changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.validation.trace import Step, Trace
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.module import Kernel
+from slotlang_runtime.parameters import Levels, Parameters
+
+ROUNDING = 2.0**-40
+"""Relative difference of two scales that is rounding of doubles."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cipher:
+    """A ciphertext: ``content`` is the number of the step that made it, or its slots."""
+
+    content: Any
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plain:
+    """An encoded vector: ``content`` is its number with the recorder, or its slots. ``constant``: one real number in
+    all slots."""
+
+    content: Any
+    level: int
+    scale: float
+    constant: bool
+
+
+class Algebra(Protocol):
+    """What values do, without levels and scales."""
+
+    def rotate(self, a: Any, step: int) -> Any:
+        """``a << step``."""
+
+    def conjugate(self, a: Any) -> Any:
+        """Complex conjugate."""
+
+    def multiply_plain(self, a: Any, plain: Any) -> Any:
+        """Ciphertext times plaintext."""
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        """Ciphertext times ciphertext."""
+
+    def add(self, a: Any, b: Any, sign: int) -> Any:
+        """``a + sign * b``."""
+
+    def add_plain(self, a: Any, plain: Any, sign: int) -> Any:
+        """``a + sign * plain``."""
+
+    def negate(self, a: Any) -> Any:
+        """``-a``."""
+
+    def zero(self) -> Any:
+        """Zeros."""
+
+
+class Steps:
+    """Values are numbers of steps in a trace."""
+
+    def __init__(self, slots: int) -> None:
+        self.trace = Trace(slots)
+
+    def fresh(self, content: int) -> int:
+        """An input."""
+        return self.trace.add(Step("fresh", content=content))
+
+    def rotate(self, a: int, step: int) -> int:
+        """``a << step``."""
+        return self.trace.add(Step("rotate", (a,), amount=step))
+
+    def conjugate(self, a: int) -> int:
+        """Complex conjugate."""
+        return self.trace.add(Step("conj", (a,)))
+
+    def multiply_plain(self, a: int, plain: int) -> int:
+        """Ciphertext times plaintext."""
+        return self.trace.add(Step("plain_product", (a,), content=plain))
+
+    def multiply(self, a: int, b: int) -> int:
+        """Ciphertext times ciphertext."""
+        return self.trace.add(Step("product", (a, b)))
+
+    def add(self, a: int, b: int, sign: int) -> int:
+        """``a + sign * b``."""
+        return self.trace.add(Step("add", (a, b), (1, sign)))
+
+    def add_plain(self, a: int, plain: int, sign: int) -> int:
+        """``a + sign * plain``."""
+        return self.trace.add(Step("add_plain", (a,), (sign,), content=plain))
+
+    def negate(self, a: int) -> int:
+        """``-a``."""
+        return self.trace.add(Step("neg", (a,)))
+
+    def zero(self) -> int:
+        """The empty sum."""
+        return self.trace.add(Step("add"))
+
+
+class ExactSlots:
+    """Values are arrays of slots."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    def rotate(self, a: Any, step: int) -> npt.NDArray[np.complex128]:
+        """``a << step``."""
+        return np.roll(a, -step)
+
+    def conjugate(self, a: Any) -> Any:
+        """Complex conjugate."""
+        return np.conj(a)
+
+    def multiply_plain(self, a: Any, plain: Any) -> Any:
+        """Slot by slot."""
+        return a * plain
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        """Slot by slot."""
+        return a * b
+
+    def add(self, a: Any, b: Any, sign: int) -> Any:
+        """``a + sign * b``."""
+        return a + sign * b
+
+    def add_plain(self, a: Any, plain: Any, sign: int) -> Any:
+        """``a + sign * plain``."""
+        return a + sign * plain
+
+    def negate(self, a: Any) -> Any:
+        """``-a``."""
+        return -a
+
+    def zero(self) -> npt.NDArray[np.complex128]:
+        """Zeros."""
+        return np.zeros(self.slots, np.complex128)
+
+
+def nominal(parameters: Parameters) -> Levels:
+    """Levels and scales for primes of these sizes, each a little below its power of two, by amounts of its own."""
+    # the golden ratio's multiples: as far from each other, and from each other's sums, as can be
+    offsets = [(1 + n * (math.sqrt(5) - 1) / 2) % 1 for n in range(1, len(parameters.prime_bits) + 1)]
+    primes = [
+        2**bits - 1 - round(2.0 ** (bits - 12) * (1 + o))
+        for bits, o in zip(parameters.prime_bits, offsets, strict=True)
+    ]
+    return Levels(parameters, primes)
+
+
+class CheckedOperations:
+    """``Operations`` on values of an algebra. ``kernel``: a module that is evaluated as matrix products has additions
+    and products with constants alone."""
+
+    def __init__(self, algebra: Algebra, levels: Levels, kernel: Kernel) -> None:
+        self.algebra = algebra
+        self.levels = levels
+        self.kernel = kernel
+
+    def rotate(self, a: Cipher, step: int) -> Cipher:
+        """``a << step``."""
+        self._only("a rotation")
+        return Cipher(self.algebra.rotate(a.content, step), a.level, a.scale)
+
+    def conjugate(self, a: Cipher) -> Cipher:
+        """Complex conjugate."""
+        self._only("a conjugation")
+        return Cipher(self.algebra.conjugate(a.content), a.level, a.scale)
+
+    def multiply_plain(self, a: Cipher, plain: Plain) -> Cipher:
+        """Ciphertext times plaintext."""
+        self._same_level(a, plain)
+        if self.kernel == "matrix" and not plain.constant:
+            raise Rejected("a vector to encode does not hold one real number in all slots")
+        return self._product(a, plain, self.algebra.multiply_plain)
+
+    def multiply(self, a: Cipher, b: Cipher) -> Cipher:
+        """Ciphertext times ciphertext."""
+        self._only("a product of ciphertexts")
+        self._same_level(a, b)
+        return self._product(a, b, self.algebra.multiply)
+
+    def rescale(self, a: Cipher) -> Cipher:
+        """The same value at the next level."""
+        self._only("a rescale")
+        level = a.level + 1
+        if level >= self.levels.count:
+            raise Rejected("there is no prime left to drop")
+        scale = a.scale / self.levels.primes(a.level)[-1]
+        if level >= len(self.levels.scales) or abs(scale / self.levels.scales[level] - 1) > ROUNDING:
+            raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
+        return Cipher(a.content, level, self.levels.scales[level])
+
+    def negate(self, a: Cipher) -> Cipher:
+        """``-a``."""
+        return Cipher(self.algebra.negate(a.content), a.level, a.scale)
+
+    def add(self, total: Cipher, term: Cipher, sign: int, *, owned: bool) -> Cipher:
+        """``total + term`` or ``total - term``."""
+        self._same_level(total, term)
+        self._same_scale(total, term)
+        return Cipher(self.algebra.add(total.content, term.content, sign), total.level, total.scale)
+
+    def dot(self, pairs: list[tuple[Cipher, Plain]]) -> Cipher | None:
+        """Left to ``multiply_plain`` and ``add``."""
+        return None
+
+    def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
+        """``a + plain`` or ``a - plain``."""
+        self._only("a sum with a plaintext")
+        self._same_level(a, plain)
+        self._same_scale(a, plain)
+        return Cipher(self.algebra.add_plain(a.content, plain.content, sign), a.level, a.scale)
+
+    def zero(self, like: Cipher, plain: Plain) -> Cipher:
+        """Zeros at the level and scale of a plaintext."""
+        return Cipher(self.algebra.zero(), plain.level, plain.scale)
+
+    def _only(self, what: str) -> None:
+        if self.kernel == "matrix":
+            raise Rejected(f"{what} can't be evaluated as matrix products")
+
+    def _product(self, a: Cipher, b: Any, combine: Callable[[Any, Any], Any]) -> Cipher:
+        scale = a.scale * b.scale
+        if int(math.log2(scale)) >= math.prod(self.levels.primes(a.level)).bit_length():
+            raise Rejected("scale out of bounds")
+        return Cipher(combine(a.content, b.content), a.level, scale)
+
+    def _same_level(self, a: Cipher, b: Any) -> None:
+        if a.level != b.level:
+            raise Rejected(f"operands at levels {a.level} and {b.level}")
+
+    def _same_scale(self, a: Cipher, b: Any) -> None:
+        if not close(a.scale, b.scale):
+            raise Rejected(f"operands at scales 2^{math.log2(a.scale):.2f} and 2^{math.log2(b.scale):.2f}")
+
+
+def close(a: float, b: float) -> bool:
+    """Whether two scales differ by rounding alone."""
+    return abs(a / b - 1) <= ROUNDING
