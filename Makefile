@@ -38,7 +38,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fuzz: setup
-	$(BIN)/python tests/lowering/fuzz_bytes.py 6000
+	$(BIN)/python tests/runtime/fuzz_bytes.py 6000
 
 bench: setup
 	$(BIN)/python -m benchmarks
