@@ -11,7 +11,7 @@ from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
-from slotlang.lowering.lower import Lowered, lower, package_version
+from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.optimized import Optimized, optimize_program

@@ -242,13 +242,18 @@ def _arithmetic(scope: Scope, op: str, a: Int, b: Int, divisor: tree.Expr, span:
             )
         value = scope.value(b)
         if value <= 0:
-            raise error("SL205", f'the right side of "{op}" must be positive', divisor.span, label=f"is {value}")
+            raise not_positive(op, value, divisor.span)
     if op == "/":
         _check_exact(scope, a, b, span)
         op = "//"
     if isinstance(a, IntConst) and isinstance(b, IntConst):
         return IntConst(evaluate(IntOp(op, a, b), {}, {}))
     return IntOp(op, a, b)
+
+
+def not_positive(op: str, value: int, span: Span) -> SlotError:
+    """SL205 for a divisor that is 0 or less."""
+    return error("SL205", f'the right side of "{op}" must be positive', span, label=f"is {value}")
 
 
 def _check_exact(scope: Scope, a: Int, b: Int, span: Span) -> None:

@@ -12,7 +12,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
-from slotlang.proof.polyhedral import Polyhedral
+from slotlang.proof.polyhedral import MAX_OPERATIONS, Polyhedral
 from slotlang.proof.report import METHODS, SCOPE, Method, Report
 from slotlang.proof.terms import Expander
 from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncovered
@@ -25,12 +25,14 @@ CROSS_CHECK_WORK = 1 << 22
 
 
 class Checker:
-    """Runs methods on one program; the graph is built when a method first needs it."""
+    """Runs methods on one program; the graph is built when a method first needs it. ``guesses`` are positions of goals
+    that the program's own text does not have."""
 
     def __init__(self, program: Program, seed: int | None = None) -> None:
         self.program = program
         self.goals = goals_of(program)
         self.seed = seed
+        self.guesses: frozenset[int] = frozenset()
 
     @cached_property
     def graph(self) -> Graph:
@@ -44,9 +46,9 @@ class Checker:
         """Slots times ciphertext operations."""
         return self.program.slots * len(self.graph.nodes)
 
-    def polyhedral(self) -> tuple[list[tuple[str, Outcome]], Expander]:
-        """Every goal by the polyhedral method, up to the first refuted one."""
-        prover = Polyhedral(self.program)
+    def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
+        """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
+        prover = Polyhedral(self.program, operations)
         results: list[tuple[str, Outcome]] = []
         for goal in self.goals:
             results.append((goal.what, prover.prove(goal)))
@@ -112,9 +114,9 @@ class Checker:
             )
         return results
 
-    def claimed(self) -> tuple[Checker, tuple[str, ...]]:
-        """A checker of the same program with the claims written into it that the random method suggests, on the
-        same graph, and those claims; without any the checker itself."""
+    def claimed(self) -> Checker:
+        """A checker of the same program with the claims written into it that the random method suggests, on the same
+        graph; without any the checker itself."""
         from slotlang.proof.claim_inference import propose, with_claims
         from slotlang.proof.field import TooLarge
 
@@ -122,13 +124,22 @@ class Checker:
             lines = propose(self.graph)
             program = with_claims(self.program, lines) if lines else self.program
         except (SlotError, TooLarge):
-            return self, ()
+            return self
         if not lines:
-            return self, ()
+            return self
         checker = Checker(program, self.seed)
         # claims are no operations: the schedule is the same
         checker.graph = self.graph
-        return checker, lines
+        own = [goal.span.text for goal in self.goals]
+        guesses = []
+        for n, goal in enumerate(checker.goals):
+            # goals of one text say the same, so that it does not matter which of them is the guess
+            if own and goal.span.text == own[0]:
+                own.pop(0)
+            else:
+                guesses.append(n)
+        checker.guesses = frozenset(guesses)
+        return checker
 
 
 def check(program: Program, method: Method = "auto", seed: int | None = None) -> Report:
@@ -164,15 +175,13 @@ def _overall(results: list[tuple[str, Outcome]]) -> Status:
 
 
 def _agree(
-    results: list[tuple[str, Outcome]], method: Method, others: list[tuple[str, Outcome]], other: Method
+    results: Sequence[tuple[str, Outcome]], method: Method, others: Sequence[tuple[str, Outcome]], other: Method
 ) -> None:
-    """Raises ``Disagreement`` when one method proves a goal and another refutes it."""
-    theirs = dict(others)
-    for what, ours in results:
-        if what in theirs and {ours.status, theirs[what].status} == {"proved", "refuted"}:
-            raise Disagreement(
-                f"{what}: {ours.status} by the {method} method, {theirs[what].status} by the {other} one"
-            )
+    """Raises ``Disagreement`` when one method proves a goal and another refutes it. Goals are compared by their places
+    in the program: two claims may be about one family. A method may have stopped at a goal that it refutes."""
+    for (what, ours), (_, theirs) in zip(results, others, strict=False):
+        if {ours.status, theirs.status} == {"proved", "refuted"}:
+            raise Disagreement(f"{what}: {ours.status} by the {method} method, {theirs.status} by the {other} one")
 
 
 def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[float | None, tuple[str, ...]]:
@@ -230,33 +239,26 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
 
     program = checker.program
     reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
-    bound, finder, lines = None, checker, tuple[str, ...]()
+    bound, finder = None, checker
     try:
         tested = checker.random()
         _agree(polyhedral, "polyhedral", tested, "random")
         bound = error_bound(program)
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
-        finder, lines = checker.claimed()
+        finder = checker.claimed()
     except TooLarge:
         pass
     except SlotError:
         steps = tuple((what, o.status) for what, o in polyhedral)
         return Report("unknown", "polyhedral", time.perf_counter() - start, reason=reason, steps=steps)
     notes = (f"the polyhedral method could not decide: {reason}",)
-    results = finder.together(() if lines else polyhedral)
-    _agree(polyhedral, "polyhedral", results, "exact")
-    results, proved = _without_guesses(finder, results, lines)
-    return replace(_conclude(finder, "exact", results, Expander(program), start, bound, notes), claims=proved)
-
-
-def _without_guesses(
-    checker: Checker, results: list[tuple[str, Outcome]], lines: tuple[str, ...]
-) -> tuple[list[tuple[str, Outcome]], tuple[str, ...]]:
-    """Results without those of found claims that turned out not to be provable, and the lines that did."""
-    guesses = {n: goal.span.text for n, goal in enumerate(checker.goals) if goal.span.text in lines}
-    kept = [r for n, r in enumerate(results) if n not in guesses or r[1].status == "proved"]
-    return kept, tuple(text for n, text in guesses.items() if results[n][1].status == "proved")
+    results = finder.together(() if finder.guesses else polyhedral)
+    _agree(polyhedral, "polyhedral", [r for n, r in enumerate(results) if n not in finder.guesses], "exact")
+    # a guess that is not provable is forgotten
+    kept = [r for n, r in enumerate(results) if n not in finder.guesses or r[1].status == "proved"]
+    claims = tuple(finder.goals[n].span.text for n in sorted(finder.guesses) if results[n][1].status == "proved")
+    return replace(_conclude(finder, "exact", kept, Expander(program), start, bound, notes), claims=claims)
 
 
 def _conclude(

@@ -22,6 +22,8 @@ MAX_SLOTS = 1 << 24
 """Most slots of a vector that are looked at."""
 MAX_ELEMENTS = 1 << 28
 """Largest result whose elements are counted."""
+MAX_PLACE = 1 << 62
+"""Largest number of an element."""
 MAX_READ = 1 << 30
 """Most slots, of all members of an output together, that are counted: a minute or two."""
 
@@ -67,9 +69,11 @@ def carriers(program: Program, name: str, element: tuple[int, ...]) -> tuple[tup
 
 
 def confirmed_uncovered(program: Program, failure: Uncovered) -> bool | None:
-    """Whether an element is carried by no slot or by several, by looking at all of them; None when there are
-    more than ``MAX_READ``."""
+    """Whether an element is carried by no slot or by several, by looking at all of them; None when there are more than
+    ``MAX_READ``, or more elements than 64 bits count."""
     outputs = [o for o in program.outputs if o.name == failure.output]
+    if prod(program.theorems[failure.output].form.shape) > MAX_PLACE:
+        return None
     if program.slots > MAX_SLOTS or program.slots * sum(prod(b.size for b in o.binders) for o in outputs) > MAX_READ:
         return None
     many = len(carriers(program, failure.output, failure.element))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,8 @@ Array: TypeAlias = npt.NDArray[np.uint64]
 PRIMES = (2147483629, 2147483549, 2147483497, 2147483489)
 """The four largest primes below 2^31 that are 1 modulo 4."""
 MAX_FORM_ELEMENTS = 1 << 26
+MAX_VALUES = 1 << 30
+"""Most elements of all tensors together, times primes."""
 
 
 def _root_of_minus_one(p: int) -> int:
@@ -119,7 +122,7 @@ class Field:
         """All elements of a tensor expression, (primes, elements)."""
         found = self._forms.get(form)
         if found is None:
-            if int(np.prod(form.shape)) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
+            if prod(form.shape) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
                 raise TooLarge(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
             found = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
             self._forms[form] = found
@@ -197,18 +200,23 @@ def pattern_mask(program: Program, name: str) -> npt.NDArray[np.bool_] | None:
     return np.broadcast_to(np.asarray(truth, bool), decl.shape).reshape(-1)
 
 
-def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
-    """A field with independent uniform values for every tensor element and scalar."""
-    total = sum(int(np.prod(t.shape)) for t in program.tensors.values())
-    if total * len(primes) > 1 << 30:
+def require_room(program: Program, primes: Sequence[int]) -> None:
+    """Raises ``TooLarge`` when a value for every element of every tensor would not fit in memory."""
+    total = sum(prod(t.shape) for t in program.tensors.values())
+    if total * len(primes) > MAX_VALUES:
         raise TooLarge(f"the tensors have {total:,} elements")
+
+
+def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
+    """A field with independent uniform values for every tensor element and scalar. Raises ``TooLarge``."""
+    require_room(program, primes)
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, decl in program.tensors.items():
         mask = pattern_mask(program, name)
         rows = []
         for p in primes:
-            row = rng.integers(0, p, int(np.prod(decl.shape)), dtype=np.uint32)
+            row = rng.integers(0, p, prod(decl.shape), dtype=np.uint32)
             rows.append(row if mask is None else row * mask)
         tensors[name] = np.stack(rows).astype(np.uint32)
     scalars = {name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ from slotlang.meaning.program import (
     Value,
 )
 from slotlang.proof.coverage import flat_elements
-from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
+from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field, require_room
 from slotlang.proof.goals import member, points
 from slotlang.proof.polyhedral import in_range
 from slotlang.proof.verdict import Goal, Outcome, Wrong
@@ -176,7 +177,7 @@ def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Fie
 
 def confirmed(graph: Graph, wrong: Wrong) -> bool:
     """Direct evaluation of a counterexample: with the elements of its monomial 1 and all others 0, or, should
-    that not tell, at a random point, the slot differs from what it should hold."""
+    that not tell, at a random point, the slot differs from what it should hold. Raises ``TooLarge``."""
     program = graph.schedule.program
     fields = [random_field(program, PRIMES[:1], DEFAULT_SEED + 1)]
     if wrong.monomial is not None:
@@ -185,9 +186,10 @@ def confirmed(graph: Graph, wrong: Wrong) -> bool:
 
 
 def indicator(program: Program, monomial: tuple[Any, Any]) -> Field:
-    """The point at which the elements and scalars of one monomial are 1 and all others 0."""
+    """The point at which the elements and scalars of one monomial are 1 and all others 0. Raises ``TooLarge``."""
+    require_room(program, PRIMES[:1])
     scalars, reads = monomial
-    tensors = {name: np.zeros((1, int(np.prod(decl.shape))), np.uint32) for name, decl in program.tensors.items()}
+    tensors = {name: np.zeros((1, prod(decl.shape)), np.uint32) for name, decl in program.tensors.items()}
     for tensor, indices in reads:
         shape = program.tensors[tensor].shape
         tensors[tensor][0, int(np.ravel_multi_index(indices, shape))] = 1

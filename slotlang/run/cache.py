@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError, error
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.module import Module
+from slotlang_runtime.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,12 @@ def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]]) -> str:
 
 
 def encode_cached(
-    module: types.ModuleType,
-    server: Any,
+    module: Module,
     text: str,
     weights: Mapping[str, npt.NDArray[np.float64]],
     folder: Path,
-) -> CacheUse:
-    """Give the server its weights: from the folder where they are there and whole, else encoded and stored there.
+) -> tuple[Weights, CacheUse]:
+    """A module's encoded weights: from the folder where they are there and whole, else encoded and stored there.
 
     What is read is checked like weights from a stranger, and replaced when anything is wrong with it. Raises SL512
     when the folder can't be used.
@@ -60,16 +61,15 @@ def encode_cached(
         if path.exists():
             data = path.read_bytes()
             try:
-                server.weights_from_bytes(data)
-                return CacheUse("loaded", str(path), len(data))
-            except module.Rejected as problem:
+                return Weights.from_bytes(module, data), CacheUse("loaded", str(path), len(data))
+            except Rejected as problem:
                 reason = str(problem)
-        server.encode(**weights)
-        data = server.weights_to_bytes()
+        encoded = Weights.encode(module, **weights)
+        data = encoded.to_bytes()
         _write(path, data)
     except OSError as problem:
         raise _unusable(folder, problem) from None
-    return CacheUse("rebuilt" if reason else "stored", str(path), len(data), reason)
+    return encoded, CacheUse("rebuilt" if reason else "stored", str(path), len(data), reason)
 
 
 def _unusable(folder: Path, problem: OSError) -> SlotError:

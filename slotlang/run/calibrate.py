@@ -25,7 +25,7 @@ import numpy.typing as npt
 from slotlang.cost.profile import BY_SLOTS, Profile, this_machine
 from slotlang.cost.vectors import product_work
 from slotlang.diagnostics import error
-from slotlang.lowering.lower import lower
+from slotlang.lower import lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters

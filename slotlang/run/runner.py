@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-import types
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,13 @@ from slotlang.meaning.program import Program
 from slotlang.run.adapter import LoraModule
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang.syntax import tree
+from slotlang_runtime.client import Client
+from slotlang_runtime.errors import Rejected, WorkerFailed
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.module import Module
+from slotlang_runtime.server import Server
+from slotlang_runtime.weights import Weights
+from slotlang_runtime.workers import Pool
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
 
@@ -64,11 +71,11 @@ class RunReport:
         return fits and self.relative_error <= self.allowed_error
 
 
-def load_module(text: str, name: str = "lowered") -> types.ModuleType:
-    """The emitted module, executed."""
-    module = types.ModuleType(name)
-    module.__file__ = f"<{name}>"
-    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+def load_module(text: str, name: str = "lowered") -> Module:
+    """The module that a text defines, which was just emitted: its code is executed."""
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(text, f"<{name}>", "exec"), namespace)
+    module: Module = namespace["MODULE"]
     return module
 
 
@@ -120,21 +127,20 @@ def execute(
     module = load_module(text)
     batches = inputs if isinstance(inputs, Batches) else Batches([inputs])
 
-    def give_weights(server: Any) -> CacheUse | None:
+    def encode() -> tuple[Weights, CacheUse | None]:
         if cache is not None:
-            return encode_cached(module, server, text, weights, cache)
-        server.encode(**weights)
-        return None
+            return encode_cached(module, text, weights, cache)
+        return Weights.encode(module, **weights), None
 
     try:
-        return _executed(module, predicted, batches, weights, give_weights, progress, workers, allowed_error)
-    except module.Rejected as problem:
+        return _executed(module, predicted, batches, weights, encode, progress, workers, allowed_error)
+    except Rejected as problem:
         raise error(
             "SL507",
             f"the encrypted run was refused: {problem}",
             hint="scale the data down, or choose parameters with more room",
         ) from None
-    except module.WorkerFailed as problem:
+    except WorkerFailed as problem:
         raise error(
             "SL511",
             str(problem),
@@ -144,11 +150,11 @@ def execute(
 
 
 def _executed(
-    module: types.ModuleType,
+    module: Module,
     predicted: Mapping[str, int],
     batches: Batches,
     weights: Arrays,
-    give_weights: Callable[[Any], CacheUse | None],
+    encode: Callable[[], tuple[Weights, CacheUse | None]],
     progress: Callable[[str], None],
     workers: int,
     allowed_error: float,
@@ -166,49 +172,58 @@ def _executed(
     def done(ready: int) -> None:
         progress(f"evaluate: {ready} of {count}")
 
-    client = timed("key generation", module.Client)
-    keys = timed("evaluation keys", client.evaluation_keys)
-    server = module.Server(keys)
-    used = timed("encode weights", lambda: give_weights(server))
+    client = timed("key generation", lambda: Client(module))
+    sent_keys = timed("evaluation keys", client.evaluation_keys)
+    keys = EvaluationKeys.from_bytes(sent_keys)
+    encoded, used = timed("encode weights", encode)
+    server = Server(encoded)
+    pool: Pool | None = None
     try:
         if min(workers, count) > 1:
-            timed("start workers", lambda: server.start(min(workers, count)))
+            pool = timed("start workers", lambda: Pool(server, keys, min(workers, count)))
         uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
-        downloads = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, done=done))
+        start = time.process_time()
+        if pool is None:
+            answers = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, keys, done))
+        else:
+            answers = timed("evaluate with transfer", lambda: pool.evaluate(uploads, done))
+        worker_seconds = pool.cpu_seconds if pool else [time.process_time() - start]
     finally:
-        server.stop()
-    seconds["evaluate"] = server.seconds
-    found = timed("decrypt", lambda: [client.decrypt(data) for data in downloads])
+        if pool is not None:
+            pool.close()
+    seconds["evaluate"] = sum(answer.seconds for answer in answers)
+    results = timed("decrypt", lambda: [client.decrypt(answer.data) for answer in answers])
     pairs: list[tuple[Any, Any]] = []
-    for number, (inputs, results) in enumerate(zip(batches.inputs, found, strict=True), 1):
-        expected = module.reference(inputs, weights)
-        both = [(results[n], expected[n]) for n in results] if isinstance(results, dict) else [(results, expected)]
+    for number, (inputs, result) in enumerate(zip(batches.inputs, results, strict=True), 1):
+        expected = module.reference(dict(inputs), dict(weights))
+        both = [(result[name] if len(expected) > 1 else result, expected[name]) for name in expected]
         kept = slice(-batches.padding) if batches.padding and number == count else slice(None)
         pairs += [(a[..., kept], b[..., kept]) for a, b in both]
     difference = np.concatenate([np.abs(a - b).ravel() for a, b in pairs])
     size = np.concatenate([np.abs(b).ravel() for _, b in pairs])
     rms = float(np.sqrt(np.mean(size**2)))
-    executed = {k: int(v) for k, v in server.counts.items() if v}
+    counts = sum((answer.counts for answer in answers), Counter[str]())
+    executed = {k: int(v) for k, v in counts.items() if v}
     expected_counts = {k: count * v for k, v in predicted.items()}
     error_rms = float(np.sqrt(np.mean(difference**2)))
     return RunReport(
         seconds,
         {
-            "evaluation keys": len(keys),
+            "evaluation keys": len(sent_keys),
             "upload": sum(map(len, uploads)),
-            "download": sum(map(len, downloads)),
+            "download": sum(len(answer.data) for answer in answers),
         },
         executed,
         expected_counts,
         executed == expected_counts,
-        sum(p is None for p in server.plain.values()) + server.vanished,
+        encoded.engine.zeros + sum(answer.vanished for answer in answers),
         error_rms / (rms or 1.0),
         float(difference.max()),
         allowed_error,
         {"results": tuple(int(n) for n in pairs[0][1].shape)},
         count,
-        len(server.worker_seconds),
-        tuple(server.worker_seconds),
+        len(worker_seconds),
+        tuple(worker_seconds),
         used,
         server.note,
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from slotlang.cost.counts import executed_to_json
 from slotlang.cost.noise import predicted_error
 from slotlang.diagnostics import error
-from slotlang.lowering.lower import Lowered, lower
+from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters

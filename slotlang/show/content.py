@@ -38,6 +38,11 @@ MAX_DESCRIBED_POINTS = 1 << 20
 Compared: TypeAlias = Literal["exact", "random", ""]
 
 
+def numbered(named: Named) -> bool:
+    """Whether every element of every tensor and tensor product gets a number: there are few enough."""
+    return sum(prod(shape) for shape in named.shapes.values()) <= MAX_ELEMENTS
+
+
 class Describer:
     """Describes slots of one value, some or all of them at once.
 
@@ -227,7 +232,7 @@ def contents(
         terms = named.member(name, tuple(IntConst(i) for i in member), IntVar(SLOT))
     except TooComplex:
         terms = None
-    if sum(prod(shape) for shape in named.shapes.values()) > MAX_ELEMENTS:
+    if not numbered(named):
         raise _too_large("tensors of more than 2^40 elements", family)
     describer = Describer(named, terms)
     groups: Ints | None = None

@@ -21,7 +21,7 @@ from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
 from slotlang.proof.terms import TooComplex
 from slotlang.proof.verdict import Failure, Goal, Wrong
-from slotlang.show.content import Describer, SlotContents, contents
+from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
 
@@ -219,6 +219,8 @@ def _around(
     try:
         left, right, where = sides(program, named, failure.goal)
     except TooComplex:
+        return ()
+    if not numbered(named):
         return ()
     holds = Describer(named, left, failure.binders)
     should = Describer(named, right, failure.binders)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import slotlang
 
 from slotlang.api import check, loads
 from slotlang.proof import check as module
@@ -172,3 +173,63 @@ def test_completeness_is_confirmed_by_looking_at_every_slot(carriers, monkeypatc
     monkeypatch.setattr(module.Polyhedral, "covered", lambda self, name: Outcome("refuted", found))
     with pytest.raises(Disagreement):
         check(right, "polyhedral")
+
+
+TWO_CLAIMS = """program agree(H = 2, T = 2)
+input x[H*T]
+axes (h < H, t < T)
+cipher X = x[slot]
+Y = X + X
+claim Y == FIRST * x[slot]
+claim Y == SECOND * x[slot] where h*t >= t + t
+output y[slot] = Y
+prove y == 2 * x
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "steps"),
+    [
+        ("2", "2", ["proved", "proved"]),
+        ("2", "0", ["tested", "refuted"]),
+        ("0", "2", ["refuted"]),
+    ],
+)
+def test_two_claims_on_one_family_are_two_goals(first, second, steps):
+    """The second is beyond the polyhedral method: its condition multiplies digits."""
+    report = check(loads(TWO_CLAIMS.replace("FIRST", first).replace("SECOND", second)))
+    assert report.status == ("refuted" if "0" in (first, second) else "proved")
+    assert [status for _, status in report.steps][: len(steps)] == steps
+    if report.status == "refuted":
+        assert report.counterexample is not None and report.counterexample.line == (6 if first == "0" else 7)
+
+
+HUGE = """program huge(n = 1099511627776, m = 16777216)
+input  x[4]
+weight A[n, n]
+axes (h < 4)
+cipher X = x[h]
+plain V = A[m, 0]
+Y = X * V
+claim Y == x[h] * A[CLAIMED, 0]
+output y[h] = X
+prove y == x
+"""
+
+
+@pytest.mark.parametrize("claimed", ["m", "0"])
+@pytest.mark.parametrize("method", ["auto", "polyhedral", "exact", "random"])
+def test_a_tensor_of_more_elements_than_64_bits_count(claimed, method):
+    """Element (2^24, 0) of a matrix of 2^40 columns has the number 2^64, which is no other element's."""
+    report = check(loads(HUGE.replace("CLAIMED", claimed)), method)
+    if method in ("auto", "polyhedral"):
+        assert report.status == ("proved" if claimed == "m" else "refuted")
+    else:
+        assert report.status == "unknown"
+
+
+def test_a_refutation_in_a_huge_tensor_is_shown(tmp_path):
+    path = tmp_path / "p.slot"
+    path.write_text(HUGE.replace("CLAIMED", "0"))
+    found = slotlang("check", str(path))
+    assert found.status == 1 and "A[0, 0] * x[0]" in found.out

@@ -11,7 +11,7 @@ import pytest
 from command_line import slotlang
 from small_programs import CASES
 
-from slotlang.lowering.lower import Lowered, lower
+from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.planning.parameters import Parameters
 from slotlang.proof.verdict import Disagreement

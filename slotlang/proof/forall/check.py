@@ -12,22 +12,23 @@ from slotlang.meaning.program import Program
 from slotlang.proof.check import Checker, Method, Report, check
 from slotlang.proof.forall.conditions import Conditions, Defined, conditions, sizes_in
 from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
+from slotlang.proof.forall.families import LIMITS, Family, Sizes, family, in_turn
 from slotlang.proof.forall.parametric import OpenPolyhedral, RefutedAt, linear
 from slotlang.proof.forall.prover import MixedRadix
-from slotlang.proof.forall.size_solver import Symbols, Unsolved, cases
-from slotlang.proof.verdict import Disagreement, Outcome
+from slotlang.proof.forall.size_solver import Empty, Unsolved, cases
+from slotlang.proof.polyhedral import MAX_OPERATIONS
+from slotlang.proof.verdict import Disagreement, Outcome, Status
 from slotlang.syntax import tree
 
 ALL = "all"
 """Stands for every size of the program that has no value by ``--set``."""
 CROSS_CHECKS = 3
-"""Concrete sizes at which a proof is checked by itself."""
-SAMPLES = 24
-"""Concrete sizes that are looked at for a counterexample."""
+"""Concrete sizes of a family at which a proof is checked by itself, while there is time; each family is checked at one
+or more."""
+CROSS_CHECK_OPERATIONS = MAX_OPERATIONS // 3
+"""isl operations for each goal of such a check."""
 MAX_SECONDS = 1.5
 """No further concrete sizes are looked at after so long."""
-MAX_POINT = 1 << 12
-"""Largest size that is looked at beside a proof."""
 
 
 def check_for_all(
@@ -43,70 +44,70 @@ def check_for_all(
     fixed = dict(fixed or {})
     free = _free(syntax, names, fixed)
     found = conditions(syntax, fixed, free)
-    reason, families = "", list[Symbols]()
+    reason, families = "", list[Family]()
     try:
-        families = cases(found)
-        if not families:
-            raise error("SL724", "no sizes meet the conditions of this program", syntax.statements[0].span)
+        families = [family(syntax, fixed, free, found, symbols, seed) for symbols in cases(found)]
+    except Empty as problem:
+        raise error(
+            "SL724",
+            "no sizes meet the conditions of this program",
+            syntax.statements[0].span,
+            notes=[f"`{problem}` holds for none that meet the conditions before it"],
+            hint="drop a `require`, or give other values with --set",
+        ) from None
     except Unsolved as problem:
         reason = str(problem)
-    program = _witness(syntax, fixed, free, families, seed)
+    program = next((f.program for f in families if f.program is not None), None) or bind(syntax, fixed)
     shown = {c.name: program.sizes[c.name] for c in found.all if isinstance(c, Defined) and c.name in found.parameters}
     dependent = {c.name for c in found.all if isinstance(c, Defined) and sizes_in(c.value)}
+    symbols = [f.symbols for f in families]
     covered = Covered(
         free,
         {name: value for name, value in shown.items() if name not in dependent},
-        condition_texts(found, families, {n: v for n, v in shown.items() if n not in dependent}),
-        tuple(s.parametrization(free) for s in families),
+        condition_texts(found, symbols, {n: v for n, v in shown.items() if n not in dependent}),
+        tuple(s.parametrization(free) for s in symbols),
     )
-    reason = reason or _fixed_structure(found, families)
-    points = _points(found, free, families, seed) or [{name: program.sizes[name] for name in free}]
     method: Method = "mixed-radix"
     results: list[tuple[str, Outcome]] = []
-    wrong: list[dict[str, int]] = []
+    wrong: list[Sizes] = []
+    # a family that is not proved is where a counterexample is looked for first
+    order = list(families)
+    for here in families if not reason else ():
+        method, results, reason, wrong = _decided(found, here, free)
+        if reason:
+            order.sort(key=lambda other: other is not here)
+            break
+    steps = tuple((what, o.status) for what, o in results)
     if not reason:
-        method, results, reason, wrong = _decided(syntax, fixed, program, free, families)
-        points = [*wrong, *points]
-    if not reason:
-        checked = tuple(_cross_checked(syntax, fixed, points))
-        steps = tuple((what, o.status) for what, o in results)
-        return _report("proved", method, start, replace(covered, checked=checked), steps=steps)
-    return _refuted(syntax, fixed, points, program, free, covered, start, wrong) or _report(
-        "unknown", method, start, covered, reason=reason, steps=tuple((what, o.status) for what, o in results)
+        return _proved(syntax, fixed, families, method, start, covered, steps)
+    last = {name: program.sizes[name] for name in free}
+    return _refuted(syntax, fixed, wrong, order, last, covered, start) or _report(
+        "unknown", method, start, covered, reason=reason, steps=steps
     )
 
 
 def _decided(
-    syntax: tree.Program,
-    fixed: Mapping[str, int],
-    program: Program,
-    free: tuple[str, ...],
-    families: Sequence[Symbols],
-) -> tuple[Method, list[tuple[str, Outcome]], str, list[dict[str, int]]]:
-    """The goals for all families of sizes: the method, its steps, why they are not proved, and where something fails.
+    found: Conditions, here: Family, free: tuple[str, ...]
+) -> tuple[Method, list[tuple[str, Outcome]], str, list[Sizes]]:
+    """The goals for a family of sizes: the method, its steps, why they are not proved, and where something fails.
 
     Where all sizes are linear in the symbols the polyhedral method decides; what it can't, and all else, is rewritten.
     """
-    method: Method = "polyhedral"
-    results: list[tuple[str, Outcome]] = []
-    for symbols in families:
-        results, reason = [], "sizes are multiplied"
-        if linear(symbols):
-            try:
-                # several families have constant sizes that differ: each is looked at bound at sizes of its own
-                here = program if len(families) == 1 else _witness(syntax, fixed, free, [symbols], 0, program)
-                results = OpenPolyhedral(here, symbols).run()
-                reason = _open_reason(results)
-            except RefutedAt as wrong:
-                sizes = {name: int(symbols.sizes[name].value(wrong.point)) for name in free}
-                return "polyhedral", [], f"wrong at {values_text(sizes)}", [sizes]
-        if reason:
-            method = "mixed-radix"
-            results = MixedRadix(program, symbols).prove()
-            reason = _open_reason(results)
-        if reason:
-            return method, results, reason, []
-    return method, results, "", []
+    if reason := here.leak(found):
+        return "mixed-radix", [], reason, []
+    if here.program is None:
+        return "mixed-radix", [], f"no sizes of the family {here.text} were found at which to look at the program", []
+    symbols = here.symbols
+    if linear(symbols):
+        try:
+            results = OpenPolyhedral(here.program, symbols).run()
+        except RefutedAt as problem:
+            sizes = {name: int(symbols.sizes[name].value(problem.point)) for name in free}
+            return "polyhedral", [], f"wrong at {values_text(sizes)}", [sizes]
+        if not _open_reason(results):
+            return "polyhedral", results, "", []
+    results = MixedRadix(here.program, symbols).prove()
+    return "mixed-radix", results, _open_reason(results), []
 
 
 def _open_reason(results: Sequence[tuple[str, Outcome]]) -> str:
@@ -114,19 +115,19 @@ def _open_reason(results: Sequence[tuple[str, Outcome]]) -> str:
 
 
 def _report(
-    status: str,
+    status: Status,
     method: Method,
     start: float,
     covered: Covered,
     reason: str = "",
-    steps: tuple[tuple[str, str], ...] = (),
+    steps: tuple[tuple[str, Status], ...] = (),
 ) -> Report:
     return Report(
-        status,  # type: ignore[arg-type]
+        status,
         method,
         time.perf_counter() - start,
         reason=reason,
-        steps=steps,  # type: ignore[arg-type]
+        steps=steps,
         for_all=covered,
         subject="all sizes",
     )
@@ -178,93 +179,79 @@ def _names(node: object) -> Iterator[tree.Name]:
             yield from _names(getattr(node, f.name))
 
 
-def _witness(
+def _proved(
     syntax: tree.Program,
     fixed: Mapping[str, int],
-    free: tuple[str, ...],
-    families: Sequence[Symbols],
-    seed: int,
-    default: Program | None = None,
-) -> Program:
-    """The program at some sizes: small ones of the families, or its defaults."""
-    for sizes in (p for s in families for p in _sizes(s, free, seed)):
-        try:
-            return bind(syntax, {**fixed, **sizes})
-        except SlotError:
-            continue
-    return default or bind(syntax, fixed)
+    families: Sequence[Family],
+    method: Method,
+    start: float,
+    covered: Covered,
+    steps: tuple[tuple[str, Status], ...],
+) -> Report:
+    """A proof with what concrete sizes of every family say of it. Raises ``Disagreement``."""
+    checking, checked, notes = time.perf_counter(), list[Sizes](), list[str]()
+    for here in families:
+        # the largest first: a proof that is wrong at some sizes is more often so at these
+        mine = [*here.large[:1], *here.small[:1], *here.large[1:2], *here.small[len(here.small) // 2 :]]
+        done = 0
+        for sizes in dict.fromkeys(tuple(sizes.items()) for sizes in mine):
+            if done == CROSS_CHECKS or (done and time.perf_counter() - checking > MAX_SECONDS):
+                break
+            if _agrees(syntax, fixed, dict(sizes)):
+                done += 1
+                checked.append(dict(sizes))
+        if not done:
+            notes.append(f"not checked by itself at any sizes of the family {here.text}")
+    covered = replace(covered, checked=tuple(checked))
+    return replace(_report("proved", method, start, covered, steps=steps), notes=tuple(notes))
 
 
-def _fixed_structure(found: Conditions, families: Sequence[Symbols]) -> str:
-    """Why the terms of the program depend on its sizes; empty when they do not."""
-    for name, span in found.valued:
-        if any(s.sizes[name].number() is None for s in families):
-            return f"line {span.line}: '{name}' is used as a number, and it is open"
-    return ""
-
-
-def _sizes(symbols: Symbols, free: tuple[str, ...], seed: int) -> Iterator[dict[str, int]]:
-    """Concrete values of the free sizes that meet the conditions."""
-    for point in symbols.points(4 * SAMPLES, seed):
-        values = {name: symbols.sizes[name].value(point) for name in free}
-        if all(value <= MAX_POINT for value in values.values()):
-            yield {name: int(value) for name, value in values.items()}
-
-
-def _points(found: Conditions, free: tuple[str, ...], families: Sequence[Symbols], seed: int) -> list[dict[str, int]]:
-    points: list[dict[str, int]] = []
-    for symbols in families:
-        points += _sizes(symbols, free, seed)
-    points = [dict(p) for p in dict.fromkeys(tuple(p.items()) for p in points)]
-    points = sorted((p for p in points if found.hold(p)), key=lambda p: sum(p.values()))
-    return points[:SAMPLES]
-
-
-def _cross_checked(
-    syntax: tree.Program, fixed: Mapping[str, int], points: Sequence[dict[str, int]]
-) -> Iterator[dict[str, int]]:
-    """Sizes at which the polyhedral method proves the program too. Raises ``Disagreement`` when one is refuted."""
-    start = time.perf_counter()
-    done = 0
-    for sizes in points[:: max(1, len(points) // (2 * CROSS_CHECKS))]:
-        if done == CROSS_CHECKS or (done and time.perf_counter() - start > MAX_SECONDS):
-            return
-        try:
-            results, _ = Checker(bind(syntax, {**fixed, **sizes})).polyhedral()
-        except SlotError as problem:
-            raise Disagreement(
-                f"proved for all sizes, and at {values_text(sizes)} the program has no meaning: {problem}"
-            ) from None
-        for what, outcome in results:
-            if outcome.status == "refuted":
-                raise Disagreement(f"{what}: proved for all sizes, and refuted at {values_text(sizes)}")
-        if all(outcome.status == "proved" for _, outcome in results):
-            done += 1
-            yield sizes
+def _agrees(syntax: tree.Program, fixed: Mapping[str, int], sizes: Sizes) -> bool:
+    """Whether the polyhedral method proves the program at concrete sizes too, every goal of it; False where it can't
+    decide. Raises ``Disagreement`` when it refutes one."""
+    try:
+        results, _ = Checker(bind(syntax, {**fixed, **sizes})).polyhedral(CROSS_CHECK_OPERATIONS)
+    except SlotError as problem:
+        if problem.diagnostics[0].code in LIMITS:
+            return False
+        raise Disagreement(
+            f"proved for all sizes, and at {values_text(sizes)} the program has no meaning: {problem}"
+        ) from None
+    for what, outcome in results:
+        if outcome.status == "refuted":
+            raise Disagreement(f"{what}: proved for all sizes, and refuted at {values_text(sizes)}")
+    return all(outcome.status == "proved" for _, outcome in results)
 
 
 def _refuted(
     syntax: tree.Program,
     fixed: Mapping[str, int],
-    points: Sequence[dict[str, int]],
-    witness: Program,
-    free: tuple[str, ...],
+    wrong: Sequence[Sizes],
+    families: Sequence[Family],
+    last: Sizes,
     covered: Covered,
     start: float,
-    wrong: Sequence[dict[str, int]],
 ) -> Report | None:
-    """A refutation at concrete sizes: those drawn, then those of the witness."""
-    last = {name: witness.sizes[name] for name in free}
-    for sizes in [*points, *([] if last in points else [last])]:
-        if time.perf_counter() - start > MAX_SECONDS and sizes is not last:
+    """A refutation at concrete sizes: those at which something fails, then those of the families, the first one's
+    first."""
+    points = [*wrong, *(families[0].small if families else ()), *in_turn(families[1:])]
+    large = [sizes for here in families for sizes in here.large]
+    looking = time.perf_counter()
+    for sizes in [*points, *large, *([] if last in points else [last])]:
+        if sizes not in wrong and sizes is not last and time.perf_counter() - looking > MAX_SECONDS:
             continue
         try:
-            report = check(bind(syntax, {**fixed, **sizes}))
+            program = bind(syntax, {**fixed, **sizes})
         except SlotError as problem:
             first = problem.diagnostics[0]
+            if first.code in LIMITS:
+                continue
             note = f"at {values_text(sizes)} the program has no meaning: {first.code}, {first.message}"
             reason = "a condition on the sizes is missing, such as a `require`"
             return replace(_report("unknown", "mixed-radix", start, covered, reason=reason), notes=(note,))
+        if sizes in large and not _fails(program):
+            continue
+        report = check(program)
         if report.proved and sizes in wrong:
             raise Disagreement(f"{values_text(sizes)}: refuted with the sizes left open, and proved at these")
         if report.status == "refuted":
@@ -275,3 +262,9 @@ def _refuted(
                 subject="all sizes",
             )
     return None
+
+
+def _fails(program: Program) -> bool:
+    """Whether the polyhedral method refutes a program, whatever its sizes within a second or so."""
+    results, _ = Checker(program).polyhedral(CROSS_CHECK_OPERATIONS)
+    return any(outcome.status == "refuted" for _, outcome in results)

@@ -28,7 +28,7 @@ from slotlang.meaning.integers import (
     show,
     show_cond,
 )
-from slotlang.meaning.scope import text_of
+from slotlang.meaning.scope import not_positive, text_of
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -135,7 +135,7 @@ def sizes_in(e: Int | Cond) -> set[str]:
 def conditions(syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...]) -> Conditions:
     """The conditions of a program whose sizes ``free`` are open and whose others are ``fixed`` or as defaults say.
 
-    The program must be one that the front end accepts at some sizes.
+    The program must be one that the front end accepts at some sizes; raises SL205 for a divisor that is never positive.
     """
     return _Reader(fixed, free).read(syntax)
 
@@ -243,6 +243,8 @@ class _Reader:
             case tree.Binary(op, left, right):
                 a, b = self._int(left), self._int(right)
                 if op in ("/", "//", "%"):
+                    if isinstance(b, IntConst) and b.value <= 0:
+                        raise not_positive(op, b.value, right.span)
                     self._positive(b)
                 if op == "/":
                     op = "//"

@@ -28,12 +28,9 @@ class RefutedAt(Exception):
 
 
 def linear(symbols: Symbols) -> bool:
-    """Whether every size, and all that is known of the symbols, is linear in them."""
-    return all(
-        sum(e for _, e in monomial) <= 1 and all(e > 0 for _, e in monomial)
-        for p in [*symbols.sizes.values(), *symbols.domain.facts]
-        for monomial in p.terms
-    )
+    """Whether every size, and all that is known of the symbols, is linear in them, with whole coefficients."""
+    polynomials = [*symbols.sizes.values(), *symbols.domain.facts]
+    return all(p.whole() and sum(e for _, e in monomial) <= 1 for p in polynomials for monomial in p.terms)
 
 
 class _OpenBox(Box):

@@ -7,12 +7,12 @@ that takes all its values, or is left out, which only makes more sizes covered b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from random import Random
 
-from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar
-from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required, integer_parts
+from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar, divisors
+from slotlang.proof.forall import size_points
+from slotlang.proof.forall.conditions import Condition, Conditions, Defined, Divides, Positive, Required, integer_parts
 from slotlang.proof.forall.inequalities import Domain
 from slotlang.proof.forall.polynomials import Poly, common
 
@@ -35,7 +35,7 @@ class Finite(Exception):
 
 
 class Empty(Exception):
-    """No sizes meet the conditions."""
+    """No sizes meet the conditions; the message is the text of the one that those before it exclude."""
 
 
 @dataclass
@@ -75,39 +75,29 @@ class Symbols:
         """The independent symbols."""
         return set().union(*(p.names() for p in self.sizes.values()))
 
-    def points(self, count: int, seed: int) -> Iterator[dict[str, int]]:
-        """Values of the symbols that meet all inequalities, drawn at random."""
-        draw = Random(seed)
-        names = sorted(self.names() | self.domain.least.keys())
-        for attempt in range(64 * count):
-            # most attempts are small, so that what is done at a point is quick; some facts need larger values
-            most = (3, 4, 6, 16)[attempt % 4]
-            point = {name: draw.randint(self.domain.least[name], most) for name in names}
-            if all(f.value(point) >= 0 for f in self.domain.facts):
-                yield point
-                count -= 1
-            if not count:
-                return
-
 
 def cases(conditions: Conditions, known: Mapping[str, int] | None = None) -> list[Symbols]:
-    """All sizes as finitely many families of sizes in independent symbols; none when no sizes meet the conditions.
+    """All sizes as finitely many families of sizes in independent symbols.
 
-    Raises ``Unsolved``, also when there are more than ``MAX_CASES``.
+    Raises ``Empty`` when no sizes meet the conditions, and ``Unsolved``, also when there are more families than
+    ``MAX_CASES``.
     """
     try:
         return [solve(conditions, known)]
-    except Empty:
-        return []
     except Finite as finite:
         if finite.number > MAX_NUMBER:
             raise Unsolved(str(finite)) from None
         found: list[Symbols] = []
-        for value in range(1, finite.number + 1):
-            if finite.number % value == 0:
+        excluded = Empty()
+        for value in divisors(finite.number):
+            try:
                 found += cases(conditions, {**(known or {}), finite.symbol: value})
+            except Empty as problem:
+                excluded = problem
             if len(found) > MAX_CASES:
                 raise Unsolved(f"{finite}: too many cases") from None
+        if not found:
+            raise excluded from None
         return found
 
 
@@ -149,27 +139,42 @@ class _Solver:
                 if p is not None and p.names() == {condition.value.name}:
                     self.least[condition.value.name] = 1
         for position, condition in enumerate(self.conditions.all):
-            match condition:
-                case Defined(name, value):
-                    self.sizes[name] = self._poly(value)
-                case Divides(a, b, text):
-                    following = self.conditions.all[position + 1 :]
-                    named = (c.name for c in following if isinstance(c, Defined) and c.value == IntOp("//", a, b))
-                    self.hint = next(named, "")
-                    self._divides(self._poly(a), self._poly(b), text)
-                    self.hint = ""
-                case Positive(value):
-                    self._positive(self._poly(value))
-                case Required(cond, text):
-                    before = self.sizes, list(self.facts)
-                    self._require(cond, text)
-                    if before == (self.sizes, self.facts) and _conjunction(cond):
-                        self.implied.append(condition)
+            try:
+                self._take(position, condition)
+            except Empty:
+                raise Empty(condition.text) from None
+            if self._excluded():
+                raise Empty(condition.text)
         symbols = Symbols(
             self.sizes, Domain(self.least, [f for f in self.facts if f.number() is None]), tuple(self.implied)
         )
-        symbols.domain.points = list(symbols.points(8, 0))
+        names = sorted(symbols.names() | symbols.domain.least.keys())
+        symbols.domain.points = list(size_points.small(symbols.domain, names, 8, 0))
         return symbols
+
+    def _excluded(self) -> bool:
+        """Whether it is certain that nothing meets the inequalities there are."""
+        if any((fact.number() or 0) < 0 for fact in self.facts):
+            return True
+        return bool(self.facts) and size_points.none(self._domain(), sorted(self.least))
+
+    def _take(self, position: int, condition: Condition) -> None:
+        match condition:
+            case Defined(name, value):
+                self.sizes[name] = self._poly(value)
+            case Divides(a, b, text):
+                following = self.conditions.all[position + 1 :]
+                named = (c.name for c in following if isinstance(c, Defined) and c.value == IntOp("//", a, b))
+                self.hint = next(named, "")
+                self._divides(self._poly(a), self._poly(b), text)
+                self.hint = ""
+            case Positive(value):
+                self._positive(self._poly(value))
+            case Required(cond, text):
+                before = self.sizes, list(self.facts)
+                self._require(cond, text)
+                if before == (self.sizes, self.facts) and _conjunction(cond):
+                    self.implied.append(condition)
 
     def _symbol(self, name: str, least: int) -> Poly:
         if name in self.known:

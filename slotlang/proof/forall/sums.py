@@ -251,7 +251,9 @@ class Rules:
             dividend, modulus = self.domain.remainders[remainder]
             elsewhere: set[str] = set()
             for p in polynomials:
-                elsewhere |= self.mentions(p.replaced(remainder, Poly()))
+                # factors of the remainder among them
+                for name in p.names() - {remainder}:
+                    elsewhere |= self.mentions(Poly.symbol(name))
             for name in dividend.names() & self.domain.remainders.keys():
                 elsewhere |= self.mentions(Poly.symbol(name))
             strides: dict[Poly, str] = {}

@@ -1,23 +1,31 @@
-# Sums of products in one pass: the part of emitted modules that add up ciphertexts, each times a plaintext. The names
-# imported here stand above them there.
-# ruff: noqa: F403, F405
+"""Sums of products in one pass.
 
-from slotlang.lowering.roles import *
-from slotlang.lowering.runtime import *
+SEAL writes every product to memory, reduces it, and reads it again to add it up. Here products of residues are added up
+as integers of 128 bits, a tile of the polynomials at a time so that the sums stay in the nearest cache, and reduced
+once: the same residues, bit for bit, in a quarter of the time. Primes have at most 60 bits, so that MOST_TERMS products
+stay below 2^127.
 
-# fused starts here
-# Sums of products. SEAL writes every product to memory, reduces it, and reads it again to add it up. Here products of
-# residues are added up as integers of 128 bits, a tile of the polynomials at a time so that the sums stay in the
-# nearest cache, and reduced once: the same residues, bit for bit, in a quarter of the time. Primes have at most
-# 60 bits, so that MOST_TERMS products stay below 2^127.
-#
-# TenSEAL has no way to the residues of an object but one by one, or through a compressed file. The kernel reads and
-# writes SEAL's own arrays, where they lie in memory; that they lie there is checked when a server starts, and every
-# object before it is touched. Without numba, or where a check fails, SEAL's operations do the same.
+TenSEAL has no way to the residues of an object but one by one, or through a compressed file. The kernel reads and
+writes SEAL's own arrays, where they lie in memory; that they lie there is checked when weights are encoded, and every
+object before it is touched. Without numba, or where a check fails, SEAL's operations do the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tenseal.sealapi as seal
+
+from slotlang_runtime.seal.ring import Ring
 
 MOST_TERMS = 128
 STRIP = 256  # coefficients: their sums take 8 KB
-KERNEL = 1  # version of the compiled function, which all modules of a process share
 _FIRST_WORD = 2  # of what a Python object of TenSEAL holds: the address of SEAL's object
 # words of SEAL's objects: parameters, then the fields that are checked, then where the array's address stands
 _CIPHERTEXT = {"parms": 0, "ntt": 4, "size": 5, "degree": 6, "primes": 7, "scale": 8, "words": 13, "array": 14}
@@ -28,50 +36,50 @@ class Unavailable(Exception):
     """Why sums of products are left to SEAL."""
 
 
-def compiled():
-    """The kernel, compiled once for all modules of a process. Raises ``Unavailable``."""
+@cache
+def compiled() -> Any:
+    """The kernel, compiled once for all programs of a process. Raises ``Unavailable``."""
     try:
-        import numba
+        return _kernel()
     except ImportError as problem:
         raise Unavailable(f"numba can't be imported: {problem}") from None
-    known = vars(numba).setdefault("_sums_of_products", {})
-    if KERNEL not in known:
-        known[KERNEL] = _kernel()
-    return known[KERNEL]
 
 
-def _kernel():
+def _kernel() -> Any:  # numba compiles what stands inside, and knows its types
     from llvmlite import ir
-    from numba import njit, types
-    from numba.extending import intrinsic
+    from numba import extending, njit, types
 
+    # the types of numba's decorators do not say what they make
+    intrinsic: Any = extending.intrinsic
+    u64: Any = types.uint64
     word, wide = ir.IntType(64), ir.IntType(128)
-    u64 = types.uint64
     cipher_array, cipher_scale = _CIPHERTEXT["array"], _CIPHERTEXT["scale"]
     cipher_ntt, cipher_size = _CIPHERTEXT["ntt"], _CIPHERTEXT["size"]
     cipher_degree, cipher_primes, cipher_words = _CIPHERTEXT["degree"], _CIPHERTEXT["primes"], _CIPHERTEXT["words"]
     plain_array, plain_scale, plain_words = _PLAINTEXT["array"], _PLAINTEXT["scale"], _PLAINTEXT["words"]
 
-    @intrinsic
-    def at(typing, address):
-        def generate(context, builder, signature, arguments):
+    @intrinsic  # type: ignore[untyped-decorator]
+    def at(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], ir.PointerType(word))
 
-        return types.CPointer(u64)(u64), generate
+        pointer: Any = types.CPointer
+        return pointer(u64)(u64), generate
 
-    @intrinsic
-    def multiplied(typing, low, high, a, b):
-        def generate(context, builder, signature, arguments):
+    @intrinsic  # type: ignore[untyped-decorator]
+    def multiplied(typing: Any, low: Any, high: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             low, high, a, b = (builder.zext(argument, wide) for argument in arguments)
             shift = ir.Constant(wide, 64)
             total = builder.add(builder.or_(low, builder.shl(high, shift)), builder.mul(a, b))
             halves = [builder.trunc(total, word), builder.trunc(builder.lshr(total, shift), word)]
             return context.make_tuple(builder, signature.return_type, halves)
 
-        return types.UniTuple(u64, 2)(u64, u64, u64, u64), generate
+        pair: Any = types.UniTuple
+        return pair(u64, 2)(u64, u64, u64, u64), generate
 
     @njit
-    def reduced(low, high, prime, ratio_low, ratio_high):
+    def reduced(low: Any, high: Any, prime: Any, ratio_low: Any, ratio_high: Any) -> Any:
         # Barrett's reduction of 128 bits: the quotient by floor(2^128 / prime) is right or one too small
         _, carry = multiplied(u64(0), u64(0), low, ratio_low)
         middle, over = multiplied(carry, u64(0), low, ratio_high)
@@ -80,7 +88,7 @@ def _kernel():
         return rest - prime if rest >= prime else rest
 
     @njit("boolean(uint64, uint64[::1], uint64[::1], uint64[::1], uint64[:, ::1], uint64)")
-    def dot(out, ciphers, plains, parms, moduli, degree):
+    def dot(out: Any, ciphers: Any, plains: Any, parms: Any, moduli: Any, degree: Any) -> bool:
         """Write a sum of products into a ciphertext; False, and nothing written, where objects are of another kind.
         ``out``, ``ciphers`` and ``plains``: Python's objects' addresses. ``moduli``: a prime a row, and its ratio."""
         terms, primes = len(ciphers), len(moduli)
@@ -149,12 +157,13 @@ def _kernel():
 
 
 class Sums:
-    """Sums of products by the kernel, for a ring. Raises ``Unavailable`` where it can't be had, or is wrong."""
+    """Sums of products by the kernel, for a ring. Raises ``Unavailable`` where it can't be had, or is wrong. It never
+    changes, so threads share it."""
 
-    def __init__(self, ring):
+    def __init__(self, ring: Ring) -> None:
         if sys.implementation.name != "cpython" or object.__basicsize__ != 16:
             raise Unavailable("this Python keeps its objects otherwise")
-        self.ring, self.degree = ring, PARAMETERS["degree"]
+        self.ring, self.degree = ring, ring.degree
         self.dot = compiled()
         ratios = [divmod((1 << 128) // prime, 1 << 64) for prime in ring.moduli]
         moduli = [(prime, low, high) for prime, (high, low) in zip(ring.moduli, ratios, strict=True)]
@@ -164,7 +173,7 @@ class Sums:
             self.places[tuple(parms)] = np.array(parms, np.uint64), self.moduli[: len(ring.primes(level))]
         self._check()
 
-    def __call__(self, evaluator, pairs):
+    def __call__(self, evaluator: Any, pairs: list[tuple[Any, Any]]) -> Any:
         """The sum of ciphertexts times plaintexts; None where SEAL has to do it, or to say what is wrong."""
         first, plain = pairs[0]
         parms = first.parms_id()
@@ -181,7 +190,7 @@ class Sums:
         out.scale = first.scale * plain.scale
         return out
 
-    def _check(self):
+    def _check(self) -> None:
         """That arrays lie where they are looked for, and that sums of random residues are what Python says."""
         ring, rng = self.ring, np.random.default_rng()
         parms, degree, rows = ring.levels[0], self.degree, len(ring.levels)
@@ -217,19 +226,5 @@ class Sums:
             if result[place] != sum(products) % ring.moduli[place // degree % rows]:
                 raise Unavailable("the compiled kernel computes wrong sums")
 
-    def _words(self, address, count):
+    def _words(self, address: int, count: int) -> npt.NDArray[np.uint64]:
         return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(address))
-
-
-SealServer = Server
-
-
-class Server(SealServer):
-    """Adds products up in one pass, and by SEAL's operations where ``note`` says why."""
-
-    def __init__(self, evaluation_keys):
-        super().__init__(evaluation_keys)
-        try:
-            self.sums = Sums(self.ring)
-        except Unavailable as reason:
-            self.note = f"evaluated by SEAL's operations, one by one: {reason}"

@@ -1,24 +1,17 @@
-"""What all parts of an emitted module's text share: the program, its graph and the names in use."""
+"""What all parts of an emitted module's text share: the plan and the names in use."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from slotlang.cost.counts import Counts
-from slotlang.graph.graph import Graph
-from slotlang.lowering.numpy_text import Names, ValueText, int_text
-from slotlang.lowering.parts import reserved_names
-from slotlang.lowering.text import nested_loops, string
+from slotlang.emit.lines import nested_loops, string
+from slotlang.emit.numpy_text import Names, ValueText, int_text
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
-from slotlang.planning.hiding import Hiding
-from slotlang.planning.parameters import Parameters
-from slotlang.planning.target import Kernel
-from slotlang.proof.check import Report
+from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
 from slotlang.schedule.build import sum_variables
 
@@ -52,7 +45,7 @@ def _names(program: Program, schedule: ops.Schedule) -> Names:
     for cipher in schedule.ciphers:
         own += [cipher.name, *(loop.var for loop in cipher.loops)]
         own += [] if cipher.body is None else _loop_variables(cipher.body)
-    return Names(own, reserved_names())
+    return Names(own, RESERVED)
 
 
 def encoding_of(plain: ops.PlainFamily) -> tuple[int, int, bool]:
@@ -61,21 +54,21 @@ def encoding_of(plain: ops.PlainFamily) -> tuple[int, int, bool]:
     return plain.encoding.level, plain.encoding.products, plain.encoding.added
 
 
-@dataclass
+RESERVED = frozenset(
+    {"FORMAT", "RUNTIME", "LOWERED", "PROGRAM", "SIZES", "PARAMETERS", "KERNEL", "SLOTS", "MODULE", "np", "sys"}
+    | {"Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "element", "table", "seal"}
+    | {"evaluate", "prepare", "reference"}
+)
+"""Names at the top of every emitted module."""
+
+
 class Emitter:
-    """Texts that several functions of the module need."""
+    """Texts that several functions of a module need."""
 
-    program: Program
-    graph: Graph
-    parameters: Parameters
-    report: Report
-    counts: Counts
-    hiding: Hiding
-    version: str
-    validated: str
-    products: Kernel
-
-    def __post_init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.program, self.graph, self.parameters = plan.program, plan.graph, plan.parameters
+        self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
         self.schedule = self.graph.schedule
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)

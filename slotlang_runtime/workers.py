@@ -1,44 +1,97 @@
-# Work split over forked processes: a part of every emitted module.
-# ruff: noqa: F403, F405
+"""Evaluations split over forked processes.
 
-from slotlang.lowering.runtime import *
-from slotlang.lowering.transfer import *
+TenSEAL keeps Python's lock while it computes, so threads gain nothing. Forked processes share what is in memory.
+"""
 
-# workers starts here
-# TenSEAL keeps Python's lock while it computes, so threads gain nothing. Forked processes share what is in memory.
+from __future__ import annotations
 
+import ctypes
+import gc
+import multiprocessing
+import multiprocessing.connection
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from typing import IO, Any, TypeAlias, cast
+
+from slotlang_runtime.errors import Rejected, WorkerFailed
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.seal.saved import memory_file
+from slotlang_runtime.server import Answer, Server
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 
+Pipe: TypeAlias = "multiprocessing.connection.Connection[Any, Any]"
+Action: TypeAlias = Callable[[bytes], tuple[bytes, Any]]
 
-class WorkerFailed(RuntimeError):
-    """A worker process ended before its work was done, or could not start; the message says how."""
 
-
-def check_workers(count):
-    """Rejected for what is no number of workers."""
+def check_workers(count: object) -> None:
+    """Raise Rejected for anything but a number of workers."""
     if type(count) is not int or count < 1:
         raise Rejected(f"workers are a whole number from 1, not {count!r}")
 
 
+class Pool:
+    """Forked processes that evaluate for one client: they share a server's encoded weights and the client's keys. They
+    wait until there is work, and get ready meanwhile. Closed by ``close`` or at the end of a ``with``.
+
+    Raises Rejected for a count below 1, and WorkerFailed where a process can't start. ``cpu_seconds``: CPU time of each
+    worker in the last ``evaluate``, transfers included.
+    """
+
+    def __init__(self, server: Server, keys: EvaluationKeys, count: int) -> None:
+        check_workers(count)
+        keys.check(server.module)
+        self.server, self.keys = server, keys
+        self.cpu_seconds: list[float] = []
+
+        def action(upload: bytes) -> tuple[bytes, Any]:
+            answer = server.evaluate(upload, keys)
+            return answer.data, (answer.counts, answer.vanished, answer.seconds)
+
+        self.workers = Workers(action, count, lambda: server.rehearse(keys))
+
+    def evaluate(self, uploads: Iterable[bytes], done: Callable[[int], None] = lambda count: None) -> list[Answer]:
+        """``Server.evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. Raises
+        Rejected, and WorkerFailed."""
+        if not self.workers.running:
+            raise WorkerFailed("these workers have ended")
+        results, self.cpu_seconds = self.workers.map(uploads, done)
+        return [Answer(data, *beside) for data, beside in results]
+
+    def close(self) -> None:
+        """End the workers."""
+        self.workers.end()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
 class Workers:
-    """So many forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
+    """A number of forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
 
     ``action`` gives bytes and something small beside them. Items and results go through files in memory. ``first`` is
     what each does before it looks for items. Raises WorkerFailed where a process can't start; then none is left.
     """
 
-    def __init__(self, action, count, first=lambda: None):
+    def __init__(self, action: Action, count: int, first: Callable[[], None] = lambda: None) -> None:
         try:
             fork = multiprocessing.get_context("fork")
         except ValueError:
             raise WorkerFailed("this system can't fork processes: use one worker") from None
-        self.running, self._files, self._used, self._opened = {}, {}, {}, ExitStack()
+        self.running: dict[Pipe, Any] = {}
+        self._files: dict[Pipe, list[IO[bytes]]] = {}
+        self._used: dict[Pipe, float] = {}
+        self._opened = ExitStack()
         try:
             for _ in range(count):
                 ours, theirs = fork.Pipe()
                 # one for items, and two for results, so that a worker fills one while the other is read
-                files = self._files[ours] = [self._opened.enter_context(_file())[0] for _ in range(3)]
+                files = self._files[ours] = [self._opened.enter_context(memory_file())[0] for _ in range(3)]
                 process = fork.Process(
                     target=_work, args=(theirs, [ours, *self.running], files, action, first), daemon=True
                 )
@@ -56,7 +109,7 @@ class Workers:
             self.end()
             raise
 
-    def map(self, items, done):
+    def map(self, items: Iterable[bytes], done: Callable[[int], None]) -> tuple[list[tuple[bytes, Any]], list[float]]:
         """``action`` of each item, in order; the next one goes to the first worker free.
 
         Returns what it gives, and the seconds of CPU that each worker took. ``done`` is called with the number of
@@ -69,13 +122,16 @@ class Workers:
             self.end()
             raise
 
-    def _map(self, items, done):
-        results, waiting, at, seconds = [None] * len(items), iter(enumerate(items)), {}, dict.fromkeys(self.running, 0)
-        for pipe in self.running:
-            self._ask(pipe, waiting, at)
-        count = 0
+    def _map(self, items: list[bytes], done: Callable[[int], None]) -> tuple[list[tuple[bytes, Any]], list[float]]:
+        results: dict[int, tuple[bytes, Any]] = {}
+        waiting = iter(enumerate(items))
+        at: dict[Pipe, int] = {}
+        seconds = dict.fromkeys(self.running, 0.0)
+        for idle in self.running:
+            self._ask(idle, waiting, at)
         while at:
-            for pipe in multiprocessing.connection.wait(list(at)):
+            for ready in multiprocessing.connection.wait(list(at)):
+                pipe = cast(Pipe, ready)
                 try:
                     size, beside, refused, failed, used = pipe.recv()
                 except (EOFError, OSError):
@@ -90,21 +146,20 @@ class Workers:
                 self._files[pipe] = [given, other, file]
                 self._ask(pipe, waiting, at)
                 results[number] = _read(file, size), beside
-                count += 1
-                done(count)
-        return results, list(seconds.values())
+                done(len(results))
+        return [results[number] for number in range(len(items))], list(seconds.values())
 
-    def _ask(self, pipe, waiting, at):
+    def _ask(self, pipe: Pipe, waiting: Iterator[tuple[int, bytes]], at: dict[Pipe, int]) -> None:
         """Give a worker its next item, if there is one."""
-        number, data = next(waiting, (None, None))
-        if number is not None:
+        for number, data in waiting:
             at[pipe] = number
             _write(self._files[pipe][0], data)
             # to a worker that has ended nothing can be sent; reading from it says so
             with suppress(OSError):
                 pipe.send(len(data))
+            return
 
-    def end(self):
+    def end(self) -> None:
         """End all workers, whatever they are at."""
         for process in self.running.values():
             process.kill()
@@ -116,20 +171,20 @@ class Workers:
         self._opened.close()
 
 
-def _write(file, data):
+def _write(file: IO[bytes], data: bytes) -> None:
     file.seek(0)
     file.write(data)
     file.flush()
 
 
-def _read(file, size):
+def _read(file: IO[bytes], size: int) -> bytes:
     # a reader of its own: the file's may hold what was there before in its buffer
     with open(file.fileno(), "rb", closefd=False) as reader:
         reader.seek(0)
         return reader.read(size)
 
 
-def _ended(process, number, count):
+def _ended(process: Any, number: int, count: int) -> str:
     process.join(1)
     code = process.exitcode
     how = "closed its pipe" if code is None else f"ended with status {code}"
@@ -138,7 +193,7 @@ def _ended(process, number, count):
     return f"a worker {how} at item {number + 1} of {count}"
 
 
-def _work(pipe, others, files, action, first):
+def _work(pipe: Pipe, others: list[Pipe], files: list[IO[bytes]], action: Action, first: Callable[[], None]) -> None:
     # the ends that the first process keeps: while a worker held them, the others would not see that it is gone
     for other in others:
         other.close()
@@ -161,7 +216,7 @@ def _work(pipe, others, files, action, first):
             pipe.send((len(data), beside, refused, failed, time.process_time() - begun))
 
 
-def _keep_memory():
+def _keep_memory() -> None:
     """Have the C library keep what is freed, as the next evaluation asks for it again and new memory costs time; and
     leave alone what is shared, which looking for garbage would copy."""
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The emitted module: one readable file that needs tenseal and numpy only."""
+"""The emitted module: its text is a function of the plan and of how it was lowered."""
 
 from __future__ import annotations
 
@@ -6,42 +6,25 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.counts import Counts
 from slotlang.diagnostics import error
-from slotlang.graph.graph import Graph
-from slotlang.lowering.emit_evaluation import EvaluationText
-from slotlang.lowering.emit_results import ResultsText
-from slotlang.lowering.emitter import encoding_of
-from slotlang.lowering.numpy_text import int_text
-from slotlang.lowering.parts import masks_text, roles_text, runtime_text, transfer_text, workers_text
-from slotlang.lowering.text import (
-    comment,
-    docstring,
-    fitted,
-    listed,
-    long_string,
-    paragraph,
-    string,
-)
+from slotlang.emit.evaluation import EvaluationText
+from slotlang.emit.lines import comment, docstring, fitted, listed, long_string, paragraph, string
+from slotlang.emit.numpy_text import int_text
+from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
-from slotlang.planning.hiding import Hiding
-from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel
-from slotlang.proof.check import SCOPE, Report
+from slotlang.proof.check import SCOPE
 from slotlang.schedule import ops
-from slotlang.validation.module import FORMAT
+from slotlang_runtime.version import FORMAT, source_hash
 
-VALIDATED = (
-    "Validated: executed on expressions in place of weights, with a stand-in for tenseal.sealapi, this module computes "
-    "what the program says; `slotlang check` of this file does it again."
-)
-
-WAYS: Mapping[Kernel, str] = {
+KERNELS: Mapping[Kernel, str] = {
     "matrix": (
         "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
         "bit what SEAL's operations give."
@@ -53,6 +36,17 @@ WAYS: Mapping[Kernel, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Lowering:
+    """How a module was made: ``by`` which version of slotlang, the ``verdict`` on its program and the ``method`` that
+    found it, and whether the module was ``validated``. The header's sentences follow from it."""
+
+    by: str
+    verdict: str
+    method: str
+    validated: bool
+
+
 def _program_text(text: str) -> list[str]:
     """``PROGRAM``: the program's text, a line of the program in a line of its own, or in several."""
     pieces = []
@@ -61,115 +55,141 @@ def _program_text(text: str) -> list[str]:
     return ["PROGRAM = (", *(f"    {string(piece)}" for piece in pieces or [""]), ")"]
 
 
-class _Module(EvaluationText, ResultsText):
+class _Module(EvaluationText, OutputText):
     # the module, top to bottom
 
+    def __init__(self, plan: Plan, lowering: Lowering) -> None:
+        super().__init__(plan)
+        self.lowering = lowering
+
     def module(self) -> str:
-        functions = [*self._packing(), *self._plains(), self._encode()]
-        tables = self._tables()
-        parts = [
-            self._head(),
-            runtime_text(tables=bool(tables)),
-            transfer_text(),
-            self._settings(),
-            tables,
-            *functions,
-            self._evaluate(),
-            self._collect(),
-            self._returned(),
-            self._reference(),
-            self._pattern(),
-            self._places(),
-            masks_text(),
-            workers_text(),
-            roles_text(self.products),
-        ]
-        return "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+        functions = [*self._packing(), *self._plains(), self.evaluate(), *self.unpacking(), *self.patterns()]
+        # the functions come first, as they find out which products of weights and which tables are read
+        body = [self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
+        text = "\n\n\n".join(part.strip("\n") for part in [self._settings(), *body] if part.strip())
+        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main"]
+        runtime += [name for name in ("element", "table") if re.search(rf"\b{name}\(", text)]
+        names = sorted(runtime, key=lambda name: (name.islower(), name))
+        imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
+        return "\n".join([self._head(), "", *imports, "", text]) + "\n"
 
     def _head(self) -> str:
-        program = self.program
+        program, lowering = self.program, self.lowering
         sizes = ", ".join(f"{n} = {program.sizes[n]}" for n in program.parameters)
-        if self.report.proved:
-            verdict = f"Proved by the {self.report.method} method at these sizes: {SCOPE}."
+        if lowering.verdict == "proved":
+            verdict = f"Proved by the {lowering.method} method at these sizes: {SCOPE}."
         else:
             verdict = "NOT PROVED: lowered with --unproved; nothing is known of what this computes."
+        if lowering.validated:
+            validated = "Validated: what this module computes is what its program says."
+        else:
+            validated = "NOT VALIDATED: it is not known whether this module computes what its program says."
         theorems = "; ".join(f"{t.name} == {t.form.text}" for t in program.theorems.values())
         title = docstring(f"{program.name}: encrypted evaluation of {theorems}.", "")
         lines = [
             *title[:-1],
             title[-1].removesuffix('"""'),
             "",
-            *paragraph(f"Emitted by slotlang {self.version} from program {program.name} ({sizes or 'no sizes'})."),
-            f"SHA-256 of the program's text and sizes: {program_hash(program)}.",
+            *paragraph(f"Emitted by slotlang {lowering.by} from program {program.name} ({sizes or 'no sizes'})."),
             *paragraph(verdict),
-            *paragraph(self.validated),
+            *paragraph(f"{validated} `slotlang check` of this file proves both again."),
             *paragraph(self.hiding.sentence()),
-            *(paragraph(WAYS[self.products]) if self.products in WAYS else []),
+            *(paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []),
             "",
             *paragraph(
-                "Client holds the secret key, encrypts inputs and decrypts results. Server holds evaluation "
-                "keys and encoded weights, and evaluates. Run this file to see both at work on random data."
+                "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "
+                "unpack_ functions, of prepare and of evaluate may be edited; `slotlang check` proves or refutes "
+                "what they compute then."
             ),
             '"""',
         ]
         return "\n".join([*lines, "# ruff: noqa: E741"] if self.names.ambiguous else lines)
 
     def _settings(self) -> str:
-        program, p, names = self.program, self.parameters, self.names
-        rotations = sorted({n.step for n in self.graph.of_kind("rotate")})
-        routes = [f"{step}: {list(route)}" for step, route in self.schedule.routes.items()]
-
-        def shapes(kind: str) -> list[str]:
-            found = [t for t in program.tensors.values() if t.kind == kind]
-            return [f"{string(t.name)}: {t.shape!r}" for t in found]
-
-        executed = [f"{string(k)}: {v}" for k, v in self.counts.executed().items()]
-        scalars = [string(s) for s in program.scalars]
+        program, names = self.program, self.names
         lines = [
-            f"# The program {program.name}",
-            "",
-            "PARAMETERS = {",
-            f'    "degree": {p.degree},',
-            f'    "prime_bits": {list(p.primes)},',
-            f'    "scale_bits": {list(p.scales or [p.scale_bits])},',
-            f'    "drops": {list(self.schedule.drops)},',
-            '    "security": 128,',
-            f'    "hide": {string(self.hiding.mode)},',
-            *listed('"doubled": ', map(string, sorted(self.hiding.doubled)), "[]", "    ", ","),
-            *listed('"rotations": ', map(str, rotations), "[]", "    ", ","),
-            *listed('"routes": ', routes, "{}", "    ", ","),
-            f'    "conjugation": {any(True for _ in self.graph.of_kind("conj"))},',
-            f'    "relinearization": {any(True for _ in self.graph.of_kind("mul"))},',
-            f'    "program": "{program_hash(program)}",',
-            "}",
             f"FORMAT = {FORMAT}",
-            f"SLOTS = {program.slots}",
-            *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
+            f'RUNTIME = "{source_hash()}"',
+            *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in asdict(self.lowering).items()], "{}"),
             *_program_text(program.syntax.source.text),
-            *listed("INPUTS = ", shapes("input"), "{}"),
-            *listed("WEIGHTS = ", shapes("weight"), "{}"),
-            *listed("SCALARS = ", scalars, "[]"),
-            *listed("COUNTS = ", executed, "{}"),
+            *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
+            *self._parameters(),
+            f"KERNEL = {string(self.kernel)}",
+            f"SLOTS = {program.slots}",
             "",
+            *(f"{names(name)} = {value}" for name, value in program.sizes.items()),
+            "slot = np.arange(SLOTS)",
         ]
-        lines += [f"{names(name)} = {value}" for name, value in program.sizes.items()]
-        lines += ["slot = np.arange(SLOTS)"]
         for digit in program.digits.values():
             lines += fitted("", f"{names(digit.name)} = ", int_text(digit.of(IntVar("slot")), names))
         return "\n".join(lines)
+
+    def _parameters(self) -> list[str]:
+        p = self.parameters
+        rotations = sorted({n.step for n in self.graph.of_kind("rotate")})
+        routes = [f"{step}: {_tuple(route)}" for step, route in self.schedule.routes.items()]
+        return [
+            "PARAMETERS = Parameters(",
+            f"    degree={p.degree},",
+            f"    prime_bits={_tuple(p.primes)},",
+            f"    scale_bits={_tuple(p.scales or [p.scale_bits])},",
+            f"    drops={_tuple(self.schedule.drops)},",
+            *_numbers("rotations", rotations),
+            *listed("routes=", routes, "{}", "    ", ","),
+            f"    conjugation={any(True for _ in self.graph.of_kind('conj'))},",
+            f"    relinearization={any(True for _ in self.graph.of_kind('mul'))},",
+            f"    hide={string(self.hiding.mode)},",
+            f"    doubled={_tuple(string(name) for name in sorted(self.hiding.doubled))},",
+            ")",
+        ]
+
+    def _description(self) -> str:
+        program = self.program
+
+        def shapes(kind: str) -> list[str]:
+            return [f"{string(t.name)}: {t.shape!r}" for t in program.tensors.values() if t.kind == kind]
+
+        results = []
+        for name, theorem in program.theorems.items():
+            outputs = [o for o in program.outputs if o.name == name]
+            kind = "complex" if any(o.part is None for o in outputs) else "float"
+            results.append(f"{string(name)}: ({theorem.form.shape!r}, {kind})")
+        executed = [f"{string(k)}: {v}" for k, v in self.counts.executed().items()]
+        patterns = [
+            f"{string(t.name)}: {self.names.made('pattern', t.name)}"
+            for t in program.tensors.values()
+            if t.pattern is not None
+        ]
+        return "\n".join(
+            [
+                "MODULE = Module(",
+                f"    name={string(program.name)},",
+                "    format=FORMAT,",
+                "    runtime=RUNTIME,",
+                f'    program_hash="{program_hash(program)}",',
+                "    parameters=PARAMETERS,",
+                "    slots=SLOTS,",
+                "    kernel=KERNEL,",
+                *listed("inputs=", shapes("input"), "{}", "    ", ","),
+                *listed("weights=", shapes("weight"), "{}", "    ", ","),
+                *listed("scalars=", map(string, program.scalars), "[]", "    ", ","),
+                *listed("results=", results, "{}", "    ", ","),
+                *self.tables(),
+                "    evaluate=evaluate,",
+                "    reference=reference,",
+                *(["    prepare=prepare,"] if self._prepared() else []),
+                *(listed("patterns=", patterns, "{}", "    ", ",") if patterns else []),
+                *listed("counts=", executed, "{}", "    ", ","),
+                ")",
+            ]
+        )
 
     def _tables(self) -> str:
         masks = {(m.network, m.stage) for f in self.schedule.plains.values() for m, _ in f.masks}
         wanted = sorted(self.values.permutations)
         if not masks and not wanted:
             return ""
-        lines = [
-            "def table(text):",
-            '    """An array of slot numbers."""',
-            '    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4").astype(np.int64)',
-            "",
-            "",
-        ]
+        lines: list[str] = []
         for name in wanted:
             lines.append(f"# what slot s holds goes to slot {self.names.made('permutation', name)}[s]")
             lines += long_string(
@@ -268,54 +288,58 @@ class _Module(EvaluationText, ResultsText):
             factors.append(chosen if moved == "0" else f"np.roll({chosen}, -{moved})")
         return " * ".join(factors)
 
-    def _encode(self) -> str:
-        lines = [
-            "def encode(ring, weights):",
-            '    """Every plaintext the evaluation multiplies or adds, by name."""',
-            "    plain = {}",
-        ]
-        for form, name in self.values.forms.items():
-            if not self._encoded_form(form):
-                continue
-            text = self.values.form(form)
+    def _prepared(self) -> list[tuple[TensorForm, str]]:
+        return [(form, name) for form, name in self.values.forms.items() if self._encoded_form(form)]
+
+    def _prepare(self) -> str:
+        """Tensor expressions of weights that plaintexts read."""
+        if not self._prepared():
+            return ""
+        lines = ["def prepare(weights):", '    """The weights, with the products of them that plaintexts read."""']
+        texts = {name: self.values.form(form) for form, name in self._prepared()}
+        lines += self._locals(" ".join(texts.values()), "weights")
+        for form, name in self._prepared():
             lines += comment(form.text, "    ")
-            lines += self._locals(text, "weights")
-            lines += fitted("    ", f"{name} = ", text)
-            lines.append(f"    weights = {{**weights, {string(name)}: {name}}}")
-        for plain in self.schedule.plains.values():
-            loops, variables, indent = self._nest(plain.loops)
-            lines += loops
-            parts = zip(("level", "products", "added"), encoding_of(plain), strict=True)
-            place = "".join(f", {name}={part}" for name, part in parts if part)
-            arguments = "".join(f", {v}" for v in variables)
-            lines += [
-                f"{indent}value = {self.names.made('plain', plain.name)}(weights{arguments})",
-                f"{indent}plain[{self._member(plain.name, variables)}] = ring.encode(value{place})",
-            ]
-        return "\n".join([*lines, "    return plain"])
+            lines += fitted("    ", f"{name} = ", texts[name])
+        entries = ["**weights", *(f"{string(name)}: {name}" for name in texts)]
+        return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
+
+
+_MAIN = """if __name__ == "__main__":
+    sys.exit(main(MODULE))"""
+
+
+def _literal(value: object) -> str:
+    return string(value) if isinstance(value, str) else repr(value)
+
+
+def _tuple(items: Iterable[object]) -> str:
+    texts = list(map(str, items))
+    return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+
+def _numbers(name: str, numbers: list[int]) -> list[str]:
+    """A keyword argument that is a tuple of numbers, over several lines where it is long."""
+    line = f"    {name}={_tuple(numbers)},"
+    return [line] if len(line) <= 110 else listed(f"{name}=", map(str, numbers), "()", "    ", ",")
+
+
+def _imported(package: str, names: list[str]) -> list[str]:
+    line = f"from {package} import {', '.join(names)}"
+    return [line] if len(line) <= 110 else [f"from {package} import (", *(f"    {name}," for name in names), ")"]
 
 
 def _packed(values: npt.NDArray[np.int64]) -> str:
     return base64.b85encode(zlib.compress(values.astype("<i4").tobytes(), 9)).decode()
 
 
-def emit(
-    graph: Graph,
-    parameters: Parameters,
-    report: Report,
-    counts: Counts,
-    hiding: Hiding,
-    version: str,
-    validated: str = "NOT VALIDATED.",
-    products: Kernel = "seal",
-) -> str:
-    """Source text of the module that runs a graph's program with these parameters. ``validated`` is what its header
-    says of itself; ``products``: how they are computed (``cost.columns`` says when matrices can).
+def emit(plan: Plan, lowering: Lowering) -> str:
+    """Source text of the module that runs a plan's program.
 
     Raises SL309 when the program nests deeper than Python can read.
     """
-    program = graph.schedule.program
-    text = _Module(program, graph, parameters, report, counts, hiding, version, validated, products).module()
+    program = plan.program
+    text = _Module(plan, lowering).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slotlang.lowering.emitter import Emitter
-from slotlang.lowering.numpy_text import int_text
-from slotlang.lowering.text import comment, fitted
+from slotlang.emit.emitter import Emitter
+from slotlang.emit.lines import comment, fitted
+from slotlang.emit.numpy_text import int_text
 from slotlang.meaning.integers import Int
 from slotlang.schedule import ops
-
-
-def _adds_plain(op: ops.Op) -> bool:
-    return isinstance(op, ops.AddPlain) or any(map(_adds_plain, ops.children(op)))
 
 
 class EvaluationText(Emitter):
     """``evaluate``, and what it receives and sends."""
 
-    def _evaluate(self) -> str:
+    def evaluate(self) -> str:
         lines = [
             "def evaluate(ev, cipher, plain):",
             '    """The schedule: ciphertexts of the client in, ciphertexts of the results out, by name."""',
         ]
-        if any(_adds_plain(f.body) for f in self.schedule.ciphers if f.body is not None):
-            lines.append("    ev.spare = next(iter(cipher.values()))")
         last = self._last_use()
         for number, family in enumerate(self.schedule.ciphers):
             lines += self._received(family) if family.body is None else self._computed(family)
@@ -147,7 +141,7 @@ class EvaluationText(Emitter):
             case ops.Rescale(value):
                 return self._call(op, "rescale", self._op(value))
             case ops.Sum(loop, body, tree):
-                if self.products == "fused" and (found := ops.sum_of_products(op, self.graph.shared)):
+                if self.kernel == "fused" and (found := ops.sum_of_products(op, self.graph.shared)):
                     return self._dot(*found)
                 if tree:
                     terms = self._terms(loop, body)

@@ -1,0 +1,1 @@
+"""The program's own part of an emitted module: packing, plaintexts, evaluate, unpacking and tables."""

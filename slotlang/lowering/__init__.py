@@ -1,1 +1,0 @@
-"""From a schedule to executable TenSEAL code."""

@@ -1,0 +1,103 @@
+"""Families of sizes, each bound at sizes of its own.
+
+Within a family a size that is used as a number is constant; from family to family it differs. So the program that a
+family is proved with is bound at sizes of this family, and so are the programs that a proof is checked with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.proof.forall import size_points
+from slotlang.proof.forall.conditions import Conditions
+from slotlang.proof.forall.coverage_report import values_text
+from slotlang.proof.forall.size_solver import Symbols
+from slotlang.syntax import tree
+
+SAMPLES = 24
+"""Small sizes of a family that are looked at for a counterexample."""
+LARGE_SAMPLES = 8
+MAX_POINT = 1 << 12
+"""Sizes beyond this are looked at only where a family has no smaller ones."""
+LIMITS = frozenset({"SL206", "SL210", "SL306", "SL309"})
+"""Where the front end gives up on a program because of the magnitude of its sizes."""
+
+Sizes = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Sizes in independent symbols, and concrete ones among them.
+
+    ``small`` are values of the free sizes, the smallest first, ``large`` others, the largest first. ``program`` is
+    bound at some of them; None where the front end takes none of them.
+    """
+
+    symbols: Symbols
+    small: tuple[Sizes, ...]
+    large: tuple[Sizes, ...]
+    program: Program | None
+
+    @property
+    def text(self) -> str:
+        """Its sizes for a person: ``n = C*K, r = 32``."""
+        return values_text(self.symbols.parametrization(tuple((self.small or self.large or ({},))[0])))
+
+    def leak(self, found: Conditions) -> str:
+        """Why the terms of ``program`` are not those of every program of the family; empty when they are."""
+        for name, span in found.valued:
+            value = self.symbols.sizes[name].number()
+            if value is None:
+                return f"line {span.line}: '{name}' is used as a number, and it is open"
+            if self.program is not None and value != self.program.sizes[name]:
+                return f"line {span.line}: '{name}' is used as a number, and it differs from {value}"
+        return ""
+
+
+def family(
+    syntax: tree.Program,
+    fixed: Mapping[str, int],
+    free: tuple[str, ...],
+    found: Conditions,
+    symbols: Symbols,
+    seed: int,
+) -> Family:
+    """A family of sizes with concrete sizes of its own, and the program bound at the first that it can be bound at."""
+    names = sorted(symbols.names() | symbols.domain.least.keys())
+    small = sorted(_sizes(found, free, symbols, size_points.small(symbols.domain, names, 4 * SAMPLES, seed)), key=_sum)
+    large = _sizes(found, free, symbols, size_points.large(symbols.domain, names, 4 * LARGE_SAMPLES, seed))
+    cheap = [sizes for sizes in small if max(sizes.values()) <= MAX_POINT]
+    large = [sizes for sizes in large if max(sizes.values()) <= MAX_POINT and sizes not in small]
+    points = tuple((cheap or small)[:SAMPLES])
+    program = next(_bound(syntax, fixed, points), None)
+    return Family(symbols, points, tuple(sorted(large, key=_sum, reverse=True)[:LARGE_SAMPLES]), program)
+
+
+def _sum(sizes: Sizes) -> int:
+    return sum(sizes.values())
+
+
+def _sizes(found: Conditions, free: tuple[str, ...], symbols: Symbols, points: Iterator[dict[str, int]]) -> list[Sizes]:
+    """The free sizes at values of the symbols, where they meet all conditions."""
+    values = ({name: int(symbols.sizes[name].value(point)) for name in free} for point in points)
+    distinct = [dict(items) for items in dict.fromkeys(tuple(v.items()) for v in values)]
+    return [sizes for sizes in distinct if found.hold(sizes)]
+
+
+def _bound(syntax: tree.Program, fixed: Mapping[str, int], points: Sequence[Sizes]) -> Iterator[Program]:
+    for sizes in points:
+        try:
+            yield bind(syntax, {**fixed, **sizes})
+        except SlotError:
+            continue
+
+
+def in_turn(families: Sequence[Family]) -> list[Sizes]:
+    """Sizes of all families, one of each family in turn, the smallest of each first."""
+    rows = zip_longest(*(family.small for family in families))
+    return [sizes for row in rows for sizes in row if sizes is not None]

@@ -1,0 +1,115 @@
+"""What stays with the client: its secret key, and what it encrypts and decrypts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tenseal.sealapi as seal
+
+from slotlang_runtime.arrays import check_array
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.keys import KIND
+from slotlang_runtime.labels import check_label, check_ring, inputs_label, module_label, ring_label, ring_of
+from slotlang_runtime.masks import doubled_part, hidden_in
+from slotlang_runtime.module import Module, Name
+from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.seal.ring import Ring, context_of
+from slotlang_runtime.seal.saved import load_ciphertext, load_secret, saved
+from slotlang_runtime.wire import pack, unpack
+
+
+class SecretKey:
+    """A secret key of a ring, new or given. All programs with this ring can share it."""
+
+    def __init__(self, ring: RingParameters, key: Any = None) -> None:
+        self.ring = ring
+        self.context = context_of(ring)
+        if key is not None and not seal.is_valid_for(key, self.context.context):
+            raise Rejected("this secret key was made for other parameters")
+        self._generator = seal.KeyGenerator(self.context.context, *([] if key is None else [key]))
+        self._key = self._generator.secret_key()
+        self.encryptor = seal.Encryptor(self.context.context, self._key)
+        self.decryptor = seal.Decryptor(self.context.context, self._key)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SecretKey:
+        """The key whose ``to_bytes`` these are."""
+        box = unpack("secret key", data)
+        ring = ring_of(box)
+        (record,) = box.exactly(["secret"])
+        if set(box.label) != set(ring_label(ring)) or record is None:
+            raise Rejected("there is no secret key in these bytes")
+        return cls(ring, load_secret(context_of(ring), record))
+
+    def to_bytes(self) -> bytes:
+        """The key, for the client's own storage: whoever has these bytes can decrypt."""
+        return pack("secret key", ring_label(self.ring), {"secret": saved(self._key)})
+
+    def evaluation_keys(self, *modules: Module) -> bytes:
+        """Bytes for the server: a Galois key for each rotation that some of these programs do, one for conjugation and
+        one for products if used."""
+        elements: set[int] = set()
+        for module in modules:
+            check_ring("keys", self.ring, module)
+            elements.update(module.parameters.galois_elements)
+        relinearization = any(module.parameters.relinearization for module in modules)
+        ordered = sorted(elements)
+        galois = saved(self._generator.create_galois_keys(ordered)) if ordered else None
+        relin = saved(self._generator.create_relin_keys()) if relinearization else None
+        label = {**ring_label(self.ring), "elements": ordered, "relinearization": relinearization}
+        return pack(KIND, label, {"galois": galois, "relin": relin})
+
+
+class Client:
+    """One program's client: encrypts its inputs and decrypts its results, with a new secret key or a given one."""
+
+    def __init__(self, module: Module, secret: SecretKey | None = None) -> None:
+        self.module = module
+        self.secret = SecretKey(module.parameters.ring) if secret is None else secret
+        check_ring("secret keys", self.secret.ring, module)
+        self.ring = Ring(module.parameters, module.slots)
+
+    def evaluation_keys(self) -> bytes:
+        """Bytes for the server, for this program alone."""
+        return self.secret.evaluation_keys(self.module)
+
+    def pack(self, inputs: dict[str, Any]) -> dict[Name, npt.NDArray[Any]]:
+        """The slots of each ciphertext, from the inputs by name. Raises Rejected."""
+        shapes = self.module.inputs
+        if sorted(inputs) != sorted(shapes):
+            raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}")
+        arrays = {name: check_array(name, inputs[name], shape) for name, shape in shapes.items()}
+        return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
+
+    def encrypt(self, /, **inputs: Any) -> bytes:
+        """Bytes of the encrypted inputs, given by name; symmetric encryption, seeded: half the size. Raises
+        Rejected."""
+        records = {}
+        for number, values in enumerate(self.pack(inputs).values()):
+            plain = self.ring.encode(values, added=True)
+            encrypted = self.secret.encryptor.encrypt_symmetric(self.ring.zero() if plain is None else plain)
+            records[str(number)] = saved(encrypted)
+        return pack("inputs", inputs_label(self.module), records)
+
+    def decrypt(self, data: bytes) -> Any:
+        """Results from the server's bytes: an array, or several by name. Raises Rejected."""
+        values: dict[Name, npt.NDArray[Any]] = {}
+        hidden = hidden_in(self.module)
+        families = self.module.returned()
+        box = unpack("results", data)
+        check_label(box, module_label(self.module), self.module)
+        records = box.exactly(map(repr, families))
+        for (name, family), record in zip(families.items(), records, strict=True):
+            if record is None:
+                values[name] = np.zeros(self.module.slots, complex)
+                continue
+            plain = seal.Plaintext()
+            self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
+            if name in hidden and (part := hidden[name].read_part):
+                values[name] = self.ring.decode(doubled_part(self.ring, plain, family.level, part)) / 2
+            else:
+                values[name] = self.ring.decode(plain)
+        results = self.module.collect(values)
+        return results if len(results) > 1 else next(iter(results.values()))

@@ -1,0 +1,78 @@
+"""Random and given data for a run, and how far a result is from what it should be."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.module import Module
+
+Arrays: TypeAlias = dict[str, Any]
+
+
+def relative_error(value: Any, expected: Any) -> float:
+    """Rms error over the rms of what is expected (or of 1, where that is zero everywhere)."""
+    value, expected = np.asarray(value), np.asarray(expected)
+    size = math.sqrt(float(np.mean(np.abs(expected) ** 2)))
+    return math.sqrt(float(np.mean(np.abs(value - expected) ** 2))) / (size or 1.0)
+
+
+def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
+    """Inputs, and weights with scalars: standard normal inputs, weights scaled down so that products stay near 1, and
+    scalars of 1."""
+    rng = np.random.default_rng(seed)
+    inputs: Arrays = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
+    weights: Arrays = {
+        name: rng.standard_normal(shape) / math.sqrt(shape[-1]) for name, shape in module.weights.items()
+    }
+    for name, pattern in module.patterns.items():
+        weights[name] = weights[name] * pattern()
+    return inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}
+
+
+def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
+    """Put the arrays of an .npz file in the place of others; raises Rejected when it is not such a file."""
+    if path.exists() and not path.is_file():
+        raise Rejected(f"{path} is not a regular file")
+    with path.open("rb") as stream:
+        try:
+            arrays = _read_arrays(stream, {**inputs, **weights})
+        except Exception as problem:  # zipfile and numpy fail on damaged files in more ways than they document
+            raise Rejected(f"{path} is not an .npz file of arrays for this program: {problem}"[:300]) from None
+    for name, array in arrays.items():
+        (inputs if name in inputs else weights)[name] = array
+
+
+def _read_arrays(stream: IO[bytes], known: Mapping[str, Any]) -> Arrays:
+    arrays: Arrays = {}
+    with zipfile.ZipFile(stream) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name not in known:
+                raise Rejected(f"it holds {name[:60]!r}; the names here are {', '.join(known)}")
+            limit = 4096 + 16 * np.size(known[name])
+            with archive.open(entry) as member:
+                arrays[name] = _read_array(name, member.read(limit + 1), limit)
+    return arrays
+
+
+def _read_array(name: str, data: bytes, limit: int) -> Any:
+    """A .npy file that is as long as its header says."""
+    if len(data) > limit:
+        raise Rejected(f"{name} is larger than the array that belongs there")
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    if kind.hasobject:
+        raise Rejected(f"{name} holds Python objects")
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise Rejected(f"{name} does not have the length its header says")
+    return np.load(io.BytesIO(data), allow_pickle=False)

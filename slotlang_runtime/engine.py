@@ -1,0 +1,139 @@
+"""How a server computes: the interface of kernels, and the one that uses SEAL's operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.masks import fresh_masks
+from slotlang_runtime.module import Module, Name
+from slotlang_runtime.operations import Evaluation, Operations
+from slotlang_runtime.seal.operations import SealOperations
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import load_ciphertext, load_plaintext, memory_file, saved
+
+Ciphertexts: TypeAlias = dict[Name, Any]
+"""An engine's own ciphertexts by name; None where one is zero everywhere."""
+
+Masks: TypeAlias = Mapping[Name, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Results of one evaluation, with the operations executed and how many sums cancelled."""
+
+    results: Ciphertexts
+    counts: Counter[str]
+    vanished: int
+
+
+class Engine(Protocol):
+    """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``:
+    why another kernel than the module's is used; mostly empty."""
+
+    note: str
+
+    @property
+    def zeros(self) -> int:
+        """Plaintexts that are zero everywhere: what would be done with them is left out."""
+
+    def records(self) -> dict[str, bytes | None]:
+        """The encoded weights as bytes, by name."""
+
+    def load(self, records: Iterable[memoryview]) -> Ciphertexts:
+        """Ciphertexts of the client, from their bytes, checked. Raises Rejected."""
+
+    def masks(self) -> Masks:
+        """Fresh masks for one evaluation."""
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
+        """Evaluate, and hide what is not part of the results. Takes the inputs out of their dict. Raises Rejected."""
+
+    def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
+        """Results as bytes."""
+
+
+class SealEngine:
+    """SEAL's operations, one by one."""
+
+    note = ""
+
+    def __init__(self, module: Module, ring: Ring, plain: dict[Name, Any]) -> None:
+        self.module, self.ring, self.plain = module, ring, plain
+        self._added = any(family.added for family in module.plaintexts.values())
+
+    @classmethod
+    def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> SealEngine:
+        """Encode checked weights."""
+        return cls(module, ring, encoded_plaintexts(module, ring, weights))
+
+    @classmethod
+    def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> SealEngine:
+        """Take weights from their bytes. Raises Rejected."""
+        plain: dict[Name, Any] = {}
+        with memory_file() as file:
+            for name, family in module.encoded().items():
+                record = records[name]
+                plain[name] = None
+                if record is not None:
+                    scale = ring.plaintext_scale(family.level, family.products, family.added)
+                    plain[name] = load_plaintext(ring, record, family.level, scale, file)
+                    if plain[name].is_zero():
+                        raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
+        return cls(module, ring, plain)
+
+    def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
+        """The backend of an evaluation with a client's keys."""
+        return SealOperations(self.ring, keys.galois, keys.relin)
+
+    @property
+    def zeros(self) -> int:
+        """Plaintexts that are zero everywhere."""
+        return sum(plain is None for plain in self.plain.values())
+
+    def records(self) -> dict[str, bytes | None]:
+        """The encoded weights as bytes, by name."""
+        return {repr(name): None if plain is None else saved(plain) for name, plain in self.plain.items()}
+
+    def load(self, records: Iterable[memoryview]) -> Ciphertexts:
+        """Ciphertexts of the client, from their bytes."""
+        with memory_file() as file:
+            pairs = zip(self.module.packed(), records, strict=True)
+            return {name: load_ciphertext(self.ring, record, 0, file=file) for name, record in pairs}
+
+    def masks(self) -> Masks:
+        """Fresh masks for one evaluation."""
+        return fresh_masks(self.ring, self.module)
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
+        """Evaluate, and hide what is not part of the results."""
+        module = self.module
+        spare = next(iter(inputs.values())) if self._added else None
+        ev = Evaluation(self.operations(keys), module.parameters, module.slots, spare)
+        try:
+            results = module.evaluate(ev, inputs, self.plain)
+        except (RuntimeError, ValueError) as problem:
+            if isinstance(problem, Rejected):
+                raise
+            raise Rejected(f"SEAL can't evaluate these ciphertexts: {problem}") from None
+        hidden = {name: ev.hide(results[name], masks.get(name, ())) for name in results}
+        return Evaluated(hidden, ev.counts, ev.vanished)
+
+    def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
+        """Results as bytes."""
+        return {repr(name): None if value is None else saved(value) for name, value in results.items()}
+
+
+def encoded_plaintexts(module: Module, ring: Any, weights: dict[str, Any]) -> dict[Name, Any]:
+    """Every plaintext the evaluation multiplies or adds, encoded by a ring, from checked weights."""
+    prepared = module.prepare(weights)
+    return {
+        (name, *index): ring.encode(
+            family.function(prepared, *index), family.level, products=family.products, added=family.added
+        )
+        for (name, *index), family in module.encoded().items()
+    }

@@ -1,0 +1,1 @@
+"""Compiled kernels: what SEAL computes, in less time. They need numba."""

@@ -1,0 +1,77 @@
+"""What bytes belong to, and errors that name both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.module import Module
+from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.wire import Box, Label
+
+
+def ring_label(ring: RingParameters) -> dict[str, Any]:
+    """For keys."""
+    return {"degree": ring.degree, "prime_bits": list(ring.prime_bits)}
+
+
+def ring_of(box: Box) -> RingParameters:
+    """The ring that a box's label names. Raises Rejected where it names none, or an insecure one."""
+    degree, primes = box.label.get("degree"), box.label.get("prime_bits")
+    if type(degree) is not int or not isinstance(primes, list):
+        raise Rejected(f"these {box.kind} do not say what ring they are for")
+    ring = RingParameters(degree, tuple(primes))
+    ring.check()
+    return ring
+
+
+def check_ring(kind: str, ring: RingParameters, module: Module) -> None:
+    """Raise Rejected unless a module uses this ring."""
+    wanted = module.parameters.ring
+    if ring != wanted:
+        raise Rejected(f"these {kind} are for {ring}; {module.name} needs {wanted}")
+
+
+def inputs_label(module: Module) -> dict[str, Any]:
+    """For encrypted inputs: programs with equal parameters, scale and packing take each other's."""
+    p = module.parameters
+    return {
+        **ring_label(p.ring),
+        "scale_bits": p.scale_bits[0],
+        "slots": module.slots,
+        "shapes": {name: list(shape) for name, shape in module.inputs.items()},
+        "packing": module.packing_digest,
+    }
+
+
+def module_label(module: Module) -> dict[str, Any]:
+    """For encoded weights and results."""
+    return {**ring_label(module.parameters.ring), **module.identity}
+
+
+_WORDS = {
+    "degree": "degree",
+    "prime_bits": "bits of primes",
+    "scale_bits": "bits of scale",
+    "slots": "slots",
+    "shapes": "input shapes",
+    "packing": "packing",
+    "program": "program",
+    "hash": "hash of program and parameters",
+}
+
+
+def check_label(box: Box, wanted: Label, module: Module) -> None:
+    """Raise Rejected, naming both sides, unless a box belongs to what is wanted."""
+    for key in [*wanted, *box.label]:
+        theirs, ours = box.label.get(key), wanted.get(key)
+        if theirs != ours:
+            word = _WORDS.get(key, key[:40])
+            raise Rejected(
+                f"these {box.kind} are for {word} {_short(theirs)}; {module.name} needs {word} {_short(ours)}"
+            )
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 40 else f"{text[:16]}..."

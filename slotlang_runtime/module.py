@@ -1,0 +1,190 @@
+"""What an emitted module says of itself: the tables that client, keys, weights and server work from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.version import FORMAT, source_hash
+
+Array: TypeAlias = npt.NDArray[Any]
+Name: TypeAlias = tuple[Any, ...]
+"""A member of a family: the family's name, then its indices."""
+
+Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
+"""How products with plaintexts are computed: by SEAL's operations, one by one; sums of them in one pass; or all of the
+evaluation as matrix products."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A family of ciphertexts that the client sends: ``function(inputs, *indices)`` is what a member holds, one value
+    per slot; ``shape`` the sizes of its indices."""
+
+    function: Callable[..., Array]
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plaintexts:
+    """A family of plaintexts: ``function(weights, *indices)`` is what a member holds. It multiplies, or is ``added``
+    to, ciphertexts at ``level`` with this number of ``products`` not yet rescaled."""
+
+    function: Callable[..., Array]
+    shape: tuple[int, ...] = ()
+    level: int = 0
+    products: int = 0
+    added: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """A family of ciphertexts that the server returns: ``members`` is the shape of its indices, or a list of the
+    members that are sent; at ``level`` with this number of ``products`` not rescaled."""
+
+    members: tuple[int, ...] | Sequence[tuple[int, ...]] = ()
+    level: int = 0
+    products: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where elements of result ``name`` lie: ``function(*binders)`` gives a member of a family, the index arrays of the
+    element that each slot holds, and where given a condition on the slots. ``part``: re, im, or None for the complex
+    number itself. Slots whose element lies outside of the result carry none."""
+
+    name: str
+    function: Callable[..., tuple[Any, ...]]
+    shape: tuple[int, ...] = ()
+    part: Literal["re", "im"] | None = None
+
+
+def members(places: tuple[int, ...] | Sequence[tuple[int, ...]]) -> Iterable[tuple[int, ...]]:
+    """Indices of a family's members: all of a shape, or those listed."""
+    return np.ndindex(places) if isinstance(places, tuple) else places
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Module:
+    """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``results``: shapes and kinds (float, complex)
+    by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with products of them, made before
+    plaintexts. ``reference``: the results in numpy. ``pattern``: where a weight may be nonzero. ``counts``: operations
+    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes."""
+
+    name: str
+    format: int
+    runtime: str
+    program_hash: str
+    parameters: Parameters
+    slots: int
+    kernel: Kernel
+    inputs: Mapping[str, tuple[int, ...]]
+    weights: Mapping[str, tuple[int, ...]]
+    scalars: Sequence[str]
+    results: Mapping[str, tuple[tuple[int, ...], type]]
+    packing: Mapping[str, Packing]
+    plaintexts: Mapping[str, Plaintexts]
+    sent: Mapping[str, Results]
+    outputs: Sequence[Output]
+    evaluate: Callable[..., dict[Name, Any]]
+    reference: Callable[..., dict[str, Array]]
+    counts: Mapping[str, int]
+    prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
+    patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise Rejected(
+                f"module {self.name} has emission format {self.format}, and this runtime runs format {FORMAT}: "
+                "lower its program again"
+            )
+        if self.runtime != source_hash():
+            raise Rejected(
+                f"module {self.name} was emitted for runtime {self.runtime[:16]}, and this slotlang_runtime is "
+                f"{source_hash()[:16]}: it is of another version or was edited; lower the program again"
+            )
+        self.parameters.check(self.slots)
+
+    def packed(self) -> dict[Name, tuple[Callable[..., Array], tuple[int, ...]]]:
+        """Every ciphertext the client sends, with the function that packs it and its indices."""
+        return {
+            (name, *index): (family.function, index)
+            for name, family in self.packing.items()
+            for index in np.ndindex(family.shape)
+        }
+
+    def encoded(self) -> dict[Name, Plaintexts]:
+        """Every plaintext, with its family."""
+        return {
+            (name, *index): family for name, family in self.plaintexts.items() for index in np.ndindex(family.shape)
+        }
+
+    def returned(self) -> dict[Name, Results]:
+        """Every ciphertext the server returns, with its family."""
+        return {(name, *index): family for name, family in self.sent.items() for index in members(family.members)}
+
+    def placed(self) -> Iterable[tuple[Output, Name, Array, tuple[Array, ...]]]:
+        """For each output and value of its binders: the member, which slots carry an element, and the index arrays of
+        these elements."""
+        for output in self.outputs:
+            shape, _ = self.results[output.name]
+            for binders in np.ndindex(output.shape):
+                member, places, *condition = output.function(*binders)
+                inside = np.broadcast_to(np.logical_and.reduce(condition or [True]), self.slots)
+                for place, size in zip(places, shape, strict=True):
+                    inside = inside & (place >= 0) & (place < size)
+                yield output, member, inside, tuple(np.broadcast_to(place, self.slots)[inside] for place in places)
+
+    @cached_property
+    def read(self) -> Mapping[Name, Array]:
+        """Slots of each returned ciphertext whose real and whose imaginary part an output reads: 2 x slots."""
+        found = {name: np.zeros((2, self.slots), bool) for name in self.returned()}
+        rows = {"re": slice(0, 1), "im": slice(1, 2), None: slice(0, 2)}
+        for output, member, inside, _ in self.placed():
+            found[member][rows[output.part]] |= inside
+        return found
+
+    def collect(self, values: Mapping[Name, Array]) -> dict[str, Array]:
+        """Results by name, from the decrypted slots of each returned ciphertext."""
+        results: dict[str, Array] = {name: np.zeros(shape, kind) for name, (shape, kind) in self.results.items()}
+        for output, member, inside, places in self.placed():
+            value = values[member][inside]
+            if output.part is not None:
+                value = value.real if output.part == "re" else value.imag
+            results[output.name][places] = value / 2 if member[0] in self.parameters.doubled else value
+        return results
+
+    @cached_property
+    def packing_digest(self) -> str:
+        """What two programs share whose uploads are the same: names and shapes of the inputs, the number of slots, and
+        which element each slot holds. Found by packing elements that all differ."""
+        probe = {}
+        for name, shape in self.inputs.items():
+            start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+            count = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
+            words = (np.uint64(start) + count) * np.uint64(0x9E3779B97F4A7C15)
+            probe[name] = ((words >> np.uint64(11)) * 2.0**-53).reshape(shape)
+        digest = hashlib.sha256(repr((self.slots, sorted(self.inputs.items()))).encode())
+        for function, indices in self.packed().values():
+            values = np.broadcast_to(np.asarray(function(probe, *indices), np.complex128), self.slots)
+            digest.update(values.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What encoded weights and results belong to."""
+        p = self.parameters
+        text = json.dumps(
+            [self.program_hash, p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]
+        )
+        return {"program": self.name, "hash": hashlib.sha256(text.encode()).hexdigest()}

@@ -1,0 +1,131 @@
+"""Parameters of CKKS, checked: no ring below 128-bit security. Imports neither tenseal nor numba."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from slotlang_runtime.errors import Rejected
+
+MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
+"""Bits of modulus by degree, the key prime included, that keep 128-bit security: the standard of
+homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
+
+Hide: TypeAlias = Literal["mask", "exact", "none"]
+"""How slots that are not part of the result are hidden: by random plaintexts, by adding conjugates, or not at all."""
+
+
+def _whole(values: Iterable[object], low: int, high: int) -> bool:
+    return all(type(v) is int and low <= v < high for v in values)
+
+
+@dataclass(frozen=True, slots=True)
+class RingParameters:
+    """What a secret key belongs to: the degree, and the bits of each prime, the key prime last."""
+
+    degree: int
+    prime_bits: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"degree {self.degree} with primes of {', '.join(map(str, self.prime_bits))} bits"
+
+    def check(self) -> None:
+        """Raise Rejected for a ring that SEAL does not have, or that is below 128-bit security."""
+        degree, primes = self.degree, self.prime_bits
+        if type(degree) is not int or degree not in MAX_MODULUS_BITS:
+            raise Rejected(f"there is no ring of degree {degree}; degrees are {', '.join(map(str, MAX_MODULUS_BITS))}")
+        if type(primes) is not tuple or not _whole(primes, 2, 61) or len(primes) < 2:
+            raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}")
+        limit = MAX_MODULUS_BITS[degree]
+        if sum(primes) > limit:
+            raise Rejected(
+                f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}"
+            )
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A ring, and how a program uses it.
+
+    ``scale_bits``: of the inputs, and of the plaintexts of each product in a row where these have scales of their own.
+    ``drops``: products after which a prime is dropped. ``rotations``: steps that have a Galois key. ``routes``: other
+    steps, and the steps they are composed of. ``doubled``: families whose results arrive with their conjugates added.
+    """
+
+    degree: int
+    prime_bits: tuple[int, ...]
+    scale_bits: tuple[int, ...]
+    drops: tuple[int, ...] = ()
+    rotations: tuple[int, ...] = ()
+    routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    conjugation: bool = False
+    relinearization: bool = False
+    hide: Hide = "mask"
+    doubled: tuple[str, ...] = ()
+
+    @property
+    def ring(self) -> RingParameters:
+        """What keys belong to."""
+        return RingParameters(self.degree, self.prime_bits)
+
+    @property
+    def galois_elements(self) -> tuple[int, ...]:
+        """Galois elements of the keys in use, ascending. Python ints: with a numpy integer among them SEAL would read
+        steps."""
+        elements = {pow(3, step, 2 * self.degree) for step in self.rotations}
+        return tuple(sorted(elements | ({2 * self.degree - 1} if self.conjugation else set())))
+
+    def check(self, slots: int) -> None:
+        """Raise Rejected for parameters that no compiler writes: below 128-bit security, or out of range."""
+        self.ring.check()
+        half = self.degree // 2
+        if type(slots) is not int or not 0 < slots <= half or slots & (slots - 1):
+            raise Rejected(f"there is no ring of degree {self.degree} with {slots} slots")
+        if not self.scale_bits or not _whole(self.scale_bits, 1, sum(self.prime_bits)):
+            raise Rejected(f"scale_bits {self.scale_bits} do not fit the primes")
+        if not _whole(self.drops, 0, 1 << 16) or len(self.drops) > len(self.prime_bits) - 2:
+            raise Rejected(f"drops {self.drops} do not fit {len(self.prime_bits) - 1} primes of data")
+        if not _whole(self.rotations, 1, half) or self.hide not in ("mask", "exact", "none"):
+            raise Rejected("the parameters hold rotations, or a way of hiding, that do not exist")
+        for step, route in self.routes.items():
+            if step in self.rotations or not set(route) <= set(self.rotations):
+                raise Rejected(f"the rotation by {step} has a key, or is composed of some that have none")
+            if sum(route) % slots != step:
+                raise Rejected(f"rotations by {route} do not make one by {step}")
+
+
+class Levels:
+    """Scales of ciphertexts and plaintexts at each level, for given primes: the same for the client, the server and the
+    checker. ``moduli``: the primes, the key prime last."""
+
+    def __init__(self, parameters: Parameters, moduli: Sequence[int]) -> None:
+        self.moduli = list(moduli)
+        self.count = len(self.moduli) - 1
+        self.factors = [2.0**bits for bits in parameters.scale_bits]
+        # for a ciphertext that has just come to a level: the products done so far, and its scale
+        self._products = [0, *parameters.drops]
+        self.scales = self.factors[:1]
+        for level, product in enumerate(parameters.drops):
+            scale = self.scale(level, product - self._products[level])
+            self.scales.append(scale / self.moduli[self.count - 1 - level])
+
+    def primes(self, level: int) -> list[int]:
+        """The primes of a ciphertext at a level."""
+        return self.moduli[: self.count - level]
+
+    def scale(self, level: int, products: int = 0) -> float:
+        """Scale of a ciphertext at a level with this number of products not yet rescaled."""
+        return math.prod([self.scales[level], *(self.factor(level, k) for k in range(products))])
+
+    def factor(self, level: int, products: int = 0) -> float:
+        """Scale of a plaintext that multiplies a ciphertext at a level with this number of products: its own, or that
+        of the ciphertext without them, which makes scales after a rescale the same for all."""
+        if len(self.factors) > 1:
+            return self.factors[self._products[level] + products + 1]
+        return self.scales[level]
+
+    def plaintext_scale(self, level: int, products: int, added: bool) -> float:
+        """Scale of a plaintext that is multiplied with, or added to, a ciphertext at a level."""
+        return self.scale(level, products) if added else self.factor(level, products)

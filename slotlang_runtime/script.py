@@ -1,0 +1,47 @@
+"""What ``python module.py`` does: client and server at work on random or given data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slotlang_runtime.client import Client
+from slotlang_runtime.data import random_data, read_data, relative_error
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.module import Module
+from slotlang_runtime.server import Server
+from slotlang_runtime.weights import Weights
+
+
+def main(module: Module, arguments: Sequence[str] | None = None) -> int:
+    """Encrypt, evaluate and decrypt random or given data, and print the error against numpy. Returns the exit
+    status."""
+    parser = argparse.ArgumentParser(description=f"{module.name}: encrypted evaluation on random or given data.")
+    parser.add_argument("--data", type=Path, help="an .npz file with the inputs, weights and scalars by name")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random data")
+    options = parser.parse_args(arguments)
+    try:
+        if options.seed < 0:
+            raise Rejected("--seed must not be negative")
+        inputs, weights = random_data(module, options.seed)
+        if options.data:
+            read_data(options.data, inputs, weights)
+        client = Client(module)
+        server = Server(Weights.encode(module, **weights))
+        keys = EvaluationKeys.from_bytes(client.evaluation_keys())
+        answer = server.evaluate(client.encrypt(**inputs), keys)
+        results = client.decrypt(answer.data)
+    except (Rejected, OSError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    expected = module.reference(inputs, weights)
+    for name, wanted in expected.items():
+        value = results[name] if len(expected) > 1 else results
+        print(f"{name}: shape {value.shape}, relative rms error {relative_error(value, wanted):.1e}")
+    print(f"evaluation: {1000 * answer.seconds:.1f} ms, {dict(answer.counts)}")
+    if server.note:
+        print(server.note)
+    return 0

@@ -1,0 +1,101 @@
+"""The operations of an evaluation by SEAL's own functions: the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tenseal.sealapi as seal
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.operations import Cancelled
+from slotlang_runtime.seal.ring import Ring
+
+_ROUNDING = 2.0**-40
+"""Relative difference of two scales that is rounding of doubles."""
+
+
+class SealOperations:
+    """``Operations`` on ``seal.Ciphertext`` and ``seal.Plaintext``, with one client's keys (None where none are
+    needed)."""
+
+    def __init__(self, ring: Ring, galois_keys: Any, relin_keys: Any) -> None:
+        self.ring = ring
+        self.evaluator = seal.Evaluator(ring.context)
+        self.galois_keys = galois_keys
+        self.relin_keys = relin_keys
+
+    def rotate(self, a: Any, step: int) -> Any:
+        """One key switch: the key of exactly this step is there."""
+        out = seal.Ciphertext()
+        self.evaluator.rotate_vector(a, step, self.galois_keys, out)
+        return out
+
+    def conjugate(self, a: Any) -> Any:
+        """One key switch."""
+        out = seal.Ciphertext()
+        self.evaluator.complex_conjugate(a, self.galois_keys, out)
+        return out
+
+    def multiply_plain(self, a: Any, plain: Any) -> Any:
+        """The scales multiply."""
+        out = seal.Ciphertext()
+        self.evaluator.multiply_plain(a, plain, out)
+        return out
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        """Relinearised: one key switch."""
+        out = seal.Ciphertext()
+        self.evaluator.multiply(a, b, out)
+        self.evaluator.relinearize_inplace(out, self.relin_keys)
+        return out
+
+    def rescale(self, a: Any) -> Any:
+        """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
+        out = seal.Ciphertext()
+        self.evaluator.rescale_to_next(a, out)
+        level = self.ring.levels.index(out.parms_id())
+        if level >= len(self.ring.scales) or abs(out.scale / self.ring.scales[level] - 1) > _ROUNDING:
+            raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
+        out.scale = self.ring.scales[level]
+        return out
+
+    def negate(self, a: Any) -> Any:
+        """A new ciphertext."""
+        out = seal.Ciphertext()
+        self.evaluator.negate(a, out)
+        return out
+
+    def add(self, total: Any, term: Any, sign: int, *, owned: bool) -> Any:
+        """Into ``total`` where it is owned: half the memory traffic."""
+        evaluator = self.evaluator
+        try:
+            if owned:
+                (evaluator.add_inplace if sign > 0 else evaluator.sub_inplace)(total, term)
+                return total
+            out = seal.Ciphertext()
+            (evaluator.add if sign > 0 else evaluator.sub)(total, term, out)
+            return out
+        except RuntimeError as problem:
+            if "transparent" not in str(problem):
+                raise
+            raise Cancelled from None
+
+    def dot(self, pairs: list[tuple[Any, Any]]) -> Any:
+        """SEAL has no such function."""
+        return None
+
+    def add_plain(self, a: Any, plain: Any, sign: int) -> Any:
+        """A new ciphertext."""
+        out = seal.Ciphertext()
+        (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
+        return out
+
+    def zero(self, like: Any, plain: Any) -> Any:
+        """An input, scaled down so far that it is less than noise."""
+        level = self.ring.levels.index(plain.parms_id())
+        out = seal.Ciphertext()
+        self.evaluator.mod_switch_to(like, self.ring.levels[max(level - 1, 0)], out)
+        if level:
+            self.evaluator.rescale_to_next_inplace(out)
+        out.scale = plain.scale
+        return out

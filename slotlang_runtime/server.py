@@ -1,0 +1,115 @@
+"""What evaluates: encoded weights, and each client's keys beside its inputs.
+
+There is no way to hand a server a secret key.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.labels import check_label, inputs_label, module_label
+from slotlang_runtime.masks import random_ciphertext
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.weights import Weights
+from slotlang_runtime.wire import pack, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One evaluation: the bytes of the encrypted results, the operations executed, how many sums cancelled, and the
+    seconds that evaluating and masking took, without reading and writing of bytes."""
+
+    data: bytes = field(repr=False)
+    counts: Counter[str]
+    vanished: int
+    seconds: float
+
+
+class Server:
+    """Evaluates one program for any number of clients, each with its own keys. Threads may call it at the same time."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.module = weights.module
+        self.engine = weights.engine
+        self._prepared: list[tuple[int, Masks]] = []
+        self._lock = threading.Lock()
+        self.prepare()
+
+    @property
+    def note(self) -> str:
+        """Why another kernel than the module's is used; mostly empty."""
+        return self.weights.note
+
+    def prepare(self) -> None:
+        """Make the masks of one more evaluation before its inputs arrive; without, it makes them itself."""
+        made = os.getpid(), self.engine.masks()
+        with self._lock:
+            self._prepared.append(made)
+
+    def _masks(self) -> Masks:
+        # used twice, by a forked process too, a mask would cancel in the difference of two results
+        while True:
+            with self._lock:
+                process, masks = self._prepared.pop() if self._prepared else (0, {})
+            if process == os.getpid():
+                return masks
+            if process == 0:
+                return self.engine.masks()
+
+    def load(self, upload: bytes) -> Ciphertexts:
+        """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
+        box = unpack("inputs", upload)
+        check_label(box, inputs_label(self.module), self.module)
+        records = box.exactly(str(number) for number in range(len(self.module.packed())))
+        if None in records:
+            raise Rejected("an input is missing")
+        return self.engine.load(record for record in records if record is not None)
+
+    def compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:
+        """Evaluate on loaded inputs, and hide what is not part of the results; with the seconds this took. Raises
+        Rejected."""
+        keys.check(self.module)
+        # an evaluation takes its inputs out of the dict, so that each can go after its last use
+        return self._compute(dict(inputs), keys)
+
+    def evaluate(self, upload: bytes, keys: EvaluationKeys) -> Answer:
+        """The encrypted results of a client's encrypted inputs. Raises Rejected."""
+        keys.check(self.module)
+        evaluated, seconds = self._compute(self.load(upload), keys)
+        data = pack("results", module_label(self.module), self.engine.save(evaluated.results))
+        return Answer(data, evaluated.counts, evaluated.vanished, seconds)
+
+    def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:
+        start = time.perf_counter()
+        evaluated = self.engine.run(inputs, keys, self._masks())
+        return evaluated, time.perf_counter() - start
+
+    def evaluate_many(
+        self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None
+    ) -> list[Answer]:
+        """``evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. ``Pool`` does
+        the same in several processes. Raises Rejected."""
+        answers: list[Answer] = []
+        for upload in uploads:
+            answers.append(self.evaluate(upload, keys))
+            done(len(answers))
+        return answers
+
+    def rehearse(self, keys: EvaluationKeys) -> None:
+        """Evaluate random residues. What a forked process shares is copied when it is written to, page by page: the
+        first evaluation takes a third more time than later ones."""
+        ring = Ring(self.module.parameters, self.module.slots)
+        data = random_ciphertext(ring)
+        records = {str(number): data for number in range(len(self.module.packed()))}
+        with suppress(Rejected):
+            self.evaluate(pack("inputs", inputs_label(self.module), records), keys)

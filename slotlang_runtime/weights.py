@@ -1,0 +1,69 @@
+"""A program's weights, encoded once for all clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slotlang_runtime.arrays import check_array
+from slotlang_runtime.engine import Engine, SealEngine
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.labels import check_label, module_label
+from slotlang_runtime.module import Module, Name
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.wire import pack, unpack
+
+
+class Weights:
+    """Encoded weights of one program; any number of servers, clients and threads share them."""
+
+    def __init__(self, module: Module, engine: Engine) -> None:
+        self.module, self.engine = module, engine
+
+    @property
+    def note(self) -> str:
+        """Why another kernel than the module's is used; mostly empty."""
+        return self.engine.note
+
+    @classmethod
+    def encode(cls, module: Module, /, **weights: Any) -> Weights:
+        """Encode weights and scalars, given by name. Raises Rejected."""
+        expected = [*module.weights, *module.scalars]
+        if sorted(weights) != sorted(expected):
+            raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
+        arrays: dict[str, Any] = {}
+        for name, shape in module.weights.items():
+            pattern = module.patterns[name]() if name in module.patterns else None
+            arrays[name] = check_array(name, weights[name], shape, pattern)
+        arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
+        return cls(module, _engine(module, arrays, None))
+
+    @classmethod
+    def from_bytes(cls, module: Module, data: bytes) -> Weights:
+        """Encoded weights that ``to_bytes`` of the same program made. Raises Rejected."""
+        box = unpack("weights", data)
+        check_label(box, {**module_label(module), "kernel": module.kernel}, module)
+        names = list(module.encoded())
+        records = dict(zip(names, box.exactly(map(repr, names)), strict=True))
+        return cls(module, _engine(module, None, records))
+
+    def to_bytes(self) -> bytes:
+        """The encoded weights."""
+        label = {**module_label(self.module), "kernel": self.module.kernel}
+        return pack("weights", label, self.engine.records())
+
+
+def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name, memoryview | None] | None) -> Engine:
+    """The engine of the module's kernel, from checked arrays or from bytes."""
+    kind: Any = SealEngine
+    if module.kernel == "fused":
+        from slotlang_runtime.kernels.engine import SumsEngine
+
+        kind = SumsEngine
+    elif module.kernel == "matrix":
+        from slotlang_runtime.matrix.engine import MatrixEngine
+
+        kind = MatrixEngine
+    ring = Ring(module.parameters, module.slots)
+    made: Engine = kind.encode(module, ring, arrays) if records is None else kind.from_records(module, ring, records)
+    return made

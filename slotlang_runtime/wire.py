@@ -1,0 +1,130 @@
+"""Bytes that travel or are kept: a container that says what it holds and what that belongs to, then records.
+
+``SLOTBOX2`` (8 bytes), kind (16, padded with zeros), length of the rest (8), SHA-256 of the rest (32), then the rest:
+length of the label (4), the label, the number of records (4), and for each record the length of its name (2), that of
+its content (8; all ones: there is none), the name and the content. The label is JSON with sorted keys: what the records
+belong to. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from slotlang_runtime.errors import Rejected
+
+Records: TypeAlias = Mapping[str, bytes | memoryview | None]
+Label: TypeAlias = Mapping[str, Any]
+
+_MAGIC = b"SLOTBOX"
+_VERSION = b"2"
+_HEAD = struct.Struct("<8s16sQ32s")
+_ABSENT = 0xFFFFFFFFFFFFFFFF
+_LIMIT = 1 << 36
+_LABEL_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Box:
+    """An opened container: what its records belong to, and the records by name, None where a record has no content."""
+
+    kind: str
+    label: Label
+    records: Mapping[str, memoryview | None]
+
+    def exactly(self, names: Iterable[str]) -> list[memoryview | None]:
+        """The records of these names, in this order; Rejected when one is missing, or there are others."""
+        wanted = list(names)
+        for name in self.records:
+            if name not in set(wanted):
+                raise Rejected(f"unexpected {name[:60]} among these {self.kind}")
+        for name in wanted:
+            if name not in self.records:
+                raise Rejected(f"{name} is missing from these {self.kind}")
+        return [self.records[name] for name in wanted]
+
+
+def _dumped(label: Label) -> bytes:
+    return json.dumps(label, sort_keys=True, separators=(",", ":")).encode()
+
+
+def pack(kind: str, label: Label, records: Records) -> bytes:
+    """A container of records that belong to what the label says."""
+    text = _dumped(label)
+    pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]
+    for name, data in records.items():
+        key = name.encode()
+        pieces += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key, data or b""]
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), digest.digest())
+    return b"".join([head, *pieces])
+
+
+def unpack(kind: str, data: Any) -> Box:
+    """Open a container of a kind. Raises Rejected for anything that ``pack`` does not write."""
+    try:
+        view = memoryview(data).cast("B")
+    except TypeError:
+        raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
+    if type(view.obj) is not bytes:
+        # records are parts of these bytes, and what is checked must not change before it is used
+        view = memoryview(view.tobytes())
+    if len(view) < _HEAD.size or bytes(view[:7]) != _MAGIC:
+        raise Rejected(f"these bytes are not {kind} of a slot program")
+    magic, padded, length, checksum = _HEAD.unpack_from(view)
+    if magic[7:] != _VERSION:
+        raise Rejected(
+            f"these bytes are version {magic[7:].decode('ascii', 'replace')} of the format; this is {_VERSION.decode()}"
+        )
+    inside = padded.rstrip(b"\0").decode("ascii", "replace")
+    if inside != kind:
+        raise Rejected(f"expected {kind}, got {inside}")
+    body = view[_HEAD.size :]
+    if length != len(body) or length > _LIMIT:
+        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes")
+    if hashlib.sha256(body).digest() != checksum:
+        raise Rejected(f"these {kind} are damaged: the checksum does not match")
+    try:
+        label, at = _label(body)
+        records, at = _records(body, at)
+    except (struct.error, ValueError, RecursionError):
+        raise Rejected(f"these {kind} are damaged") from None
+    if at != len(body):
+        raise Rejected(f"there are bytes left over behind these {kind}")
+    return Box(kind, label, records)
+
+
+def _label(body: memoryview) -> tuple[dict[str, Any], int]:
+    (size,) = struct.unpack_from("<I", body)
+    text = bytes(body[4 : 4 + size])
+    label = json.loads(text) if size <= _LABEL_LIMIT else None
+    if not isinstance(label, dict) or _dumped(label) != text:
+        raise ValueError("not a label")
+    return label, 4 + size
+
+
+def _records(body: memoryview, at: int) -> tuple[dict[str, memoryview | None], int]:
+    records: dict[str, memoryview | None] = {}
+    (count,) = struct.unpack_from("<I", body, at)
+    at += 4
+    for _ in range(count):
+        key_size, size = struct.unpack_from("<HQ", body, at)
+        at += 10
+        name = bytes(body[at : at + key_size]).decode()
+        at += key_size
+        if name in records:
+            raise ValueError("a record twice")
+        if size == _ABSENT:
+            records[name] = None
+            continue
+        if at + size > len(body):
+            raise ValueError("a record ends too early")
+        records[name] = body[at : at + size]
+        at += size
+    return records, at
