@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from slotlang.api import check, load, plan
-from slotlang.cost.matrix import Columns, Stage
+from slotlang.cost.matrix import MatrixForm, Stage
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.lowering.emit import emit
 from slotlang.planning.parameters import Parameters
@@ -92,7 +92,7 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     saving, records = seconds(lambda: {n: module.saved_residues(server.ring, v, *at[n]) for n, v in result.items()}, 1)
     found = client.decrypt(module.pack("results", records))
     columns = case.plan.matrix
-    assert isinstance(columns, Columns)
+    assert isinstance(columns, MatrixForm)
     per_token = {"evaluation": evaluation, "load": loading, "save": saving}
     return {
         "d": d,

@@ -355,8 +355,9 @@ The message names its version and the one that is checked here. Certificates are
 `slotlang check FILE --certificate OUT`; an older one is checked by the slotlang that wrote it.""",
     "SL703": """A certificate does not prove what it says.
 
-What `slotlang/recheck.py` expands from the program's text is not what the certificate says, or the two sides of a
-goal do not agree on its regions. `slotlang recheck` calls this "rejected" and ends with exit status 1.""",
+Its text is not a program at its sizes, or what `slotlang.recheck` expands from the text is not what the certificate
+says, or the two sides of a goal do not agree on its regions. The message says which, with the line of the text where
+there is one. `slotlang recheck` calls this "rejected" and ends with exit status 1.""",
     "SL704": """There is no certificate of what is not proved.
 
 `slotlang check` shows what is wrong or can't be decided.""",

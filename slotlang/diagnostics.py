@@ -9,13 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TypeVar
 
 from slotlang.codes import EXPLANATIONS
 from slotlang.source import Span
 
-__all__ = ["EXPLANATIONS", "Diagnostic", "GaveUp", "SlotError", "Unreachable", "closest", "error", "pick", "render"]
+__all__ = ["EXPLANATIONS", "Diagnostic", "SlotError", "closest", "error", "pick", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +75,6 @@ def error(
 ) -> SlotError:
     """A ``SlotError`` with a single diagnostic; ``raise error("SL201", ...)``."""
     return SlotError([Diagnostic(code, message, span, label, tuple(notes), hint, file)])
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """The answer "no": nothing was decided, or there is no such form. ``reason`` says why, as half a sentence."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """The answer "no" to a precision or a bound. ``best``: the smallest relative error that can be had, rounded up so
-    that it can be asked for; infinite when nothing can. ``fewest_key_bytes``: the smallest bound on keys with which the
-    precision can be had; None when none does, or keys are not bounded. ``problem`` says all this to a person."""
-
-    problem: Diagnostic
-    best: float = inf
-    fewest_key_bytes: int | None = None
-
-    def error(self) -> SlotError:
-        """For whoever can't go on without a yes."""
-        return SlotError([self.problem])
 
 
 def closest(name: str, candidates: Iterable[str]) -> str:

@@ -185,14 +185,7 @@ def recheck(
     with guarded("recheck", json):
         from slotlang.cli.verdicts import recheck_file
 
-        goals, reason = recheck_file(file)
-        status = FAILED if reason else OK
-        if json:
-            emit_json("recheck", {"file": str(file), "holds": not reason, "goals": goals, "reason": reason})
-        elif reason:
-            print(f"rejected  {file}\n  {reason}")
-        else:
-            print("\n  proved  ".join([f"holds  {file}", *goals]))
+        status = recheck_file(file, json=json)
     raise typer.Exit(status)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slotlang.cli.output import BAD_INPUT, FAILED, OK, problems, report, write_file
+from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
 from slotlang.diagnostics import Diagnostic, error
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def write_certificate(path: Path, verdict: FileVerdict, quiet: bool) -> bool:
     return True
 
 
-def recheck_file(path: Path) -> tuple[list[str], str]:
-    """The goals of a certificate, and why it is rejected, empty when it holds.
+def recheck_file(path: Path, *, json: bool) -> int:
+    """Re-check a certificate and print of which program, sizes and hash it proves what; the exit status.
 
     Raises ``SlotError`` SL001 when it can't be read, SL701 when it is none, SL702 when it has another version.
     """
@@ -152,14 +152,26 @@ def recheck_file(path: Path) -> tuple[list[str], str]:
 
     try:
         with path.open("rb") as stream:
-            return recheck(stream.read(MAX_BYTES + 1)), ""
+            proof = recheck(stream.read(MAX_BYTES + 1))
     except OSError as problem:
         raise error("SL001", f"can't read {path}: {problem.strerror or problem}", file=str(path)) from None
     except Rejected as problem:
         message, code, status = problem.args
-        if status == FAILED:
-            return [], f"{code}: {message}"
-        raise error(code, message, file=str(path), hint="`slotlang check FILE --certificate OUT` writes one") from None
+        if status != FAILED:
+            hint = "`slotlang check FILE --certificate OUT` writes one"
+            raise error(code, message, file=str(path), hint=hint) from None
+        reason = f"{code}: {message}"
+        nothing: dict[str, object] = {"program": None, "sizes": {}, "sha256": None, "goals": []}
+        if json:
+            emit_json("recheck", {"file": str(path), "holds": False, **nothing, "reason": reason})
+        else:
+            print(f"rejected  {path}\n  {reason}")
+        return FAILED
+    if json:
+        emit_json("recheck", {"file": str(path), "holds": True, **asdict(proof), "reason": ""})
+    else:
+        print("\n".join([f"holds  {path}", *proof.lines()]))
+    return OK
 
 
 def program_name(syntax: tree.Program) -> str:

@@ -16,22 +16,15 @@ from slotlang.cost.counts import Counts
 from slotlang.cost.theorems import Bound, TwoProducts, products_bound, rank_dimension
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
-from slotlang.meaning.program import (
-    Arith,
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Chain,
-    Conj,
     Element,
-    FamilyRef,
-    Negate,
-    Permuted,
-    Program,
     Read,
-    Shift,
-    SumOver,
     TensorForm,
     Value,
 )
-from slotlang.proof.field import TooLarge
+from slotlang.refusals import GaveUp
 
 MAX_LABELS = 1 << 24
 """Most slots of all different patterns of tokens together."""
@@ -74,21 +67,21 @@ class _Packed(Reads):
 
 def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None) -> tuple[Bound, ...]:
     """Every bound that speaks of the program: proved ones first, then what is only conjectured."""
-    found = []
+    bounds = []
     if spread is not None:
-        found.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
+        bounds.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
     inputs = _linear_input(program, graph)
     if inputs is None:
-        return tuple(found)
+        return tuple(bounds)
     tensor, specs = inputs
     try:
         packing = _packing(program, graph, tensor, specs)
-    except TooLarge:
-        return tuple(found)
+    except GaveUp:
+        return tuple(bounds)
     groups = _groups(program.slots, graph, packing)
     apart = f"schedules that keep {groups} groups of tokens apart" if groups > 1 else "linear schedules"
     least = products_bound(_dimension(specs), groups, program.slots)
-    found.append(_bound("plain_products", "products", least, counts.plain_products, apart))
+    bounds.append(_bound("plain_products", "products", least, counts.plain_products, apart))
     cases = list(_two_products(program, graph, specs, packing, groups))
     if cases:
         ciphertexts = "ciphertext" if cases[0].inputs == 1 else "ciphertexts"
@@ -97,12 +90,12 @@ def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None
         spent = counts.rotations + counts.conjugations
         of = "key_switches" if counts.conjugations else "rotations"
         proved = max(case.bound() for case in cases)
-        found.append(_bound(of, "two-products", proved, spent, among))
+        bounds.append(_bound(of, "two-products", proved, spent, among))
         known = [case.best_known() for case in cases]
         conjectured = max((k for k in known if k is not None), default=0)
         if conjectured > proved:
-            found.append(replace(_bound(of, "two-products", conjectured, spent, among), proved=False))
-    return tuple(found)
+            bounds.append(replace(_bound(of, "two-products", conjectured, spent, among), proved=False))
+    return tuple(bounds)
 
 
 def _bound(of: str, theorem: str, at_least: int, spent: int, among: str) -> Bound:
@@ -124,13 +117,13 @@ def _spec(program: Program, form: TensorForm) -> _Spec | None:
     """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero:
     alone but for terms without any weight, which move the variety and leave its dimension."""
     weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
-    found = []
+    operands = []
     for number, chain in enumerate(form.chains):
         spec = _chain(program, chain)
         own = weights[number]
         if spec is not None and all(not w or w - own for n, w in enumerate(weights) if n != number):
-            found.append(spec)
-    return max(found, key=lambda s: s.dimension, default=None)
+            operands.append(spec)
+    return max(operands, key=lambda s: s.dimension, default=None)
 
 
 def _is_weight(program: Program, tensor: str) -> bool:
@@ -169,11 +162,11 @@ def _dimension(specs: dict[str, _Spec]) -> int:
 
 
 def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec]) -> _Packing:
-    """How the client packs the input. Raises ``TooLarge`` beyond what is looked at slot by slot."""
+    """How the client packs the input. Raises ``GaveUp`` beyond what is looked at slot by slot."""
     shape = program.tensors[tensor].shape
     live = sorted(n for n in graph.ancestors(o.node for o in graph.outputs) if graph.nodes[n].kind == "cipher")
     if prod(shape) > MAX_ELEMENTS or len(live) * program.slots > MAX_PACKED:
-        raise TooLarge("the packing")
+        raise GaveUp("the packing")
     axis = _token_axis(program, tensor)
     ring = _Packed(program.slots)
     evaluator = PlainEvaluator(program, ring)
@@ -184,7 +177,7 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
         member = graph.nodes[node].plain
         assert member is not None
         family = program.families[member[0]]
-        env = {b.name: v for b, v in zip(family.binders, member[1], strict=True)}
+        env = family.env(member[1])
         label = np.full(program.slots, -1, np.int64)
         for _, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
             np.add.at(places, flat[mask], 1)
@@ -206,7 +199,7 @@ def _token_axis(program: Program, tensor: str) -> int | None:
     if len(program.tensors[tensor].shape) == 1:
         return None
     if len(axes) > 1:
-        raise TooLarge("the input stands on both sides")
+        raise GaveUp("the input stands on both sides")
     return 1 if axes.pop() else 0
 
 
@@ -232,7 +225,7 @@ def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
         key = label.tobytes()
         if key not in numbers:
             if len(kept) * slots > MAX_LABELS:
-                raise TooLarge("patterns of tokens")
+                raise GaveUp("patterns of tokens")
             numbers[key] = len(kept)
             kept.append(label)
         return numbers[key]
@@ -261,7 +254,7 @@ def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
                         memo[key] = number(np.roll(kept[pattern], -node.step))
                     pattern = memo[key]
             of.append(pattern)
-    except TooLarge:
+    except GaveUp:
         return 1
     return _classes(packing.tokens, together)
 
@@ -330,17 +323,9 @@ def _factored(program: Program, graph: Graph, live: set[int], outputs: set[int],
 
 def _tensors(program: Program, value: Value) -> Iterator[str]:
     """Tensors that a value reads."""
-    match value:
-        case Read(tensor):
-            yield tensor
-        case Element(form):
-            yield from (f.tensor for chain in form.chains for f in chain.factors)
-        case FamilyRef(name):
-            yield from _tensors(program, program.families[name].body)
-        case Arith(_, left, right):
-            yield from _tensors(program, left)
-            yield from _tensors(program, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            yield from _tensors(program, inner)
-        case SumOver():
-            yield from _tensors(program, value.body)
+    for leaf in program.leaves(value):
+        match leaf:
+            case Read(tensor):
+                yield tensor
+            case Element(form):
+                yield from (f.tensor for chain in form.chains for f in chain.factors)

@@ -9,7 +9,6 @@ no other ciphertext, then 2^t >= m. The bound speaks of the layout and the speci
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 from typing import Any, TypeAlias
 
@@ -17,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, Slots
-from slotlang.meaning.integers import SLOT, evaluate, holds
-from slotlang.meaning.program import Chain, Output, Program, TensorForm
-from slotlang.proof.field import PRIMES, Field, TooLarge, random_field
-from slotlang.proof.polyhedral import in_range
+from slotlang.meaning.integers import evaluate
+from slotlang.meaning.program import Output, Program
+from slotlang.meaning.value import Chain, TensorForm
+from slotlang.proof.field import PRIMES, Field, random_field
+from slotlang.refusals import GaveUp
 
 MAX_ELEMENTS = 1 << 25
 """Largest tensors whose elements are looked at one by one."""
@@ -58,7 +58,7 @@ class Reads:
         return Held(self.everywhere, ((tensor, flat, self.everywhere),))
 
     def element(self, form: TensorForm, flat: Slots) -> Held:
-        raise TooLarge("an input ciphertext holds elements of a tensor expression")
+        raise GaveUp("an input ciphertext holds elements of a tensor expression")
 
     def add(self, a: Held, b: Held) -> Held:
         return Held(a.alive | b.alive, a.reads + b.reads)
@@ -80,7 +80,7 @@ def rotation_lower_bound(program: Program) -> int | None:
     """The spread bound over the first slot of every output statement; None when the layout is too large to
     look at every slot, or packs elements of tensor expressions."""
     elements = sum(prod(t.shape) for t in program.tensors.values())
-    members = sum(prod(b.size for b in f.binders) for f in program.families.values() if f.kind == "cipher")
+    members = sum(f.size for f in program.families.values() if f.kind == "cipher")
     if elements > MAX_ELEMENTS or members * program.slots > MAX_PACKED:
         return None
     try:
@@ -95,7 +95,7 @@ def rotation_lower_bound(program: Program) -> int | None:
             most = int(np.ceil(filled / np.maximum(crowd, 1)).max(initial=0))
             best = max(best, (most - 1).bit_length() if most > 1 else 0)
         return best
-    except TooLarge:
+    except GaveUp:
         return None
 
 
@@ -108,8 +108,7 @@ def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
     for family in program.families.values():
         if family.kind != "cipher":
             continue
-        for point in product(*(range(b.size) for b in family.binders)):
-            env = {b.name: v for b, v in zip(family.binders, point, strict=True)}
+        for env in family.envs():
             held = np.zeros(program.slots, np.int64)
             number = len(crowd)
             for tensor, flat, mask in evaluator.value(family.body, env, evaluator.all_slots).reads:
@@ -124,13 +123,11 @@ def _packed(program: Program) -> tuple[dict[str, Flat], npt.NDArray[np.int64]]:
 def _needed(program: Program, output: Output, field: Field) -> dict[str, Flat]:
     """Input elements that the first carried slot of an output depends on, for generic weights: those in which
     its derivative at a random point of a prime field is not zero."""
-    slots = np.arange(program.slots, dtype=np.int64)
-    first = {b.name: 0 for b in output.binders}
-    inside = holds(in_range(program, output), program.sizes, {**program.slot_env(slots), **first, SLOT: slots})
-    found = np.flatnonzero(np.broadcast_to(inside, slots.shape))
-    if not found.size:
+    first = dict.fromkeys((b.name for b in output.binders), 0)
+    read = np.flatnonzero(program.read_slots(output, first))
+    if not read.size:
         return {}
-    here: dict[str, Any] = {**program.slot_env(int(found[0])), **first, SLOT: int(found[0])}
+    here: dict[str, Any] = {**program.slot_env(int(read[0])), **first}
     place = [int(evaluate(i, program.sizes, here)) for i in output.indices]
     total: dict[str, Any] = {}
     for chain in program.theorems[output.name].form.chains:

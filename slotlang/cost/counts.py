@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 from slotlang.schedule import ops
 
 EXECUTED = (
@@ -97,20 +98,24 @@ def count(graph: Graph) -> Counts:
                 rescales[graph.levels[number] - 1] += 1
             case "mul_plain" | "add_plain" | "plain":
                 plains.add(node.plain)
+    executed: Counter[str | None] = Counter()
+    for kind, times in kinds.items():
+        executed[KINDS[kind].counter] += times
+    keys = {KINDS[kind].key for kind in kinds} - {None}
     return Counts(
-        rotations=kinds["rotate"],
-        conjugations=kinds["conj"],
-        key_switches=kinds["rotate"] + kinds["conj"] + kinds["mul"],
-        galois_keys=len(steps) + (1 if kinds["conj"] else 0),
+        rotations=executed["rotations"],
+        conjugations=executed["conjugations"],
+        key_switches=sum(times for kind, times in kinds.items() if KINDS[kind].key is not None),
+        galois_keys=len(steps) + len(keys - {"step", "relinearization"}),
         hoistable=sum(n for n in operands.values() if n > 1),
-        plain_products=kinds["mul_plain"],
-        cipher_products=kinds["mul"],
-        additions=additions + kinds["add_plain"],
-        negations=negations + kinds["neg"],
-        rescales=kinds["rescale"],
+        plain_products=executed["plain_products"],
+        cipher_products=executed["cipher_products"],
+        additions=additions + executed["additions"],
+        negations=negations + executed["negations"],
+        rescales=executed["rescales"],
         rescales_by_level=dict(sorted(rescales.items())),
         depth=graph.schedule.depth,
-        ciphertexts_in=kinds["cipher"],
+        ciphertexts_in=executed["ciphertexts_in"],
         ciphertexts_out=len({o.member for o in graph.outputs}),
         plaintexts=len(plains),
         peak_ciphertexts=_peak(graph),

@@ -14,14 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-_ENDS = ("mul_plain", "mul", "conj")
-"""What makes peaks independent of each other: factors are random, and a conjugate has another phase."""
-
-_CONJUGATION, _RELINEARIZATION = 0, -1
-"""Keys that are not for a step."""
 
 
 def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dict[int, dict[tuple[int, int], Floats]]:
@@ -32,30 +27,30 @@ def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dic
     last: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
         last.update(dict.fromkeys(node.operands, number))
-        wanted.update(node.operands if node.kind in _ENDS else ())
-    found: dict[int, dict[tuple[int, int], Floats]] = {}
-    held: dict[int, dict[tuple[int, int, int], Floats]] = {}
+        wanted.update(node.operands if KINDS[node.kind].mixes else ())
+    result: dict[int, dict[tuple[int, int], Floats]] = {}
+    held: dict[int, dict[tuple[tuple[str, int], int, int], Floats]] = {}
     for number, node in enumerate(graph.nodes):
-        made: dict[tuple[int, int, int], Floats] = {}
-        if node.kind not in _ENDS:
+        amplitudes: dict[tuple[tuple[str, int], int, int], Floats] = {}
+        if not KINDS[node.kind].mixes:
             signs = node.signs if node.kind == "sum" else (1,) * len(node.operands)
             for sign, operand in zip(signs, node.operands, strict=True):
                 for key, there in held[operand].items():
                     turned = np.roll(there, -node.step) if node.step else there
-                    made[key] = made[key] + sign * turned if key in made else sign * turned
-        if node.kind in ("rotate", "conj", "mul"):
-            step = {"conj": _CONJUGATION, "mul": _RELINEARIZATION}.get(node.kind, node.step)
+                    amplitudes[key] = amplitudes[key] + sign * turned if key in amplitudes else sign * turned
+        switched = KINDS[node.kind].key
+        if switched is not None:
             own = np.zeros(slots)
             own[0] = 1.0
-            key = (step, graph.levels[number], products[number])
-            made[key] = made[key] + own if key in made else own
-        held[number] = made
+            key = ((switched, node.step), graph.levels[number], products[number])
+            amplitudes[key] = amplitudes[key] + own if key in amplitudes else own
+        held[number] = amplitudes
         if number in wanted:
             squares: dict[tuple[int, int], Floats] = defaultdict(lambda: np.zeros(1 if coarse else slots))
-            for (_, level, behind), there in made.items():
+            for (_, level, behind), there in amplitudes.items():
                 squares[level, behind] += np.sum(there**2, keepdims=True) if coarse else there**2
-            found[number] = squares
+            result[number] = squares
         for operand in node.operands:
             if last[operand] == number:
                 held.pop(operand, None)
-    return found
+    return result

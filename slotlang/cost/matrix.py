@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import is_constant
 from slotlang.graph.graph import Graph
+from slotlang.graph.kinds import KINDS
+from slotlang.refusals import GaveUp
 
 ADD, DOT, DOT_PRODUCT = 0.3, 0.62, 0.26
 """SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
@@ -38,7 +40,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class MatrixForm:
     """A graph as matrices, and what evaluating it one operation after the other, and by matrices, takes in units for
     one residue: one prime, one place, one polynomial."""
 
@@ -53,28 +55,29 @@ class Columns:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the coefficients, in float64."""
+        """Bytes of the coefficients, in float64."""
         return sum(8 * stage.rows * stage.columns for stage in self.stages)
 
     def seconds(self, degree: int, primes: int, profile: Profile) -> float:
-        """Of an evaluation by matrix products."""
+        """Seconds of an evaluation by matrix products."""
         return self.matrix * profile.seconds("multiply_plain", degree, primes)
 
 
-def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Columns | str:
-    """A graph as matrices, or why it is not.
+def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm | GaveUp:
+    """A graph as matrices, or why it can't be evaluated so.
 
     ``primes``: bits of those of a fresh ciphertext. ``scales``: bits of the scales of the inputs and of the plaintexts
     of each product in a row.
     """
     for node in graph.nodes:
-        if node.kind not in ("cipher", "mul_plain", "sum", "neg"):
-            return f"its schedule has a '{_NAMES.get(node.kind, node.kind)}', and matrices only add ciphertexts up"
+        kind = KINDS[node.kind]
+        if not kind.adds:
+            return GaveUp(f"its schedule has a '{kind.noun}', and matrices only add ciphertexts up")
     for name, family in graph.schedule.plains.items():
         if family.masks or not is_constant(graph.schedule.program, family.body):
-            return f"plaintexts '{name}' hold more than one real number"
+            return GaveUp(f"plaintexts '{name}' hold more than one real number")
     if not any(graph.of_kind("mul_plain")):
-        return "there is nothing to multiply"
+        return GaveUp("there is nothing to multiply")
     stages = _stages(graph)
     work = {"mul_plain": 1.0, "neg": ADD}
     operations = DOT * len(graph.dots) + DOT_PRODUCT * sum(graph.dots.values())
@@ -84,19 +87,10 @@ def columns_of(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Co
     return weighed(stages, operations, primes, scales)
 
 
-def weighed(stages: tuple[Stage, ...], operations: float, primes: Sequence[int], scales: Sequence[int]) -> Columns:
+def weighed(stages: tuple[Stage, ...], operations: float, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
     """Matrices of those sizes, with what they take; ``operations``: what it takes without them."""
     matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
-    return Columns(stages, operations, matrix)
-
-
-_NAMES = {
-    "rotate": "rotation",
-    "conj": "conjugation",
-    "mul": "product of ciphertexts",
-    "add_plain": "sum with a plaintext",
-    "plain": "sum with a plaintext",
-}
+    return MatrixForm(stages, operations, matrix)
 
 
 def _stages(graph: Graph) -> tuple[Stage, ...]:

@@ -20,10 +20,9 @@ from slotlang.cost.mean_squares import Powers
 from slotlang.cost.variances import Contents, Power, form_variance, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
+from slotlang.graph.kinds import KINDS
 from slotlang.graph.member_classes import Likeness
-from slotlang.meaning.integers import holds
 from slotlang.meaning.program import Output, Program
-from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
@@ -147,8 +146,8 @@ class Gains:
 def predicted_error(plan: Planned) -> float:
     """Relative rms error (rms error over rms of the result) that a run of a plan on random data is expected not to
     exceed: standard normal inputs, weights scaled by one over the root of their last dimension."""
-    found = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
-    return found.error(plan.parameters)
+    noise = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
+    return noise.error(plan.parameters)
 
 
 def variance(place: Place, setting: Setting) -> float:
@@ -375,8 +374,7 @@ class _Backwards:
         used: dict[int, np.ndarray] = {}
         total: Counter[str] = Counter()
         for out in self.graph.outputs:
-            inside = np.asarray(holds(in_range(program, out.output), program.sizes, {**slot, **out.binders}), bool)
-            inside = np.broadcast_to(inside, (program.slots,))
+            inside = program.read_slots(out.output, out.binders, slot)
             share = 0.25 if out.output.family.name in self.doubled else 1.0
             read.append((out.output, out.node, inside, share))
             rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
@@ -421,7 +419,7 @@ class _Backwards:
                 effects[key] = self._effect(node, level, gain, held)
             for operand, given in zip(node.operands, effects[key].given, strict=True):
                 waiting.setdefault(operand, []).append(given)
-                if self.met is not None and node.kind in ("conj", "mul_plain", "mul"):
+                if self.met is not None and KINDS[node.kind].mixes:
                     self._met(operand, self.powers[given])
         for key, effect in effects.items():
             for place, amount in effect.sources.items():
@@ -440,10 +438,9 @@ class _Backwards:
                 self._transformed(gain, self.powers[own])
                 both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
                 self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
-            case "rotate" | "conj":
+            case "rotate":
                 self._switch(level, behind, gain)
-                alike = node.kind == "conj" or gain.shape[1] == 1
-                given = [gain if alike else np.roll(gain, node.step, axis=1)]
+                given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
             case "mul_plain":
                 assert node.plain is not None, "a product has a plaintext"
                 ((power, before),) = of
@@ -464,8 +461,13 @@ class _Backwards:
             case "rescale":
                 self._add("rescale", level, behind, gain)
                 given = [gain]
-        made, self.sources = self.sources, outside
-        return _Effect(made, tuple(self.powers.number(uniform(power)) for power in given))
+            case kind:
+                # slot by slot, and no larger than before
+                if KINDS[kind].key is not None:
+                    self._switch(level, behind, gain)
+                given = [gain] * len(of)
+        added, self.sources = self.sources, outside
+        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))
 
     def _wide(self, power: Power) -> float:
         """Sum over both parts and all slots."""

@@ -22,8 +22,8 @@ from slotlang.cost.vectors import (
     vector_shape,
 )
 from slotlang.graph.graph import Graph
-from slotlang.meaning.program import TensorForm
-from slotlang.proof.polyhedral import in_range
+from slotlang.graph.kinds import KINDS
+from slotlang.meaning.value import TensorForm
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
@@ -70,18 +70,6 @@ def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> C
 def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple[str, int, int]]:
     """Of a node of a kind: primitive, how often, and primes above those of the result."""
     match kind:
-        case "rotate":
-            return [("rotate", 1, 0)]
-        case "conj":
-            return [("conjugate", 1, 0)]
-        case "mul_plain":
-            return [("multiply_plain", 1, 0)]
-        case "mul":
-            return [("multiply", 1, 0), ("relinearize", 1, 0)]
-        case "add_plain":
-            return [("add_plain", 1, 0)]
-        case "neg":
-            return [("negate", 1, 0)]
         case "rescale":
             return [("rescale", 1, 1)]
         case "sum":
@@ -93,7 +81,7 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
             scaled = [("mod_switch", 1, 1), ("rescale", 1, 1)] if level else [("mod_switch", 1, 0)]
             return [*scaled, ("add_plain", 1, 0)]
         case _:
-            return []
+            return [(primitive, 1, 0) for primitive in KINDS[kind].primitives]
 
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:
@@ -139,14 +127,14 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
 
 def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls, Calls]:
     """Primitives that making the masks of an evaluation uses, and those that adding them does."""
-    made: Calls = Counter()
+    making: Calls = Counter()
     added: Calls = Counter()
     for member, level in graph.results().items():
         for primitive, masked in (("mask_part", hidden.parts), ("mask_slots", hidden.slots)):
             if member in masked:
-                made[primitive, data_primes - level] += 1
+                making[primitive, data_primes - level] += 1
                 added["add_plain", data_primes - level] += 1
-    return made, added
+    return making, added
 
 
 def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
@@ -157,7 +145,7 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     for member, level in graph.results().items():
         calls["receive_part" if hidden and member in hidden.parts else "receive", data_primes - level] += 1
     for output, times in Counter(o.output for o in graph.outputs).items():
-        for inside in (in_range(program, output), *output.indices):
+        for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
         calls["collect", program.slots] += times
     return calls
@@ -187,13 +175,13 @@ def predict(
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
-    made, added = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
+    making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = seconds(evaluation_calls(graph, data_primes, fused=fused)) if matrix is None else matrix
     return Prediction(
         profile=profile.name,
-        evaluation=evaluation + seconds(added),
+        evaluation=evaluation + seconds(adding),
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
-        masking=seconds(made),
+        masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
         decryption=seconds(decryption_calls(graph, data_primes, hidden)),
     )

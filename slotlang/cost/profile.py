@@ -257,9 +257,9 @@ def parse_profile(data: Any, path: Path) -> Profile:
             raise _wrong(path, f"{what} is missing or of the wrong kind")
         return value
 
-    found = take(data, "schema", str, "'schema'")
-    if found != SCHEMA:
-        raise _wrong(path, f"its schema is '{found[:60]}', and '{SCHEMA}' is expected")
+    schema = take(data, "schema", str, "'schema'")
+    if schema != SCHEMA:
+        raise _wrong(path, f"its schema is '{schema[:60]}', and '{SCHEMA}' is expected")
     machine = take(data, "machine", dict, "'machine'")
     kinds = {"cores": int}
     values = {k: take(machine, k, kinds.get(k, str), f"'{k}' of 'machine'") for k in Machine.__slots__}

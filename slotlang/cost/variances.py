@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import Family, Program, TensorForm
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang.schedule.ops import PlainFamily, Schedule
 
@@ -38,11 +39,11 @@ class _Moments:
         return self.const(Fraction(1), Fraction(0))
 
     def gather(self, tensor: str, flat: npt.NDArray[np.int64]) -> Moments:
-        found = self._real(tensor_variance(self.program, tensor))
+        moments = self._real(tensor_variance(self.program, tensor))
         if tensor not in self._masks:
             self._masks[tensor] = pattern_mask(self.program, tensor)
         mask = self._masks[tensor]
-        return found if mask is None else self.masked(found, mask[flat])
+        return moments if mask is None else self.masked(moments, mask[flat])
 
     def element(self, form: TensorForm, flat: npt.NDArray[np.int64]) -> Moments:
         return self._real(form_variance(self.program, form))
@@ -83,15 +84,15 @@ def form_variance(program: Program, form: TensorForm) -> float:
     """Variance of an element of a tensor expression, the mean over all of them."""
     total = 0.0
     for chain in form.chains:
-        found = float(chain.coefficient) ** 2
+        variance = float(chain.coefficient) ** 2
         for place, factor in enumerate(chain.factors):
             shape = program.tensors[factor.tensor].shape
             mask = pattern_mask(program, factor.tensor)
-            found *= tensor_variance(program, factor.tensor) * (1.0 if mask is None else float(mask.mean()))
+            variance *= tensor_variance(program, factor.tensor) * (1.0 if mask is None else float(mask.mean()))
             # every factor but the first is summed over its rows
             if place:
-                found *= shape[-1] if factor.transposed else shape[0]
-        total += found
+                variance *= shape[-1] if factor.transposed else shape[0]
+        total += variance
     return total
 
 
@@ -104,8 +105,7 @@ class Contents:
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Of what the client packs."""
-        env = {b.name: v for b, v in zip(family.binders, indices, strict=True)}
-        return self._power(self._evaluator.value(family.body, env, self._evaluator.all_slots))
+        return self._power(self._evaluator.value(family.body, family.env(indices), self._evaluator.all_slots))
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
         """Of a plaintext."""
@@ -121,8 +121,8 @@ class Contents:
         return complex(moments[0, 0], moments[1, 0])
 
     def _moments(self, family: PlainFamily, indices: tuple[int, ...]) -> Moments:
-        found: Moments = plain_vector(self.schedule, self._evaluator, family, indices)
-        return found
+        moments: Moments = plain_vector(self.schedule, self._evaluator, family, indices)
+        return moments
 
     def _power(self, moments: Moments) -> Power:
         return uniform(moments[:2] ** 2 + moments[2:])

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import ceil
+from operator import or_
 
 from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntOp, Not, Or, evaluate, variables
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Const,
     Element,
     FamilyRef,
     Iverson,
-    Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
     SumOver,
     TensorForm,
     Value,
+    children,
 )
 from slotlang.schedule.ops import PlainFamily
 
@@ -108,18 +108,16 @@ class _Shapes:
                 return VectorShape()
             case FamilyRef(name):
                 return self.of(program.families[name].body)
-            case Arith(_, left, right):
-                return (self.of(left) | self.of(right)).more(1)
-            case Negate(inner) | Conj(inner):
-                return self.of(inner).more(1)
             case Shift(inner):
                 return self.of(inner).more(TURNED)
             case Permuted(inner, _, inverse):
-                found = self.of(inner).more(0 if inverse else ORDERED)
-                return replace(found, reads=found.reads + found.varies)
+                shape = self.of(inner).more(0 if inverse else ORDERED)
+                return replace(shape, reads=shape.reads + shape.varies)
             case SumOver(extent=extent, body=body):
                 term, times = self.of(body), int(evaluate(extent, program.sizes, {}))
                 return replace(term, reads=term.reads * times, operations=term.operations * times).more(times)
+            case _:
+                return reduce(or_, map(self.of, children(value))).more(1)
 
     def operations(self, e: Int | Cond) -> int:
         if not self.slotwise & variables(e):
@@ -152,14 +150,4 @@ def form_work(program: Program, form: TensorForm) -> int:
 
 def forms_of(program: Program, value: Value) -> set[TensorForm]:
     """Tensor expressions that are computed before a vector is made of their elements."""
-    match value:
-        case Element(form):
-            return {form}
-        case FamilyRef(name):
-            return forms_of(program, program.families[name].body)
-        case Arith(_, left, right):
-            return forms_of(program, left) | forms_of(program, right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-            return forms_of(program, inner)
-        case _:
-            return set()
+    return {leaf.form for leaf in program.leaves(value) if isinstance(leaf, Element)}

@@ -11,9 +11,9 @@ from slotlang.emit.lines import nested_loops, string
 from slotlang.emit.numpy_text import Names, ValueText, int_text
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Binder, Program
+from slotlang.meaning.value import sum_variables
 from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
-from slotlang.schedule.build import sum_variables
 
 
 def _loop_variables(op: ops.Op) -> Iterator[str]:

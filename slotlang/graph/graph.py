@@ -16,11 +16,10 @@ Member: TypeAlias = tuple[str, tuple[int, ...]]
 class Node(NamedTuple):
     """One operation.
 
-    ``kind``: ``cipher`` (packed by the client), ``rotate``, ``conj``, ``mul_plain``, ``add_plain``, ``mul``,
-    ``sum``, ``neg``, ``rescale``, and, only where products with zero plaintexts are dropped, ``plain`` (a
-    plaintext that was added to nothing). ``operands`` are node numbers; for ``sum`` and ``add_plain``,
-    ``signs`` are theirs. ``plain`` is the member of a plaintext operand, or the member that a ``cipher`` node
-    is; ``step`` a rotation's, in [1, slots).
+    ``kind``: one of ``KINDS``; ``cipher`` is packed by the client, and ``plain``, which occurs only where products with
+    zero plaintexts are dropped, is a plaintext that was added to nothing. ``operands`` are node numbers; for ``sum``
+    and ``add_plain``, ``signs`` are theirs. ``plain`` is the member of a plaintext operand, or the member that a
+    ``cipher`` node is; ``step`` a rotation's, in [1, slots).
     """
 
     kind: str
@@ -71,14 +70,14 @@ class Graph:
 
     def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:
         """The given nodes and everything they depend on; what ``ends`` depend on is left out."""
-        found = set(numbers)
-        stack = list(found)
+        ancestors = set(numbers)
+        stack = list(ancestors)
         while stack:
             number = stack.pop()
-            new = set() if number in ends else set(self.nodes[number].operands) - found
-            found |= new
+            new = set() if number in ends else set(self.nodes[number].operands) - ancestors
+            ancestors |= new
             stack.extend(new)
-        return found
+        return ancestors
 
     def results(self) -> dict[Member, int]:
         """The ciphertexts that are returned, and how many primes each has dropped."""

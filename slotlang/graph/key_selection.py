@@ -99,15 +99,15 @@ class _Keys:
         if most == 1:
             return self.single()
         if comb(len(self.steps), most) <= MAX_SETS:
-            found = min(map(self.rated, combinations(self.steps, most)))
+            best = min(map(self.rated, combinations(self.steps, most)))
         else:
-            found = self.rated(self.steps)
-            while len(found[1]) > most:
-                found = min(self.fewer(found[1]))
-        found = self.exchanged(found)
-        while len(found[1]) > 1 and (less := min(self.fewer(found[1])))[0] <= found[0]:
-            found = less
-        return found
+            best = self.rated(self.steps)
+            while len(best[1]) > most:
+                best = min(self.fewer(best[1]))
+        best = self.exchanged(best)
+        while len(best[1]) > 1 and (less := min(self.fewer(best[1])))[0] <= best[0]:
+            best = less
+        return best
 
     def fewer(self, keys: tuple[int, ...]) -> list[_Rated]:
         return [self.rated(k for k in keys if k != dropped) for dropped in keys]
@@ -125,20 +125,20 @@ class _Keys:
         best = int(cost.argmin())
         return float(cost[best]), (int(keys[best]) * unit,)
 
-    def exchanged(self, found: _Rated) -> _Rated:
+    def exchanged(self, best: _Rated) -> _Rated:
         slots = self.wanted.slots
         pool = {s for step in self.steps for s in (step, -step % slots)}
         pool |= {(a + sign * b) % slots for a, b in combinations(self.steps, 2) for sign in (1, -1)} - {0}
         self.looks = 0
         better = True
         while better:
-            better, start = False, found
+            better, start = False, best
             for old in start[1]:
                 for new in sorted(pool - set(start[1])):
                     # every step of a ciphertext takes a key switch at least
-                    if self.looks > MAX_LOOKS or found[0] <= self.least:
-                        return found
+                    if self.looks > MAX_LOOKS or best[0] <= self.least:
+                        return best
                     tried = self.rated(new if k == old else k for k in start[1])
-                    if tried[0] < found[0]:
-                        found, better = tried, True
-        return found
+                    if tried[0] < best[0]:
+                        best, better = tried, True
+        return best

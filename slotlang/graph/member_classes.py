@@ -24,22 +24,18 @@ from slotlang.meaning.integers import (
     substitute_cond,
     variables,
 )
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import (
     Const,
     Element,
-    Family,
     FamilyRef,
     Iverson,
-    Negate,
-    Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
-    SumOver,
+    Slotwise,
     Value,
+    children,
 )
 from slotlang.schedule.ops import PlainFamily
 
@@ -74,7 +70,7 @@ class Likeness:
             self._tests = None
         elif family.body is not None:
             try:
-                self._tests = [self._test(*found) for found in _tests(program, family.body, {}, IntConst(0))]
+                self._tests = [self._test(*test) for test in _tests(program, family.body, {}, IntConst(0))]
             except _Unlike:
                 self._tests = None
 
@@ -82,14 +78,14 @@ class Likeness:
         """The same for members that are alike."""
         if self._tests is None:
             return indices
-        found = []
+        answers = []
         for test in self._tests:
             values = tuple([indices[n] for n in test.used])
             pattern = test.known.get(values)
             if pattern is None:
                 pattern = test.known[values] = self._pattern(test, values)
-            found.append(pattern)
-        return tuple(found)
+            answers.append(pattern)
+        return tuple(answers)
 
     def _test(self, what: Int | Cond, size: int, turn: Int) -> _Test:
         used = variables(what) | variables(turn)
@@ -134,15 +130,13 @@ def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) ->
                 yield from inside(indices, form.shape)
         case FamilyRef(name, indices):
             family = program.families[name]
-            inner = {b.name: substitute(i, env.get) for b, i in zip(family.binders, indices, strict=True)}
+            inner = family.env([substitute(i, env.get) for i in indices])
             yield from _tests(program, family.body, inner, turn)
-        case Arith(_, left, right):
-            yield from _tests(program, left, env, turn)
-            yield from _tests(program, right, env, turn)
-        case Negate(part) | Conj(part):
-            yield from _tests(program, part, env, turn)
         case Shift(part, amount):
             yield from _tests(program, part, env, add(turn, substitute(amount, env.get)))
-        case Permuted(part) | SumOver(body=part):
-            if any(True for _ in _tests(program, part, env, turn)):
+        case _:
+            inside_parts = (test for part in children(value) for test in _tests(program, part, env, turn))
+            if isinstance(value, Slotwise):
+                yield from inside_parts
+            elif any(True for _ in inside_parts):
                 raise _Unlike

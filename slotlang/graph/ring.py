@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.integers import Cond, Int, evaluate, holds
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
@@ -23,7 +24,6 @@ from slotlang.meaning.program import (
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
@@ -67,6 +67,17 @@ class Ring(Protocol):
         """``a`` where the mask holds, else 0."""
 
 
+def unary(ring: Ring, kind: str, value: Any) -> Any:
+    """What an operator that works slot by slot makes of one operand; ``kind`` as nodes of the graph have it."""
+    match kind:
+        case "neg":
+            return ring.sub(ring.const(Fraction(0), Fraction(0)), value)
+        case "conj":
+            return ring.conj(value)
+        case _:
+            raise AssertionError(kind)
+
+
 class PlainEvaluator:
     """Evaluates plain values of one program in one ring."""
 
@@ -93,23 +104,20 @@ class PlainEvaluator:
             case Read(tensor, indices, else_zero):
                 shape = self.program.tensors[tensor].shape
                 flat, inside = self._flat(indices, shape, env, slots, else_zero)
-                found = ring.gather(tensor, flat)
-                return found if inside is None else ring.masked(found, inside)
+                elements = ring.gather(tensor, flat)
+                return elements if inside is None else ring.masked(elements, inside)
             case Element(form, indices, else_zero):
                 flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
-                found = ring.element(form, flat)
-                return found if inside is None else ring.masked(found, inside)
+                elements = ring.element(form, flat)
+                return elements if inside is None else ring.masked(elements, inside)
             case FamilyRef(name, indices):
                 family = self.program.families[name]
-                inner = {
-                    b.name: int(evaluate(i, self.program.sizes, env))
-                    for b, i in zip(family.binders, indices, strict=True)
-                }
+                inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
                 return self.value(family.body, inner, slots)
             case Negate(inner_value):
-                return ring.sub(ring.const(Fraction(0), Fraction(0)), self.value(inner_value, env, slots))
+                return unary(ring, "neg", self.value(inner_value, env, slots))
             case Conj(inner_value):
-                return ring.conj(self.value(inner_value, env, slots))
+                return unary(ring, "conj", self.value(inner_value, env, slots))
             case Arith(op, left, right):
                 a, b = self.value(left, env, slots), self.value(right, env, slots)
                 return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)

@@ -45,7 +45,7 @@ class _Unroller:
             prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
             for family in self.schedule.ciphers
         )
-        results = sum(prod(b.size for b in output.binders) for output in self.schedule.outputs)
+        results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
         for family in self.schedule.ciphers:
@@ -61,8 +61,7 @@ class _Unroller:
                 if number is not None:
                     graph.values[member] = number
         for output in self.schedule.outputs:
-            for point in product(*(range(b.size) for b in output.binders)):
-                env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
+            for env in output.envs():
                 member = (output.family.name, self._indices(output.family.indices, env))
                 if member in graph.values:
                     graph.outputs.append(OutputNode(output, env, member, graph.values[member]))
@@ -80,8 +79,8 @@ class _Unroller:
         """Sums of products, the outermost of nested ones."""
         graph, creator = self.graph, self._creator
         for number, node in enumerate(graph.nodes):
-            made = creator[number]
-            if node.kind != "sum" or not isinstance(made, ops.Sum) or not ops.sum_of_products(made, graph.shared):
+            op = creator[number]
+            if node.kind != "sum" or not isinstance(op, ops.Sum) or not ops.sum_of_products(op, graph.shared):
                 continue
             products = 0
             for operand in node.operands:
@@ -93,7 +92,7 @@ class _Unroller:
         return error(
             "SL309",
             f"this program needs {many} ciphertext operations; {MAX_NODES:,} are the limit",
-            self.schedule.program.syntax.statements[0].span,
+            self.schedule.program.span,
             hint="choose smaller sizes with --set; the polyhedral method proves it at any size",
         )
 
@@ -209,9 +208,6 @@ class _Unroller:
                 if number is not None:
                     self.graph.at_once.add(number)
                 return number
-            case ops.Neg(value):
-                number = self._op(value, env)
-                return None if number is None else self._node(Node("neg", (number,)), levels[number], op)
             case ops.AddPlain(value, plain, sign):
                 return self._plus(self._op(value, env), plain, sign, env, op)
             case ops.Mul(left, right):
@@ -224,9 +220,6 @@ class _Unroller:
                 return self._rotated(self._op(value, env), step if table is None else table[step], op)
             case ops.Ladder():
                 return self._rung(op, env)
-            case ops.Conjugate(value):
-                number = self._op(value, env)
-                return None if number is None else self._node(Node("conj", (number,)), levels[number], op)
             case ops.Rescale(value):
                 number = self._op(value, env)
                 if number is None:
@@ -241,6 +234,10 @@ class _Unroller:
                 return total
             case ops.Doubling(value, step, count):
                 return self._doubling(self._op(value, env), step, count, op)
+            case _:
+                unary: ops.Unary = op
+                number = self._op(unary.value, env)
+                return None if number is None else self._node(Node(unary.kind, (number,)), levels[number], op)
 
     def _plus(self, number: int | None, plain: ops.PlainRef, sign: int, env: dict[str, int], op: ops.Op) -> int | None:
         key = (plain.family, self._indices(plain.indices, env))

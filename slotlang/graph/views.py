@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slotlang.graph.graph import Graph, Node
+from slotlang.graph.kinds import KINDS
+from slotlang.meaning.program import member_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -17,8 +19,7 @@ def label(node: Node) -> str:
     """What a person reads on a node."""
     member = ""
     if node.plain is not None:
-        name, indices = node.plain
-        member = f"{name}[{', '.join(map(str, indices))}]" if indices else name
+        member = member_text(*node.plain)
     match node.kind:
         case "cipher":
             return member
@@ -93,9 +94,6 @@ def export(graph: Graph, format_: str) -> str:
     return "\n".join(nx.generate_graphml(to_networkx(graph)))
 
 
-_COLOURS = {"cipher": "lightblue", "rotate": "orange", "conj": "orange", "mul": "salmon", "mul_plain": "palegreen"}
-
-
 def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -104,7 +102,7 @@ def _dot(graph: Graph) -> str:
     lines = [f"digraph {_quote(graph.schedule.program.name)} {{", "  rankdir=LR; node [shape=box, style=filled];"]
     results = {o.node for o in graph.outputs}
     for number, node in enumerate(graph.nodes):
-        colour = _COLOURS.get(node.kind, "white")
+        colour = KINDS[node.kind].colour
         border = ", penwidth=3" if number in results else ""
         lines.append(f"  n{number} [label={_quote(label(node))}, fillcolor={colour}{border}];")
         lines += [f"  n{operand} -> n{number};" for operand in dict.fromkeys(node.operands)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang.meaning.bind_value import binder_extent, count, family_ref, given, not_padded, slot_value
 from slotlang.meaning.checks import check_kinds, check_tensors
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.permutations import permutation
@@ -22,7 +23,6 @@ from slotlang.meaning.scope import (
 )
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
 from slotlang.meaning.tensors import shape_text, tensor_form
-from slotlang.meaning.values import binder_extent, count, family_ref, given, not_padded, slot_value
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -351,8 +351,8 @@ def _defined(statement: tree.Statement) -> list[tuple[str, Span]]:
 
 def _declarations(syntax: tree.Program) -> dict[str, Span]:
     """Every name the program gives a meaning, with the first place that does."""
-    found: dict[str, Span] = {}
+    places: dict[str, Span] = {}
     for statement in syntax.statements:
         for name, span in _defined(statement):
-            found.setdefault(name, span)
-    return found
+            places.setdefault(name, span)
+    return places

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import assert_never
-
 from slotlang.diagnostics import error
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Const,
+from slotlang.meaning.scope import Scope
+from slotlang.meaning.value import (
     Element,
     FamilyRef,
-    Iverson,
-    Negate,
-    Permuted,
     Read,
     ScalarRef,
-    Shift,
-    SumOver,
     Value,
+    leaves,
 )
-from slotlang.meaning.scope import Scope
 from slotlang.source import Span
-
-
-def leaves(value: Value) -> Iterator[Const | Read | Element | ScalarRef | Iverson | FamilyRef]:
-    """Every leaf of a value, in the order in which they are written."""
-    match value:
-        case Const() | Read() | Element() | ScalarRef() | Iverson() | FamilyRef():
-            yield value
-        case Arith(_, left, right):
-            yield from leaves(left)
-            yield from leaves(right)
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-            yield from leaves(inner)
-        case _:
-            assert_never(value)
 
 
 def check_kinds(scope: Scope, kind: str, name: str, body: Value, span: Span) -> None:
@@ -90,13 +66,16 @@ def check_tensors(scope: Scope, kind: str, body: Value) -> None:
     for leaf in leaves(body):
         match leaf:
             case Read(tensor):
-                read = [tensor]
+                read, scalars = [tensor], []
             case Element(form):
                 read = [factor.tensor for chain in form.chains for factor in chain.factors]
-            case ScalarRef(name) if kind == "cipher":
-                raise error("SL313", f"'{name}' can't be used here", leaf.span, label=why, hint=hint)
+                scalars = [name for chain in form.chains for name in chain.scalars]
+            case ScalarRef(name):
+                read, scalars = [], [name]
             case _:
                 continue
+        if kind == "cipher" and scalars:
+            raise error("SL313", f"'{scalars[0]}' can't be used here", leaf.span, label=why, hint=hint)
         for tensor in read:
             if scope.tensors[tensor].kind == forbidden:
                 raise error("SL313", f"'{tensor}' can't be read here", leaf.span, label=why, hint=hint)

@@ -5,7 +5,7 @@ Sizes stay symbolic (``IntSize``) next to their bound values, so that a stage ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, TypeAlias, assert_never
@@ -109,6 +109,14 @@ def neg(a: Int) -> Int:
     if isinstance(a, IntConst):
         return IntConst(-a.value)
     return IntOp("-", IntConst(0), a)
+
+
+def within(indices: Sequence[Int], extents: Sequence[Int]) -> tuple[Cond, ...]:
+    """``0 <= index`` and ``index < extent`` for each index: what holds together inside an array."""
+    parts: list[Cond] = []
+    for index, extent in zip(indices, extents, strict=True):
+        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+    return tuple(parts)
 
 
 def variables(e: Int | Cond) -> frozenset[str]:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from slotlang.meaning.integers import SLOT, Cond, Int, IntConst, IntOp, IntVar, evaluate
+from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
+from slotlang.meaning.value import (
+    Arith,
+    Chain,
+    Conj,
+    Const,
+    Element,
+    Factor,
+    FamilyRef,
+    Iverson,
+    Leaf,
+    Negate,
+    Permuted,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    TensorForm,
+    Value,
+    leaves,
+)
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -16,153 +37,37 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+__all__ = [
+    "Arith",
+    "Binder",
+    "Chain",
+    "Claim",
+    "Conj",
+    "Const",
+    "Digit",
+    "Element",
+    "Factor",
+    "Family",
+    "FamilyRef",
+    "Iverson",
+    "Negate",
+    "Output",
+    "Permutation",
+    "Permuted",
+    "Program",
+    "Read",
+    "ScalarRef",
+    "Shift",
+    "SumOver",
+    "TensorDecl",
+    "TensorForm",
+    "Theorem",
+    "Value",
+    "member_text",
+    "program_hash",
+]
 
-# Tensor expressions
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """A declared tensor in a product, transposed or not."""
-
-    tensor: str
-    transposed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """``coefficient * scalars * F1 @ F2 @ ...``, the factors' shapes checked."""
-
-    coefficient: Fraction
-    scalars: tuple[str, ...]
-    factors: tuple[Factor, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorForm:
-    """A tensor expression multiplied out: a sum of chains of one shape."""
-
-    chains: tuple[Chain, ...]
-    shape: tuple[int, ...]
-    text: str
-
-
-# Slot values: what a vector holds at every slot
-
-
-@dataclass(frozen=True, slots=True)
-class Const:
-    """The exact constant ``re + im*i`` in every slot."""
-
-    re: Fraction
-    im: Fraction
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Slot s holds ``tensor[indices(s)]``; 0 outside the tensor when ``else_zero``."""
-
-    tensor: str
-    indices: tuple[Int, ...]
-    else_zero: bool
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """Slot s holds the element at ``indices(s)`` of a tensor expression."""
-
-    form: TensorForm
-    indices: tuple[Int, ...]
-    else_zero: bool
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ScalarRef:
-    """A declared scalar, in every slot."""
-
-    name: str
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Iverson:
-    """1 where the condition holds, else 0."""
-
-    condition: Cond
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyRef:
-    """A member of a family of vectors; the indices do not depend on the slot."""
-
-    name: str
-    indices: tuple[Int, ...]
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Arith:
-    """Slotwise ``+``, ``-`` or ``*``."""
-
-    op: str
-    left: Value
-    right: Value
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Negate:
-    """Slotwise ``-v``."""
-
-    value: Value
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """``(v << amount)[s] = v[(s + amount) mod slots]``; ``>>`` arrives here with its amount negated."""
-
-    value: Value
-    amount: Int
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Conj:
-    """Complex conjugate in every slot."""
-
-    value: Value
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SumOver:
-    """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs with ``argument``."""
-
-    var: str
-    extent: Int
-    how: str | None
-    argument: int | None
-    body: Value
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Permuted:
-    """What slot s holds moves to slot p(s), or back when ``inverse``."""
-
-    value: Value
-    permutation: str
-    inverse: bool
-    span: Span = field(compare=False, repr=False)
-
-
-Value: TypeAlias = (
-    Const | Read | Element | ScalarRef | Iverson | FamilyRef | Arith | Negate | Shift | Conj | SumOver | Permuted
-)
+T = TypeVar("T")
 
 
 # Declarations and steps
@@ -191,8 +96,32 @@ class Binder:
     size: int
 
 
+class _Indexed:
+    """What has binders, and so members: one for each value of them all."""
+
+    __slots__ = ()
+    binders: tuple[Binder, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of members."""
+        return prod(b.size for b in self.binders)
+
+    def env(self, indices: Sequence[T]) -> dict[str, T]:
+        """The environment of a member: the binders' names with the member's indices."""
+        return {b.name: index for b, index in zip(self.binders, indices, strict=True)}
+
+    def points(self) -> Iterator[tuple[int, ...]]:
+        """The indices of every member, the last index running fastest."""
+        return product(*(range(b.size) for b in self.binders))
+
+    def envs(self) -> Iterator[dict[str, int]]:
+        """The environment of every member, in the order of ``points``."""
+        return map(self.env, self.points())
+
+
 @dataclass(frozen=True, slots=True)
-class Family:
+class Family(_Indexed):
     """A family of vectors. ``kind`` is cipher (packed by the client), plain or compute."""
 
     kind: str
@@ -203,7 +132,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(_Indexed):
     """``family[indices] == value where condition`` for all binders and slots; ``every`` when the claim names
     the family's members by bare names, each once, so that it speaks of all of them."""
 
@@ -217,7 +146,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Output(_Indexed):
     """Which element of result ``name`` each slot of a family's members carries. ``part`` is re, im or
     None (the complex value itself)."""
 
@@ -293,6 +222,53 @@ class Program:
     outputs: tuple[Output, ...]
     theorems: Mapping[str, Theorem]
 
+    @property
+    def span(self) -> Span:
+        """The program's header: where messages about the program as a whole point."""
+        return self.syntax.header.span
+
+    def encrypted(self, value: Value) -> bool:
+        """Whether a value holds a ciphertext: some leaf is a member of a family that is not plain."""
+        return any(isinstance(leaf, FamilyRef) and self.families[leaf.name].kind != "plain" for leaf in leaves(value))
+
+    def leaves(self, value: Value) -> Iterator[Leaf]:
+        """Every leaf of a value, those of the definitions of the families it mentions in place of the mentions."""
+        for leaf in leaves(value):
+            if isinstance(leaf, FamilyRef):
+                yield from self.leaves(self.families[leaf.name].body)
+            else:
+                yield leaf
+
+    def read_where(self, output: Output) -> Cond:
+        """The condition, over the output's binders and the slot, that a slot carries an element: the element lies
+        inside the result, and the output's own condition holds."""
+        shape = self.extents(self.theorems[output.name].form)
+        own = () if output.where is None else (output.where,)
+        return And((*within(output.indices, shape), *own))
+
+    def read_slots(
+        self, output: Output, env: Mapping[str, int], at: Mapping[str, Any] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Which slots of an output's member carry an element, shape (slots,). ``env``: the output's binders; ``at``:
+        ``slot_env`` of all slots, for those who ask about many members."""
+        import numpy as np
+
+        here = {**(at or self.slot_env(np.arange(self.slots))), **env}
+        return np.broadcast_to(np.asarray(holds(self.read_where(output), self.sizes, here), bool), (self.slots,))
+
+    def read_elements(
+        self, output: Output, env: Mapping[str, int], at: Mapping[str, Any] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """The flat position, in the result, of the element that each slot carries, shape (slots,); of no meaning at
+        slots that carry none (see ``read_slots``)."""
+        import numpy as np
+
+        here = {**(at or self.slot_env(np.arange(self.slots))), **env}
+        flat: Any = 0
+        for index, size in zip(output.indices, self.theorems[output.name].form.shape, strict=True):
+            flat = flat * size + evaluate(index, self.sizes, here)
+        return np.broadcast_to(np.asarray(flat, np.int64), (self.slots,))
+
     def digit_of(self, slot: Int, name: str) -> Int | None:
         """What variable ``name`` becomes when the slot is the given expression; None for other variables."""
         if name == SLOT:
@@ -320,6 +296,12 @@ class Program:
     def slot_extents(self) -> dict[str, int]:
         """Extents of ``slot`` and of every digit."""
         return {SLOT: self.slots, **{name: digit.size for name, digit in self.digits.items()}}
+
+
+def member_text(name: str, indices: Sequence[int]) -> str:
+    """A member of a family, or an element of a tensor, as the program writes it: ``Z[0, 3]``, and ``S`` without
+    indices."""
+    return f"{name}[{', '.join(map(str, indices))}]" if len(indices) else name
 
 
 def program_hash(program: Program) -> str:

@@ -24,6 +24,7 @@ from slotlang.meaning.integers import (
     variables,
 )
 from slotlang.meaning.scope import Local, Scope
+from slotlang.refusals import GaveUp
 
 MAX_HALVING = 1 << 16
 """Most work spent on halving the boxes of one index, counted in nodes of the expression."""
@@ -40,18 +41,10 @@ class Escape:
     value: int
 
 
-class Undecided(Exception):
-    """There are too many index values to try; ``text`` tells how many there are."""
-
-    def __init__(self, index: Int, count: int) -> None:
-        super().__init__(show(index))
-        self.text = f"{show(index)} takes values at {count:,} points"
-
-
 def escape(scope: Scope, local: Local, index: Int, size: int) -> Escape | None:
     """Where ``index`` leaves [0, size) for some loop values and slot; None when it never does.
 
-    Raises ``Undecided`` when that takes more than is left of ``scope.effort``.
+    Raises ``GaveUp`` when that takes more than is left of ``scope.effort``.
     """
     used = variables(index)
     digits = [name for system in scope.axes for name in system if name in used]
@@ -107,7 +100,7 @@ def _search(scope: Scope, index: Int, size: int, box: dict[str, int]) -> dict[st
 def _try_all(scope: Scope, index: Int, size: int, box: dict[str, int]) -> dict[str, int] | None:
     count = prod(box.values())
     if count * _nodes(index) > scope.effort:
-        raise Undecided(index, count)
+        raise GaveUp(f"{show(index)} takes values at {count:,} points")
     scope.effort -= count * _nodes(index)
     for start in range(0, count, _CHUNK):
         rest = np.arange(start, min(start + _CHUNK, count), dtype=np.int64)

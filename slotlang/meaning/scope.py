@@ -131,8 +131,8 @@ class Local:
 
 def name_span(name: str, span: Span) -> Span:
     """The place of the first mention of ``name`` inside ``span``, where it is declared."""
-    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", span.text)
-    return Span(span.source, span.start + found.start(), span.start + found.end()) if found else span
+    match = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", span.text)
+    return Span(span.source, span.start + match.start(), span.start + match.end()) if match else span
 
 
 def last_mention(name: str, span: Span) -> Span:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slotlang.diagnostics import error
-from slotlang.meaning.program import Chain, Factor, TensorForm
 from slotlang.meaning.scope import Scope, text_of, unknown_name
+from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.source import Span
 from slotlang.syntax import tree
 

@@ -82,27 +82,27 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
         return []
     stop = time.process_time() + seconds
     witness = Witness(program, report.failure)
-    found: list[tuple[tuple[int, int, int], Repair]] = []
+    repairs: list[tuple[tuple[int, int, int], Repair]] = []
     for weight, mutation in _candidates(program, report):
-        if time.process_time() > stop or len(found) >= ENOUGH or (mutation.kind == "claim" and found):
+        if time.process_time() > stop or len(repairs) >= ENOUGH or (mutation.kind == "claim" and repairs):
             break
         if _proves(program, mutation, witness):
-            found.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
-    found.sort(key=lambda entry: entry[0])
-    return [repair for _, repair in found[:count]]
+            repairs.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
+    repairs.sort(key=lambda entry: entry[0])
+    return [repair for _, repair in repairs[:count]]
 
 
 def _candidates(program: Program, report: Report) -> list[tuple[tuple[int, int, int], Mutation]]:
     """Changes of statements that what fails depends on, with (claim or not, how usual a slip, distance); the
     likeliest first."""
     distance = distances(program, report)
-    found = []
+    candidates = []
     for mutation in mutants(program.syntax):
         if mutation.kind in _NEVER or mutation.statement not in distance:
             continue
         usual = 0 if mutation.kind in _SLIPS else 1 if mutation.kind in _SMALL else 2
-        found.append(((int(mutation.kind == "claim"), usual, distance[mutation.statement]), mutation))
-    return sorted(found, key=lambda entry: entry[0])
+        candidates.append(((int(mutation.kind == "claim"), usual, distance[mutation.statement]), mutation))
+    return sorted(candidates, key=lambda entry: entry[0])
 
 
 def _proves(original: Program, mutation: Mutation, witness: Witness) -> bool:
@@ -136,18 +136,18 @@ def distances(program: Program, report: Report) -> dict[int, int]:
     for number, statement in enumerate(statements):
         for name in _defines(statement):
             defined.setdefault(name, []).append(number)
-    found = dict.fromkeys(start, 0)
+    distance = dict.fromkeys(start, 0)
     layer = start
     while layer:
         following = []
         for number in layer:
             for name in sorted(set(_names(statements[number]))):
                 for other in defined.get(name, ()):
-                    if other not in found and name not in proved:
-                        found[other] = found[number] + 1
+                    if other not in distance and name not in proved:
+                        distance[other] = distance[number] + 1
                         following.append(other)
         layer = following
-    return found
+    return distance
 
 
 def _proved_families(program: Program, report: Report) -> set[str]:

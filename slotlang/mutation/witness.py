@@ -14,8 +14,9 @@ from slotlang.meaning.program import Claim, Program
 from slotlang.proof.explain import slot_polynomial
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import canonical, sides
-from slotlang.proof.terms import Expander, Term, TooComplex
+from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Failure, Goal, Monomial, Wrong
+from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 16
 """Loop values of a slot that are looked through: some milliseconds."""
@@ -54,7 +55,7 @@ class Witness:
                 _coefficient(program, left, base, monomial) == _coefficient(program, right, base, monomial)
                 for monomial in self.monomials
             )
-        except TooComplex:
+        except GaveUp:
             return True
 
 
@@ -72,27 +73,27 @@ def _claims_before(program: Program, goal: Goal) -> list[Claim]:
 
 def _wrong_monomials(program: Program, failure: Wrong) -> list[Monomial]:
     """One product that is missing and one that is surplus, where there are both."""
-    found = [] if failure.monomial is None else [failure.monomial]
+    monomials = [] if failure.monomial is None else [failure.monomial]
     expander = Expander(program)
     for claim in _claims_before(program, failure.goal):
         expander.learn(claim)
     try:
         left, right, _ = sides(program, expander, failure.goal)
         if sum(math.prod(extent for _, extent in term.bound) for term in (*left, *right)) > MAX_POINTS:
-            return found
+            return monomials
         actual = slot_polynomial(program, left, failure.binders, failure.slot)
         wanted = slot_polynomial(program, right, failure.binders, failure.slot)
-    except TooComplex:
-        return found
+    except GaveUp:
+        return monomials
     missing = sorted(m for m in wanted if actual.get(m) != wanted[m])
     surplus = sorted(m for m in actual if m not in wanted)
-    return missing[:1] + surplus[:1] or found
+    return missing[:1] + surplus[:1] or monomials
 
 
 def _coefficient(
     program: Program, terms: Sequence[Term], base: Mapping[str, Any], monomial: Monomial
 ) -> tuple[Fraction, Fraction]:
-    """The coefficient of a product in the terms at one point. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
+    """The coefficient of a product in the terms at one point. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
     scalars, reads = monomial
     re, im = Fraction(0), Fraction(0)
     for original in terms:
@@ -101,7 +102,7 @@ def _coefficient(
                 continue
             extents = [extent for _, extent in term.bound]
             if math.prod(extents) > MAX_POINTS:
-                raise TooComplex("too many products")
+                raise GaveUp("too many products")
             grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
             env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
             keep = np.ones(grid.shape[1], bool)

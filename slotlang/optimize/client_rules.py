@@ -107,7 +107,7 @@ def _destination(subject: Subject, permutation: str) -> Mapping[str, tree.Expr] 
     statements = subject.program.statements
     axes = [s.binders for s in statements if isinstance(s, tree.Axes)]
     form = next(s.form for s in statements if isinstance(s, tree.DefinePermutation) and s.name == permutation)
-    found: dict[str, tree.Expr] = {}
+    digits: dict[str, tree.Expr] = {}
     if isinstance(form, tree.SlotPermutation):
         slot = form.target
     elif isinstance(form, tree.DigitPermutation):
@@ -119,16 +119,16 @@ def _destination(subject: Subject, permutation: str) -> Mapping[str, tree.Expr] 
         for group in axes:
             sizes = [subject.value(b.extent) for b in group]
             if sizes == [subject.value(extents[t.name]) for t in target]:
-                found |= {b.name: t for b, t in zip(group, target, strict=True)}
+                digits |= {b.name: t for b, t in zip(group, target, strict=True)}
     else:
         return None
     for group in axes:
         inner: list[tree.Expr] = []
         for place, binder in reversed(list(enumerate(group))):
             digit = binary("//", slot, times(inner)) if inner else slot
-            found.setdefault(binder.name, binary("%", digit, binder.extent) if place else digit)
+            digits.setdefault(binder.name, binary("%", digit, binder.extent) if place else digit)
             inner.insert(0, binder.extent)
-    return {"slot": slot, **found}
+    return {"slot": slot, **digits}
 
 
 def _number(digits: list[tuple[tree.Name, tree.Expr]]) -> tree.Expr:

@@ -40,8 +40,8 @@ def written_out(subject: Subject) -> Iterator[Rewrite]:
             if program is not None:
                 yield Rewrite("written out", f"{family.name} written out where it is read", program)
                 inner = replace(subject, program=program)
-                for found in joined(inner):
-                    yield replace(found, what=f"{family.name} written out and {found.what}")
+                for rewritten in joined(inner):
+                    yield replace(rewritten, what=f"{family.name} written out and {rewritten.what}")
                 before = tuple(
                     replace(s, body=turned_first(inner, s.body))
                     if isinstance(s, tree.Define) and s.kind == "compute"
@@ -58,8 +58,8 @@ def _without(subject: Subject, family: tree.Define) -> tree.Program | None:
     statements: list[tree.Statement] = []
     for s in subject.program.statements:
         if isinstance(s, tree.Output) and family.name in names(s.value):
-            found = read(family.body)
-            if found is None or subject.families.get(found[0]) is None:
+            member = read(family.body)
+            if member is None or subject.families.get(member[0]) is None:
                 return None
             s = replace(s, value=inlined(s.value, family))
         elif (isinstance(s, tree.Define) and s.name == family.name) or claim_of(s) == family.name:

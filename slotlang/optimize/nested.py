@@ -54,8 +54,8 @@ def _nested(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
 
 def _sum(subject: Subject, e: tree.Expr) -> tree.Sum | None:
     """A sum over one variable, written out where a family names it."""
-    found = read(e)
-    family = subject.families.get(found[0]) if found else None
+    member = read(e)
+    family = subject.families.get(member[0]) if member else None
     if family is not None and family.kind == "compute":
         e = inlined(e, family)
     return e if isinstance(e, tree.Sum) and len(e.binders) == 1 else None

@@ -64,7 +64,7 @@ def optimize_program(
         raise error(
             "SL481",
             f"'{before.name}' is {given.status}, and only proved programs are optimized",
-            syntax.statements[0].span,
+            syntax.header.span,
             notes=[given.reason] if given.reason else notes,
             hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
         )
@@ -94,8 +94,8 @@ def optimize_program(
 
 def _with_sizes(program: tree.Program, sizes: Mapping[str, int]) -> tree.Program:
     """The program with other defaults."""
-    header = program.statements[0]
-    if not sizes or not isinstance(header, tree.Header):
+    header = program.header
+    if not sizes:
         return program
     chosen = tuple(
         replace(size, default=tree.Number(Fraction(sizes[size.name]), False, nowhere(size.span)))

@@ -58,8 +58,8 @@ def _added_up(subject: Subject, family: tree.Define) -> _AddedUp | None:
     if not count or not width or not ranks or ranks < 2 or count * width != subject.slots or count % ranks:
         return None
     value = turn[0]
-    found = read(value)
-    inner = subject.families.get(found[0]) if found else None
+    member = read(value)
+    inner = subject.families.get(member[0]) if member else None
     if inner is not None and inner.kind == "compute":
         value = inlined(value, inner)
     binder = family.binders[0]
@@ -190,9 +190,9 @@ def _selected(
             used = tuple(b for b in around if b.name in names(body))
             here = nowhere(part.span)
             binders = (tree.Binder(diagonal, ranks, here), *used)
-            made = fresh(subject.program, stems, taken)
-            plains.append(tree.Define("plain", made, binders, body, here))
-            return member(made, tuple(name(b.name, part) for b in binders), part)
+            new = fresh(subject.program, stems, taken)
+            plains.append(tree.Define("plain", new, binders, body, here))
+            return member(new, tuple(name(b.name, part) for b in binders), part)
         match part:
             case tree.Binary("*" | "+" | "-", left, right):
                 a, b = visit(left, around), visit(right, around)

@@ -56,8 +56,8 @@ def _outermost(subject: Subject, e: tree.Expr) -> tree.Permute | None:
 
 def _permute(subject: Subject, e: tree.Expr) -> tree.Permute | None:
     """A permutation, written out where a family names it."""
-    found = read(e)
-    family = subject.families.get(found[0]) if found else None
+    member = read(e)
+    family = subject.families.get(member[0]) if member else None
     if family is not None and family.kind == "compute":
         e = inlined(e, family)
     return replace(e, span=nowhere(e.span)) if isinstance(e, tree.Permute) else None

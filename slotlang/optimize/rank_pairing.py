@@ -25,6 +25,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.words import PART_WORDS
 
 
 def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
@@ -33,16 +34,16 @@ def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
     statements = subject.program.statements
     if any(isinstance(part, tree.Number) and part.imaginary for part in parts(statements)):
         return
-    if any(isinstance(part, tree.Unary) and part.op in ("re", "im", "conj") for part in parts(statements)):
+    if any(isinstance(part, tree.Unary) and part.op in PART_WORDS for part in parts(statements)):
         return
-    found = dict.fromkeys(
+    extents = dict.fromkeys(
         b.extent.name
         for s in statements
         if isinstance(s, tree.Define) and s.kind == "plain"
         for b in s.binders
         if isinstance(b.extent, tree.Name)
     )
-    for ranks in found:
+    for ranks in extents:
         size = subject.sizes.get(ranks)
         if size is not None and size >= 2 and size % 2 == 0:
             # where the client packs a copy for every rank, sums over channels stay as long
@@ -101,12 +102,12 @@ class _Pairing:
     @cached_property
     def _lets(self) -> Mapping[str, tree.Expr]:
         """Sizes made from the number of ranks, written out."""
-        found: dict[str, tree.Expr] = {}
+        lets: dict[str, tree.Expr] = {}
         if self.shorter:
             for s in self.subject.program.statements:
-                if isinstance(s, tree.Let) and names(s.value) & {self.ranks, *found}:
-                    found[s.name] = substituted(s.value, found)
-        return found
+                if isinstance(s, tree.Let) and names(s.value) & {self.ranks, *lets}:
+                    lets[s.name] = substituted(s.value, lets)
+        return lets
 
     @cached_property
     def _shapes(self) -> Mapping[str, tuple[tree.Expr, ...]]:
@@ -124,8 +125,8 @@ class _Pairing:
 
     def _renamed(self, node: Any) -> Any:
         """With half as many ranks."""
-        header = self.subject.program.statements[0]
-        return substituted(substituted(node, self._lets), {self.ranks: name(self.half, header)})
+        renamed = {self.ranks: name(self.half, self.subject.program.header)}
+        return substituted(substituted(node, self._lets), renamed)
 
     def _computed(self, e: tree.Expr) -> tree.Expr:
         match e:

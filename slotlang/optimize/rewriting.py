@@ -103,13 +103,13 @@ def parts(node: Any) -> Iterator[Any]:
 
 def names(node: Any) -> frozenset[str]:
     """Names used in a tree, those of permutations too."""
-    found = set()
+    used = set()
     for part in parts(node):
         if isinstance(part, tree.Name):
-            found.add(part.name)
+            used.add(part.name)
         elif isinstance(part, tree.Permute):
-            found.add(part.permutation)
-    return frozenset(found)
+            used.add(part.permutation)
+    return frozenset(used)
 
 
 def mapped(node: Any, change: Callable[[Any], Any]) -> Any:
@@ -200,10 +200,10 @@ def member(family: str, indices: tuple[tree.Expr, ...], like: Any) -> tree.Expr:
 def read(e: tree.Expr) -> tuple[str, tuple[tree.Expr, ...]] | None:
     """The name and the indices of ``F[i]`` or ``F``."""
     match e:
-        case tree.Name(found):
-            return found, ()
-        case tree.Index(tree.Name(found), indices, False):
-            return found, indices
+        case tree.Name(family):
+            return family, ()
+        case tree.Index(tree.Name(family), indices, False):
+            return family, indices
         case _:
             return None
 
@@ -238,7 +238,7 @@ def shifted(value: tree.Expr, amount: tree.Expr) -> tree.Expr:
 
 def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, tree.Expr | None]:
     """What of a rotation's amount depends on variables, and the rest; None where there is no such part."""
-    found: list[tree.Expr | None] = [None, None]
+    factors: list[tree.Expr | None] = [None, None]
 
     def add(e: tree.Expr, sign: int) -> None:
         match e:
@@ -249,14 +249,14 @@ def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, t
                 add(operand, -sign)
             case _:
                 which = 0 if own & names(e) else 1
-                before = found[which]
+                before = factors[which]
                 if before is None:
-                    found[which] = e if sign > 0 else negated(e)
+                    factors[which] = e if sign > 0 else negated(e)
                 else:
-                    found[which] = binary("+" if sign > 0 else "-", before, e)
+                    factors[which] = binary("+" if sign > 0 else "-", before, e)
 
     add(amount, 1)
-    return found[0], found[1]
+    return factors[0], factors[1]
 
 
 def turned(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
@@ -277,7 +277,7 @@ def cancels(a: tree.Expr, b: tree.Expr) -> bool:
 def step_of(amount: tree.Expr, variable: str) -> tree.Expr | None:
     """``k`` of ``variable*k``."""
     match amount:
-        case tree.Name(found) if found == variable:
+        case tree.Name(written) if written == variable:
             return number(1, amount)
         case tree.Binary("*", left, right):
             inner = step_of(left, variable)
@@ -335,18 +335,18 @@ def fresh(program: tree.Program, stems: str, taken: set[str] | None = None) -> s
     """A name that is free: one of the letters, or the first of them with a number. It is added to ``taken``."""
     used = all_names(program) | (taken or set())
     choices = [*stems, *(f"{stems[0]}{n}" for n in range(2, len(used) + 3))]
-    found: str = next(n for n in choices if n not in used)
+    choice: str = next(n for n in choices if n not in used)
     if taken is not None:
-        taken.add(found)
-    return found
+        taken.add(choice)
+    return choice
 
 
 def claim_of(statement: tree.Statement) -> str | None:
     """The family that a claim speaks of."""
     if not isinstance(statement, tree.Claim):
         return None
-    found = read(statement.target)
-    return found[0] if found else None
+    target = read(statement.target)
+    return target[0] if target else None
 
 
 def tidied(program: tree.Program, *, clients: bool = False) -> tree.Program:

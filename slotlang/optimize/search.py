@@ -171,13 +171,13 @@ class Optimizer:
         """A program with what it costs. With a precision and not ``exact``, parameters that were chosen for another
         program of its depth do where its keys fit then. Raises ``SlotError`` where it has no meaning, can't be
         scheduled, or can't reach the precision within the bound on keys."""
-        made, exact = self._planned(bind(program, self.sizes), exact)
-        times = made.predicted(self.profile)
-        found = (*score(self.objective, made.counts, times.evaluation), times.encoding)
-        work = len(made.graph.nodes)
+        planned, exact = self._planned(bind(program, self.sizes), exact)
+        times = planned.predicted(self.profile)
+        value = (*score(self.objective, planned.counts, times.evaluation), times.encoding)
+        work = len(planned.graph.nodes)
         if self.target.precision is not None and exact:
-            work += CHOICE_WORK * (made.counts.depth + 1) ** 4
-        return Step(program, found, work, made.program.slots, changes, exact)
+            work += CHOICE_WORK * (planned.counts.depth + 1) ** 4
+        return Step(program, value, work, planned.program.slots, changes, exact)
 
     def _planned(self, program: Program, exact: bool) -> tuple[Plan, bool]:
         """The plan, and whether its parameters are its own."""
@@ -186,50 +186,50 @@ class Optimizer:
         built = schedule(program)
         like = (program.slots, built.depth, built.multiplies_ciphertexts, built.turns_fresh)
         if not exact and like in self._chosen:
-            made = plan(program, self._chosen[like], target=self.target)
-            if self._fit(made):
-                return made, False
-        made = plan(program, target=self.target, profile=self.profile)
+            planned = plan(program, self._chosen[like], target=self.target)
+            if self._fit(planned):
+                return planned, False
+        planned = plan(program, target=self.target, profile=self.profile)
         # steps that have keys are the program's own; another one needs others
-        self._chosen[like] = replace(made.parameters, keys=())
-        return made, True
+        self._chosen[like] = replace(planned.parameters, keys=())
+        return planned, True
 
-    def _fit(self, made: Plan) -> bool:
+    def _fit(self, planned: Plan) -> bool:
         """Whether a plan's keys are as small as they must be."""
-        keys = made.counts.galois_keys + (made.counts.cipher_products > 0)
+        keys = planned.counts.galois_keys + (planned.counts.cipher_products > 0)
         most = self.target.max_key_bytes
-        return most is None or keys * made.parameters.key_bytes() <= most
+        return most is None or keys * planned.parameters.key_bytes() <= most
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""
-        found = Search(self.measured(program))
-        found.seen.add(program.statements)
+        search = Search(self.measured(program))
+        search.seen.add(program.statements)
         try:
-            self._drop_unused(found)
-            while self._round(found):
+            self._drop_unused(search)
+            while self._round(search):
                 pass
         except KeyboardInterrupt:
-            found.interrupted = True
-        return found
+            search.interrupted = True
+        return search
 
-    def _drop_unused(self, found: Search) -> None:
+    def _drop_unused(self, search: Search) -> None:
         """Done first, whatever it gains: what no result needs costs nothing, and is in the way of a reader."""
-        bound = bind(found.best.program, self.sizes)
-        for rewrite in unused(Subject(found.best.program, bound.sizes, bound.slots, self.allow_packing)):
+        bound = bind(search.best.program, self.sizes)
+        for rewrite in unused(Subject(search.best.program, bound.sizes, bound.slots, self.allow_packing)):
             if self.verdict(rewrite.program) == "proved":
-                found.best = self.measured(rewrite.program, (rewrite,))
+                search.best = self.measured(rewrite.program, (rewrite,))
 
-    def _round(self, found: Search) -> bool:
+    def _round(self, search: Search) -> bool:
         """One rewrite taken; whether there was one."""
         steps: list[Step] = []
         for group in RULES:
-            steps += self._costed(found, self._rewrites(found.best, group))
-            if self._take(found, steps):
+            steps += self._costed(search, self._rewrites(search.best, group))
+            if self._take(search, steps):
                 return True
         for step in sorted(steps, key=lambda s: s.score):
-            if step.changes[-1].rule in ENABLING and step.score[0] <= found.best.score[0]:
+            if step.changes[-1].rule in ENABLING and step.score[0] <= search.best.score[0]:
                 for group in RULES:
-                    if self._take(found, self._costed(found, self._rewrites(step, group))):
+                    if self._take(search, self._costed(search, self._rewrites(step, group))):
                         return True
         return False
 
@@ -241,54 +241,54 @@ class Optimizer:
             for rewrite in rule(subject):
                 yield step, replace(rewrite, program=tidied(rewrite.program))
 
-    def _costed(self, found: Search, rewrites: Iterable[tuple[Step, Rewrite]]) -> list[Step]:
+    def _costed(self, search: Search, rewrites: Iterable[tuple[Step, Rewrite]]) -> list[Step]:
         """Candidates with a meaning, cheapest first."""
         steps = []
         for step, rewrite in rewrites:
-            if rewrite.program.statements in found.seen:
+            if rewrite.program.statements in search.seen:
                 continue
-            if found.work >= WORK:
-                found.exhausted = False
+            if search.work >= WORK:
+                search.exhausted = False
                 break
-            found.seen.add(rewrite.program.statements)
-            found.looked_at += 1
-            found.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
-            self.progress(f"{found.looked_at} looked at, {len(found.best.changes)} taken", found.work / WORK)
+            search.seen.add(rewrite.program.statements)
+            search.looked_at += 1
+            search.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
+            self.progress(f"{search.looked_at} looked at, {len(search.best.changes)} taken", search.work / WORK)
             try:
                 new = self.measured(rewrite.program, (*step.changes, rewrite), exact=False)
             except SlotError:
                 # a rule proposes what the language or the scheduler may not allow
                 continue
-            found.work += new.work
+            search.work += new.work
             if rewrite.rule not in GUESSES:
-                found.rest.add(new, found.best)
+                search.rest.add(new, search.best)
             steps.append(new)
         return sorted(steps, key=lambda s: s.score)
 
-    def _take(self, found: Search, steps: Iterable[Step]) -> bool:
-        rest = found.rest
+    def _take(self, search: Search, steps: Iterable[Step]) -> bool:
+        rest = search.rest
         for step in sorted(steps, key=lambda s: s.score):
-            if step.program.statements in found.refused:
+            if step.program.statements in search.refused:
                 continue
             guess = step.changes[-1].rule in GUESSES
-            if self._better(step, found.best):
-                found.proofs += 1
-                found.work += PROOF_WORK
-                self.progress(f"{found.looked_at} looked at, proving one", found.work / WORK)
+            if self._better(step, search.best):
+                search.proofs += 1
+                search.work += PROOF_WORK
+                self.progress(f"{search.looked_at} looked at, proving one", search.work / WORK)
                 verdict = self.verdict(step.program)
                 if verdict != "proved":
-                    found.refused.add(step.program.statements)
+                    search.refused.add(step.program.statements)
                     rest.refuted += not guess and verdict == "refuted"
                     rest.undecided += not guess and verdict != "refuted"
                     continue
-                settled = self._settled(found, step)
-                if settled is not None and self._better(settled, found.best):
-                    found.best, found.rest = settled, Rest()
+                settled = self._settled(search, step)
+                if settled is not None and self._better(settled, search.best):
+                    search.best, search.rest = settled, Rest()
                     return True
-                found.refused.add(step.program.statements)
+                search.refused.add(step.program.statements)
         return False
 
-    def _settled(self, found: Search, step: Step) -> Step | None:
+    def _settled(self, search: Search, step: Step) -> Step | None:
         """The step at parameters of its own; None where none reach the precision."""
         if step.exact:
             return step
@@ -296,7 +296,7 @@ class Optimizer:
             step = self.measured(step.program, step.changes)
         except SlotError:
             return None
-        found.work += step.work
+        search.work += step.work
         return step
 
     def _better(self, new: Step, old: Step) -> bool:

@@ -31,10 +31,10 @@ from slotlang.syntax import tree
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:
     """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two, and, where there is such a
     number ``now``, every other up to its double and down to its half that takes fewer giant steps."""
-    found = {1 << p for p in range(extent.bit_length()) if 1 << p < extent}
+    counts = {1 << p for p in range(extent.bit_length()) if 1 << p < extent}
     if now is not None:
-        found |= {-(-extent // giants) for giants in range(1, extent) if now <= 2 * -(-extent // giants) <= 4 * now}
-    return iter(sorted(n for n in found if n < extent))
+        counts |= {-(-extent // giants) for giants in range(1, extent) if now <= 2 * -(-extent // giants) <= 4 * now}
+    return iter(sorted(n for n in counts if n < extent))
 
 
 def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]]:
@@ -177,8 +177,8 @@ def _moved(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
 
 def _opened(subject: Subject, e: tree.Expr) -> tree.Expr:
     """A member of a computed family written out, where a rotation of it can reach its operands."""
-    found = read(e)
-    family = subject.families.get(found[0]) if found else None
+    member = read(e)
+    family = subject.families.get(member[0]) if member else None
     if family is None or family.kind != "compute" or not _takes_rotations(family.body):
         return e
     return inlined(e, family)

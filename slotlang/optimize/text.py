@@ -48,7 +48,7 @@ def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[st
             edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + _text(now)))
         if start in behind:
             edits.append((last, last, _new_lines(now or before, behind[start])))
-    header = original.statements[0].span.start
+    header = original.header.span.start
     edits.append((header, header, "".join(f"# {remark}\n" for remark in remarks)))
     result, done = [], 0
     for first, last, new in sorted(edits, key=lambda edit: edit[:2]):
@@ -83,14 +83,14 @@ def _text(s: tree.Statement) -> str:
     if len(line) <= MAX_WIDTH or not (isinstance(summands, tree.Binary) and summands.op in ("+", "-")):
         return line
     tail = expression_text(summands)
-    found = line.rfind(tail)
-    if found < 0 or line[found + len(tail) :] not in ("", ")"):
+    start = line.rfind(tail)
+    if start < 0 or line[start + len(tail) :] not in ("", ")"):
         return line
     left = expression_text(summands.left)
     if not tail.startswith(f"{left} {summands.op} "):
         left = f"({left})"
     rest = tail[len(left) :].strip()
-    return f"{line[:found].removesuffix('(')}(\n    {left}\n    {rest}\n)"
+    return f"{line[:start].removesuffix('(')}(\n    {left}\n    {rest}\n)"
 
 
 def _packs(s: tree.Statement) -> bool:

@@ -23,8 +23,8 @@ def _bounded(bounds: Iterable[Bound]) -> list[str]:
     best: dict[str, Bound] = {}
     for bound in sorted(bounds, key=lambda b: b.at_least):
         if bound.proved or bound.gap == 0:
-            found = best.get(bound.of)
-            if found is None or found.gap:
+            known = best.get(bound.of)
+            if known is None or known.gap:
                 best[bound.of] = bound
     texts = []
     for of, bound in best.items():

@@ -9,17 +9,17 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log10
 from typing import TypeAlias, TypeGuard
 
-from slotlang.cost.matrix import Columns
+from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
-from slotlang.diagnostics import Diagnostic, Unreachable
+from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, MESSAGE_BITS, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, check_slots
-from slotlang.planning.plan import Draft, Plan, matrix_form
-from slotlang.planning.target import Target
+from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.target import Target, TargetUnreachable
 from slotlang.schedule.build import EVERY
 
 MAX_PRIMES = 12
@@ -43,16 +43,16 @@ def choose(
     *,
     profile: Profile | None = None,
     wider: tuple[float, float] = (1.0, 1.0),
-) -> Chosen | Unreachable:
+) -> Chosen | TargetUnreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
     precision, which must be given, and whose evaluation keys take at most ``target.max_key_bytes`` in the server's
     memory. Where keys for all steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) says the best that can be had. Raises
-    as ``Draft`` and ``find_profile``.
+    of that one are summed over (``Gains.widened``). ``TargetUnreachable`` (code SL451) says the best that can be had.
+    Raises as ``Draft`` and ``find_profile``.
     """
-    check_slots(program.slots, program.syntax.statements[0].span)
+    check_slots(program.slots, program.span)
     search = _Search(program, target, profile or find_profile(), wider)
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
@@ -89,7 +89,7 @@ class _Search:
         never = Draft.of(program, target.hide)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
-        self.matrices = isinstance(form, Columns) and target.kernel in ("auto", "matrix")
+        self.matrices = isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix")
         drops: list[Sequence[int]] = [EVERY] if (depth := never.built.depth) else []
         if depth > 1 and not never.built.multiplies_ciphertexts:
             # between the products, and after the last one only
@@ -143,7 +143,7 @@ class _Search:
         """Whether there are parameters, and they reach the precision."""
         return fit is not None and fit.error <= self.precision
 
-    def unreachable(self) -> Unreachable:
+    def unreachable(self) -> TargetUnreachable:
         """Why nothing was found, and what can be had."""
         most = self.target.max_key_bytes
         bound = "" if most is None else f" with at most {most:,} bytes of keys"
@@ -158,11 +158,11 @@ class _Search:
         problem = Diagnostic(
             "SL451",
             f"no 128-bit parameters {what} '{self.program.name}'{bound}",
-            self.program.syntax.statements[0].span,
+            self.program.span,
             notes=tuple(notes),
             hint=", or ".join([*hints, "fewer products in a row"]),
         )
-        return Unreachable(problem, inf if best is None else _above(best.error), fewest)
+        return TargetUnreachable(inf if best is None else _above(best.error), problem=problem, fewest_key_bytes=fewest)
 
     def _shapes(self) -> Iterator[tuple[float, _Shape]]:
         """Degrees and numbers of primes with the time they take when every step has a key."""
@@ -185,7 +185,7 @@ class _Search:
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
         form = matrix_form(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
-        assert isinstance(form, Columns), "whether a graph has a matrix form does not depend on parameters"
+        assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
         return form.seconds(degree, k, self.profile)
 
     def _steps(self, shape: _Shape) -> frozenset[int]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from slotlang.cost.counts import Counts, count
-from slotlang.cost.matrix import Columns, columns_of
+from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import GaveUp, error
+from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
@@ -18,6 +18,7 @@ from slotlang.planning.hiding import Hiding, hiding, with_conjugates
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.target import Hide, Kernel, KernelChoice
 from slotlang.planning.zeros import zero_plaintexts
+from slotlang.refusals import GaveUp
 from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.ops import Schedule
@@ -33,13 +34,13 @@ class Plan:
     parameters: Parameters
     counts: Counts
     hiding: Hiding
-    matrix: Columns | GaveUp
+    matrix: MatrixForm | GaveUp
     kernel: Kernel
 
     @property
     def weight_bytes(self) -> int:
         """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
-        if self.kernel == "matrix" and isinstance(self.matrix, Columns):
+        if self.kernel == "matrix" and isinstance(self.matrix, MatrixForm):
             return self.matrix.weight_bytes
         return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
 
@@ -51,7 +52,7 @@ class Plan:
     def predicted(self, profile: Profile) -> Prediction:
         """Its times, evaluated as the plan says."""
         p, form = self.parameters, self.matrix if self.kernel == "matrix" else None
-        matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, Columns) else None
+        matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
         fused = self.kernel == "fused"
         return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, fused=fused)
 
@@ -85,7 +86,7 @@ class Draft:
             raise error(
                 "SL408",
                 f"keys for rotations by {', '.join(map(str, keys))} do not make all rotations of '{self.program.name}'",
-                self.program.syntax.statements[0].span,
+                self.program.span,
                 notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
             )
         return replace(self, built=replace(self.built, routes=found))
@@ -116,7 +117,7 @@ class Draft:
             raise error(
                 "SL405",
                 f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
-                program.syntax.statements[0].span,
+                program.span,
             )
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
         hidden = self.hiding(parameters)
@@ -125,11 +126,11 @@ class Draft:
         counts = replace(self.counts, masks=hidden.masks)
         return Plan(program, self.graph, parameters, counts, hidden, matrix, self.kernel(matrix, kernel))
 
-    def kernel(self, matrix: Columns | GaveUp, choice: KernelChoice) -> Kernel:
+    def kernel(self, matrix: MatrixForm | GaveUp, choice: KernelChoice) -> Kernel:
         """The kernel that is asked for, or predicted to be the fastest. Raises SL472."""
         match choice:
             case "auto":
-                if isinstance(matrix, Columns) and matrix.faster:
+                if isinstance(matrix, MatrixForm) and matrix.faster:
                     return "matrix"
                 return "fused" if self.graph.dots else "seal"
             case "matrix" if isinstance(matrix, GaveUp):
@@ -141,12 +142,6 @@ class Draft:
         raise error(
             "SL472",
             f"'{self.program.name}' {problem}",
-            self.program.syntax.statements[0].span,
+            self.program.span,
             hint="leave out --kernel: SEAL's operations evaluate every program",
         )
-
-
-def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> Columns | GaveUp:
-    """The graph as matrices, or why it has no such form; ``primes`` and ``scales`` as of ``columns_of``."""
-    form = columns_of(graph, primes, scales)
-    return GaveUp(form) if isinstance(form, str) else form

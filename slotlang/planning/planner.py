@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import Unreachable
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
-from slotlang.planning.target import Target
+from slotlang.planning.target import Target, TargetUnreachable
 from slotlang.schedule.build import EVERY
 
 
@@ -34,7 +33,7 @@ def plan(
         return draft.keyed(parameters.keys).under(parameters, target.kernel)
     if target.precision is not None:
         chosen = choose(program, target, profile=profile)
-        if isinstance(chosen, Unreachable):
+        if isinstance(chosen, TargetUnreachable):
             raise chosen.error()
         return chosen.plan
     draft = Draft.of(program, target.hide)
@@ -45,7 +44,7 @@ def plan(
     fixed = fixed_parameters(
         program.slots,
         built.depth,
-        program.syntax.statements[0].span,
+        program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal, TypeAlias, get_args
 
-from slotlang.diagnostics import error, pick
+from slotlang.diagnostics import Diagnostic, SlotError, error, pick
+from slotlang.refusals import Unreachable
 
 Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
 """What multiplies ciphertexts with plaintexts: SEAL's operations, one by one; sums of products in one pass
@@ -62,6 +63,20 @@ class Target:
     ) -> Target:
         """The target that a user's words name; raises as the class."""
         return cls(kernel_named(kernel), hide_named(hide), precision, max_key_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetUnreachable(Unreachable):
+    """No parameters meet a target. ``best``: the smallest relative error that can be had within the bound on keys,
+    rounded up so that it can be asked for. ``fewest_key_bytes``: the smallest bound on keys with which the precision
+    can be had; None where none does, or keys are not bounded. ``problem`` says all this to a person."""
+
+    problem: Diagnostic
+    fewest_key_bytes: int | None = None
+
+    def error(self) -> SlotError:
+        """What is raised where there is no going on without parameters."""
+        return SlotError([self.problem])
 
 
 def kernel_named(text: str) -> KernelChoice:

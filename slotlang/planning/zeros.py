@@ -24,7 +24,8 @@ from slotlang.meaning.program import (
     SumOver,
     Value,
 )
-from slotlang.proof.field import PRIMES, TooLarge, random_field
+from slotlang.proof.field import PRIMES, random_field
+from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily, Schedule
 
 MAX_WORK = 1 << 26
@@ -117,12 +118,12 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
             if evaluator is None:
                 try:
                     evaluator = PlainEvaluator(program, random_field(program, PRIMES[:1], 1))
-                except TooLarge:
+                except GaveUp:
                     looked_at.clear()
                     return False
             try:
                 vector = plain_vector(schedule, evaluator, schedule.plains[name], indices)
-            except TooLarge:
+            except GaveUp:
                 looked_at.discard(name)
                 return False
             found[place] = not vector.any()

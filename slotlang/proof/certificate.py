@@ -1,4 +1,4 @@
-"""Certificates: the evidence that ``slotlang/recheck.py`` needs to re-check a proof without the prover."""
+"""Certificates: the evidence that ``slotlang.recheck`` needs to re-check a proof without the prover."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def products(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> int:
 
 def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str, Any]:
     """Disjoint sets of points and products, on each of which every term is everywhere or nowhere; raises as recheck."""
-    context = isl.Context()
-    context.set_max_operations(recheck.OPERATIONS)
-    found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Region]] = {}
+    context = recheck.limited()
+    pieces: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Region]] = {}
     for side, terms in sides.items():
         for term in terms:
             if not (term.re or term.im):
@@ -75,8 +74,8 @@ def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str,
             value, zero = (term.re * count, term.im * count), (term.re * 0, term.im * 0)
             new = Region(points, value, zero) if side == "left" else Region(points, zero, value)
             key = term.scalars, tuple(tensor for tensor, _ in term.reads)
-            found[key] = overlay(found.get(key, []), new)
-            if len(found[key]) > MAX_REGIONS:
+            pieces[key] = overlay(pieces.get(key, []), new)
+            if len(pieces[key]) > MAX_REGIONS:
                 raise recheck.Rejected("there are too many regions", "SL705", 1)
     parts = [
         {
@@ -85,7 +84,7 @@ def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str,
             "coefficient": [str(c) for c in region.left],
             "set": str(region.points),
         }
-        for (scalars, tensors), disjoint in found.items()
+        for (scalars, tensors), disjoint in pieces.items()
         for region in disjoint
     ]
     return {"regions": parts}

@@ -118,12 +118,12 @@ class Checker:
         """A checker of the same program with the claims written into it that the random method suggests, on the same
         graph; without any the checker itself."""
         from slotlang.proof.claim_inference import propose, with_claims
-        from slotlang.proof.field import TooLarge
+        from slotlang.refusals import GaveUp
 
         try:
             lines = propose(self.graph)
             program = with_claims(self.program, lines) if lines else self.program
-        except (SlotError, TooLarge):
+        except (SlotError, GaveUp):
             return self
         if not lines:
             return self
@@ -186,8 +186,8 @@ def _agree(
 
 def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[float | None, tuple[str, ...]]:
     """The random test beside a proof."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     estimate = _estimated_work(checker.program)
     left_out = "random cross-check left out at this size; --method random runs it"
@@ -199,7 +199,7 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
         _agree(proved, "polyhedral", checker.random(), "random")
     except SlotError as problem:
         return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
-    except TooLarge as problem:
+    except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
 
@@ -216,12 +216,12 @@ def _estimated_work(program: Program) -> int:
 
 
 def _random_only(checker: Checker, start: float) -> Report:
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     try:
         results = checker.random()
-    except TooLarge as problem:
+    except GaveUp as problem:
         return Report(
             "unknown",
             "random",
@@ -234,8 +234,8 @@ def _random_only(checker: Checker, start: float) -> Report:
 
 def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report:
     """What the polyhedral method could not decide: random points to refute, the exact method to prove."""
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
 
     program = checker.program
     reason = next(o.reason for _, o in polyhedral if o.status == "unknown")
@@ -247,7 +247,7 @@ def _fall_back(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: f
         if _overall(tested) == "refuted":
             return _conclude(checker, "random", tested, Expander(program), start, bound, ())
         finder = checker.claimed()
-    except TooLarge:
+    except GaveUp:
         pass
     except SlotError:
         steps = tuple((what, o.status) for what, o in polyhedral)
@@ -286,8 +286,8 @@ def _conclude(
 def _confirm(checker: Checker, failure: Failure) -> bool:
     """Evaluate a counterexample directly, where that fits; raises ``Disagreement`` when it is none."""
     from slotlang.proof.coverage import confirmed_uncovered
-    from slotlang.proof.field import TooLarge
     from slotlang.proof.random import confirmed
+    from slotlang.refusals import GaveUp
 
     if isinstance(failure, Uncovered):
         found = confirmed_uncovered(checker.program, failure)
@@ -296,7 +296,7 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
             found = confirmed(checker.graph, failure)
-        except (SlotError, TooLarge):
+        except (SlotError, GaveUp):
             found = None
     if found is False:
         raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")

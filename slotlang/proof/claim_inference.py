@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
-from slotlang.meaning.checks import leaves
 from slotlang.meaning.integers import SLOT, Int, IntConst, evaluate, show
-from slotlang.meaning.program import Chain, Claim, Const, Factor, Family, Program, TensorForm
+from slotlang.meaning.program import Claim, Family, Program
+from slotlang.meaning.value import Chain, Const, Factor, TensorForm, leaves
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
 from slotlang.proof.index_maps import Names, fit
 from slotlang.source import Source
@@ -61,26 +61,26 @@ class _Part:
 
 def propose(graph: Graph, seed: int = SEED) -> tuple[str, ...]:
     """Lines like ``claim S == (B @ x)[h % r, t]``, in the order of the program, for families that have no claim
-    about all their members and slots. Raises ``field.TooLarge`` and ``SlotError`` as the random method does."""
+    about all their members and slots. Raises ``field.GaveUp`` and ``SlotError`` as the random method does."""
     program = graph.schedule.program
     finder = _Finder(program, random_field(program, PRIMES[:1], seed))
     families = list(_candidates(program, graph))
-    if not families or program.slots * sum(map(_members, families)) > MAX_VALUES:
+    if not families or program.slots * sum(f.size for f in families) > MAX_VALUES:
         return ()
     numbers = {key: graph.values[key] for f in families for key in _keys(f) if key in graph.values}
     values = evaluate_graph(graph, finder.field, set(numbers.values()))
-    found: list[str] = []
+    lines: list[str] = []
     for family in families:
         keys = _keys(family)
         if all(key in numbers for key in keys):
-            found += finder.claims(family, [values[numbers[key]] for key in keys])
-    return tuple(found)
+            lines += finder.claims(family, [values[numbers[key]] for key in keys])
+    return tuple(lines)
 
 
 def with_claims(program: Program, lines: Sequence[str]) -> Program:
     """The program with claims written into its text, each after the family it speaks of. Raises ``SlotError``
     when one of them can't stand there."""
-    source = program.syntax.statements[0].span.source
+    source = program.syntax.source
     ends = {}
     for family in program.families.values():
         end = source.text.find("\n", family.span.end)
@@ -96,12 +96,8 @@ def _family_of(line: str) -> str:
     return line.removeprefix("claim ").partition(" ==")[0].partition("[")[0]
 
 
-def _members(family: Family) -> int:
-    return prod(b.size for b in family.binders)
-
-
 def _keys(family: Family) -> list[tuple[str, tuple[int, ...]]]:
-    return [(family.name, indices) for indices in product(*(range(b.size) for b in family.binders))]
+    return [(family.name, indices) for indices in family.points()]
 
 
 def _candidates(program: Program, graph: Graph) -> Iterator[Family]:
@@ -149,12 +145,12 @@ def _constants(program: Program) -> list[Fraction]:
     """Constant factors that are tried: 1 first, quotients of the program's sizes and small numbers, which is
     how often something is added up, and the constants that the program writes."""
     numbers = {*range(1, MAX_FACTOR + 1), *(v for v in program.sizes.values() if v > 0)}
-    found = {Fraction(a, b) for a in numbers for b in (1, *(v for v in program.sizes.values() if v > 0))}
+    constants = {Fraction(a, b) for a in numbers for b in (1, *(v for v in program.sizes.values() if v > 0))}
     for family in program.families.values():
         written = (part for leaf in leaves(family.body) if isinstance(leaf, Const) for part in (leaf.re, leaf.im))
-        found |= {part for part in written if part}
-    found |= {1 / f for f in found}
-    return sorted(found | {-f for f in found}, key=lambda f: (f != 1, f.denominator, abs(f), f < 0))
+        constants |= {part for part in written if part}
+    constants |= {1 / f for f in constants}
+    return sorted(constants | {-f for f in constants}, key=lambda f: (f != 1, f.denominator, abs(f), f < 0))
 
 
 class _Finder:
@@ -163,7 +159,7 @@ class _Finder:
         self.field = field
         self.names = Names(program)
         self.slot_env = program.slot_env(np.arange(program.slots))
-        self.partials = [_Partial(field, *found) for found in _partial_products(program)]
+        self.partials = [_Partial(field, *product) for product in _partial_products(program)]
         self.constants = _constants(program)
         p = field.primes[0]
         self.inverses = np.array([f.denominator * pow(f.numerator, -1, p) % p for f in self.constants], np.uint64)
@@ -297,21 +293,21 @@ class _Finder:
         variables = self._variables(family)
         shape = tuple(size for _, size in variables)
         known = hit.reshape(shape)
-        found = []
+        indices = []
         for coordinate in np.unravel_index(flat, partial.shape):
             index = fit(np.asarray(coordinate, np.int64).reshape(shape), known, variables, self.names)
             if index is None:
                 return None
-            found.append(index)
-        return found
+            indices.append(index)
+        return indices
 
     def _inside(self, family: Family, indices: Sequence[Int], shape: tuple[int, ...]) -> Mask:
         """Whether the indices lie inside the product, for each member (row) and slot."""
         env = dict(self.slot_env)
         if family.binders:
-            rows = np.unravel_index(np.arange(_members(family))[:, None], [b.size for b in family.binders])
-            env.update(zip((b.name for b in family.binders), rows, strict=True))
-        inside: Any = np.ones((_members(family), self.program.slots), bool)
+            rows = np.unravel_index(np.arange(family.size)[:, None], [b.size for b in family.binders])
+            env.update(family.env(rows))
+        inside: Any = np.ones((family.size, self.program.slots), bool)
         for index, size in zip(indices, shape, strict=True):
             at = evaluate(index, self.program.sizes, env)
             inside = inside & (at >= 0) & (at < size)
@@ -324,7 +320,7 @@ def _along(line: Mask, axis: int, dimensions: int) -> Mask:
 
 def _partial_products(program: Program) -> Iterator[tuple[tuple[Factor, ...], tuple[int, ...]]]:
     """Contiguous parts of the proved chains that hold an input, the longest first."""
-    found: dict[tuple[Factor, ...], tuple[int, ...]] = {}
+    products: dict[tuple[Factor, ...], tuple[int, ...]] = {}
     for theorem in program.theorems.values():
         for chain in theorem.form.chains:
             for start, end in product(range(len(chain.factors)), range(1, len(chain.factors) + 1)):
@@ -332,8 +328,8 @@ def _partial_products(program: Program) -> Iterator[tuple[tuple[Factor, ...], tu
                 shape = _shape(program, part)
                 encrypted = any(program.tensors[f.tensor].kind == "input" for f in part)
                 if encrypted and shape is not None and prod(shape) <= MAX_ELEMENTS:
-                    found[part] = shape
-    return iter(sorted(found.items(), key=lambda item: -len(item[0])))
+                    products[part] = shape
+    return iter(sorted(products.items(), key=lambda item: -len(item[0])))
 
 
 def _shape(program: Program, factors: tuple[Factor, ...]) -> tuple[int, ...] | None:

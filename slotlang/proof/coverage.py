@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import Slots
-from slotlang.meaning.integers import Int, evaluate, holds
 from slotlang.meaning.program import Output, Program
-from slotlang.proof.goals import points
-from slotlang.proof.polyhedral import in_range
 from slotlang.proof.verdict import Outcome, Uncovered
 
 Ids = npt.NDArray[np.int64]
@@ -28,25 +24,17 @@ MAX_READ = 1 << 30
 """Most slots, of all members of an output together, that are counted: a minute or two."""
 
 
-def flat_elements(program: Program, indices: tuple[Int, ...], shape: tuple[int, ...], env: Mapping[str, Any]) -> Slots:
-    """Flat position in an array of ``shape`` of the element that each slot carries."""
-    flat: Any = 0
-    for index, size in zip(indices, shape, strict=True):
-        flat = flat * size + evaluate(index, program.sizes, env)
-    return np.broadcast_to(np.asarray(flat, np.int64), (program.slots,))
-
-
 def covered_exact(program: Program, name: str) -> Outcome:
     """Whether every element of result ``name`` is carried by exactly one slot, by counting."""
     shape = program.theorems[name].form.shape
     if prod(shape) > MAX_ELEMENTS:
         return Outcome("unknown", reason=f"output {name}: {prod(shape):,} elements are too many to count")
     outputs = [o for o in program.outputs if o.name == name]
-    read = program.slots * sum(prod(b.size for b in o.binders) for o in outputs)
+    read = program.slots * sum(o.size for o in outputs)
     if read > MAX_READ or program.slots > MAX_SLOTS:
         return Outcome("unknown", reason=f"output {name}: {read:,} slots are too many to count")
     count = np.zeros(prod(shape), np.int32)
-    for _, _, flat, _ in _carried(program, outputs, shape):
+    for _, _, flat, _ in _carried(program, outputs):
         np.add.at(count, flat, 1)
     wrong = np.flatnonzero(count != 1)
     if not wrong.size:
@@ -62,10 +50,10 @@ def carriers(program: Program, name: str, element: tuple[int, ...]) -> tuple[tup
     """Every slot that carries an element of a result: output statement, values of its binders, slot."""
     shape = program.theorems[name].form.shape
     place = int(np.ravel_multi_index(element, shape))
-    found: list[tuple[Output, dict[str, int], int]] = []
-    for output, env, flat, slots in _carried(program, [o for o in program.outputs if o.name == name], shape):
-        found.extend((output, env, slot) for slot in slots[flat == place].tolist())
-    return tuple(found)
+    places: list[tuple[Output, dict[str, int], int]] = []
+    for output, env, flat, slots in _carried(program, [o for o in program.outputs if o.name == name]):
+        places.extend((output, env, slot) for slot in slots[flat == place].tolist())
+    return tuple(places)
 
 
 def confirmed_uncovered(program: Program, failure: Uncovered) -> bool | None:
@@ -74,21 +62,16 @@ def confirmed_uncovered(program: Program, failure: Uncovered) -> bool | None:
     outputs = [o for o in program.outputs if o.name == failure.output]
     if prod(program.theorems[failure.output].form.shape) > MAX_PLACE:
         return None
-    if program.slots > MAX_SLOTS or program.slots * sum(prod(b.size for b in o.binders) for o in outputs) > MAX_READ:
+    if program.slots > MAX_SLOTS or program.slots * sum(o.size for o in outputs) > MAX_READ:
         return None
     many = len(carriers(program, failure.output, failure.element))
     return many > 1 if failure.carriers else many == 0
 
 
-def _carried(
-    program: Program, outputs: Sequence[Output], shape: tuple[int, ...]
-) -> Iterator[tuple[Output, dict[str, int], Ids, Slots]]:
+def _carried(program: Program, outputs: Sequence[Output]) -> Iterator[tuple[Output, dict[str, int], Ids, Slots]]:
     """For each member of each output: the slots that are read, and the flat elements they carry."""
     slot_env = program.slot_env(np.arange(program.slots))
     for output in outputs:
-        condition = in_range(program, output)
-        for env in points(output):
-            here = {**slot_env, **env}
-            read = np.broadcast_to(np.asarray(holds(condition, program.sizes, here), bool), (program.slots,))
-            slots = np.flatnonzero(read)
-            yield output, env, flat_elements(program, output.indices, shape, here)[slots], slots
+        for env in output.envs():
+            slots = np.flatnonzero(program.read_slots(output, env, slot_env))
+            yield output, env, program.read_elements(output, env, slot_env)[slots], slots

@@ -17,17 +17,16 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from slotlang.graph.graph import Graph, Node
-from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
-from slotlang.meaning.checks import leaves
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.integers import Cond, evaluate, holds
-from slotlang.meaning.program import Claim, FamilyRef, Output, Value
-from slotlang.proof.coverage import MAX_SLOTS, flat_elements
-from slotlang.proof.field import TooLarge
-from slotlang.proof.goals import member, points
-from slotlang.proof.polyhedral import in_range
+from slotlang.meaning.program import Claim, Output
+from slotlang.meaning.value import FamilyRef, Value, leaves
+from slotlang.proof.coverage import MAX_SLOTS
+from slotlang.proof.goals import member
 from slotlang.proof.polynomial_ring import Factors, PolynomialRing, Vector, signed_sum
 from slotlang.proof.polynomials import MAX_BYTES, ZERO, Ids
 from slotlang.proof.verdict import Goal, Outcome, Wrong
+from slotlang.refusals import GaveUp
 
 T = TypeVar("T")
 
@@ -68,7 +67,7 @@ class _Prover:
         self.evaluator = _Evaluator(self)
         self.slot_env = self.program.slot_env(self.evaluator.all_slots)
         self.found = [Outcome("proved")] * len(goals)
-        self.values: dict[int, Vector | str] = {}
+        self.values: dict[int, Vector | GaveUp] = {}
         """What nodes hold, or why that is not known."""
         self.members: dict[Key, Vector] = {}
         self.plains: dict[Key, Vector] = {}
@@ -82,7 +81,7 @@ class _Prover:
         at: dict[int, list[Point]] = {}
         without: list[tuple[Point, Key]] = []
         for position, goal in enumerate(self.goals):
-            for env in points(goal.statement):
+            for env in goal.statement.envs():
                 key = member(self.program, goal.statement, env)
                 if key in self.graph.values:
                     number = self.graph.values[key]
@@ -103,8 +102,8 @@ class _Prover:
             else:
                 value = self._evaluated(node, uses[number] > 1 or number in kept)
             self.values[number] = value
-            if isinstance(value, str):
-                self._give_up(number, at, value)
+            if isinstance(value, GaveUp):
+                self._give_up(number, at, value.reason)
                 needed = self._needed(at, kept)
                 continue
             for point in at.get(number, ()):
@@ -155,18 +154,18 @@ class _Prover:
 
     # values
 
-    def _told(self, claim: Claim, env: dict[str, int]) -> Vector | str:
+    def _told(self, claim: Claim, env: dict[str, int]) -> Vector | GaveUp:
         """What a member holds by a claim that is known."""
         try:
             return self._attempt(lambda: self._cut(claim, env, np.zeros(self.program.slots, np.int64)))
-        except TooLarge as problem:
-            return str(problem)
+        except GaveUp as problem:
+            return GaveUp(problem.reason)
 
-    def _evaluated(self, node: Node, added_up: bool) -> Vector | str:
+    def _evaluated(self, node: Node, added_up: bool) -> Vector | GaveUp:
         operands: list[Vector] = []
         for operand in node.operands:
             value = self.values[operand]
-            if isinstance(value, str):
+            if isinstance(value, GaveUp):
                 return value
             operands.append(value)
 
@@ -177,8 +176,8 @@ class _Prover:
 
         try:
             return self._attempt(compute)
-        except TooLarge as problem:
-            return str(problem)
+        except GaveUp as problem:
+            return GaveUp(problem.reason)
 
     def _node(self, node: Node, operands: list[Vector]) -> Vector:
         match node.kind:
@@ -187,8 +186,6 @@ class _Prover:
                 return self._defined(node.plain)
             case "rotate":
                 return signed_sum((1, node.step, operands[0]))
-            case "conj":
-                return self.ring.conj(operands[0])
             case "mul":
                 return self.ring.mul(*operands)
             case "neg":
@@ -204,7 +201,7 @@ class _Prover:
             case "plain":
                 return signed_sum((node.signs[0], 0, self._plain(node)))
             case kind:
-                raise AssertionError(kind)
+                return unary(self.ring, kind, operands[0])  # type: ignore[no-any-return]
 
     def _plain(self, node: Node) -> Vector:
         assert node.plain is not None
@@ -216,23 +213,22 @@ class _Prover:
 
     def _defined(self, key: Key) -> Vector:
         family = self.program.families[key[0]]
-        env = {b.name: v for b, v in zip(family.binders, key[1], strict=True)}
-        vector: Vector = self.evaluator.value(family.body, env, self.evaluator.all_slots)
+        vector: Vector = self.evaluator.value(family.body, family.env(key[1]), self.evaluator.all_slots)
         return vector
 
     def member(self, key: Key) -> Vector:
         """A member of a family: what its node holds, else by the program's definition."""
         if key not in self.members:
             value = self.values.get(self.graph.values.get(key, -1))
-            if isinstance(value, str):
-                raise TooLarge(value)
+            if isinstance(value, GaveUp):
+                raise GaveUp(value.reason)
             if value is not None:
                 return value
             self.members[key] = Vector(self.ring.ids(self._defined(key)))
         return self.members[key]
 
     def _attempt(self, action: Callable[[], T]) -> T:
-        """``action()``; where it raises ``TooLarge``, everything is as it was before it."""
+        """``action()``; where it raises ``GaveUp``, everything is as it was before it."""
         polynomials = self.ring.polynomials
         polynomials.held = 8 * self.program.slots * (len(self.values) + len(self.members) + len(self.plains))
         if polynomials.bytes > self.sweep_at:
@@ -242,7 +238,7 @@ class _Prover:
         self.ring.journal.clear()
         try:
             return action()
-        except TooLarge:
+        except GaveUp:
             for vector, ids, factor, terms in reversed(self.ring.journal):
                 vector.ids, vector.factor, vector.terms = ids, factor, terms
             while len(self.members) > members:
@@ -285,13 +281,13 @@ class _Prover:
 
         def held() -> Ids:
             value = self.member(key) if number is None else self.values[number]
-            if isinstance(value, str):
-                raise TooLarge(value)
+            if isinstance(value, GaveUp):
+                raise GaveUp(value.reason)
             return np.broadcast_to(self.ring.ids(value), (self.program.slots,))
 
         try:
             wrong = self._attempt(lambda: self._wrong(goal, env, held()))
-        except TooLarge as problem:
+        except GaveUp as problem:
             if status == "proved":
                 self.found[position] = Outcome("unknown", reason=f"{goal.what}: {problem}")
             return status == "proved"
@@ -299,7 +295,7 @@ class _Prover:
             if status != "refuted":
                 self.found[position] = Outcome("refuted", wrong)
         elif isinstance(statement, Claim):
-            with suppress(TooLarge):
+            with suppress(GaveUp):
                 value = self._attempt(lambda: self._cut(statement, env, held()))
                 if number is None:
                     self.members[key] = value
@@ -310,7 +306,7 @@ class _Prover:
     def _wrong(self, goal: Goal, env: dict[str, int], held: Ids) -> Wrong | None:
         """Where a goal fails, of what its family's member holds: a few slots are tried before all of them."""
         statement = goal.statement
-        condition = statement.where if isinstance(statement, Claim) else in_range(self.program, statement)
+        condition = statement.where if isinstance(statement, Claim) else self.program.read_where(statement)
         slots = self._slots(condition, env)
         if slots.size > MANY:
             few = np.unique(np.arange(FEW) * 2654435761 % slots.size)
@@ -330,8 +326,8 @@ class _Prover:
                 vector = self.evaluator.value(statement.value, env, slots)
             else:
                 form = self.program.theorems[statement.name].form
-                here = {**self.slot_env, **env}
-                vector = ring.element(form, flat_elements(self.program, statement.indices, form.shape, here)[slots])
+                elements = self.program.read_elements(statement, env, self.slot_env)
+                vector = ring.element(form, elements[slots])
             right = np.broadcast_to(ring.ids(vector), slots.shape)
         bad = np.flatnonzero(left != right)
         if not bad.size:
@@ -352,7 +348,7 @@ class _Prover:
         monomial = int(keys[0]) >> 1
         try:
             should = polynomials.coefficient(self.ring.expanded(right), monomial)
-        except TooLarge:
+        except GaveUp:
             return Wrong(goal, env, slot)
         more = polynomials.coefficient(difference, monomial)
         holds_ = (should[0] + more[0], should[1] + more[1])
@@ -393,8 +389,8 @@ def prove_exact(graph: Graph, goals: Sequence[Goal], known: Container[int] = ())
     """
     try:
         if graph.schedule.program.slots > MAX_SLOTS:
-            raise TooLarge(f"vectors of {graph.schedule.program.slots:,} slots are too long")
+            raise GaveUp(f"vectors of {graph.schedule.program.slots:,} slots are too long")
         prover = _Prover(graph, goals, known)
-    except TooLarge as problem:
+    except GaveUp as problem:
         return [Outcome("unknown", reason=f"{goal.what}: {problem}") for goal in goals]
     return prover.run()

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from slotlang.meaning.integers import SLOT, evaluate, holds
-from slotlang.meaning.program import Output, Program
+from slotlang.meaning.program import Output, Program, member_text
 from slotlang.proof.goals import member
 from slotlang.proof.polyhedral import canonical, sides
-from slotlang.proof.terms import Expander, Term, TooComplex
+from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Failure, Monomial, Uncovered
+from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 22
 Polynomial: TypeAlias = dict[Monomial, tuple[Fraction, Fraction]]
@@ -103,12 +104,12 @@ def coefficient_text(re: Fraction, im: Fraction) -> str:
 def monomial_text(monomial: Monomial) -> str:
     """``scale * A[0, 3] * x[5, 0]``."""
     scalars, reads = monomial
-    parts = [*scalars, *(f"{t}[{', '.join(map(str, i))}]" for t, i in reads)]
+    parts = [*scalars, *(member_text(t, i) for t, i in reads)]
     return " * ".join(parts) or "1"
 
 
 def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int) -> Polynomial:
-    """The terms at one point, bound variables enumerated. Raises ``TooComplex`` beyond ``MAX_POINTS``."""
+    """The terms at one point, bound variables enumerated. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
     packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
     base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
     for original in terms:
@@ -128,7 +129,7 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> list[
     total = math.prod(extents)
     room = math.prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
     if total > MAX_POINTS or room >= 1 << 62:
-        raise TooComplex(f"{total:,} products")
+        raise GaveUp(f"{total:,} products")
     grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
     env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
     keep = np.ones(total, bool)
@@ -161,7 +162,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     statement = failure.goal.statement
     env = {**program.slot_env(failure.slot), **failure.binders}
     digits = {name: int(env[name]) for system in program.axes[:1] for name in system}
-    monomial, found, expected = failure.monomial, failure.holds, failure.should
+    monomial, coefficient, expected = failure.monomial, failure.holds, failure.should
     counts: tuple[int, int, int] | None = None
     extra = ""
     try:
@@ -173,16 +174,16 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         if missing or surplus:
             monomial = monomial if monomial in missing or monomial in surplus else (missing or surplus)[0]
             zero = (Fraction(0), Fraction(0))
-            found, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
+            coefficient, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
             counts = (len(wanted) - len(missing), len(missing), len(surplus))
             others = [m for m in surplus if m != monomial]
             extra = monomial_text(min(others)) if others else ""
-    except TooComplex:
+    except GaveUp:
         pass
     element = ""
     if isinstance(statement, Output):
         at = [int(evaluate(i, program.sizes, env)) for i in statement.indices]
-        element = f"{statement.name}[{', '.join(map(str, at))}]"
+        element = member_text(statement.name, at)
     family = member_text(*member(program, statement, failure.binders))
     return Counterexample(
         "wrong_value",
@@ -194,7 +195,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         digits,
         element,
         monomial_text(monomial) if monomial is not None else "",
-        coefficient_text(*found) if found is not None else "",
+        coefficient_text(*coefficient) if coefficient is not None else "",
         coefficient_text(*expected) if expected is not None else "",
         counts[0] if counts else None,
         counts[1] if counts else None,
@@ -205,7 +206,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
 
 
 def _uncovered(program: Program, failure: Uncovered, confirmed: bool) -> Counterexample:
-    element = f"{failure.output}[{', '.join(map(str, failure.element))}]"
+    element = member_text(failure.output, failure.element)
     statement = next(o for o in program.outputs if o.name == failure.output)
     carriers = tuple(_carrier(program, o, env, slot) for o, env, slot in failure.carriers)
     return Counterexample(
@@ -224,8 +225,3 @@ def _uncovered(program: Program, failure: Uncovered, confirmed: bool) -> Counter
 
 def _carrier(program: Program, output: Output, env: Mapping[str, int], slot: int) -> str:
     return f"slot {slot} of {member_text(*member(program, output, env))}, by line {output.span.line}"
-
-
-def member_text(family: str, indices: tuple[int, ...]) -> str:
-    """``S`` or ``Y[0]``."""
-    return f"{family}[{', '.join(map(str, indices))}]" if indices else family

@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
-from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
-from slotlang.meaning.program import Program, TensorForm
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import TensorForm
+from slotlang.refusals import GaveUp
 
 Array: TypeAlias = npt.NDArray[np.uint64]
 
@@ -37,8 +39,8 @@ def _root_of_minus_one(p: int) -> int:
     raise ValueError(f"-1 has no square root modulo {p}")
 
 
-class TooLarge(Exception):
-    """The evaluation would not fit; carries the reason in words."""
+TooLarge = GaveUp
+"""The name under which ``proof.check`` still catches it."""
 
 
 class Field:
@@ -120,13 +122,13 @@ class Field:
 
     def form(self, form: TensorForm) -> npt.NDArray[np.uint32]:
         """All elements of a tensor expression, (primes, elements)."""
-        found = self._forms.get(form)
-        if found is None:
+        values = self._forms.get(form)
+        if values is None:
             if prod(form.shape) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
-                raise TooLarge(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
-            found = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
-            self._forms[form] = found
-        return found
+                raise GaveUp(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
+            values = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
+            self._forms[form] = values
+        return values
 
     def _form_at(self, form: TensorForm, n: int) -> Array:
         p = self.primes[n]
@@ -201,14 +203,14 @@ def pattern_mask(program: Program, name: str) -> npt.NDArray[np.bool_] | None:
 
 
 def require_room(program: Program, primes: Sequence[int]) -> None:
-    """Raises ``TooLarge`` when a value for every element of every tensor would not fit in memory."""
+    """Raises ``GaveUp`` when a value for every element of every tensor would not fit in memory."""
     total = sum(prod(t.shape) for t in program.tensors.values())
     if total * len(primes) > MAX_VALUES:
-        raise TooLarge(f"the tensors have {total:,} elements")
+        raise GaveUp(f"the tensors have {total:,} elements")
 
 
 def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
-    """A field with independent uniform values for every tensor element and scalar. Raises ``TooLarge``."""
+    """A field with independent uniform values for every tensor element and scalar. Raises ``GaveUp``."""
     require_room(program, primes)
     rng = np.random.default_rng(seed)
     tensors = {}
@@ -243,12 +245,9 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
             case "cipher":
                 assert node.plain is not None
                 family = program.families[node.plain[0]]
-                env = {b.name: v for b, v in zip(family.binders, node.plain[1], strict=True)}
-                result = evaluator.value(family.body, env, evaluator.all_slots)
+                result = evaluator.value(family.body, family.env(node.plain[1]), evaluator.all_slots)
             case "rotate":
                 result = np.roll(operands[0], -node.step, axis=2)
-            case "conj":
-                result = field.conj(operands[0])
             case "mul":
                 result = field.mul(*operands)
             case "neg":
@@ -266,7 +265,7 @@ def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Arra
                     start = operands[0] if operands else np.zeros_like(plain)
                     result = field.add(start, plain) if node.signs[0] > 0 else field.sub(start, plain)
             case kind:
-                raise AssertionError(kind)
+                result = unary(field, kind, operands[0])
         if result.shape[2] != program.slots:
             result = np.broadcast_to(result, (*result.shape[:2], program.slots))
         values[number] = result

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Mapping
 
 from slotlang.meaning.integers import Int, evaluate, show
 from slotlang.meaning.program import Claim, Output, Program
@@ -12,8 +11,8 @@ from slotlang.proof.verdict import Goal
 
 def goals(program: Program) -> list[Goal]:
     """Claims in the program's order, then its output statements."""
-    found = [Goal(s, f"claim {claim_target(s)}") for s in program.steps if isinstance(s, Claim)]
-    return found + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
+    claims = [Goal(s, f"claim {claim_target(s)}") for s in program.steps if isinstance(s, Claim)]
+    return claims + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
 
 
 def claim_target(claim: Claim) -> str:
@@ -38,10 +37,3 @@ def member(program: Program, statement: Claim | Output, env: Mapping[str, int]) 
     """The member of a family that a statement speaks of at values of its binders."""
     family, indices = target(statement)
     return family, tuple(int(evaluate(i, program.sizes, env)) for i in indices)
-
-
-def points(statement: Claim | Output) -> Iterator[dict[str, int]]:
-    """All values of a statement's binders."""
-    names = [b.name for b in statement.binders]
-    for values in product(*(range(b.size) for b in statement.binders)):
-        yield dict(zip(names, values, strict=True))

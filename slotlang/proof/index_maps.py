@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntSize, IntVar, add, divisors, evaluate, mul
-from slotlang.meaning.program import Element, Program, Read
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Element, Read
 
 Table = npt.NDArray[np.int64]
 Known = npt.NDArray[np.bool_]
@@ -28,7 +29,7 @@ class Names:
     """
 
     def __init__(self, program: Program) -> None:
-        from slotlang.meaning.checks import leaves
+        from slotlang.meaning.value import leaves
 
         self.sizes = program.sizes
         self._found: dict[tuple[str, int], list[str]] = {}
@@ -55,7 +56,7 @@ class Names:
         """``value`` as the operand of ``op``."""
         names = self._found.get((op, value), [])
         if not names:
-            names = sorted({n for (_, v), found in self._found.items() if v == value for n in found})
+            names = sorted({n for (_, v), known in self._found.items() if v == value for n in known})
         return IntSize(names[0]) if len(names) == 1 else IntConst(value)
 
     def numbers(self) -> list[int]:
@@ -80,13 +81,13 @@ def fit(table: Table, known: Known, variables: Sequence[tuple[str, int]], names:
         )
     )
     for modulus in (None, *(m for m in names.numbers() if m >= span)):
-        found = _sum_of_lines(table, known, variables, names, base, origin, modulus)
-        if found is None:
+        index = _sum_of_lines(table, known, variables, names, base, origin, modulus)
+        if index is None:
             continue
         if modulus is not None:
-            found = add(IntOp("%", found, names("%", modulus)), _number(names, low))
-        if bool((evaluate(found, names.sizes, grids) == table)[known].all()):
-            return found
+            index = add(IntOp("%", index, names("%", modulus)), _number(names, low))
+        if bool((evaluate(index, names.sizes, grids) == table)[known].all()):
+            return index
     return None
 
 
@@ -107,10 +108,10 @@ def _sum_of_lines(
             continue
         where = tuple(slice(None) if n == axis else base[n] for n in range(len(variables)))
         line = table[where] - origin
-        found = _line(line, known[where], IntVar(name), names, modulus)
-        if found is None:
+        part = _line(line, known[where], IntVar(name), names, modulus)
+        if part is None:
             return None
-        expression, at_zero = found
+        expression, at_zero = part
         constant += at_zero
         total = expression if total == IntConst(0) else _plus(total, expression)
     if modulus is not None:

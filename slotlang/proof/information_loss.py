@@ -22,11 +22,12 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
-from slotlang.meaning.checks import leaves
-from slotlang.meaning.program import Family, FamilyRef, Program
+from slotlang.meaning.program import Family, Program, member_text
+from slotlang.meaning.value import FamilyRef, leaves
 from slotlang.proof.check import Checker
-from slotlang.proof.field import PRIMES, Field, TooLarge, evaluate_graph, matmul, random_field
+from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, random_field
 from slotlang.proof.size_abstraction import order, outline
+from slotlang.refusals import GaveUp
 
 MAX_INPUTS = 256
 """Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
@@ -103,7 +104,7 @@ def find_loss(program: Program) -> Loss | None:
             if losses:
                 same = len({loss and (loss.line, loss.results) for loss in losses}) == 1
                 return losses[0] if same else None
-    except (SlotError, TooLarge):
+    except (SlotError, GaveUp):
         pass
     return None
 
@@ -128,18 +129,18 @@ def _smaller(program: Program, alike: Callable[[Program], bool]) -> Iterator[Pro
     """The program at sizes small enough, the smallest first: sizes are halved where the program stays ``alike``.
 
     Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
-    found = [program]
+    programs = [program]
     few = {name for name in program.parameters if program.sizes[name] < 64}
-    while _weight(found[-1]) > 1:
-        last = found[-1]
+    while _weight(programs[-1]) > 1:
+        last = programs[-1]
         smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8], alike), None)
         if smaller is None:
             every = (p for p in _halved(last, list(program.parameters), alike) if _weight(p) < _weight(last))
             smaller = next(every, None)
         if smaller is None:
             break
-        found.append(smaller)
-    yield from (p for p in reversed(found[-2:]) if _weight(p) <= 4)
+        programs.append(smaller)
+    yield from (p for p in reversed(programs[-2:]) if _weight(p) <= 4)
 
 
 def _halved(program: Program, names: Sequence[str], alike: Callable[[Program], bool]) -> Iterator[Program]:
@@ -281,22 +282,22 @@ class _Forms:
 
     def _name(self, column: int) -> str:
         name, place = self.columns[column]
-        return f"{name}[{', '.join(map(str, place))}]"
+        return member_text(name, place)
 
 
 def rank(rows: Numbers, p: int = PRIMES[0]) -> int:
     """The rank of a matrix modulo a prime below 2^31."""
-    matrix, found, modulus = rows.copy(), 0, np.uint64(p)
+    matrix, pivots, modulus = rows.copy(), 0, np.uint64(p)
     while matrix.size:
         places = np.flatnonzero(matrix[:, 0])
         if places.size:
-            found += 1
+            pivots += 1
             top = matrix[places[0]] * np.uint64(pow(int(matrix[places[0], 0]), -1, p)) % modulus
             rest = places[1:]
             matrix[rest] = (matrix[rest] + (modulus - matrix[rest, :1] * top % modulus)) % modulus
             matrix = np.delete(matrix, places[0], axis=0)
         matrix = matrix[:, 1:]
-    return found
+    return pivots
 
 
 __all__ = ["Loss", "find_loss", "rank"]

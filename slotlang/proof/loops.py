@@ -43,13 +43,13 @@ def fixed(term: Term, name: str, value: int) -> Term:
 
 def nonlinear(term: Term) -> set[str]:
     """Variables that are multiplied by one another in a term."""
-    found: set[str] = set()
+    names: set[str] = set()
 
     def visit(e: Int | Cond) -> None:
         match e:
             case IntOp(op, left, right):
                 if op == "*" and variables(left) and variables(right):
-                    found.update(variables(e))
+                    names.update(variables(e))
                 visit(left)
                 visit(right)
             case Cmp(_, left, right):
@@ -68,7 +68,7 @@ def nonlinear(term: Term) -> set[str]:
     for _, indices in term.reads:
         for index in indices:
             visit(index)
-    return found
+    return names
 
 
 def one_period(box: Box, piece: Term) -> Term | None:

@@ -23,15 +23,15 @@ from slotlang.meaning.integers import (
     Cmp,
     Cond,
     Int,
-    IntConst,
     IntVar,
     Or,
 )
 from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.loops import fixed, nonlinear, one_period
-from slotlang.proof.sets import Box, NotAffine, coordinates
-from slotlang.proof.terms import Expander, Term, TooComplex, drop_unused
+from slotlang.proof.sets import Box, coordinates
+from slotlang.proof.terms import Expander, Term, drop_unused
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
+from slotlang.refusals import GaveUp
 
 MAX_OPERATIONS = 300_000
 """isl operations per question before the answer is "unknown" (some ten seconds); proofs of the corpus take a third."""
@@ -39,19 +39,13 @@ MAX_UNROLLED = 512
 MAX_REGIONS = 400
 
 
-class Undecided(Exception):
-    """The method gives up on a goal; the message says why."""
+Undecided = GaveUp
+"""The name under which ``proof.forall`` still catches it."""
 
 
 def in_range(program: Program, output: Output) -> Cond:
-    """The slots of an output that carry an element: those whose element lies inside the result."""
-    shape = program.extents(program.theorems[output.name].form)
-    parts: list[Cond] = []
-    for index, extent in zip(output.indices, shape, strict=True):
-        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
-    if output.where is not None:
-        parts.append(output.where)
-    return And(tuple(parts))
+    """``Program.read_where``, for callers that have not moved to it."""
+    return program.read_where(output)
 
 
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
@@ -73,7 +67,7 @@ def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term],
         return left, right, statement.where
     left = real_part(expander.expand(statement.family, {}, here), statement.part)
     right = expander.element(program.theorems[statement.name].form, statement.indices)
-    return left, right, in_range(program, statement)
+    return left, right, program.read_where(statement)
 
 
 Coefficient: TypeAlias = tuple[Fraction, Fraction]
@@ -129,7 +123,7 @@ class Polyhedral:
             left, right, where = sides(self.program, self.expander, goal)
             free = [(b.name, b.size) for b in goal.statement.binders]
             wrong = self._equal(goal, free, left, right, () if where is None else (where,))
-        except (NotAffine, TooComplex, Undecided) as problem:
+        except GaveUp as problem:
             return Outcome("unknown", reason=f"{goal.what}: {problem}")
         except isl.Error:
             return Outcome("unknown", reason=f"{goal.what}: the question is too large for the polyhedral method")
@@ -169,7 +163,7 @@ class Polyhedral:
                 value = (piece.re, piece.im)
                 regions = overlay(regions, Region(image, value, _ZERO) if side > 0 else Region(image, _ZERO, value))
                 if len(regions) > MAX_REGIONS:
-                    raise Undecided("too many regions")
+                    raise GaveUp("too many regions")
         for region in regions:
             if region.left != region.right:
                 return self._failure(goal, free, members[0][0], region)
@@ -197,7 +191,7 @@ class Polyhedral:
                 done.append((piece, image))
                 continue
             if not piece.bound:
-                raise Undecided("a map without loop variables is not injective")
+                raise GaveUp("a map without loop variables is not injective")
             shorter = self._shorter(box, piece)
             if shorter is not None:
                 pending.append(shorter)
@@ -210,7 +204,7 @@ class Polyhedral:
         loops = [v for v in self._unrollable(piece) if v[0] in names]
         name, extent = min(loops, key=lambda v: v[1], default=("", MAX_UNROLLED))
         if not name or before + extent > MAX_UNROLLED:
-            raise Undecided("a product is added up several times, which this method does not count")
+            raise GaveUp("a product is added up several times, which this method does not count")
         pending.extend(fixed(piece, name, value) for value in range(extent))
         return extent
 
@@ -259,7 +253,7 @@ class Polyhedral:
         shape = self.program.theorems[name].form.shape
         try:
             failure = self._covered(name, outputs, shape)
-        except (NotAffine, Undecided) as problem:
+        except GaveUp as problem:
             return Outcome("unknown", reason=f"output {name}: {problem}")
         except isl.Error:
             return Outcome("unknown", reason=f"output {name}: the question is too large for this method")
@@ -275,7 +269,7 @@ class Polyhedral:
         seen: list[tuple[Output, isl.Map, Box]] = []
         for output in outputs:
             box = self._box([(b.name, b.size) for b in output.binders], ())
-            relation = _element_map(box, output, in_range(self.program, output))
+            relation = _element_map(box, output, self.program.read_where(output))
             image = relation.range()
             if not relation.is_injective():
                 return self._doubled(name, output, relation, box)
@@ -343,7 +337,7 @@ def canonical(term: Term) -> list[Term]:
     results = [replace(term, reads=())]
     for tensor, group in by_tensor.items():
         if len(group) > 3:
-            raise TooComplex(f"a product of {len(group)} elements of '{tensor}'")
+            raise GaveUp(f"a product of {len(group)} elements of '{tensor}'")
         orders = list(permutations(range(len(group))))
         grown = []
         for partial in results:

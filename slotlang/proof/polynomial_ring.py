@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import Slots
-from slotlang.meaning.checks import leaves
-from slotlang.meaning.program import Chain, Element, Factor, Program, TensorForm, Value
-from slotlang.proof.field import TooLarge, pattern_mask
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Chain, Element, Factor, TensorForm, Value, leaves
+from slotlang.proof.field import pattern_mask
 from slotlang.proof.polynomials import ZERO, Ids, Part, Polynomials, chunks, narrow
 from slotlang.proof.verdict import Monomial
+from slotlang.refusals import GaveUp
 
 Factors: TypeAlias = tuple[Factor, ...]
 
@@ -90,7 +91,7 @@ class PolynomialRing:
     def _register(self, owner: str | Factors, shape: tuple[int, ...]) -> int:
         if owner not in self._offsets:
             if self._end + prod(shape) >= 1 << 31:
-                raise TooLarge("the tensors have more than 2^31 elements")
+                raise GaveUp("the tensors have more than 2^31 elements")
             self._offsets[owner] = self._end
             self._ranges.append((self._end, owner, shape))
             self._end += prod(shape)
@@ -158,7 +159,7 @@ class PolynomialRing:
 
     def chains_in(self, ids: Ids) -> frozenset[Factors]:
         """Chains whose opaque atoms occur in some of the polynomials."""
-        found: set[Factors] = set()
+        chains: set[Factors] = set()
         if self._end == self.first_opaque:
             return frozenset()
         _, keys, _ = self.polynomials.entries(np.unique(ids))
@@ -168,10 +169,10 @@ class PolynomialRing:
             hidden = highest >= self.first_opaque
             rest = np.unique(rest[hidden])
             for offset, owner, shape in self._ranges:
-                if isinstance(owner, tuple) and owner not in found:
+                if isinstance(owner, tuple) and owner not in chains:
                     if ((highest >= offset) & (highest < offset + prod(shape))).any():
-                        found.add(owner)
-        return frozenset(found)
+                        chains.add(owner)
+        return frozenset(chains)
 
     @contextmanager
     def hiding(self, chains: frozenset[Factors]) -> Iterator[None]:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.proof.field import TooLarge
+from slotlang.refusals import GaveUp
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = Any
@@ -116,7 +116,7 @@ class Monomials:
         if degree == 1:
             return atoms[:, 0].astype(np.int64) + (1 << _INDEX_BITS)
         if degree > _MAX_DEGREE:
-            raise TooLarge(f"a product of more than {_MAX_DEGREE} factors")
+            raise GaveUp(f"a product of more than {_MAX_DEGREE} factors")
         while len(self._index) <= degree:
             self._index.append({})
             self._content.append([])
@@ -189,7 +189,7 @@ Part: TypeAlias = tuple[int, Ids, Ids | None]
 class Polynomials:
     """All polynomials met so far, by number. Operations take and give arrays of numbers, one per slot.
 
-    Any of them raises ``TooLarge`` when the budget of memory or work is spent.
+    Any of them raises ``GaveUp`` when the budget of memory or work is spent.
     """
 
     def __init__(self) -> None:
@@ -237,9 +237,9 @@ class Polynomials:
     def coefficient(self, number: int, monomial: int) -> tuple[Fraction, Fraction]:
         """Real and imaginary part of one coefficient of one polynomial."""
         _, keys, codes = self.entries(np.array([number]))
-        found = dict(zip(keys.tolist(), codes.tolist(), strict=True))
+        coefficients = dict(zip(keys.tolist(), codes.tolist(), strict=True))
         value = self.coefficients.value
-        return value(found.get(2 * monomial, 0)), value(found.get(2 * monomial + 1, 0))
+        return value(coefficients.get(2 * monomial, 0)), value(coefficients.get(2 * monomial + 1, 0))
 
     def keep(self, vectors: Iterable[Ids]) -> None:
         """Forget all polynomials but those in the vectors (and 0 and 1)."""
@@ -275,9 +275,9 @@ class Polynomials:
         self._bytes += sum(sizes) + len(sizes) * _OVERHEAD
         self._work += len(keys)
         if self.bytes > MAX_BYTES:
-            raise TooLarge(f"the values take more than {MAX_BYTES / 1e9:.1f} GB")
+            raise GaveUp(f"the values take more than {MAX_BYTES / 1e9:.1f} GB")
         if self._work > MAX_WORK:
-            raise TooLarge(f"more than {MAX_WORK:,} terms were computed")
+            raise GaveUp(f"more than {MAX_WORK:,} terms were computed")
         return np.array(numbers, np.int64)
 
     @property
@@ -394,7 +394,7 @@ def chunks(weights: Ids) -> Iterator[slice]:
     start = 0
     while start < len(weights):
         if weights[start] > _MAX_ROW:
-            raise TooLarge(f"a single value has up to {int(weights[start]):,} terms")
+            raise GaveUp(f"a single value has up to {int(weights[start]):,} terms")
         done = int(total[start - 1]) if start else 0
         end = int(np.searchsorted(total, done + _CHUNK, side="right"))
         end = min(max(end, start + 1), start + _MAX_ROWS)
@@ -402,4 +402,4 @@ def chunks(weights: Ids) -> Iterator[slice]:
         start = end
 
 
-__all__ = ["ONE", "ZERO", "Coefficients", "Ids", "Monomials", "Polynomials", "TooLarge", "chunks", "narrow"]
+__all__ = ["ONE", "ZERO", "Coefficients", "Ids", "Monomials", "Polynomials", "chunks", "narrow"]

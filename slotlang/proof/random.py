@@ -13,28 +13,21 @@ import numpy.typing as npt
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
 from slotlang.meaning.integers import SLOT, holds
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import (
     Arith,
-    Claim,
-    Conj,
     Const,
     Element,
     FamilyRef,
     Iverson,
-    Negate,
-    Permuted,
-    Program,
     Read,
     ScalarRef,
-    Shift,
-    SumOver,
     TensorForm,
     Value,
+    children,
 )
-from slotlang.proof.coverage import flat_elements
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field, require_room
-from slotlang.proof.goals import member, points
-from slotlang.proof.polyhedral import in_range
+from slotlang.proof.goals import member
 from slotlang.proof.verdict import Goal, Outcome, Wrong
 
 DEFAULT_SEED = 20_240_229
@@ -53,12 +46,8 @@ def degree(program: Program, value: Value) -> int:
             return degree(program, program.families[name].body)
         case Arith("*", left, right):
             return degree(program, left) + degree(program, right)
-        case Arith(_, left, right):
-            return max(degree(program, left), degree(program, right))
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return degree(program, inner)
-        case SumOver(body=body):
-            return degree(program, body)
+        case _:
+            return max(degree(program, child) for child in children(value))
 
 
 def form_degree(form: TensorForm) -> int:
@@ -95,7 +84,7 @@ def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
     evaluator = PlainEvaluator(program, field)
     keep: set[int] = set()
     for goal in goals:
-        for env in points(goal.statement):
+        for env in goal.statement.envs():
             node = graph.values.get(member(program, goal.statement, env))
             if node is not None:
                 keep.add(node)
@@ -104,7 +93,7 @@ def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
 
 
 def _goal(graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]) -> Outcome:
-    for env in points(goal.statement):
+    for env in goal.statement.envs():
         bad = np.flatnonzero(_differs(graph, evaluator, field, goal, env, values)[0])
         if bad.size:
             return Outcome("refuted", Wrong(goal, env, int(bad[0])))
@@ -136,24 +125,21 @@ def _differs(
     else:
         actual = field.part(actual, s.part)
         form = program.theorems[s.name].form
-        where = np.broadcast_to(holds(in_range(program, s), program.sizes, here), slots.shape)
-        flat = flat_elements(program, s.indices, form.shape, here)
+        where = program.read_slots(s, env, here)
+        flat = program.read_elements(s, env, here)
         expected = field.element(form, np.where(where, flat, 0))
     differs = np.asarray((actual != expected).any(axis=(0, 1)))
     return np.broadcast_to(differs, slots.shape) & where, where
 
 
-def _value(
-    graph: Graph, evaluator: PlainEvaluator, family: str, indices: tuple[int, ...], values: dict[int, Any]
-) -> Any:
+def _value(graph: Graph, evaluator: PlainEvaluator, name: str, indices: tuple[int, ...], values: dict[int, Any]) -> Any:
     """The value of a family's member."""
-    node = graph.values.get((family, indices))
+    node = graph.values.get((name, indices))
     if node is not None:
         return values[node]
     # nothing that is output depends on it, so the graph left it out
-    found = graph.schedule.program.families[family]
-    env = {b.name: i for b, i in zip(found.binders, indices, strict=True)}
-    return evaluator.value(found.body, env, evaluator.all_slots)
+    family = graph.schedule.program.families[name]
+    return evaluator.value(family.body, family.env(indices), evaluator.all_slots)
 
 
 def slot_values(graph: Graph, field: Field, family: str, indices: tuple[int, ...]) -> Any:

@@ -22,10 +22,10 @@ from slotlang.meaning.integers import (
     evaluate,
 )
 from slotlang.meaning.program import Program
+from slotlang.refusals import GaveUp
 
-
-class NotAffine(Exception):
-    """An index expression leaves quasi-affine arithmetic: a product of two variables, most often."""
+NotAffine = GaveUp
+"""The name under which ``proof.forall`` still catches it."""
 
 
 class Box:
@@ -87,11 +87,11 @@ class Box:
         return isl.PwAff.from_aff(isl.Aff.val_on_domain(self._local, isl.Val.int_from_si(self._local.get_ctx(), value)))
 
     def aff(self, e: Int) -> isl.PwAff:
-        """The expression as a piecewise quasi-affine function of the box. Raises ``NotAffine``."""
-        found = self._affs.get(e)
-        if found is None:
-            found = self._affs[e] = self._aff(e)
-        return found
+        """The expression as a piecewise quasi-affine function of the box. Raises ``GaveUp``."""
+        aff = self._affs.get(e)
+        if aff is None:
+            aff = self._affs[e] = self._aff(e)
+        return aff
 
     def _aff(self, e: Int) -> isl.PwAff:
         match e:
@@ -102,7 +102,7 @@ class Box:
             case IntVar(name):
                 digit = self.program.digits.get(name)
                 if digit is None:
-                    raise NotAffine(f"'{name}' is not in scope")
+                    raise GaveUp(f"'{name}' is not in scope")
                 return self.aff(digit.of(IntVar(SLOT)))
             case IntOp(op, a, b):
                 if op == "+":
@@ -115,9 +115,9 @@ class Box:
                         return self.aff(a).scale_val(right)
                     if left is not None:
                         return self.aff(b).scale_val(left)
-                    raise NotAffine("a product of two variables")
+                    raise GaveUp("a product of two variables")
                 if right is None:
-                    raise NotAffine("a division by a variable")
+                    raise GaveUp("a division by a variable")
                 if op == "//":
                     return self.aff(a).scale_down_val(right).floor()
                 return self.aff(a).mod_val(right)

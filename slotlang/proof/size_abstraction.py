@@ -13,21 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, evaluate, holds
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Element,
-    Iverson,
-    Negate,
-    Permuted,
-    Program,
-    Read,
-    Shift,
-    SumOver,
-    Value,
-)
-from slotlang.proof.polyhedral import in_range
+from slotlang.meaning.integers import And, Cond, evaluate, holds, within
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Element, Iverson, Read, Shift, SumOver, Value, children
 
 Fact: TypeAlias = tuple[bool, bool] | int
 """Whether a condition holds anywhere, and everywhere; whether a size is smaller than another, and the same; or a
@@ -69,7 +57,7 @@ class _Outline:
         for output in program.outputs:
             loops = tuple((b.name, b.size) for b in output.binders)
             yield from (min(size, MANY) for _, size in loops)
-            yield self.seen(in_range(program, output), loops)
+            yield self.seen(program.read_where(output), loops)
 
     def value(self, value: Value, loops: Loops) -> Iterator[Fact]:
         program = self.program
@@ -77,12 +65,9 @@ class _Outline:
             case Iverson(condition):
                 yield self.seen(condition, loops)
             case Read(tensor, indices, True):
-                yield self.seen(_inside(indices, program.tensors[tensor].extents), loops)
+                yield self.seen(And(within(indices, program.tensors[tensor].extents)), loops)
             case Element(form, indices, True):
-                yield self.seen(_inside(indices, program.extents(form)), loops)
-            case Arith(_, left, right):
-                yield from self.value(left, loops)
-                yield from self.value(right, loops)
+                yield self.seen(And(within(indices, program.extents(form))), loops)
             case Shift(inner, amount):
                 turns = [int(evaluate(amount, program.sizes, env)) % program.slots == 0 for env in _samples(loops)]
                 yield any(turns), all(turns)
@@ -91,23 +76,15 @@ class _Outline:
                 size = int(evaluate(extent, program.sizes, {}))
                 yield min(size, MANY)
                 yield from self.value(body, (*loops, (var, size)))
-            case Negate(inner) | Conj(inner) | Permuted(inner):
-                yield from self.value(inner, loops)
             case _:
-                return
+                for child in children(value):
+                    yield from self.value(child, loops)
 
     def seen(self, condition: Cond, loops: Loops) -> tuple[bool, bool]:
-        found: list[npt.NDArray[np.bool_]] = [
+        truths: list[npt.NDArray[np.bool_]] = [
             np.asarray(holds(condition, self.program.sizes, {**self.slot, **env}), bool) for env in _samples(loops)
         ]
-        return any(bool(f.any()) for f in found), all(bool(f.all()) for f in found)
-
-
-def _inside(indices: tuple[Int, ...], extents: tuple[Int, ...]) -> Cond:
-    parts: list[Cond] = []
-    for index, extent in zip(indices, extents, strict=True):
-        parts += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
-    return And(tuple(parts))
+        return any(bool(f.any()) for f in truths), all(bool(f.all()) for f in truths)
 
 
 def _samples(loops: Loops) -> Iterator[dict[str, int]]:

@@ -27,10 +27,11 @@ from slotlang.meaning.integers import (
     substitute,
     substitute_cond,
     variables,
+    within,
 )
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import (
     Arith,
-    Claim,
     Conj,
     Const,
     Element,
@@ -38,7 +39,6 @@ from slotlang.meaning.program import (
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
@@ -46,13 +46,14 @@ from slotlang.meaning.program import (
     TensorForm,
     Value,
 )
+from slotlang.refusals import GaveUp
 
 MAX_TERMS = 4096
 MAX_CYCLE_POINTS = 64
 
 
-class TooComplex(Exception):
-    """The term list grows beyond what the method handles; carries the reason in words."""
+TooComplex = GaveUp
+"""The name under which ``proof.forall`` still catches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ class Expander:
     def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         """Terms of ``value`` at slot ``slot``; ``env`` replaces loop variables.
 
-        Raises ``TooComplex`` when there are more than ``MAX_TERMS``.
+        Raises ``GaveUp`` when there are more than ``MAX_TERMS``.
         """
         result = self._expand(value, env, slot)
         if len(result) > MAX_TERMS:
-            raise TooComplex(f"more than {MAX_TERMS} terms")
+            raise GaveUp(f"more than {MAX_TERMS} terms")
         return result
 
     def _getter(self, env: Mapping[str, Int], slot: Int):  # type: ignore[no-untyped-def]
@@ -168,7 +169,7 @@ class Expander:
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
-            raise TooComplex(f"a product of {len(left)} by {len(right)} terms")
+            raise GaveUp(f"a product of {len(left)} by {len(right)} terms")
         products = []
         for a in left:
             for b in right:
@@ -189,8 +190,7 @@ class Expander:
         decl = self.program.tensors[tensor]
         conds: list[Cond] = []
         if else_zero:
-            for index, extent in zip(indices, decl.extents, strict=True):
-                conds += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+            conds += within(indices, decl.extents)
         if decl.pattern is not None:
             names = dict(zip(decl.indices, indices, strict=True))
             conds.append(substitute_cond(decl.pattern, names.get))
@@ -198,10 +198,7 @@ class Expander:
 
     def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
         """Terms of one element of a tensor expression: inner dimensions are summed over."""
-        outside: list[Cond] = []
-        if else_zero:
-            for index, extent in zip(indices, self.program.extents(form), strict=True):
-                outside += [Cmp(">=", index, IntConst(0)), Cmp("<", index, extent)]
+        padding = within(indices, self.program.extents(form)) if else_zero else ()
         terms = []
         for chain in form.chains:
             if not chain.coefficient:
@@ -229,7 +226,7 @@ class Expander:
                 read = self._read(factor.tensor, tuple(here), False)
                 term = replace(term, conds=term.conds + read.conds, reads=term.reads + read.reads)
                 link = right
-            terms.append(replace(term, bound=tuple(bound), conds=term.conds + tuple(outside)))
+            terms.append(replace(term, bound=tuple(bound), conds=term.conds + padding))
         return terms
 
     def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
@@ -249,8 +246,7 @@ class Expander:
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
         if not facts:
-            members = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
-            return self.expand(family.body, members, slot)
+            return self.expand(family.body, family.env(indices), slot)
         claim = facts[-1]
         own = {b.name for b in claim.binders}
         env: dict[str, Int] = {}
@@ -300,7 +296,7 @@ class Expander:
         slot: Int,
     ) -> list[Term]:
         if len(moved) > MAX_CYCLE_POINTS:
-            raise TooComplex(f"a permutation that moves {len(moved)} slots by cycles")
+            raise GaveUp(f"a permutation that moves {len(moved)} slots by cycles")
         terms = []
         for source, target in moved:
             if inverse:
@@ -343,4 +339,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "TooComplex", "drop_unused", "shifted"]
+__all__ = ["Expander", "Term", "drop_unused", "shifted"]

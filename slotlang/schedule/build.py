@@ -16,25 +16,23 @@ from slotlang.meaning.integers import (
     mul,
     neg,
     substitute,
-    substitute_cond,
     variables,
 )
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
-    Element,
-    Family,
     FamilyRef,
-    Iverson,
     Negate,
     Permuted,
-    Program,
-    Read,
-    ScalarRef,
     Shift,
     SumOver,
     Value,
+    free_variables,
+    nodes,
+    renamed,
+    sum_variables,
 )
 from slotlang.schedule import ops
 from slotlang.schedule.hoist import free_loops, hoist
@@ -101,19 +99,11 @@ class _Builder:
     # plain operands
 
     def is_plain(self, value: Value) -> bool:
-        match value:
-            case FamilyRef(name):
-                return self.program.families[name].kind == "plain"
-            case Arith(_, left, right):
-                return self.is_plain(left) and self.is_plain(right)
-            case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-                return self.is_plain(inner)
-            case Const() | Read() | Element() | ScalarRef() | Iverson():
-                return True
+        return not self.program.encrypted(value)
 
     def plain(self, value: Value, frame: _Frame) -> ops.PlainRef:
         """A plain operand as a member of a plain family, made for it when it is not simply one."""
-        value = rename(value, frame.env)
+        value = renamed(value, frame.env)
         if frame.shift != IntConst(0):
             value = Shift(value, frame.shift, value.span)
         if isinstance(value, FamilyRef):
@@ -127,7 +117,7 @@ class _Builder:
         loops: tuple[ops.Loop, ...],
         span: Span,
     ) -> ops.PlainRef:
-        used = value_variables(body) if body is not None else frozenset()
+        used = free_variables(body) if body is not None else frozenset()
         for mask, shift in masks:
             used |= variables(mask.index) | variables(shift)
         own = tuple(loop for loop in loops if loop.var in used)
@@ -144,7 +134,7 @@ class _Builder:
         if family.declared:
             return FamilyRef(ref.family, ref.indices, family.span), ()
         env = {loop.var: index for loop, index in zip(family.loops, ref.indices, strict=True)}
-        body = None if family.body is None else rename(family.body, env)
+        body = None if family.body is None else renamed(family.body, env)
         masks = tuple((replace(m, index=substitute(m.index, env.get)), substitute(s, env.get)) for m, s in family.masks)
         return body, masks
 
@@ -311,7 +301,7 @@ class _Builder:
                 return self.rotated(result, add(base, frame.shift))
             case "doubling":
                 body, written, base = self._stepping(value, inner, var)
-                if value.var in value_variables(body):
+                if value.var in free_variables(body):
                     raise error(
                         "SL401",
                         "`by doubling` adds rotations of one vector, and this one depends on the loop",
@@ -380,21 +370,11 @@ class _Builder:
     def _step_of(self, value: SumOver, frame: _Frame) -> int:
         steps: dict[int, Span] = {}
 
-        def visit(v: Value) -> None:
-            match v:
-                case Shift(inner, amount):
-                    if value.var in variables(amount) and not self.is_plain(inner):
-                        steps.setdefault(self._int(self._linear(amount, value.var, v.span, "bsgs")[0]), v.span)
-                    visit(inner)
-                case Arith(_, left, right):
-                    visit(left)
-                    visit(right)
-                case Negate(inner) | Conj(inner) | Permuted(inner) | SumOver(body=inner):
-                    visit(inner)
-                case _:
-                    pass
+        for node in nodes(value.body):
+            match node:
+                case Shift(inner, amount) if value.var in variables(amount) and not self.is_plain(inner):
+                    steps.setdefault(self._int(self._linear(amount, value.var, node.span, "bsgs")[0]), node.span)
 
-        visit(value.body)
         if len(steps) != 1:
             raise error(
                 "SL401",
@@ -442,66 +422,6 @@ def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
     if flat[0][0] < 0:
         return ops.Neg(ops.Add(tuple((-s, o) for s, o in flat)))
     return ops.Add(tuple(flat))
-
-
-def rename(value: Value, env: Mapping[str, Int]) -> Value:
-    """``value`` with loop variables replaced."""
-    if all(v == IntVar(k) for k, v in env.items()):
-        return value
-
-    def index(e: Int) -> Int:
-        return substitute(e, env.get)
-
-    def visit(v: Value) -> Value:
-        match v:
-            case Const() | ScalarRef():
-                return v
-            case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
-                return replace(v, indices=tuple(map(index, indices)))
-            case Iverson(cond):
-                return replace(v, condition=substitute_cond(cond, env.get))
-            case Arith(_, left, right):
-                return replace(v, left=visit(left), right=visit(right))
-            case Negate(inner) | Conj(inner) | Permuted(inner):
-                return replace(v, value=visit(inner))
-            case Shift(inner, amount):
-                return replace(v, value=visit(inner), amount=index(amount))
-            case SumOver(body=body):
-                return replace(v, body=visit(body))
-
-    return visit(value)
-
-
-def value_variables(value: Value) -> frozenset[str]:
-    """Variables that occur in a value, slot digits included, its own sums' variables not."""
-    match value:
-        case Const() | ScalarRef():
-            return frozenset()
-        case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
-            return frozenset().union(*map(variables, indices))
-        case Iverson(cond):
-            return variables(cond)
-        case Arith(_, left, right):
-            return value_variables(left) | value_variables(right)
-        case Negate(inner) | Conj(inner) | Permuted(inner):
-            return value_variables(inner)
-        case Shift(inner, amount):
-            return value_variables(inner) | variables(amount)
-        case SumOver(var=var, body=body):
-            return value_variables(body) - {var}
-
-
-def sum_variables(value: Value) -> frozenset[str]:
-    """Variables that sums inside a value run over."""
-    match value:
-        case Arith(_, left, right):
-            return sum_variables(left) | sum_variables(right)
-        case Negate(inner) | Conj(inner) | Permuted(inner) | Shift(inner):
-            return sum_variables(inner)
-        case SumOver(var=var, body=body):
-            return sum_variables(body) | {var}
-        case _:
-            return frozenset()
 
 
 def _needed(ciphers: tuple[ops.CipherFamily, ...], program: Program) -> tuple[ops.CipherFamily, ...]:

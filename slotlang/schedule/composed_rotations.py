@@ -72,7 +72,7 @@ def tree(wanted: Collection[int], keys: Collection[int], slots: int) -> Tree | N
 
 def routes(wanted: Collection[int], keys: Collection[int], slots: int) -> Routes | None:
     """How each wanted step without a key is composed; None where some step can't be."""
-    found = tree(wanted, keys, slots)
-    if found is None:
+    ways = tree(wanted, keys, slots)
+    if ways is None:
         return None
-    return {step: found.route(step) for step in sorted(set(wanted) - set(keys))}
+    return {step: ways.route(step) for step in sorted(set(wanted) - set(keys))}

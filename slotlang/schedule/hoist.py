@@ -137,27 +137,11 @@ def hoist(
         if not whole and isinstance(ladder(op, loops), ops.Ladder):
             return lift(op, loops, family)
 
-        def inside(o: ops.Op) -> ops.Op:
-            return visit(o, loops, family)
-
         match op:
-            case ops.Add(operands):
-                return ops.Add(tuple((s, inside(o)) for s, o in operands))
-            case ops.Mul(left, right):
-                return ops.Mul(inside(left), inside(right))
             case ops.Sum(loop, body) | ops.Horner(loop, body):
                 return replace(op, body=visit(body, (*loops, loop), family))
-            case (
-                ops.Neg(value)
-                | ops.AddPlain(value)
-                | ops.MulPlain(value)
-                | ops.Rotate(value)
-                | ops.Ladder(value)
-                | ops.Conjugate(value)
-                | ops.Rescale(value)
-                | ops.Doubling(value)
-            ):
-                return replace(op, value=inside(value))
+            case _:
+                return ops.rebuilt(op, lambda o: visit(o, loops, family))
 
     for family in families:
         if family.body is None:

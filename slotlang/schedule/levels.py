@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import takewhile
 
-from slotlang.meaning.program import Const
+from slotlang.meaning.value import Const
 from slotlang.schedule import ops
 from slotlang.schedule.ops import Encoding, State
 from slotlang.source import Span
@@ -92,7 +92,7 @@ class _Levels:
             raised = [self.settled(op, state) for op, state in raised]
         return [op for op, _ in raised], raised[0][1]
 
-    def turned(self, op: ops.Op, span: Span) -> tuple[ops.Op, State]:
+    def key_switched(self, op: ops.Op, span: Span) -> tuple[ops.Op, State]:
         """An operand of key switches."""
         op, state = self.settled(*self.op(op, span))
         self.turns_fresh = self.turns_fresh or state == State(0, 0)
@@ -105,9 +105,6 @@ class _Levels:
             case ops.Add(operands):
                 values, state = self.aligned([self.op(o, span) for _, o in operands], span)
                 return ops.Add(tuple((s, v) for (s, _), v in zip(operands, values, strict=True))), state
-            case ops.Neg(value):
-                inner, state = self.op(value, span)
-                return ops.Neg(inner), state
             case ops.AddPlain(value, plain, sign):
                 inner, state = self.op(value, span)
                 ref = self.plain(plain, Encoding(state.level, state.pending, True))
@@ -117,17 +114,13 @@ class _Levels:
             case ops.Mul(left, right):
                 (a, x), (b, y) = self._factors([self.op(o, span) for o in (left, right)], span)
                 return ops.Mul(a, b), State(x.level, x.pending + y.pending + 1)
-            case ops.Rotate(value) | ops.Ladder(value) | ops.Conjugate(value) | ops.Doubling(value):
-                inner, state = self.turned(value, span)
-                return replace(op, value=inner), state
-            case ops.Sum(_, body):
-                inner, state = self.op(body, span)
-                return replace(op, body=inner), state
-            case ops.Horner(_, body):
-                inner, state = self.turned(body, span)
-                return replace(op, body=inner), state
             case ops.Rescale():
                 raise AssertionError("rescales are placed here and nowhere before")
+            case _:
+                (operand,) = ops.children(op)
+                enter = self.key_switched if isinstance(op, ops.SwitchesKeys) else self.op
+                inner, state = enter(operand, span)
+                return ops.rebuilt(op, lambda _: inner), state
 
     def _factors(self, parts: list[tuple[ops.Op, State]], span: Span) -> list[tuple[ops.Op, State]]:
         """Two ciphertexts to multiply, at one level. Their product carries the scales of both: where that is more than
@@ -151,11 +144,11 @@ def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Sc
     those are left that some ciphertext comes to."""
     levels = _Levels(schedule, fresh)
     ciphers = tuple(levels.family(f) for f in schedule.ciphers)
-    made = replace(
+    assigned = replace(
         schedule,
         ciphers=ciphers,
         plains=levels.plains,
         states=levels.states,
         turns_fresh=levels.turns_fresh,
     )
-    return replace(made, drops=tuple(takewhile(lambda product: product <= made.depth, schedule.drops)))
+    return replace(assigned, drops=tuple(takewhile(lambda product: product <= assigned.depth, schedule.drops)))

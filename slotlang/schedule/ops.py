@@ -7,12 +7,13 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
-from slotlang.meaning.program import Output, Program, Value
+from slotlang.meaning.program import Output, Program
+from slotlang.meaning.value import Value
 from slotlang.schedule.permutation import Network
 from slotlang.source import Span
 
@@ -94,6 +95,7 @@ class Add:
 class Neg:
     """``-a``."""
 
+    kind: ClassVar = "neg"
     value: Op
 
 
@@ -148,6 +150,7 @@ class Ladder:
 class Conjugate:
     """Complex conjugate; one key switch."""
 
+    kind: ClassVar = "conj"
     value: Op
 
 
@@ -191,6 +194,13 @@ class Doubling:
 Op: TypeAlias = (
     Ref | Add | Neg | AddPlain | MulPlain | Mul | Rotate | Ladder | Conjugate | Rescale | Sum | Horner | Doubling
 )
+
+
+Unary: TypeAlias = Neg | Conjugate
+"""Operations that are one node of the graph, of their ``kind``, and work slot by slot."""
+
+SwitchesKeys: TypeAlias = Rotate | Ladder | Conjugate | Horner | Doubling
+"""Operations that switch the keys of their operand, which is rescaled before if it is to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +272,21 @@ def children(op: Op) -> tuple[Op, ...]:
             return (value,)
         case Sum(_, body) | Horner(_, body):
             return (body,)
+
+
+def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
+    """The operation with every operand replaced by what ``change`` gives for it."""
+    match op:
+        case Ref():
+            return op
+        case Add(operands):
+            return Add(tuple((sign, change(o)) for sign, o in operands))
+        case Mul(left, right):
+            return Mul(change(left), change(right))
+        case Sum(_, body) | Horner(_, body):
+            return replace(op, body=change(body))
+        case _:
+            return replace(op, value=change(op.value))
 
 
 def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:

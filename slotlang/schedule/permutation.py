@@ -171,7 +171,7 @@ def plan(destination: ArrayLike, max_levels: int, cost: Cost | None = None) -> N
     # Matching is slow, so it runs only where it can be expected to win; beyond 4 levels by a tenth at best.
     for levels in range(2, min(max_levels, 4) + 1):
         expected, sizes = split_sizes(n, levels)
-        fewest = min(found.rotations for k, found in best.items() if k <= levels)
+        fewest = min(network.rotations for k, network in best.items() if k <= levels)
         if len(sizes) == levels - 1 and expected < fewest:
             matched = matched_route(target, sizes)
             if matched is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from slotlang.cost import matrix
-from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, Columns, weighed
+from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, MatrixForm, weighed
 from slotlang.cost.predict import Calls
 from slotlang.search.structure import Structure
 
@@ -152,8 +152,8 @@ def estimate(s: Structure) -> Estimate:
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)
 
 
-def estimated_matrix(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> Columns:
-    """Column packing as matrices, for one group of tokens; ``primes`` and ``scales`` as of ``columns_of``."""
+def estimated_matrix(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
+    """Column packing as matrices, for one group of tokens; ``primes`` and ``scales`` as of ``matrix_form``."""
     counts = estimate(s)
     sizes = [(s.blocks, s.inputs)] if s.dense else [(s.blocks, s.inputs), (s.outputs, s.blocks)]
     matrices = tuple(matrix.Stage(*size, depth) for depth, size in enumerate(sizes, 1))

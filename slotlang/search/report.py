@@ -7,21 +7,21 @@ from textwrap import wrap
 from slotlang.search.candidate import Candidate, Found
 
 
-def program_text(found: Found) -> str:
+def program_text(result: Found) -> str:
     """The best candidate as a ``.slot`` text."""
-    ranked = found.ranked
-    best, shape = ranked[0], found.shape
+    ranked = result.ranked
+    best, shape = ranked[0], result.shape
     tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
-    ended = "" if found.complete else " The search was interrupted before it was through."
+    ended = "" if result.complete else " The search was interrupted before it was through."
     lines = [
         f"y = scale * A @ B @ x: {shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}. "
         f"Found by slotlang synth, {best.verdict}.",
         f"Structure: {best.structure.name()}; {_groups(best)}{_numbers(best)}.",
         f"Parameters: {best.parameters.text()}. Predicted relative error {best.error:.1e}, "
-        f"at most {found.precision:g} was asked for.",
+        f"at most {result.precision:g} was asked for.",
         f"Predicted: {_milliseconds(best)} for an evaluation, by the profile {best.predicted.profile}.",
-        f"Chosen for the least {found.objective} among {found.sketched:,} structures, {len(found.candidates)} of them "
-        f"proved and costed.{ended}",
+        f"Chosen for the least {result.objective} among {result.sketched:,} structures, "
+        f"{len(result.candidates)} of them proved and costed.{ended}",
     ]
     if len(ranked) > 1:
         second = ranked[1]

@@ -10,17 +10,18 @@ from math import ceil, floor, log10
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.counts import Counts
-from slotlang.cost.matrix import Columns
+from slotlang.cost.matrix import MatrixForm
 from slotlang.cost.predict import total
 from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
-from slotlang.diagnostics import SlotError, Unreachable, error
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
 from slotlang.planning.target import Kernel, Target
 from slotlang.proof.check import check
+from slotlang.refusals import Unreachable
 from slotlang.search.candidate import Candidate, Found, Limits, Objective
 from slotlang.search.estimate import Estimate, estimate, estimated_matrix
 from slotlang.search.settings import settle
@@ -68,7 +69,7 @@ def start(shape: Shape, objective: Objective, target: Target, limits: Limits) ->
 
 
 def search(
-    found: Found,
+    result: Found,
     profile: Profile,
     progress: Callable[[str, float], None] = lambda what, done: None,
     *,
@@ -76,28 +77,28 @@ def search(
     finalists: int = FINALISTS,
 ) -> None:
     """Evaluate the ``finalists`` structures that are best by formula, among those with ``slots``, and add them to
-    ``found``.
+    ``result``.
 
     What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
     SL462, SL464 or SL465 says why there can't be one.
     """
-    shape = found.shape
+    shape = result.shape
     drawn: list[Sketch] = []
     for layout in sketches(shape, profile, slots):
-        drawn += [s for s in layout if allowed(s.structure, found.limits)]
+        drawn += [s for s in layout if allowed(s.structure, result.limits)]
         progress("comparing structures", 0.0)
-    found.sketched = len(drawn)
-    chosen = _chosen(drawn, found, finalists)
+    result.sketched = len(drawn)
+    chosen = _chosen(drawn, result, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, found.target, profile)
+        worked = work_out(s.structure, result.target, profile)
         if isinstance(worked, Unreachable):
-            found.best_error = min(found.best_error, worked.best)
+            result.best_error = min(result.best_error, worked.best)
         else:
-            found.add(worked)
-    found.complete = True
-    if not found.candidates:
-        raise _nothing(found)
+            result.add(worked)
+    result.complete = True
+    if not result.candidates:
+        raise _nothing(result)
 
 
 def allowed(s: Structure, limits: Limits) -> bool:
@@ -105,18 +106,18 @@ def allowed(s: Structure, limits: Limits) -> bool:
     return s.copies == 1 or s.inputs <= limits.copies * replace(s, copies=1).inputs
 
 
-def _chosen(drawn: Sequence[Sketch], found: Found, finalists: int) -> list[Sketch]:
+def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
     """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
     with fewer."""
-    bound = found.target.max_key_bytes
+    bound = result.target.max_key_bytes
     if bound is None:
-        return _finalists(drawn, found.objective)[:finalists]
+        return _finalists(drawn, result.objective)[:finalists]
     every = [s for s in drawn if s.key_bytes <= bound]
     fewer = [s for s in drawn if s.key_bytes > bound >= s.fewest_key_bytes]
     if not (every or fewer):
         return sorted(drawn, key=lambda s: (s.fewest_key_bytes, s.seconds))[:1]
-    half = _finalists(fewer, found.objective)[: finalists // 2]
-    return _finalists(every, found.objective)[: finalists - len(half)] + half
+    half = _finalists(fewer, result.objective)[: finalists // 2]
+    return _finalists(every, result.objective)[: finalists - len(half)] + half
 
 
 def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
@@ -166,21 +167,21 @@ def work_out(s: Structure, target: Target, profile: Profile) -> Candidate | Unre
     chosen = settle(_program(text(part)), target, profile, wider)
     if isinstance(chosen, Unreachable):
         return chosen
-    made = chosen.plan
+    planned = chosen.plan
     if target.kernel == "auto" and part != group:
-        made = _kernel_of_all(made, group)
-    return _candidate(s, source, part, made, chosen.error, profile, report.status)
+        planned = _kernel_of_all(planned, group)
+    return _candidate(s, source, part, planned, chosen.error, profile, report.status)
 
 
-def _kernel_of_all(made: Plan, s: Structure) -> Plan:
+def _kernel_of_all(planned: Plan, s: Structure) -> Plan:
     """The plan of a part with the matrix form, and the kernel, of the whole structure: sums of few products take longer
     for each, so that by matrices a part is no measure of the whole."""
-    if not isinstance(made.matrix, Columns):
-        return made
-    p = made.parameters
+    if not isinstance(planned.matrix, MatrixForm):
+        return planned
+    p = planned.parameters
     form = estimated_matrix(s, p.primes[: p.data_primes], p.factor_bits(s.depth))
-    by_operations: Kernel = "fused" if made.graph.dots else "seal"
-    return replace(made, matrix=form, kernel="matrix" if form.faster else by_operations)
+    by_operations: Kernel = "fused" if planned.graph.dots else "seal"
+    return replace(planned, matrix=form, kernel="matrix" if form.faster else by_operations)
 
 
 def _program(source: str) -> Program:
@@ -201,22 +202,22 @@ def _smaller(s: Structure) -> Structure:
 
 
 def _candidate(
-    s: Structure, source: str, part: Structure, made: Plan, relative: float, profile: Profile, verdict: str
+    s: Structure, source: str, part: Structure, planned: Plan, relative: float, profile: Profile, verdict: str
 ) -> Candidate:
     """Numbers of the part's graph, times the groups of tokens; of a part smaller than a group, in the proportion
     of the formulas."""
-    p, c, n = made.parameters, made.counts, s.groups
+    p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
-    once = made.predicted(profile)
+    once = planned.predicted(profile)
     whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
     slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
-    counts = _counts_of_all(made, whole, small, n)
+    counts = _counts_of_all(planned, whole, small, n)
     keys = c.galois_keys * p.key_bytes()
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
     # matrices are those of the whole
-    evaluation = (1.0 if made.kernel == "matrix" else slower) * (once.evaluation - masks) + down * masks
-    weights = made.weight_bytes if made.kernel == "matrix" else round(products * made.weight_bytes)
+    evaluation = (1.0 if planned.kernel == "matrix" else slower) * (once.evaluation - masks) + down * masks
+    weights = planned.weight_bytes if planned.kernel == "matrix" else round(products * planned.weight_bytes)
     return Candidate(
         structure=s,
         text=source,
@@ -234,17 +235,17 @@ def _candidate(
         counts=counts,
         key_bytes=keys,
         upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
-        download_bytes=n * round(down * made.download_bytes),
+        download_bytes=n * round(down * planned.download_bytes),
         weight_bytes=weights,
         memory_bytes=keys + weights + counts.peak_ciphertexts * p.ciphertext_bytes(),
         unrolled=part == s.one_group(),
     )
 
 
-def _counts_of_all(made: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
+def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
     """Counts of all groups of tokens from those of the plan of a part of one: ``whole`` and ``small`` are the formulas
     for a group and for the part. Keys and plaintexts serve all groups."""
-    c, p, n = made.counts, made.parameters, groups
+    c, p, n = planned.counts, planned.parameters, groups
 
     def grown(count: int, name: str) -> int:
         before = getattr(small, name)
@@ -288,33 +289,33 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
-    made = plan(program, candidate.parameters)
-    return bounds_of(program, made.graph, made.counts, rotation_lower_bound(program))
+    planned = plan(program, candidate.parameters)
+    return bounds_of(program, planned.graph, planned.counts, rotation_lower_bound(program))
 
 
-def _nothing(found: Found) -> SlotError:
+def _nothing(result: Found) -> SlotError:
     """Why there is no candidate."""
-    if found.refused:
-        least, most = min(c.key_bytes for c in found.refused), found.target.max_key_bytes
+    if result.refused:
+        least, most = min(c.key_bytes for c in result.refused), result.target.max_key_bytes
         if most is not None and least > most:
             return error(
                 "SL464",
                 f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {most:,}",
                 hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
             )
-        least = min(c.memory_bytes for c in found.refused)
+        least = min(c.memory_bytes for c in result.refused)
         return error(
             "SL465",
-            f"the server needs {least:,} bytes at least, and --max-memory is {found.limits.memory or 0:,}",
+            f"the server needs {least:,} bytes at least, and --max-memory is {result.limits.memory or 0:,}",
             notes=["keys, encoded weights, and ciphertexts at the peak"],
             hint=f"--max-memory {least}",
         )
-    notes = [] if found.best_error == float("inf") else [f"the best error found is {found.best_error:.1e}"]
+    notes = [] if result.best_error == float("inf") else [f"the best error found is {result.best_error:.1e}"]
     return error(
         "SL462",
-        f"no structure reaches a relative error of {found.precision:.1e} with 128-bit parameters",
+        f"no structure reaches a relative error of {result.precision:.1e} with 128-bit parameters",
         notes=notes,
-        hint=f"--precision {_rounded_up(found.best_error)}" if notes else "",
+        hint=f"--precision {_rounded_up(result.best_error)}" if notes else "",
     )
 
 

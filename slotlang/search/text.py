@@ -28,13 +28,13 @@ class _Text:
 
     def family(self, name: str, *indices: tuple[str, str]) -> str:
         """``P[q < Q, g < G]``, of the indices that are there."""
-        found = [f"{letter} < {extent}" for letter, extent in indices if self.has(letter)]
-        return f"{name}[{', '.join(found)}]" if found else name
+        binders = [f"{letter} < {extent}" for letter, extent in indices if self.has(letter)]
+        return f"{name}[{', '.join(binders)}]" if binders else name
 
     def member(self, name: str, *letters: str) -> str:
         """``P[q, g]``."""
-        found = [letter for letter in letters if self.has(letter)]
-        return f"{name}[{', '.join(found)}]" if found else name
+        indices = [letter for letter in letters if self.has(letter)]
+        return f"{name}[{', '.join(indices)}]" if indices else name
 
     def has(self, letter: str) -> bool:
         s = self.s
@@ -265,9 +265,9 @@ class _Text:
 
         def indexed(name: str, extents: bool, *letters: str) -> str:
             names = {"v": ("q", "Z"), "o": ("o", "L"), "g": ("g", "G"), "u": ("u", "N")}
-            found = [names[letter] for letter in letters if self.has(letter)]
-            inside = ", ".join(f"{a} < {b}" if extents else a for a, b in found)
-            return f"{name}[{inside}]" if found else name
+            indices = [names[letter] for letter in letters if self.has(letter)]
+            inside = ", ".join(f"{a} < {b}" if extents else a for a, b in indices)
+            return f"{name}[{inside}]" if indices else name
 
         lines = _wrapped(f"plain  {indexed('V', True, 'v', 'o', 'g')} = ", value)
         v = indexed("V", False, "v", "o", "g")

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError, closest, error
+from slotlang.meaning.bind_value import count
 from slotlang.meaning.integers import SLOT, IntConst, IntVar
-from slotlang.meaning.program import Claim, Family, Program
-from slotlang.meaning.values import count
-from slotlang.proof.field import PRIMES, TooLarge, random_field
-from slotlang.proof.terms import Term, TooComplex
+from slotlang.meaning.program import Claim, Family, Program, member_text
+from slotlang.proof.field import PRIMES, random_field
+from slotlang.proof.terms import Term
+from slotlang.refusals import GaveUp
 from slotlang.show.holding import Holding, holding, many
 from slotlang.show.repetition import Repetition, repetition
 from slotlang.show.symbolic import Ints, Named, Polynomials, points, polynomials
@@ -119,7 +120,7 @@ class SlotContents:
     @property
     def title(self) -> str:
         """``W[2, 5]``."""
-        return f"{self.family}[{', '.join(map(str, self.member))}]" if self.member else self.family
+        return member_text(self.family, self.member)
 
     def holdings(self, slots: Iterable[int]) -> list[Holding]:
         """What the given slots hold. Ask for at most ``describer.affordable`` of them."""
@@ -143,11 +144,11 @@ class SlotContents:
 
     def summary(self) -> str:
         """The repetition in a sentence, and how it is known."""
-        found = self.repetition
-        if found is None:
+        repetition = self.repetition
+        if repetition is None:
             return f"which slots hold the same is not known: {self.why}"
         how = " (compared by values at a random point)" if self.compared == "random" else ""
-        return found.sentence() + how
+        return repetition.sentence() + how
 
     def wrong_sentence(self) -> str:
         """``4,032 of 4,096 slots of S are wrong``; empty when none is known to be."""
@@ -168,7 +169,7 @@ class SlotContents:
         ``wrong`` (or null); ``truncated``: whether slots are left out.
         """
         listed = range(min(self.slots, limit, self.describer.affordable))
-        found = self.repetition
+        repetition = self.repetition
         return {
             "program": self.program,
             "family": self.family,
@@ -180,14 +181,14 @@ class SlotContents:
             "claims": [{"line": line, "text": text} for line, text in self.claims],
             "compared": self.compared or None,
             "why": self.why,
-            "distinct": None if found is None else found.distinct,
-            "empty": None if found is None else found.empty,
-            "least": None if found is None else found.least,
-            "most": None if found is None else found.most,
-            "period": None if found is None else found.period,
-            "stride": None if found is None else found.stride,
-            "run": None if found is None else found.run,
-            "free": None if found is None else list(found.free),
+            "distinct": None if repetition is None else repetition.distinct,
+            "empty": None if repetition is None else repetition.empty,
+            "least": None if repetition is None else repetition.least,
+            "most": None if repetition is None else repetition.most,
+            "period": None if repetition is None else repetition.period,
+            "stride": None if repetition is None else repetition.stride,
+            "run": None if repetition is None else repetition.run,
+            "free": None if repetition is None else list(repetition.free),
             "summary": self.summary(),
             "wrong": None if self.wrong is None else int(self.wrong.sum()),
             "contents": [
@@ -230,7 +231,7 @@ def contents(
     terms: list[Term] | None
     try:
         terms = named.member(name, tuple(IntConst(i) for i in member), IntVar(SLOT))
-    except TooComplex:
+    except GaveUp:
         terms = None
     if not numbered(named):
         raise _too_large("tensors of more than 2^40 elements", family)
@@ -245,7 +246,7 @@ def contents(
     else:
         try:
             groups, compared = _random_groups(program, name, member, describer.points), "random"
-        except TooLarge as problem:
+        except GaveUp as problem:
             why = str(problem)
         except SlotError as problem:
             why = problem.diagnostics[0].message
@@ -278,7 +279,7 @@ def _random_groups(program: Program, name: str, member: tuple[int, ...], product
     field = random_field(program, PRIMES[:2], DEFAULT_SEED)
     graph = unroll(schedule(program))
     if (name, member) not in graph.values and products > MAX_UNSCHEDULED_POINTS:
-        raise TooLarge(f"a sum of up to {products:,} products that no output depends on")
+        raise GaveUp(f"a sum of up to {products:,} products that no output depends on")
     values = slot_values(graph, field, name, member)
     columns = np.ascontiguousarray(values.reshape(-1, program.slots).T)
     known: dict[bytes, int] = {}
@@ -316,16 +317,16 @@ _INDEX = re.compile(r"\s*-?[0-9]{1,15}\s*")
 
 def parse_target(text: str) -> tuple[str, tuple[int, ...]]:
     """``W[2, 5]`` to ("W", (2, 5)) and ``X`` to ("X", ()). Raises ``SlotError`` SL602."""
-    found = _TARGET.fullmatch(text)
-    inner = found[2] if found else None
+    match = _TARGET.fullmatch(text)
+    inner = match[2] if match else None
     parts = [] if inner is None else inner.split(",")
-    if found is None or not all(_INDEX.fullmatch(part) for part in parts):
+    if match is None or not all(_INDEX.fullmatch(part) for part in parts):
         raise error(
             "SL602",
             f"can't tell what to draw from {text!r}",
             hint="write a family, or a member of one: X or W[2, 5]",
         )
-    return found[1], tuple(int(part) for part in parts)
+    return match[1], tuple(int(part) for part in parts)
 
 
 def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Family, tuple[int, ...]]:

@@ -15,21 +15,21 @@ WIDTH, HEIGHT, GAP, LEFT, TOP = 330, 260, 84, 84, 108
 RADIUS = 9
 
 
-def front_svg(found: Found) -> str:
+def front_svg(result: Found) -> str:
     """A document with a panel for each measure that stands against time; both axes logarithmic."""
-    shape, pareto = found.shape, found.pareto
+    shape, pareto = result.shape, result.pareto
     title = f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens"
     canvas = Canvas("front")
     canvas.text(28, 40, f"Schedules for {title}", 20, bold=True)
-    about = f"{found.sketched:,} compared, {len(found.candidates)} proved and costed, numbers as in the table"
-    canvas.text(28, 62, f"{about}; precision {found.precision:g}; pale: another is as good in everything", 12.5, PALE)
+    about = f"{result.sketched:,} compared, {len(result.candidates)} proved and costed, numbers as in the table"
+    canvas.text(28, 62, f"{about}; precision {result.precision:g}; pale: another is as good in everything", 12.5, PALE)
     panels: list[tuple[str, Callable[[Candidate], float]]] = [
         ("Galois keys, MB", lambda c: c.key_bytes / 1e6),
         ("bytes up and down, MB", lambda c: c.traffic_bytes / 1e6),
         ("relative error", lambda c: c.error),
     ]
     for n, (name, measure) in enumerate(panels):
-        _panel(canvas, LEFT + n * (WIDTH + GAP), found.candidates, pareto, name, measure)
+        _panel(canvas, LEFT + n * (WIDTH + GAP), result.candidates, pareto, name, measure)
     x: float = LEFT
     for slots in sorted({c.structure.slots for c in pareto}):
         canvas.circle(x + RADIUS, TOP + HEIGHT + 62, RADIUS, _colour(slots), f"{slots:,} slots")

@@ -36,20 +36,20 @@ def many(products: int) -> Holding:
     return Holding(products, f"sum of up to {products:,} products", f"{products:,} products", False)
 
 
-def holding(found: Polynomials, k: int) -> Holding:
+def holding(contents: Polynomials, k: int) -> Holding:
     """What the k-th slot holds. Two slots with the same text hold the same when the sum is written out."""
-    size = found.size(k)
+    size = contents.size(k)
     if not size:
         return Holding(0, "0", "0")
     if size > MAX_WRITTEN:
-        first = found.polynomial(k, 1)
+        first = contents.polynomial(k, 1)
         return Holding(
             size,
-            f"sum of {size:,} products, e.g. {_sum(found.atoms, first, False)}",
-            f"{_sum(found.atoms, first, True)} + {size - 1:,} more",
+            f"sum of {size:,} products, e.g. {_sum(contents.atoms, first, False)}",
+            f"{_sum(contents.atoms, first, True)} + {size - 1:,} more",
         )
-    polynomial = found.polynomial(k)
-    return Holding(size, _sum(found.atoms, polynomial, False), _sum(found.atoms, polynomial, True))
+    polynomial = contents.polynomial(k)
+    return Holding(size, _sum(contents.atoms, polynomial, False), _sum(contents.atoms, polynomial, True))
 
 
 def _sum(atoms: Atoms, polynomial: Polynomial, compact: bool) -> str:

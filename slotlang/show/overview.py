@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from slotlang.meaning.program import Claim, Program
 from slotlang.show.content import claim_text, contents, definition_text
@@ -48,10 +47,10 @@ def overview(program: Program) -> list[FamilyRow]:
     """The families in the program's order."""
     rows = []
     for family in program.families.values():
-        members = prod(b.size for b in family.binders)
-        found = None
+        members = family.size
+        repetition = None
         if program.slots <= MAX_SLOTS_COMPARED:
-            found = contents(program, family.name, compare=False).repetition
+            repetition = contents(program, family.name, compare=False).repetition
         claims = [s for s in program.steps if isinstance(s, Claim) and s.family == family.name]
         rows.append(
             FamilyRow(
@@ -62,8 +61,8 @@ def overview(program: Program) -> list[FamilyRow]:
                 0 if family.kind == "plain" else members,
                 definition_text(program, family),
                 tuple((c.span.line, claim_text(program, c)) for c in claims),
-                None if found is None else found.distinct,
-                None if found is None else found.empty,
+                None if repetition is None else repetition.distinct,
+                None if repetition is None else repetition.empty,
             )
         )
     return rows

@@ -234,18 +234,18 @@ class _Legend:
     def draw(self, y: float) -> float:
         """The bottom of what is drawn."""
         canvas, contents, x = self.canvas, self.contents, self.x
-        found = contents.repetition
+        repetition = contents.repetition
         y += 14
         if contents.wrong is not None:
             y = self._paragraph(contents.wrong_sentence(), y, WRONG, bold=True) + 6
         y = self._paragraph(contents.summary(), y) + 10
-        if found is not None and 0 < found.distinct <= FEW:
+        if repetition is not None and 0 < repetition.distinct <= FEW:
             y = self._few(y)
-        elif found is not None and found.distinct:
+        elif repetition is not None and repetition.distinct:
             y = self._many(y)
-        if found is not None and found.empty:
+        if repetition is not None and repetition.empty:
             canvas.cell(x, y - 11, 14, 14, canvas.hatched, stroke=LINE)
-            canvas.text(x + 22, y, f"empty: {found.empty:,} {'slot' if found.empty == 1 else 'slots'}", 12)
+            canvas.text(x + 22, y, f"empty: {repetition.empty:,} {'slot' if repetition.empty == 1 else 'slots'}", 12)
             y += 22
         if contents.wrong is not None:
             canvas.squares([(int(x) + 3, int(y) - 8)], 8, WRONG)
@@ -299,49 +299,49 @@ class _Legend:
 # refutations
 
 
-def svg_report(found: Refutation) -> str:
+def svg_report(refutation: Refutation) -> str:
     """A refuted program: the counterexample in words, the slots around the wrong one with what they hold and
     should hold, and a map of all wrong slots of the vector."""
-    canvas = Canvas(f"{found.program}-{found.statement}-refuted")
+    canvas = Canvas(f"{refutation.program}-{refutation.statement}-refuted")
     y = MARGIN + 16.0
-    canvas.text(MARGIN, y, f"{found.statement} is refuted", 20, bold=True)
+    canvas.text(MARGIN, y, f"{refutation.statement} is refuted", 20, bold=True)
     y += 20
-    canvas.text(MARGIN, y, f"line {found.line} of {found.program}", 13, PALE)
+    canvas.text(MARGIN, y, f"line {refutation.line} of {refutation.program}", 13, PALE)
     y += 12
-    for line in found.lines:
+    for line in refutation.lines:
         for part in wrapped(line.strip(), 112, 3):
             y += 18
             canvas.text(MARGIN + 12 * (len(line) - len(line.lstrip()) > 0), y, part, 12.5, mono=True)
     width = WIDTH + 2.0 * MARGIN
-    if found.around:
-        y = _boxes(canvas, found, y + 34)
-    if found.wrong is not None:
-        y = _wrong_map(canvas, found.wrong, y + 34)
-    sentence = "" if found.wrong is None else found.wrong.sentence()
-    description = ". ".join([*(line.strip() for line in found.lines), sentence])
-    title = f"{found.program}: {found.statement} is refuted"
+    if refutation.around:
+        y = _boxes(canvas, refutation, y + 34)
+    if refutation.wrong is not None:
+        y = _wrong_map(canvas, refutation.wrong, y + 34)
+    sentence = "" if refutation.wrong is None else refutation.wrong.sentence()
+    description = ". ".join([*(line.strip() for line in refutation.lines), sentence])
+    title = f"{refutation.program}: {refutation.statement} is refuted"
     return canvas.finish(width, y + MARGIN, title, description)
 
 
-def _boxes(canvas: Canvas, found: Refutation, y: float) -> float:
-    canvas.text(MARGIN, y, f"Slots of {found.title}", 13, bold=True)
+def _boxes(canvas: Canvas, refutation: Refutation, y: float) -> float:
+    canvas.text(MARGIN, y, f"Slots of {refutation.title}", 13, bold=True)
     y += 14
-    width = min(220.0, WIDTH / len(found.around))
+    width = min(220.0, WIDTH / len(refutation.around))
     characters = int((width - 18) / (11 * CHARACTER))
-    texts = [_box_texts(n, characters) for n in found.around]
+    texts = [_box_texts(n, characters) for n in refutation.around]
     should_lines = max(len(should) for should, _ in texts)
     holds_lines = max(len(holds) for _, holds in texts)
     height = 84.0 + 14 * (should_lines + holds_lines)
-    for k, (neighbour, (should, holds)) in enumerate(zip(found.around, texts, strict=True)):
+    for k, (neighbour, (should, holds)) in enumerate(zip(refutation.around, texts, strict=True)):
         x = MARGIN + k * width
-        here = neighbour.slot == found.slot
+        here = neighbour.slot == refutation.slot
         fill = WRONG_PALE if neighbour.wrong else RIGHT if neighbour.spoken else UNSPOKEN
         tip = f"slot {neighbour.slot} should hold {neighbour.should.text}; holds {neighbour.holds.text}"
         canvas.cell(x + 2, y, width - 4, height, fill, tip, WRONG if here else "")
         canvas.text(x + 10, y + 19, f"slot {neighbour.slot}", 12.5, bold=True)
         if neighbour.wrong:
             canvas.cross(x + width - 18, y + 10, 8, WRONG)
-        names = [name for name, _ in found.axes]
+        names = [name for name, _ in refutation.axes]
         digits = ", ".join(f"{k} = {v}" for k, v in zip(names, neighbour.digits, strict=True))
         canvas.text(x + 10, y + 34, digits, 10.5, PALE)
         _box_text(canvas, x + 10, y + 52, "should hold", should)

@@ -57,8 +57,8 @@ def draw_map(
         if wrong is not None and wrong[slot]:
             small = max(1, inner // 2)
             crossed.append((cx + (inner - small) // 2, cy + (inner - small) // 2))
-    for fill, found in places.items():
-        canvas.squares(found, inner, fill)
+    for fill, rectangles in places.items():
+        canvas.squares(rectangles, inner, fill)
     canvas.squares(crossed, max(1, inner // 2), WRONG)
     gaps = between * (cut.blocks - 1)
     right = left + cut.across * side + (gaps if cut.down else 0)

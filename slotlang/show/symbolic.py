@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.meaning.integers import Cmp, Int, IntConst, IntVar, evaluate, holds, variables
-from slotlang.meaning.program import Claim, Factor, Permuted, Program, TensorForm, Value
+from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, variables, within
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import Factor, Permuted, TensorForm, Value
 from slotlang.proof.terms import ONE, Expander, Term
 
 __all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
@@ -69,11 +70,7 @@ class Named(Expander):
         """One term per chain of the tensor expression, its inner sums left unopened."""
         inside = ONE
         if else_zero:
-            bounds = [
-                (Cmp(">=", index, IntConst(0)), Cmp("<", index, IntConst(size)))
-                for index, size in zip(indices, form.shape, strict=True)
-            ]
-            inside = replace(ONE, conds=tuple(cond for pair in bounds for cond in pair))
+            inside = replace(ONE, conds=within(indices, tuple(map(IntConst, form.shape))))
         terms = []
         for chain in form.chains:
             if not chain.coefficient:
@@ -197,22 +194,22 @@ def polynomials(
     atoms = Atoms(named.shapes)
     width = max((len(t.scalars) + len(t.reads) for t in terms), default=0)
     denominator = lcm(1, *(c.denominator for t in terms for c in (t.re, t.im)))
-    found: list[tuple[Ints, Ints, int, int]] = []
+    blocks: list[tuple[Ints, Ints, int, int]] = []
     for term in terms:
         loops, factor = _loops(named, term)
         re, im = int(term.re * factor * denominator), int(term.im * factor * denominator)
         for owner, rows in _rows(named, atoms, term, loops, slots, binders or {}):
             padded = np.full((len(owner), width), -1, np.int64)
             padded[:, width - rows.shape[1] :] = np.sort(rows, axis=1)
-            found.append((owner, padded, re, im))
-    found = found or [(np.zeros(0, np.int64), np.zeros((0, width), np.int64), 0, 0)]
-    owners = np.concatenate([f[0] for f in found])
-    numbers, rows = _numbered(np.concatenate([f[1] for f in found]), atoms)
-    largest = max(max(abs(re), abs(im)) for _, _, re, im in found)
+            blocks.append((owner, padded, re, im))
+    blocks = blocks or [(np.zeros(0, np.int64), np.zeros((0, width), np.int64), 0, 0)]
+    owners = np.concatenate([f[0] for f in blocks])
+    numbers, rows = _numbered(np.concatenate([f[1] for f in blocks]), atoms)
+    largest = max(max(abs(re), abs(im)) for _, _, re, im in blocks)
     kind: Any = np.int64 if largest * (len(owners) + 1) < _SAFE else object
     parts = [
-        np.concatenate([np.full(len(f[0]), number, kind) for f, number in zip(found, side, strict=True)])
-        for side in ([f[2] for f in found], [f[3] for f in found])
+        np.concatenate([np.full(len(f[0]), number, kind) for f, number in zip(blocks, side, strict=True)])
+        for side in ([f[2] for f in blocks], [f[3] for f in blocks])
     ]
     order = np.lexsort((numbers, owners))
     owners, numbers = owners[order], numbers[order]

@@ -258,10 +258,10 @@ def draw_overview(program: str, slots: int, rows: Sequence[FamilyRow]) -> Render
     return Group(*parts)
 
 
-def draw_refutation(found: Refutation, words: bool = True) -> RenderableType:
+def draw_refutation(refutation: Refutation, words: bool = True) -> RenderableType:
     """The counterexample, in words unless these are said already, the slots around it, and how many slots of its
     vector are wrong."""
-    return _Refuted(found, words)
+    return _Refuted(refutation, words)
 
 
 BINS = 64
@@ -275,27 +275,27 @@ class _Refuted:
     words: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        found, ascii_only = self.found, options.ascii_only
+        refutation, ascii_only = self.found, options.ascii_only
         if self.words:
-            yield Text.assemble((found.statement, "bold"), f" is refuted (line {found.line})")
+            yield Text.assemble((refutation.statement, "bold"), f" is refuted (line {refutation.line})")
             yield Text()
-            for line in found.lines:
+            for line in refutation.lines:
                 yield _indented(line.lstrip(), 2 + len(line) - len(line.lstrip()))
-        if found.around:
+        if refutation.around:
             yield Text()
             yield from self._around(options.max_width, ascii_only)
-        if found.wrong is not None:
+        if refutation.wrong is not None:
             yield Text()
-            sentence = found.wrong.sentence()
+            sentence = refutation.wrong.sentence()
             yield Text(sentence.replace("–", "-") if ascii_only else sentence, "bold red")
-            last = f"{len(found.wrong.wrong) - 1:,}"
+            last = f"{len(refutation.wrong.wrong) - 1:,}"
             bins = min(BINS, options.max_width - 12 - len(last))
-            yield Text(f"  slot 0  {strip(found.wrong.wrong, bins, ascii_only)}  {last}", no_wrap=True)
+            yield Text(f"  slot 0  {strip(refutation.wrong.wrong, bins, ascii_only)}  {last}", no_wrap=True)
 
     def _around(self, width: int, ascii_only: bool) -> Iterator[Text]:
-        found = self.found
+        refutation = self.found
         cross = "!" if ascii_only else "✗"
-        heads = ["", "slot", *(name for name, _ in found.axes), "should hold", "holds"]
+        heads = ["", "slot", *(name for name, _ in refutation.axes), "should hold", "holds"]
         rows = [
             [
                 cross if n.wrong else "",
@@ -304,7 +304,7 @@ class _Refuted:
                 n.should.short if n.spoken else "anything",
                 self._holds(n),
             ]
-            for n in found.around
+            for n in refutation.around
         ]
         widths = [max(len(line[k]) for line in [heads, *rows]) for k in range(len(heads))]
         # the two texts share what the numbers leave
@@ -316,7 +316,7 @@ class _Refuted:
                 cell.rjust(w) if k < len(line) - 2 else _cut(cell, w, ascii_only).ljust(w)
                 for k, (cell, w) in enumerate(zip(line, widths, strict=True))
             ]
-            style = "dim" if not number else "red" if found.around[number - 1].wrong else ""
+            style = "dim" if not number else "red" if refutation.around[number - 1].wrong else ""
             overflow = "crop" if ascii_only else "ellipsis"
             text = Text("  " + (" " * GAP).join(cells).rstrip(), style, no_wrap=True)
             text.overflow = overflow  # type: ignore[assignment]

@@ -8,21 +8,19 @@ from itertools import islice
 import numpy as np
 
 from slotlang.meaning.integers import Int, evaluate, holds
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Program, member_text
+from slotlang.meaning.value import (
     Arith,
     Conj,
-    Const,
-    Element,
     FamilyRef,
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
-    ScalarRef,
     Shift,
     SumOver,
     Value,
+    children,
 )
 
 MAX_READS = 1 << 14
@@ -37,20 +35,11 @@ def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> 
     """Encrypted slots that a value at one slot is made of, as often as they occur; products with a bracket that
     does not hold there are left out."""
     match value:
-        case Const() | Read() | Element() | ScalarRef() | Iverson():
-            return
         case FamilyRef(name, indices):
             if program.families[name].kind != "plain":
                 yield name, tuple(_at(program, i, env) for i in indices), slot
-        case Negate(inner) | Conj(inner):
-            yield from reads(program, inner, env, slot)
-        case Arith("*", left, right):
-            if not (_vanishes(program, left, env, slot) or _vanishes(program, right, env, slot)):
-                yield from reads(program, left, env, slot)
-                yield from reads(program, right, env, slot)
-        case Arith(_, left, right):
-            yield from reads(program, left, env, slot)
-            yield from reads(program, right, env, slot)
+        case Arith("*") if _vanishes(program, value, env, slot):
+            return
         case Shift(inner, amount):
             yield from reads(program, inner, env, (slot + _at(program, amount, env)) % program.slots)
         case SumOver(var, extent, _, _, body):
@@ -60,6 +49,9 @@ def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> 
             destination = program.permutations[name].destination
             source = int(destination[slot]) if inverse else int(np.flatnonzero(destination == slot)[0])
             yield from reads(program, inner, env, source)
+        case _:
+            for child in children(value):
+                yield from reads(program, child, env, slot)
 
 
 def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
@@ -71,14 +63,13 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int)
     match value:
         case Iverson(condition):
             return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
-        case Arith("*", left, right):
-            return _vanishes(program, left, env, slot) or _vanishes(program, right, env, slot)
-        case Negate(inner) | Conj(inner):
-            return _vanishes(program, inner, env, slot)
+        case Arith("*"):
+            return any(_vanishes(program, factor, env, slot) for factor in children(value))
+        case Arith() | Negate() | Conj():
+            return all(_vanishes(program, part, env, slot) for part in children(value))
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
-            inside = {b.name: _at(program, i, env) for b, i in zip(family.binders, indices, strict=True)}
-            return _vanishes(program, family.body, inside, slot)
+            return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slot)
         case _:
             return False
 
@@ -90,18 +81,18 @@ def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) ->
     place: Place = family, indices, slot
     while True:
         name, member, at = place
-        found = program.families[name]
-        env = {b.name: i for b, i in zip(found.binders, member, strict=True)}
-        here = f"{_member(name, member)} slot {at}"
-        if found.kind == "cipher":
-            return [*lines, f"{here} = {_packed(program, found.body, env, at)}"]
-        made_of = list(islice(reads(program, found.body, env, at), MAX_READS + 1))
+        definition = program.families[name]
+        env = definition.env(member)
+        here = f"{member_text(name, member)} slot {at}"
+        if definition.kind == "cipher":
+            return [*lines, f"{here} = {_packed(program, definition.body, env, at)}"]
+        made_of = list(islice(reads(program, definition.body, env, at), MAX_READS + 1))
         if not made_of or len(made_of) > MAX_READS:
             return [*lines, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}"]
         distinct = [p for p in dict.fromkeys(made_of) if not _zero(program, p)]
         if not distinct:
             return [*lines, f"{here} <- slots that hold 0"]
-        texts = [f"{_member(n, m)} slot {s}" for n, m, s in distinct[:SHOWN]]
+        texts = [f"{member_text(n, m)} slot {s}" for n, m, s in distinct[:SHOWN]]
         more = f", … ({len(distinct):,} in all)" if len(distinct) > SHOWN else ""
         lines.append(f"{here} <- {', '.join(texts)}{more}")
         place = distinct[0]
@@ -110,18 +101,14 @@ def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) ->
 def _zero(program: Program, place: Place) -> bool:
     name, member, slot = place
     family = program.families[name]
-    return _vanishes(program, family.body, dict(zip((b.name for b in family.binders), member, strict=True)), slot)
+    return _vanishes(program, family.body, family.env(member), slot)
 
 
 def _packed(program: Program, body: Value, env: Mapping[str, int], slot: int) -> str:
     here = {**program.slot_env(slot), **env}
     if isinstance(body, Read):
-        return f"{body.tensor}[{', '.join(str(_at(program, i, here)) for i in body.indices)}]"  # type: ignore[arg-type]
+        return member_text(body.tensor, [_at(program, i, here) for i in body.indices])  # type: ignore[arg-type]
     return "packed by the client"
-
-
-def _member(name: str, indices: tuple[int, ...]) -> str:
-    return f"{name}[{', '.join(map(str, indices))}]" if indices else name
 
 
 __all__ = ["reads", "trace"]

@@ -11,16 +11,16 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import holds as truth
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.proof.check import Report
 from slotlang.proof.explain import Counterexample
-from slotlang.proof.field import PRIMES, TooLarge, random_field
+from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.goals import goals, member
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
-from slotlang.proof.terms import TooComplex
 from slotlang.proof.verdict import Failure, Goal, Wrong
+from slotlang.refusals import GaveUp
 from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
@@ -47,7 +47,7 @@ class WrongSlots:
     @property
     def title(self) -> str:
         """``Y[0]``."""
-        return f"{self.family}[{', '.join(map(str, self.member))}]" if self.member else self.family
+        return member_text(self.family, self.member)
 
     @property
     def slots(self) -> int:
@@ -91,13 +91,13 @@ class WrongSlots:
 
 
 def _ranges(numbers: list[int]) -> list[str]:
-    found: list[list[int]] = []
+    ranges: list[list[int]] = []
     for n in numbers:
-        if found and n == found[-1][1] + 1:
-            found[-1][1] = n
+        if ranges and n == ranges[-1][1] + 1:
+            ranges[-1][1] = n
         else:
-            found.append([n, n])
-    return [str(a) if a == b else f"{a}–{b}" for a, b in found]
+            ranges.append([n, n])
+    return [str(a) if a == b else f"{a}–{b}" for a, b in ranges]
 
 
 def wrong_slots(
@@ -118,7 +118,7 @@ def wrong_slots(
             graph = unroll(schedule(program))
         point = random_field(program, PRIMES, seed)
         wrong, spoken = differing(graph, failure.goal, failure.binders, point)
-    except (SlotError, TooLarge):
+    except (SlotError, GaveUp):
         return None
     wrong = wrong.copy()
     wrong[failure.slot] = True
@@ -130,11 +130,11 @@ def _axes(program: Program) -> tuple[tuple[str, int], ...]:
     return tuple((axis, program.digits[axis].size) for system in program.axes[:1] for axis in system)
 
 
-def mark_wrong(found: SlotContents, wrong: WrongSlots | None) -> SlotContents:
+def mark_wrong(contents: SlotContents, wrong: WrongSlots | None) -> SlotContents:
     """The contents with wrong slots marked, when they are about the same vector."""
-    if wrong is None or (wrong.family, wrong.member) != (found.family, found.member):
-        return found
-    return replace(found, wrong=wrong.wrong)
+    if wrong is None or (wrong.family, wrong.member) != (contents.family, contents.member):
+        return contents
+    return replace(contents, wrong=wrong.wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
     wrong = wrong or wrong_slots(program, failure)
     family, place = member(program, failure.goal.statement, failure.binders)
-    title = f"{family}[{', '.join(map(str, place))}]" if place else family
+    title = member_text(family, place)
     around = _around(program, report, failure, wrong, reach)
     return Refutation(program.name, example.statement, example.line, lines, title, axes, failure.slot, around, wrong)
 
@@ -218,7 +218,7 @@ def _around(
     slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
     try:
         left, right, where = sides(program, named, failure.goal)
-    except TooComplex:
+    except GaveUp:
         return ()
     if not numbered(named):
         return ()
@@ -233,12 +233,12 @@ def _around(
     carried = [s for s in slots if spoken[s]]
     wanted = dict(zip(carried, should.holdings(carried), strict=True))
     extents = [extent for _, extent in axes] if (axes := _axes(program)) else []
-    found = []
+    lines = []
     for slot, holding in zip(slots, holds.holdings(list(slots)), strict=True):
         digits = tuple(int(d) for d in np.unravel_index(slot, extents)) if extents else ()
         bad = (slot == failure.slot or None) if wrong is None else bool(wrong.wrong[slot])
-        found.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
-    return tuple(found)
+        lines.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
+    return tuple(lines)
 
 
 def wrong_contents(program: Program, report: Report, wrong: WrongSlots) -> SlotContents:

@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, RESERVED, STATEMENT_WORDS
+from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -68,6 +68,12 @@ _CONTINUES = {"+", "-", "*", "/", "//", "%", "@", "<<", ">>", "==", "!=", "<", "
 _GOES_ON = "a statement ends with its line; to go on in the next one, open a parenthesis"
 _STARTS = "a statement starts with a keyword, or defines a family: NAME[q < R] = ..."
 
+
+def _any_of(texts: list[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
 _OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE"}
 _STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT"}
 _SIGNS = {
@@ -79,7 +85,7 @@ _SIGNS = {
     "SHIFT": '"<<" or ">>"',
     "ADD": '"+" or "-"',
     "MUL": '"*", "/", "//", "%" or "@"',
-    "PART": '"conj", "re" or "im"',
+    "PART": _any_of([f'"{word}"' for word in PART_WORDS]),
 }
 
 # Signs of other languages and typefaces, and how the thing is written here.
@@ -142,7 +148,7 @@ def _expected_text(lark: Lark, names: set[str]) -> str:
     shown.extend(sorted(_terminal_text(lark, n) for n in names))
     if ends:
         shown.append("the end of the statement")
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return _any_of(shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,20 +334,20 @@ def syntax_error(
         before = piece[0]
         first = first or before
         pieces += 1
-    found = text[place[0] : place[1]]
+    written = text[place[0] : place[1]]
     span = Span(source, start + place[0], start + place[1])
 
     if re.fullmatch(r"[0-9.]+\.", before):
         # the point was taken for that of ".T"
         place = text.rindex(before, 0, place[0]), place[0]
-        found = before
+        written = before
         span = Span(source, start + place[0], start + place[0] + len(before))
-    if found[:1].isdigit() or (found[:1] == "." and found[1:2].isdigit()):
-        if not _NUMBER.fullmatch(found):
-            return Diagnostic("SL102", f'"{found}" is not a number', span, hint=_number_hint(found))
-    elif found[:1].isalpha() and not _NAME.fullmatch(found) and found not in _FOREIGN:
+    if written[:1].isdigit() or (written[:1] == "." and written[1:2].isdigit()):
+        if not _NUMBER.fullmatch(written):
+            return Diagnostic("SL102", f'"{written}" is not a number', span, hint=_number_hint(written))
+    elif written[:1].isalpha() and not _NAME.fullmatch(written) and written not in _FOREIGN:
         return Diagnostic(
-            "SL102", f'"{found}" can\'t be a name', span, hint="names are written with a-z, A-Z, 0-9 and _"
+            "SL102", f'"{written}" can\'t be a name', span, hint="names are written with a-z, A-Z, 0-9 and _"
         )
 
     prefix = _read_prefix(lark, text[: place[0]], problem)
@@ -350,9 +356,9 @@ def syntax_error(
         # read as a name where the word itself can't stand, which no one meant
         at = start + (last.start_pos or 0)
         return reserved(str(last), Span(source, at, at + len(last)))
-    m = _Mistake(first, before, found, pieces == 1, indented, prefix.accepted)
+    m = _Mistake(first, before, written, pieces == 1, indented, prefix.accepted)
     label = f"expected {_expected_text(lark, m.expected)}"
-    if not found:
+    if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)
         if continued:
             hint = _GOES_ON
@@ -360,13 +366,13 @@ def syntax_error(
         return Diagnostic("SL103", "this statement ends too early", span, label=label, hint=hint)
     if before == "else" and m.expected == {"NUMBER"}:
         return only_else_zero(span)
-    if before == "by" and m.expected == {"NAME"} and found[0].isdigit():
-        return unknown_how(found, span)
-    if m.second and first in STATEMENT_WORDS and found == "=":
+    if before == "by" and m.expected == {"NAME"} and written[0].isdigit():
+        return unknown_how(written, span)
+    if m.second and first in STATEMENT_WORDS and written == "=":
         return reserved(first, Span(source, start, start + len(first)))
-    shown = f'"{found}"' if found != '"' else "a quotation mark"
-    if not found.isprintable() or found.isspace():
-        shown = f"the character U+{ord(found[0]):04X}"
-        name = unicodedata.name(found[0], "").lower()
+    shown = f'"{written}"' if written != '"' else "a quotation mark"
+    if not written.isprintable() or written.isspace():
+        shown = f"the character U+{ord(written[0]):04X}"
+        name = unicodedata.name(written[0], "").lower()
         shown += f" ({name})" if name else ""
     return Diagnostic("SL102", f"{shown} can't stand here", span, label=label, hint=_hint(m))

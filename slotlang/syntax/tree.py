@@ -304,3 +304,8 @@ class Program:
     source: Source = field(compare=False, repr=False)
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...] = field(compare=False)
+
+    @property
+    def header(self) -> Header:
+        """The header; ``bind`` refuses a program that does not start with one."""
+        return next(s for s in self.statements if isinstance(s, Header))

@@ -22,6 +22,9 @@ STATEMENT_WORDS = (
 )
 """The keywords a statement can start with."""
 
+PART_WORDS = ("conj", "re", "im")
+"""The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar."""
+
 EXPRESSION_WORDS = (
     "sum",
     "by",
@@ -30,9 +33,7 @@ EXPRESSION_WORDS = (
     "and",
     "or",
     "not",
-    "conj",
-    "re",
-    "im",
+    *PART_WORDS,
     "permute",
     "inverse",
     "cycles",

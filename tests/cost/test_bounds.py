@@ -79,7 +79,7 @@ def brute_force(program: Program, slots: range | None = None) -> int:
         carried = []
         for slot in slots or range(program.slots):
             env = {**program.slot_env(slot), **{b.name: 0 for b in output.binders}}
-            if holds(in_range(program, output), program.sizes, env):
+            if holds(program.read_where(output), program.sizes, env):
                 carried.append(tuple(int(evaluate(i, program.sizes, env)) for i in output.indices))
         for place in carried if slots else carried[:1]:
             needed = {

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from slotlang import api
-from slotlang.cost.matrix import Columns
-from slotlang.diagnostics import GaveUp, SlotError
+from slotlang.cost.matrix import MatrixForm
+from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import KernelChoice, Target
+from slotlang.refusals import GaveUp
 from slotlang.run.runner import load_module, random_data
 from slotlang.validation.check import validate
 
@@ -245,7 +246,7 @@ def test_cost_predicts_what_is_lowered(kernel: KernelChoice, used: bool | None) 
     program = api.loads(COLUMNS, SIZES)
     found = api.cost(program, SMALL, target=Target(kernel=kernel))
     plan = api.plan(program, SMALL, target=Target(kernel=kernel))
-    assert isinstance(plan.matrix, Columns)
+    assert isinstance(plan.matrix, MatrixForm)
     used = plan.matrix.faster if used is None else used
     assert found.kernel == plan.kernel == (kernel if kernel != "auto" else "matrix" if used else "fused")
     coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
@@ -382,11 +383,11 @@ def test_a_changed_plan_is_never_proved(old: str, new: str) -> None:
 
 
 def test_where_matrices_fit() -> None:
-    def form(text: str, sizes: dict[str, int] | None = None) -> Columns | GaveUp:
+    def form(text: str, sizes: dict[str, int] | None = None) -> MatrixForm | GaveUp:
         return api.plan(api.loads(text, sizes)).matrix
 
     wide = form(COLUMNS, {"d": 384, "r": 16})
-    assert isinstance(wide, Columns) and wide.faster
+    assert isinstance(wide, MatrixForm) and wide.faster
     assert [(s.rows, s.columns) for s in wide.stages] == [(16, 384), (384, 16)]
     assert "more than one real number" in str(form(SIGNS.replace("= A[i, k]", "= A[i, k] * [slot < 3]")))
     assert "rotation" in str(form(SIGNS.replace("- S[0]", "- (S[0] << 1)")))

@@ -9,9 +9,9 @@ from small_programs import LORA
 
 from slotlang import api
 from slotlang.cost.profile import find_profile
-from slotlang.diagnostics import SlotError, Unreachable
+from slotlang.diagnostics import SlotError
 from slotlang.planning.choose import Chosen, choose
-from slotlang.planning.target import Target
+from slotlang.planning.target import Target, TargetUnreachable
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_the_kernel_that_is_asked_for_decides_the_time(kernel: Any) -> None:
 def test_no_is_an_answer() -> None:
     program = api.loads(LORA)
     no = choose(program, Target(precision=1e-30))
-    assert isinstance(no, Unreachable) and no.fewest_key_bytes is None
+    assert isinstance(no, TargetUnreachable) and no.fewest_key_bytes is None
     best = choose(program, Target(precision=no.best))
     assert isinstance(best, Chosen) and best.error <= no.best
     few = choose(program, Target(precision=no.best, max_key_bytes=0))
-    assert isinstance(few, Unreachable) and few.fewest_key_bytes is not None
+    assert isinstance(few, TargetUnreachable) and few.fewest_key_bytes is not None
     assert isinstance(choose(program, Target(precision=no.best, max_key_bytes=few.fewest_key_bytes)), Chosen)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang.meaning.bind import bind
-from slotlang.meaning.program import Chain, Factor, TensorForm
+from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 

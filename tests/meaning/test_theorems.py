@@ -9,7 +9,8 @@ import pytest
 from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import Cmp, IntConst, IntOp, IntSize, IntVar
-from slotlang.meaning.program import Binder, Chain, Claim, Const, Factor, FamilyRef, Program, Read
+from slotlang.meaning.program import Binder, Claim, Program
+from slotlang.meaning.value import Chain, Const, Factor, FamilyRef, Read
 from slotlang.source import Source, Span
 from slotlang.syntax.parser import parse
 

@@ -9,21 +9,18 @@ import pytest
 from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import And, Cmp, IntConst, IntOp, IntSize, IntVar
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Binder, Claim, Family, Program
+from slotlang.meaning.value import (
     Arith,
-    Binder,
     Chain,
-    Claim,
     Conj,
     Const,
     Element,
     Factor,
-    Family,
     FamilyRef,
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,

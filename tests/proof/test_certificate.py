@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import islpy as isl
 import pytest
+from command_line import slotlang
 
 from slotlang import recheck
 from slotlang.api import loads
@@ -21,7 +23,7 @@ from slotlang.proof.certificate import certificate
 from slotlang.proof.check import check
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKER = ROOT / "slotlang" / "recheck.py"
+CHECKER = ROOT / "slotlang" / "recheck"
 PROVED = [
     path
     for path in sorted([*(ROOT / "programs").glob("*.slot"), *(ROOT / "programs" / "seed").glob("*.slot")])
@@ -43,21 +45,6 @@ prove  y == a * A @ x
 """
 
 
-LARK = recheck.Lark
-PARSERS: list[Any] = []
-
-
-def keep(parser: Any) -> Any:
-    PARSERS.append(parser)
-    return parser
-
-
-@pytest.fixture(autouse=True)
-def one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The grammar is read once for all certificates of a test."""
-    monkeypatch.setattr(recheck, "Lark", lambda text, **how: PARSERS[0] if PARSERS else keep(LARK(text, **how)))
-
-
 def certified(text: str, method: str, sizes: dict[str, int] | None = None) -> str:
     program = loads(text, sizes)
     return certificate(program, check(program, method))
@@ -67,7 +54,7 @@ def certified(text: str, method: str, sizes: dict[str, int] | None = None) -> st
 def test_corpus(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     proof = certified(text, "polyhedral")
-    assert recheck.recheck(proof.encode())[-1].endswith(" complete")
+    assert recheck.recheck(proof.encode()).goals[-1].endswith(" complete")
     assert "products" not in json.loads(proof)["goals"][0]
     if path.parent.name == "seed":
         return
@@ -101,20 +88,52 @@ def test_nothing_for_what_is_not_proved() -> None:
 
 
 def test_alone(tmp_path: Path) -> None:
-    """The file runs by itself and imports nothing of slotlang."""
+    """A copy of the folder beside the grammar runs by itself, and imports nothing of slotlang."""
     proof = tmp_path / "small.json"
     proof.write_text(certified(SMALL, "polyhedral"), encoding="utf-8")
+    shutil.copytree(CHECKER, tmp_path / "recheck", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "grammar", tmp_path / "grammar")
     code = (
-        "import runpy, sys; sys.argv = ['recheck.py', sys.argv[1]]\n"
-        f"try: runpy.run_path({str(CHECKER)!r}, run_name='__main__')\n"
+        f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "try: runpy.run_module('recheck', run_name='__main__')\n"
         "finally: assert not [m for m in sys.modules if m.split('.')[0] == 'slotlang']"
     )
     ended = subprocess.run(
         [sys.executable, "-I", "-c", code, str(proof)], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("holds")
-    assert len(CHECKER.read_text(encoding="utf-8").splitlines()) < 400
+    assert ended.stdout.splitlines()[:2] == ["holds", "  program small(n = 4, batch = 2)"]
+
+
+def test_says_what_it_speaks_of(tmp_path: Path) -> None:
+    """A program that is refuted at its own sizes has a certificate for sizes 1: the sizes and the hash are said."""
+    text = (ROOT / "programs" / "seed" / "hoisted.slot").read_text(encoding="utf-8")
+    sizes = {"d": 1, "r": 1, "batch": 1, "slots": 1}
+    file = tmp_path / "hoisted.json"
+    file.write_text(certified(text, "polyhedral", sizes), encoding="utf-8")
+    digest = program_hash(loads(text, sizes))
+    ended = slotlang("recheck", str(file))
+    assert ended.status == 0
+    assert ended.out.splitlines()[1:3] == [
+        "  program hoisted(d = 1, r = 1, batch = 1, slots = 1)",
+        f"  sha256 {digest}",
+    ]
+    said = json.loads(slotlang("recheck", str(file), "--json").out)
+    assert (said["program"], said["sizes"], said["sha256"]) == ("hoisted", sizes, digest)
+
+    file.write_text(file.read_text(encoding="utf-8").replace("+ q) %", "- q) %"), encoding="utf-8")
+    ended = slotlang("recheck", str(file), "--json")
+    assert ended.status == 1
+    said = json.loads(ended.out)
+    assert (said["holds"], said["program"], said["sizes"], said["goals"]) == (False, None, {}, [])
+
+
+def test_small_enough_to_be_read() -> None:
+    """600 lines that say something, imports apart, and less than 400 in each file."""
+    texts = [path.read_text(encoding="utf-8").splitlines() for path in CHECKER.glob("*.py")]
+    assert max(map(len, texts)) < 400
+    said = [line for text in texts for line in text if line.strip() and not line.startswith(("import ", "from "))]
+    assert len(said) <= 600
 
 
 # tampering

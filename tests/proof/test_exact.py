@@ -27,11 +27,11 @@ from slotlang.meaning.program import Claim, Program
 from slotlang.proof import coverage, exact, polynomials
 from slotlang.proof.coverage import covered_exact
 from slotlang.proof.exact import prove_exact
-from slotlang.proof.field import TooLarge
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.polynomial_ring import PolynomialRing
 from slotlang.proof.polynomials import ONE, ZERO, Polynomials
 from slotlang.proof.verdict import Goal, Outcome, Uncovered, Wrong
+from slotlang.refusals import GaveUp
 from slotlang.schedule.build import schedule
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
@@ -627,7 +627,7 @@ def test_a_counterexample_too_large_to_expand_has_a_place(monkeypatch: pytest.Mo
         nonlocal calls
         calls += 1
         if calls > 1:
-            raise TooLarge("too large")
+            raise GaveUp("too large")
         return original(self, number)
 
     monkeypatch.setattr(PolynomialRing, "expanded", once)
@@ -650,9 +650,9 @@ def test_giving_up_leaves_everything_as_it_was() -> None:
         prover.member(("M", ()))
         prover._plain(product)
         assert ("M", ()) in prover.members and prover.plains and prover.ring.polynomials.bytes > size
-        raise TooLarge("too large")
+        raise GaveUp("too large")
 
-    with pytest.raises(TooLarge):
+    with pytest.raises(GaveUp):
         prover._attempt(action)
     assert list(prover.members) == [("lazy", ())] and not prover.plains
     assert lazy.ids is None and [v.factor is not None for _, _, v in lazy.terms] == [True, True]
@@ -803,7 +803,7 @@ def test_a_product_of_too_many_factors() -> None:
     atom = store.atoms(np.array([1]))
     power = reduce(lambda p, _: store.total([(1, p, p)]), range(7), atom)
     assert read(store, int(power[0])) == {(1,) * 128: (1, 0)}
-    with pytest.raises(TooLarge, match="255 factors"):
+    with pytest.raises(GaveUp, match="255 factors"):
         store.total([(1, power, power)])
 
 

@@ -20,7 +20,8 @@ from slotlang.diagnostics import SlotError
 from slotlang.graph.ring import PlainEvaluator
 from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import SLOT, IntConst, IntVar
-from slotlang.meaning.program import Claim, FamilyRef, Program
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import FamilyRef
 from slotlang.proof.field import PRIMES, Field, random_field
 from slotlang.show import holding
 from slotlang.show.content import contents, parse_target

@@ -16,7 +16,7 @@ from slotlang.graph.unroll import unroll
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.proof.goals import goals, member, points
+from slotlang.proof.goals import goals, member
 from slotlang.proof.verdict import Wrong
 from slotlang.schedule.build import schedule
 from slotlang.show.content import contents
@@ -48,11 +48,11 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
         graph = unroll(schedule(program))
     except SlotError:
         first = goals(program)[0]
-        assert wrong_slots(program, Wrong(first, next(points(first.statement)), 0)) is None
+        assert wrong_slots(program, Wrong(first, next(first.statement.envs()), 0)) is None
         return 0
     wrong = 0
     for goal in goals(program):
-        for binders in points(goal.statement):
+        for binders in goal.statement.envs():
             key = (goal.span.line, tuple(sorted(binders.items())))
             expected = [s for s in range(program.slots) if (*key, s) in judged.wrong]
             if not expected:

@@ -8,7 +8,19 @@ from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.integers import SLOT, Int, neg, variables
-from slotlang.meaning.program import (
+from slotlang.meaning.ranges import Escape, escape
+from slotlang.meaning.scope import (
+    Local,
+    Scope,
+    condition,
+    constant,
+    integer,
+    last_mention,
+    text_of,
+    unknown_name,
+)
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
@@ -23,18 +35,7 @@ from slotlang.meaning.program import (
     SumOver,
     Value,
 )
-from slotlang.meaning.ranges import Escape, Undecided, escape
-from slotlang.meaning.scope import (
-    Local,
-    Scope,
-    condition,
-    constant,
-    integer,
-    last_mention,
-    text_of,
-    unknown_name,
-)
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
+from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -236,12 +237,12 @@ def _places(
 def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint: str = "") -> Escape | None:
     try:
         return escape(scope, local, index, size)
-    except Undecided as problem:
+    except GaveUp as problem:
         raise error(
             "SL306",
             f"can't tell whether this index stays below {size}",
             span,
-            notes=[problem.text],
+            notes=[problem.reason],
             hint=f"write the index more simply{hint}",
         ) from None
 

@@ -1,0 +1,383 @@
+"""A program's statements, which keep the language's rules, and the terms of both sides of its claims and outputs.
+
+The front end has the same rules. They are written anew here, so that nothing is called proved that is not a program.
+"""
+
+# fmt: off
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+from lark import Token
+
+from .reader import Rejected, need, statements
+from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
+
+MAX_TABLE, MAX_CHAINS, MAX_DIVISOR = 1 << 20, 64, 120
+TENSORS, FAMILIES = ("input", "weight"), ("cipher", "plain", "compute")
+UNREADABLE = {"cipher": {"weight", "scalar", *FAMILIES}, "plain": {"input", "cipher", "compute"}, "compute": {"input"}}
+Env = dict[str, Int]  # what the variables of a statement are
+Form = tuple[tuple[int, ...], Callable[[Sequence[Int]], Terms]]  # shape, empty for a number, and elements
+
+def unfit(what: str, e: Any) -> Rejected:
+    return Rejected(f"{what} is needed where '{' '.join(e.scan_values(bool))}' stands", "SL703", 1)
+
+class Program:
+    """A program's text at its sizes. ``names`` are (kind, meaning), claims and outputs (family, indices, bare names,
+    condition, what they say). ``read`` is what a statement reads while it is taken in: rules are looked at then, and
+    families are not expanded. It is None when all are in."""
+    def __init__(self, text: str, sizes: dict[str, int]) -> None:
+        self.name, self.sizes, self.slots, self.fresh, self.here = "", sizes, 0, 0, number(0)
+        self.names: dict[str, tuple[str, Any]] = {}
+        self.loops: set[str] = set()  # names of variables, which nothing else may have
+        self.axes, self.claims, self.outputs, self.digits = list[list[str]](), list[Any](), list[Any](), Extents()
+        self.theorems: dict[str, Form] = {}
+        self.read: set[str] | None = None
+        for line, statement in statements(text):
+            fresh, self.read = self.fresh, set()
+            try:
+                need((not self.name) == (statement.data == "program"), "a program starts with its header and has one")
+                self.state(statement.data, *statement.children)
+            except Rejected as problem: raise Rejected(f"line {line}: {problem.args[0]}", *problem.args[1:]) from None
+            if statement.data != "prove": self.fresh = fresh  # variables of other statements are in no term yet
+        self.read = None
+        carried = {(name, len(at)) for *_, (name, at, _) in self.outputs}
+        proved = {(name, len(shape)) for name, (shape, _) in self.theorems.items()}
+        need(carried == proved != set(), f"outputs and theorems do not match: {carried}, {proved}")
+
+    def kind(self, name: str) -> str:
+        return self.names.get(name, ("unknown",))[0]
+
+    def get(self, name: str, *kinds: str) -> Any:
+        need(self.kind(name) in kinds, f"'{name}' is {self.kind(name)} here, and not {' or '.join(kinds)}")
+        return self.names[name][1]
+
+    def free(self, name: str) -> None:
+        need(name not in {*self.names, *self.loops, "slot"}, f"'{name}' is declared twice")
+
+    def declare(self, name: str, kind: str, meaning: Any = None) -> None:
+        self.free(name)
+        self.names[str(name)] = (kind, meaning)
+        if (name, kind) == ("slots", "size"):
+            need(self.slots == 0, "the number of slots is known already")
+            self.fix_slots([("slot", meaning)])
+
+    def fix_slots(self, digits: Extents) -> None:
+        slots = prod(extent for _, extent in digits)
+        need(self.slots in (0, slots) and 1 <= slots <= MAX_SIZE, f"there can't be {slots} slots")
+        if self.slots == 0 or self.digits == [("slot", slots)]:
+            self.slots, self.digits, text = slots, digits, "0"
+            for name, extent in digits: text = f"({text} * {extent} + {name}_0)"
+            self.here = Int(text, 0, slots - 1, frozenset((f"{name}_0", n) for name, n in digits))
+
+    def named(self, extents: Extents) -> tuple[tuple[tuple[str, int], ...], Env]:
+        """Variables under names that nothing else has."""
+        self.fresh += 1
+        new = {name: variable(f"{name}_{self.fresh}", extent) for name, extent in extents}
+        return tuple((v.text, v.high + 1) for v in new.values()), new
+
+    def bound(self, extents: Extents, env: Env) -> Env:
+        """The variables in ``env`` and those that a statement introduces."""
+        for name, extent in extents:
+            need(name not in env and extent > 0, f"'{name}' is a variable already, or runs over nothing")
+            if name not in self.loops: self.free(name)
+            self.loops.add(str(name))
+            env = env | {name: variable(f"{name}_", extent)}
+        return env
+
+    def binders(self, binders: Any) -> Extents:
+        return [(str(b.children[0]), self.constant(b.children[2])) for b in binders if b]
+
+    # integers and conditions: ``slot`` is None where nothing may depend on it
+
+    def integer(self, e: Any, env: Env, slot: Int | None) -> Int:
+        match e.data, e.children:
+            case "number", [n] if n[-1] != "i" and (value := Fraction(n)) <= MAX_SIZE and value.denominator == 1:
+                return number(int(value))
+            case "sign", [_, inner]: return arith("-", number(0), self.integer(inner, env, slot))
+            case "binary", [a, ("+" | "-" | "*" | "/" | "//" | "%") as op, b]:
+                return arith(op, self.integer(a, env, slot), self.integer(b, env, slot))
+            case "name", [name] if name in env: return env[name]
+            case "name", ["slot"] if slot: return slot
+            case "name", [name]:
+                value = self.get(name, *(["size", "digit"] if slot else ["size"]))
+                if isinstance(value, int): return number(value)
+                if slot == self.here and (name, value[0]) in self.digits: return variable(f"{name}_0", value[0])
+                return arith("%", arith("//", slot or self.here, number(value[1])), number(value[0]))
+        raise unfit("an integer", e)
+
+    def constant(self, e: Any) -> int:
+        return self.integer(e, {}, None).low
+
+    def condition(self, e: Any, env: Env, slot: Int | None) -> str:
+        match e.data, e.children:
+            case "either", [a, b]: return f"({self.condition(a, env, slot)} or {self.condition(b, env, slot)})"
+            case "both", [a, b]: return f"({self.condition(a, env, slot)} and {self.condition(b, env, slot)})"
+            case "negate", [inner]: return f"(not {self.condition(inner, env, slot)})"
+            case "compare", [*parts]:
+                values = [self.integer(part, env, slot) for part in parts[::2]]
+                triples = zip(values, parts[1::2], values[1:], strict=False)
+                return every(f"({a} {op.replace('==', '=')} {b})" for a, op, b in triples)
+        raise unfit("a condition", e)
+
+    def inside(self, at: list[Int], shape: Sequence[int]) -> None:
+        """Each index lies between 0 and its extent, whatever the variables in it are."""
+        need(len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
+        for i, n in zip(at, shape, strict=True):
+            stays = (i.low >= 0 and i.high < n) or never(f"(not {within([i], [n])})", [*i.used])
+            need(stays, f"an index leaves 0 to {n - 1}: {i}")
+
+    # tensor expressions and values of slots
+
+    def real(self, e: Any) -> Fraction:
+        """A number to divide by, made of numbers and sizes."""
+        shape, f = self.form(e)
+        if shape or f(()) != [Term(c := f(())[0].re)] or not c: raise unfit("a real number, not zero,", e)
+        need(sum(len(t) for t in e.scan_values(bool)) <= MAX_DIVISOR, "a number to divide by is too long")
+        return c
+
+    def form(self, e: Any) -> Form:
+        """A tensor expression, multiplied out."""
+        match e.data, e.children:
+            case "number", [n] if n[-1] != "i": return (), lambda _: [Term(Fraction(n))]
+            case "name", [name] if self.kind(name) == "size": return (), lambda _: [Term(Fraction(self.names[name][1]))]
+            case "name", [name] if self.kind(name) == "scalar": return (), lambda _: [Term(scalars=(self.note(name),))]
+            case "name", [name] if len(self.get(name, *TENSORS)[0]) < 3: return self.tensor(name)
+            case "sign", [_, inner]:
+                s, f = self.form(inner)
+                return s, lambda at: times([Term(Fraction(-1))], f(at))
+            case "attribute", [inner, _]:
+                s, f = self.form(inner)
+                if len(s) == 2: return s[::-1], lambda at: f(at[::-1])
+            case "binary", [a, ("+" | "-" | "*" | "/" | "@") as op, b]:
+                (s, f), (t, g) = self.form(a), self.form(b)
+                if op == "/":
+                    inverse = [Term(1 / self.real(b))]
+                    return self.short(s, lambda at: times(inverse, f(at)))
+                if op == "@" and s and t and s[-1] == t[0] and len(s) + len(t) > 2:
+                    (loop, new), k = self.named([("m", t[0])]), len(s) - 1
+                    m, over = [*new.values()], [Term(loops=loop)]
+                    return self.short(s[:-1] + t[1:], lambda at: times(over, times(f([*at[:k], *m]), g([*m, *at[k:]]))))
+                if op == "*" and not (s and t):
+                    return self.short(s or t, lambda at: times(f(at if s else ()), g(at if t else ())))
+                if op in "+-" and s == t:
+                    return self.short(s, lambda at: f(at) + times([Term(Fraction(f"{op}1"))], g(at)))
+        raise unfit("a tensor expression of fitting shapes", e)
+
+    def short(self, shape: tuple[int, ...], f: Callable[[Sequence[Int]], Terms]) -> Form:
+        """A tensor expression of few products; like terms of a number are added up."""
+        if not shape:
+            sums: dict[tuple[str, ...], Fraction] = {}
+            for term in f(()): sums[term.scalars] = sums.get(term.scalars, Fraction()) + term.re
+            constants = [Term(c, scalars=names) for names, c in sums.items() if c] or [Term(Fraction())]
+            return (), lambda _: constants
+        need(len(f([number(0)] * len(shape))) <= MAX_CHAINS, "this multiplies out to too many products")
+        return shape, f
+
+    def note(self, name: str) -> str:
+        if self.read is not None: self.read.add(str(name))
+        return str(name)
+
+    def tensor(self, name: str) -> Form:
+        """A declared tensor; its elements are zero where its pattern says so."""
+        (shape, indices, zeros), read = self.names[name][1], self.note(name)
+        def elements(at: Sequence[Int]) -> Terms:
+            where = (self.condition(zeros, dict(zip(indices, at, strict=True)), None),) if zeros else ()
+            return [Term(where=where, reads=((read, tuple(at)),))]
+        return shape, elements
+
+    def terms(self, e: Any, env: Env, slot: Int, known: int) -> Terms:
+        """The terms of a value at ``slot``, where the first ``known`` claims stand for what they speak of."""
+        def go(inner: Any, slot: Int = slot) -> Terms: return self.terms(inner, env, slot, known)
+        match e.data, e.children:
+            case "number", [n]: return [Term(Fraction(), Fraction(n[:-1])) if n[-1] == "i" else Term(Fraction(n))]
+            case "bracket", [inner]: return [Term(where=(self.condition(inner, env, slot),))]
+            case "name", [name] if self.kind(name) in ("size", "scalar"): return self.form(e)[1](())
+            case ("name" | "index"), _:
+                base, *indices, padded = e.children if e.data == "index" else [e, None]
+                kind = self.kind(name := base.children[0]) if base.data == "name" else ""
+                if kind in FAMILIES and not padded:
+                    at = [self.integer(i, env, None) for i in indices]
+                    if self.read is None: return self.member(name, at, slot, known, known)
+                    self.inside(at, [n for _, n in self.names[name][1][0]])
+                    return [Term(scalars=(self.note(name),))]
+                shape, f = self.tensor(name) if kind in TENSORS else self.form(base)
+                at = [self.integer(i, env, slot) for i in indices]
+                need(shape and len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
+                if self.read is not None and not padded: self.inside(at, shape)
+                inside = (within(at, shape),)
+                return times([Term(where=inside) if padded else Term(inside=inside)], f(at))
+            case "part", ["conj", inner]: return [replace(t, im=-t.im) for t in go(inner)]
+            case "sign", [_, inner]: return times([Term(Fraction(-1))], go(inner))
+            case "sum", [*binders, by, body]:
+                extents = self.binders(binders)
+                if self.read is not None: self.bound(extents, env)
+                need(not (by and by.children[1]) or self.constant(by.children[1]) > 0, "there are no baby steps")
+                loops, new = self.named(extents)
+                return times([Term(loops=loops)], self.terms(body, env | new, slot, known))
+            case "permute", [inner, way]:
+                link, (loops, new) = self.get(way.children[0], "perm"), self.named([("u", self.slots)])
+                there = link(*((new["u"], slot) if way.data == "forward" else (slot, new["u"])))
+                return times([Term(loops=loops, where=(there,))], go(inner, new["u"]))
+            case "binary", [a, ("<<" | ">>") as op, b]:
+                step = self.integer(b, env, None)
+                if self.read is not None: return go(a)  # whatever the slot is
+                return go(a, arith("%", arith("+" if op == "<<" else "-", slot, step), number(self.slots)))
+            case "binary", [a, "/", b]: return times([Term(1 / self.real(b))], go(a))
+            case "binary", [a, "*", b]: return times(go(a), go(b))
+            case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
+        raise unfit("a value of a slot", e)
+
+    def member(self, name: str, at: list[Int], slot: Int, known: int, top: int) -> Terms:
+        """A member of a family by the last of the first ``top`` claims that speaks of it, else by its definition."""
+        binders, body = self.names[name][1]
+        inside = [Term(inside=(within(at, [n for _, n in binders]),))]
+        # that they are inside is in the goal: bounds need not be wider
+        at = [replace(i, low=max(i.low, 0), high=min(i.high, n - 1)) for i, (_, n) in zip(at, binders, strict=True)]
+        k = next((k for k in range(top)[::-1] if self.claims[k][0] == name), None)
+        if k is None: return times(inside, self.terms(body, dict(zip(dict(binders), at, strict=True)), slot, known))
+        _, places, bare, where, says = self.claims[k]
+        env, conditions = Env(), list[str]()
+        for place, index in zip(places, at, strict=True):
+            key = str(place.children[0])
+            if place.data == "name" and key in dict(bare) and key not in env: env[key] = index
+            else: conditions.append(f"({index} = {self.integer(place, env, None)})")
+        conditions += [self.condition(where, env, slot)] if where else []
+        claimed = times(inside, self.terms(says, env, slot, k))
+        if not conditions: return claimed
+        rest, there = self.member(name, at, slot, known, k), every(conditions)
+        return times([Term(where=(there,))], claimed) + times([Term(where=(f"(not {there})",))], rest)
+
+    # statements
+
+    def state(self, kind: str, *parts: Any) -> None:
+        """Take in one statement."""
+        slot = variable("slot_", self.slots)
+        match kind, parts:
+            case "program", [name, *sizes]:
+                self.name = str(name)
+                need([s.children[0] for s in sizes if s] == [*self.sizes], "the sizes are not the program's")
+                for size, value in self.sizes.items():
+                    need(type(value) is int and 0 <= value <= MAX_SIZE, f"'{size}' can't be {value}")
+                    self.declare(size, "size", value)
+            case "let", [name, e]: self.declare(name, "size", self.constant(e))
+            case "require", [e]: need(function(self.condition(e, {}, None), [])(), "a requirement does not hold")
+            case "scalar", names:
+                for name in names: self.declare(name, "scalar")
+            case ("input" | "weight"), tensors:
+                for tensor in tensors: self.declare_tensor(kind, *tensor.children)
+            case "axes", [_, *binders]:
+                self.fix_slots(digits := self.binders(binders))
+                for i, (name, extent) in enumerate(digits):
+                    need(extent > 0, f"'{name}' has no values")
+                    self.declare(name, "digit", (extent, prod(n for _, n in digits[i + 1 :])))
+                self.axes.append([name for name, _ in digits])
+            case ("cipher" | "plain" | "compute"), [name, family, body]:
+                need(self.slots, "the number of slots is not known yet")
+                extents = self.binders(family.children if family else [])
+                self.terms(body, self.bound(extents, {}), slot, 0)
+                kinds = {self.kind(other) for other in self.read or ()}
+                need(not (bad := kinds & UNREADABLE[kind]), f"{kind} '{name}' can't read {' or '.join(sorted(bad))}")
+                need(kind != "compute" or kinds & {"cipher", "compute"}, f"no ciphertext takes part in '{name}'")
+                self.declare(name, kind, (extents, body))
+            case "perm", [name, form]:
+                need(0 < self.slots <= MAX_TABLE, "a permutation has up to 2^20 slots")
+                self.declare(name, "perm", self.permutation(form, slot))
+            case "claim", [e, _, value, where]:
+                env, spoken = self.spoken_of(e, where, slot)
+                self.terms(value, env, slot, 0)
+                self.claims.append((*spoken, value))
+            case "output", [name, *places, e, where]:
+                part, e = e.children if e.data == "part" and e.children[0] != "conj" else ("", e)
+                env, spoken = self.spoken_of(e, where, slot)
+                need(self.kind(spoken[0]) != "plain", f"'{spoken[0]}' is not encrypted")
+                for place in places: self.integer(place, env, slot)
+                if self.kind(name) != "output" or name in self.loops: self.declare(name, "output")
+                self.outputs.append((*spoken, (str(name), places, part)))
+            case "prove", [name, _, e]:
+                need(name not in self.theorems, f"'{name}' is proved twice")
+                need((form := self.form(e))[0], "a tensor is needed, and this is a number")
+                self.theorems[str(name)] = form
+
+    def declare_tensor(self, kind: str, name: str, *parts: Any) -> None:
+        *dims, sparse = parts
+        extents, shape = Extents(), list[int]()
+        for i, dim in enumerate(dims):
+            index, op, extent, *more = [*dim.children, None, None] if dim.data == "compare" else [dim, "", dim]
+            named = op == "<" and not any(more) and index.data == "name"
+            shape.append(self.constant(extent if named else dim))
+            extents.append((str(index.children[0]) if named else f"#{i}", shape[-1]))
+        need(min(shape) > 0, f"'{name}' has no elements")
+        env, zeros = self.bound([(v, n) for v, n in extents if v[0] != "#"], {}), sparse and sparse.children[0]
+        need(kind == "weight" or not sparse, f"'{name}' is encrypted, and its zeros can't be known")
+        if zeros: self.condition(zeros, env, None)
+        self.declare(name, kind, (tuple(shape), [v for v, _ in extents], zeros))
+
+    def spoken_of(self, e: Any, where: Any, slot: Int) -> tuple[Env, tuple[Any, ...]]:
+        """A member of a family that a claim or an output is about. Bare new names in it run over all indices."""
+        base, *indices, padded = e.children if e.data == "index" else [e, None]
+        if base.data != "name" or padded: raise unfit("a family or a member of one", e)
+        extents, bare = self.get(base.children[0], *FAMILIES)[0], Extents()
+        for index, (_, n) in zip(indices, extents, strict=False):
+            new = index.data == "name" and index.children[0] not in {*self.names, *dict(bare), "slot"}
+            if new: bare.append((str(index.children[0]), n))
+        env = self.bound(bare, {})
+        self.inside([self.integer(i, env, None) for i in indices], [n for _, n in extents])
+        if where: self.condition(where, env, slot)
+        return env, (str(base.children[0]), indices, bare, where)
+
+    def permutation(self, form: Any, slot: Int) -> Callable[[Int, Int], str]:
+        """The condition that a permutation takes one slot to another."""
+        if form.data == "cycles":
+            cycles = [[self.constant(e) for e in cycle.children] for cycle in form.children]
+            points = [s for cycle in cycles for s in cycle]
+            need(len({*points} & {*range(self.slots)}) == len(points), "a cycle leaves the slots or meets another")
+            moves = [move for c in cycles for move in zip(c, c[1:] + c[:1], strict=True)]
+            return lambda s, t: "({})".format(" or ".join([
+                *(f"(({s} = {a}) and ({t} = {b}))" for a, b in moves),
+                every([f"({s} = {t})", *(f"({s} != {a})" for a in points)])]))
+        source = [str(t) for t in form.children if isinstance(t, Token) and t.type == "NAME"]
+        targets, digits = [t for t in form.children if not isinstance(t, Token)], list[str]()
+        if form.data == "digits":
+            need(source in self.axes and len(source) == len(targets), "all digits of an axes are needed, in order")
+            for target in targets:
+                used = {str(t) for t in target.scan_values(lambda t: t == "slot" or self.kind(t) == "digit")}
+                need(len(used) == 1 and used <= {*source}, "a target is made of one digit")
+                digits += used
+                self.inside([self.integer(target, {}, slot)], [self.names[digits[-1]][1][0]])
+            need(len({*digits}) == len(digits), "a digit is used twice")
+        else: need(source == ["slot"], "a permutation is of 'slot' or of digits")
+        def to(slot: Int) -> Int:
+            result = number(0) if digits else self.integer(targets[0], {}, slot)
+            for digit, e in zip(digits, targets, strict=False):
+                result = arith("+", arith("*", result, number(self.names[digit][1][0])), self.integer(e, {}, slot))
+            return result
+        moved = map(function(f"{to(slot)}", ["slot_"]), range(self.slots))
+        need({*moved} == {*range(self.slots)}, "two slots meet, or one leaves the vector")
+        return lambda s, t: f"({to(s)} = {t})"
+
+    def goals(self) -> Iterator[tuple[str, Extents, dict[str, Terms]]]:
+        """What has to be equal, over which variables: claims, outputs, and that each element is carried once."""
+        carried: dict[str, Terms] = {name: [] for name in self.theorems}
+        for k, (family, indices, bare, where, says) in enumerate([*self.claims, *self.outputs]):
+            (free, env), known = self.named(bare), min(k, len(self.claims))
+            over = (*free, *((f"{name}_0", extent) for name, extent in self.digits))
+            left = self.member(family, [self.integer(i, env, None) for i in indices], self.here, known, known)
+            only = [self.condition(where, env, self.here)] if where else []
+            if k < len(self.claims): name, right = f"claim {family}", self.terms(says, env, self.here, known)
+            else:
+                (result, places, part), name, (shape, f) = says, f"output {says[0]}", self.theorems[says[0]]
+                at = [self.integer(i, env, self.here) for i in places]
+                only, right = [*only, within(at, shape)], f(at)
+                left = [replace(t, re={"re": t.re, "im": t.im}[part], im=Fraction()) for t in left] if part else left
+                placed = (f"({i} = element{j}_)" for j, i in enumerate(at))
+                carried[result].append(Term(loops=over, where=(*only, *placed)))
+            both = {"left": left, "right": right}.items()
+            yield name, [*over], {side: times([Term(where=tuple(only))], terms) for side, terms in both}
+        for name, terms in carried.items():
+            over = tuple((f"element{j}_", n) for j, n in enumerate(self.theorems[name][0]))
+            yield f"{name} complete", [*over], {"left": terms, "right": [Term()]}
