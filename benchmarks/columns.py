@@ -23,11 +23,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from slotlang.lowering.emit import emit
 
 from slotlang.api import check, load, plan
 from slotlang.cost.matrix import MatrixForm, Stage
 from slotlang.cost.profile import find_profile, this_machine
-from slotlang.lowering.emit import emit
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel

@@ -25,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from slotlang.lowering.emit import emit
 
 from benchmarks.pages import markdown, rewrite
 from benchmarks.predict import fitting
@@ -32,7 +33,6 @@ from slotlang.api import check, plan
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan

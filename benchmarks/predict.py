@@ -25,12 +25,12 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # idle BLAS threads burn CPU time that
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from slotlang.lowering.emit import emit
 
 from benchmarks.pages import markdown, rewrite
 from slotlang.api import check, load, plan
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan

@@ -77,7 +77,7 @@ def search(
     finalists: int = FINALISTS,
 ) -> None:
     """Evaluate the ``finalists`` structures that are best by formula, among those with ``slots``, and add them to
-    ``found``.
+    ``result``.
 
     What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
     SL462, SL464 or SL465 says why there can't be one.
@@ -242,10 +242,10 @@ def _candidate(
     )
 
 
-def _counts_of_all(made: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
+def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
     """Counts of all groups of tokens from those of the plan of a part of one: ``whole`` and ``small`` are the formulas
     for a group and for the part. Keys and plaintexts serve all groups."""
-    c, p, n = made.counts, made.parameters, groups
+    c, p, n = planned.counts, planned.parameters, groups
 
     def grown(count: int, name: str) -> int:
         before = getattr(small, name)
