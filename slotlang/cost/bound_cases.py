@@ -302,13 +302,13 @@ def _factored(program: Program, graph: Graph, live: set[int], outputs: set[int],
     reads: dict[str, set[str]] = {}
     for number in sorted(live):
         node = graph.nodes[number]
-        behind = {products[n] for n in node.operands if n in products}
+        depths = {products[n] for n in node.operands if n in products}
         if node.kind == "cipher":
             products[number] = 0
-        elif len(behind) > 1:
+        elif len(depths) > 1:
             return False
-        elif behind:
-            products[number] = behind.pop()
+        elif depths:
+            products[number] = depths.pop()
             if node.kind == "mul_plain":
                 assert node.plain is not None
                 family = node.plain[0]

@@ -307,17 +307,17 @@ class _Backwards:
         states: set[tuple[int, int, int]] = set()
         for node, level in zip(graph.nodes, graph.levels, strict=True):
             of = tuple([powers[n] for n in node.operands])
-            behind = max([products[n] for n in node.operands], default=0)
+            carried = max([products[n] for n in node.operands], default=0)
             match node.kind:
                 case "mul_plain":
-                    behind += 1
+                    carried += 1
                 case "mul":
-                    behind = sum(products[n] for n in node.operands) + 1
+                    carried = sum(products[n] for n in node.operands) + 1
                 case "plain":
                     assert node.plain is not None, "a plaintext has a name"
-                    behind = self._encoded(node.plain)
+                    carried = self._encoded(node.plain)
                 case "rescale":
-                    behind = 0
+                    carried = 0
             if node.kind == "sum":
                 of = (self.powers.sum(of),)
             plain = -1 if node.plain is None else self.member(node.plain)
@@ -325,11 +325,11 @@ class _Backwards:
             if key not in known:
                 known[key] = self.powers.number(self._held(node, of, plain))
             powers.append(known[key])
-            products.append(behind)
-            states.add((level, behind, known[key]))
-        for level, behind, number in states:
+            products.append(carried)
+            states.add((level, carried, known[key]))
+        for level, carried, number in states:
             peak = float(self.powers[number].sum(axis=0).max())
-            self.peaks[level, behind] = max(self.peaks.get((level, behind), 0.0), peak)
+            self.peaks[level, carried] = max(self.peaks.get((level, carried), 0.0), peak)
         return powers, products
 
     def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
@@ -389,9 +389,9 @@ class _Backwards:
             grown[node] = grown[node] + window if node in grown else window
             unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
             if unread and self.masked:
-                level, behind = self.graph.levels[node], products[node]
-                self._round("added", level, behind, window, _ONES, self.degree, True)
-                self.sources[Place("mask", level, behind)] += unread * self._wide(window) / 2
+                level, carried = self.graph.levels[node], products[node]
+                self._round("added", level, carried, window, _ONES, self.degree, True)
+                self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2
         return signal, {node: self.settled(power) for node, power in grown.items()}
 
     def _back(self, powers: list[int], products: list[int], grown: dict[int, Power]) -> None:
@@ -429,17 +429,17 @@ class _Backwards:
         """Of an operation with that gain; ``held``: what it and its operands hold, and the products behind them."""
         outside, self.sources = self.sources, defaultdict(float)
         gain = self.powers[number]
-        (own, behind), *of = held
+        (own, carried), *of = held
         given: list[Power] = []
         match node.kind:
             case "cipher":
                 assert node.plain is not None, "an input has a name"
-                self._add("fresh", level, behind, gain)
+                self._add("fresh", level, carried, gain)
                 self._transformed(gain, self.powers[own])
                 both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
-                self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
+                self._round("added", level, carried, gain, _ONES, 2 * self.program.slots, both)
             case "rotate":
-                self._switch(level, behind, gain)
+                self._switch(level, carried, gain)
                 given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
             case "mul_plain":
                 assert node.plain is not None, "a product has a plaintext"
@@ -450,21 +450,21 @@ class _Backwards:
                     self._transformed(gain, self.powers[own])
                 given = [self._product(gain, self.powers[self.member(node.plain)])]
             case "mul":
-                self._switch(level, behind, gain)
+                self._switch(level, carried, gain)
                 given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
             case "add_plain" | "plain":
                 assert node.plain is not None, "a sum has a plaintext"
-                self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
+                self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
                 if node.kind == "plain":
-                    self._add("rescale", level, behind, gain)
+                    self._add("rescale", level, carried, gain)
                 given = [gain] * len(of)
             case "rescale":
-                self._add("rescale", level, behind, gain)
+                self._add("rescale", level, carried, gain)
                 given = [gain]
             case kind:
                 # slot by slot, and no larger than before
                 if KINDS[kind].key is not None:
-                    self._switch(level, behind, gain)
+                    self._switch(level, carried, gain)
                 given = [gain] * len(of)
         added, self.sources = self.sources, outside
         return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))

@@ -95,8 +95,8 @@ class Likeness:
         """Number of the set of slots where it holds."""
         program = self.program
         env = {self.names[n]: value for n, value in zip(test.used, values, strict=True)}
-        turned = (self._slots + int(evaluate(test.turn, program.sizes, env))) % program.slots
-        here = {**program.slot_env(turned), **env}
+        slots = (self._slots + int(evaluate(test.turn, program.sizes, env))) % program.slots
+        here = {**program.slot_env(slots), **env}
         if isinstance(test.what, Cmp | And | Or | Not):
             inside = holds(test.what, program.sizes, here)
         else:

@@ -163,13 +163,13 @@ class _Pairing:
             if not isinstance(part, tree.Index):
                 return part
             half = name(self.half, part)
-            behind = {n: rank(name(n, part), half) for n in loops}
+            second = {n: rank(name(n, part), half) for n in loops}
 
             def own(index: tree.Expr) -> tree.Expr:
                 if isinstance(index, tree.Name) and index.name in self._digits:
                     counts = self._counts_ranks(self._digits[index.name])
                     return rank(binary("%", index, half) if counts else index, half)
-                return substituted(index, behind)  # type: ignore[no-any-return]
+                return substituted(index, second)  # type: ignore[no-any-return]
 
             sizes = self._dimensions(part.base)
             new = [own(i) if names(n) - self._sent else i for i, n in zip(part.indices, sizes, strict=False)]

@@ -259,7 +259,7 @@ def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, t
     return factors[0], factors[1]
 
 
-def turned(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
+def rotated(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
     """``e << amount``, or ``e`` where there is none."""
     return e if amount is None else shifted(e, amount)
 

@@ -20,10 +20,10 @@ from slotlang.optimize.rewriting import (
     number,
     product,
     read,
+    rotated,
     shift_of,
     shifted,
     times,
-    turned,
 )
 from slotlang.syntax import tree
 
@@ -129,7 +129,7 @@ def _outside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
             if turn is not None:
                 changing, fixed = divided(turn[1], frozenset(own))
                 if fixed is not None:
-                    inner = replace(bare, body=turned(turn[0], changing))
+                    inner = replace(bare, body=rotated(turn[0], changing))
                     yield f"the rotation behind the sum over {over(e)}", shifted(inner, fixed)
             factors = product(body)
             free = [f for f in factors if not own & names(f)]
@@ -194,7 +194,7 @@ def _takes_rotations(e: tree.Expr) -> bool:
             return False
 
 
-def turned_first(subject: Subject, e: tree.Expr) -> tree.Expr:
+def rotated_first(subject: Subject, e: tree.Expr) -> tree.Expr:
     """An expression in which rotations stand before products and sums."""
 
     def change(part: Any) -> Any:

@@ -23,7 +23,7 @@ __all__ = [
     "matched_route",
     "shift_routes",
     "split_sizes",
-    "turned",
+    "with_rotation",
 ]
 
 Positions = NDArray[np.int64]
@@ -182,7 +182,7 @@ def bit_routes(destination: Positions) -> Iterator[list[Positions]]:
             yield route
 
 
-def turned(
+def with_rotation(
     routes: Callable[[Positions], Iterator[list[Positions]]], destination: Positions
 ) -> Iterator[list[Positions]]:
     """``routes`` of the destination, and of what is left of it without a rotation at its end or its start.

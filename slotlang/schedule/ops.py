@@ -234,9 +234,9 @@ class Schedule:
     @property
     def depth(self) -> int:
         """Most products that lie behind one ciphertext: the levels, or the powers of the scale, needed."""
-        return max(map(self.behind, self.states.values()), default=0)
+        return max(map(self.depth_of, self.states.values()), default=0)
 
-    def behind(self, state: State) -> int:
+    def depth_of(self, state: State) -> int:
         """Products behind a ciphertext in such a state."""
         return (self.drops[state.level - 1] if state.level else 0) + state.pending
 

@@ -127,11 +127,11 @@ def estimate(s: Structure) -> Estimate:
         else:
             steps.add(turn)
     before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
-    turned = blocks * (giants - 1 + len(sums))
+    rotated = blocks * (giants - 1 + len(sums))
     conjugations = blocks if s.packing == "channels" else 0
-    added = turned + conjugations
+    added = rotated + conjugations
     if s.dense:
-        after = Stage(turned, conjugations, additions=added)
+        after = Stage(rotated, conjugations, additions=added)
         return Estimate((before, after), frozenset(steps), inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
@@ -143,12 +143,12 @@ def estimate(s: Structure) -> Estimate:
         giants, baby_steps = 1, views - 1
         if views > 1:
             steps.add(turn)
-    rotations = turned + blocks * baby_steps
+    rotations = rotated + blocks * baby_steps
     between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots)
     shares = doubling_steps(s.shares, s.tokens)
     steps.update(shares)
-    turned = outputs * (giants - 1 + len(shares))
-    after = Stage(turned, additions=turned)
+    rotated = outputs * (giants - 1 + len(shares))
+    after = Stage(rotated, additions=rotated)
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)
 
 
