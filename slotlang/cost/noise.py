@@ -26,10 +26,10 @@ from slotlang.meaning.program import Output, Program
 from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
-"""Of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
+"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
 
 SECRET_VARIANCE = 2 / 3
-"""Of a coefficient of the secret key, uniform among -1, 0 and 1."""
+"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
 
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
@@ -39,8 +39,8 @@ SAFETY = 2.5
 of noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``, and checked on the other."""
 
 SPIKE_SAFETY = 4.0
-"""The same for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once in
-``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
+"""The factor for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once
+in ``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
 
 DOUBLE = 2.0**-51.2
 """Relative error of encoding or decoding a vector, which are transforms in double precision."""
@@ -61,7 +61,7 @@ class Setting(Protocol):
 
     @property
     def degree(self) -> int:
-        """Of the ring, N."""
+        """Degree N of the ring."""
 
     @property
     def primes(self) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ class Setting(Protocol):
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Of factors that have their own; empty where they have none."""
+        """Scales of factors that have their own; empty where factors have none."""
 
     def carried_bits(self, level: int, products: int) -> float:
         """Scale of a ciphertext, log2."""
@@ -124,9 +124,9 @@ class Gains:
         return self._weighted(setting, 1.0, 1.0)
 
     def widened(self, first: float, later: float) -> Gains:
-        """Of the same schedule with so many times the terms in sums of first, and of later products. What a sum holds
-        stays as it is, since weights have a variance of one over the number of terms; so does all noise but that of
-        rounding them."""
+        """The gains of the same schedule with longer sums: ``first`` times the terms in sums of first products,
+        ``later`` times in those of later ones. Contents of sums do not change, since weights have a variance of one
+        over the number of terms; nor does any noise but that of rounding the weights."""
         sources = {
             place: gain * (1.0 if place.kind != "factor" else later if place.level or place.products else first)
             for place, gain in self.sources.items()
@@ -362,7 +362,7 @@ class _Backwards:
         return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
 
     def _results(self, products: list[int]) -> tuple[float, dict[int, Power]]:
-        """Mean square of the results, times their number, and the gain of noise in what is returned."""
+        """Mean square of the results, times their number, and the gain of the noise in each returned ciphertext."""
         program = self.program
         slot = program.slot_env(np.arange(program.slots))
         grown: dict[int, Power] = {}
@@ -426,7 +426,8 @@ class _Backwards:
                 self.sources[place] += times[key] * amount
 
     def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
-        """Of an operation with that gain; ``held``: what it and its operands hold, and the products behind them."""
+        """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
+        then of its operands."""
         outside, self.sources = self.sources, defaultdict(float)
         gain = self.powers[number]
         (own, carried), *of = held

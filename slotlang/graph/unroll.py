@@ -164,7 +164,7 @@ class _Unroller:
 
     def _added(self, terms: Iterable[tuple[int, int | None]], op: ops.Op) -> int | None:
         """The sum of (sign, node): zeros are left out, what is subtracted from itself cancels, and a sum of
-        one is no operation."""
+        one operand is that operand."""
         present: list[tuple[int, int]] = []
         for sign, node in terms:
             if node is None:

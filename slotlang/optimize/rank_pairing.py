@@ -180,7 +180,7 @@ class _Pairing:
 
     @cached_property
     def _sent(self) -> frozenset[str]:
-        """Sizes of what the client encrypts, which are no ranks."""
+        """Sizes of the tensors that the client encrypts, which are not ranks."""
         declared = [s for s in self.subject.program.statements if isinstance(s, tree.Declare) and s.kind == "input"]
         return names(tuple(t.shape for s in declared for t in s.tensors))
 
@@ -188,7 +188,7 @@ class _Pairing:
         return frozenset(b.name for b in binders if self._counts_ranks(b.extent))
 
     def _dimensions(self, e: tree.Expr) -> tuple[tree.Expr, ...]:
-        """Of a tensor or a product of tensors, as declared."""
+        """Extents of a tensor or a product of tensors, as declared."""
         match e:
             case tree.Name(tensor):
                 return self._shapes.get(tensor, ())

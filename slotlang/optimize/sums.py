@@ -1,4 +1,4 @@
-"""Rules about sums and rotations: how a sum is evaluated, what is taken out of it, where its rotations stand."""
+"""Rules about sums and rotations: how a sum is evaluated, which factors leave it, where its rotations stand."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from slotlang.syntax import tree
 
 
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:
-    """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two, and, where there is such a
-    number ``now``, every other up to its double and down to its half that takes fewer giant steps."""
+    """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two; and, for a sum that has ``now``
+    baby steps, numbers between half and twice ``now``, the smallest for each number of giant steps."""
     counts = {1 << p for p in range(extent.bit_length()) if 1 << p < extent}
     if now is not None:
         counts |= {-(-extent // giants) for giants in range(1, extent) if now <= 2 * -(-extent // giants) <= 4 * now}

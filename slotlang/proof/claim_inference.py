@@ -101,7 +101,8 @@ def _keys(family: Family) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _candidates(program: Program, graph: Graph) -> Iterator[Family]:
-    """Families in the graph of which nothing is said yet; what is read by an output as it is has its goal."""
+    """Families in the graph without a claim. Families that an output reads directly are left out: the output is their
+    goal."""
     said = {o.family.name for o in program.outputs if o.part is None}
     said |= {s.family for s in program.steps if isinstance(s, Claim) and s.every and s.where is None}
     present = {name for name, _ in graph.values}

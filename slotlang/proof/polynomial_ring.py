@@ -38,7 +38,7 @@ class Vector:
         self.terms = terms
 
     def parts(self) -> Iterator[tuple[int, int, Ids, Ids | None]]:
-        """(sign, rotation, vector, factor or None) of what is to be added up."""
+        """The summands: (sign, rotation, vector, factor or None)."""
         stack = [(1, 0, self)]
         while stack:
             sign, step, vector = stack.pop()

@@ -208,7 +208,7 @@ _WORK = 1 << 24
 
 @cache
 def split_sizes(n: int, levels: int) -> tuple[float, tuple[int, ...]]:
-    """Rotations expected of ``matched_route`` with so many levels, and the sizes that promise the fewest.
+    """Rotations expected of ``matched_route`` with ``levels`` levels, and the sizes that promise the fewest.
 
     ``levels`` - 1 sizes at most, descending, whose product divides n: the expectation is 4.5 times their sum
     plus n over their product.

@@ -163,7 +163,7 @@ class Found:
 
 
 def finalists_for(shape: Shape) -> int:
-    """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts
+    """How many structures to evaluate for a user who waits: half as many where sizes do not divide, since plaintexts
     are then cut off in many ways, and a structure takes three times as long."""
     uneven = shape.d_in % 128 or shape.d_out % 128 or shape.rank & (shape.rank - 1)
     return FINALISTS // 2 if uneven else FINALISTS
@@ -175,7 +175,7 @@ def objective_named(name: str) -> Objective:
 
 
 def start(shape: Shape, objective: Objective, precision: float, limits: Limits) -> Found:
-    """An empty result. Raises SL461 and SL462 for what no search is needed to refuse."""
+    """An empty result. Raises SL461 and SL462 for demands that can be refused without a search."""
     for name in ("d_in", "d_out", "rank", "batch"):
         value = getattr(shape, name)
         if not 1 <= value <= LARGEST:
@@ -187,7 +187,7 @@ def start(shape: Shape, objective: Objective, precision: float, limits: Limits) 
             raise error("SL461", f"{option} is {given:,}, and that is too little for anything")
     if not 0 < precision < 1:
         raise error(
-            "SL462", f"--precision {precision:g} is no relative error", hint="for example 1e-3: above 0 and below 1"
+            "SL462", f"--precision {precision:g} is not a relative error", hint="for example 1e-3: above 0 and below 1"
         )
     return Found(shape, objective, precision, limits)
 
@@ -200,10 +200,11 @@ def search(
     slots: Sequence[int] = SLOTS,
     finalists: int = FINALISTS,
 ) -> None:
-    """Fill ``found`` with so many of the structures that are best by formula, among those with such numbers of slots.
+    """Evaluate the ``finalists`` structures that are best by formula, with these numbers of ``slots``, and add them to
+    ``result``.
 
-    What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
-    SL462, SL464 or SL465 says why there can't be one.
+    An interrupted search leaves ``result`` correct and incomplete. A complete one leaves at least one candidate, or
+    raises ``SlotError`` SL462, SL464 or SL465 with the reason why none is possible.
     """
     shape = result.shape
     drawn: list[Sketch] = []
@@ -230,8 +231,8 @@ def allowed(s: Structure, limits: Limits) -> bool:
 
 
 def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
-    """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
-    with fewer."""
+    """The structures to evaluate. Where key bytes are bounded, half of them fit with a key for every step, and half may
+    fit with fewer keys."""
     bound = result.limits.key_bytes
     if bound is None:
         return _finalists(drawn, result.objective)[:finalists]
@@ -301,7 +302,7 @@ def _program(source: str) -> Program:
 
 
 def _smaller(s: Structure) -> Structure:
-    """The same with fewer ciphertexts up and down, where its graph would be too large."""
+    """The structure, with fewer ciphertexts up and down where its graph would be too large."""
     while estimate(s).nodes > MOST_NODES:
         shape = s.shape
         d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
@@ -321,7 +322,7 @@ def _candidate(
     p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
     if isinstance(planned.columns, MatrixForm) and part != s.one_group():
-        # sums of few products take longer for each: by matrices a part is no measure of the whole
+        # sums of few products take longer for each: by matrices a part does not tell about the whole
         sizes = p.primes[: p.data_primes], p.factor_bits(s.depth)
         matrix = estimated_matrices(s.one_group(), *sizes)
         by_operations: Way = "fused" if planned.graph.dots else "seal"
@@ -370,7 +371,7 @@ def _candidate(
 
 
 def bounds(candidate: Candidate) -> tuple[Bound, ...]:
-    """What the theorems say of a candidate's schedule for one group of tokens; nothing where its graph is too large."""
+    """The bounds on a candidate's schedule for one group of tokens; empty where its graph is too large."""
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
@@ -379,7 +380,7 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
 
 
 def _nothing(result: Found) -> SlotError:
-    """Why there is no candidate."""
+    """The reason why there is no candidate."""
     if result.refused:
         limits = result.limits
         least = min(c.key_bytes for c in result.refused)

@@ -58,7 +58,7 @@ class Sketch:
 
     @property
     def fewest_key_bytes(self) -> int:
-        """The same when all rotations are composed of one."""
+        """Bytes of keys when all rotations are composed of rotations by one step."""
         keys = bool(self.counts.steps) + (self.counts.conjugations > 0)
         return self.key_bytes // max(self.counts.keys, 1) * keys
 

@@ -232,7 +232,7 @@ class _Legend:
     width: float
 
     def draw(self, y: float) -> float:
-        """The bottom of what is drawn."""
+        """The bottom of the drawing."""
         canvas, contents, x = self.canvas, self.contents, self.x
         repetition = contents.repetition
         y += 14

@@ -164,7 +164,7 @@ class Polynomials:
         ]
 
     def groups(self) -> Ints:
-        """The same number for slots that hold the same, counted by first appearance; -1 for empty slots."""
+        """Numbers that are equal for slots that hold the same, counted by first appearance; -1 for empty slots."""
         parts = (self.monomial, self.re, self.im)
         exact = self.re.dtype != object
         table = np.stack(parts, axis=1) if exact else None
