@@ -40,7 +40,7 @@ class Repair:
 
     @property
     def of_claim(self) -> bool:
-        """Whether what is claimed changes, and not what is computed."""
+        """Whether a claim changes, and not a computation."""
         return self.mutation.kind == "claim"
 
     def description(self) -> str:

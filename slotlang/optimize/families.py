@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
-from slotlang.optimize.sums import joined, turned_first
+from slotlang.optimize.sums import joined, rotated_first
 from slotlang.syntax import tree
 
 
@@ -43,7 +43,7 @@ def written_out(subject: Subject) -> Iterator[Rewrite]:
                 for rewritten in joined(inner):
                     yield replace(rewritten, what=f"{family.name} written out and {rewritten.what}")
                 before = tuple(
-                    replace(s, body=turned_first(inner, s.body))
+                    replace(s, body=rotated_first(inner, s.body))
                     if isinstance(s, tree.Define) and s.kind == "compute"
                     else s
                     for s in program.statements

@@ -48,7 +48,7 @@ ENABLING = ("written out", "distributivity", "rotations", "nested sums", "permut
 """Rules whose programs are looked at further where they cost no more than what they were made from."""
 
 GUESSES = ("same",)
-"""Rules that propose what is seldom true: what came of them says nothing about a program."""
+"""Rules whose proposals are seldom true: refuted proposals of theirs say nothing about a program."""
 
 WORK = 600_000
 """Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same
@@ -213,7 +213,7 @@ class Optimizer:
         return search
 
     def _drop_unused(self, search: Search) -> None:
-        """Done first, whatever it gains: what no result needs costs nothing, and is in the way of a reader."""
+        """Leave out what no result needs, first and whatever that gains: it costs nothing, and distracts a reader."""
         bound = bind(search.best.program, self.sizes)
         for rewrite in unused(Subject(search.best.program, bound.sizes, bound.slots, self.allow_packing)):
             if self.verdict(rewrite.program) == "proved":

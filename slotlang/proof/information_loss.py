@@ -249,7 +249,7 @@ class _Forms:
         return matmul(mixing, rows, self.p)
 
     def determined(self, result: str, live: _Live) -> bool:
-        """Whether every element of a result is a combination of what is held."""
+        """Whether every element of a result is a combination of the contents of live ciphertexts."""
         full = live.rank == len(self.columns)
         return full or rank(np.concatenate([live.rows, self.results[result]])) == live.rank
 

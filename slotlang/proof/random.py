@@ -111,7 +111,7 @@ def _differs(
     env: dict[str, int],
     values: dict[int, Any],
 ) -> tuple[Mask, Mask]:
-    """Which slots of a goal's member do not hold what they should, and of which slots the goal speaks."""
+    """The wrong slots of a goal's member, and the slots that the goal speaks of, both as masks over all slots."""
     program = graph.schedule.program
     slots = evaluator.all_slots
     s = goal.statement

@@ -46,14 +46,14 @@ FINALISTS = 24
 
 
 def finalists_for(shape: Shape) -> int:
-    """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts
+    """How many structures to evaluate for a user who waits: half as many where sizes do not divide, since plaintexts
     are then cut off in many ways, and a structure takes three times as long."""
     uneven = shape.d_in % 128 or shape.d_out % 128 or shape.rank & (shape.rank - 1)
     return FINALISTS // 2 if uneven else FINALISTS
 
 
 def start(shape: Shape, objective: Objective, target: Target, limits: Limits) -> Found:
-    """An empty result, for a target with a precision. Raises SL461 and SL462 for what no search is needed to refuse."""
+    """An empty result, for a target with a precision. Raises SL461 and SL462 for demands that can be refused without a search."""
     for name in ("d_in", "d_out", "rank", "batch"):
         value = getattr(shape, name)
         if not 1 <= value <= LARGEST:
@@ -76,11 +76,11 @@ def search(
     slots: Sequence[int] = SLOTS,
     finalists: int = FINALISTS,
 ) -> None:
-    """Evaluate the ``finalists`` structures that are best by formula, among those with ``slots``, and add them to
+    """Evaluate the ``finalists`` structures that are best by formula, with these numbers of ``slots``, and add them to
     ``result``.
 
-    What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
-    SL462, SL464 or SL465 says why there can't be one.
+    An interrupted search leaves ``result`` correct and incomplete. A complete one leaves at least one candidate, or
+    raises ``SlotError`` SL462, SL464 or SL465 with the reason why none is possible.
     """
     shape = result.shape
     drawn: list[Sketch] = []
@@ -107,8 +107,8 @@ def allowed(s: Structure, limits: Limits) -> bool:
 
 
 def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
-    """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
-    with fewer."""
+    """The structures to evaluate. Where key bytes are bounded, half of them fit with a key for every step, and half may
+    fit with fewer keys."""
     bound = result.target.max_key_bytes
     if bound is None:
         return _finalists(drawn, result.objective)[:finalists]
@@ -189,7 +189,7 @@ def _program(source: str) -> Program:
 
 
 def _smaller(s: Structure) -> Structure:
-    """The same with fewer ciphertexts up and down, where its graph would be too large."""
+    """The structure, with fewer ciphertexts up and down where its graph would be too large."""
     while estimate(s).nodes > MOST_NODES:
         shape = s.shape
         d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
@@ -285,7 +285,7 @@ def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int)
 
 
 def bounds(candidate: Candidate) -> tuple[Bound, ...]:
-    """What the theorems say of a candidate's schedule for one group of tokens; nothing where its graph is too large."""
+    """The bounds on a candidate's schedule for one group of tokens; empty where its graph is too large."""
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
@@ -294,7 +294,7 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
 
 
 def _nothing(result: Found) -> SlotError:
-    """Why there is no candidate."""
+    """The reason why there is no candidate."""
     if result.refused:
         least, most = min(c.key_bytes for c in result.refused), result.target.max_key_bytes
         if most is not None and least > most:

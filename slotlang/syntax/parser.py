@@ -61,7 +61,7 @@ def _lark() -> Lark:
 def read_source(path: Path) -> Source:
     """The text of a program file.
 
-    Raises ``SlotError`` SL001 when it can't be read, SL002 when it is no text, SL003 when it is too long.
+    Raises ``SlotError`` SL001 when it can't be read, SL002 when it is not text, SL003 when it is too long.
     """
     name = str(path)
     try:
