@@ -386,7 +386,7 @@ def recheck(data: bytes) -> list[str]:
         goal = found["goals"][number]
         return by_products(over, sides) if "products" in goal else by_sets(over, sides, goal["regions"])
     try: same = certificate(found["program"], found["sizes"], decide) == data.decode()
-    except Rejected: raise
+    except (Rejected, MemoryError): raise
     except Exception as problem: raise Rejected(f"{type(problem).__name__}: {problem}"[:300], "SL703", 1) from None
     need(same, "it is not what its program, sizes and regions make it")
     return [goal["goal"] for goal in found["goals"]]

@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.noise import predicted_error
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.lowering.choose import parameters_for
 from slotlang.lowering.hiding import Hide
-from slotlang.lowering.lower import Lowered, Products, lower
+from slotlang.lowering.lower import Lowered, Products, lower, plan
 from slotlang.lowering.parameters import Parameters
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.run.adapter import read_adapter
+from slotlang.run.cache import check_folder
+from slotlang.run.foresight import check_run
 from slotlang.run.runner import (
     WORST_ERROR,
     Batches,
@@ -82,20 +84,24 @@ def run(
     precision: float | None = None,
     max_key_bytes: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    most_seconds: float | None = None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
 
     Activations of more tokens than the program takes are split into several evaluations: all of a file, or as many as
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
-    weights.
+    weights. ``most_seconds``: all tokens of a file are refused when they are predicted to take longer.
 
     Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. Without
     ``parameters`` those chosen for ``precision`` are used, which the run's error must then not exceed. Raises
-    ``SlotError`` for anything wrong with program, adapter or arrays.
+    ``SlotError`` for anything wrong with program, adapter or arrays, and before keys and weights are made when the run
+    needs more memory than there is (SL802) or too much time (SL514).
     """
     if workers < 1 or (tokens is not None and tokens < 1):
         raise error("SL005", "workers and tokens are whole numbers from 1")
     sizes = dict(sizes or {})
+    if cache is not None:
+        check_folder(cache)
     lora = None
     if adapter is not None:
         found = read_adapter(adapter)
@@ -105,6 +111,12 @@ def run(
     program = bind(syntax, sizes)
     if parameters is None:
         parameters = parameters_for(program, precision, max_key_bytes=max_key_bytes, hide=hide)
+    try:
+        planned = plan(program, parameters, hide=hide, products=products)
+    except SlotError:
+        planned = None  # ``lower`` says why, after a program that is not proved
+    if planned is not None:
+        check_run(planned, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
     lowered = lower(program, parameters, unproved=unproved, hide=hide, products=products)
     progress("make data")
     inputs, weights = random_data(program, seed)
