@@ -145,8 +145,10 @@ def run_table(session: Session) -> RenderableType:
             "loaded": "load weights from",
             "stored": "encode weights, kept in",
             "rebuilt": "encode weights anew, kept in",
+            "unsaved": "encode weights, not kept in",
         }
-        steps["encode weights"] = f"{what[r.cache.state]} the cache ({size_text(r.cache.bytes)})"
+        size = f" ({size_text(r.cache.bytes)})" if r.cache.bytes else ""
+        steps["encode weights"] = f"{what[r.cache.state]} the cache{size}"
     if r.evaluations > 1:
         del steps["evaluate"]
         times = ", ".join(map(time_text, r.worker_cpu_seconds))

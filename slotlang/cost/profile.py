@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang.files import read_regular
 
 SCHEMA = "slotlang.profile/3"
 
@@ -217,13 +218,12 @@ MAX_BYTES = 1 << 22
 def read_profile(path: Path) -> Profile:
     """The profile in a file. Raises SL441 when it can't be read, SL442 when it is not a profile."""
     try:
-        if not path.is_file():
-            raise error(
-                "SL441", f"there is no file {path}" if not path.exists() else f"{path} is not a file", file=str(path)
-            )
-        if path.stat().st_size > MAX_BYTES:
+        data = read_regular(path, MAX_BYTES)
+        if len(data) > MAX_BYTES:
             raise _wrong(path, f"it has {path.stat().st_size:,} bytes, and profiles have at most {MAX_BYTES:,}")
-        text = path.read_bytes().decode()
+        text = data.decode()
+    except FileNotFoundError:
+        raise error("SL441", f"there is no file {path}", file=str(path)) from None
     except UnicodeDecodeError:
         raise _wrong(path, "it is not text") from None
     except (OSError, ValueError) as problem:
@@ -231,10 +231,10 @@ def read_profile(path: Path) -> Profile:
             "SL441", f"can't read {path}: {getattr(problem, 'strerror', None) or problem}", file=str(path)
         ) from None
     try:
-        data = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise _wrong(path, f"it is not JSON: {problem}") from None
-    return parse_profile(data, path)
+    return parse_profile(values, path)
 
 
 def _wrong(path: Path, reason: str) -> SlotError:

@@ -53,7 +53,8 @@ def finalists_for(shape: Shape) -> int:
 
 
 def start(shape: Shape, objective: Objective, target: Target, limits: Limits) -> Found:
-    """An empty result, for a target with a precision. Raises SL461 and SL462 for demands that can be refused without a search."""
+    """An empty result, for a target with a precision. Raises SL461 and SL462 for demands that can be refused without a
+    search."""
     for name in ("d_in", "d_out", "rank", "batch"):
         value = getattr(shape, name)
         if not 1 <= value <= LARGEST:
