@@ -82,7 +82,7 @@ def check_memory(plan: Plan, evaluations: int, workers: int, *, cached: bool) ->
     """Raises SL802 when a run needs more memory than a limit or the machine leaves."""
     need = memory_needed(plan, evaluations, workers, cached=cached)
     for room in rooms():
-        libraries = _libraries(room, fused=plan.products == "fused")
+        libraries = _libraries(room, fused=plan.kernel == "fused")
         wanted = round(SLACK * need.total) + libraries
         if wanted > room.free:
             parts = ", ".join(f"{_size(n)} for {name}" for name, n in _parts(need) if n)
