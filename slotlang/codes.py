@@ -329,7 +329,8 @@ A proof for all sizes would say nothing.""",
     "SL741": """A file is not a module that `slotlang lower` wrote.
 
 `slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes. A module is read, never
-executed: it has to be Python, and FORMAT, RUNTIME, LOWERED, PROGRAM, SIZES, PARAMETERS and KERNEL have to be literals.""",
+executed: it has to be Python, and FORMAT, RUNTIME, LOWERED, PROGRAM, SIZES, PARAMETERS and KERNEL have to be
+literals.""",
     "SL742": """A module carries another program than the one whose hash it has.
 
 The hash in `MODULE` binds encoded weights and results to one program and its sizes. Where the text in `PROGRAM` or the

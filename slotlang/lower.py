@@ -15,6 +15,7 @@ from slotlang.planning.target import Target
 from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report
 from slotlang.proof.verdict import Disagreement
+from slotlang.validation.check import validate
 
 
 def package_version() -> str:
@@ -62,9 +63,7 @@ def lower(
     planned = plan(program, parameters, target=target)
     lowering = Lowering(package_version(), report.status, report.method, validated=True)
     text = emit(planned, lowering)
-    validation = Report(
-        "unknown", "symbolic", 0.0, reason="the checker does not read this format yet", subject="module"
-    )
+    validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":
