@@ -11,8 +11,9 @@ import numpy as np
 
 from slotlang.validation import arithmetic
 from slotlang.validation.arithmetic import kind
-from slotlang.validation.interpreter import BUILTINS, NUMPY, Failed, Function, Given, Library, evaluated
+from slotlang.validation.interpreter import Function, evaluated
 from slotlang.validation.language import Outside
+from slotlang.validation.scopes import BUILTINS, NUMPY, Failed, Given, Library
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.parameters import Parameters
 
