@@ -67,7 +67,8 @@ class Emitter:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.program, self.graph, self.parameters = plan.program, plan.graph, plan.parameters
+        # with the conjugates that results are hidden by
+        self.program, self.graph, self.parameters = plan.graph.schedule.program, plan.graph, plan.parameters
         self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
         self.schedule = self.graph.schedule
         self.names = _names(self.program, self.schedule)
