@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from slotlang import api
-from slotlang.planning.hiding import Hide
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Products
+from slotlang.planning.target import Hide, KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
 from slotlang_runtime.seal.ring import Ring
@@ -61,12 +60,13 @@ class World:
         *,
         sizes: dict[str, int] | None = None,
         hide: Hide = "mask",
-        products: Products = "auto",
+        kernel: KernelChoice = "auto",
         unproved: bool = False,
         secret: SecretKey | None = None,
     ) -> None:
         self.program = api.loads(text, sizes)
-        self.lowered = api.lower(self.program, parameters, hide=hide, products=products, unproved=unproved)
+        target = Target(kernel=kernel, hide=hide)
+        self.lowered = api.lower(self.program, parameters, target=target, unproved=unproved)
         self.text = self.lowered.text
         self.module = load_module(self.text)
         inputs, weights = random_data(self.program, 0)

@@ -137,9 +137,8 @@ def run_table(session: Session) -> RenderableType:
     """An encrypted run: times, counts and errors."""
     r = session.report
     table = _grid()
-    steps = {
-        name: name for name in ("key generation", "evaluation keys", "encode weights", "encrypt", "evaluate", "decrypt")
-    }
+    names = ["key generation", "evaluation keys", "compile kernel", "encode weights", "encrypt", "evaluate", "decrypt"]
+    steps = {name: name for name in names if name in r.seconds}
     if r.cache is not None:
         what = {
             "loaded": "load weights from",

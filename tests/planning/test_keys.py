@@ -22,6 +22,7 @@ from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Draft, Plan
+from slotlang.refusals import GaveUp
 from slotlang.run.runner import load_module
 from slotlang.schedule.build import EVERY
 
@@ -40,7 +41,7 @@ def executed(draft: Draft, seed: int = 0) -> Run:
     primes = (*[60] * (2 * depth + 2), *[40] * len(drops), 60)
     parameters = Parameters(2 * program.slots, primes, 40, drops)
     counts = draft.counts
-    plan = Plan(program, draft.graph, parameters, counts, Hiding("none"), "not asked for", "seal")
+    plan = Plan(program, draft.graph, parameters, counts, Hiding("none"), GaveUp("not asked for"), "seal")
     text = emit(plan, Lowering("0", "proved", "exact", validated=True))
     run = Run(text, program, seed)
     for name, value in meant(draft.graph, run).items():

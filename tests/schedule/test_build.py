@@ -23,6 +23,7 @@ from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
+from slotlang.refusals import GaveUp
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.schedule import ops
 from slotlang.schedule.build import EVERY, schedule
@@ -56,7 +57,7 @@ def executed(program: Program, mode: str, seed: int = 0) -> Run:
     counts = count(graph)
     primes = (*[60] * (made.depth + 2), *[40] * len(made.drops), 60)
     parameters = Parameters(2 * program.slots, primes, 40, tuple(made.drops))
-    text = emit(Plan(program, graph, parameters, counts, Hiding("none"), "not asked for", "seal"), PROVED)
+    text = emit(Plan(program, graph, parameters, counts, Hiding("none"), GaveUp("not asked for"), "seal"), PROVED)
     run = Run(text, program, seed)
     for name, value in meant(graph, run).items():
         assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name
