@@ -23,8 +23,8 @@ from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
-from slotlang.refusals import GaveUp
 from slotlang.planning.zeros import zero_plaintexts
+from slotlang.refusals import GaveUp
 from slotlang.schedule import ops
 from slotlang.schedule.build import EVERY, schedule
 
