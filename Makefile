@@ -8,13 +8,14 @@
 # make predict holds predicted times against measured ones, for the same
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
+# make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bench-peers columns noise predict fuzz bounds grid mutate clean
+.PHONY: setup demo test lint bench bench-peers columns noise predict fuzz bounds grid families mutate clean
 
 setup: $(VENV)/.ready
 
@@ -62,6 +63,9 @@ bounds: setup
 
 grid: setup
 	$(BIN)/python -m benchmarks.grid
+
+families: setup
+	$(BIN)/python tests/proof/forall/sweep_families.py 2000
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs

@@ -41,10 +41,7 @@ class _Unroller:
 
     def run(self) -> Graph:
         graph = self.graph
-        steps = sum(
-            prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
-            for family in self.schedule.ciphers
-        )
+        steps = operations(self.schedule)
         results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
@@ -288,6 +285,14 @@ def _steps(op: ops.Op) -> int:
     """Operations executed for one member of a family, shared or not."""
     inside = sum(map(_steps, ops.children(op)))
     return 1 + inside * (op.loop.size if isinstance(op, ops.Sum | ops.Horner) else 1)
+
+
+def operations(schedule: ops.Schedule) -> int:
+    """Operations that a schedule executes, shared or not; it takes no time, whatever their number."""
+    return sum(
+        prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
+        for family in schedule.ciphers
+    )
 
 
 def unroll(schedule: ops.Schedule, is_zero: Callable[[Member], bool] = _never) -> Graph:
