@@ -1,5 +1,6 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
-# make test   sets up and passes the tests (CI runs this)
+# make test   sets up and passes the tests, but for those marked slow, which have a smaller stand-in (CI runs this)
+# make test-slow passes the tests that take more than 10 s alone
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
@@ -15,7 +16,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bench-peers columns noise predict fuzz bounds grid families mutate clean
+.PHONY: setup demo test test-slow lint bench bench-peers columns noise predict fuzz bounds grid families mutate clean
 
 setup: $(VENV)/.ready
 
@@ -36,7 +37,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000
