@@ -404,6 +404,10 @@ the memory that the machine has available.""",
 
 The disk is full, or standard output was closed. The work was done all the same, and the files asked for with options
 were written. A reader that closes its pipe is not an error: the command ends with status 141.""",
+    "SL804": """SEAL could not write.
+
+Keys, ciphertexts and plaintexts become bytes through files in memory. The process may not write files of their size
+(`ulimit -f`), or there is no memory for them.""",
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",

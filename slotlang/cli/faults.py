@@ -85,6 +85,7 @@ def _on_interrupt(number: int, frame: FrameType | None) -> None:
 
 def leave(status: int, line: str = "") -> None:
     """End the process now, without unwinding: its workers end, and no temporary file is left."""
+    _end_watch()
     processes = sys.modules.get("multiprocessing.process")
     for child in list(getattr(processes, "_children", ())):
         with suppress(Exception):
@@ -162,6 +163,11 @@ def memory_ran_out(problem: BaseException) -> str | None:
     """What was asked for when memory ran out, mostly empty; None when something else went wrong."""
     if _process.worker_failed is not None and _process.worker_failed[0]:
         return "in a worker"
+    from slotlang.diagnostics import SlotError
+    from slotlang.proof.verdict import Disagreement
+
+    # what a worker or an emitted module raised comes as text in an error of these kinds
+    kinds = (ImportError, OSError, RuntimeError, SystemError, SlotError, Disagreement)
     chain: list[BaseException] = []
     link: BaseException | None = problem
     while link is not None and link not in chain:
@@ -173,7 +179,7 @@ def memory_ran_out(problem: BaseException) -> str | None:
             return said if "llocate" in said else ""
         if isinstance(link, OSError) and link.errno == errno.ENOMEM:
             return ""
-        if isinstance(link, ImportError | OSError | RuntimeError | SystemError) and _WORDS.search(said):
+        if isinstance(link, kinds) and _WORDS.search(said):
             return ""
     from slotlang.run.room import nearly_out
 
@@ -194,6 +200,23 @@ def out_of_memory(asked: str, file: str = "") -> Any:
     return Diagnostic("SL801", message, notes=tuple(notes), hint="choose smaller sizes with --set", file=file)
 
 
+ARRAYS = (120_000_000, 40_000_000)
+"""Address space that numpy takes when it is loaded, and OpenBLAS for each of its threads: it ends the process, with a
+status of its own, when it gets none."""
+
+
+def check_libraries_fit() -> None:
+    """Raises MemoryError where the address space is too small for numpy."""
+    from slotlang.run.room import rooms
+
+    needed = ARRAYS[0] + ARRAYS[1] * min(os.cpu_count() or 1, 64)
+    if "numpy" not in sys.modules:
+        for room in rooms():
+            if room.kind == "address space" and room.free < needed:
+                at_step("load libraries")
+                raise MemoryError(f"to allocate: {needed:,} bytes of address space, for numpy")
+
+
 def give_back_reserve() -> None:
     """Make room for saying that memory ran out."""
     reserve, _process.reserve = _process.reserve, None
@@ -201,10 +224,14 @@ def give_back_reserve() -> None:
         reserve.close()
 
 
+_LOOK = 0.005
+"""Seconds between two looks at the address space: SEAL's calls take about as long, and none takes 100 MB."""
+
+
 def guard_native_code() -> None:
     """Before SEAL is called: its memory pool keeps a lock when an allocation fails and then waits for itself for ever,
-    so that running out of memory ends the process before C++ is told of it. Workers end with the process, however that
-    ends."""
+    in C++, where no signal is heard. So where the address space is limited the process looks at it all the time, and
+    ends before SEAL gets none. Workers do so too, and end with the process, however that ends."""
     if _process.number != os.getpid() or _process.kept:
         return
     import ctypes
@@ -217,32 +244,65 @@ def guard_native_code() -> None:
         handler = ctypes.CFUNCTYPE(None)(_no_memory)
         set_handler(handler)
         _process.kept.append(handler)
+    prctl = None
     with suppress(OSError, AttributeError):
         prctl = ctypes.CDLL(None).prctl
-        _process.kept.append(prctl)
 
-        def end_with_parent() -> None:
-            prctl(1, signal.SIGKILL)
+    def in_worker() -> None:
+        if prctl is not None:
+            prctl(1, signal.SIGKILL)  # when its parent ends
             if os.getppid() != _process.number:
                 os._exit(1)
+        _watch_address_space()
 
-        os.register_at_fork(after_in_child=end_with_parent)
+    os.register_at_fork(after_in_child=in_worker)
+    _watch_address_space()
+
+
+def _watch_address_space() -> None:
+    from slotlang.run.room import margin
+
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        with open("/proc/self/statm", "rb"):  # noqa: PTH123
+            page = resource.getpagesize()
+    except (ImportError, OSError):
+        return
+
+    def look(number: int, frame: FrameType | None) -> None:
+        with open("/proc/self/statm", "rb") as stream:  # noqa: PTH123
+            taken = page * int(stream.read().split()[0])
+        if limit - taken < margin(taken):
+            _no_memory()
+
+    if limit != resource.RLIM_INFINITY:
+        signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
+
+
+def _end_watch() -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _no_memory() -> None:
-    """Called by C++ in place of an exception."""
+    """End the process and say why; C++ calls it in place of raising an exception."""
     if os.getpid() != _process.number:
         if _process.worker_failed is not None:
             _process.worker_failed[0] = 1
         os._exit(1)
+    _end_watch()
     give_back_reserve()
     try:
         from slotlang.cli.output import say_errors
 
-        say_errors([out_of_memory("asked for by a C++ library")], _process.command, _process.as_json)
+        say_errors([out_of_memory("")], _process.command, _process.as_json)
         sys.stdout.flush()
-    finally:
-        leave(2)
+    except BaseException:
+        leave(2, "error[SL801]: memory ran out\n")
+    leave(2)
 
 
 # A whole process
@@ -267,6 +327,7 @@ def protected(command: Callable[[], int]) -> None:
     try:
         status = command()
     except Exception as problem:
+        give_back_reserve()
         from slotlang.cli.output import say_unexpected
 
         status = say_unexpected(problem)
@@ -281,5 +342,6 @@ def protected(command: Callable[[], int]) -> None:
     sys.stderr.flush()
     if is_whole():
         # all is done and said: an interrupt comes too late
+        _end_watch()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)

@@ -18,6 +18,7 @@ import typer
 
 from slotlang.cli.faults import (
     INTERRUPTED,
+    check_libraries_fit,
     give_back_reserve,
     is_whole,
     leave,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from slotlang.run.cache import CacheUse
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
+
+_WITHOUT_ARRAYS = ("explain", "fmt", "recheck")
+"""Commands that need no numpy."""
 
 _STATUS = {"SL511": FAILED}
 """Exit statuses of errors that are not the input's."""
@@ -74,6 +78,10 @@ def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] |
     match problem:
         case SlotError():
             return problem.diagnostics
+        case RuntimeError() if str(problem) == "I/O error":
+            # SEAL's words for a stream that takes no more
+            hint = "allow larger files (ulimit -f): files in memory count as well"
+            return (Diagnostic("SL804", "SEAL could not write keys or ciphertexts", hint=hint, file=file),)
         case Disagreement():
             message = f"slotlang contradicts itself: {problem}"
             hint = "this is a bug in slotlang; please report it with the program"
@@ -95,6 +103,8 @@ def guarded(
     starts(command, as_json)
     try:
         check_distinct(reads, writes)
+        if command not in _WITHOUT_ARRAYS:
+            check_libraries_fit()
         yield
         return
     except typer.Exit:
@@ -126,7 +136,6 @@ def say_errors(diagnostics: Sequence[Diagnostic], command: str, as_json: bool) -
 
 def say_unexpected(problem: Exception) -> int:
     """What no command expects: memory ran out outside of one, or a bug. The exit status."""
-    give_back_reserve()
     diagnostics = problems(problem)
     if diagnostics is None:
         if os.environ.get("SLOTLANG_TRACEBACK"):

@@ -13,7 +13,7 @@ from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import error
 from slotlang.planning.plan import Plan
 from slotlang.run.adapter import activation_rows
-from slotlang.run.room import Room, rooms
+from slotlang.run.room import Room, margin, rooms
 from slotlang.run.runner import roles
 
 SEAL = {"address space": 55_000_000, "memory": 25_000_000}
@@ -84,6 +84,8 @@ def check_memory(plan: Plan, evaluations: int, workers: int, *, cached: bool) ->
     for room in rooms():
         libraries = _libraries(room, fused=plan.kernel == "fused")
         wanted = round(SLACK * need.total) + libraries
+        if room.kind == "address space":
+            wanted += margin(wanted)
         if wanted > room.free:
             parts = ", ".join(f"{_size(n)} for {name}" for name, n in _parts(need) if n)
             raise error(

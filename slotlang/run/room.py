@@ -68,6 +68,12 @@ def _group_limits() -> Iterator[Room]:
                 break
 
 
+def margin(taken: int) -> int:
+    """Bytes of address space that must stay free while SEAL computes, where the process has ``taken`` others: SEAL's
+    memory pools grow by a twentieth at a time."""
+    return (48 << 20) + taken // 16
+
+
 def nearly_out() -> bool:
     """Whether a limit leaves this process so little address space that whatever fails, fails for want of it."""
     return any(room.kind == "address space" and room.free < 48 << 20 for room in _process_limits())
@@ -91,4 +97,4 @@ def _numbers(path: Path) -> dict[str, int]:
     return found
 
 
-__all__ = ["Room", "nearly_out", "rooms"]
+__all__ = ["Room", "margin", "nearly_out", "rooms"]
