@@ -215,8 +215,8 @@ def _joined(
 
 
 def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
-    """Into how many groups tokens fall when those belong together whose slots are connected anywhere in the
-    graph. Masks are not looked at, which can only make groups larger and the bounds weaker."""
+    """The number of groups of tokens, where tokens whose slots are connected anywhere in the graph are in one group.
+    Masks are ignored, which can only make groups larger and the bounds weaker."""
     together = set(packing.together)
     kept: list[npt.NDArray[np.int64]] = []
     numbers: dict[bytes, int] = {}

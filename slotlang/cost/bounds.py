@@ -23,7 +23,7 @@ from slotlang.proof.field import PRIMES, Field, random_field
 from slotlang.refusals import GaveUp
 
 MAX_ELEMENTS = 1 << 25
-"""Largest tensors whose elements are looked at one by one."""
+"""Most elements of a tensor that are inspected one by one."""
 MAX_PACKED = 1 << 25
 """Most slots of all input ciphertexts together."""
 

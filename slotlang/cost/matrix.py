@@ -88,7 +88,7 @@ def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> M
 
 
 def weighed(stages: tuple[Stage, ...], operations: float, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
-    """Matrices of those sizes, with what they take; ``operations``: what it takes without them."""
+    """Matrices of these sizes with their predicted work, in units; ``operations``: the work without matrices."""
     matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
     return MatrixForm(stages, operations, matrix)
 

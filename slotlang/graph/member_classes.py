@@ -41,7 +41,7 @@ from slotlang.schedule.ops import PlainFamily
 
 
 class _Unlike(Exception):
-    """Members have to be looked at one by one."""
+    """Members do not fall into classes: each must be evaluated by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from slotlang.schedule import ops
 MAX_NODES = 3_000_000
 """Largest graph built: some gigabytes and half a minute."""
 MAX_STEPS = 8 * MAX_NODES
-"""Most operations looked at, those that turn out to be shared included."""
+"""Most operations executed, those included that turn out to be shared."""
 
 
 def _never(_: Member) -> bool:

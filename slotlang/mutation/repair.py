@@ -50,7 +50,7 @@ class Repair:
         return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
 
     def before(self) -> str:
-        """The line as it is."""
+        """The line before the change."""
         span = self.mutation.span
         return span.source.line_text(span.line).strip()
 

@@ -12,7 +12,7 @@ from slotlang.syntax import tree
 
 
 def same(subject: Subject) -> Iterator[Rewrite]:
-    """A family read in the place of a later one with as many members. Whether it holds the same, the proof tells."""
+    """A family read in the place of a later one with as many members. The proof decides whether it holds the same."""
     families = list(subject.families.values())
     for number, later in enumerate(families):
         if later.kind != "compute":

@@ -45,7 +45,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
 """Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
 
 ENABLING = ("written out", "distributivity", "rotations", "nested sums", "permutations")
-"""Rules whose programs are looked at further where they cost no more than what they were made from."""
+"""Rules whose programs are rewritten further even where they only cost no more than the program before."""
 
 GUESSES = ("same",)
 """Rules whose proposals are seldom true: refuted proposals of theirs say nothing about a program."""
@@ -84,9 +84,9 @@ class Step:
 
 @dataclass
 class Rest:
-    """What came of the rewrites of the best program, guesses left out. ``looked_at``: those with a meaning; ``refuted``
-    and ``undecided``: those that would be cheaper, and are not proved; ``same``: those within ``LEAST_GAIN``;
-    ``least``: the smallest objective among the dearer ones, relative to the best program's."""
+    """Statistics of the rewrites of the best program, guesses left out. ``looked_at``: rewrites with a meaning;
+    ``refuted`` and ``undecided``: cheaper rewrites that are not proved; ``same``: rewrites within ``LEAST_GAIN``;
+    ``least``: the smallest objective among the more expensive rewrites, relative to the best program's."""
 
     looked_at: int = 0
     refuted: int = 0

@@ -38,7 +38,7 @@ def baby_steps(extent: int, now: int | None) -> Iterator[int]:
 
 
 def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]]:
-    """Other ways to evaluate a sum over one variable. Which of them a sum allows, scheduling tells."""
+    """Other ways to evaluate a sum over one variable. Scheduling refuses those that the sum does not allow."""
     extent = subject.value(e.binders[0].extent)
     if extent is None or extent < 2:
         return

@@ -31,13 +31,13 @@ from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
 MAX_VALUES = 1 << 24
-"""Most slots, of all members of all families together, that are looked at."""
+"""Most slots that are evaluated, of all members of all families together."""
 MAX_ELEMENTS = 1 << 22
 """Largest partial product whose elements are looked up."""
 MAX_FACTOR = 16
 """Whole numbers up to this are tried as constant factors of elements."""
 PROBES = 64
-"""Slots of a family that are looked at to find the constant factor."""
+"""Slots of a family that the constant factor is estimated from."""
 SEED = 20_240_301
 
 Numbers = npt.NDArray[np.uint64]

@@ -31,8 +31,8 @@ from slotlang.refusals import GaveUp
 T = TypeVar("T")
 
 FEW, MANY = 8, 256
-"""So many slots are compared first where there are many: a wrong value can be cheap to tell at one slot, and the
-right values at all slots too large."""
+"""The number of slots compared first where a vector has more than ``MANY``: one wrong value may be cheap to compute
+where the right values of all slots are too large."""
 
 
 class _Evaluator(PlainEvaluator):

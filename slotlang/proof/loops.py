@@ -42,7 +42,7 @@ def fixed(term: Term, name: str, value: int) -> Term:
 
 
 def nonlinear(term: Term) -> set[str]:
-    """Variables that are multiplied by one another in a term."""
+    """Variables that a term multiplies by other variables."""
     names: set[str] = set()
 
     def visit(e: Int | Cond) -> None:

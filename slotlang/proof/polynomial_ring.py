@@ -122,7 +122,8 @@ class PolynomialRing:
         return (shape[1], shape[0]) if factor.transposed else (shape[0], shape[1])
 
     def canonical(self, factors: Factors) -> tuple[Factors, bool]:
-        """A chain and its transpose have the same elements: the one of the two that names them."""
+        """The one of a chain and its transpose that names the elements which both have, and whether it is the
+        transpose."""
         if len(self.program.tensors[factors[-1].tensor].shape) == 1:
             return factors, False
         transposed = tuple(Factor(f.tensor, not f.transposed) for f in reversed(factors))

@@ -36,9 +36,9 @@ def order(program: Program) -> list[Fact]:
 
 
 def outline(program: Program) -> list[Fact]:
-    """In the order in which they are written: how many values sizes, digits and loops have, and of every condition,
-    index that may be outside its tensor, and rotation by whole turns whether it is there somewhere, and everywhere,
-    among the first two and the last values of the loops around it and in every slot."""
+    """Facts in the order of the program's text: the numbers of values of sizes, digits and loops; and, for each
+    condition, index that may leave its tensor, and rotation that may be by whole turns, whether it holds anywhere, and
+    whether it holds everywhere, over all slots and over the first two and the last values of the loops around it."""
     return list(_Outline(program).facts())
 
 

@@ -16,10 +16,10 @@ from slotlang.search.structure import Structure
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Operations with equally many products behind them, those of the next product and its sums included. ``sums``: how
-    many sums of that product there are before anything else is done with them; where a prime is dropped after it, each
-    is rescaled. ``dots``: those of several products, which are computed in one pass, and ``dot_products`` theirs;
-    ``additions``: of other ciphertexts, two by two."""
+    """The operations with equally many products behind them, up to the next products and the sums of these. ``sums``:
+    the number of those sums; each is rescaled where a prime is dropped after the product. ``dots``: the sums of several
+    products, which are computed in one pass, and ``dot_products`` the products in them; ``additions``: additions of two
+    other ciphertexts."""
 
     rotations: int = 0
     conjugations: int = 0

@@ -39,10 +39,10 @@ MOST_NODES = 20_000
 """Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
 PER_KIND = 5
-"""Candidates of each kind (``_finalists``) that are worked out, by the objective."""
+"""Candidates of each kind (see ``_finalists``) that are evaluated, by the objective asked for."""
 
 FINALISTS = 24
-"""Candidates that are worked out altogether."""
+"""Candidates that are evaluated in all."""
 
 
 def finalists_for(shape: Shape) -> int:
@@ -127,9 +127,9 @@ def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
 
 
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
-    """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
-    before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at
-    the scale of the inputs, and may ask for more primes than formulas assume."""
+    """The best structures by every objective, most of them by the objective asked for. These come first, the best of
+    each kind before the second best of any kind. A kind is a number of slots, and whether inputs are rotated: the noise
+    of rotating inputs counts at their scale, and may require more primes than formulas assume."""
     orders: dict[Objective, list[Callable[[Sketch], tuple[float, ...]]]] = {
         "time": [_by_time(way) for way in range(len(DROPS))],
         "rotations": [lambda s: (s.rotations, s.seconds)],

@@ -118,7 +118,7 @@ def _measures(s: Sketch) -> tuple[float, ...]:
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:
-    """Those that no other equals or beats in every measure, the first of equals; by the first measure."""
+    """The Pareto-optimal items, sorted by the first measure; of items with equal measures, the first."""
     kept: list[Any] = []
     values: list[tuple[float, ...]] = []
     for item in sorted(items, key=measures):

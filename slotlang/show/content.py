@@ -34,7 +34,7 @@ MAX_EXACT_POINTS = 1 << 20
 MAX_UNSCHEDULED_POINTS = 1 << 14
 """Products of a slot up to which a value that no output needs is evaluated as it is defined, without a schedule."""
 MAX_DESCRIBED_POINTS = 1 << 20
-"""Products looked at to describe slots one by one."""
+"""Most products that are evaluated to describe slots one by one."""
 
 Compared: TypeAlias = Literal["exact", "random", ""]
 

@@ -183,7 +183,7 @@ class Polynomials:
 
 
 def points(named: Named, terms: Sequence[Term]) -> int:
-    """Products that are looked at for one slot."""
+    """Most products that are evaluated for one slot."""
     return sum(prod(extent for _, extent in _loops(named, term)[0]) for term in terms)
 
 

@@ -24,7 +24,7 @@ from slotlang.meaning.value import (
 )
 
 MAX_READS = 1 << 14
-"""Most slots read by one slot that are looked at; a slot that reads more is traced no further."""
+"""Most slots that one slot may read; a slot that reads more is traced no further."""
 SHOWN = 4
 
 Place = tuple[str, tuple[int, ...], int]
