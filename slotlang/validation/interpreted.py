@@ -32,7 +32,7 @@ _TABLES: Mapping[str, Any] = {
 _FOR_BODIES: Mapping[str, Any] = {"element": arithmetic.element}
 """What a body may use of the runtime, where the module imports it."""
 
-_FOR_TABLES = Library({**NUMPY.functions, "arange": arithmetic.arange})
+_FOR_TABLES = Library({**NUMPY.functions, "arange": (arithmetic.arange, 1)})
 
 
 def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:

@@ -294,7 +294,11 @@ class _Run:
                 if isinstance(found, Evaluator):
                     return self.operation(node, found, method, scope)
                 if isinstance(found, Library) and method in found.functions:
-                    return self.computed(node, found.functions[method], *self.arguments(node, scope))
+                    operation, count = found.functions[method]
+                    arguments = self.arguments(node, scope)
+                    if count not in (None, len(arguments)):
+                        raise Outside(line, f"`{owner}.{method}` of {len(arguments)} arguments")
+                    return self.computed(node, operation, *arguments)
                 if isinstance(found, Given) and found.popped and method == "pop":
                     return self.popped(node, found, scope)
                 raise Outside(line, f"a call of `{owner}.{method}`")
@@ -319,7 +323,9 @@ class _Run:
             return reversed(arguments[0])
         if isinstance(function, Function):
             return _Run(function, tuple(arguments), self.depth + 1, self.budget).result()
-        if function in (arithmetic.element, arithmetic.table):
+        if function is arithmetic.element and len(arguments) == 2:
+            return self.computed(node, function, *arguments)
+        if function is arithmetic.table and len(arguments) == 1:
             return self.computed(node, function, *arguments)
         raise Outside(node.lineno, f"a call of {described_value(function)}")
 

@@ -44,19 +44,20 @@ class Given(Mapping[Any, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """What the name ``np`` stands for: the functions that may be called."""
+    """What the name ``np`` stands for: the functions that may be called, each with the number of its arguments; None
+    for any number."""
 
-    functions: Mapping[str, Callable[..., Any]]
+    functions: Mapping[str, tuple[Callable[..., Any], int | None]]
 
 
 NUMPY = Library(
     {
-        "broadcast_to": arithmetic.broadcast_to,
-        "roll": arithmetic.roll,
-        "conj": arithmetic.conj,
-        "argsort": arithmetic.argsort,
-        "logical_not": arithmetic.logical_not,
-        "ndindex": arithmetic.ndindex,
+        "broadcast_to": (arithmetic.broadcast_to, 2),
+        "roll": (arithmetic.roll, 2),
+        "conj": (arithmetic.conj, 1),
+        "argsort": (arithmetic.argsort, 1),
+        "logical_not": (arithmetic.logical_not, 1),
+        "ndindex": (arithmetic.ndindex, None),
     }
 )
 """For bodies."""
