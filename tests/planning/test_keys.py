@@ -9,9 +9,9 @@ from random import Random
 import generate
 import numpy as np
 import pytest
+from exact_slots import Run, meant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from exact_slots import Run, meant
 from small_programs import CASES, LORA, Case
 
 from slotlang import api

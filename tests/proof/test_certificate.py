@@ -15,10 +15,10 @@ from typing import Any
 import islpy as isl
 import pytest
 from command_line import slotlang
+from slotlang.lowering.emit import program_hash
 
 from slotlang import recheck
 from slotlang.api import loads
-from slotlang.lowering.emit import program_hash
 from slotlang.proof.certificate import certificate
 from slotlang.proof.check import check
 

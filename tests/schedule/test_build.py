@@ -8,23 +8,23 @@ from random import Random
 import generate
 import numpy as np
 import pytest
+from exact_slots import Run, meant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from exact_slots import Run, meant
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
-from slotlang.graph.unroll import unroll
 from slotlang.emit.module import Lowering, emit
+from slotlang.graph.unroll import unroll
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
-from slotlang.refusals import GaveUp
 from slotlang.planning.zeros import zero_plaintexts
+from slotlang.refusals import GaveUp
 from slotlang.schedule import ops
 from slotlang.schedule.build import EVERY, schedule
 
