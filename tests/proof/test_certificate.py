@@ -16,10 +16,10 @@ import islpy as isl
 import pytest
 from command_line import slotlang
 from repository import PROGRAMS, ROOT, program_text
-from slotlang.lowering.emit import program_hash
 
 from slotlang import recheck
 from slotlang.api import loads
+from slotlang.meaning.program import program_hash
 from slotlang.proof.certificate import certificate
 from slotlang.proof.check import check
 

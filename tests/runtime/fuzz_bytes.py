@@ -175,7 +175,7 @@ def fuzz(count: int, seed: int) -> dict[str, Any]:
 
     def use(kind: str, data: bytes) -> Any:
         """Load, and work with what was accepted as one would; results, or None where there are none."""
-        if kind == "secret key":
+        if kind == "secret keys":
             return Client(module, SecretKey.from_bytes(data)).decrypt(world.sent["results"])
         if kind == "results":
             return world.client.decrypt(data)

@@ -35,7 +35,7 @@ prove y == k @ q
 prove u == k + b
 """
 
-KINDS = ["secret key", "evaluation keys", "weights", "inputs", "results"]
+KINDS = ["secret keys", "evaluation keys", "weights", "inputs", "results"]
 OF_PROGRAMS = ["weights", "inputs", "results"]
 """Keys belong to a ring, whatever the program."""
 
@@ -46,7 +46,7 @@ class Sender(World):
     def __init__(self, text: str = PROGRAM, secret: SecretKey | None = None) -> None:
         super().__init__(text, SMALL, secret=secret)
         self.sent: dict[str, bytes] = {
-            "secret key": self.client.secret.to_bytes(),
+            "secret keys": self.client.secret.to_bytes(),
             "evaluation keys": self.sent_keys,
             "weights": self.encoded.to_bytes(),
             "inputs": self.upload,
@@ -55,7 +55,7 @@ class Sender(World):
 
     def reader(self, kind: str) -> Callable[[Any], Any]:
         readers: dict[str, Callable[[Any], Any]] = {
-            "secret key": SecretKey.from_bytes,
+            "secret keys": SecretKey.from_bytes,
             "evaluation keys": EvaluationKeys.from_bytes,
             "weights": lambda data: Weights.from_bytes(self.module, data),
             "inputs": lambda data: self.server.evaluate(data, self.keys),
@@ -82,7 +82,7 @@ def other(world: Sender) -> Iterator[Sender]:
 
 def test_everything_comes_back(world: Sender) -> None:
     module = world.module
-    client = Client(module, SecretKey.from_bytes(bytearray(world.sent["secret key"])))
+    client = Client(module, SecretKey.from_bytes(bytearray(world.sent["secret keys"])))
     keys = EvaluationKeys.from_bytes(memoryview(world.sent["evaluation keys"]))
     weights = Weights.from_bytes(module, world.sent["weights"])
     assert weights.to_bytes() == world.sent["weights"]
@@ -90,7 +90,7 @@ def test_everything_comes_back(world: Sender) -> None:
     assert error(found, world.expected()) < 1e-2
     # masks of unread slots round in those that are read
     assert error(found, client.decrypt(world.sent["results"])) < 1e-8
-    assert client.secret.to_bytes() == world.sent["secret key"]
+    assert client.secret.to_bytes() == world.sent["secret keys"]
 
 
 def test_another_client_reads_nothing(world: Sender) -> None:
@@ -117,7 +117,7 @@ def test_a_server_holds_nothing_secret(world: Sender) -> None:
 
 
 def test_nothing_sent_holds_the_secret_key(world: Sender) -> None:
-    record = unpack("secret key", world.sent["secret key"]).records["secret"]
+    record = unpack("secret keys", world.sent["secret keys"]).records["secret"]
     assert record is not None
     for start in range(200, len(record) - 64, len(record) // 20):
         for kind in KINDS[1:]:

@@ -87,7 +87,7 @@ def test_a_key_kept_decrypts_what_was_sent_before(world: World) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"degree": None}, "these secret key do not say what ring they are for"),
+        ({"degree": None}, "these secret keys do not say what ring they are for"),
         ({"degree": 2048}, "below 128-bit security"),
         ({"prime_bits": [36, 36, 38]}, "below 128-bit security"),
         ({"prime_bits": [36, 36, 36]}, "not at the level"),
@@ -96,15 +96,15 @@ def test_a_key_kept_decrypts_what_was_sent_before(world: World) -> None:
 )
 def test_secret_keys_for_something_else(world: World, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(Rejected, match=message):
-        SecretKey.from_bytes(relabeled("secret key", world.client.secret.to_bytes(), **changes))
+        SecretKey.from_bytes(relabeled("secret keys", world.client.secret.to_bytes(), **changes))
 
 
 def test_a_secret_key_without_its_record(world: World) -> None:
     data = world.client.secret.to_bytes()
     with pytest.raises(Rejected, match="there is no secret key in these bytes"):
-        SecretKey.from_bytes(rerecorded("secret key", data, secret=None))
+        SecretKey.from_bytes(rerecorded("secret keys", data, secret=None))
     with pytest.raises(Rejected, match="secret is missing"):
-        SecretKey.from_bytes(pack("secret key", unpack("secret key", data).label, {}))
+        SecretKey.from_bytes(pack("secret keys", unpack("secret keys", data).label, {}))
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_plaintexts_come_back_by_their_residues(world: World) -> None:
 
 
 def test_secret_keys(world: World) -> None:
-    record = unpack("secret key", world.client.secret.to_bytes()).records["secret"]
+    record = unpack("secret keys", world.client.secret.to_bytes()).records["secret"]
     assert record is not None
     context = world.ring.shared
     assert saved(load_secret(context, record)) == bytes(record)

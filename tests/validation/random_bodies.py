@@ -50,7 +50,12 @@ class Bodies:
     def range_(self) -> str:
         n = f"{self.int_(1)} % 4"
         return self.pick(
-            f"range({n})", f"reversed(range({n}))", f"range(1, {n})", f"range({n}, -1, -1)", f"[*range({n}), 1]", "steps"
+            f"range({n})",
+            f"reversed(range({n}))",
+            f"range(1, {n})",
+            f"range({n}, -1, -1)",
+            f"[*range({n}), 1]",
+            "steps",
         )
 
     def array(self, depth: int = 2) -> str:
@@ -155,7 +160,9 @@ class Bodies:
     def plain(self) -> str:
         """A function of weights and an index."""
         lines = ["def f(weights, n):", '    A = weights["A"]', '    x = weights["x"]', '    scale = weights["scale"]']
-        lines.append(self.pick("    P = A @ A.T @ A", "    P = scale * A", "    P = A + A", "    P = 2 * (A - A * scale)"))
+        lines.append(
+            self.pick("    P = A @ A.T @ A", "    P = scale * A", "    P = A + A", "    P = 2 * (A - A * scale)")
+        )
         for _ in range(self.random.randint(0, 4)):
             lines += self.statement("    ")
         return "\n".join([*lines, f"    return {self.float_()}"])
