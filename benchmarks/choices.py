@@ -74,7 +74,7 @@ def prepared(choice: Choice, found: Candidate) -> Work:
     s = choice.structure.shape
     made = plan(loads(found.text), found.parameters, products=choice.products)
     a, b = weights_of(s.d_in, s.rank)
-    text = emitted(made, made.products)
+    text = emitted(made)
     return Work((s.d_in, s.rank, s.batch), choice.name, text, a, b, "", "", made.counts.key_switches)
 
 
