@@ -196,10 +196,10 @@ def read_activations(path: Path, features: int, tokens: int | None) -> Array:
 
 
 def activation_rows(path: Path, features: int) -> int:
-    """How many tokens an array of activations holds, from its header and the file's size alone; 0 for a file that
-    ``read_activations`` refuses, and for a single token."""
+    """How many tokens an array of activations holds, from its header and the file's size alone; 0 for an array that
+    ``read_activations`` refuses, and for a single token. Raises SL505 when the file can't be read."""
+    stream = io.BytesIO(_read_file(path, MAX_ARRAY_BYTES, "SL505", _MAX_HEADER))
     try:
-        stream = io.BytesIO(read_regular(path, _MAX_HEADER))
         shape, _, dtype = _npy_header(stream)
         whole = math.prod(shape) * dtype.itemsize == path.stat().st_size - stream.tell()
     except Exception:
@@ -433,8 +433,8 @@ def _matrix(tensor: Tensor, what: str, path: Path) -> Array:
 # --- shared -----------------------------------------------------------------------------------------------
 
 
-def _read_file(path: Path, limit: int, code: str) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes."""
+def _read_file(path: Path, limit: int, code: str, first: int | None = None) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes, or so many of the ``first``."""
     fail = partial(error, code, file=str(path))
     name = _plain(path.name)
     try:
@@ -446,7 +446,8 @@ def _read_file(path: Path, limit: int, code: str) -> bytes:
         if size > limit:
             notes = [f"it has {size} bytes; at most {limit} are read"]
             raise fail(f"{name} is too large", notes=notes)
-        return read_regular(path, size)[:size]
+        wanted = size if first is None else min(size, first)
+        return read_regular(path, wanted)[:wanted]
     except NotRegular:
         raise fail(f"{name} is not a regular file") from None
     except (OSError, ValueError) as reason:

@@ -148,7 +148,7 @@ def activations(tmp_path: Path) -> Path:
 
 def test_some_tokens_of_many(tmp_path: Path, program: Path) -> None:
     path = tmp_path / "x.npy"
-    np.save(path, np.random.default_rng(0).standard_normal((200_000, 32), np.float32))
+    np.save(path, np.random.default_rng(0).standard_normal((100_000, 32), np.float32))
     words = ["run", str(program), *SMALL, "--activations", str(path)]
     assert "SL514" in slotlang(*words).err
     assert slotlang(*words, "--tokens", "3").status == 0

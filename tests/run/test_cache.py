@@ -132,11 +132,10 @@ def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
             os.mkfifo(tmp_path / "pipe")
             path.symlink_to(tmp_path / "pipe")
         case "socket":
-            with socket.socket(socket.AF_UNIX) as made:
-                # its own path has to be short
-                with TemporaryDirectory(dir="/tmp") as short:
-                    made.bind(f"{short}/s")
-                    Path(short, "s").rename(path)
+            # its own path has to be short
+            with socket.socket(socket.AF_UNIX) as made, TemporaryDirectory(dir="/tmp") as short:
+                made.bind(f"{short}/s")
+                Path(short, "s").rename(path)
         case "device":
             path.symlink_to("/dev/zero")
         case _:
@@ -152,7 +151,7 @@ def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_weights_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def limited(*arguments: Any) -> None:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
         try:
             write_whole(*arguments)
         finally:
