@@ -14,6 +14,7 @@ from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.run.cache import CacheUse, cache_key, encode_cached
 from slotlang.run.runner import execute, load_module, random_data
+from slotlang_runtime import Rejected, Weights
 
 SMALL = api.Parameters(4096, (36, 36, 37), 20)
 
@@ -92,12 +93,11 @@ def test_damaged_files_are_replaced(damage: Callable[[bytes], bytes], tmp_path: 
 def test_weights_of_another_program_are_not_taken(tmp_path: Path) -> None:
     path = Path(use(tmp_path).file)
     other = lowered("as written")
-    module: Any = load_module(other.text)
-    server = module.Server(module.Client().evaluation_keys())
-    server.encode(**random_data(other.plan.program, 0)[1])
-    path.write_bytes(server.weights_to_bytes())
+    encoded = Weights.encode(load_module(other.text), **random_data(other.plan.program, 0)[1])
+    path.write_bytes(encoded.to_bytes())
     rebuilt = use(tmp_path)
-    assert (rebuilt.state, "another program" in rebuilt.reason) == ("rebuilt", True)
+    assert rebuilt.state == "rebuilt"
+    assert rebuilt.reason.startswith("these weights are for program dense; lora needs program lora")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +121,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
 
 def test_what_is_refused_is_not_kept(tmp_path: Path) -> None:
     made = lowered()
-    module: Any = load_module(made.text)
-    server = module.Server(module.Client().evaluation_keys())
     _, weights = random_data(made.plan.program, 0)
-    with pytest.raises(module.Rejected):
-        encode_cached(module, server, made.text, {**weights, "A": weights["A"] * 1e30}, tmp_path)
+    with pytest.raises(Rejected):
+        encode_cached(load_module(made.text), made.text, {**weights, "A": weights["A"] * 1e30}, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -124,7 +124,7 @@ def test_no_key_is_made_for_an_insecure_or_impossible_ring(degree: int, primes: 
 
 def test_results_of_another_program_or_client_parameters(world: World) -> None:
     other = World(TWO.replace("X + Z[k]", "Z[k] + X"), unproved=True, secret=world.client.secret)
-    with pytest.raises(Rejected, match="these results are for hash of program and parameters .*; two needs hash"):
+    with pytest.raises(Rejected, match=r"these results are for hash of program and parameters .*; two needs hash"):
         world.client.decrypt(other.answer().data)
     exact = World(TWO, hide="exact", unproved=True, secret=world.client.secret)
     with pytest.raises(Rejected, match="these results are for hash of program and parameters"):

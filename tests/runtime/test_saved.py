@@ -181,7 +181,7 @@ def test_secret_keys(world: World) -> None:
         load_secret(context, saved(world.ring.encode(1.0)))
     body = body_of(record)
     written(40, "d", 2.0)(body)
-    with pytest.raises(Rejected, match="not at the scale this program has there, but at 2.0, expected 1.0"):
+    with pytest.raises(Rejected, match=r"not at the scale this program has there, but at 2.0, expected 1.0"):
         load_secret(context, bare(body))
 
 

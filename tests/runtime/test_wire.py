@@ -117,7 +117,7 @@ def test_heads(data: bytes, message: str) -> None:
     ids=range(20),
 )
 def test_bodies_that_are_never_written(inside: bytes) -> None:
-    with pytest.raises(Rejected, match="these inputs are damaged$"):
+    with pytest.raises(Rejected, match=r"these inputs are damaged$"):
         unpack("inputs", sealed(inside))
 
 
