@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,7 +79,10 @@ class Module:
     """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``results``: shapes and kinds (float, complex)
     by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with products of them, made before
     plaintexts. ``reference``: the results in numpy. ``pattern``: where a weight may be nonzero. ``counts``: operations
-    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes."""
+    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes.
+
+    Raises Rejected where it was emitted for another runtime, or has parameters that no compiler writes; a module that
+    is run as a program says so on standard error and exits with status 2."""
 
     name: str
     format: int
@@ -103,6 +107,16 @@ class Module:
     description: str = ""
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except Rejected as problem:
+            # of a program that is run, one line is enough; who imports it gets the error
+            if self.evaluate.__module__ != "__main__":
+                raise
+            print(f"error: {problem}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+    def _check(self) -> None:
         if self.format != FORMAT:
             raise Rejected(
                 f"module {self.name} has emission format {self.format}, and this runtime runs format {FORMAT}: "
