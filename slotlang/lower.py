@@ -56,7 +56,7 @@ def lower(
         raise error(
             "SL406",
             f"'{program.name}' is {report.status}, and only proved programs are lowered",
-            program.syntax.statements[0].span,
+            program.span,
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )

@@ -36,7 +36,7 @@ class SecretKey:
     @classmethod
     def from_bytes(cls, data: bytes) -> SecretKey:
         """The key whose ``to_bytes`` these are."""
-        box = unpack("secret key", data)
+        box = unpack("secret keys", data)
         ring = ring_of(box)
         (record,) = box.exactly(["secret"])
         if set(box.label) != set(ring_label(ring)) or record is None:
@@ -45,7 +45,7 @@ class SecretKey:
 
     def to_bytes(self) -> bytes:
         """The key, for the client's own storage: whoever has these bytes can decrypt."""
-        return pack("secret key", ring_label(self.ring), {"secret": saved(self._key)})
+        return pack("secret keys", ring_label(self.ring), {"secret": saved(self._key)})
 
     def evaluation_keys(self, *modules: Module) -> bytes:
         """Bytes for the server: a Galois key for each rotation that some of these programs do, one for conjugation and

@@ -348,7 +348,7 @@ def emit(plan: Plan, lowering: Lowering) -> str:
         raise error(
             "SL309",
             f"'{program.name}' nests too deeply to be written as Python",
-            program.syntax.statements[0].span,
+            program.span,
             hint="name the parts of deep expressions in statements of their own",
         ) from None
     return text

@@ -23,7 +23,6 @@ from slotlang.graph.unroll import unroll
 from slotlang.meaning.integers import evaluate, holds
 from slotlang.meaning.program import Program
 from slotlang.planning.zeros import zero_plaintexts
-from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.build import schedule
 
 

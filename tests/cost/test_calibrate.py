@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from command_line import slotlang
 
 from slotlang.cost.profile import PRIMITIVES, Machine, read_profile, this_machine
 from slotlang.planning.parameters import MAX_MODULUS_BITS
-from slotlang.run import calibrate
+from slotlang.run import calibrate, primitives
 
 QUICK = ("--degree", "4096", "--seconds", "0")
 
@@ -33,7 +34,10 @@ def test_every_primitive_is_measured(tmp_path: Path) -> None:
     assert set(profile.table) == {4096}
     assert set(profile.table[4096]) == set(PRIMITIVES)
     assert sorted(profile.table[4096]["rotate"]) == [1, 2]
-    assert all(s > 0 for times in profile.table[4096].values() for s in times.values())
+    # the two parts of a sum are differences of times, and one round on a busy machine may leave nothing of one
+    parts = {name: profile.table[4096][name] for name in ("dot", "dot_product")}
+    assert all(s >= 0 for times in parts.values() for s in times.values())
+    assert all(s > 0 for name, times in profile.table[4096].items() if name not in parts for s in times.values())
     assert profile.machine == this_machine()
     assert list(profile.warnings(this_machine())) == []
 
@@ -74,13 +78,22 @@ def test_bad_arguments(arguments: tuple[str, ...], code: str, tmp_path: Path, mo
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_without_tenseal_there_is_nothing_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "slotlang.run.primitives")
+    monkeypatch.setitem(sys.modules, "tenseal.sealapi", None)
+    found = slotlang("calibrate", *QUICK, "-o", str(tmp_path / "p.json"), "--json")
+    assert found.status == 2
+    assert json.loads(found.out)["diagnostics"][0]["code"] == "SL445"
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = tmp_path / "p.json"
     before.write_text("as it was")
-    monkeypatch.setattr(calibrate._Sample, "seconds", interrupted)
+    monkeypatch.setattr(primitives.Sample, "seconds", interrupted)
     found = slotlang("calibrate", *QUICK, "-o", str(before))
     assert found.status == 1
     assert "nothing was written" in found.err and "Traceback" not in found.err

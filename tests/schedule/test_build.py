@@ -8,26 +8,27 @@ from random import Random
 import generate
 import numpy as np
 import pytest
+from exact_slots import Run, meant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_seal import Run, meant
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
+from slotlang.emit.module import Lowering, emit
 from slotlang.graph.unroll import unroll
-from slotlang.lowering.emit import emit
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.planning.zeros import zero_plaintexts
-from slotlang.proof.check import Report
+from slotlang.refusals import GaveUp
 from slotlang.schedule import ops
 from slotlang.schedule.build import EVERY, schedule
 
-PROVED = Report("proved", "exact", 0.0)
+PROVED = Lowering("0", "proved", "exact", validated=True)
 
 
 def every(op: ops.Op) -> Iterator[ops.Op]:
@@ -56,7 +57,7 @@ def executed(program: Program, mode: str, seed: int = 0) -> Run:
     counts = count(graph)
     primes = (*[60] * (made.depth + 2), *[40] * len(made.drops), 60)
     parameters = Parameters(2 * program.slots, primes, 40, tuple(made.drops))
-    text = emit(graph, parameters, PROVED, counts, Hiding("none"), "0")
+    text = emit(Plan(program, graph, parameters, counts, Hiding("none"), GaveUp("not asked for"), "seal"), PROVED)
     run = Run(text, program, seed)
     for name, value in meant(graph, run).items():
         assert np.allclose(run.values[name], value, rtol=1e-9, atol=1e-9), name

@@ -50,7 +50,12 @@ class Bodies:
     def range_(self) -> str:
         n = f"{self.int_(1)} % 4"
         return self.pick(
-            f"range({n})", f"reversed(range({n}))", f"range(1, {n})", f"range({n}, -1, -1)", f"[*range({n}), 1]", "steps"
+            f"range({n})",
+            f"reversed(range({n}))",
+            f"range(1, {n})",
+            f"range({n}, -1, -1)",
+            f"[*range({n}), 1]",
+            "steps",
         )
 
     def array(self, depth: int = 2) -> str:
@@ -121,11 +126,11 @@ class Bodies:
     def statement(self, indent: str, depth: int = 2) -> list[str]:
         choice = self.random.randrange(9)
         if choice == 0:
-            line, known = f"{self.name('i', self.ints)} = {self.int_()}", None
+            line = f"{self.name('i', self.ints)} = {self.int_()}"
         elif choice == 1:
-            line, known = f"{self.name('a', self.arrays)} = {self.array()}", None
+            line = f"{self.name('a', self.arrays)} = {self.array()}"
         elif choice == 2:
-            line, known = f"{self.name('f', self.floats)} = {self.float_()}", None
+            line = f"{self.name('f', self.floats)} = {self.float_()}"
         elif choice == 3 and depth:
             name = self.new("i")
             lines = [f"{indent}for {name} in {self.range_()}:"]
@@ -155,7 +160,9 @@ class Bodies:
     def plain(self) -> str:
         """A function of weights and an index."""
         lines = ["def f(weights, n):", '    A = weights["A"]', '    x = weights["x"]', '    scale = weights["scale"]']
-        lines.append(self.pick("    P = A @ A.T @ A", "    P = scale * A", "    P = A + A", "    P = 2 * (A - A * scale)"))
+        lines.append(
+            self.pick("    P = A @ A.T @ A", "    P = scale * A", "    P = A + A", "    P = 2 * (A - A * scale)")
+        )
         for _ in range(self.random.randint(0, 4)):
             lines += self.statement("    ")
         return "\n".join([*lines, f"    return {self.float_()}"])

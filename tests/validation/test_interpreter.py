@@ -34,7 +34,11 @@ TABLES: dict[str, Any] = {
 }
 rng = np.random.default_rng(5)
 DATA = {"A": rng.standard_normal((4, SLOTS)), "x": rng.standard_normal(SLOTS), "scale": np.float64(1.25)}
-SYMBOLS = {"A": Tensor((4, SLOTS), [(1, (), ("A",))]), "x": Tensor((SLOTS,), [(1, (), ("x",))]), "scale": scalar("scale")}
+SYMBOLS = {
+    "A": Tensor((4, SLOTS), [(1, (), ("A",))]),
+    "x": Tensor((SLOTS,), [(1, (), ("x",))]),
+    "scale": scalar("scale"),
+}
 PARAMETERS = Parameters(
     8192, (60, 60, 60), (20,), rotations=(1, 2, 3, 4, 5), routes={6: (2, 4)}, conjugation=True, relinearization=True
 )
@@ -319,7 +323,7 @@ FAILS = [
 @pytest.mark.parametrize("body", FAILS)
 def test_what_fails_in_python_fails(body: str) -> None:
     text = f"def f(weights, n):\n    {body}\n    return 1.0"
-    with pytest.raises(Exception):  # noqa: B017, PT011
+    with pytest.raises(Exception):  # noqa: B017
         executed(text, dict(DATA), 2)
     for weights in (DATA, SYMBOLS):
         with pytest.raises(Failed):

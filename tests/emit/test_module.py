@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_seal import Run, meant
+from slotlang.lowering.emit import emit
 from small_programs import CASES, LORA, Case, case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.emit import emit
 from slotlang.planning.parameters import Parameters
 from slotlang.run.runner import execute, random_data
 

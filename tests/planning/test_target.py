@@ -10,9 +10,9 @@ from small_programs import LORA
 from slotlang import api
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.refusals import Unreachable
 from slotlang.planning.choose import Chosen, choose
 from slotlang.planning.target import Target
+from slotlang.refusals import Unreachable
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Forged, damaged and foreign bytes for everything that is loaded: run as a program, it prints what became of them.
 
-Each input is either rejected with the module's own error, or it is what it claims to be: it means the same as the
+Each input is either rejected with the runtime's own error, or it is what it claims to be: it means the same as the
 genuine bytes, or, where a checksum was made anew after a change, it is a well-formed object of these parameters. A
 crash, a hang or another exception is a failure; that is why it runs in a process of its own.
 """
@@ -27,20 +27,27 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from test_bytes import KINDS, PROGRAM, World
+from test_bytes import KINDS, PROGRAM, Sender
 
 from slotlang.diagnostics import SlotError
 from slotlang.run.adapter import read_activations, read_adapter
+from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
+from slotlang_runtime.data import read_data
+from slotlang_runtime.seal import saved
+from slotlang_runtime.wire import pack, unpack
 
 Bytes = bytes | bytearray
+HEAD = 64
+"""Bytes before what the checksum is of."""
+
 SLOWEST = 20.0
 """Seconds that no input may take, on the slowest machine there is."""
 
 
 def sealed(data: Bytes) -> bytes:
     """With length and checksum made anew, as a forger would."""
-    body = bytes(data[96:])
-    return bytes(data[:56]) + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body
+    body = bytes(data[HEAD:])
+    return bytes(data[:24]) + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body
 
 
 def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tuple[str, bytes]]:
@@ -48,7 +55,7 @@ def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tu
     while True:
         place = rng.randrange(len(data))
         yield "truncated", data[:place]
-        yield "truncated and sealed", sealed(data[: max(place, 96)])
+        yield "truncated and sealed", sealed(data[: max(place, HEAD)])
         flipped = bytearray(data)
         flipped[place] ^= 1 << rng.randrange(8)
         yield "flipped", bytes(flipped)
@@ -56,30 +63,49 @@ def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tu
         yield "extended and sealed", sealed(data + rng.randbytes(rng.randrange(1, 64)))
         other = rng.choice(others)
         yield "other kind", other
-        yield "other kind, head changed", sealed(data[:96] + other[96:])
-        yield "noise", rng.randbytes(rng.choice([0, 1, 26, 96, 200, 4000]))
-        yield "noise behind the head", sealed(data[:96] + rng.randbytes(rng.randrange(400)))
-        if len(data) > 400:
+        yield "other kind, head changed", sealed(data[:HEAD] + other[HEAD:])
+        yield "noise", rng.randbytes(rng.choice([0, 1, 26, HEAD, 200, 4000]))
+        yield "noise behind the head", sealed(data[:HEAD] + rng.randbytes(rng.randrange(400)))
+        if len(data) > 800:
             spliced = bytearray(data)
-            length, at = rng.randrange(1, 64), rng.randrange(96, len(data) - 64)
+            length, at = rng.randrange(1, 64), rng.randrange(HEAD, len(data) - 64)
             spliced[at : at + length] = rng.randbytes(rng.choice([length, 0, 2 * length]))
             yield "spliced and sealed", sealed(spliced)
             huge = bytearray(data)
-            at = 96 + rng.randrange(300)
+            at = HEAD + rng.randrange(700)
             huge[at : at + 8] = rng.choice([b"\xff" * 8, b"\xff" * 7 + b"\x7f", struct.pack("<Q", 1 << 40), bytes(8)])
             yield "huge length", sealed(huge)
 
 
-def objects(module: Any, kind: str, data: bytes, names: list[Any], rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Changes inside the SEAL objects, compressed and not, all sealed anew."""
-    records = {name: r for name, r in module.unpack(kind, data, names).items() if r is not None}
-    bodies = {name: bytes(module._expanded(r[16:], 1 << 26)) for name, r in records.items()}
+def labels(kind: str, data: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Labels that say something else, or are none."""
+    box = unpack(kind, data)
+    values = [None, True, 0, -1, 3.5, 1 << 70, "", "x" * 2000, [], [0] * 9, {}, [[]], "4096", [36, 36], 8192]
+    while True:
+        label = dict(box.label)
+        name = rng.choice(list(label))
+        label[name] = rng.choice(values)
+        yield "label", pack(kind, label, box.records)
+        label = {k: v for k, v in box.label.items() if k != name}
+        yield "label without an entry", pack(kind, label, box.records)
+        if isinstance(box.label[name], list) and box.label[name]:
+            entries = list(box.label[name])
+            entries[rng.randrange(len(entries))] = rng.choice([*values, 3, 5, 60, 61])
+            yield "label with another number", pack(kind, {**box.label, name: entries}, box.records)
 
-    def made(name: Any, record: bytes) -> bytes:
-        return module.pack(kind, {**dict.fromkeys(names), **records, name: record})
+
+def objects(kind: str, data: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Changes inside the SEAL objects, compressed and not, all sealed anew."""
+    box = unpack(kind, data)
+    names = list(box.records)
+    records = {name: r for name, r in box.records.items() if r is not None}
+    bodies = {name: bytes(saved._expanded(r[16:], 1 << 26)) for name, r in records.items()}
+
+    def made(name: str, record: bytes | memoryview) -> bytes:
+        return pack(kind, box.label, {**dict.fromkeys(names), **records, name: record})
 
     def bare(body: Bytes, size: int | None = None) -> bytes:
-        return module._header() + struct.pack("<Q", 16 + len(body) if size is None else size) + bytes(body)
+        return saved.header() + struct.pack("<Q", 16 + len(body) if size is None else size) + bytes(body)
 
     while True:
         name = rng.choice(list(records))
@@ -104,7 +130,7 @@ def objects(module: Any, kind: str, data: bytes, names: list[Any], rng: random.R
         yield "zeros in an object", made(name, bare(zeros))
 
 
-def arrays(world: World, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def arrays(world: Sender, rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """Damaged .npz files, and .npy members that say they are huge."""
     stream = io.BytesIO()
     np.savez(stream, **world.inputs, **world.weights)
@@ -128,7 +154,7 @@ def arrays(world: World, rng: random.Random) -> Iterator[tuple[str, bytes]]:
 def fuzz(count: int, seed: int) -> dict[str, Any]:
     """About ``count`` inputs; what became of them. Raises at the first wrong one."""
     # of one result both parts are read, of the other one: their plaintexts are read in different ways
-    world, rng = World(PROGRAM.replace("] = U", "] = re U")), random.Random(seed)
+    world, rng = Sender(PROGRAM.replace("] = U", "] = re U")), random.Random(seed)
     module = world.module
     tally: Counter[str] = Counter()
     slowest = 0.0
@@ -149,43 +175,41 @@ def fuzz(count: int, seed: int) -> dict[str, Any]:
 
     def use(kind: str, data: bytes) -> Any:
         """Load, and work with what was accepted as one would; results, or None where there are none."""
-        if kind == "secret key":
-            return module.Client.from_bytes(data).decrypt(world.sent["results"])
+        if kind == "secret keys":
+            return Client(module, SecretKey.from_bytes(data)).decrypt(world.sent["results"])
         if kind == "results":
             return world.client.decrypt(data)
-        server = module.Server(data) if kind == "evaluation keys" else world.server
-        server.weights_from_bytes(data if kind == "weights" else world.sent["weights"])
-        return world.client.decrypt(server.evaluate(data if kind == "inputs" else world.sent["inputs"]))
+        keys = EvaluationKeys.from_bytes(data) if kind == "evaluation keys" else world.keys
+        server = Server(Weights.from_bytes(module, data)) if kind == "weights" else world.server
+        return world.client.decrypt(server.evaluate(data if kind == "inputs" else world.sent["inputs"], keys).data)
 
-    names = {
-        "secret key": ["secret"],
-        "evaluation keys": ["galois", "relin"],
-        "weights": list(module.table_of(module.PLAINTEXTS)),
-        "inputs": list(module.packed()),
-        "results": list(module.table_of(module.RESULTS)),
-    }
     expected = world.client.decrypt(world.sent["results"])
-    forged = {k: objects(module, k, world.sent[k], names[k], rng) for k in KINDS}
-    plain = {k: damaged(world.sent[k], [world.sent[o] for o in KINDS if o != k], rng) for k in KINDS}
+    sources = {
+        k: [
+            damaged(world.sent[k], [world.sent[o] for o in KINDS if o != k], rng),
+            objects(k, world.sent[k], rng),
+            labels(k, world.sent[k], rng),
+        ]
+        for k in KINDS
+    }
     files = arrays(world, rng)
     for n in range(count * 5 // 7):
         kind = KINDS[n % len(KINDS)]
-        sort, data = next(forged[kind] if n // len(KINDS) % 2 else plain[kind])
-        found = one(f"{kind}, {sort}", partial(use, kind), module.Rejected, data)
+        sort, data = next(sources[kind][(0, 1, 0, 1, 2)[n // len(KINDS) % 5]])
+        found = one(f"{kind}, {sort}", partial(use, kind), Rejected, data)
         if found is not None:
             assert sort not in ("truncated", "flipped", "extended", "noise", "other kind"), f"{kind}, {sort}: accepted"
             shapes = {name: value.shape for name, value in found.items()}
             assert shapes == {name: value.shape for name, value in expected.items()}, sort
-    world.server.weights_from_bytes(world.sent["weights"])
-    assert np.abs(world.client.decrypt(world.server.evaluate(world.sent["inputs"]))["y"] - expected["y"]).max() < 1e-8
+    assert np.abs(world.result()["y"] - expected["y"]).max() < 1e-8
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"
         for _ in range(count // 7):
             sort, data = next(files)
             path.write_bytes(data)
-            taken = partial(module.read_data, inputs=dict(world.inputs), weights=dict(world.weights))
-            one(sort, taken, module.Rejected, path)
+            taken = partial(read_data, inputs=dict(world.inputs), weights=dict(world.weights))
+            one(sort, taken, Rejected, path)
         adapter = Path(__file__).resolve().parents[2] / "examples" / "minilm_adapter"
         genuine = {name: (adapter / name).read_bytes() for name in ("adapter_config.json", "activations.npy")}
         genuine["adapter_model.safetensors"] = small_safetensors(adapter / "adapter_model.safetensors")

@@ -3,26 +3,29 @@ or is not what it should be, SEAL's operations are used."""
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import sys
-import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tenseal.sealapi as seal
+import worlds
 from small_programs import LORA
+from worlds import error, residues
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.lowering import fused
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
-from slotlang.run.runner import load_module, random_data
-
-SHIPPED = Path(fused.__file__).read_text(encoding="utf-8")
+from slotlang.run.runner import load_module
+from slotlang_runtime import Client, Module
+from slotlang_runtime.kernels import engine, sums
+from slotlang_runtime.kernels.engine import SumsEngine
+from slotlang_runtime.kernels.sums import MOST_TERMS, Sums
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.seal.operations import SealOperations
+from slotlang_runtime.seal.saved import memory_file, saved
 
 RINGS = [
     Parameters(4096, (36, 36, 37), 20),
@@ -52,7 +55,7 @@ prove y == A @ x
 
 
 @functools.cache
-def module(parameters: Parameters = RINGS[2]) -> types.ModuleType:
+def module(parameters: Parameters = RINGS[2]) -> Module:
     """A module with the kernel; what its program computes is of no matter here."""
     return load_module(api.lower(api.loads(LORA), parameters, target=Target(kernel="fused")).text)
 
@@ -62,22 +65,22 @@ class World:
 
     def __init__(self, parameters: Parameters, level: int = 0) -> None:
         self.module = module(parameters)
-        client = self.module.Client()
-        self.ring, self.encryptor, self.seal = client.ring, client.encryptor, self.module.seal
+        client = Client(self.module)
+        self.ring, self.encryptor = client.ring, client.secret.encryptor
         self.level, self.rng = level, np.random.default_rng(1)
-        self.sums = self.module.Sums(self.ring)
-        self.evaluator = self.seal.Evaluator(self.ring.context)
+        self.sums = Sums(self.ring)
+        self.evaluator = seal.Evaluator(self.ring.context)
 
     def plain(self, scale: float = 2.0**16) -> Any:
-        made = self.seal.Plaintext()
+        made = seal.Plaintext()
         values = self.rng.standard_normal(self.ring.encoder.slot_count()).tolist()
         self.ring.encoder.encode(values, self.ring.levels[self.level], scale, made)
         return made
 
     def cipher(self, scale: float = 2.0**16) -> Any:
-        data = self.module._saved(self.encryptor.encrypt_symmetric(self.plain(scale)))
-        made = self.seal.Ciphertext()
-        with self.module._file() as (stream, path):
+        data = saved(self.encryptor.encrypt_symmetric(self.plain(scale)))
+        made = seal.Ciphertext()
+        with memory_file() as (stream, path):
             stream.write(data)
             stream.flush()
             made.load(self.ring.context, path)
@@ -88,12 +91,11 @@ class World:
         return [(ciphers[n % of], plains[n % (of - 1)]) for n in range(terms)]
 
     def words(self, cipher: Any) -> Any:
-        saved = self.module.Saved(self.module._saved(cipher), 1 << 30)
-        saved.at = 97
-        return saved.words(2, self.ring.primes(self.level))
+        return residues(self.ring, cipher, self.level)
 
     def by_seal(self, pairs: list[tuple[Any, Any]]) -> Any:
-        evaluation = self.module.Evaluation(self.ring, None, None)
+        operations = SealOperations(self.ring, None, None)
+        evaluation: Evaluation[Any, Any] = Evaluation(operations, self.module.parameters, self.module.slots)
         return evaluation.sum(evaluation.multiply(a, p) for a, p in pairs)
 
 
@@ -119,7 +121,7 @@ def test_the_largest_residues_do_not_overflow() -> None:
     world = World(RINGS[2])
     degree, primes = world.sums.degree, world.ring.primes(0)
     pairs = world.pairs(300, of=4)
-    for things, fields, polynomials in ((0, fused._CIPHERTEXT, 2), (1, fused._PLAINTEXT, 1)):
+    for things, fields, polynomials in ((0, sums._CIPHERTEXT, 2), (1, sums._PLAINTEXT, 1)):
         for pair in pairs[:12]:
             address = int(world.sums._words(id(pair[things]), 3)[2])
             array = int(world.sums._words(address, 15)[fields["array"]])
@@ -140,46 +142,70 @@ def test_what_does_not_fit_together_is_left_to_seal_and_refused_by_it() -> None:
         (other.cipher(), world.plain()),
         (world.cipher(2.0**17), world.plain()),
         (world.cipher(), world.plain(2.0**15)),
-        (world.seal.Ciphertext(), world.plain()),
-        (world.cipher(), world.seal.Plaintext()),
+        (seal.Ciphertext(), world.plain()),
+        (world.cipher(), seal.Plaintext()),
     ):
         assert world.sums(world.evaluator, [*good, pair]) is None
         with pytest.raises((ValueError, RuntimeError)):
             world.by_seal([*good, pair])
-    three = world.seal.Ciphertext()
+    three = seal.Ciphertext()
     world.evaluator.multiply(good[0][0], good[1][0], three)
     assert three.size() == 3 and world.sums(world.evaluator, [*good, (three, good[0][1])]) is None
 
 
-def run(made: types.ModuleType, seed: int = 0) -> tuple[Any, float]:
-    """The server of an encrypted run, and the error."""
-    program = api.loads(made.PROGRAM)
-    inputs, weights = random_data(program, seed)
-    client = made.Client()
-    server = made.Server(client.evaluation_keys())
-    server.encode(**weights)
-    found = client.decrypt(server.evaluate(client.encrypt(**inputs)))
-    return server, made.relative_error(found, made.reference(inputs, weights))
+def lora(kernel: Any = "fused") -> worlds.World:
+    return worlds.World(LORA, RINGS[2], kernel=kernel)
+
+
+def sums_of(world: worlds.World) -> Sums | None:
+    made = world.encoded.engine
+    assert isinstance(made, SumsEngine)
+    return made.sums
 
 
 def test_runs_count_the_same_and_are_right_both_ways() -> None:
-    program = api.loads(LORA)
-    made = {way: load_module(api.lower(program, target=Target(kernel=way)).text) for way in ("seal", "fused")}  # type: ignore[arg-type]
-    servers = {}
-    for way, text in made.items():
-        servers[way], error = run(text)
-        assert error < 1e-6
-    assert servers["fused"].sums is not None and servers["fused"].note == ""
-    assert servers["seal"].sums is None
-    assert +servers["fused"].counts == +servers["seal"].counts
-    assert {k: v for k, v in servers["fused"].counts.items() if v} == made["fused"].COUNTS
+    made = {kernel: lora(kernel) for kernel in ("seal", "fused")}
+    assert sums_of(made["fused"]) is not None
+    assert not isinstance(made["seal"].encoded.engine, SumsEngine)
+    counts = []
+    for world in made.values():
+        answer = world.answer()
+        assert error(world.client.decrypt(answer.data), world.expected()) < 1e-5
+        assert world.server.note == ""
+        counts.append({k: v for k, v in answer.counts.items() if v})
+    assert counts[0] == counts[1] == made["fused"].module.counts
+
+
+def test_results_are_those_of_seal_bit_for_bit() -> None:
+    """Where nothing is masked: key switches are the same ones of the same residues."""
+    fused = worlds.World(LORA, RINGS[2], kernel="fused", hide="none")
+    plain = worlds.World(LORA, RINGS[2], kernel="seal", hide="none", secret=fused.client.secret)
+    (one, _), (two, _) = (w.server.compute(w.server.load(fused.upload), fused.keys) for w in (fused, plain))
+    assert one.results.keys() == two.results.keys()
+    for name, value in one.results.items():
+        assert np.array_equal(residues(fused.ring, value), residues(fused.ring, two.results[name]))
+
+
+def fallen_back(note: str) -> None:
+    """The server says why, and SEAL's operations compute the same."""
+    world = lora()
+    answer = world.answer()
+    assert sums_of(world) is None and note in world.server.note
+    assert world.server.note.startswith("evaluated by SEAL's operations, one by one: ")
+    assert error(world.client.decrypt(answer.data), world.expected()) < 1e-5
+    assert {k: v for k, v in answer.counts.items() if v} == world.module.counts
 
 
 def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # as in a new process
+    monkeypatch.setattr(sums, "compiled", sums.compiled.__wrapped__)
     monkeypatch.setitem(sys.modules, "numba", None)
-    server, error = run(module())
-    assert server.sums is None and "numba can't be imported" in server.note
-    assert error < 1e-6 and {k: v for k, v in server.counts.items() if v} == module().COUNTS
+    fallen_back("numba can't be imported")
+
+
+def test_on_other_pythons_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums.sys.implementation, "name", "pypy")
+    fallen_back("this Python keeps its objects otherwise")
 
 
 @pytest.mark.parametrize(
@@ -189,35 +215,32 @@ def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_objects_that_lie_otherwise_are_not_touched(
     name: str, field: str, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = load_module(api.lower(api.loads(LORA), RINGS[2], target=Target(kernel="fused")).text)
-    monkeypatch.setitem(getattr(made, name), field, place)
-    server, error = run(made)
-    assert server.sums is None and "keeps its objects otherwise" in server.note and error < 1e-6
+    # compiled for all tests, of objects as they lie
+    sums.compiled()
+    monkeypatch.setitem(getattr(sums, name), field, place)
+    fallen_back("keeps its objects otherwise")
 
 
 @pytest.mark.parametrize("wrong", ["sums", "objects"])
 def test_a_kernel_that_is_wrong_is_not_used(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = load_module(api.lower(api.loads(LORA), RINGS[2], target=Target(kernel="fused")).text)
-    right = made.compiled()
+    right = sums.compiled()
 
     def first_only(out: int, ciphers: Any, plains: Any, *rest: Any) -> bool:
         return wrong == "sums" and bool(right(out, ciphers[1:], plains[1:], *rest))
 
-    monkeypatch.setattr(made, "compiled", lambda: first_only)
-    server, error = run(made)
-    says = "computes wrong sums" if wrong == "sums" else "does not take"
-    assert server.sums is None and says in server.note and error < 1e-6
+    monkeypatch.setattr(sums, "compiled", lambda: first_only)
+    fallen_back("computes wrong sums" if wrong == "sums" else "does not take")
 
 
 def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
-    made = load_module(api.lower(api.loads(CANCELLING), unproved=True, target=Target(kernel="fused")).text)
-    client = made.Client()
-    server = made.Server(client.evaluation_keys())
+    world = worlds.World(CANCELLING, None, unproved=True, kernel="fused")
     a = np.array([[1.0, -1.0, 0.5, -0.5], [1.0, 2.0, 3.0, 4.0]])
-    server.encode(A=a)
+    encoded = type(world.encoded).encode(world.module, A=a)
+    assert isinstance(encoded.engine, SumsEngine) and encoded.engine.sums is not None
     x = np.random.default_rng(0).standard_normal((4, 16))
-    found = client.decrypt(server.evaluate(client.encrypt(x=x)))
-    assert server.sums is not None and server.vanished == 1
+    answer = type(world.server)(encoded).evaluate(world.client.encrypt(x=x), world.keys)
+    found = world.client.decrypt(answer.data)
+    assert answer.vanished == 1
     assert np.array_equal(found[0], np.zeros(16))
     assert np.abs(found[1] - 10 * x[0]).max() < 1e-6
 
@@ -227,8 +250,10 @@ def test_nested_sums_are_one_pass() -> None:
     assert "ev.dot((X[j, k], plain[" in made.text and "for j in range(n) for k in range(m))" in made.text
     graph = made.plan.graph
     assert list(graph.dots.values()) == [12] and len(graph.in_dots) == 12 + 3
-    server, error = run(load_module(made.text))
-    assert server.counts["plain_products"] == 12 and server.counts["additions"] == 11 and error < 1e-6
+    world = worlds.World(NESTED, None, kernel="fused")
+    answer = world.answer()
+    assert answer.counts["plain_products"] == 12 and answer.counts["additions"] == 11
+    assert error(world.client.decrypt(answer.data), world.expected()) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -248,10 +273,8 @@ def test_what_is_no_sum_of_products(old: str, new: str) -> None:
         api.plan(program, target=Target(kernel="fused"))
 
 
-def test_a_new_kernel_has_a_new_number() -> None:
-    """All modules of a process share one compiled kernel by its number: another text needs another number."""
-    text = SHIPPED.split("class Unavailable")[0].split("KERNEL = ")[1].split("\n", 1)[1]
-    (kernel,) = (n for n in ast.parse(SHIPPED).body if isinstance(n, ast.FunctionDef) and n.name == "_kernel")
-    text += str(ast.get_source_segment(SHIPPED, kernel))
-    found = hashlib.sha256(f"{fused.MOST_TERMS} {fused.STRIP} {text}".encode()).hexdigest()[:16]
-    assert (fused.KERNEL, found) == (1, "bbd832205353e5c7"), "count KERNEL up, and write the new text's hash here"
+def test_one_kernel_is_compiled_for_all_programs_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = sums.compiled()
+    monkeypatch.setattr(sums, "_kernel", lambda: pytest.fail("compiled a second time"))
+    assert World(RINGS[1]).sums.dot is first and World(RINGS[3]).sums.dot is first
+    assert MOST_TERMS == 128 and engine.Sums is Sums

@@ -1,0 +1,307 @@
+"""The primitives that ``calibrate`` measures: the runtime's own functions, on operands and keys of one ring.
+
+Plaintexts and operands change from call to call, as they do in a program: one plaintext used again and again would stay
+in the nearest cache.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tenseal.sealapi as seal
+
+from slotlang.cost.profile import BY_SLOTS
+from slotlang.cost.vectors import product_work
+from slotlang_runtime.client import SecretKey
+from slotlang_runtime.kernels.engine import SumsOperations
+from slotlang_runtime.kernels.sums import Sums, Unavailable
+from slotlang_runtime.labels import check_label, inputs_label, module_label
+from slotlang_runtime.masks import doubled_part, part_mask, slot_mask
+from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.operations import SealOperations
+from slotlang_runtime.seal.ring import Ring, context_of
+from slotlang_runtime.seal.saved import load_ciphertext, load_keys, load_plaintext, saved
+from slotlang_runtime.version import FORMAT, source_hash
+from slotlang_runtime.weights import Weights
+from slotlang_runtime.wire import pack, unpack
+
+SCALE = 2.0**10
+"""Products of two such scales fit the smallest prime; the time of an operation does not depend on scales."""
+OPERANDS = 8
+"""Ciphertexts that operations take in turn."""
+PLAINTEXT_BYTES = 1 << 24
+"""Plaintexts taken in turn, in all: beyond the second-level cache of most processors."""
+SUMS = 4, 16
+"""Products of the sums that are measured: what one more takes is the difference, and what none takes is the rest."""
+KEYS = 3
+"""Galois keys that rotations take in turn."""
+CHANNELS, MATRIX_CHANNELS = 2, 32
+"""Of the module whose results are collected, and of the one that matrix products evaluate: weights enough that their
+number decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """``action`` runs a primitive at a number of primes (of slots), on what ``before`` makes, which is not timed."""
+
+    primitive: str
+    degree: int
+    primes: int
+    calls: int
+    action: Callable[[Any], object]
+    before: Callable[[], Any] = lambda: None
+    parts: int = 1
+    """How many times one call does it."""
+    clock: Callable[[], float] = time.thread_time
+
+    def seconds(self) -> float:
+        """CPU time of one call: other processes on the machine disturb it least. Of this thread: those of BLAS spin for
+        a while after their work, through whatever is measured next.
+
+        One more call goes before, untimed: tables of the degree and code are then in the caches, as they are
+        within a program.
+        """
+        self.action(self.before())
+        given = [self.before() for _ in range(self.calls)]
+        start = self.clock()
+        for one in given:
+            self.action(one)
+        return (self.clock() - start) / (self.calls * self.parts)
+
+
+def column_module(parameters: Parameters, channels: int, kernel: Kernel) -> Module:
+    """``y == W @ x`` with one channel in a ciphertext, as a module: what containers, results and the encoding of
+    constants are measured on."""
+    slots = parameters.degree // 2
+    slot = np.arange(slots)
+
+    def evaluate(ev: Any, cipher: Any, plain: Any) -> dict[tuple[Any, ...], Any]:
+        return {("Y", j): ev.dot((cipher["X", k], plain["V", j, k]) for k in range(channels)) for j in range(channels)}
+
+    return Module(
+        name="calibration",
+        format=FORMAT,
+        runtime=source_hash(),
+        program_hash="",
+        parameters=parameters,
+        slots=slots,
+        kernel=kernel,
+        inputs={"x": (channels, slots)},
+        weights={"W": (channels, channels)},
+        scalars=[],
+        results={"y": ((channels, slots), float)},
+        packing={"X": Packing(lambda inputs, k: inputs["x"][k, slot], (channels,))},
+        plaintexts={"V": Plaintexts(lambda weights, j, k: weights["W"][j, k], (channels, channels))},
+        sent={"Y": Results((channels,), products=1)},
+        outputs=[Output("y", lambda j: (("Y", j), (j, slot)), (channels,), "re")],
+        evaluate=evaluate,
+        reference=lambda inputs, weights: {"y": weights["W"] @ inputs["x"]},
+        counts={},
+    )
+
+
+class RingSamples:
+    """Keys and operands of one ring: ``prime_bits`` with the key prime last."""
+
+    def __init__(self, degree: int, prime_bits: tuple[int, ...]) -> None:
+        self.degree, self.top = degree, len(prime_bits) - 1
+        self.slots = degree // 2
+        self.parameters = Parameters(degree, prime_bits, (round(math.log2(SCALE)),))
+        self.context = context_of(self.parameters.ring)
+        self.ring = Ring(self.parameters, self.slots)
+        # a program without rescales stays at the first level, and what is measured does not
+        self.ring.scales = [SCALE] * self.top
+        self.module = column_module(self.parameters, CHANNELS, "fused")
+        self.maker = seal.KeyGenerator(self.context.context)
+        secret = SecretKey(self.parameters.ring, self.maker.secret_key())
+        self.encryptor, self.decryptor = secret.encryptor, secret.decryptor
+        self.evaluator = seal.Evaluator(self.context.context)
+        self.evaluation = Evaluation(self._operations(), self.parameters, self.slots)
+        self.conjugation = 2 * degree - 1
+        self.rng = np.random.default_rng(0)
+
+    def _operations(self) -> SealOperations:
+        """Those of the fused kernel: SEAL's where the kernel can't be had."""
+        try:
+            return SumsOperations(self.ring, None, None, Sums(self.ring))
+        except Unavailable:
+            return SealOperations(self.ring, None, None)
+
+    def encode(self, values: npt.NDArray[Any], level: int) -> Any:
+        return self.ring.encode(values, level, added=True)
+
+    def galois_keys(self, elements: list[int], data: bytes) -> Any:
+        wanted = {(element - 1) // 2 for element in elements}
+        return load_keys(self.context, seal.GaloisKeys, data, self.degree, wanted)
+
+    def samples(self, primes: tuple[int, ...]) -> Iterator[Sample]:
+        """Every primitive at every number of primes."""
+        elements = [*(pow(3, k, 2 * self.degree) for k in range(1, KEYS + 1)), self.conjugation]
+        galois = self.galois_keys(elements, saved(self.maker.create_galois_keys(elements)))
+        relin = load_keys(self.context, seal.RelinKeys, saved(self.maker.create_relin_keys()), 1, {0})
+        for k in primes:
+            yield from self._evaluation(k, galois, relin)
+            yield from self._transfer(k)
+        yield from self._keys()
+        yield from self._arrays()
+
+    def _plains(self, primes: int) -> list[Any]:
+        real = self.rng.standard_normal(self.slots)
+        count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
+        return [self.encode(real * (1 + n), self.top - primes) for n in range(count)]
+
+    def _ciphers(self, plains: list[Any], level: int) -> list[Any]:
+        sent = (saved(self.encryptor.encrypt_symmetric(p)) for p in plains[:OPERANDS])
+        return [load_ciphertext(self.ring, data, level) for data in sent]
+
+    def _evaluation(self, primes: int, galois: Any, relin: Any) -> Iterator[Sample]:
+        ev, make = self.evaluator, seal.Ciphertext
+        plains = self._plains(primes)
+        ciphers = self._ciphers(plains, self.top - primes)
+        turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
+        pairs = zip(turn, fresh, strict=False)
+        step = itertools.cycle(range(1, KEYS + 1))
+        total = make()
+        ev.add(ciphers[0], ciphers[1], total)
+
+        def product() -> Any:
+            out = make()
+            ev.multiply(next(turn), next(turn), out)
+            return out
+
+        def dot(terms: int) -> Any:
+            return self.evaluation.dot(itertools.islice(pairs, terms))
+
+        def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
+            return Sample(primitive, self.degree, primes, calls, lambda _: action())
+
+        yield sample("rotate", 2, lambda: ev.rotate_vector(next(turn), next(step), galois, make()))
+        yield sample("conjugate", 1, lambda: ev.complex_conjugate(next(turn), galois, make()))
+        yield sample("multiply_plain", 16, lambda: ev.multiply_plain(next(turn), next(fresh), make()))
+        for terms in SUMS:
+            yield sample(sum_of(terms), 4, partial(dot, terms))
+        yield sample("add_plain", 8, lambda: ev.add_plain(next(turn), next(fresh), make()))
+        yield sample("add", 8, lambda: ev.add(next(turn), next(turn), make()))
+        yield sample("sub", 8, lambda: ev.sub(next(turn), next(turn), make()))
+        yield sample("negate", 8, lambda: ev.negate(next(turn), make()))
+        yield sample("add_inplace", 16, lambda: ev.add_inplace(total, next(turn)))
+        yield sample("multiply", 2, product)
+        yield Sample("relinearize", self.degree, primes, 1, lambda c: ev.relinearize_inplace(c, relin), product)
+        if primes > 1:
+            yield sample("rescale", 2, lambda: ev.rescale_to_next(next(turn), make()))
+            yield sample("mod_switch", 4, lambda: ev.mod_switch_to_next(next(turn), make()))
+
+    def _transfer(self, primes: int) -> Iterator[Sample]:
+        """Everything between arrays, plaintexts, ciphertexts and bytes."""
+        module, ring, level = self.module, self.ring, self.top - primes
+        plains = self._plains(primes)[:OPERANDS]
+        ciphers = self._ciphers(plains, level)
+        turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
+        real = self.rng.standard_normal(self.slots)
+        both = real + 1j * real[::-1]
+        some = np.array([np.arange(self.slots) % 2 == 1, np.zeros(self.slots, bool)])
+        weights = self.rng.standard_normal((self.slots, 8))
+        places = itertools.product(range(self.slots), range(8))
+        scale = ring.scale(level)
+        sent, plain = saved(self.encryptor.encrypt_symmetric(plains[0])), saved(plains[0])
+        result = pack("results", module_label(module), {"Y": saved(ciphers[0])})
+        numbers, complex_numbers = real.tolist(), both.tolist()
+
+        def encode(values: list[Any]) -> Any:
+            made = seal.Plaintext()
+            ring.encoder.encode(values, ring.levels[level], scale, made)
+            made.is_zero()
+            return made
+
+        def send(values: list[Any]) -> None:
+            pack("inputs", inputs_label(module), {"X": saved(self.encryptor.encrypt_symmetric(encode(values)))})
+
+        def receive(part: Literal["re", "im"] | None = None) -> None:
+            made = seal.Plaintext()
+            box = unpack("results", result)
+            check_label(box, module_label(module), module)
+            (data,) = box.exactly(["Y"])
+            assert data is not None
+            self.decryptor.decrypt(load_ciphertext(ring, data, level), made)
+            ring.decode(doubled_part(ring, made, level, part) if part else made)
+
+        def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
+            return Sample(primitive, self.degree, primes, calls, lambda _: action())
+
+        yield sample("encode_real", lambda: encode(numbers), 2)
+        yield sample("encode_complex", lambda: encode(complex_numbers), 2)
+        yield sample("encode_constant", lambda: self.encode(weights[next(places)], level), 8)
+        yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
+        yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
+        yield sample("decode", lambda: ring.decode(next(fresh)))
+        yield sample("mask_part", lambda: part_mask(ring, level, scale, "re"))
+        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some))
+        yield sample("send_real", lambda: send(numbers))
+        yield sample("send_complex", lambda: send(complex_numbers))
+        yield sample("receive", receive)
+        yield sample("receive_part", lambda: receive("re"))
+        yield sample("load_input", lambda: load_ciphertext(ring, sent, level))
+        yield sample("save_ciphertext", lambda: saved(next(turn)))
+        yield sample("save_plaintext", lambda: saved(next(fresh)))
+        yield sample("load_plaintext", lambda: load_plaintext(ring, plain, level, scale))
+
+    def _keys(self) -> Iterator[Sample]:
+        """Keys, which have all primes."""
+        conjugation = [self.conjugation]
+        key = saved(self.maker.create_galois_keys(conjugation))
+
+        def sample(primitive: str, action: Callable[[], object]) -> Sample:
+            return Sample(primitive, self.degree, self.top, 1, lambda _: action())
+
+        yield sample("galois_key", lambda: self.maker.create_galois_keys(conjugation))
+        yield sample("relin_key", self.maker.create_relin_keys)
+        yield sample("save_key", lambda: saved(self.maker.create_galois_keys(conjugation)))
+        yield sample("load_key", lambda: self.galois_keys(conjugation, key))
+
+    def _arrays(self) -> Iterator[Sample]:
+        """What numpy and Python do beside SEAL, whatever the primes."""
+        slots, slot = self.slots, np.arange(self.slots)
+        tensor = self.rng.standard_normal((4, slots))
+        row, column, value = slot % 4, slot[::-1].copy(), tensor[0]
+        left, right = self.rng.standard_normal((2048, 16)), self.rng.standard_normal((16, 2048))
+        decoded = dict.fromkeys(self.module.returned(), value + 1j * value)
+        matrices = column_module(self.parameters, MATRIX_CHANNELS, "matrix")
+        weights = self.rng.standard_normal((MATRIX_CHANNELS, MATRIX_CHANNELS)) / math.sqrt(MATRIX_CHANNELS)
+
+        def vector() -> None:
+            slot % 4
+            slot + row
+            value * value
+
+        def checked() -> None:
+            if np.isfinite(value).all() and value.any() and not (value == value.flat[0]).all():
+                np.broadcast_to(value, (slots,)).tolist()
+
+        def sample(primitive: str, action: Callable[[], object], calls: int, parts: int = 1) -> Sample:
+            number = slots if primitive in BY_SLOTS else 1
+            return Sample(primitive, self.degree, number, calls, lambda _: action(), parts=parts)
+
+        yield sample("gather", lambda: tensor[row, column], 8)
+        yield sample("list", checked, 4)
+        yield sample("vector", vector, 8, 3)
+        yield sample("collect", lambda: self.module.collect(decoded), 1, len(decoded))
+        yield sample("encode_integer", lambda: Weights.encode(matrices, W=weights), 1, weights.size)
+        # all threads' work
+        work = product_work(2048, 16, 2048)
+        clock = time.process_time
+        yield Sample("tensor_product", self.degree, 1, 1, lambda _: left @ right, parts=work, clock=clock)
+
+
+def sum_of(terms: int) -> str:
+    """Name of a sum of products while it is measured."""
+    return f"dot of {terms}"

@@ -1,0 +1,127 @@
+"""A lowered program with client, keys, weights and server: what tests of the runtime start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slotlang import api
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.target import Hide, KernelChoice, Target
+from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import Saved, saved
+from slotlang_runtime.server import Answer
+from slotlang_runtime.wire import pack, unpack
+
+SMALL = Parameters(4096, (36, 36, 37), 20)
+"""The smallest ring with two primes of data: an evaluation takes milliseconds."""
+
+PAIRS = """program pairs(d = 8, r = 4, slots = 16)
+input x[d]
+weight A[d, r], B[r, d]
+axes (g < slots / d, h < d)
+cipher X = x[h]
+plain W[q < r/2] = B[q, h] + 1i * B[q + r/2, h]
+S[q < r/2] = sum f < d by doubling: (X * W[q]) << f
+plain V[q < r/2] = A[h, q] - 1i * A[h, q + r/2]
+Y = sum q < r/2: S[q] * V[q]
+output y[h] = re Y where g == 0
+prove y == A @ B @ x
+"""
+"""The real part of eight slots is the result; imaginary parts and the other slots are not."""
+
+LAYER = """program {name}(d = 8, n = {n}, slots = 16)
+input x[d]
+weight {weight}[n, d]
+cipher X = x[slot % d]
+plain W[i < n] = {weight}[i, slot] else 0
+Y[i < n] = sum f < d by doubling: (X * W[i]) << f
+output {result}[i] = re Y[i] where slot == 0
+prove {result} == {weight} @ x
+"""
+"""One of several products of the same x."""
+
+
+def layer(name: str, n: int = 3) -> str:
+    """The program ``name``, with a weight and a result of its own and the packing of all others."""
+    return LAYER.format(name=name, n=n, weight=f"W{name}", result=f"y{name}")
+
+
+class World:
+    """One client of one program, with everything that is sent."""
+
+    def __init__(
+        self,
+        text: str,
+        parameters: Parameters | None = SMALL,
+        *,
+        sizes: dict[str, int] | None = None,
+        hide: Hide = "mask",
+        kernel: KernelChoice = "auto",
+        unproved: bool = False,
+        secret: SecretKey | None = None,
+    ) -> None:
+        self.program = api.loads(text, sizes)
+        target = Target(kernel=kernel, hide=hide)
+        self.lowered = api.lower(self.program, parameters, target=target, unproved=unproved)
+        self.text = self.lowered.text
+        self.module = load_module(self.text)
+        inputs, weights = random_data(self.program, 0)
+        self.inputs: dict[str, Any] = dict(inputs)
+        self.weights: dict[str, Any] = dict(weights)
+        self.client = Client(self.module, secret)
+        self.sent_keys = self.client.evaluation_keys()
+        self.keys = EvaluationKeys.from_bytes(self.sent_keys)
+        self.encoded = Weights.encode(self.module, **self.weights)
+        self.server = Server(self.encoded)
+        self.upload = self.client.encrypt(**self.inputs)
+
+    @property
+    def ring(self) -> Ring:
+        """The client's ring."""
+        return self.client.ring
+
+    def answer(self, upload: bytes | None = None) -> Answer:
+        """What the server makes of an upload."""
+        return self.server.evaluate(self.upload if upload is None else upload, self.keys)
+
+    def result(self, upload: bytes | None = None) -> Any:
+        """The decrypted results of an upload."""
+        return self.client.decrypt(self.answer(upload).data)
+
+    def expected(self, **inputs: Any) -> Any:
+        """In numpy: an array, or several by name."""
+        found = self.module.reference({**self.inputs, **inputs}, self.weights)
+        return found if len(found) > 1 else next(iter(found.values()))
+
+
+def error(found: Any, expected: Any) -> float:
+    """The largest difference."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        return max(error(found[name], expected[name]) for name in expected)
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max())
+
+
+def relabeled(kind: str, data: bytes, **changes: Any) -> bytes:
+    """A container whose label says something else, with a right checksum; None takes an entry out."""
+    box = unpack(kind, data)
+    label = {**box.label, **changes}
+    return pack(kind, {k: v for k, v in label.items() if v is not None}, box.records)
+
+
+def rerecorded(kind: str, data: bytes, **changes: Any) -> bytes:
+    """A container with other records, with a right checksum."""
+    box = unpack(kind, data)
+    return pack(kind, box.label, {**box.records, **changes})
+
+
+def residues(ring: Ring, cipher: Any, level: int = 0) -> Any:
+    """The residues of a SEAL ciphertext, polynomials x primes x degree."""
+    record = Saved(ring.shared, saved(cipher), 1 << 30)
+    record.at = 97
+    return record.words(2, ring.primes(level))
