@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from validation.module_edits import GENERAL, PERMUTED, RANK_COMPLEX, SEVERAL, Edit
+from validation.body_edits import BODIES
+from validation.module_edits import GENERAL, Edits
 
 from slotlang.diagnostics import SlotError
 from slotlang.emit.module import Lowering, emit
@@ -22,7 +24,22 @@ SIZES = {
     "permuted": {"d": 8, "r": 2, "batch": 4, "slots": 16},
     "several_outputs": {"d": 8, "r": 2},
 }
-BODIES = {"rank_complex": RANK_COMPLEX, "permuted": PERMUTED, "several_outputs": SEVERAL}
+QUICK = 7
+"""Every so many edits are a part of the tests that run always."""
+
+
+def flat(edits: list[Edits]) -> list[tuple[str, str, str]]:
+    """A text, what it becomes, and the answer."""
+    return [(old, new, answer) for old, changes in edits for new, answer in changes]
+
+
+def cases(edits: list[Edits], *first: str) -> list[Any]:
+    """Parameters of a test; most are slow."""
+    found = []
+    for number, edit in enumerate(flat(edits)):
+        marks = [] if number % QUICK == 0 else [pytest.mark.slow]
+        found.append(pytest.param(*first, *edit, marks=marks, id="-".join([*first, str(number)])))
+    return found
 
 
 @cache
@@ -40,33 +57,31 @@ def answer(text: str) -> tuple[str, str]:
     return found.status, found.what
 
 
-def check_edit(name: str, edit: Edit) -> None:
+def check_edit(name: str, old: str, new: str, wanted: str) -> None:
     text = module(name)
-    assert edit.old in text and edit.old != edit.new
-    found, what = answer(text.replace(edit.old, edit.new, 1))
-    # for a few edits of parameters more than one code is as good
-    assert found == edit.answer or (edit.answer == "SL" and found.startswith("SL")), (edit, found, what)
+    assert old in text and old != new
+    found, what = answer(text.replace(old, new, 1))
+    assert found == wanted or (wanted == "SL" and found.startswith("SL")), (found, what)
     assert what or found == "proved"
 
 
-@pytest.mark.parametrize("edit", GENERAL, ids=range(len(GENERAL)))
-def test_edits_of_any_module(edit: Edit) -> None:
-    names = [name for name in SIZES if edit.old in module(name)]
+@pytest.mark.parametrize(("old", "new", "wanted"), cases(GENERAL))
+def test_edits_of_any_module(old: str, new: str, wanted: str) -> None:
+    names = [name for name in SIZES if old in module(name)]
     assert names
     for name in names:
-        check_edit(name, edit)
+        check_edit(name, old, new, wanted)
 
 
 @pytest.mark.parametrize(
-    ("name", "edit"),
-    [pytest.param(name, edit, id=f"{name}-{n}") for name, edits in BODIES.items() for n, edit in enumerate(edits)],
+    ("name", "old", "new", "wanted"), [case for name, edits in BODIES.items() for case in cases(edits, name)]
 )
-def test_edits_of_bodies(name: str, edit: Edit) -> None:
-    check_edit(name, edit)
+def test_edits_of_bodies(name: str, old: str, new: str, wanted: str) -> None:
+    check_edit(name, old, new, wanted)
 
 
 def test_there_are_enough_edits_of_each_kind() -> None:
-    answers = [edit.answer for edits in (GENERAL, *BODIES.values()) for edit in edits]
+    answers = [wanted for edits in (GENERAL, *BODIES.values()) for _, _, wanted in flat(edits)]
     assert len(answers) > 400
     for kind in ("proved", "refuted", "unknown", "SL745"):
         assert answers.count(kind) > 50, kind
