@@ -17,10 +17,12 @@ from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
 from slotlang.run.runner import RunReport, execute, load_module, random_data, roles
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
+from slotlang_runtime import Client, EvaluationKeys, Server, Weights
+from slotlang_runtime.kernels import sums
 
 WORST_ERROR = 1e-5
 HEADERS = 700
-"""Bytes of headers around one saved object, name and seed included; the set's own header is 96."""
+"""Bytes of headers around one saved object, name and seed included; of a container some 400."""
 
 RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
 SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40)
@@ -55,7 +57,7 @@ def check_run(text: str, parameters: Parameters | None = None) -> None:
         (sent["download"], cost.download_bytes, counts.ciphertexts_out),
         (sent["evaluation keys"], cost.evaluation_key_bytes, counts.galois_keys + 1),
     ):
-        assert abs(found - predicted) <= 0.03 * predicted + 200 + HEADERS * objects
+        assert abs(found - predicted) <= 0.03 * predicted + 400 + HEADERS * objects
 
 
 @pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
@@ -126,10 +128,10 @@ def test_an_independent_reference() -> None:
     made = lowered(case("horner and doubling").text)
     inputs, weights = random_data(made.plan.program, 3)
     module = load_module(made.text)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
-    server.encode(**{**weights, "scale": 0.75})
-    found = client.decrypt(server.evaluate(client.encrypt(**inputs)))
+    client = Client(module)
+    server = Server(Weights.encode(module, **{**weights, "scale": 0.75}))
+    keys = EvaluationKeys.from_bytes(client.evaluation_keys())
+    found = client.decrypt(server.evaluate(client.encrypt(**inputs), keys).data)
     expected = 0.75 * np.einsum("ij,jk,kt->it", weights["A"], weights["B"], inputs["x"])
     assert np.abs(found - expected).max() < 1e-6
 
@@ -247,6 +249,8 @@ prove y == {theorem}
 def test_a_run_says_why_products_are_left_to_seal(monkeypatch: pytest.MonkeyPatch) -> None:
     program = api.loads(case("horner and doubling").text)
     assert run(case("horner and doubling").text).note == ""
+    # as in a new process
+    monkeypatch.setattr(sums, "compiled", sums.compiled.__wrapped__)
     monkeypatch.setitem(sys.modules, "numba", None)
     made = api.lower(program)
     inputs, weights = random_data(program, 0)

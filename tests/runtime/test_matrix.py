@@ -346,7 +346,7 @@ def test_what_is_recorded_is_the_linear_form() -> None:
     """Multiplied out, the stages are what numpy says of unit inputs."""
     rng = np.random.default_rng(3)
     a = rng.integers(-40, 40, (4, 4)) / 8
-    _, plan = planned(SIGNS, A=a)
+    plan = planned(SIGNS, A=a)[1]
     values = list(np.eye(len(plan.inputs)))
     for stage in plan.stages:
         operands = np.array([values[n] for n in stage.at])
@@ -419,7 +419,9 @@ def test_stages_follow_each_other() -> None:
     here, plan = planned(SIGNS)
     place = {id(value): n for n, value in enumerate(plan.inputs)}
     for stage in plan.stages:
-        assert all(id(source) in place and place[id(source)] == at for source, at in zip(stage.sources, stage.at, strict=True))
+        assert all(
+            id(source) in place and place[id(source)] == at for source, at in zip(stage.sources, stage.at, strict=True)
+        )
         for value in stage.sums:
             place[id(value)] = len(place)
     assert all(at is not None and at >= len(plan.inputs) for at in plan.at.values())

@@ -1,4 +1,4 @@
-"""What TenSEAL 0.3.18 and the SEAL in it do where one would expect something else. Emitted modules depend on it."""
+"""What TenSEAL 0.3.18 and the SEAL in it do where one would expect something else. The runtime depends on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 import tenseal as ts
 import tenseal.sealapi as seal
-from small_programs import case
-
-from slotlang import api
-from slotlang.run.runner import load_module, random_data
 
 DEGREE = 4096
 """Smallest ring with two data primes; each test takes milliseconds."""
@@ -124,17 +120,6 @@ def test_the_default_keys_switch_once_per_digit_of_the_step(bench: Bench) -> Non
     pytest.fail("rotating by 7 is not the same as rotating by 8 and -1")
 
 
-def test_emitted_modules_make_exactly_the_keys_they_need() -> None:
-    made = api.lower(api.loads(case("horner and doubling").text))
-    module = load_module(made.text)
-    steps = module.PARAMETERS["rotations"]
-    assert all(type(step) is int for step in steps)
-    server = module.Server(module.Client().evaluation_keys())
-    degree = module.PARAMETERS["degree"]
-    have = [k for k in range(1, 16) if server.galois_keys.has_key(pow(3, k, 2 * degree))]
-    assert have == sorted({n.step for n in made.plan.graph.of_kind("rotate")}) == steps
-
-
 # ciphertexts and plaintexts
 
 
@@ -211,38 +196,3 @@ def test_an_insecure_context_only_says_so_when_asked() -> None:
     assert not context.parameters_set()
     with pytest.raises((ValueError, RuntimeError)):
         seal.Evaluator(context)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ('"degree": 4096', "128-bit security"),
-        ('"degree": 5000', "no ring of degree 5000"),
-        ('"degree": 8192, "prime_bits": [61, 60]', "primes up to 60 bits"),
-        ('"degree": 8192, "prime_bits": [60, 60, 60, 60]', "128-bit security"),
-        ('"degree": 8192, "prime_bits": [15, 60]', "SEAL has no such parameters"),
-    ],
-)
-def test_emitted_modules_refuse_insecure_and_impossible_parameters(setting: str, message: str) -> None:
-    text = api.lower(api.loads(case("as written").text)).text
-    module = load_module(text)
-    exec(f"PARAMETERS.update({{{setting}}})", module.__dict__)
-    with pytest.raises(module.Rejected, match=message):
-        module.Client()
-
-
-def test_a_server_takes_no_part_of_an_insecure_key_set() -> None:
-    module = load_module(api.lower(api.loads(case("as written").text)).text)
-    keys = module.Client().evaluation_keys()
-    module.PARAMETERS["prime_bits"] = [60, 60]
-    with pytest.raises(module.Rejected, match="other parameters"):
-        module.Server(keys)
-
-
-def test_zero_plaintexts_are_dropped_when_weights_are_encoded() -> None:
-    made = api.lower(api.loads(case("as written").text))
-    module = load_module(made.text)
-    _, weights = random_data(made.plan.program, 0)
-    server = module.Server(module.Client().evaluation_keys())
-    server.encode(A=np.tril(np.ones_like(weights["A"]), -15))
-    assert sum(p is None for p in server.plain.values()) == 15

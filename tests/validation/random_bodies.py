@@ -126,11 +126,11 @@ class Bodies:
     def statement(self, indent: str, depth: int = 2) -> list[str]:
         choice = self.random.randrange(9)
         if choice == 0:
-            line, known = f"{self.name('i', self.ints)} = {self.int_()}", None
+            line = f"{self.name('i', self.ints)} = {self.int_()}"
         elif choice == 1:
-            line, known = f"{self.name('a', self.arrays)} = {self.array()}", None
+            line = f"{self.name('a', self.arrays)} = {self.array()}"
         elif choice == 2:
-            line, known = f"{self.name('f', self.floats)} = {self.float_()}", None
+            line = f"{self.name('f', self.floats)} = {self.float_()}"
         elif choice == 3 and depth:
             name = self.new("i")
             lines = [f"{indent}for {name} in {self.range_()}:"]
