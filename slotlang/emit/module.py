@@ -67,8 +67,8 @@ class _Module(EvaluationText, OutputText):
         # the functions come first, as they find out which products of weights and which tables are read
         body = [self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
         text = "\n\n\n".join(part.strip("\n") for part in [self._settings(), *body] if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main"]
-        runtime += [name for name in ("element", "table") if re.search(rf"\b{name}\(", text)]
+        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main"]
+        runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
         return "\n".join([self._head(), "", *imports, "", text]) + "\n"

@@ -163,7 +163,7 @@ HOSTILE = [
     *("lambda", "None", "True", "import", "class", "match", "type", "print", "range", "sum", "float", "complex"),
     *("np", "seal", "Client", "Server", "Ring", "Rejected", "Evaluation", "main", "reference", "pattern", "members"),
     *("Module", "Output", "Packing", "Plaintexts", "Results", "MODULE", "RUNTIME", "FORMAT", "LOWERED", "SIZES"),
-    *("KERNEL", "PROGRAM", "prepare", "unpack_y", "pattern_A", "product_1", "sys", "plain", "cipher", "Parameters"),
+    *("KERNEL", "PROGRAM", "prepare", "unpack_y", "pattern_A", "product_1", "sys", "arrays", "runtime", "Parameters"),
     *("ring", "ev", "evaluate", "result", "results", "value", "values", "inputs", "weights", "inside", "at", "i"),
     *("slot_", "self", "name", "shape", "PARAMETERS", "SLOTS", "COUNTS", "PACKING", "table", "base64", "struct"),
     *("plain_W", "pack_X", "product_0", "axis_0", "stage_0", "X_rotated", "encode", "collect", "element", "once"),
