@@ -1,5 +1,6 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
-# make test   sets up and passes the tests (CI runs this)
+# make test   sets up and passes the tests, but for those marked slow, which have a smaller stand-in (CI runs this)
+# make test-slow passes the tests that take more than 10 s alone
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
@@ -8,13 +9,14 @@
 # make predict holds predicted times against measured ones, for the same
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
+# make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make mutate changes programs one place at a time and measures the verifier by what it says of them
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench bench-peers columns noise predict fuzz bounds grid mutate clean
+.PHONY: setup demo test test-slow lint bench bench-peers columns noise predict fuzz bounds grid families mutate clean
 
 setup: $(VENV)/.ready
 
@@ -35,7 +37,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000
@@ -62,6 +67,9 @@ bounds: setup
 
 grid: setup
 	$(BIN)/python -m benchmarks.grid
+
+families: setup
+	$(BIN)/python tests/proof/forall/sweep_families.py 2000
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs

@@ -15,12 +15,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import tenseal.sealapi as seal
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sides import sides
 from benchmarks.workers import workers
 from slotlang.api import check, load, lower
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime.operations import Evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "results.json"
@@ -54,39 +57,38 @@ def floor(sizes: dict[str, int]) -> dict[str, object]:
     dots = lowered.plan.graph.dots
     module = load_module(lowered.text)
     inputs, weights = random_data(program, 0)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
-    server.encode(**weights)
-    cipher = server.load_inputs(client.encrypt(**inputs))
-    ev = module.Evaluation(server.ring, server.galois_keys, server.relin_keys, server.sums)
+    client, _, keys, server = sides(module, weights)
+    cipher = server.load(client.encrypt(**inputs))
+    operations = server.engine.operations(keys)
+    ev, evaluator = Evaluation(operations, module.parameters, module.slots), operations.evaluator
     a = next(iter(cipher.values()))
-    plains = [p for p in server.plain.values() if p is not None]
-    steps = module.PARAMETERS["rotations"]
-    total, made = module.seal.Ciphertext(), module.seal.Ciphertext
-    ev.evaluator.add(a, a, total)
+    plains = [p for p in server.engine.plain.values() if p is not None]
+    steps = module.parameters.rotations
+    total, made = seal.Ciphertext(), seal.Ciphertext
+    evaluator.add(a, a, total)
     actions = {
-        "rotations": lambda n: ev.evaluator.rotate_vector(a, steps[n % len(steps)], server.galois_keys, made()),
-        "plain_products": lambda n: ev.evaluator.multiply_plain(a, plains[n % len(plains)], made()),
-        "additions": lambda _: ev.evaluator.add_inplace(total, a),
-        "masks": lambda n: ev.evaluator.add_plain(a, plains[n % len(plains)], made()),
+        "rotations": lambda n: evaluator.rotate_vector(a, steps[n % len(steps)], keys.galois, made()),
+        "plain_products": lambda n: evaluator.multiply_plain(a, plains[n % len(plains)], made()),
+        "additions": lambda _: evaluator.add_inplace(total, a),
+        "masks": lambda n: evaluator.add_plain(a, plains[n % len(plains)], made()),
     }
     pairs = zip(itertools.cycle(list(cipher.values())), itertools.cycle(plains), strict=False)
     for products in set(dots.values()):
         actions[f"dot of {products}"] = lambda _, products=products: ev.dot(itertools.islice(pairs, products))
-    server.compute(cipher)
+    evaluated, _ = server.compute(cipher, keys)
     evaluations: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(REPEATS):
         server.prepare()
-        evaluations.append(cpu(lambda: server.compute(cipher)))
+        evaluations.append(cpu(lambda: server.compute(cipher, keys)))
         for name, action in actions.items():
             times[name].append(cpu(lambda action=action: [action(n) for n in range(CALLS)]) / CALLS)
     primitive = {name: statistics.median(found) for name, found in times.items()}
-    counts = dict(server.counts)
+    counts = dict(evaluated.counts)
     in_dots = sum(dots.values())
     used = Counter(counts) - Counter(plain_products=in_dots, additions=in_dots - len(dots))
     used.update(f"dot of {products}" for products in dots.values())
-    own, seal = (sum(primitive[name] * n for name, n in uses.items()) for uses in (used, counts))
+    own, one_by_one = (sum(primitive[name] * n for name, n in uses.items()) for uses in (used, counts))
     evaluation = statistics.median(evaluations)
     return {
         "sizes": sizes,
@@ -95,8 +97,8 @@ def floor(sizes: dict[str, int]) -> dict[str, object]:
         "evaluation_seconds": evaluation,
         "floor_seconds": own,
         "ratio": evaluation / own,
-        "seal_floor_seconds": seal,
-        "seal_ratio": evaluation / seal,
+        "seal_floor_seconds": one_by_one,
+        "seal_ratio": evaluation / one_by_one,
     }
 
 

@@ -7,13 +7,13 @@ lowered elsewhere, and come as text.
 
 from __future__ import annotations
 
-import copy
 import os
 import pickle
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +22,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # idle BLAS threads burn CPU time that
 
 import numpy as np
 
+from benchmarks.sides import sides
 from slotlang.run.runner import load_module
+from slotlang_runtime.labels import module_label
+from slotlang_runtime.wire import pack
 
 SECURITY = 128
 SHORT = 0.05
@@ -172,7 +175,7 @@ def cpu(action: Any) -> tuple[float, Any]:
     return time.process_time() - begun, result
 
 
-def secure(degree: int, primes: list[int]) -> int:
+def secure(degree: int, primes: Sequence[int]) -> int:
     """Bits of modulus, which SEAL's table allows for 128-bit security at this degree."""
     import tenseal.sealapi as seal
 
@@ -191,17 +194,14 @@ class Emitted:
 
     def __init__(self, work: Work) -> None:
         self.module = module = load_module(work.text)
-        ((self.name, shape),) = module.INPUTS.items()
+        ((self.name, shape),) = module.inputs.items()
         self.held = int(np.prod(shape)) // work.shape[0]
         self.x, self.a, self.b = inputs_of(work.shape[0], self.held).reshape(shape), work.a, work.b
-        self.client = module.Client()
-        keys = self.client.evaluation_keys()
-        self.key_bytes = len(keys)
-        self.server = module.Server(keys)
-        self.server.encode(A=work.a, B=work.b, **dict.fromkeys(module.SCALARS, 1.0))
+        weights = {"A": work.a, "B": work.b, **dict.fromkeys(module.scalars, 1.0)}
+        self.client, self.key_bytes, self.keys, self.server = sides(module, weights)
         self.sent = self.client.encrypt(**{self.name: self.x})
-        self.cipher = self.server.load_inputs(self.sent)
-        self.result = self.server.compute(self.cipher)  # fetches memory
+        self.cipher = self.server.load(self.sent)
+        self.result = self._compute()  # fetches memory
         self.transfers = 0.0
 
     def turn(self) -> Turn:
@@ -211,27 +211,28 @@ class Emitted:
         load = save = None
         if transfers:
             self.answer = self.cipher = None
-            load, self.cipher = cpu(lambda: self.server.load_inputs(self.sent))
+            load, self.cipher = cpu(lambda: self.server.load(self.sent))
         times: list[float] = []
         while not times or sum(times) < SHORT:
             self.result = None
             masks, _ = cpu(self.server.prepare)
-            seconds, self.result = cpu(lambda: self.server.compute(self.cipher))
+            seconds, self.result = cpu(self._compute)
             times.append(seconds)
         if transfers:
             save, self.answer = cpu(self._save)
             self.transfers += load + save
         return Turn(times, masks, load, save)
 
+    def _compute(self) -> Any:
+        return self.server.compute(self.cipher, self.keys)[0].results
+
     def _save(self) -> bytes:
         """What ``Server.evaluate`` does besides reading and computing."""
-        server = copy.copy(self.server)
-        server.load_inputs, server._run = (lambda data: {}), (lambda cipher: self.result)
-        return server.evaluate(b"")
+        return pack("results", module_label(self.module), self.server.engine.save(self.result))
 
     def end(self) -> End:
         """Decrypt the last answer."""
-        at_most, parameters = memory("VmHWM"), self.module.PARAMETERS
+        at_most, parameters = memory("VmHWM"), self.module.parameters
         found, wanted = self.client.decrypt(self.answer), self.a @ (self.b @ self.x)
         return End(
             self.held,
@@ -242,7 +243,7 @@ class Emitted:
             len(self.result),
             relative_error(found, wanted),
             at_most,
-            secure(parameters["degree"], parameters["prime_bits"]),
+            secure(parameters.degree, parameters.prime_bits),
         )
 
 

@@ -75,7 +75,7 @@ def prepared(choice: Choice, found: Candidate) -> Work:
     s = choice.structure.shape
     made = plan(loads(found.text), found.parameters, target=Target(kernel=choice.kernel))
     a, b = weights_of(s.d_in, s.rank)
-    text = emitted(made, made.kernel)
+    text = emitted(made)
     return Work((s.d_in, s.rank, s.batch), choice.name, text, a, b, "", "", made.counts.key_switches)
 
 

@@ -24,14 +24,22 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.sides import sides
 from slotlang.api import check, load, plan
 from slotlang.cost.matrix import MatrixForm, Stage
 from slotlang.cost.profile import find_profile, this_machine
-from slotlang.lowering.emit import emit
+from slotlang.emit.module import Lowering, emit
+from slotlang.lower import package_version
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
-from slotlang.planning.target import Kernel
+from slotlang.planning.target import Kernel, Target
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Client, EvaluationKeys, Module, Server, Weights
+from slotlang_runtime.data import relative_error
+from slotlang_runtime.labels import module_label
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import Saved, ciphertext_limit, saved
+from slotlang_runtime.wire import pack
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Parameters(4096, (36, 36, 37), 24, (), (24, 20, 18))
@@ -41,14 +49,12 @@ WIDE = Parameters(8192, (60, 60, 60), 36)
 MAX_WEIGHTS = 700_000_000
 
 
-def emitted(made: Plan, kernel: Kernel) -> str:
-    """The module of a proved program, by matrix products or by SEAL. ``lower`` would validate it, which takes a minute
+def emitted(made: Plan, *, unproved: bool = False) -> str:
+    """The module of a proved program, or of any with ``unproved``. ``lower`` would validate it, which takes a minute
     where there are 100,000 products."""
     report = check(made.program)
-    assert report.proved
-    return emit(
-        made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", "Not validated here.", kernel
-    )
+    assert report.proved or unproved
+    return emit(made, Lowering(package_version(), report.status, report.method, validated=False))
 
 
 class Case:
@@ -58,10 +64,10 @@ class Case:
         self.d, self.r, self.parameters = d, r, parameters
         self.tokens = parameters.slots
         self.program = load(ROOT / "programs/columns.slot", {"d": d, "n": d, "r": r, "batch": self.tokens})
-        self.plan = plan(self.program, parameters)
+        self.plan = plan(self.program, parameters, target=Target(kernel="matrix"))
 
-    def module(self, kernel: Kernel) -> Any:
-        return load_module(emitted(self.plan, kernel))
+    def module(self, kernel: Kernel) -> Module:
+        return load_module(emitted(plan(self.program, self.parameters, target=Target(kernel=kernel))))
 
 
 def seconds(action: Any, times: int) -> tuple[float, Any]:
@@ -79,18 +85,16 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(d, r, parameters)
     module = case.module("matrix")
     inputs, weights = random_data(case.program, 0)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
-    encoding, _ = seconds(lambda: server.encode(**weights), 1)
+    client, _, keys, server = sides(module, weights)
+    encoding, _ = seconds(lambda: Weights.encode(module, **weights), 1)
     upload = client.encrypt(**inputs)
-    loading, cipher = seconds(lambda: server.load_inputs(upload), 3)
+    loading, cipher = seconds(lambda: server.load(upload), 3)
     before = memory("VmRSS")
-    server.compute(cipher)
-    evaluation, result = seconds(lambda: server.compute(cipher), 5)
+    server.compute(cipher, keys)
+    evaluation, (evaluated, _) = seconds(lambda: server.compute(cipher, keys), 5)
     more = memory("VmHWM") - before
-    at = module.table_of(module.RESULTS)
-    saving, records = seconds(lambda: {n: module.saved_residues(server.ring, v, *at[n]) for n, v in result.items()}, 1)
-    found = client.decrypt(module.pack("results", records))
+    saving, records = seconds(lambda: server.engine.save(evaluated.results), 1)
+    found = client.decrypt(pack("results", module_label(module), records))
     columns = case.plan.matrix
     assert isinstance(columns, MatrixForm)
     per_token = {"evaluation": evaluation, "load": loading, "save": saving}
@@ -99,13 +103,13 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
         "rank": r,
         "tokens": case.tokens,
         "parameters": parameters.text(),
-        "pieces_bits": [product.bits for product in server.matrices.products],
+        "pieces_bits": [product.bits for product in server.engine._matrices.products],
         "matrix_ms_per_token": {k: 1000 * s / case.tokens for k, s in per_token.items()},
         "matrix_encoding_seconds": encoding,
         "evaluation_memory_bytes": more,
         "upload_bytes": len(upload),
         "download_bytes": sum(map(len, records.values())),
-        "relative_error": module.relative_error(found, module.reference(inputs, weights)),
+        "relative_error": relative_error(found, module.reference(inputs, weights)["y"]),
         "units": {"matrix": columns.matrix, "operations": columns.operations},
         "note": server.note,
     }
@@ -119,22 +123,22 @@ def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(channels, r, parameters)
     module, other = case.module("seal"), case.module("matrix")
     inputs, weights = random_data(case.program, 1)
-    client = module.Client()
-    keys = client.evaluation_keys()
-    server, matrices = module.Server(keys), other.Server(keys)
-    encoding, _ = seconds(lambda: server.encode(**weights), 1)
-    matrices.encode(**weights)
+    client = Client(module)
+    keys = EvaluationKeys.from_bytes(client.evaluation_keys())
+    encoding, encoded = seconds(lambda: Weights.encode(module, **weights), 1)
+    server, matrices = Server(encoded), Server(Weights.encode(other, **weights))
     upload = client.encrypt(**inputs)
-    cipher = server.load_inputs(upload)
-    server.compute(cipher)
-    evaluation, result = seconds(lambda: server.compute(cipher), 3)
-    mine = matrices.compute(matrices.load_inputs(upload))
-    moduli = server.ring.primes(0)
+    cipher = server.load(upload)
+    server.compute(cipher, keys)
+    evaluation, (evaluated, _) = seconds(lambda: server.compute(cipher, keys), 3)
+    mine = matrices.compute(matrices.load(upload), keys)[0].results
+    ring, families = Ring(module.parameters, module.slots), module.returned()
 
     def residues(name: Any) -> Any:
-        saved = module.Saved(module._saved(result[name]), 1 << 30)
-        saved.at = 97
-        return saved.words(2, moduli)
+        level, products = families[name].level, families[name].products
+        moduli = ring.primes(level)
+        record = Saved(ring.shared, saved(evaluated.results[name]), ciphertext_limit(ring.shared, len(moduli)))
+        return record.ciphertext(ring.levels[level], moduli, ring.scale(level, products))
 
     same = all(np.array_equal(residues(name), mine[name]) for name in mine)
     scale = d / channels

@@ -26,13 +26,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.columns import emitted
 from benchmarks.pages import markdown, rewrite
 from benchmarks.predict import fitting
+from benchmarks.sides import sides
 from slotlang.api import check, plan
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
@@ -129,16 +130,13 @@ def cases(paths: list[Path], profile: Profile) -> Iterator[tuple[str, dict[str, 
 
 def runs(made: Plan, seed: int) -> Iterator[float]:
     """Relative rms errors, each with new keys and new data."""
-    text = emit(made.graph, made.parameters, check(made.program), made.counts, made.hiding, "benchmark")
-    module = load_module(text)
+    module = load_module(emitted(made))
     for number in itertools.count(seed):
-        client = module.Client()
-        server = module.Server(client.evaluation_keys())
         inputs, weights = random_data(made.program, number)
-        server.encode(**weights)
-        found = client.decrypt(server.evaluate(client.encrypt(**inputs)))
+        client, _, keys, server = sides(module, weights)
+        found = client.decrypt(server.evaluate(client.encrypt(**inputs), keys).data)
         expected = module.reference(inputs, weights)
-        pairs = [(found[n], expected[n]) for n in found] if isinstance(found, dict) else [(found, expected)]
+        pairs = [(found[n] if len(expected) > 1 else found, expected[n]) for n in expected]
         off, size = (
             sum(float((np.abs(v) ** 2).sum()) for v in part)
             for part in zip(*((a - b, b) for a, b in pairs), strict=True)

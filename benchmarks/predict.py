@@ -26,17 +26,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.columns import emitted
 from benchmarks.pages import markdown, rewrite
-from slotlang.api import check, load, plan
+from benchmarks.sides import sides
+from slotlang.api import load, plan
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
-from slotlang.lowering.emit import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Weights
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "predict.json"
@@ -112,24 +114,19 @@ class Measured:
 
 def measured(made: Plan, yardstick: Yardstick) -> Measured:
     """Run every phase of a plan's module several times."""
-    report = check(made.program)
-    text = emit(made.graph, made.parameters, report, made.counts, made.hiding, "benchmark", products=made.kernel)
-    module = load_module(text)
+    module = load_module(emitted(made, unproved=True))
     inputs, weights = random_data(made.program, 0)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
-    server.encode(**weights)
+    client, _, keys, server = sides(module, weights)
     upload = client.encrypt(**inputs)
-    cipher = server.load_inputs(upload)
-    download = server.evaluate(upload)
+    cipher = server.load(upload)
+    download = server.evaluate(upload, keys).data
     # what the first call finds out and keeps
     client.decrypt(download)
     actions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-        # masks are there, so that encode makes none
-        "encoding": (server.prepare, lambda: server.encode(**weights)),
+        "encoding": (lambda: None, lambda: Weights.encode(module, **weights)),
         "masking": (lambda: None, server.prepare),
         "encryption": (lambda: None, lambda: client.encrypt(**inputs)),
-        "evaluation": (server.prepare, lambda: server.compute(cipher)),
+        "evaluation": (server.prepare, lambda: server.compute(cipher, keys)),
         "decryption": (lambda: None, lambda: client.decrypt(download)),
     }
     yards: dict[str, list[float]] = {name: [] for name in actions}
@@ -138,7 +135,7 @@ def measured(made: Plan, yardstick: Yardstick) -> Measured:
         for name, (before, action) in actions.items():
             if number >= RUNS.start and sum(seconds[name]) > SECONDS:
                 continue
-            server.prepared.clear()
+            server._prepared.clear()
             before()
             if min(seconds[name], default=0.0) < SHORT:
                 # as primitives are measured: code and tables are in the caches

@@ -108,7 +108,7 @@ def measured(program: Program, parameters: Parameters | None, shape: tuple[int, 
 
 def _work(made: Plan, shape: tuple[int, int, int], scheme: str, schedule: str) -> Work:
     counts = made.counts
-    module = emitted(made, made.kernel)
+    module = emitted(made)
     a, b = weights_of(*shape[:2])
     return Work(shape, scheme, module, a, b, schedule, made.parameters.text(), counts.key_switches, counts.galois_keys)
 

@@ -26,9 +26,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sides import sides
 from slotlang.api import load, lower
 from slotlang.run.cache import encode_cached
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Answer, EvaluationKeys, Server, Weights
+from slotlang_runtime.workers import Pool
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"d": 4096, "r": 16, "batch": 8}
@@ -44,15 +47,31 @@ def seconds(action) -> float:
 
 def _alone(pipe: Connection, text: str, inputs: dict, weights: dict) -> None:
     """A process that has everything of its own, and evaluates as often as it is told to."""
-    module = load_module(text)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
-    server.encode(**weights)
+    client, _, keys, server = sides(load_module(text), weights)
     upload = client.encrypt(**inputs)
     while count := pipe.recv():
         for _ in range(count):
-            server.evaluate(upload)
+            server.evaluate(upload, keys)
         pipe.send(count)
+
+
+class One:
+    """This process in place of a ``Pool``."""
+
+    def __init__(self, server: Server, keys: EvaluationKeys) -> None:
+        self.server, self.keys, self.cpu_seconds = server, keys, [0.0]
+
+    def evaluate(self, uploads: list[bytes]) -> list[Answer]:
+        start = time.process_time()
+        answers = self.server.evaluate_many(uploads, self.keys)
+        self.cpu_seconds = [time.process_time() - start]
+        return answers
+
+    def __enter__(self) -> One:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
 
 
 @contextmanager
@@ -83,15 +102,14 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
     text = lower(program).text
     module = load_module(text)
     inputs, weights = random_data(program, 0)
-    client = module.Client()
-    server = module.Server(client.evaluation_keys())
+    client, _, keys, server = sides(module, weights)
     with tempfile.TemporaryDirectory() as folder:
-        used = encode_cached(module, server, text, weights, Path(folder))
-        saved = server.weights_to_bytes()
+        _, used = encode_cached(module, text, weights, Path(folder))
+        saved = server.weights.to_bytes()
         turns = {
-            "encode": lambda: server.encode(**weights),
-            "store": lambda: encode_cached(module, server, text, weights, empty),
-            "load": lambda: encode_cached(module, server, text, weights, Path(folder)),
+            "encode": lambda: Weights.encode(module, **weights),
+            "store": lambda: encode_cached(module, text, weights, empty),
+            "load": lambda: encode_cached(module, text, weights, Path(folder)),
         }
         times = {name: [] for name in turns}
         for number in range(REPEATS):
@@ -103,18 +121,22 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
     assert used.bytes == len(saved)
 
     uploads = [client.encrypt(**inputs) for _ in range(EVALUATIONS)]
-    server.evaluate_many(uploads)
+    server.evaluate_many(uploads, keys)
     starts, encrypting, wall, again, slowest, total, apart = ({n: [] for n in counts} for _ in range(7))
     with independent(max(counts), text, inputs, weights) as others:
         for _ in range(REPEATS):
             for n in counts:
-                starts[n].append(seconds(lambda n=n: server.start(n)) if n > 1 else 0.0)
-                encrypting[n].append(seconds(lambda: [client.encrypt(**inputs) for _ in uploads]))
-                wall[n].append(seconds(lambda: server.evaluate_many(uploads)))
-                slowest[n].append(max(server.worker_seconds))
-                total[n].append(sum(server.worker_seconds))
-                again[n].append(seconds(lambda: server.evaluate_many(uploads)))
-                server.stop()
+                evaluator: Pool | One = One(server, keys)
+                begun = time.perf_counter()
+                if n > 1:
+                    evaluator = Pool(server, keys, n)
+                starts[n].append(time.perf_counter() - begun if n > 1 else 0.0)
+                with evaluator:
+                    encrypting[n].append(seconds(lambda: [client.encrypt(**inputs) for _ in uploads]))
+                    wall[n].append(seconds(lambda evaluator=evaluator: evaluator.evaluate(uploads)))
+                    slowest[n].append(max(evaluator.cpu_seconds))
+                    total[n].append(sum(evaluator.cpu_seconds))
+                    again[n].append(seconds(lambda evaluator=evaluator: evaluator.evaluate(uploads)))
                 apart[n].append(seconds(lambda n=n: together(others[:n], EVALUATIONS // n)))
     rows = [
         {

@@ -1,5 +1,8 @@
 """``python -m slotlang``."""
 
-from slotlang.cli import main
+try:
+    from slotlang.cli import main
 
-main()
+    main()
+except KeyboardInterrupt:
+    raise SystemExit(130) from None

@@ -1,7 +1,8 @@
 """Every diagnostic code with the text of ``slotlang explain CODE``.
 
 SL0xx files and arguments, SL1xx syntax, SL2xx names and sizes, SL3xx layouts and expressions,
-SL4xx lowering and parameters, SL5xx adapters, arrays and runs, SL6xx drawing.
+SL4xx lowering and parameters, SL5xx adapters, arrays and runs, SL6xx drawing, SL7xx all sizes, certificates and
+modules, SL8xx the machine, SL9xx bugs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ The folder does not exist, or may not be written by you. Nothing was changed."""
     "SL005": """A command-line argument is wrong.
 
 Sizes are set as `--set name=value` with an integer value. The message says what was expected.""",
+    "SL006": """A file is to be read and written, or written twice.
+
+The paths name one file, perhaps through links. Nothing was read or written. `fmt` changes programs in place; every
+other command wants another file for what it writes.""",
+    "SL007": """A folder is to be written whole, and there is something in it.
+
+A bundle is the emitted module with the runtime beside it. It replaces nothing, so that no file of another version stays
+in between: name a new folder, or an empty one.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The
@@ -309,6 +318,15 @@ memory ran out, or could not start. The others were ended too. One worker needs 
 
 A file in the folder of --cache is not what was written there: cut off, changed, or of another program. It is not used:
 the weights were encoded anew and kept in its place. A warning; the run is as good as any.""",
+    "SL514": """All tokens of a file would take long.
+
+`slotlang run --activations FILE` evaluates every token of the file. When that is predicted to take more than two
+minutes it asks first: `--tokens N` runs the first N tokens, and `--yes` runs them all. The time is predicted by the
+profile in force (docs/cost.md).""",
+    "SL515": """Encoded weights could not be kept.
+
+The file in the folder of --cache could not be written, because the disk is full or the folder is not yours. A warning;
+the run is as good as any, and the next one encodes the weights again.""",
     "SL720": """--for-all names something that is no size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.
@@ -329,7 +347,8 @@ A proof for all sizes would say nothing.""",
     "SL741": """A file is not a module that `slotlang lower` wrote.
 
 `slotlang check` takes .slot programs and the Python modules that `slotlang lower` writes. A module is read, never
-executed: it has to be Python, and FORMAT, RUNTIME, LOWERED, PROGRAM, SIZES, PARAMETERS and KERNEL have to be literals.""",
+executed: it has to be Python, and FORMAT, RUNTIME, LOWERED, PROGRAM, SIZES, PARAMETERS and KERNEL have to be
+literals.""",
     "SL742": """A module carries another program than the one whose hash it has.
 
 The hash in `MODULE` binds encoded weights and results to one program and its sizes. Where the text in `PROGRAM` or the
@@ -376,6 +395,23 @@ there is one. `slotlang recheck` calls this "rejected" and ends with exit status
 The independent checker looks at every goal with isl, or adds up its products one by one, up to 4 million of each term.
 A goal fits neither; smaller sizes or a claim between the steps make it smaller. The verdict stands: it is the
 certificate that is missing, and none is written.""",
+    "SL801": """Memory ran out.
+
+The message names the step, what was asked for where that is known, and the limit that is the nearest. Nothing was
+written. Choose smaller sizes with --set, fewer --tokens or --workers, or allow the process more memory.""",
+    "SL802": """A run needs more memory than there is.
+
+Before keys and weights are made, `slotlang run` estimates from the plan what they take, with ciphertexts, arrays and
+libraries, and compares it with the limits of the process (`ulimit -v`, `ulimit -d`), of its control group, and with
+the memory that the machine has available.""",
+    "SL803": """Standard output can't be written to.
+
+The disk is full, or standard output was closed. The work was done all the same, and the files asked for with options
+were written. A reader that closes its pipe is not an error: the command ends with status 141.""",
+    "SL804": """SEAL could not write.
+
+Keys, ciphertexts and plaintexts become bytes through files in memory. The process may not write files of their size
+(`ulimit -f`), or there is no memory for them.""",
     "SL901": """Two methods contradict each other.
 
 This is a bug in slotlang, not in the program. Please report it with the program.""",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.errors import Rejected
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.version import FORMAT, source_hash
 
 Array: TypeAlias = npt.NDArray[Any]
 Name: TypeAlias = tuple[Any, ...]
@@ -79,14 +76,9 @@ class Module:
     """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``results``: shapes and kinds (float, complex)
     by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with products of them, made before
     plaintexts. ``reference``: the results in numpy. ``pattern``: where a weight may be nonzero. ``counts``: operations
-    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes.
-
-    Raises Rejected where it was emitted for another runtime, or has parameters that no compiler writes; a module that
-    is run as a program says so on standard error and exits with status 2."""
+    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes."""
 
     name: str
-    format: int
-    runtime: str
     program_hash: str
     parameters: Parameters
     slots: int
@@ -105,29 +97,6 @@ class Module:
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
     patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     description: str = ""
-
-    def __post_init__(self) -> None:
-        try:
-            self._check()
-        except Rejected as problem:
-            # of a program that is run, one line is enough; who imports it gets the error
-            if self.evaluate.__module__ != "__main__":
-                raise
-            print(f"error: {problem}", file=sys.stderr)
-            raise SystemExit(2) from None
-
-    def _check(self) -> None:
-        if self.format != FORMAT:
-            raise Rejected(
-                f"module {self.name} has emission format {self.format}, and this runtime runs format {FORMAT}: "
-                "lower its program again"
-            )
-        if self.runtime != source_hash():
-            raise Rejected(
-                f"module {self.name} was emitted for runtime {self.runtime[:16]}, and this slotlang_runtime is "
-                f"{source_hash()[:16]}: it is of another version or was edited; lower the program again"
-            )
-        self.parameters.check(self.slots)
 
     def packed(self) -> dict[Name, tuple[Callable[..., Array], tuple[int, ...]]]:
         """Every ciphertext the client sends, with the function that packs it and its indices."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from slotlang_runtime.arrays import check_array
@@ -12,6 +13,15 @@ from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import pack, unpack
+
+
+def load_kernel(module: Module) -> None:
+    """Compile what a module's kernel needs, once in a process; the first encoding does it otherwise."""
+    if module.kernel == "fused":
+        from slotlang_runtime.kernels.sums import Unavailable, compiled
+
+        with suppress(Unavailable):
+            compiled()
 
 
 class Weights:

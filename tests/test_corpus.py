@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from repository import PROGRAMS, ROOT
 
 from slotlang import api
 from slotlang.planning.parameters import check_security
@@ -16,8 +17,7 @@ from slotlang.proof.check import METHODS, Method
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse, read_source
 
-ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = sorted((ROOT / "programs").rglob("*.slot"))
+CORPUS = sorted(PROGRAMS.rglob("*.slot"))
 WORST_ERROR = 1e-5
 MAX_TINY = 32
 """Largest number of slots and largest tensor dimension at tiny sizes, so that brute force works."""
@@ -47,11 +47,11 @@ def checked(program: api.Program) -> api.Report:
 
 
 def ids(path: Path) -> str:
-    return path.relative_to(ROOT / "programs").with_suffix("").as_posix()
+    return path.relative_to(PROGRAMS).with_suffix("").as_posix()
 
 
-PROVED = [path for path in PROGRAMS if path.read_text(encoding="utf-8").startswith("# expect: proved")]
-every = pytest.mark.parametrize("path", PROGRAMS, ids=ids)
+PROVED = [path for path in CORPUS if path.read_text(encoding="utf-8").startswith("# expect: proved")]
+every = pytest.mark.parametrize("path", CORPUS, ids=ids)
 proved = pytest.mark.parametrize("path", PROVED, ids=ids)
 
 
@@ -59,7 +59,7 @@ proved = pytest.mark.parametrize("path", PROVED, ids=ids)
 
 
 def test_names_are_unique() -> None:
-    assert len({path.stem for path in PROGRAMS}) == len(PROGRAMS) >= 40
+    assert len({path.stem for path in CORPUS}) == len(CORPUS) >= 40
 
 
 @every
@@ -76,7 +76,7 @@ def test_formatted(path: Path) -> None:
     assert format_program(parse(read_source(path))) == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [p for p in PROGRAMS if p not in PROVED], ids=ids)
+@pytest.mark.parametrize("path", [p for p in CORPUS if p not in PROVED], ids=ids)
 def test_a_wrong_scheme_has_its_corrected_form_beside_it(path: Path) -> None:
     alone = {
         "hoisted_literal": "hoisted_fixed",
@@ -117,7 +117,7 @@ def test_every_method_agrees_at_tiny_sizes(path: Path, method: Method) -> None:
 
 
 def test_the_polyhedral_method_decides_the_whole_corpus() -> None:
-    undecided = [ids(path) for path in PROGRAMS if checked(api.load(path)).method != "polyhedral"]
+    undecided = [ids(path) for path in CORPUS if checked(api.load(path)).method != "polyhedral"]
     assert undecided == []
 
 
@@ -161,7 +161,7 @@ def test_encrypted_run(path: Path) -> None:
     ],
 )
 def test_counts(name: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
-    counts = api.cost(api.load(ROOT / "programs" / f"{name}.slot", sizes)).counts
+    counts = api.cost(api.load(PROGRAMS / f"{name}.slot", sizes)).counts
     assert {key: getattr(counts, key) for key in expected} == expected
 
 
@@ -197,4 +197,4 @@ def test_the_page_on_the_seed_document_has_the_measured_figures() -> None:
 
 def test_the_page_names_every_program_of_the_seed_document() -> None:
     named = {name for claim in script().CLAIMS for name in claim.programs}
-    assert named >= {ids(path) for path in PROGRAMS if path.parent.name == "seed"}
+    assert named >= {ids(path) for path in CORPUS if path.parent.name == "seed"}

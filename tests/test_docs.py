@@ -28,13 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from slotlang.api import check, cost, load, loads
 from slotlang.cli.app import main
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import SlotError
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.slot"))
 UPDATE = bool(os.environ.get("SLOTLANG_UPDATE_GOLDEN"))

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from repository import PROGRAMS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PROBE = """
 import sys
 from slotlang.syntax.parser import grammar_path
@@ -46,12 +46,12 @@ def test_an_installed_wheel_works_away_from_the_checkout(wheel, tmp_path):
     target = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(target)
     env = {**os.environ, "PYTHONPATH": str(target)}
-    program = ROOT / "programs" / "rank_complex.slot"
+    program = PROGRAMS / "rank_complex.slot"
     found = run(sys.executable, "-c", PROBE, str(program), cwd=tmp_path, env=env)
     assert Path(found.strip()) == target / "slotlang" / "grammar" / "slot.lark"
 
 
 def test_an_editable_install_finds_the_grammar_beside_the_package(tmp_path):
-    program = ROOT / "programs" / "rank_complex.slot"
+    program = PROGRAMS / "rank_complex.slot"
     found = run(sys.executable, "-c", PROBE, str(program), cwd=tmp_path)
     assert Path(found.strip()) == ROOT / "grammar" / "slot.lark"

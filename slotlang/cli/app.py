@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slotlang.cli.faults import at_step, guard_native_code
 from slotlang.cli.output import (
     BAD_INPUT,
     FAILED,
-    INTERRUPTED,
     OK,
     emit_json,
     guarded,
     parse_names,
     parse_sizes,
-    report,
-    silence,
+    warn_of_cache,
     write_file,
 )
-from slotlang.diagnostics import EXPLANATIONS, Diagnostic, closest, error, pick
+from slotlang.diagnostics import EXPLANATIONS, closest, error, pick
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,6 +77,10 @@ KeyBytes = Annotated[
 ]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
+
+
+MOST_SECONDS = 120.0
+"""A run of all tokens of a file that is predicted to take longer has to be asked for, with --tokens or --yes."""
 
 
 def _version(wanted: bool) -> None:
@@ -142,7 +145,7 @@ def check(
     from slotlang.cli.verdicts import check_file, print_line, print_verdict, write_certificate
 
     status = OK
-    with guarded("check", json):
+    with guarded("check", json, reads=files, writes=[svg, certificate]):
         from slotlang.proof.check import METHODS
 
         chosen = pick(method, METHODS, "SL005", "method", "methods")
@@ -282,7 +285,7 @@ def optimize(
     json: Json = False,
 ) -> None:
     """Rewrite a proved program into a cheaper one that means the same, and prove that."""
-    with guarded("optimize", json):
+    with guarded("optimize", json, reads=[file, profile], writes=[output]):
         from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.optimizing import objective_named, optimize_file
         from slotlang.planning.target import Target
@@ -314,7 +317,7 @@ def synth(
 ) -> None:
     """Search the cheapest schedule, layout and parameters for y = scale * A @ B @ x, and write it as a program."""
     status = OK
-    with guarded("synth", json):
+    with guarded("synth", json, reads=[profile], writes=[output, svg]):
         from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.synthesis import synthesize
         from slotlang.planning.target import Target
@@ -332,7 +335,13 @@ def synth(
 @app.command()
 def lower(
     file: File,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The Python file to write.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A new folder for the module and the runtime: it needs tenseal and numpy only.")
+    ] = None,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="One file of direct TenSEAL calls, without the runtime.")
+    ] = False,
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
@@ -342,23 +351,30 @@ def lower(
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
-    with guarded("lower", json):
+    with guarded("lower", json, reads=[file], writes=[output]):
         from slotlang.api import lower as lower_program
         from slotlang.api import predicted_error
+        from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
 
+        if (output is None) == (bundle is None) or (bundle and standalone):
+            raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
         target = Target.named(kernel, hide, precision, max_key_bytes)
         program = _loaded(file, set_)
         console = _console()
         with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
-            made = lower_program(program, unproved=unproved, target=target)
-        write_file(output, made.text)
+            made = lower_program(program, unproved=unproved, target=target, standalone=standalone)
+        if output is not None:
+            write_file(output, made.text)
+        files = write_bundle(made, bundle) if bundle is not None else [output]
         if json:
             emit_json(
                 "lower",
                 {
                     "file": str(file),
-                    "output": str(output),
+                    "output": str(output or bundle),
+                    "files": [str(path) for path in files],
+                    "standalone": standalone,
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.to_json(),
@@ -371,7 +387,7 @@ def lower(
             )
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
-            print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
+            print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.parameters.text()}; relative rms error at most {predicted_error(made.plan):.1e}")
             print(f"  {counts}")
             if made.validation.status == "proved":
@@ -381,7 +397,8 @@ def lower(
             if made.plan.kernel != "seal":
                 how = "by matrix products" if made.plan.kernel == "matrix" else "with sums of products in one pass"
                 print(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
-            print(f"  {made.plan.hiding.sentence()}")
+            if not standalone:
+                print(f"  {made.plan.hiding.sentence()}")
 
 
 @app.command()
@@ -398,6 +415,9 @@ def run(
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep encoded weights in this folder for the next run.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run all tokens of a file, even if that takes more than two minutes.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of random inputs and weights.")] = 0,
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
@@ -422,6 +442,13 @@ def run(
         target = Target.named(kernel, hide, precision, max_key_bytes)
         console = None if json else _console()
         steps = console.status("starting") if console and console.is_terminal else None
+
+        def progress(what: str) -> None:
+            at_step(what)
+            if steps:
+                steps.update(what)
+
+        guard_native_code()
         if steps:
             steps.start()
         try:
@@ -437,20 +464,14 @@ def run(
                 tokens=tokens,
                 workers=workers,
                 cache=cache,
-                progress=(lambda what: steps.update(what)) if steps else (lambda what: None),
+                progress=progress,
+                most_seconds=None if yes else MOST_SECONDS,
             )
-        except KeyboardInterrupt:
-            print("interrupted: nothing was computed to the end, and no worker is left", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
         finally:
             if steps:
                 steps.stop()
-        used = session.report.cache
-        if used is not None and used.state == "rebuilt":
-            warning = Diagnostic(
-                "SL513", f"cached weights could not be used and were made anew: {used.reason}", file=used.file
-            )
-            report([warning], "warning")
+        if session.report.cache is not None:
+            warn_of_cache(session.report.cache)
         if json:
             emit_json("run", session.to_json())
         else:
@@ -473,7 +494,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Draw what the slots of a layout or a value hold, and a refuted program's wrong slots."""
-    with guarded("show", json):
+    with guarded("show", json, reads=[file], writes=[svg]):
         from slotlang.cli.drawing import show_program
 
         show_program(file, _loaded(file, set_), name, svg, json)
@@ -543,7 +564,7 @@ def graph(
     json: Json = False,
 ) -> None:
     """Export the unrolled dataflow graph."""
-    with guarded("graph", json):
+    with guarded("graph", json, reads=[file], writes=[output]):
         from slotlang.graph.views import FORMATS, export, node_link
         from slotlang.planning.planner import plan
 
@@ -563,36 +584,18 @@ def graph(
             print(export(made, format_))
 
 
-def main() -> None:
-    """Entry point. Whatever is wrong with a program or an argument ends in a message, never in a traceback."""
+def command_line() -> int:
+    """Run the command that the process's arguments name; the exit status."""
     digits = sys.get_int_max_str_digits()
     # products of a program's constants may be longer than Python prints
     sys.set_int_max_str_digits(10_000)
-    for stream in (sys.stdout, sys.stderr):
-        # names of files may hold bytes that are no text
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    status: int | str | None = OK
     try:
         app(prog_name="slotlang")
     except SystemExit as end:
-        status = end.code
-    except BrokenPipeError:
-        silence()
-    except Exception as problem:
-        if os.environ.get("SLOTLANG_TRACEBACK"):
-            raise
-        message = f"slotlang failed: {type(problem).__name__}: {problem}"[:300]
-        hint = "this is a bug in slotlang; please report it with the program and the command"
-        report([Diagnostic("SL902", message, hint=hint)])
-        status = BAD_INPUT
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.set_int_max_str_digits(digits)
-    try:
-        sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
-        silence()
-    sys.exit(status)
+    return OK
 
 
-__all__ = ["BAD_INPUT", "app", "main"]
+__all__ = ["BAD_INPUT", "app", "command_line"]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from slotlang.cli.output import FAILED, emit_json, report, write_file
+from slotlang.cli.faults import at_step, guard_native_code
+from slotlang.cli.output import emit_json, report, write_file
 from slotlang.cost.profile import Profile, find_profile, this_machine, user_profile
 from slotlang.diagnostics import error
 
@@ -43,13 +42,15 @@ def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: floa
         console=Console(stderr=True),
         transient=True,
     )
-    try:
-        with bar:
-            task = bar.add_task("starting", total=1.0)
-            profile = calibrate(lambda what, done: bar.update(task, description=what, completed=done), seconds, degrees)
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        raise typer.Exit(FAILED) from None
+
+    def progress(what: str, done: float) -> None:
+        at_step(what)
+        bar.update(task, description=what, completed=done)
+
+    guard_native_code()
+    with bar:
+        task = bar.add_task("starting", total=1.0)
+        profile = calibrate(progress, seconds, degrees)
     values = profile.to_json()
     write_file(path, json.dumps(values, indent=1) + "\n")
     passed = time.perf_counter() - start

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slotlang.api import cost
+from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
 from slotlang.cost.profile import Profile
@@ -40,12 +41,18 @@ def optimize_file(
     profile: Profile,
     as_json: bool,
 ) -> None:
-    """Optimize, write, and say what was changed. Ends with exit status 1 when the program is not proved."""
+    """Optimize, write, and say what was changed. Ends with exit status 1 when the program is not proved, and
+    130 when the search was interrupted, with the best so far."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True), transient=True, disable=as_json
     )
+
+    def progress(what: str, done: float) -> None:
+        at_step(what)
+        bar.update(task, description=what, completed=done)
+
     try:
-        with bar:
+        with may_stop(), bar:
             task = bar.add_task("proving what is given", total=1.0)
             found = optimize_program(
                 syntax,
@@ -54,7 +61,7 @@ def optimize_file(
                 profile,
                 target=target,
                 allow_packing=allow_packing,
-                progress=lambda what, done: bar.update(task, description=what, completed=done),
+                progress=progress,
             )
     except SlotError as problem:
         diagnostics = problems(problem) or ()
@@ -69,10 +76,12 @@ def optimize_file(
         write_file(output, found.text)
     if as_json:
         emit_json("optimize", _json(file, output, target, found, costs))
-        return
-    if output is None:
-        print(found.text, end="")
-    Console(stderr=output is None, highlight=False, soft_wrap=True).print(_table(file, output, found, costs))
+    else:
+        if output is None:
+            print(found.text, end="")
+        Console(stderr=output is None, highlight=False, soft_wrap=True).print(_table(file, output, found, costs))
+    if found.search.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 _COST_KEYS = ("parameters", "counts", "galois_key_bytes", "predicted", "predicted_error")

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import re
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from slotlang.cli.faults import (
+    INTERRUPTED,
+    check_libraries_fit,
+    give_back_reserve,
+    is_whole,
+    leave,
+    memory_ran_out,
+    out_of_memory,
+    starts,
+)
 from slotlang.diagnostics import Diagnostic, SlotError, error, render
+from slotlang.files import write_whole
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+if TYPE_CHECKING:
+    from slotlang.run.cache import CacheUse
+
+OK, FAILED, BAD_INPUT = 0, 1, 2
+
+_WITHOUT_ARRAYS = ("explain", "fmt", "recheck")
+"""Commands that need no numpy."""
+
+_STATUS = {"SL511": FAILED}
+"""Exit statuses of errors that are not the input's."""
 
 
 def _finite(value: Any) -> Any:
@@ -51,15 +71,21 @@ def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] |
     """What is said of an exception that ends a command; None for one that is not a program's fault."""
     from slotlang.proof.verdict import Disagreement
 
+    if isinstance(problem, SlotError) and all(d.code != "SL511" for d in problem.diagnostics):
+        return problem.diagnostics
+    if (asked := memory_ran_out(problem)) is not None:
+        return (out_of_memory(asked, file),)
     match problem:
         case SlotError():
             return problem.diagnostics
+        case RuntimeError() if str(problem) == "I/O error":
+            # SEAL's words for a stream that takes no more
+            hint = "allow larger files (ulimit -f): files in memory count as well"
+            return (Diagnostic("SL804", "SEAL could not write keys or ciphertexts", hint=hint, file=file),)
         case Disagreement():
             message = f"slotlang contradicts itself: {problem}"
             hint = "this is a bug in slotlang; please report it with the program"
             return (Diagnostic("SL901", message, hint=hint, file=file),)
-        case MemoryError():
-            return (Diagnostic("SL309", "memory ran out", hint="choose smaller sizes with --set", file=file),)
         case RecursionError():
             hint = "name the parts of deep expressions in statements of their own"
             return (Diagnostic("SL104", "the program nests too deeply", hint=hint, file=file),)
@@ -68,41 +94,111 @@ def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] |
 
 
 @contextmanager
-def guarded(command: str, as_json: bool) -> Iterator[None]:
-    """Turns bad input into exit status 2, with the diagnostics as JSON on standard output under ``--json``."""
+def guarded(
+    command: str, as_json: bool, *, reads: Iterable[Path | None] = (), writes: Iterable[Path | None] = ()
+) -> Iterator[None]:
+    """Turns bad input and the machine's faults into exit statuses, with the diagnostics as JSON on standard output
+    under ``--json``. ``reads`` and ``writes``: the files that the options name; none may be both, which is checked
+    first."""
+    starts(command, as_json)
     try:
+        check_distinct(reads, writes)
+        if command not in _WITHOUT_ARRAYS:
+            check_libraries_fit()
         yield
-        sys.stdout.flush()
         return
-    except BrokenPipeError:
-        # the reader has gone; nothing more can be said to it
-        silence()
-        raise typer.Exit(OK) from None
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        print("interrupted: nothing was computed to the end, and no worker is left", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as problem:
+        # arrays of the frames that failed are given back
+        problem.__traceback__ = None if isinstance(problem, MemoryError) else problem.__traceback__
+        give_back_reserve()
         diagnostics = problems(problem)
         if diagnostics is None:
             raise
+    say_errors(diagnostics, command, as_json)
+    if is_whole() and any(d.code == "SL801" for d in diagnostics):
+        # SEAL's memory pool may hold a lock for ever, which its destructors would wait for
+        sys.stdout.flush()
+        leave(BAD_INPUT)
+    raise typer.Exit(max(_STATUS.get(d.code, BAD_INPUT) for d in diagnostics))
+
+
+def say_errors(diagnostics: Sequence[Diagnostic], command: str, as_json: bool) -> None:
+    """Errors that end a command."""
     if as_json:
         emit_json(command, {"diagnostics": [d.to_json() for d in diagnostics]})
     report(diagnostics)
-    raise typer.Exit(BAD_INPUT)
 
 
-def silence() -> None:
-    """Point standard output at nothing, so that what is still buffered is no error when the process ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def say_unexpected(problem: Exception) -> int:
+    """What no command expects: memory ran out outside of one, or a bug. The exit status."""
+    diagnostics = problems(problem)
+    if diagnostics is None:
+        if os.environ.get("SLOTLANG_TRACEBACK"):
+            raise problem
+        message = f"slotlang failed: {type(problem).__name__}: {problem}"[:300]
+        hint = "this is a bug in slotlang; please report it with the program and the command"
+        diagnostics = (Diagnostic("SL902", message, hint=hint),)
+    report(diagnostics)
+    return BAD_INPUT
+
+
+def warn_of_cache(used: CacheUse) -> None:
+    """A warning on standard error when a run could not use its cache, or not keep what it encoded."""
+    if used.state == "rebuilt":
+        message = f"cached weights could not be used and were made anew: {used.reason}"
+        report([Diagnostic("SL513", message, file=used.file)], "warning")
+    elif used.state == "unsaved":
+        message = f"encoded weights were not kept: {used.reason}"
+        report([Diagnostic("SL515", message, file=used.file)], "warning")
+
+
+def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> None:
+    """Raises SL006 when a file is to be written that is read too, under whatever name, or two are the same."""
+    outputs = [path for path in writes if path is not None]
+    if not outputs:
+        return
+    inputs = [path for path in reads if path is not None]
+    with suppress(OSError, RuntimeError):
+        from slotlang.cost.profile import user_profile
+
+        inputs += [Path(named)] if (named := os.environ.get("SLOTLANG_PROFILE")) else [user_profile()]
+    known = {identity: path for path in inputs for identity in _identities(path)}
+    for path in outputs:
+        for identity in _identities(path):
+            if identity in known:
+                other = known[identity]
+                twice = "is written twice" if other in outputs else "is read and written"
+                also = "" if other == path else f", as {other} too"
+                raise error("SL006", f"{path} {twice}{also}", file=str(path), hint="name another file to write")
+            known[identity] = path
+
+
+def _identities(path: Path) -> list[object]:
+    """What a regular file is known by, however it is named: its inode, or where there is none yet, its full path."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        with suppress(OSError, RuntimeError):
+            return [path.resolve()]
+        return []
+    except (OSError, ValueError):
+        return []
+    return [(found.st_dev, found.st_ino)] if stat.S_ISREG(found.st_mode) else []
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a whole file or nothing; devices and pipes are written to. Raises SL004."""
-    temporary = None
+    """Write a whole file or nothing; devices, and pipes that are read, are written to. Raises SL004."""
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        data = text.encode()
         if path.exists() and not path.is_file():
-            with path.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            _write_through(path, data)
             return
         target = path.resolve()
         mode = 0o666 & ~_umask()
@@ -111,20 +207,25 @@ def write_file(path: Path, text: str) -> None:
             # replacing a file asks for no permission to write to it, so it is asked for here
             if not mode & 0o222 or not os.access(target, os.W_OK):
                 raise PermissionError(0, "it is read-only")
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=".slotlang.", delete=False
-        ) as stream:
-            temporary = Path(stream.name)
-            stream.write(text)
-        temporary.chmod(mode)
-        temporary.replace(target)
-        temporary = None
+        write_whole(target, data, mode)
     except (OSError, ValueError, RuntimeError) as problem:
+        if memory_ran_out(problem) is not None:
+            raise
         reason = getattr(problem, "strerror", None) or str(problem)
         raise error("SL004", f"can't write {path}: {reason}", file=str(path)) from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    """Write to a device or a pipe. Opening one that nobody reads fails in place of waiting for a reader."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as problem:
+        if problem.errno == errno.ENXIO:
+            raise OSError(0, "nobody reads from it") from None
+        raise
+    with open(descriptor, "wb") as stream:  # noqa: PTH123
+        os.set_blocking(descriptor, True)
+        stream.write(data)
 
 
 def _umask() -> int:

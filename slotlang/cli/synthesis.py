@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from slotlang.cli.output import FAILED, OK, emit_json, write_file
+from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
+from slotlang.cli.output import OK, emit_json, write_file
 from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
 from slotlang.planning.target import Target
@@ -26,28 +27,35 @@ from slotlang.show.front import front_svg
 def synthesize(
     found: Found, profile: Profile, output: Path | None, svg: Path | None, as_json: bool, console: Console
 ) -> int:
-    """Search, print and write; the exit status: 1 when interrupted with nothing found."""
+    """Search, print and write; the exit status: 130 when interrupted, with the best so far."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
     )
     columns = None
+    status = OK
+
+    def progress(what: str, done: float) -> None:
+        at_step(what)
+        bar.update(task, description=what, completed=done)
+
     try:
-        with bar:
+        with may_stop(), bar:
             task = bar.add_task("comparing structures", total=1.0)
             search(
                 found,
                 profile,
-                lambda what, done: bar.update(task, description=what, completed=done),
+                progress,
                 finalists=finalists_for(found.shape),
             )
             if found.objective == "time":
-                bar.update(task, description="column packing for more tokens", completed=1.0)
+                progress("column packing for more tokens", 1.0)
                 columns = columns_from(found.shape, Target(precision=found.precision), profile)
     except KeyboardInterrupt:
         kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
         print(f"interrupted: {kept}", file=sys.stderr)
+        status = INTERRUPTED
         if not found.candidates:
-            return FAILED
+            return status
     best = found.ranked[0]
     program = program_text(found)
     if output is not None:

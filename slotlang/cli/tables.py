@@ -137,16 +137,17 @@ def run_table(session: Session) -> RenderableType:
     """An encrypted run: times, counts and errors."""
     r = session.report
     table = _grid()
-    steps = {
-        name: name for name in ("key generation", "evaluation keys", "encode weights", "encrypt", "evaluate", "decrypt")
-    }
+    names = ["key generation", "evaluation keys", "compile kernel", "encode weights", "encrypt", "evaluate", "decrypt"]
+    steps = {name: name for name in names if name in r.seconds}
     if r.cache is not None:
         what = {
             "loaded": "load weights from",
             "stored": "encode weights, kept in",
             "rebuilt": "encode weights anew, kept in",
+            "unsaved": "encode weights, not kept in",
         }
-        steps["encode weights"] = f"{what[r.cache.state]} the cache ({size_text(r.cache.bytes)})"
+        size = f" ({size_text(r.cache.bytes)})" if r.cache.bytes else ""
+        steps["encode weights"] = f"{what[r.cache.state]} the cache{size}"
     if r.evaluations > 1:
         del steps["evaluate"]
         times = ", ".join(map(time_text, r.worker_cpu_seconds))

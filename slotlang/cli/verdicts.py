@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
 from slotlang.diagnostics import Diagnostic, error
+from slotlang.files import read_regular
 
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
@@ -151,8 +152,7 @@ def recheck_file(path: Path, *, json: bool) -> int:
     from slotlang.recheck import MAX_BYTES, Rejected, recheck
 
     try:
-        with path.open("rb") as stream:
-            proof = recheck(stream.read(MAX_BYTES + 1))
+        proof = recheck(read_regular(path, MAX_BYTES))
     except OSError as problem:
         raise error("SL001", f"can't read {path}: {problem.strerror or problem}", file=str(path)) from None
     except Rejected as problem:

@@ -1,5 +1,6 @@
-"""What the theorems of ``docs/bounds.md`` need to know of a program: its packing, how it keeps tokens apart, and
-whether it is a schedule they speak of. Where it is none, or too large to look at, there is no bound."""
+"""Which cases of the theorems in ``docs/bounds.md`` a program falls under: its packing, how it keeps tokens apart, and
+whether the theorems apply to its schedule. A program that no theorem applies to, or that is too large to inspect, has
+no bound."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ class _Packed(Reads):
 
 
 def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None) -> tuple[Bound, ...]:
-    """Every bound that speaks of the program: proved ones first, then what is only conjectured."""
+    """Every bound that applies to the program: proved ones first, then those that are only conjectured."""
     bounds = []
     if spread is not None:
         bounds.append(_bound("rotations", "spread", spread, counts.rotations, "schedules with this packing"))
@@ -114,8 +115,8 @@ def _linear_input(program: Program, graph: Graph) -> tuple[str, dict[str, _Spec]
 
 
 def _spec(program: Program, form: TensorForm) -> _Spec | None:
-    """Of the chain with the largest variety, among those that stay alone when weights they do not have are zero:
-    alone but for terms without any weight, which move the variety and leave its dimension."""
+    """The chain with the largest variety, among the chains that are the only term left when all weights outside them
+    are zero. Terms without any weight may be left too: they move the variety and keep its dimension."""
     weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
     operands = []
     for number, chain in enumerate(form.chains):
@@ -155,14 +156,14 @@ def _chain(program: Program, chain: Chain) -> _Spec | None:
 
 
 def _dimension(specs: dict[str, _Spec]) -> int:
-    """Of all results together: they are independent when no two have a weight in common."""
+    """The bound for all results together, which are independent when no two of them share a weight."""
     names = [w for spec in specs.values() for w in spec.weights]
     sizes = [spec.dimension for spec in specs.values()]
     return sum(sizes) if len(set(names)) == len(names) else max(sizes)
 
 
 def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec]) -> _Packing:
-    """How the client packs the input. Raises ``GaveUp`` beyond what is looked at slot by slot."""
+    """How the client packs the input. Raises ``GaveUp`` for a packing too large to inspect slot by slot."""
     shape = program.tensors[tensor].shape
     live = sorted(n for n in graph.ancestors(o.node for o in graph.outputs) if graph.nodes[n].kind == "cipher")
     if prod(shape) > MAX_ELEMENTS or len(live) * program.slots > MAX_PACKED:
@@ -214,8 +215,8 @@ def _joined(
 
 
 def _groups(slots: int, graph: Graph, packing: _Packing) -> int:
-    """Into how many groups tokens fall when those belong together whose slots are connected anywhere in the
-    graph. Masks are not looked at, which can only make groups larger and the bounds weaker."""
+    """The number of groups of tokens, where tokens whose slots are connected anywhere in the graph are in one group.
+    Masks are ignored, which can only make groups larger and the bounds weaker."""
     together = set(packing.together)
     kept: list[npt.NDArray[np.int64]] = []
     numbers: dict[bytes, int] = {}
@@ -302,13 +303,13 @@ def _factored(program: Program, graph: Graph, live: set[int], outputs: set[int],
     reads: dict[str, set[str]] = {}
     for number in sorted(live):
         node = graph.nodes[number]
-        behind = {products[n] for n in node.operands if n in products}
+        depths = {products[n] for n in node.operands if n in products}
         if node.kind == "cipher":
             products[number] = 0
-        elif len(behind) > 1:
+        elif len(depths) > 1:
             return False
-        elif behind:
-            products[number] = behind.pop()
+        elif depths:
+            products[number] = depths.pop()
             if node.kind == "mul_plain":
                 assert node.plain is not None
                 family = node.plain[0]

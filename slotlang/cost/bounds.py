@@ -23,7 +23,7 @@ from slotlang.proof.field import PRIMES, Field, random_field
 from slotlang.refusals import GaveUp
 
 MAX_ELEMENTS = 1 << 25
-"""Largest tensors whose elements are looked at one by one."""
+"""Most elements of a tensor that are inspected one by one."""
 MAX_PACKED = 1 << 25
 """Most slots of all input ciphertexts together."""
 
@@ -140,8 +140,8 @@ def _needed(program: Program, output: Output, field: Field) -> dict[str, Flat]:
 def _derivatives(
     program: Program, chain: Chain, place: list[int], field: Field
 ) -> list[tuple[str, npt.NDArray[np.uint64]]]:
-    """Of one element of a product, by the elements of each input in it, flat: outer products of the row on its
-    left and the column on its right."""
+    """Derivatives of one element of a product by the elements of each input in it, flat: each is the outer product of
+    the row on the input's left and the column on its right."""
     p = field.primes[0]
     matrices = []
     for factor in chain.factors:

@@ -24,4 +24,4 @@ class Hidden(Protocol):
 
     @property
     def slots(self) -> frozenset[Member]:
-        """Those of which some slots are masked."""
+        """Results in which some slots are masked."""

@@ -36,8 +36,8 @@ def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dic
             signs = node.signs if node.kind == "sum" else (1,) * len(node.operands)
             for sign, operand in zip(signs, node.operands, strict=True):
                 for key, there in held[operand].items():
-                    turned = np.roll(there, -node.step) if node.step else there
-                    amplitudes[key] = amplitudes[key] + sign * turned if key in amplitudes else sign * turned
+                    rotated = np.roll(there, -node.step) if node.step else there
+                    amplitudes[key] = amplitudes[key] + sign * rotated if key in amplitudes else sign * rotated
         switched = KINDS[node.kind].key
         if switched is not None:
             own = np.zeros(slots)
@@ -47,8 +47,8 @@ def peaks(graph: Graph, products: list[int], slots: int, *, coarse: bool) -> dic
         held[number] = amplitudes
         if number in wanted:
             squares: dict[tuple[int, int], Floats] = defaultdict(lambda: np.zeros(1 if coarse else slots))
-            for (_, level, behind), there in amplitudes.items():
-                squares[level, behind] += np.sum(there**2, keepdims=True) if coarse else there**2
+            for (_, level, carried), there in amplitudes.items():
+                squares[level, carried] += np.sum(there**2, keepdims=True) if coarse else there**2
             result[number] = squares
         for operand in node.operands:
             if last[operand] == number:

@@ -88,7 +88,7 @@ def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> M
 
 
 def weighed(stages: tuple[Stage, ...], operations: float, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:
-    """Matrices of those sizes, with what they take; ``operations``: what it takes without them."""
+    """Matrices of these sizes with their predicted work, in units; ``operations``: the work without matrices."""
     matrix = sum(_units(stage, bits, scales) for stage in stages for bits in primes) / len(primes)
     return MatrixForm(stages, operations, matrix)
 
@@ -110,7 +110,7 @@ def _stages(graph: Graph) -> tuple[Stage, ...]:
 
 
 def _units(stage: Stage, bits: int, scales: Sequence[int]) -> float:
-    """Units for one residue modulo a prime of so many bits, for weights whose rows have norm 1."""
+    """Units for one residue modulo a prime of ``bits`` bits, for weights whose rows have norm 1."""
     size = scales[min(stage.depth, len(scales) - 1)] + math.log2(stage.columns) / 2
     pieces = math.ceil(bits / max(53 - math.ceil(size), 1))
     again = 1 if stage.columns <= TILE else math.ceil(stage.rows / TILE)

@@ -1,5 +1,5 @@
-"""Mean squares by number, equal ones by the same: most operations of a graph are like others of it, and what is found
-for one is true of all that have the same numbers."""
+"""Mean squares under numbers, equal ones under the same number: most operations of a graph repeat others, and a result
+computed for one holds for all with the same numbers."""
 
 from __future__ import annotations
 

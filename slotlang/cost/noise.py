@@ -26,10 +26,10 @@ from slotlang.meaning.program import Output, Program
 from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
-"""Of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
+"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
 
 SECRET_VARIANCE = 2 / 3
-"""Of a coefficient of the secret key, uniform among -1, 0 and 1."""
+"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
 
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
@@ -39,8 +39,8 @@ SAFETY = 2.5
 of noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``, and checked on the other."""
 
 SPIKE_SAFETY = 4.0
-"""The same for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once in
-``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
+"""The factor for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once
+in ``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
 
 DOUBLE = 2.0**-51.2
 """Relative error of encoding or decoding a vector, which are transforms in double precision."""
@@ -61,7 +61,7 @@ class Setting(Protocol):
 
     @property
     def degree(self) -> int:
-        """Of the ring, N."""
+        """Degree N of the ring."""
 
     @property
     def primes(self) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ class Setting(Protocol):
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Of factors that have their own; empty where they have none."""
+        """Scales of factors that have their own; empty where factors have none."""
 
     def carried_bits(self, level: int, products: int) -> float:
         """Scale of a ciphertext, log2."""
@@ -124,9 +124,9 @@ class Gains:
         return self._weighted(setting, 1.0, 1.0)
 
     def widened(self, first: float, later: float) -> Gains:
-        """Of the same schedule with so many times the terms in sums of first, and of later products. What a sum holds
-        stays as it is, since weights have a variance of one over the number of terms; so does all noise but that of
-        rounding them."""
+        """The gains of the same schedule with longer sums: ``first`` times the terms in sums of first products,
+        ``later`` times in those of later ones. Contents of sums do not change, since weights have a variance of one
+        over the number of terms; nor does any noise but that of rounding the weights."""
         sources = {
             place: gain * (1.0 if place.kind != "factor" else later if place.level or place.products else first)
             for place, gain in self.sources.items()
@@ -307,17 +307,17 @@ class _Backwards:
         states: set[tuple[int, int, int]] = set()
         for node, level in zip(graph.nodes, graph.levels, strict=True):
             of = tuple([powers[n] for n in node.operands])
-            behind = max([products[n] for n in node.operands], default=0)
+            carried = max([products[n] for n in node.operands], default=0)
             match node.kind:
                 case "mul_plain":
-                    behind += 1
+                    carried += 1
                 case "mul":
-                    behind = sum(products[n] for n in node.operands) + 1
+                    carried = sum(products[n] for n in node.operands) + 1
                 case "plain":
                     assert node.plain is not None, "a plaintext has a name"
-                    behind = self._encoded(node.plain)
+                    carried = self._encoded(node.plain)
                 case "rescale":
-                    behind = 0
+                    carried = 0
             if node.kind == "sum":
                 of = (self.powers.sum(of),)
             plain = -1 if node.plain is None else self.member(node.plain)
@@ -325,11 +325,11 @@ class _Backwards:
             if key not in known:
                 known[key] = self.powers.number(self._held(node, of, plain))
             powers.append(known[key])
-            products.append(behind)
-            states.add((level, behind, known[key]))
-        for level, behind, number in states:
+            products.append(carried)
+            states.add((level, carried, known[key]))
+        for level, carried, number in states:
             peak = float(self.powers[number].sum(axis=0).max())
-            self.peaks[level, behind] = max(self.peaks.get((level, behind), 0.0), peak)
+            self.peaks[level, carried] = max(self.peaks.get((level, carried), 0.0), peak)
         return powers, products
 
     def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
@@ -362,7 +362,7 @@ class _Backwards:
         return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
 
     def _results(self, products: list[int]) -> tuple[float, dict[int, Power]]:
-        """Mean square of the results, times their number, and the gain of noise in what is returned."""
+        """Mean square of the results, times their number, and the gain of the noise in each returned ciphertext."""
         program = self.program
         slot = program.slot_env(np.arange(program.slots))
         grown: dict[int, Power] = {}
@@ -389,9 +389,9 @@ class _Backwards:
             grown[node] = grown[node] + window if node in grown else window
             unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
             if unread and self.masked:
-                level, behind = self.graph.levels[node], products[node]
-                self._round("added", level, behind, window, _ONES, self.degree, True)
-                self.sources[Place("mask", level, behind)] += unread * self._wide(window) / 2
+                level, carried = self.graph.levels[node], products[node]
+                self._round("added", level, carried, window, _ONES, self.degree, True)
+                self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2
         return signal, {node: self.settled(power) for node, power in grown.items()}
 
     def _back(self, powers: list[int], products: list[int], grown: dict[int, Power]) -> None:
@@ -426,20 +426,21 @@ class _Backwards:
                 self.sources[place] += times[key] * amount
 
     def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
-        """Of an operation with that gain; ``held``: what it and its operands hold, and the products behind them."""
+        """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
+        then of its operands."""
         outside, self.sources = self.sources, defaultdict(float)
         gain = self.powers[number]
-        (own, behind), *of = held
+        (own, carried), *of = held
         given: list[Power] = []
         match node.kind:
             case "cipher":
                 assert node.plain is not None, "an input has a name"
-                self._add("fresh", level, behind, gain)
+                self._add("fresh", level, carried, gain)
                 self._transformed(gain, self.powers[own])
                 both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
-                self._round("added", level, behind, gain, _ONES, 2 * self.program.slots, both)
+                self._round("added", level, carried, gain, _ONES, 2 * self.program.slots, both)
             case "rotate":
-                self._switch(level, behind, gain)
+                self._switch(level, carried, gain)
                 given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
             case "mul_plain":
                 assert node.plain is not None, "a product has a plaintext"
@@ -450,21 +451,21 @@ class _Backwards:
                     self._transformed(gain, self.powers[own])
                 given = [self._product(gain, self.powers[self.member(node.plain)])]
             case "mul":
-                self._switch(level, behind, gain)
+                self._switch(level, carried, gain)
                 given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
             case "add_plain" | "plain":
                 assert node.plain is not None, "a sum has a plaintext"
-                self._round("added", level, behind, gain, _ONES, *self.rounded(node.plain[0]))
+                self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
                 if node.kind == "plain":
-                    self._add("rescale", level, behind, gain)
+                    self._add("rescale", level, carried, gain)
                 given = [gain] * len(of)
             case "rescale":
-                self._add("rescale", level, behind, gain)
+                self._add("rescale", level, carried, gain)
                 given = [gain]
             case kind:
                 # slot by slot, and no larger than before
                 if KINDS[kind].key is not None:
-                    self._switch(level, behind, gain)
+                    self._switch(level, carried, gain)
                 given = [gain] * len(of)
         added, self.sources = self.sources, outside
         return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))

@@ -68,7 +68,7 @@ def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> C
 
 
 def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple[str, int, int]]:
-    """Of a node of a kind: primitive, how often, and primes above those of the result."""
+    """Primitives of a node of a kind: name, number of calls, and primes above those of the result."""
     match kind:
         case "rescale":
             return [("rescale", 1, 1)]
@@ -85,7 +85,7 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
 
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:
-    """Primitives that computing a vector of so many slots uses, and making a list of it for SEAL."""
+    """Primitives that computing a vector of ``slots`` slots uses, and making a list of it for SEAL."""
     if shape.constant:
         return Calls()
     return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations, ("list", slots): 1})

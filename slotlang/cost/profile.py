@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang.files import read_regular
 
 SCHEMA = "slotlang.profile/3"
 
@@ -31,8 +32,8 @@ PRIMITIVES: Mapping[str, str] = {
     "sub": "of two ciphertexts into a new one",
     "negate": "into a new ciphertext",
     "add_plain": "into a new ciphertext, each time with another plaintext",
-    "rescale": "rescale_to_next into a new ciphertext, from so many primes",
-    "mod_switch": "mod_switch_to_next into a new ciphertext, from so many primes",
+    "rescale": "rescale_to_next into a new ciphertext; the primes are those before it",
+    "mod_switch": "mod_switch_to_next into a new ciphertext; the primes are those before it",
     "encode_real": "a list of real numbers",
     "encode_complex": "a list of complex numbers",
     "encode_constant": "one number read from a tensor, for all slots",
@@ -60,7 +61,7 @@ PRIMITIVES: Mapping[str, str] = {
     "collect": "putting the slots of a decoded vector where a result has them",
     "tensor_product": "2^18 multiplications of a product of two matrices, writing an element counted as 64",
 }
-"""Names of what is measured, as emitted modules do it."""
+"""Names of the primitives, measured as emitted modules execute them."""
 
 BY_SLOTS = ("gather", "vector", "list", "collect")
 """Primitives that are measured by number of slots in place of primes."""
@@ -97,7 +98,7 @@ class Profile:
     source: str = field(default="", compare=False)
 
     def seconds(self, primitive: str, degree: int, primes: int) -> float:
-        """Of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
+        """Seconds of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
 
         Between and beyond those measured, time per prime is taken to be linear in their number, and not to fall
         beyond: a key switch over k primes takes ``a*k**2 + b*k``, since k residues are each transformed modulo
@@ -215,15 +216,14 @@ MAX_BYTES = 1 << 22
 
 
 def read_profile(path: Path) -> Profile:
-    """The profile in a file. Raises SL441 when it can't be read, SL442 when it is no profile."""
+    """The profile in a file. Raises SL441 when it can't be read, SL442 when it is not a profile."""
     try:
-        if not path.is_file():
-            raise error(
-                "SL441", f"there is no file {path}" if not path.exists() else f"{path} is no file", file=str(path)
-            )
-        if path.stat().st_size > MAX_BYTES:
+        data = read_regular(path, MAX_BYTES)
+        if len(data) > MAX_BYTES:
             raise _wrong(path, f"it has {path.stat().st_size:,} bytes, and profiles have at most {MAX_BYTES:,}")
-        text = path.read_bytes().decode()
+        text = data.decode()
+    except FileNotFoundError:
+        raise error("SL441", f"there is no file {path}", file=str(path)) from None
     except UnicodeDecodeError:
         raise _wrong(path, "it is not text") from None
     except (OSError, ValueError) as problem:
@@ -231,23 +231,23 @@ def read_profile(path: Path) -> Profile:
             "SL441", f"can't read {path}: {getattr(problem, 'strerror', None) or problem}", file=str(path)
         ) from None
     try:
-        data = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise _wrong(path, f"it is not JSON: {problem}") from None
-    return parse_profile(data, path)
+    return parse_profile(values, path)
 
 
 def _wrong(path: Path, reason: str) -> SlotError:
     return error(
         "SL442",
-        f"{path.name} is no profile of this version: {reason}",
+        f"{path.name} is not a profile of this version: {reason}",
         file=str(path),
         hint="measure again: slotlang calibrate",
     )
 
 
 def parse_profile(data: Any, path: Path) -> Profile:
-    """The profile that ``to_json`` made this of. Raises SL442, saying what is wrong with it."""
+    """The profile that ``to_json`` wrote as ``data``. Raises SL442 where the data is wrong."""
 
     def take(values: Any, key: str, kind: type, what: str) -> Any:
         value = values.get(key) if isinstance(values, dict) else None
@@ -268,7 +268,7 @@ def parse_profile(data: Any, path: Path) -> Profile:
     for degree, primitives in degrees.items():
         number = _count(path, degree, "degree")
         if number < 2 or number & (number - 1):
-            raise _wrong(path, f"degree {number} is no power of two")
+            raise _wrong(path, f"degree {number} is not a power of two")
         table[number] = {}
         for primitive in PRIMITIVES:
             times = take(primitives, primitive, dict, f"'{primitive}' at degree {number}")

@@ -104,11 +104,11 @@ class Contents:
         self._evaluator = PlainEvaluator(schedule.program, _Moments(schedule.program))
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
-        """Of what the client packs."""
+        """Mean squares of a ciphertext that the client packs."""
         return self._power(self._evaluator.value(family.body, family.env(indices), self._evaluator.all_slots))
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
-        """Of a plaintext."""
+        """Mean squares of a plaintext."""
         return self._power(self._moments(family, indices))
 
     def constant(self, family: PlainFamily) -> complex | None:

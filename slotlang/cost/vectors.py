@@ -60,7 +60,8 @@ class VectorShape:
         return not (self.imaginary or self.varies)
 
     def more(self, operations: int) -> VectorShape:
-        """With so many operations on the result, when it is an array at all; a complex one counts twice."""
+        """The shape with ``operations`` more on the result, where that is an array; those on complex arrays count
+        twice."""
         return replace(self, operations=self.operations + operations * (1 + self.imaginary) * self.varies)
 
 

@@ -56,7 +56,19 @@ def encoding_of(plain: ops.PlainFamily) -> tuple[int, int, bool]:
 
 RESERVED = frozenset(
     {"FORMAT", "RUNTIME", "LOWERED", "PROGRAM", "SIZES", "PARAMETERS", "KERNEL", "SLOTS", "MODULE", "np", "sys"}
-    | {"Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "element", "table", "seal"}
+    | {
+        "Module",
+        "Output",
+        "Packing",
+        "Parameters",
+        "Plaintexts",
+        "Results",
+        "main",
+        "require",
+        "element",
+        "table",
+        "seal",
+    }
     | {"evaluate", "prepare", "reference"}
 )
 """Names at the top of every emitted module."""
@@ -67,7 +79,7 @@ class Emitter:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        # with the conjugates that results are hidden by
+        # the graph's program, whose results are what is sent: where conjugates are added, not the plan's
         self.program, self.graph, self.parameters = plan.graph.schedule.program, plan.graph, plan.parameters
         self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
         self.schedule = self.graph.schedule

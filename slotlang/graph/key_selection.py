@@ -40,7 +40,8 @@ class Demand:
         return sum(each * len(steps) for steps, each in self.sets.items())
 
     def cost(self, ways: Tree) -> float:
-        """Of all rotations when they go these ways. What several rotations of a ciphertext start with is made once."""
+        """The cost of all rotations along these ways. A start that several rotations of one ciphertext share counts
+        once."""
         nodes = {step: ways.nodes(step) for step in self.steps}
         total = 0.0
         for steps, each in self.sets.items():
@@ -63,7 +64,7 @@ def demand(graph: Graph, cost: Callable[[int], float]) -> Demand:
 
 
 def key_set(wanted: Demand, most: int) -> tuple[float, tuple[int, ...]] | None:
-    """The least cost that is found with keys for at most so many steps, and these; None when rotations need more.
+    """The least cost found with keys for at most ``most`` steps, and these steps; None when rotations need more.
 
     Where there may be a key for each step, there is. The best single key is exact. Otherwise up to ``MAX_SETS`` sets of
     the program's steps are all tried; where there are more, the key is dropped whose loss costs least until few enough

@@ -41,13 +41,13 @@ from slotlang.schedule.ops import PlainFamily
 
 
 class _Unlike(Exception):
-    """Members have to be looked at one by one."""
+    """Members do not fall into classes: each must be evaluated by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """A condition, or whether a place is inside a tensor of such a ``size``, in slots that are turned by so many.
-    ``used``: positions of the indices that it depends on. ``known``: results by their values."""
+    """A condition, or the question whether an index is inside a dimension of ``size``, at slots rotated by ``turn``.
+    ``used``: positions of the family's indices that the answer depends on. ``known``: answers by their values."""
 
     what: Int | Cond
     size: int
@@ -57,7 +57,7 @@ class _Test:
 
 
 class Likeness:
-    """Of the members of one family."""
+    """Classes of the members of one family that vanish in the same slots."""
 
     def __init__(self, program: Program, family: Family | PlainFamily) -> None:
         self.program = program
@@ -75,7 +75,7 @@ class Likeness:
                 self._tests = None
 
     def of(self, indices: tuple[int, ...]) -> tuple[int, ...]:
-        """The same for members that are alike."""
+        """A value that is the same for members that are alike."""
         if self._tests is None:
             return indices
         answers = []
@@ -95,8 +95,8 @@ class Likeness:
         """Number of the set of slots where it holds."""
         program = self.program
         env = {self.names[n]: value for n, value in zip(test.used, values, strict=True)}
-        turned = (self._slots + int(evaluate(test.turn, program.sizes, env))) % program.slots
-        here = {**program.slot_env(turned), **env}
+        slots = (self._slots + int(evaluate(test.turn, program.sizes, env))) % program.slots
+        here = {**program.slot_env(slots), **env}
         if isinstance(test.what, Cmp | And | Or | Not):
             inside = holds(test.what, program.sizes, here)
         else:

@@ -14,7 +14,7 @@ from slotlang.schedule import ops
 MAX_NODES = 3_000_000
 """Largest graph built: some gigabytes and half a minute."""
 MAX_STEPS = 8 * MAX_NODES
-"""Most operations looked at, those that turn out to be shared included."""
+"""Most operations executed, those included that turn out to be shared."""
 
 
 def _never(_: Member) -> bool:
@@ -35,16 +35,13 @@ class _Unroller:
         self._creator: list[ops.Op | None] = []
         # composed rotations: those asked for, and what the last ciphertext was rotated to, by step
         self._rotations: dict[tuple[int, int], tuple[int, ops.Op]] = {}
-        self._turned: int | None = None
+        self._rotating: int | None = None
         self._turns: dict[int, int] = {}
         self._family = ""
 
     def run(self) -> Graph:
         graph = self.graph
-        steps = sum(
-            prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
-            for family in self.schedule.ciphers
-        )
+        steps = operations(self.schedule)
         results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
@@ -143,14 +140,14 @@ class _Unroller:
             number, first = self._rotations[value, step]
             self.graph.shared.update((first, op))
             return number
-        if value != self._turned:
+        if value != self._rotating:
             self._turn(value)
         number, at = value, 0
         for part in self.schedule.routes.get(step, (step,)):
             at = (at + part) % self.slots
             if at not in self._turns:
-                turned = Node("rotate", (number,), step=part)
-                self._turns[at] = self._made(turned, self.graph.levels[value], None)
+                rotation = Node("rotate", (number,), step=part)
+                self._turns[at] = self._made(rotation, self.graph.levels[value], None)
             number = self._turns[at]
         self._rotations[value, step] = number, op
         return number
@@ -158,13 +155,13 @@ class _Unroller:
     def _turn(self, value: int | None) -> None:
         now = len(self.graph.nodes)
         self.graph.held.update(dict.fromkeys(self._turns.values(), now))
-        if self._turned is not None:
-            self.graph.held[self._turned] = now
-        self._turned, self._turns = value, {}
+        if self._rotating is not None:
+            self.graph.held[self._rotating] = now
+        self._rotating, self._turns = value, {}
 
     def _added(self, terms: Iterable[tuple[int, int | None]], op: ops.Op) -> int | None:
         """The sum of (sign, node): zeros are left out, what is subtracted from itself cancels, and a sum of
-        one is no operation."""
+        one operand is that operand."""
         present: list[tuple[int, int]] = []
         for sign, node in terms:
             if node is None:
@@ -288,6 +285,14 @@ def _steps(op: ops.Op) -> int:
     """Operations executed for one member of a family, shared or not."""
     inside = sum(map(_steps, ops.children(op)))
     return 1 + inside * (op.loop.size if isinstance(op, ops.Sum | ops.Horner) else 1)
+
+
+def operations(schedule: ops.Schedule) -> int:
+    """Operations that a schedule executes, shared or not; it takes no time, whatever their number."""
+    return sum(
+        prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
+        for family in schedule.ciphers
+    )
 
 
 def unroll(schedule: ops.Schedule, is_zero: Callable[[Member], bool] = _never) -> Graph:

@@ -29,7 +29,7 @@ from slotlang.syntax import tree
 __all__ = ["bind"]
 
 MAX_PROBLEMS = 20
-"""Messages of one run; what comes after so many is of little use."""
+"""Most messages of one run: later ones are of little use."""
 
 
 def bind(syntax: tree.Program, overrides: Mapping[str, int] | None = None) -> Program:

@@ -46,7 +46,7 @@ class Poisoned(Exception):
 class Scope:
     """Everything declared so far.
 
-    ``poisoned`` holds names of which a definition failed, be it a second one; ``loops`` every loop variable
+    ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
     ``effort`` is what is left of ``MAX_EFFORT``.
     """
@@ -121,7 +121,7 @@ class Local:
     why: str = ""
 
     def fixed(self, why: str) -> Local:
-        """The same without slot digits; ``why`` completes "... can't depend on the slot"."""
+        """This environment without slot digits; ``why`` completes "... can't depend on the slot"."""
         return replace(self, slotwise=False, why=why)
 
     def bind(self, name: str, extent: int) -> Local:

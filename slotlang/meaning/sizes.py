@@ -128,7 +128,7 @@ def require(scope: Scope, statement: tree.Require, parameters: tuple[str, ...]) 
 
 
 def _facts(scope: Scope, cond: Cond) -> list[str]:
-    """The values of what is compared in the parts that fail."""
+    """The values compared in the parts that fail."""
     match cond:
         case Cmp(_, a, b):
             return [f"{show(e)} is {scope.value(e)}" for e in (a, b) if not isinstance(e, IntConst)]

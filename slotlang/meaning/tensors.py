@@ -33,7 +33,7 @@ class _Sum:
         )
 
     def transposed(self) -> _Sum:
-        """Of a matrix."""
+        """The transpose; the sum is of matrices."""
         assert self.shape is not None
         chains = tuple(
             Chain(c.coefficient, c.scalars, tuple(Factor(f.tensor, not f.transposed) for f in c.factors[::-1]))
@@ -45,7 +45,7 @@ class _Sum:
 def tensor_form(scope: Scope, e: tree.Expr) -> TensorForm:
     """The multiplied-out form of a tensor expression.
 
-    Raises SL220 when shapes clash, SL221 when something in it is no tensor, SL222 when it multiplies out to
+    Raises SL220 when shapes clash, SL221 when something in it is not a tensor, SL222 when it multiplies out to
     more than ``MAX_CHAINS`` products.
     """
     result = _expand(scope, e)
@@ -62,7 +62,7 @@ def tensor_form(scope: Scope, e: tree.Expr) -> TensorForm:
 def is_tensor_expression(scope: Scope, e: tree.Expr) -> bool:
     """Whether ``e``, as the base of an index, is built from declared tensors rather than a family.
 
-    Raises ``Poisoned`` when that hangs on a name whose definition was wrong.
+    Raises ``Poisoned`` when that depends on a name whose definition was wrong.
     """
     match e:
         case tree.Name(name):

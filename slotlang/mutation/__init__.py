@@ -1,1 +1,1 @@
-"""Single changes of a program: to measure the verifier by, and to find the one that repairs a wrong program."""
+"""Single changes of a program, which measure the verifier and repair wrong programs."""

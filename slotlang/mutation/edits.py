@@ -1,7 +1,7 @@
-"""One change of one expression: every place in it, and what could stand there instead.
+"""Single changes of one expression, at every place in it.
 
-An edit holds the changed expression up to the level it is told at; ``within`` carries it up a level. Nothing is
-bound here, so an edit may have no meaning: it reads outside a tensor, say. Binding tells.
+An edit holds the changed expression up to the level where it was made; ``within`` carries it up a level. Nothing is
+bound here, so an edit may be without meaning, for example read outside a tensor: binding refuses it then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the names of a program stand for, as far as its text alone tells."""
+"""What the names of a program stand for, as far as its text shows."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Repair:
 
     @property
     def of_claim(self) -> bool:
-        """Whether what is claimed changes, and not what is computed."""
+        """Whether a claim changes, and not a computation."""
         return self.mutation.kind == "claim"
 
     def description(self) -> str:
@@ -50,7 +50,7 @@ class Repair:
         return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
 
     def before(self) -> str:
-        """The line as it is."""
+        """The line before the change."""
         span = self.mutation.span
         return span.source.line_text(span.line).strip()
 

@@ -75,8 +75,8 @@ def _packed(subject: Subject, packed: tree.Define, source: tree.Define) -> Itera
 
 
 def client_reads(subject: Subject) -> Iterator[Rewrite]:
-    """A permutation of what is only read by the client, left out: the client reads each slot for what it would have
-    held behind it."""
+    """A permutation left out whose result only the client reads: it reads each element from the slot that held it
+    before the permutation."""
     if not subject.allow_packing:
         return
     program = subject.program

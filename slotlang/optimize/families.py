@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
-from slotlang.optimize.sums import joined, turned_first
+from slotlang.optimize.sums import joined, rotated_first
 from slotlang.syntax import tree
 
 
 def same(subject: Subject) -> Iterator[Rewrite]:
-    """A family read in the place of a later one with as many members. Whether it holds the same, the proof tells."""
+    """A family read in the place of a later one with as many members. The proof decides whether it holds the same."""
     families = list(subject.families.values())
     for number, later in enumerate(families):
         if later.kind != "compute":
@@ -43,7 +43,7 @@ def written_out(subject: Subject) -> Iterator[Rewrite]:
                 for rewritten in joined(inner):
                     yield replace(rewritten, what=f"{family.name} written out and {rewritten.what}")
                 before = tuple(
-                    replace(s, body=turned_first(inner, s.body))
+                    replace(s, body=rotated_first(inner, s.body))
                     if isinstance(s, tree.Define) and s.kind == "compute"
                     else s
                     for s in program.statements

@@ -18,11 +18,11 @@ from slotlang.optimize.rewriting import (
     nowhere,
     number,
     read,
+    rotated,
     shift_of,
     shifted,
     step_of,
     substituted,
-    turned,
 )
 from slotlang.optimize.sums import over, with_hows
 from slotlang.schedule.ops import doubling_steps
@@ -75,7 +75,7 @@ def _inside(binders: tuple[tree.Binder, ...], body: tree.Expr) -> tree.Expr:
     if turn is None:
         return tree.Sum(binders, None, body, here)
     changing, fixed = divided(turn[1], frozenset(b.name for b in binders))
-    return turned(tree.Sum(binders, None, turned(turn[0], changing), here), fixed)
+    return rotated(tree.Sum(binders, None, rotated(turn[0], changing), here), fixed)
 
 
 def _exchanged(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
@@ -114,7 +114,7 @@ def _stepwise(e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
         inners += [(f", {over(inner)} by {how}", replace(inner, how=_how(how, e))) for how in ("horner", "doubling")]
     for how in (None, "horner", "doubling") if turn is not None else (None,):
         for what, new in inners:
-            body = turned(new, None if turn is None else turn[1])
+            body = rotated(new, None if turn is None else turn[1])
             first = "" if how is None else f", {over(e)} by {how}"
             yield first + what, replace(e, how=None if how is None else _how(how, e), body=body)
 

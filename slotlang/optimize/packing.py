@@ -145,7 +145,7 @@ def _packed(subject: Subject, added: _AddedUp, reader: tree.Define, part: tree.S
             if target is not None and len(target[1]) == 1 and isinstance(target[1][0], tree.Name):
                 value = substituted(claim.value, {target[1][0].name: own})
                 new.append(tree.Claim(name(s, part), value, None, here))
-    turned = binary("<<", name(s, part), turn)
+    rotated = binary("<<", name(s, part), turn)
     old = part.binders[0].name
     wanted = (added.family.name, (name(old, part),))
     factors = product(part.body)
@@ -158,7 +158,7 @@ def _packed(subject: Subject, added: _AddedUp, reader: tree.Define, part: tree.S
     if columns is None:
         return
     reads, plains = columns
-    body = put(tree.Sum((binder,), None, binary("*", turned, reads), here))
+    body = put(tree.Sum((binder,), None, binary("*", rotated, reads), here))
     changed = subject.put(replace(reader, body=body), before=reader.name, new=(*new, *plains))
     yield Rewrite("ranks packed", what, tidied(changed))
 

@@ -163,13 +163,13 @@ class _Pairing:
             if not isinstance(part, tree.Index):
                 return part
             half = name(self.half, part)
-            behind = {n: rank(name(n, part), half) for n in loops}
+            second = {n: rank(name(n, part), half) for n in loops}
 
             def own(index: tree.Expr) -> tree.Expr:
                 if isinstance(index, tree.Name) and index.name in self._digits:
                     counts = self._counts_ranks(self._digits[index.name])
                     return rank(binary("%", index, half) if counts else index, half)
-                return substituted(index, behind)  # type: ignore[no-any-return]
+                return substituted(index, second)  # type: ignore[no-any-return]
 
             sizes = self._dimensions(part.base)
             new = [own(i) if names(n) - self._sent else i for i, n in zip(part.indices, sizes, strict=False)]
@@ -180,7 +180,7 @@ class _Pairing:
 
     @cached_property
     def _sent(self) -> frozenset[str]:
-        """Sizes of what the client encrypts, which are no ranks."""
+        """Sizes of the tensors that the client encrypts, which are not ranks."""
         declared = [s for s in self.subject.program.statements if isinstance(s, tree.Declare) and s.kind == "input"]
         return names(tuple(t.shape for s in declared for t in s.tensors))
 
@@ -188,7 +188,7 @@ class _Pairing:
         return frozenset(b.name for b in binders if self._counts_ranks(b.extent))
 
     def _dimensions(self, e: tree.Expr) -> tuple[tree.Expr, ...]:
-        """Of a tensor or a product of tensors, as declared."""
+        """Extents of a tensor or a product of tensors, as declared."""
         match e:
             case tree.Name(tensor):
                 return self._shapes.get(tensor, ())

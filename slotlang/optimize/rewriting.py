@@ -237,7 +237,8 @@ def shifted(value: tree.Expr, amount: tree.Expr) -> tree.Expr:
 
 
 def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, tree.Expr | None]:
-    """What of a rotation's amount depends on variables, and the rest; None where there is no such part."""
+    """The part of a rotation's amount that depends on the variables, and the rest; None in place of a part without
+    terms."""
     factors: list[tree.Expr | None] = [None, None]
 
     def add(e: tree.Expr, sign: int) -> None:
@@ -259,7 +260,7 @@ def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, t
     return factors[0], factors[1]
 
 
-def turned(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
+def rotated(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
     """``e << amount``, or ``e`` where there is none."""
     return e if amount is None else shifted(e, amount)
 

@@ -45,10 +45,10 @@ RULES: tuple[tuple[Rule, ...], ...] = (
 """Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
 
 ENABLING = ("written out", "distributivity", "rotations", "nested sums", "permutations")
-"""Rules whose programs are looked at further where they cost no more than what they were made from."""
+"""Rules whose programs are rewritten further even where they only cost no more than the program before."""
 
 GUESSES = ("same",)
-"""Rules that propose what is seldom true: what came of them says nothing about a program."""
+"""Rules whose proposals are seldom true: refuted proposals of theirs say nothing about a program."""
 
 WORK = 600_000
 """Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same
@@ -84,9 +84,9 @@ class Step:
 
 @dataclass
 class Rest:
-    """What came of the rewrites of the best program, guesses left out. ``looked_at``: those with a meaning; ``refuted``
-    and ``undecided``: those that would be cheaper, and are not proved; ``same``: those within ``LEAST_GAIN``;
-    ``least``: the smallest objective among the dearer ones, relative to the best program's."""
+    """Statistics of the rewrites of the best program, guesses left out. ``looked_at``: rewrites with a meaning;
+    ``refuted`` and ``undecided``: cheaper rewrites that are not proved; ``same``: rewrites within ``LEAST_GAIN``;
+    ``least``: the smallest objective among the more expensive rewrites, relative to the best program's."""
 
     looked_at: int = 0
     refuted: int = 0
@@ -213,7 +213,7 @@ class Optimizer:
         return search
 
     def _drop_unused(self, search: Search) -> None:
-        """Done first, whatever it gains: what no result needs costs nothing, and is in the way of a reader."""
+        """Leave out what no result needs, first and whatever that gains: it costs nothing, and distracts a reader."""
         bound = bind(search.best.program, self.sizes)
         for rewrite in unused(Subject(search.best.program, bound.sizes, bound.slots, self.allow_packing)):
             if self.verdict(rewrite.program) == "proved":

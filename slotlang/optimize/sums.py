@@ -1,4 +1,4 @@
-"""Rules about sums and rotations: how a sum is evaluated, what is taken out of it, where its rotations stand."""
+"""Rules about sums and rotations: how a sum is evaluated, which factors leave it, where its rotations stand."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from slotlang.optimize.rewriting import (
     number,
     product,
     read,
+    rotated,
     shift_of,
     shifted,
     times,
-    turned,
 )
 from slotlang.syntax import tree
 
 
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:
-    """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two, and, where there is such a
-    number ``now``, every other up to its double and down to its half that takes fewer giant steps."""
+    """Numbers of baby steps worth a look for a sum of ``extent``: the powers of two; and, for a sum that has ``now``
+    baby steps, numbers between half and twice ``now``, the smallest for each number of giant steps."""
     counts = {1 << p for p in range(extent.bit_length()) if 1 << p < extent}
     if now is not None:
         counts |= {-(-extent // giants) for giants in range(1, extent) if now <= 2 * -(-extent // giants) <= 4 * now}
@@ -38,7 +38,7 @@ def baby_steps(extent: int, now: int | None) -> Iterator[int]:
 
 
 def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]]:
-    """Other ways to evaluate a sum over one variable. Which of them a sum allows, scheduling tells."""
+    """Other ways to evaluate a sum over one variable. Scheduling refuses those that the sum does not allow."""
     extent = subject.value(e.binders[0].extent)
     if extent is None or extent < 2:
         return
@@ -129,7 +129,7 @@ def _outside(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
             if turn is not None:
                 changing, fixed = divided(turn[1], frozenset(own))
                 if fixed is not None:
-                    inner = replace(bare, body=turned(turn[0], changing))
+                    inner = replace(bare, body=rotated(turn[0], changing))
                     yield f"the rotation behind the sum over {over(e)}", shifted(inner, fixed)
             factors = product(body)
             free = [f for f in factors if not own & names(f)]
@@ -194,7 +194,7 @@ def _takes_rotations(e: tree.Expr) -> bool:
             return False
 
 
-def turned_first(subject: Subject, e: tree.Expr) -> tree.Expr:
+def rotated_first(subject: Subject, e: tree.Expr) -> tree.Expr:
     """An expression in which rotations stand before products and sums."""
 
     def change(part: Any) -> Any:

@@ -30,13 +30,13 @@ def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[st
     source = original.source
     old = {s.span.start: s for s in original.statements}
     kept = {s.span.start: s for s in program.statements if s.span.start < s.span.end and s.span.source is source}
-    behind: dict[int | None, list[tree.Statement]] = {}
+    after: dict[int | None, list[tree.Statement]] = {}
     place: int | None = None
     for s in program.statements:
         if s.span.start < s.span.end and s.span.start in old:
             place = s.span.start
         else:
-            behind.setdefault(place, []).append(s)
+            after.setdefault(place, []).append(s)
     edits: list[tuple[int, int, str]] = []
     for start, before in old.items():
         first, last = _line(source.text, before.span.start, before.span.end)
@@ -46,8 +46,8 @@ def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[st
         elif now != before:
             inside = [c.text for c in original.comments if start < c.span.start < before.span.end]
             edits.append((start, before.span.end, "".join(f"{c}\n" for c in inside) + _text(now)))
-        if start in behind:
-            edits.append((last, last, _new_lines(now or before, behind[start])))
+        if start in after:
+            edits.append((last, last, _new_lines(now or before, after[start])))
     header = original.header.span.start
     edits.append((header, header, "".join(f"# {remark}\n" for remark in remarks)))
     result, done = [], 0

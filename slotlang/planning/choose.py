@@ -50,10 +50,10 @@ def choose(
     memory. Where keys for all steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) says the best that can be had. Raises
-    as ``Draft`` and ``find_profile``.
+    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) says the best that can be had.
+    Raises as ``Draft`` and ``find_profile``.
     """
-    check_slots(program.slots, program.syntax.statements[0].span)
+    check_slots(program.slots, program.span)
     search = _Search(program, target, profile or find_profile(), wider)
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
@@ -159,7 +159,7 @@ class _Search:
         problem = Diagnostic(
             "SL451",
             f"no 128-bit parameters {what} '{self.program.name}'{bound}",
-            self.program.syntax.statements[0].span,
+            self.program.span,
             notes=tuple(notes),
             hint=", or ".join([*hints, "fewer products in a row"]),
         )

@@ -86,7 +86,7 @@ class Draft:
             raise error(
                 "SL408",
                 f"keys for rotations by {', '.join(map(str, keys))} do not make all rotations of '{self.program.name}'",
-                self.program.syntax.statements[0].span,
+                self.program.span,
                 notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
             )
         return replace(self, built=replace(self.built, routes=found))
@@ -117,7 +117,7 @@ class Draft:
             raise error(
                 "SL405",
                 f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
-                program.syntax.statements[0].span,
+                program.span,
             )
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
         hidden = self.hiding(parameters)
@@ -142,6 +142,6 @@ class Draft:
         raise error(
             "SL472",
             f"'{self.program.name}' {problem}",
-            self.program.syntax.statements[0].span,
+            self.program.span,
             hint="leave out --kernel: SEAL's operations evaluate every program",
         )

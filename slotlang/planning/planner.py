@@ -45,7 +45,7 @@ def plan(
     fixed = fixed_parameters(
         program.slots,
         built.depth,
-        program.syntax.statements[0].span,
+        program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
     )

@@ -61,7 +61,8 @@ def products(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> int:
 
 
 def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str, Any]:
-    """Disjoint sets of points and products, on each of which every term is everywhere or nowhere; raises as recheck."""
+    """Disjoint sets of points and products such that each term covers a set completely or not at all. Raises as
+    ``recheck`` does."""
     context = recheck.limited()
     pieces: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Region]] = {}
     for side, terms in sides.items():

@@ -19,9 +19,14 @@ from slotlang.proof.verdict import Disagreement, Failure, Outcome, Status, Uncov
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
+    from slotlang.schedule.ops import Schedule
 
-CROSS_CHECK_WORK = 1 << 22
-"""Slots times operations up to which a proof is also tested at random points (about half a second)."""
+CROSS_CHECK_WORK = 1 << 24
+"""Work up to which a proof is also tested at random points (about a second)."""
+MAX_CONFIRMED = 1 << 28
+"""Work up to which a counterexample is evaluated directly (some ten seconds)."""
+OPERATION_WORK = 1 << 8
+"""Slots that take as much time as it takes to have one more operation."""
 
 
 class Checker:
@@ -35,16 +40,24 @@ class Checker:
         self.guesses: frozenset[int] = frozenset()
 
     @cached_property
-    def graph(self) -> Graph:
-        """The unrolled graph of the program's schedule."""
-        from slotlang.graph.unroll import unroll
+    def schedule(self) -> Schedule:
+        """The program's schedule. Raises ``SlotError`` SL401 to SL403."""
         from slotlang.schedule.build import schedule
 
-        return unroll(schedule(self.program))
+        return schedule(self.program)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The unrolled graph of the program's schedule. Raises ``SlotError``, SL309 where it is too large."""
+        from slotlang.graph.unroll import unroll
+
+        return unroll(self.schedule)
 
     def work(self) -> int:
-        """Slots times ciphertext operations."""
-        return self.program.slots * len(self.graph.nodes)
+        """What the methods that work on the graph take, about, in operations on one slot; the graph is not built."""
+        from slotlang.graph.unroll import operations
+
+        return (self.program.slots + OPERATION_WORK) * operations(self.schedule)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
@@ -189,30 +202,15 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
     from slotlang.proof.random import error_bound
     from slotlang.refusals import GaveUp
 
-    estimate = _estimated_work(checker.program)
-    left_out = "random cross-check left out at this size; --method random runs it"
-    if estimate > CROSS_CHECK_WORK:
-        return None, (left_out,)
     try:
-        if checker.work() > CROSS_CHECK_WORK * 4:
-            return None, (left_out,)
+        if checker.work() > CROSS_CHECK_WORK:
+            return None, ("random cross-check left out at this size; --method random runs it",)
         _agree(proved, "polyhedral", checker.random(), "random")
     except SlotError as problem:
         return None, (f"not cross-checked: {problem.diagnostics[0].message}",)
     except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
-
-
-def _estimated_work(program: Program) -> int:
-    """Slots times members of families: a cheap lower bound on the work, without building the graph."""
-    members = 0
-    for family in program.families.values():
-        size = 1
-        for binder in family.binders:
-            size *= binder.size
-        members += size
-    return members * program.slots
 
 
 def _random_only(checker: Checker, start: float) -> Report:
@@ -295,7 +293,7 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
     else:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
-            found = confirmed(checker.graph, failure)
+            found = confirmed(checker.graph, failure) if checker.work() <= MAX_CONFIRMED else None
         except (SlotError, GaveUp):
             found = None
     if found is False:

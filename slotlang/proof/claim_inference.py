@@ -31,13 +31,13 @@ from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
 MAX_VALUES = 1 << 24
-"""Most slots, of all members of all families together, that are looked at."""
+"""Most slots that are evaluated, of all members of all families together."""
 MAX_ELEMENTS = 1 << 22
 """Largest partial product whose elements are looked up."""
 MAX_FACTOR = 16
 """Whole numbers up to this are tried as constant factors of elements."""
 PROBES = 64
-"""Slots of a family that are looked at to find the constant factor."""
+"""Slots of a family that the constant factor is estimated from."""
 SEED = 20_240_301
 
 Numbers = npt.NDArray[np.uint64]
@@ -47,11 +47,11 @@ Flat = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The real or imaginary part of a value, matched: it holds ``text``, or the negative of it, where ``spoken``."""
+    """The real or imaginary part of a value, matched: it holds ``text``, or the negative of it, where ``claimed``."""
 
     text: str
     negative: bool
-    spoken: Mask
+    claimed: Mask
 
     @property
     def signed(self) -> str:
@@ -101,7 +101,8 @@ def _keys(family: Family) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _candidates(program: Program, graph: Graph) -> Iterator[Family]:
-    """Families in the graph of which nothing is said yet; what is read by an output as it is has its goal."""
+    """Families in the graph without a claim. Families that an output reads directly are left out: the output is their
+    goal."""
     said = {o.family.name for o in program.outputs if o.part is None}
     said |= {s.family for s in program.steps if isinstance(s, Claim) and s.every and s.where is None}
     present = {name for name, _ in graph.values}
@@ -174,18 +175,18 @@ class _Finder:
             target += f"[{', '.join(b.name for b in family.binders)}]"
         lines, open_ = [], np.ones(real.shape, bool)
         for a in self._parts(family, real, open_):
-            if not imaginary[a.spoken].any():
+            if not imaginary[a.claimed].any():
                 value = a.signed
             else:
-                b = next(iter(self._parts(family, np.where(a.spoken, imaginary, 0), a.spoken)), None)
-                if b is None or not bool((b.spoken >= a.spoken).all()):
+                b = next(iter(self._parts(family, np.where(a.claimed, imaginary, 0), a.claimed)), None)
+                if b is None or not bool((b.claimed >= a.claimed).all()):
                     continue
                 value = f"{a.signed} - 1i * {b.text}" if b.negative else f"{a.signed} + 1i * {b.text}"
-            where = self._where(family, a.spoken)
+            where = self._where(family, a.claimed)
             if where is None:
                 continue
             lines.append(f"claim {target} == {value}{where}")
-            open_ &= ~a.spoken
+            open_ &= ~a.claimed
             if not open_.any():
                 break
         return lines
@@ -199,7 +200,7 @@ class _Finder:
                 part = self._part(family, values, open_, partial, scalars)
                 if part is not None:
                     yield part
-                    open_ = open_ & ~part.spoken
+                    open_ = open_ & ~part.claimed
 
     def _part(
         self, family: Family, values: Numbers, open_: Mask, partial: _Partial, scalars: tuple[str, ...]
@@ -217,16 +218,16 @@ class _Finder:
             return None
         factor = self.constants[which]
         flat, hit = partial.look_up(scaled * self.inverses[which] % np.uint64(p))
-        spoken = self._region(family, (hit | (values == 0)) & open_, hit)
-        if spoken is None:
+        claimed = self._region(family, (hit | (values == 0)) & open_, hit)
+        if claimed is None:
             return None
-        hit = hit & spoken
+        hit = hit & claimed
         indices = self._indices(family, partial, flat, hit)
         if indices is None:
             return None
         text = f"{partial.base}[{', '.join(map(show, indices))}]"
         inside = self._inside(family, indices, partial.shape)
-        if not bool((inside == hit)[spoken].all()):
+        if not bool((inside == hit)[claimed].all()):
             return None
         if not bool(inside.all()):
             text = f"({text} else 0)"
@@ -234,7 +235,7 @@ class _Finder:
             text = f"{name} * {text}"
         if factor != 1:
             text = f"{abs(factor)} * {text}" if abs(factor) != 1 else text
-        return _Part(text, factor < 0, spoken)
+        return _Part(text, factor < 0, claimed)
 
     def _factor(self, partial: _Partial, values: Numbers, nonzero: Flat) -> int | None:
         """The position of the constant that explains the most of a few slots, two of them at least."""
@@ -264,12 +265,12 @@ class _Finder:
                 return np.array(np.broadcast_to(_along(line, axis, len(shape)), shape)).reshape(good.shape)
         return None
 
-    def _where(self, family: Family, spoken: Mask) -> str | None:
+    def _where(self, family: Family, claimed: Mask) -> str | None:
         """`` where h < r``; empty when a claim speaks of every slot, None when no condition says where."""
-        if spoken.all():
+        if claimed.all():
             return ""
         variables = self._variables(family)
-        table = spoken.reshape(tuple(size for _, size in variables))
+        table = claimed.reshape(tuple(size for _, size in variables))
         for axis in range(len(family.binders), len(variables)):
             name, extent = variables[axis]
             line: Mask = np.asarray(table.all(axis=tuple(n for n in range(len(variables)) if n != axis)))

@@ -15,7 +15,7 @@ from slotlang.proof.verdict import Outcome, Uncovered
 Ids = npt.NDArray[np.int64]
 
 MAX_SLOTS = 1 << 24
-"""Most slots of a vector that are looked at."""
+"""Most slots of a vector that are counted."""
 MAX_ELEMENTS = 1 << 28
 """Largest result whose elements are counted."""
 MAX_PLACE = 1 << 62

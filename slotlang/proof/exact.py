@@ -31,8 +31,8 @@ from slotlang.refusals import GaveUp
 T = TypeVar("T")
 
 FEW, MANY = 8, 256
-"""So many slots are compared first where there are many: a wrong value can be cheap to tell at one slot, and the
-right values at all slots too large."""
+"""The number of slots compared first where a vector has more than ``MANY``: one wrong value may be cheap to compute
+where the right values of all slots are too large."""
 
 
 class _Evaluator(PlainEvaluator):
@@ -66,7 +66,7 @@ class _Prover:
         self.ring = PolynomialRing(self.program)
         self.evaluator = _Evaluator(self)
         self.slot_env = self.program.slot_env(self.evaluator.all_slots)
-        self.found = [Outcome("proved")] * len(goals)
+        self.outcomes = [Outcome("proved")] * len(goals)
         self.values: dict[int, Vector | GaveUp] = {}
         """What nodes hold, or why that is not known."""
         self.members: dict[Key, Vector] = {}
@@ -119,7 +119,7 @@ class _Prover:
                     self.plains.pop(node.plain, None)
         for point, _ in without:
             self._decide(point, None)
-        return self.found
+        return self.outcomes
 
     def _kept(self, pruned: set[str]) -> set[int]:
         """Nodes of families that claims, and definitions of families that are not in the graph, refer to."""
@@ -137,7 +137,7 @@ class _Prover:
 
     def _needed(self, at: Mapping[int, list[Point]], kept: set[int]) -> set[int]:
         """Nodes that goals still open depend on."""
-        done = {n for n in range(len(self.goals)) if n in self.known or self.found[n].status == "unknown"}
+        done = {n for n in range(len(self.goals)) if n in self.known or self.outcomes[n].status == "unknown"}
         open_ = {n for n, points in at.items() if any(p not in done for p, _ in points)}
         return self.graph.ancestors(open_ | kept, self.facts)
 
@@ -148,9 +148,9 @@ class _Prover:
             if not lost.isdisjoint(node.operands):
                 lost.add(later)
         for position in {p for n in lost for p, _ in at.get(n, ())}:
-            if self.found[position].status == "proved":
+            if self.outcomes[position].status == "proved":
                 what = self.goals[position].what
-                self.found[position] = Outcome("unknown", reason=f"{what}: {reason}")
+                self.outcomes[position] = Outcome("unknown", reason=f"{what}: {reason}")
 
     # values
 
@@ -274,7 +274,7 @@ class _Prover:
             return False
         goal = self.goals[position]
         statement = goal.statement
-        status = self.found[position].status
+        status = self.outcomes[position].status
         if status == "unknown" or (status == "refuted" and isinstance(statement, Output)):
             return False
         key = member(self.program, goal.statement, env)
@@ -289,11 +289,11 @@ class _Prover:
             wrong = self._attempt(lambda: self._wrong(goal, env, held()))
         except GaveUp as problem:
             if status == "proved":
-                self.found[position] = Outcome("unknown", reason=f"{goal.what}: {problem}")
+                self.outcomes[position] = Outcome("unknown", reason=f"{goal.what}: {problem}")
             return status == "proved"
         if wrong is not None:
             if status != "refuted":
-                self.found[position] = Outcome("refuted", wrong)
+                self.outcomes[position] = Outcome("refuted", wrong)
         elif isinstance(statement, Claim):
             with suppress(GaveUp):
                 value = self._attempt(lambda: self._cut(statement, env, held()))

@@ -39,7 +39,6 @@ def _root_of_minus_one(p: int) -> int:
     raise ValueError(f"-1 has no square root modulo {p}")
 
 
-TooLarge = GaveUp
 """The name under which ``proof.check`` still catches it."""
 
 

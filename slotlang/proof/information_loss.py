@@ -1,4 +1,4 @@
-"""The statement of a refuted program after which nothing can make it right any more.
+"""The statement of a refuted program after which no continuation computes the result.
 
 Between two statements a program has a set of ciphertexts that later statements still use. Everything the language
 can do with ciphertexts (rotations, permutations, sums, conjugates, products with plaintexts) is linear over the reals
@@ -6,7 +6,7 @@ in the real and imaginary parts of their slots, with coefficients that may be an
 such combination can be had, slot by slot, with masks and rotations. So some continuation computes the result
 exactly when each of its elements, as a linear form in the inputs, is a combination of those parts over the field of
 rational functions of weights and scalars. At a random point of a prime field this is a question of ranks. The first
-statement that answers it with no is the one that lost what the result needs.
+statement after which the answer is no has lost information that the result needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from slotlang.proof.size_abstraction import order, outline
 from slotlang.refusals import GaveUp
 
 MAX_INPUTS = 256
-"""Most input elements of a program that is looked at; larger ones are looked at with smaller sizes."""
+"""Most input elements of a program that is analysed as it is; a larger program is analysed at smaller sizes."""
 MAX_SLOTS = 32
 SEED = 20_240_302
 
@@ -84,11 +84,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def find_loss(program: Program) -> Loss | None:
-    """Where a refuted program lost its result, or None where that can't be told: ciphertexts are multiplied by each
-    other, no small sizes are found at which it is wrong, or every statement leaves enough to go on with.
+    """The statement at which a refuted program lost its result. None where that can't be told: because ciphertexts are
+    multiplied by each other, because no small sizes are found at which the program is wrong, or because every statement
+    leaves enough for a correct continuation.
 
-    Small sizes keep the program's outline and how sizes compare, and where none do that are small enough, its outline.
-    All that are tried have to name the same statement.
+    Small sizes keep the program's outline and the order of its sizes; where no such sizes are small enough, the outline
+    alone. All sizes that are tried must name the same statement.
     """
     outlined, ordered = outline(program), order(program)
 
@@ -249,7 +250,7 @@ class _Forms:
         return matmul(mixing, rows, self.p)
 
     def determined(self, result: str, live: _Live) -> bool:
-        """Whether every element of a result is a combination of what is held."""
+        """Whether every element of a result is a combination of the contents of live ciphertexts."""
         full = live.rank == len(self.columns)
         return full or rank(np.concatenate([live.rows, self.results[result]])) == live.rank
 

@@ -42,7 +42,7 @@ def fixed(term: Term, name: str, value: int) -> Term:
 
 
 def nonlinear(term: Term) -> set[str]:
-    """Variables that are multiplied by one another in a term."""
+    """Variables that a term multiplies by other variables."""
     names: set[str] = set()
 
     def visit(e: Int | Cond) -> None:
@@ -72,7 +72,7 @@ def nonlinear(term: Term) -> set[str]:
 
 
 def one_period(box: Box, piece: Term) -> Term | None:
-    """The same sum with one loop shortened, where its body repeats: when it is the same at v + k as at v, for
+    """The sum with one loop shortened, where its body repeats: when it is the same at v + k as at v, for
     every v below E - k, and k divides the extent E, then the sum is E/k times the sum over v < k."""
     for name, extent in piece.bound:
         for k in divisors(extent)[:-1]:

@@ -38,7 +38,7 @@ class Vector:
         self.terms = terms
 
     def parts(self) -> Iterator[tuple[int, int, Ids, Ids | None]]:
-        """(sign, rotation, vector, factor or None) of what is to be added up."""
+        """The summands: (sign, rotation, vector, factor or None)."""
         stack = [(1, 0, self)]
         while stack:
             sign, step, vector = stack.pop()
@@ -122,23 +122,24 @@ class PolynomialRing:
         return (shape[1], shape[0]) if factor.transposed else (shape[0], shape[1])
 
     def canonical(self, factors: Factors) -> tuple[Factors, bool]:
-        """A chain and its transpose have the same elements: the one of the two that names them."""
+        """The one of a chain and its transpose that names the elements which both have, and whether it is the
+        transpose."""
         if len(self.program.tensors[factors[-1].tensor].shape) == 1:
             return factors, False
-        turned = tuple(Factor(f.tensor, not f.transposed) for f in reversed(factors))
-        if [(f.tensor, f.transposed) for f in turned] < [(f.tensor, f.transposed) for f in factors]:
-            return turned, True
+        transposed = tuple(Factor(f.tensor, not f.transposed) for f in reversed(factors))
+        if [(f.tensor, f.transposed) for f in transposed] < [(f.tensor, f.transposed) for f in factors]:
+            return transposed, True
         return factors, False
 
     def _matrix(self, factors: Factors) -> _Matrix:
         rows, columns = self._dims(factors[0])[0], self._dims(factors[-1])[1]
         if len(factors) == 1:
             name = factors[0].tensor
-            offset, turned, alive = self._offsets[name], factors[0].transposed, self._patterns[name]
+            offset, transposed, alive = self._offsets[name], factors[0].transposed, self._patterns[name]
         else:
-            owner, turned = self.canonical(factors)
-            offset, alive = self._register(owner, (columns, rows) if turned else (rows, columns)), None
-        down, right = (1, rows) if turned else (columns, 1)
+            owner, transposed = self.canonical(factors)
+            offset, alive = self._register(owner, (columns, rows) if transposed else (rows, columns)), None
+        down, right = (1, rows) if transposed else (columns, 1)
         return _Matrix(offset, down, right, columns, alive)
 
     def _matrices(self, factors: Factors) -> list[_Matrix]:

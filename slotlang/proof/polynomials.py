@@ -24,7 +24,7 @@ Numbers: TypeAlias = Any
 """An array of exact integers: int64 where they fit, else Python integers."""
 
 MAX_BYTES = 1_500_000_000
-"""Estimated size of what is kept; one operation needs up to a gigabyte beside it."""
+"""Estimated bytes of stored polynomials; one operation needs up to a gigabyte beside them."""
 MAX_WORK = 100_000_000
 """Coefficients computed before giving up, every slot touched counted as four: about a minute."""
 
@@ -61,7 +61,7 @@ class Coefficients:
         return self._values[code - _SMALL] if code >= _SMALL else Fraction(code)
 
     def numerators(self, codes: Ids) -> tuple[Numbers, int]:
-        """The same rationals over a common denominator."""
+        """These rationals over a common denominator."""
         if not codes.size or int(codes.max()) < _SMALL:
             return codes, 1
         distinct, inverse = np.unique(codes, return_inverse=True)
@@ -282,7 +282,7 @@ class Polynomials:
 
     @property
     def bytes(self) -> int:
-        """Estimated size of what is kept."""
+        """Estimated bytes of stored polynomials."""
         return self._bytes + self.monomials.bytes + self.held
 
     def collected(self, count: int, rows: Ids, keys: Ids, numbers: Numbers, denominator: int) -> Ids:
@@ -389,7 +389,7 @@ def _packed(a: Ids, b: Ids | None) -> Ids:
 
 
 def chunks(weights: Ids) -> Iterator[slice]:
-    """Runs of rows whose weights, the coefficients they take, add up to what is worked on at once."""
+    """Runs of rows small enough to be worked on at once, by their weights: the coefficients that each row takes."""
     total = np.cumsum(weights)
     start = 0
     while start < len(weights):

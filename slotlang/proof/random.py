@@ -111,7 +111,7 @@ def _differs(
     env: dict[str, int],
     values: dict[int, Any],
 ) -> tuple[Mask, Mask]:
-    """Which slots of a goal's member do not hold what they should, and of which slots the goal speaks."""
+    """The wrong slots of a goal's member, and the slots that the goal speaks of, both as masks over all slots."""
     program = graph.schedule.program
     slots = evaluator.all_slots
     s = goal.statement
@@ -163,7 +163,7 @@ def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Fie
 
 def confirmed(graph: Graph, wrong: Wrong) -> bool:
     """Direct evaluation of a counterexample: with the elements of its monomial 1 and all others 0, or, should
-    that not tell, at a random point, the slot differs from what it should hold. Raises ``TooLarge``."""
+    that not tell, at a random point, the slot differs from what it should hold. Raises ``GaveUp``."""
     program = graph.schedule.program
     fields = [random_field(program, PRIMES[:1], DEFAULT_SEED + 1)]
     if wrong.monomial is not None:
@@ -172,7 +172,7 @@ def confirmed(graph: Graph, wrong: Wrong) -> bool:
 
 
 def indicator(program: Program, monomial: tuple[Any, Any]) -> Field:
-    """The point at which the elements and scalars of one monomial are 1 and all others 0. Raises ``TooLarge``."""
+    """The point at which the elements and scalars of one monomial are 1 and all others 0. Raises ``GaveUp``."""
     require_room(program, PRIMES[:1])
     scalars, reads = monomial
     tensors = {name: np.zeros((1, prod(decl.shape)), np.uint32) for name, decl in program.tensors.items()}

@@ -1,7 +1,7 @@
-"""What a program at smaller sizes must have in common with it to say something of it.
+"""Facts that a program at smaller sizes must share with the program at its own, so that findings carry over.
 
 At sizes too small a condition that picks one of several blocks never holds, a rotation goes all the way round, or a
-loop has one turn: the program is then another one.
+loop runs once: findings then say nothing about the program at its own sizes.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ Fact: TypeAlias = tuple[bool, bool] | int
 number, ``MANY`` standing for more."""
 
 MANY = 3
-"""Of three blocks one is neither the first nor the last: two may be all that is used, and then a third is empty."""
+"""With three blocks one is neither the first nor the last; with two a program may use them all, and leave a third
+empty."""
 
 Loops: TypeAlias = tuple[tuple[str, int], ...]
 """Variables with their numbers of values."""
 
 
 def order(program: Program) -> list[Fact]:
-    """How any two sizes compare: with fewer sums than summands something may be lost that more sums keep."""
+    """How any two sizes compare: fewer sums than summands may lose information that more sums keep."""
     sizes = [program.sizes[name] for name in sorted(program.sizes)]
     return [(a < b, a == b) for a, b in combinations(sizes, 2)]
 
 
 def outline(program: Program) -> list[Fact]:
-    """In the order in which they are written: how many values sizes, digits and loops have, and of every condition,
-    index that may be outside its tensor, and rotation by whole turns whether it is there somewhere, and everywhere,
-    among the first two and the last values of the loops around it and in every slot."""
+    """Facts in the order of the program's text: the numbers of values of sizes, digits and loops; and, for each
+    condition, index that may leave its tensor, and rotation that may be by whole turns, whether it holds anywhere, and
+    whether it holds everywhere, over all slots and over the first two and the last values of the loops around it."""
     return list(_Outline(program).facts())
 
 

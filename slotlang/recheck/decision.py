@@ -115,7 +115,7 @@ def recheck(data: bytes) -> Proof:
         goal = found["goals"][number]
         return by_products(over, sides) if "products" in goal else by_sets(over, sides, goal["regions"])
     try: text, proof = written(found["program"], found["sizes"], decide)
-    except Rejected: raise
+    except (Rejected, MemoryError): raise
     except Exception as problem: raise Rejected(f"{type(problem).__name__}: {problem}"[:300], "SL703", 1) from None
     need(text == data.decode(), "it is not what its program, sizes and regions make it")
     return proof

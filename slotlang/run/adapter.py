@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import re
 import sys
 import warnings
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from slotlang.diagnostics import SlotError, closest, error
+from slotlang.files import NotRegular, read_regular
 
 __all__ = ["Adapter", "LoraModule", "read_activations", "read_adapter"]
 
@@ -165,11 +165,7 @@ def read_activations(path: Path, features: int, tokens: int | None) -> Array:
     raw = _read_file(path, MAX_ARRAY_BYTES, "SL505")
     stream = io.BytesIO(raw)
     try:
-        with warnings.catch_warnings(action="ignore"):
-            version = np.lib.format.read_magic(stream)
-            if version not in _NPY_HEADERS:
-                raise ValueError(f"version {version} of the format is unknown")
-            shape, fortran_order, dtype = _NPY_HEADERS[version](stream)
+        shape, fortran_order, dtype = _npy_header(stream)
     except Exception as reason:
         # numpy evaluates the header as a Python literal, which fails in more ways than it documents
         notes = [_first_line(reason)]
@@ -197,6 +193,31 @@ def read_activations(path: Path, features: int, tokens: int | None) -> Array:
     if bad := _first_not_finite(array):
         raise fail("the activations hold values that are not finite", notes=[bad])
     return np.ascontiguousarray(array.T)
+
+
+def activation_rows(path: Path, features: int) -> int:
+    """How many tokens an array of activations holds, from its header and the file's size alone; 0 for an array that
+    ``read_activations`` refuses, and for a single token. Raises SL505 when the file can't be read."""
+    stream = io.BytesIO(_read_file(path, MAX_ARRAY_BYTES, "SL505", _MAX_HEADER))
+    try:
+        shape, _, dtype = _npy_header(stream)
+        whole = math.prod(shape) * dtype.itemsize == path.stat().st_size - stream.tell()
+    except Exception:
+        # numpy evaluates the header as a Python literal, which fails in more ways than it documents
+        return 0
+    return shape[0] if whole and len(shape) == 2 and shape[1] == features else 0
+
+
+_MAX_HEADER: Final = 1 << 17
+
+
+def _npy_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    with warnings.catch_warnings(action="ignore"):
+        version = np.lib.format.read_magic(stream)
+        if version not in _NPY_HEADERS:
+            raise ValueError(f"version {version} of the format is unknown")
+        found: tuple[tuple[int, ...], bool, np.dtype[Any]] = _NPY_HEADERS[version](stream)
+        return found
 
 
 _NPY_HEADERS: Final[Mapping[tuple[int, int], Callable[..., Any]]] = {
@@ -412,8 +433,8 @@ def _matrix(tensor: Tensor, what: str, path: Path) -> Array:
 # --- shared -----------------------------------------------------------------------------------------------
 
 
-def _read_file(path: Path, limit: int, code: str) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes."""
+def _read_file(path: Path, limit: int, code: str, first: int | None = None) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes, or so many of the ``first``."""
     fail = partial(error, code, file=str(path))
     name = _plain(path.name)
     try:
@@ -421,14 +442,14 @@ def _read_file(path: Path, limit: int, code: str) -> bytes:
             pickled = "only a pickle is there, which can run code when it is loaded, so it is not read"
             notes = [pickled] if path.name == WEIGHTS_NAME and path.with_suffix(".bin").exists() else []
             raise fail(f"{name} is missing", notes=notes)
-        if not path.is_file():  # before it is opened: opening a pipe would wait for a writer
-            raise fail(f"{name} is not a regular file")
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size > limit:
-                notes = [f"it has {size} bytes; at most {limit} are read"]
-                raise fail(f"{name} is too large", notes=notes)
-            return stream.read(size)
+        size = path.stat().st_size
+        if size > limit:
+            notes = [f"it has {size} bytes; at most {limit} are read"]
+            raise fail(f"{name} is too large", notes=notes)
+        wanted = size if first is None else min(size, first)
+        return read_regular(path, wanted)[:wanted]
+    except NotRegular:
+        raise fail(f"{name} is not a regular file") from None
     except (OSError, ValueError) as reason:
         raise fail(f"{name} can't be read", notes=[_first_line(reason)]) from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,41 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.diagnostics import SlotError, error
+from slotlang.diagnostics import error
+from slotlang.files import read_regular, write_whole
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Module
 from slotlang_runtime.weights import Weights
+
+MAGIC = b"slotlang weights 2\n"
+_HEAD = len(MAGIC) + 32
+"""Bytes before the weights: ``MAGIC``, and the key that the file's name shows."""
 
 
 @dataclass(frozen=True)
 class CacheUse:
     """What became of the cache in a run: weights were ``loaded`` from ``file``, or encoded and ``stored`` in it, or
-    ``rebuilt`` because it was damaged, with the ``reason``. ``bytes``: the file's size."""
+    ``rebuilt`` because what was there could not be used, or are ``unsaved`` because they could not be written; with
+    the ``reason`` for these two. ``bytes``: the file's size, 0 when it was not written."""
 
-    state: Literal["loaded", "stored", "rebuilt"]
+    state: Literal["loaded", "stored", "rebuilt", "unsaved"]
     file: str
     bytes: int
     reason: str = ""
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of a cache where it is missing. Raises SL512 when it can't be made or is not a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as problem:
+        raise error(
+            "SL512",
+            f"the cache can't be used: {getattr(problem, 'strerror', None) or problem}",
+            notes=[f"while using {getattr(problem, 'filename', None) or folder}"],
+            hint="give --cache a folder that can be written, or leave it out",
+            file=str(folder),
+        ) from None
 
 
 def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]]) -> str:
@@ -51,45 +70,41 @@ def encode_cached(
 ) -> tuple[Weights, CacheUse]:
     """A module's encoded weights: from the folder where they are there and whole, else encoded and stored there.
 
-    What is read is checked like weights from a stranger, and replaced when anything is wrong with it. Raises SL512
-    when the folder can't be used.
+    A file holds its own key, so that it is not taken under another file's name. What is read is checked like weights
+    from a stranger, and replaced when anything is wrong with it; nothing waits for a pipe that lies in its place. A
+    file that can't be written is left out. Raises SL512 when the folder can't be made.
     """
-    path = folder / f"{cache_key(text, weights)}.weights"
+    check_folder(folder)
+    key = cache_key(text, weights)
+    path = folder / f"{key}.weights"
     reason = ""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            data = path.read_bytes()
-            try:
-                return Weights.from_bytes(module, data), CacheUse("loaded", str(path), len(data))
-            except Rejected as problem:
-                reason = str(problem)
-        encoded = Weights.encode(module, **weights)
-        data = encoded.to_bytes()
-        _write(path, data)
+        data = _read(path, bytes.fromhex(key))
+        return Weights.from_bytes(module, data), CacheUse("loaded", str(path), _HEAD + len(data))
+    except FileNotFoundError:
+        pass
     except OSError as problem:
-        raise _unusable(folder, problem) from None
+        reason = problem.strerror or str(problem)
+    except (_Foreign, Rejected) as problem:
+        reason = str(problem)
+    encoded = Weights.encode(module, **weights)
+    data = MAGIC + bytes.fromhex(key) + encoded.to_bytes()
+    try:
+        # readable by its owner only, as weights may be secret
+        write_whole(path, data, 0o600)
+    except OSError as problem:
+        return encoded, CacheUse("unsaved", str(path), 0, problem.strerror or str(problem))
     return encoded, CacheUse("rebuilt" if reason else "stored", str(path), len(data), reason)
 
 
-def _unusable(folder: Path, problem: OSError) -> SlotError:
-    return error(
-        "SL512",
-        f"the cache can't be used: {problem.strerror or problem}",
-        notes=[f"while using {problem.filename or folder}"],
-        hint="give --cache a folder that can be written, or leave it out",
-        file=str(folder),
-    )
+class _Foreign(Exception):
+    """What lies in the file's place is not what was stored under this key."""
 
 
-def _write(path: Path, data: bytes) -> None:
-    """The whole file or none of it; readable by its owner only, as weights may be secret."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".slotlang.", delete=False) as stream:
-        temporary = Path(stream.name)
-        try:
-            stream.write(data)
-            stream.flush()
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink()
-            raise
+def _read(path: Path, key: bytes) -> bytes:
+    data = read_regular(path)
+    if not data.startswith(MAGIC):
+        raise _Foreign("it is not a file of encoded weights of this version")
+    if data[len(MAGIC) : _HEAD] != key:
+        raise _Foreign("it is truncated" if len(data) < _HEAD else "it holds the weights of another key")
+    return data[_HEAD:]

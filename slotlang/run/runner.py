@@ -23,7 +23,7 @@ from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
-from slotlang_runtime.weights import Weights
+from slotlang_runtime.weights import Weights, load_kernel
 from slotlang_runtime.workers import Pool
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
@@ -175,6 +175,8 @@ def _executed(
     client = timed("key generation", lambda: Client(module))
     sent_keys = timed("evaluation keys", client.evaluation_keys)
     keys = EvaluationKeys.from_bytes(sent_keys)
+    if module.kernel == "fused":
+        timed("compile kernel", lambda: load_kernel(module))
     encoded, used = timed("encode weights", encode)
     server = Server(encoded)
     pool: Pool | None = None

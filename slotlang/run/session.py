@@ -18,6 +18,8 @@ from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.run.adapter import read_adapter
+from slotlang.run.cache import check_folder
+from slotlang.run.foresight import check_run
 from slotlang.run.runner import (
     WORST_ERROR,
     Batches,
@@ -80,20 +82,24 @@ def run(
     workers: int = 1,
     cache: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    most_seconds: float | None = None,
 ) -> Session:
     """Run a program encrypted, on an adapter's module or on random weights.
 
     Activations of more tokens than the program takes are split into several evaluations: all of a file, or as many as
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
-    weights.
+    weights. ``most_seconds``: all tokens of a file are refused when they are predicted to take longer.
 
     Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. ``parameters`` and
     ``target`` as in ``plan``; the run's error must not exceed the target's precision, if there is one. Raises
-    ``SlotError`` for anything wrong with program, adapter or arrays.
+    ``SlotError`` for anything wrong with program, adapter or arrays, and before keys and weights are made when the run
+    needs more memory than there is (SL802) or too much time (SL514).
     """
     if workers < 1 or (tokens is not None and tokens < 1):
         raise error("SL005", "workers and tokens are whole numbers from 1")
     sizes = dict(sizes or {})
+    if cache is not None:
+        check_folder(cache)
     lora = None
     if adapter is not None:
         found = read_adapter(adapter)
@@ -102,6 +108,7 @@ def run(
     progress("prove")
     program = bind(syntax, sizes)
     lowered = lower(program, parameters, unproved=unproved, target=target)
+    check_run(lowered.plan, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
     progress("make data")
     inputs, weights = random_data(program, seed)
     chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)

@@ -23,7 +23,7 @@ __all__ = [
     "matched_route",
     "shift_routes",
     "split_sizes",
-    "turned",
+    "with_rotation",
 ]
 
 Positions = NDArray[np.int64]
@@ -182,7 +182,7 @@ def bit_routes(destination: Positions) -> Iterator[list[Positions]]:
             yield route
 
 
-def turned(
+def with_rotation(
     routes: Callable[[Positions], Iterator[list[Positions]]], destination: Positions
 ) -> Iterator[list[Positions]]:
     """``routes`` of the destination, and of what is left of it without a rotation at its end or its start.
@@ -208,7 +208,7 @@ _WORK = 1 << 24
 
 @cache
 def split_sizes(n: int, levels: int) -> tuple[float, tuple[int, ...]]:
-    """Rotations expected of ``matched_route`` with so many levels, and the sizes that promise the fewest.
+    """Rotations expected of ``matched_route`` with ``levels`` levels, and the sizes that promise the fewest.
 
     ``levels`` - 1 sizes at most, descending, whose product divides n: the expectation is 4.5 times their sum
     plus n over their product.

@@ -256,8 +256,8 @@ class _Builder:
             loop = ops.Loop(var, len(stage.steps))
             mask = (ops.MaskOf(key, number, IntVar(var)), IntConst(0))
             plain = self._plain_family(None, (mask,), (*frame.loops, loop), span)
-            turned = ops.Rotate(current, IntVar(var), stage.steps)
-            current = ops.Sum(loop, ops.MulPlain(turned, plain), False)
+            rotated = ops.Rotate(current, IntVar(var), stage.steps)
+            current = ops.Sum(loop, ops.MulPlain(rotated, plain), False)
         return current
 
     def _network(self, name: str, inverse: bool, span: Span) -> Network:

@@ -18,7 +18,7 @@ Routes: TypeAlias = dict[int, tuple[int, ...]]
 @dataclass(frozen=True)
 class Tree:
     """Shortest ways from no rotation to every step: ``before[s]`` is the step one key switch earlier, -1 where there is
-    none. Steps are in units of ``unit`` slots. ``depth``: key switches on the longest way that was looked at."""
+    none. Steps are in units of ``unit`` slots. ``depth``: key switches on the longest way."""
 
     before: npt.NDArray[np.int64]
     unit: int

@@ -77,7 +77,7 @@ def _turns(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> Iterato
 
 
 def _directly(families: tuple[ops.CipherFamily, ...], program: Program) -> set[ops.Op]:
-    """Rotations that are no ladders, since other statements need some of them too: ``S << 2`` is shared with
+    """Rotations that are not made into ladders, since other statements need some of them too: ``S << 2`` is shared with
     ``sum q < 8: (S << q) * V[q]`` when both rotate S itself."""
     by_family: dict[str, list[_Turns]] = defaultdict(list)
     for family in families:
@@ -108,7 +108,7 @@ def _directly(families: tuple[ops.CipherFamily, ...], program: Program) -> set[o
 def hoist(
     families: tuple[ops.CipherFamily, ...], fresh: Callable[[str], str], program: Program
 ) -> tuple[ops.CipherFamily, ...]:
-    """The same families with every operation that is invariant in a loop around it lifted into a family
+    """The families with every operation that is invariant in a loop around it lifted into a family
     of its own, placed before, and rotations of one vector in equal steps made into ladders. Equal lifted
     operations share one family."""
     direct = _directly(families, program)

@@ -38,7 +38,7 @@ class _Levels:
 
     def settled(self, op: ops.Op, state: State) -> tuple[ops.Op, State]:
         """Rescaled where the schedule rescales: before the value is rotated, multiplied or named."""
-        if self.schedule.behind(state) not in self._due(state.level):
+        if self.schedule.depth_of(state) not in self._due(state.level):
             return op, state
         return ops.Rescale(op), State(state.level + 1, 0)
 
@@ -81,11 +81,11 @@ class _Levels:
 
     def aligned(self, parts: list[tuple[ops.Op, State]], span: Span) -> tuple[list[ops.Op], State]:
         """Operands with equal state."""
-        behind = self.schedule.behind
-        total = max(behind(s) for _, s in parts)
+        depth = self.schedule.depth_of
+        total = max(depth(s) for _, s in parts)
         raised = []
         for op, state in parts:
-            while behind(state) < total:
+            while depth(state) < total:
                 op, state = self.raised(op, state, span)
             raised.append((op, state))
         if len({s for _, s in raised}) > 1:
@@ -129,7 +129,7 @@ class _Levels:
         level = max(s.level for _, s in parts)
         parts = [self._lowered(op, state, level, span) for op, state in parts]
         carried = State(level, sum(s.pending for _, s in parts) + 1)
-        if any(self.schedule.behind(carried) > due for due in self._due(level)):
+        if any(self.schedule.depth_of(carried) > due for due in self._due(level)):
             parts = [self._lowered(op, state, level + 1, span) for op, state in parts]
         return parts
 

@@ -46,8 +46,8 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a plaintext is encoded: at the level of a ciphertext that carries so many ``products``, to be multiplied
-    with it, or to be added, with its scale."""
+    """How a plaintext is encoded: at the level of a ciphertext that carries the scale of ``products`` products, either
+    to be multiplied with it, or, at its scale, to be ``added``."""
 
     level: int
     products: int
@@ -234,10 +234,10 @@ class Schedule:
     @property
     def depth(self) -> int:
         """Most products that lie behind one ciphertext: the levels, or the powers of the scale, needed."""
-        return max(map(self.behind, self.states.values()), default=0)
+        return max(map(self.depth_of, self.states.values()), default=0)
 
-    def behind(self, state: State) -> int:
-        """Products behind a ciphertext in such a state."""
+    def depth_of(self, state: State) -> int:
+        """The number of products behind a ciphertext in this state."""
         return (self.drops[state.level - 1] if state.level else 0) + state.pending
 
     @property
@@ -290,8 +290,8 @@ def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
 
 
 def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:
-    """The loops and the product of a sum of ciphertexts that are there, each times a plaintext, which can be added up
-    in one pass; None for anything else. ``shared``: operations whose results are remembered, and so made one by one."""
+    """The loops and the product of a sum of named ciphertexts, each times a plaintext, which can be computed in one
+    pass; None for any other operation. ``shared``: operations whose results are remembered, and so computed alone."""
     loops: list[Loop] = []
     while isinstance(op, Sum) and not op.tree and op not in shared:
         loops.append(op.loop)

@@ -21,7 +21,7 @@ from slotlang.schedule.benes import (
     matched_route,
     shift_routes,
     split_sizes,
-    turned,
+    with_rotation,
 )
 
 __all__ = ["Cost", "Network", "Stage", "key_switch_cost", "plan"]
@@ -165,7 +165,7 @@ def plan(destination: ArrayLike, max_levels: int, cost: Cost | None = None) -> N
 
     best: dict[int, _Found] = {}
     by_shift = [np.arange(n), target]
-    structured = chain(shift_routes(target), turned(bit_routes, target), turned(benes_routes, target))
+    structured = chain(shift_routes(target), with_rotation(bit_routes, target), with_rotation(benes_routes, target))
     for route in chain([by_shift], structured):
         _improve(best, route, max_levels)
     # Matching is slow, so it runs only where it can be expected to win; beyond 4 levels by a tenth at best.

@@ -1,4 +1,4 @@
-"""From how many tokens on column packing is the fastest: it takes as long for one token as for a ring full of them."""
+"""The number of tokens from which column packing is fastest: it takes as long for one token as for a full ring."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
 from slotlang.search.structure import Shape, Structure
 
 MOST_TOKENS = 1 << 14
-"""Beyond, it is taken never to be."""
+"""Beyond this number, column packing is taken never to be the fastest."""
 
 
 def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
     """A number of tokens, to two digits; None where column packing can't reach the target, or is never the fastest.
 
-    Column packing is worked out. Of all other schedules the best by formula counts, at ever more tokens, and those that
-    are the best where formulas have the two meet are worked out, too: by as much as they are slower than the
-    formulas say, all are.
+    Column packing is worked out. Of all other schedules the best by formula counts, at ever more tokens, and the best
+    ones where the two meet by formula are worked out, too: all others are taken to be slower than their formulas by the
+    same factor.
     """
     columns: dict[int, float] = {}
     for slots in SLOTS[:2]:
@@ -35,7 +35,7 @@ def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
     best: dict[int, list[Sketch]] = {}
 
     def times(tokens: int, slower: float) -> tuple[float, float]:
-        """By column packing, and by others if they take so many times as long as by formula."""
+        """Seconds by column packing, and by other schedules where these take ``slower`` times as long as by formula."""
         if tokens not in best:
             best[tokens] = _others(replace(shape, batch=tokens), profile)
         seconds = min(-(-tokens // slots) * each for slots, each in columns.items())

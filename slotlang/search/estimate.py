@@ -16,10 +16,10 @@ from slotlang.search.structure import Structure
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Operations with equally many products behind them, those of the next product and its sums included. ``sums``: how
-    many sums of that product there are before anything else is done with them; where a prime is dropped after it, each
-    is rescaled. ``dots``: those of several products, which are computed in one pass, and ``dot_products`` theirs;
-    ``additions``: of other ciphertexts, two by two."""
+    """The operations with equally many products behind them, up to the next products and the sums of these. ``sums``:
+    the number of those sums; each is rescaled where a prime is dropped after the product. ``dots``: the sums of several
+    products, which are computed in one pass, and ``dot_products`` the products in them; ``additions``: additions of two
+    other ciphertexts."""
 
     rotations: int = 0
     conjugations: int = 0
@@ -41,22 +41,22 @@ class Estimate:
 
     @property
     def rotations(self) -> int:
-        """Of all stages."""
+        """Rotations of all stages."""
         return sum(stage.rotations for stage in self.stages)
 
     @property
     def conjugations(self) -> int:
-        """Of all stages."""
+        """Conjugations of all stages."""
         return sum(stage.conjugations for stage in self.stages)
 
     @property
     def products(self) -> int:
-        """Of all stages."""
+        """Products with plaintexts of all stages."""
         return sum(stage.products for stage in self.stages)
 
     @property
     def additions(self) -> int:
-        """Of all stages."""
+        """Additions of all stages."""
         return sum(stage.additions + stage.dot_products - stage.dots for stage in self.stages)
 
     @property
@@ -75,7 +75,7 @@ class Estimate:
         return self.rotations + self.products + self.additions
 
     def calls(self, primes: int, drops: Sequence[int] = ()) -> Calls:
-        """Primitives of an evaluation that drops a prime after such products in a row, counted from 1."""
+        """Primitives of an evaluation that drops a prime after the products ``drops`` in a row, counted from 1."""
         calls: Calls = Counter()
         for product, stage in enumerate(self.stages, 1):
             calls["rotate", primes] += stage.rotations
@@ -92,7 +92,7 @@ class Estimate:
 
 @lru_cache(maxsize=1 << 16)
 def doubling_steps(count: int, step: int) -> tuple[int, ...]:
-    """Of a sum by doubling over a power of two of terms."""
+    """Steps of the rotations of a sum by doubling, over at least ``count`` terms, a power of two."""
     return tuple(step << k for k in range((count - 1).bit_length()))
 
 
@@ -102,8 +102,8 @@ def _ladders(turn: int, baby: int, giants: int) -> set[int]:
 
 
 def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
-    """So many times: sums over ``terms`` in groups of ``baby`` steps, with so many products for each term. Those of
-    several products, and all their products."""
+    """For ``times`` sums over ``terms`` in groups of ``baby`` steps: the number of sums of several products, and the
+    number of products in them."""
     full, rest = divmod(terms, baby)
     groups = [(full, baby * products), (1, rest * products)]
     several = [(number, size) for number, size in groups if size > 1]
@@ -117,7 +117,7 @@ def estimate(s: Structure) -> Estimate:
     dots = _dots(blocks, diagonals, s.down or 1, inputs)
     steps = set(sums)
     turn = s.copies * s.tokens
-    # products are added up to so many sums; then these are turned and added one by one
+    # products are added up to this many sums, which are then rotated and added one by one
     giants = -(-diagonals // s.down) if s.down else diagonals
     baby_steps = 0
     if diagonals > 1:
@@ -127,11 +127,11 @@ def estimate(s: Structure) -> Estimate:
         else:
             steps.add(turn)
     before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
-    turned = blocks * (giants - 1 + len(sums))
+    rotated = blocks * (giants - 1 + len(sums))
     conjugations = blocks if s.packing == "channels" else 0
-    added = turned + conjugations
+    added = rotated + conjugations
     if s.dense:
-        after = Stage(turned, conjugations, additions=added)
+        after = Stage(rotated, conjugations, additions=added)
         return Estimate((before, after), frozenset(steps), inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
@@ -143,12 +143,12 @@ def estimate(s: Structure) -> Estimate:
         giants, baby_steps = 1, views - 1
         if views > 1:
             steps.add(turn)
-    rotations = turned + blocks * baby_steps
+    rotations = rotated + blocks * baby_steps
     between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots)
     shares = doubling_steps(s.shares, s.tokens)
     steps.update(shares)
-    turned = outputs * (giants - 1 + len(shares))
-    after = Stage(turned, additions=turned)
+    rotated = outputs * (giants - 1 + len(shares))
+    after = Stage(rotated, additions=rotated)
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)
 
 

@@ -39,21 +39,22 @@ MOST_NODES = 20_000
 """Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
 PER_KIND = 5
-"""Candidates of each kind (``_finalists``) that are worked out, by the objective."""
+"""Candidates of each kind (see ``_finalists``) that are evaluated, by the objective asked for."""
 
 FINALISTS = 24
-"""Candidates that are worked out altogether."""
+"""Candidates that are evaluated in all."""
 
 
 def finalists_for(shape: Shape) -> int:
-    """How many structures to work out for a user who waits: half as many where sizes do not divide, since plaintexts
+    """How many structures to evaluate for a user who waits: half as many where sizes do not divide, since plaintexts
     are then cut off in many ways, and a structure takes three times as long."""
     uneven = shape.d_in % 128 or shape.d_out % 128 or shape.rank & (shape.rank - 1)
     return FINALISTS // 2 if uneven else FINALISTS
 
 
 def start(shape: Shape, objective: Objective, target: Target, limits: Limits) -> Found:
-    """An empty result, for a target with a precision. Raises SL461 and SL462 for what no search is needed to refuse."""
+    """An empty result, for a target with a precision. Raises SL461 and SL462 for demands that can be refused without a
+    search."""
     for name in ("d_in", "d_out", "rank", "batch"):
         value = getattr(shape, name)
         if not 1 <= value <= LARGEST:
@@ -76,11 +77,11 @@ def search(
     slots: Sequence[int] = SLOTS,
     finalists: int = FINALISTS,
 ) -> None:
-    """Evaluate the ``finalists`` structures that are best by formula, among those with ``slots``, and add them to
-    ``found``.
+    """Evaluate the ``finalists`` structures that are best by formula, with these numbers of ``slots``, and add them to
+    ``result``.
 
-    What it has when this is interrupted is right and not complete. Afterwards there is a candidate, or ``SlotError``
-    SL462, SL464 or SL465 says why there can't be one.
+    An interrupted search leaves ``result`` correct and incomplete. A complete one leaves at least one candidate, or
+    raises ``SlotError`` SL462, SL464 or SL465 with the reason why none is possible.
     """
     shape = result.shape
     drawn: list[Sketch] = []
@@ -107,8 +108,8 @@ def allowed(s: Structure, limits: Limits) -> bool:
 
 
 def _chosen(drawn: Sequence[Sketch], result: Found, finalists: int) -> list[Sketch]:
-    """Those to work out. Where keys are bounded, half are such as fit with a key for every step, and half such as may
-    with fewer."""
+    """The structures to evaluate. Where key bytes are bounded, half of them fit with a key for every step, and half may
+    fit with fewer keys."""
     bound = result.target.max_key_bytes
     if bound is None:
         return _finalists(drawn, result.objective)[:finalists]
@@ -126,9 +127,9 @@ def _by_time(way: int) -> Callable[[Sketch], tuple[float, ...]]:
 
 
 def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
-    """The best by every objective; most of them by the one asked for, and these come first, the best of each kind
-    before the second of any. Kinds are numbers of slots, and whether inputs are rotated: the noise of that counts at
-    the scale of the inputs, and may ask for more primes than formulas assume."""
+    """The best structures by every objective, most of them by the objective asked for. These come first, the best of
+    each kind before the second best of any kind. A kind is a number of slots, and whether inputs are rotated: the noise
+    of rotating inputs counts at their scale, and may require more primes than formulas assume."""
     orders: dict[Objective, list[Callable[[Sketch], tuple[float, ...]]]] = {
         "time": [_by_time(way) for way in range(len(DROPS))],
         "rotations": [lambda s: (s.rotations, s.seconds)],
@@ -189,7 +190,7 @@ def _program(source: str) -> Program:
 
 
 def _smaller(s: Structure) -> Structure:
-    """The same with fewer ciphertexts up and down, where its graph would be too large."""
+    """The structure, with fewer ciphertexts up and down where its graph would be too large."""
     while estimate(s).nodes > MOST_NODES:
         shape = s.shape
         d_in, d_out = -(-shape.d_in // 2), -(-shape.d_out // 2)
@@ -242,10 +243,10 @@ def _candidate(
     )
 
 
-def _counts_of_all(made: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
+def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int) -> Counts:
     """Counts of all groups of tokens from those of the plan of a part of one: ``whole`` and ``small`` are the formulas
     for a group and for the part. Keys and plaintexts serve all groups."""
-    c, p, n = made.counts, made.parameters, groups
+    c, p, n = planned.counts, planned.parameters, groups
 
     def grown(count: int, name: str) -> int:
         before = getattr(small, name)
@@ -285,7 +286,7 @@ def _counts_of_all(made: Plan, whole: Estimate, small: Estimate, groups: int) ->
 
 
 def bounds(candidate: Candidate) -> tuple[Bound, ...]:
-    """What the theorems say of a candidate's schedule for one group of tokens; nothing where its graph is too large."""
+    """The bounds on a candidate's schedule for one group of tokens; empty where its graph is too large."""
     if not candidate.unrolled:
         return ()
     program = _program(text(candidate.structure.one_group()))
@@ -294,7 +295,7 @@ def bounds(candidate: Candidate) -> tuple[Bound, ...]:
 
 
 def _nothing(result: Found) -> SlotError:
-    """Why there is no candidate."""
+    """The reason why there is no candidate."""
     if result.refused:
         least, most = min(c.key_bytes for c in result.refused), result.target.max_key_bytes
         if most is not None and least > most:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from slotlang.cost.keys import key_bytes
 from slotlang.cost.predict import total
 from slotlang.cost.profile import Profile
 from slotlang.search.estimate import Estimate, estimate
@@ -52,13 +53,12 @@ class Sketch:
 
     @property
     def key_bytes(self) -> int:
-        """Galois keys as the server holds them, with as many primes as are assumed: k of them, the key prime among
-        them, take 16 * N * k * (k - 1) bytes."""
-        return 32 * self.structure.slots * (ASSUMED_PRIMES + 1) * ASSUMED_PRIMES * self.counts.keys
+        """Bytes of Galois keys as the server holds them, with ``ASSUMED_PRIMES`` data primes."""
+        return key_bytes(2 * self.structure.slots, ASSUMED_PRIMES + 1) * self.counts.keys
 
     @property
     def fewest_key_bytes(self) -> int:
-        """The same when all rotations are composed of one."""
+        """Bytes of keys when all rotations are composed of rotations by one step."""
         keys = bool(self.counts.steps) + (self.counts.conjugations > 0)
         return self.key_bytes // max(self.counts.keys, 1) * keys
 
@@ -118,7 +118,7 @@ def _measures(s: Sketch) -> tuple[float, ...]:
 
 
 def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) -> list[Any]:
-    """Those that no other equals or beats in every measure, the first of equals; by the first measure."""
+    """The Pareto-optimal items, sorted by the first measure; of items with equal measures, the first."""
     kept: list[Any] = []
     values: list[tuple[float, ...]] = []
     for item in sorted(items, key=measures):

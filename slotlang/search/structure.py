@@ -109,7 +109,7 @@ class Structure:
         return 1 if self.dense else 2
 
     def one_group(self) -> Structure:
-        """The same for a single group of tokens: groups are computed alike, one after the other."""
+        """The structure for a single group of tokens: all groups are computed alike, one after the other."""
         return replace(self, shape=replace(self.shape, batch=min(self.shape.batch, self.held)))
 
     def name(self) -> str:

@@ -192,8 +192,8 @@ class _Text:
                 lines.append("")
                 summed = product
         else:
-            turned = f"({position} + q) % {own}"
-            channels = [self.channel(block, turned, own, half) for half in (0, 1)]
+            rotated = f"({position} + q) % {own}"
+            channels = [self.channel(block, rotated, own, half) for half in (0, 1)]
             lines += self.plain(weights, matrix, self.rank("h"), channels, full)
             lines.append("")
             product = self.sum("c", "K", f"({x} << q*{step}) * {w}")

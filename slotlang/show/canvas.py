@@ -31,7 +31,7 @@ class Canvas:
 
     @property
     def hatched(self) -> str:
-        """The fill of what is empty."""
+        """The fill of empty cells."""
         return f"url(#{self.id}-empty)"
 
     def text(

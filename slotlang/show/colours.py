@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 TERMINAL = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
-"""Styles that contents cycle through; red is left for what is wrong."""
+"""Styles that contents cycle through; red is left for wrong slots."""
 
 WRONG, WRONG_PALE, RIGHT, UNSPOKEN, NEUTRAL = "#c4161c", "#fbe3e1", "#e4efe0", "#f0f3f6", "#dfe6ee"
 FEW = 8

@@ -34,7 +34,7 @@ MAX_EXACT_POINTS = 1 << 20
 MAX_UNSCHEDULED_POINTS = 1 << 14
 """Products of a slot up to which a value that no output needs is evaluated as it is defined, without a schedule."""
 MAX_DESCRIBED_POINTS = 1 << 20
-"""Products looked at to describe slots one by one."""
+"""Most products that are evaluated to describe slots one by one."""
 
 Compared: TypeAlias = Literal["exact", "random", ""]
 
@@ -217,8 +217,8 @@ def contents(
 ) -> SlotContents:
     """What every slot of a member of a family holds; without ``member``, of its first one.
 
-    ``claims``: the claims that are taken at their word, by default all of the program; a family of which nothing
-    is claimed is followed to its definition.
+    ``claims``: the claims that are taken at their word, by default all of the program; a family without a claim
+    is followed to its definition.
     ``compare``: where a vector is too long a sum to be multiplied out, its slots are compared by their values
     at a random point. Raises ``SlotError`` SL601 (no such family or member) and SL603 (too large to draw).
     """
@@ -364,7 +364,7 @@ def _other_case(name: str, names: Iterable[str]) -> str:
 
 
 def _what(program: Program, name: str) -> str:
-    """What a name that is no family is; empty for an unknown one."""
+    """What kind of thing a name is that is not a family's; empty for an unknown name."""
     kinds = {
         "an input": [n for n, t in program.tensors.items() if t.kind == "input"],
         "a weight": [n for n, t in program.tensors.items() if t.kind != "input"],

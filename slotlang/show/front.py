@@ -70,5 +70,5 @@ def _panel(
 
 
 def _colour(slots: int) -> str:
-    """Of a ring."""
+    """The colour of a ring's candidates."""
     return spectrum((slots.bit_length() % 6) / 6)

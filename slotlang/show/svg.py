@@ -232,7 +232,7 @@ class _Legend:
     width: float
 
     def draw(self, y: float) -> float:
-        """The bottom of what is drawn."""
+        """The bottom of the drawing."""
         canvas, contents, x = self.canvas, self.contents, self.x
         repetition = contents.repetition
         y += 14
@@ -335,7 +335,7 @@ def _boxes(canvas: Canvas, refutation: Refutation, y: float) -> float:
     for k, (neighbour, (should, holds)) in enumerate(zip(refutation.around, texts, strict=True)):
         x = MARGIN + k * width
         here = neighbour.slot == refutation.slot
-        fill = WRONG_PALE if neighbour.wrong else RIGHT if neighbour.spoken else UNSPOKEN
+        fill = WRONG_PALE if neighbour.wrong else RIGHT if neighbour.claimed else UNSPOKEN
         tip = f"slot {neighbour.slot} should hold {neighbour.should.text}; holds {neighbour.holds.text}"
         canvas.cell(x + 2, y, width - 4, height, fill, tip, WRONG if here else "")
         canvas.text(x + 10, y + 19, f"slot {neighbour.slot}", 12.5, bold=True)
@@ -350,8 +350,8 @@ def _boxes(canvas: Canvas, refutation: Refutation, y: float) -> float:
 
 
 def _box_texts(n: Neighbour, characters: int) -> tuple[list[str], list[str]]:
-    should = n.should.short if n.spoken else "anything"
-    holds = "as it should" if n.wrong is False and n.spoken else n.holds.short
+    should = n.should.short if n.claimed else "anything"
+    holds = "as it should" if n.wrong is False and n.claimed else n.holds.short
     return wrapped(should, characters, 4), wrapped(holds, characters, 4)
 
 
@@ -363,12 +363,12 @@ def _box_text(canvas: Canvas, x: float, y: float, head: str, lines: Sequence[str
 
 def _wrong_map(canvas: Canvas, wrong: WrongSlots, y: float) -> float:
     canvas.text(MARGIN, y, wrong.sentence(), 14, WRONG, bold=True)
-    spoken = wrong.spoken[:MAX_CELLS]
+    claimed = wrong.claimed[:MAX_CELLS]
     grid = _map_grid(wrong)
     kinds = {RIGHT: "holds what it should", canvas.hatched: "not spoken of", WRONG_PALE: "wrong"}
     fills = [
         WRONG_PALE if bad else RIGHT if said else canvas.hatched
-        for bad, said in zip(wrong.wrong.tolist(), spoken.tolist(), strict=False)
+        for bad, said in zip(wrong.wrong.tolist(), claimed.tolist(), strict=False)
     ]
     y += 26
     right, bottom = draw_map(canvas, MARGIN, y, grid, fills, wrong.wrong)

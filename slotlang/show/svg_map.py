@@ -30,7 +30,7 @@ def draw_map(
 ) -> tuple[float, float]:
     """Cells in the colours ``fills``, with texts under the pointer or as one path per colour; wrong ones marked.
 
-    Returns the right edge and the bottom of what is drawn.
+    Returns the right edge and the bottom of the drawing.
     """
     rows = -(-len(fills) // grid.columns)
     cut = fold(rows, grid.columns)

@@ -79,9 +79,9 @@ class Named(Expander):
                 (factor,) = chain.factors
                 read = self._read(factor.tensor, indices[::-1] if factor.transposed else indices, False)
             else:
-                name, turned = self._chain(chain.factors)
-                at = indices[::-1] if turned else indices
-                self.shapes[name] = form.shape[::-1] if turned else form.shape
+                name, transposed = self._chain(chain.factors)
+                at = indices[::-1] if transposed else indices
+                self.shapes[name] = form.shape[::-1] if transposed else form.shape
                 read = replace(ONE, reads=((name, at),))
             terms.append(
                 replace(
@@ -95,11 +95,11 @@ class Named(Expander):
 
     def _chain(self, factors: tuple[Factor, ...]) -> tuple[str, bool]:
         """``(B @ x)`` and whether its indices are swapped: (B @ x)[i, t] is (x.T @ B.T)[t, i]."""
-        turned = tuple(
+        transposed = tuple(
             replace(f, transposed=not f.transposed and len(self.program.tensors[f.tensor].shape) == 2)
             for f in reversed(factors)
         )
-        forward, backward = _chain_text(factors), _chain_text(turned)
+        forward, backward = _chain_text(factors), _chain_text(transposed)
         swap = (backward.count(".T"), backward) < (forward.count(".T"), forward)
         return (backward, True) if swap else (forward, False)
 
@@ -164,7 +164,7 @@ class Polynomials:
         ]
 
     def groups(self) -> Ints:
-        """The same number for slots that hold the same, counted by first appearance; -1 for empty slots."""
+        """Numbers that are equal for slots that hold the same, counted by first appearance; -1 for empty slots."""
         parts = (self.monomial, self.re, self.im)
         exact = self.re.dtype != object
         table = np.stack(parts, axis=1) if exact else None
@@ -183,7 +183,7 @@ class Polynomials:
 
 
 def points(named: Named, terms: Sequence[Term]) -> int:
-    """Products that are looked at for one slot."""
+    """Most products that are evaluated for one slot."""
     return sum(prod(extent for _, extent in _loops(named, term)[0]) for term in terms)
 
 

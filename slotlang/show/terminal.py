@@ -271,11 +271,11 @@ _ASCII_HEIGHTS = ".:::+++##"
 
 @dataclass(frozen=True)
 class _Refuted:
-    found: Refutation
+    refutation: Refutation
     words: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        refutation, ascii_only = self.found, options.ascii_only
+        refutation, ascii_only = self.refutation, options.ascii_only
         if self.words:
             yield Text.assemble((refutation.statement, "bold"), f" is refuted (line {refutation.line})")
             yield Text()
@@ -293,7 +293,7 @@ class _Refuted:
             yield Text(f"  slot 0  {strip(refutation.wrong.wrong, bins, ascii_only)}  {last}", no_wrap=True)
 
     def _around(self, width: int, ascii_only: bool) -> Iterator[Text]:
-        refutation = self.found
+        refutation = self.refutation
         cross = "!" if ascii_only else "✗"
         heads = ["", "slot", *(name for name, _ in refutation.axes), "should hold", "holds"]
         rows = [
@@ -301,7 +301,7 @@ class _Refuted:
                 cross if n.wrong else "",
                 str(n.slot),
                 *map(str, n.digits),
-                n.should.short if n.spoken else "anything",
+                n.should.short if n.claimed else "anything",
                 self._holds(n),
             ]
             for n in refutation.around
@@ -324,7 +324,7 @@ class _Refuted:
 
     @staticmethod
     def _holds(n: Neighbour) -> str:
-        return "as it should" if n.wrong is False and n.spoken else n.holds.short
+        return "as it should" if n.wrong is False and n.claimed else n.holds.short
 
 
 def _cut(text: str, width: int, ascii_only: bool) -> str:

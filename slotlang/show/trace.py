@@ -24,7 +24,7 @@ from slotlang.meaning.value import (
 )
 
 MAX_READS = 1 << 14
-"""Most slots read by one slot that are looked at; a slot that reads more is traced no further."""
+"""Most slots that one slot may read; a slot that reads more is traced no further."""
 SHOWN = 4
 
 Place = tuple[str, tuple[int, ...], int]
@@ -32,8 +32,8 @@ Place = tuple[str, tuple[int, ...], int]
 
 
 def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> Iterator[Place]:
-    """Encrypted slots that a value at one slot is made of, as often as they occur; products with a bracket that
-    does not hold there are left out."""
+    """Encrypted slots that the value of one slot is computed from, as often as they occur. Products with a bracket that
+    does not hold at their slot are left out."""
     match value:
         case FamilyRef(name, indices):
             if program.families[name].kind != "plain":

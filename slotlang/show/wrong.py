@@ -34,7 +34,7 @@ MAX_RANGES = 4
 
 @dataclass(frozen=True, eq=False)
 class WrongSlots:
-    """The slots of a family's member that do not hold what ``goal`` says. ``spoken``: the slots it speaks
+    """The slots of a family's member that do not hold what ``goal`` says. ``claimed``: the slots it speaks
     of."""
 
     goal: Goal
@@ -42,7 +42,7 @@ class WrongSlots:
     member: tuple[int, ...]
     axes: tuple[tuple[str, int], ...]
     wrong: Mask = field(repr=False)
-    spoken: Mask = field(repr=False)
+    claimed: Mask = field(repr=False)
 
     @property
     def title(self) -> str:
@@ -61,14 +61,14 @@ class WrongSlots:
 
     def sentence(self) -> str:
         """``4,032 of 4,096 slots of S are wrong: exactly those with h = 1–511``."""
-        spoken = int(self.spoken.sum())
+        claimed = int(self.claimed.sum())
         about = ""
-        if spoken < len(self.spoken):
+        if claimed < len(self.claimed):
             about = " that are claimed" if isinstance(self.goal.statement, Claim) else " that are output"
-        slots = "slot" if spoken == 1 else "slots"
-        text = f"{self.count:,} of {spoken:,} {slots} of {self.title}{about} "
-        if self.count == spoken > 1:
-            text = f"all {spoken:,} slots of {self.title}{about} "
+        slots = "slot" if claimed == 1 else "slots"
+        text = f"{self.count:,} of {claimed:,} {slots} of {self.title}{about} "
+        if self.count == claimed > 1:
+            text = f"all {claimed:,} slots of {self.title}{about} "
         text += "is wrong" if self.count == 1 else "are wrong"
         where = self.where()
         return f"{text}: exactly those with {where}" if where else text
@@ -77,13 +77,13 @@ class WrongSlots:
         """The digit that decides which slots are wrong, with its values: ``h = 1–511``; empty when none
         does."""
         extents = [extent for _, extent in self.axes]
-        if prod(extents) != len(self.wrong) or self.count in (0, int(self.spoken.sum())):
+        if prod(extents) != len(self.wrong) or self.count in (0, int(self.claimed.sum())):
             return ""
         digits = np.unravel_index(np.arange(len(self.wrong)), extents)
         for (name, extent), digit in zip(self.axes, digits, strict=True):
             bad = np.zeros(extent, bool)
             bad[digit[self.wrong]] = True
-            if extent < len(self.wrong) and bool((self.wrong == (self.spoken & bad[digit])).all()):
+            if extent < len(self.wrong) and bool((self.wrong == (self.claimed & bad[digit])).all()):
                 ranges = _ranges(np.flatnonzero(bad).tolist())
                 if len(ranges) <= MAX_RANGES:
                     return f"{name} = {', '.join(ranges)}"
@@ -117,13 +117,13 @@ def wrong_slots(
 
             graph = unroll(schedule(program))
         point = random_field(program, PRIMES, seed)
-        wrong, spoken = differing(graph, failure.goal, failure.binders, point)
+        wrong, claimed = differing(graph, failure.goal, failure.binders, point)
     except (SlotError, GaveUp):
         return None
     wrong = wrong.copy()
     wrong[failure.slot] = True
     family, place = member(program, failure.goal.statement, failure.binders)
-    return WrongSlots(failure.goal, family, place, _axes(program), wrong, spoken)
+    return WrongSlots(failure.goal, family, place, _axes(program), wrong, claimed)
 
 
 def _axes(program: Program) -> tuple[tuple[str, int], ...]:
@@ -139,14 +139,14 @@ def mark_wrong(contents: SlotContents, wrong: WrongSlots | None) -> SlotContents
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A slot near a wrong one. ``spoken``: whether the statement speaks of it; ``wrong``: None when not
+    """A slot near a wrong one. ``claimed``: whether the statement speaks of it; ``wrong``: None when not
     known."""
 
     slot: int
     digits: tuple[int, ...]
     holds: Holding
     should: Holding
-    spoken: bool
+    claimed: bool
     wrong: bool | None
 
 
@@ -177,14 +177,14 @@ class Refutation:
             "vector": self.title,
             "slot": self.slot,
             "wrong": None if self.wrong is None else self.wrong.count,
-            "of": None if self.wrong is None else int(self.wrong.spoken.sum()),
+            "of": None if self.wrong is None else int(self.wrong.claimed.sum()),
             "sentence": "" if self.wrong is None else self.wrong.sentence(),
             "around": [
                 {
                     "slot": n.slot,
                     "digits": dict(zip((name for name, _ in self.axes), n.digits, strict=True)),
                     "holds": n.holds.text,
-                    "should_hold": n.should.text if n.spoken else None,
+                    "should_hold": n.should.text if n.claimed else None,
                     "wrong": n.wrong,
                 }
                 for n in self.around
@@ -226,18 +226,18 @@ def _around(
     should = Describer(named, right, failure.binders)
     if holds.affordable < len(slots):
         slots = range(failure.slot, failure.slot + 1)
-    spoken = {}
+    claimed = {}
     for slot in slots:
         env = {**program.slot_env(slot), **failure.binders}
-        spoken[slot] = where is None or bool(truth(where, program.sizes, env))
-    carried = [s for s in slots if spoken[s]]
+        claimed[slot] = where is None or bool(truth(where, program.sizes, env))
+    carried = [s for s in slots if claimed[s]]
     wanted = dict(zip(carried, should.holdings(carried), strict=True))
     extents = [extent for _, extent in axes] if (axes := _axes(program)) else []
     lines = []
     for slot, holding in zip(slots, holds.holdings(list(slots)), strict=True):
         digits = tuple(int(d) for d in np.unravel_index(slot, extents)) if extents else ()
         bad = (slot == failure.slot or None) if wrong is None else bool(wrong.wrong[slot])
-        lines.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), spoken[slot], bad))
+        lines.append(Neighbour(slot, digits, holding, wanted.get(slot, Holding(0, "", "")), claimed[slot], bad))
     return tuple(lines)
 
 

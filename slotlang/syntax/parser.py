@@ -13,6 +13,7 @@ from lark import Lark
 from lark.exceptions import UnexpectedInput, VisitError
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang.files import read_regular
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.build import Build, FailedError, ParseNode, TooDeepError
@@ -61,14 +62,13 @@ def _lark() -> Lark:
 def read_source(path: Path) -> Source:
     """The text of a program file.
 
-    Raises ``SlotError`` SL001 when it can't be read, SL002 when it is no text, SL003 when it is too long.
+    Raises ``SlotError`` SL001 when it can't be read, SL002 when it is not text, SL003 when it is too long.
     """
     name = str(path)
     try:
         if path.is_dir():
             raise error("SL001", f"{name} is a folder, not a program", file=name)
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES)
     except OSError as problem:
         raise error("SL001", f"can't read {name}: {problem.strerror or problem}", file=name) from None
     if len(data) > MAX_BYTES:

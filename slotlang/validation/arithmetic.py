@@ -98,8 +98,8 @@ def binary(op: type[ast.AST], a: Any, b: Any) -> Any:
             raise Unsupported(f"`@` of {described(a)} and {described(b)}")
     elif not all(k and k in allowed for k in kinds):
         raise Unsupported(f"an operator of {described(a)} and {described(b)}")
-    if "s" in kinds and op is ast.Div and kinds[1] == "s":
-        raise Unsupported("a division by weights")
+    if op is ast.Div and type(b) not in (int, float, complex):
+        raise Unsupported(f"a division by {described(b)}")
     _check_size(a, b)
     if kinds == ("s", "s") and op is ast.Mult:
         terms = len(vector(a).terms) * len(vector(b).terms)

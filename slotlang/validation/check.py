@@ -24,12 +24,12 @@ from slotlang.proof.verdict import Status
 from slotlang.source import Source
 from slotlang.validation.comparison import Different, SymbolicRun
 from slotlang.validation.interpreted import check_outputs, interpreted
-from slotlang.validation.interpreter import Failed
 from slotlang.validation.language import Outside
 from slotlang.validation.module_file import check_bundle, read_module
 from slotlang.validation.normal_form import TooLarge
 from slotlang.validation.numbers import wrong_element
 from slotlang.validation.reemission import compare, editable
+from slotlang.validation.scopes import Failed
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from slotlang.validation.interpreted import packed, prepared
-from slotlang.validation.interpreter import Failed, Function, Given
+from slotlang.validation.interpreter import Function
 from slotlang.validation.language import Outside
 from slotlang.validation.methods import Evaluator
 from slotlang.validation.operations import Algebra, CheckedOperations, Cipher, Plain, close, nominal
+from slotlang.validation.scopes import Failed, Given
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from slotlang.validation import arithmetic
 from slotlang.validation.arithmetic import kind
-from slotlang.validation.interpreter import BUILTINS, NUMPY, Failed, Function, Given, Library, evaluated
+from slotlang.validation.interpreter import Function, evaluated
 from slotlang.validation.language import Outside
+from slotlang.validation.scopes import BUILTINS, NUMPY, Failed, Given, Library
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.parameters import Parameters
 
@@ -31,7 +32,7 @@ _TABLES: Mapping[str, Any] = {
 _FOR_BODIES: Mapping[str, Any] = {"element": arithmetic.element}
 """What a body may use of the runtime, where the module imports it."""
 
-_FOR_TABLES = Library({**NUMPY.functions, "arange": arithmetic.arange})
+_FOR_TABLES = Library({**NUMPY.functions, "arange": (arithmetic.arange, 1)})
 
 
 def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
@@ -52,6 +53,8 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
                     found[name] = tables[name]
             case ast.FunctionDef(name=name):
                 tables[name] = _never
+                # of a standalone module, which has them itself
+                found.update({name: _FOR_BODIES[name]} if name in _FOR_BODIES else {})
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 if _is_table(value):
                     tables[name] = _table(value, tables)

@@ -18,83 +18,26 @@ from typing import Any
 import numpy as np
 
 from slotlang.validation import arithmetic
-from slotlang.validation.arithmetic import described, is_int, kind
+from slotlang.validation.arithmetic import is_int
 from slotlang.validation.language import Outside, check_body
 from slotlang.validation.methods import Evaluator, Misused
 from slotlang.validation.normal_form import TooLarge
+from slotlang.validation.scopes import (
+    RANGES,
+    UNBOUND,
+    Budget,
+    Failed,
+    Given,
+    Library,
+    Scope,
+    bound_names,
+    described_value,
+    target_names,
+)
 from slotlang.validation.symbolic import Tensor, Unsupported, Vector
-
-MAX_STEPS = 20_000_000
-"""Expressions that one function evaluates in one call: some ten seconds."""
 
 MAX_CALLS = 20
 """Functions that wait for each other."""
-
-
-class Failed(Exception):
-    """What raises an exception when the module runs: the line, and which."""
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"{problem} in line {line} of the module")
-        self.line = line
-
-
-@dataclass(frozen=True, eq=False)
-class Given(Mapping[Any, Any]):
-    """A dict that is an argument: it is looked into, and never changed but by ``pop``, where that is allowed."""
-
-    items_: dict[Any, Any]
-    popped: bool = False
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.items_[key]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.items_)
-
-    def __len__(self) -> int:
-        return len(self.items_)
-
-
-@dataclass(frozen=True, eq=False)
-class Library:
-    """What the name ``np`` stands for: the functions that may be called."""
-
-    functions: Mapping[str, Callable[..., Any]]
-
-
-NUMPY = Library(
-    {
-        "broadcast_to": arithmetic.broadcast_to,
-        "roll": arithmetic.roll,
-        "conj": arithmetic.conj,
-        "argsort": arithmetic.argsort,
-        "logical_not": arithmetic.logical_not,
-        "ndindex": arithmetic.ndindex,
-    }
-)
-"""For bodies."""
-
-BUILTINS: Mapping[str, Any] = {"range": range, "reversed": reversed, "sum": sum}
-"""What every module can call."""
-
-_RANGES = (range, type(reversed(range(1))), type(reversed(range(1 << 70))), np.ndindex)
-"""Types of what a loop goes through, beside lists. The last three can be gone through once."""
-
-_UNBOUND = object()
-
-
-@dataclass
-class Budget:
-    """Steps left to a call and to what it calls."""
-
-    steps: int = 0
-
-    def tick(self, line: int, steps: int = 1) -> None:
-        """Spend steps. Raises ``Outside``."""
-        self.steps += steps
-        if self.steps > MAX_STEPS:
-            raise Outside(line, f"more than {MAX_STEPS:,} steps")
 
 
 def evaluated(node: ast.expr, names: Mapping[str, Any]) -> Any:
@@ -128,42 +71,12 @@ class Function:
     @cached_property
     def own(self) -> list[str]:
         """Every name that the body binds."""
-        return [*_bound(self.definition.body), *self.parameters]
+        return [*bound_names(self.definition.body), *self.parameters]
 
     @property
     def line(self) -> int:
         """Where it is defined."""
         return self.definition.lineno
-
-
-class _Scope:
-    """Names of a function or of a comprehension; ``own`` are bound here."""
-
-    def __init__(self, own: Iterable[str], outer: _Scope | None) -> None:
-        self.values: dict[str, Any] = dict.fromkeys(own, _UNBOUND)
-        self.outer = outer
-
-
-def _bound(statements: list[ast.stmt]) -> Iterator[str]:
-    for statement in statements:
-        targets: list[ast.expr] = []
-        match statement:
-            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-                pass
-            case ast.For(target=target, body=body):
-                targets = [target]
-                yield from _bound(body)
-        for target in targets:
-            yield from _target_names(target)
-
-
-def _target_names(target: ast.expr) -> list[str]:
-    match target:
-        case ast.Name(id=name):
-            return [name]
-        case ast.Tuple(elts=parts):
-            return [name for part in parts for name in _target_names(part)]
-    return []
 
 
 class _Run:
@@ -180,7 +93,7 @@ class _Run:
         self.depth = depth
         self.tick = budget.tick
         self.budget = budget
-        self.scope = _Scope(function.own, None)
+        self.scope = Scope(function.own, None)
         self.scope.values.update(zip(parameters, arguments, strict=True))
 
     def result(self) -> Any:
@@ -208,10 +121,10 @@ class _Run:
                     for inner in body:
                         self.execute(inner)
             case ast.Delete(targets=targets):
-                for name in (name for target in targets for name in _target_names(target)):
-                    if self.scope.values[name] is _UNBOUND:
+                for name in (name for target in targets for name in target_names(target)):
+                    if self.scope.values[name] is UNBOUND:
                         raise Failed(line, f"UnboundLocalError: '{name}'")
-                    self.scope.values[name] = _UNBOUND
+                    self.scope.values[name] = UNBOUND
 
     def assign(self, target: ast.expr, value: Any) -> None:
         if not isinstance(target, ast.Subscript):
@@ -219,23 +132,23 @@ class _Run:
             return
         owner = self.value(target.value, self.scope)
         if type(owner) is not dict:
-            raise Outside(target.lineno, f"a change of {_described(owner)} that the function did not make itself")
+            raise Outside(target.lineno, f"a change of {described_value(owner)} that the function did not make itself")
         owner[self.key(target.slice, self.scope)] = value
 
-    def bind(self, target: ast.expr, item: Any, scope: _Scope) -> None:
+    def bind(self, target: ast.expr, item: Any, scope: Scope) -> None:
         if isinstance(target, ast.Name):
             scope.values[target.id] = item
             return
-        names = _target_names(target)
+        names = target_names(target)
         if type(item) is not tuple:
-            raise Outside(target.lineno, f"several names for {_described(item)}")
+            raise Outside(target.lineno, f"several names for {described_value(item)}")
         if len(names) != len(item):
             raise Failed(target.lineno, f"ValueError: {len(item)} values for {len(names)} names")
         scope.values.update(zip(names, item, strict=True))
 
     # expressions
 
-    def value(self, node: ast.expr, scope: _Scope) -> Any:
+    def value(self, node: ast.expr, scope: Scope) -> Any:
         self.tick(node.lineno)
         match node:
             case ast.Constant(value=constant):
@@ -256,7 +169,7 @@ class _Run:
             case ast.IfExp(test=test, body=body, orelse=other):
                 chosen = self.value(test, scope)
                 if type(chosen) not in (int, bool):
-                    raise Outside(node.lineno, f"a choice by {_described(chosen)}")
+                    raise Outside(node.lineno, f"a choice by {described_value(chosen)}")
                 return self.value(body if chosen else other, scope)
             case ast.Attribute(value=owner):
                 return self.computed(node, arithmetic.transpose, self.value(owner, scope))
@@ -285,12 +198,12 @@ class _Run:
         except Exception as problem:  # what Python, numpy and the runtime raise, they raise when the module runs
             raise Failed(node.lineno, f"{type(problem).__name__}: {problem}") from None
 
-    def lookup(self, name: str, scope: _Scope, line: int) -> Any:
-        inner: _Scope | None = scope
+    def lookup(self, name: str, scope: Scope, line: int) -> Any:
+        inner: Scope | None = scope
         while inner is not None:
             if name in inner.values:
                 found = inner.values[name]
-                if found is _UNBOUND:
+                if found is UNBOUND:
                     raise Failed(line, f"UnboundLocalError: '{name}' has no value")
                 return found
             inner = inner.outer
@@ -298,7 +211,7 @@ class _Run:
             return self.names[name]
         raise Outside(line, f"the name `{name}`, which is not one of the module's tables or of this function")
 
-    def subscript(self, owner: Any, places: ast.expr, scope: _Scope) -> Any:
+    def subscript(self, owner: Any, places: ast.expr, scope: Scope) -> Any:
         if isinstance(owner, dict | Given):
             key = self.key(places, scope)
             if key not in owner:
@@ -307,20 +220,20 @@ class _Run:
         at = self.value(places, scope)
         if type(owner) is list:
             if not is_int(at):
-                raise Outside(places.lineno, f"{_described(at)} as an index of a list")
+                raise Outside(places.lineno, f"{described_value(at)} as an index of a list")
             return self.computed(places, lambda: owner[at])
         if isinstance(owner, np.ndarray | Vector | Tensor):
             return self.computed(places, arithmetic.index, owner, at)
-        raise Outside(places.lineno, f"an element of {_described(owner)}")
+        raise Outside(places.lineno, f"an element of {described_value(owner)}")
 
-    def key(self, node: ast.expr, scope: _Scope) -> Any:
+    def key(self, node: ast.expr, scope: Scope) -> Any:
         key = self.value(node, scope)
         for part in key if isinstance(key, tuple) else (key,):
             if type(part) not in (int, str):
-                raise Outside(node.lineno, f"{_described(part)} as a key")
+                raise Outside(node.lineno, f"{described_value(part)} as a key")
         return key
 
-    def items(self, parts: list[ast.expr], scope: _Scope) -> list[Any]:
+    def items(self, parts: list[ast.expr], scope: Scope) -> list[Any]:
         found: list[Any] = []
         for part in parts:
             if isinstance(part, ast.Starred):
@@ -331,7 +244,7 @@ class _Run:
                 found.append(self.value(part, scope))
         return found
 
-    def dict(self, keys: list[ast.expr | None], values: list[ast.expr], scope: _Scope) -> dict[Any, Any]:
+    def dict(self, keys: list[ast.expr | None], values: list[ast.expr], scope: Scope) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for key, value in zip(keys, values, strict=True):
             if key is not None:
@@ -339,24 +252,24 @@ class _Run:
                 continue
             other = self.value(value, scope)
             if not isinstance(other, dict | Given):
-                raise Outside(value.lineno, f"the items of {_described(other)}")
+                raise Outside(value.lineno, f"the items of {described_value(other)}")
             found.update(other)
         return found
 
     # loops
 
-    def iterated(self, node: ast.expr, scope: _Scope) -> Iterable[Any]:
+    def iterated(self, node: ast.expr, scope: Scope) -> Iterable[Any]:
         """What a loop goes through: a range, forwards or backwards, ``np.ndindex``, or a list."""
         found = self.value(node, scope)
-        if not isinstance(found, _RANGES) and type(found) is not list:
-            raise Outside(node.lineno, f"a loop over {_described(found)}")
+        if not isinstance(found, RANGES) and type(found) is not list:
+            raise Outside(node.lineno, f"a loop over {described_value(found)}")
         return found
 
-    def looped(self, loops: list[ast.comprehension], scope: _Scope) -> Iterator[_Scope]:
+    def looped(self, loops: list[ast.comprehension], scope: Scope) -> Iterator[Scope]:
         """The scope of a comprehension, once for each of its values; consumed at once, so that names hold then."""
-        inner = _Scope([name for loop in loops for name in _target_names(loop.target)], scope)
+        inner = Scope([name for loop in loops for name in target_names(loop.target)], scope)
 
-        def nested(number: int) -> Iterator[_Scope]:
+        def nested(number: int) -> Iterator[Scope]:
             if number == len(loops):
                 yield inner
                 return
@@ -371,7 +284,7 @@ class _Run:
 
     # calls
 
-    def call(self, node: ast.Call, scope: _Scope) -> Any:
+    def call(self, node: ast.Call, scope: Scope) -> Any:
         line = node.lineno
         match node.func:
             case ast.Name(id=name):
@@ -381,18 +294,22 @@ class _Run:
                 if isinstance(found, Evaluator):
                     return self.operation(node, found, method, scope)
                 if isinstance(found, Library) and method in found.functions:
-                    return self.computed(node, found.functions[method], *self.arguments(node, scope))
+                    operation, count = found.functions[method]
+                    arguments = self.arguments(node, scope)
+                    if count not in (None, len(arguments)):
+                        raise Outside(line, f"`{owner}.{method}` of {len(arguments)} arguments")
+                    return self.computed(node, operation, *arguments)
                 if isinstance(found, Given) and found.popped and method == "pop":
                     return self.popped(node, found, scope)
                 raise Outside(line, f"a call of `{owner}.{method}`")
         raise AssertionError("check_body knows no other calls")
 
-    def arguments(self, node: ast.Call, scope: _Scope) -> list[Any]:
+    def arguments(self, node: ast.Call, scope: Scope) -> list[Any]:
         if node.keywords:
             raise Outside(node.lineno, "an argument by name")
         return self.items(node.args, scope)
 
-    def named(self, node: ast.Call, function: Any, scope: _Scope) -> Any:
+    def named(self, node: ast.Call, function: Any, scope: Scope) -> Any:
         if function is sum:
             return self.total(node, scope)
         arguments = self.arguments(node, scope)
@@ -406,11 +323,13 @@ class _Run:
             return reversed(arguments[0])
         if isinstance(function, Function):
             return _Run(function, tuple(arguments), self.depth + 1, self.budget).result()
-        if function in (arithmetic.element, arithmetic.table):
+        if function is arithmetic.element and len(arguments) == 2:
             return self.computed(node, function, *arguments)
-        raise Outside(node.lineno, f"a call of {_described(function)}")
+        if function is arithmetic.table and len(arguments) == 1:
+            return self.computed(node, function, *arguments)
+        raise Outside(node.lineno, f"a call of {described_value(function)}")
 
-    def total(self, node: ast.Call, scope: _Scope) -> Any:
+    def total(self, node: ast.Call, scope: Scope) -> Any:
         match node:
             case ast.Call(args=[ast.GeneratorExp(elt=value, generators=loops)], keywords=[]):
                 total: Any = 0
@@ -419,7 +338,7 @@ class _Run:
                 return total
         raise Outside(node.lineno, "`sum` of something that is not a generator")
 
-    def popped(self, node: ast.Call, owner: Given, scope: _Scope) -> Any:
+    def popped(self, node: ast.Call, owner: Given, scope: Scope) -> Any:
         if len(node.args) != 1 or node.keywords:
             raise Outside(node.lineno, "`pop` of other than one name")
         key = self.key(node.args[0], scope)
@@ -427,7 +346,7 @@ class _Run:
             raise Failed(node.lineno, f"KeyError: {key!r}")
         return owner.items_.pop(key)
 
-    def operation(self, node: ast.Call, ev: Evaluator, method: str, scope: _Scope) -> Any:
+    def operation(self, node: ast.Call, ev: Evaluator, method: str, scope: Scope) -> Any:
         parts, once = node.args, method == "once"
         if once:
             attribute, *parts = parts
@@ -446,15 +365,7 @@ class _Run:
             raise Outside(node.lineno, "`once` of a generator")
         return self.computed(node, ev.call, method, once, arguments, options)
 
-    def generated(self, node: ast.GeneratorExp, scope: _Scope) -> Iterator[Any]:
+    def generated(self, node: ast.GeneratorExp, scope: Scope) -> Iterator[Any]:
         """The terms of a generator that an operation goes through at once."""
         for inner in self.looped(node.generators, scope):
             yield self.value(node.elt, inner)
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Given):
-        return "an argument"
-    if value is None:
-        return "a ciphertext or plaintext that is zero"
-    return described(value) if kind(value) or not callable(value) else "a function"

@@ -10,26 +10,21 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import reduce
 from itertools import product
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, Slots
-from slotlang.meaning.integers import And, evaluate, holds
+from slotlang.meaning.integers import evaluate, holds
 from slotlang.meaning.program import (
     Arith,
     Conj,
-    Const,
-    Element,
     Family,
     FamilyRef,
-    Iverson,
     Negate,
     Permuted,
     Program,
-    Read,
-    ScalarRef,
     Shift,
     SumOver,
     TensorForm,
@@ -135,7 +130,7 @@ class ProgramForms:
         """What the client puts into a ciphertext."""
         name, indices = member
         family = self.program.families[name]
-        env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+        env = family.env(indices)
         found: Vector = vector(self._expressions.value(family.body, env, self._expressions.all_slots))
         return found
 
@@ -156,27 +151,14 @@ class ProgramForms:
         """A member of a family that is computed, or that is made of the program's families, by its definition."""
         if self.program.families.get(family.name) is family and (family.name, indices) in self.atoms:
             return self.atoms[family.name, indices]
-        env = {b.name: i for b, i in zip(family.binders, indices, strict=True)}
+        env = family.env(indices)
         return self._value(family.body, env)
-
-    def _encrypted(self, value: Value) -> bool:
-        match value:
-            case Const() | Read() | Element() | ScalarRef() | Iverson():
-                return False
-            case FamilyRef(name):
-                return self.program.families[name].kind != "plain"
-            case Arith(_, left, right):
-                return self._encrypted(left) or self._encrypted(right)
-            case SumOver(body=inner) | Negate(inner) | Shift(inner) | Conj(inner) | Permuted(inner):
-                return self._encrypted(inner)
-            case _:
-                assert_never(value)
 
     def _value(self, value: Value, env: Mapping[str, int]) -> Form:
         forms, sizes = self.forms, self.program.sizes
         if isinstance(value, FamilyRef) and self.program.families[value.name].kind != "plain":
             return self.member((value.name, tuple(int(evaluate(i, sizes, env)) for i in value.indices)))
-        if not self._encrypted(value):
+        if not self.program.encrypted(value):
             return self._plaintext(value, env)
         match value:
             case Negate(inner):
@@ -184,10 +166,10 @@ class ProgramForms:
             case Conj(inner):
                 return forms.conjugated(self._value(inner, env))
             case Arith("*"):
-                plain = [f for f in _factors(value) if not self._encrypted(f)]
+                plain = [f for f in _factors(value) if not self.program.encrypted(f)]
                 result = self._plaintext(reduce(_times, plain), env) if plain else None
                 for factor in _factors(value):
-                    if self._encrypted(factor):
+                    if self.program.encrypted(factor):
                         other = self._value(factor, env)
                         result = other if result is None else forms.product(other, result)
                 assert result is not None
@@ -237,19 +219,9 @@ def _times(a: Value, b: Value) -> Value:
 def carried(program: Program) -> Iterator[tuple[str, Member, str | None, npt.NDArray[np.bool_], Any]]:
     """For each output statement and value of its binders: the result's name, the member, the part that is read, the
     slots that carry an element, and the flat positions of these elements."""
-    from slotlang.proof.polyhedral import in_range
-
-    slots = np.arange(program.slots)
+    at = program.slot_env(np.arange(program.slots))
     for output in program.outputs:
-        shape = program.theorems[output.name].form.shape
-        condition = in_range(program, output)
-        assert isinstance(condition, And)
-        for point in product(*(range(b.size) for b in output.binders)):
-            env = {b.name: v for b, v in zip(output.binders, point, strict=True)}
-            here = {**program.slot_env(slots), **env}
-            inside = np.broadcast_to(np.asarray(holds(condition, program.sizes, here), bool), program.slots)
-            flat: Any = 0
-            for index, size in zip(output.indices, shape, strict=True):
-                flat = flat * size + evaluate(index, program.sizes, here)
+        for env in output.envs():
+            inside = program.read_slots(output, env, at)
             member = output.family.name, tuple(int(evaluate(i, program.sizes, env)) for i in output.family.indices)
-            yield output.name, member, output.part, inside, np.broadcast_to(flat, program.slots)[inside]
+            yield output.name, member, output.part, inside, program.read_elements(output, env, at)[inside]

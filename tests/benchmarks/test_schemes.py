@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from repository import PROGRAMS, ROOT
 
 from benchmarks import figures, pages
 from benchmarks.child import Emitted, End, Row, TenSeal, Turn, Work, row, secure, wants_more
@@ -17,7 +18,6 @@ from slotlang.api import load, plan
 from slotlang.run.adapter import read_adapter
 from slotlang.show.canvas import CHARACTER
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = (16, 4, 4)
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -37,7 +37,7 @@ def grid() -> list[Row]:
 
 def test_a_program_is_measured() -> None:
     sizes = {"d": 16, "r": 4, "batch": 4, "slots": 16}
-    program = load(ROOT / "programs" / "rank_complex.slot", sizes)
+    program = load(PROGRAMS / "rank_complex.slot", sizes)
     counts = plan(program).counts
     found = measured(program, None, (16, 4, 8), "mine")
     assert (found.scheme, found.held) == ("mine", 4)
@@ -128,9 +128,9 @@ def test_real_weights(rank: int) -> None:
 
 def test_what_is_not_searched_is_what_the_corpus_has() -> None:
     sizes = {"d": 1024, "r": 8, "batch": 8, "slots": 4096}
-    counts = plan(load(ROOT / "programs" / "rank_complex.slot", sizes)).counts
+    counts = plan(load(PROGRAMS / "rank_complex.slot", sizes)).counts
     assert prepare(((1024, 8, 64), "fixed")).key_switches == counts.key_switches
-    dense = plan(load(ROOT / "programs" / "dense_ab.slot", {"d": 256, "r": 8, "steps": 16})).counts
+    dense = plan(load(PROGRAMS / "dense_ab.slot", {"d": 256, "r": 8, "steps": 16})).counts
     assert prepare(((256, 8, 1), "dense")).key_switches == dense.key_switches
 
 

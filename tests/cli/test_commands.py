@@ -13,12 +13,12 @@ import pytest
 from command_line import slotlang
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from repository import PROGRAMS, ROOT
 from typer.testing import CliRunner
 
 from slotlang.cli import app
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "programs" / "rank_complex.slot"
+PROGRAM = PROGRAMS / "rank_complex.slot"
 ADAPTER = ROOT / "examples" / "minilm_adapter"
 SMALL = ["--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16"]
 
@@ -147,7 +147,7 @@ def test_the_emitted_module_needs_no_slotlang(tmp_path):
 
 
 def test_run_on_real_weights():
-    arguments = ["run", ROOT / "programs" / "lora.slot", "--adapter", ADAPTER]
+    arguments = ["run", PROGRAMS / "lora.slot", "--adapter", ADAPTER]
     arguments += ["--module", "layer.0.output.dense", "--activations", ADAPTER / "activations_1536.npy", "--json"]
     values = json.loads(clean(call(*arguments)).stdout)
     assert values["passed"] and values["counts_match"] and values["relative_error"] < 1e-6
@@ -171,7 +171,7 @@ def test_run_on_real_weights():
     ],
 )
 def test_bad_adapters_and_arrays(arguments, code):
-    result = clean(call("run", ROOT / "programs" / "lora.slot", *arguments))
+    result = clean(call("run", PROGRAMS / "lora.slot", *arguments))
     assert result.exit_code == 2 and code in result.output
 
 

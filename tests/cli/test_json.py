@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import slotlang
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sh\n(slotlang .*?)(?:  # exit status (\d))?\n```\n\n```json\n(.*?)\n```", PAGE, re.DOTALL)
 

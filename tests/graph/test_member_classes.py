@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import program_text
 
 from slotlang import api
 from slotlang.cost.variances import Contents
@@ -18,7 +18,6 @@ from slotlang.schedule.build import schedule
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 
-PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
 PADDED = Structure(Shape(75, 90, 5, 3), 64, 1, "pairs", False, ranks=4, up=2)
 TEXTS = {
     "padded pairs": text(PADDED),
@@ -42,8 +41,8 @@ Y[q < 4] = X * (W[q] << 1)
 output y[slot] = Y[1]
 prove y == x
 """,
-    "sparse": (PROGRAMS / "sparse_heads.slot").read_text(encoding="utf-8"),
-    "masked": (PROGRAMS / "seed/two_phase_fixed.slot").read_text(encoding="utf-8"),
+    "sparse": program_text("sparse_heads"),
+    "masked": program_text("seed/two_phase_fixed"),
 }
 
 

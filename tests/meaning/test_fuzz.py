@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import resource
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from repository import program_text
 
 from slotlang.diagnostics import SlotError, render
 from slotlang.meaning.bind import bind
@@ -17,7 +17,7 @@ from slotlang.meaning.program import Program
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
-EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+EXAMPLE = program_text("rank_complex")
 EVERYTHING = """program everything(d = 48, r = 4, batch = 2, slots = 16)
 let C = slots / batch
 let K = (d + C - 1) // C

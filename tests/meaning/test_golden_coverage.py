@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from repository import GOLDEN
+
 import slotlang.meaning
 from slotlang.codes import EXPLANATIONS
 
-GOLDEN = Path(__file__).parent.parent / "diagnostics" / "meaning"
 ELSEWHERE = {"SL212": "is about overrides, which golden programs do not have: test_sizes.py"}
 
 
@@ -21,7 +22,7 @@ def raised() -> set[str]:
 def test_every_code_has_a_golden_message() -> None:
     shown = {
         code
-        for err in GOLDEN.glob("*.err")
+        for err in (GOLDEN / "meaning").glob("*.err")
         for code in re.findall(r"^error\[(SL\d+)\]: ", err.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert raised() - shown == set(ELSEWHERE)
@@ -32,6 +33,6 @@ def test_every_code_of_names_sizes_and_layouts_is_raised() -> None:
 
 
 def test_every_golden_program_has_its_messages_and_every_message_its_program() -> None:
-    programs = {p.stem for p in GOLDEN.glob("*.slot")}
-    assert programs == {p.stem for p in GOLDEN.glob("*.err")}
+    programs = {p.stem for p in (GOLDEN / "meaning").glob("*.slot")}
+    assert programs == {p.stem for p in (GOLDEN / "meaning").glob("*.err")}
     assert len(programs) >= 50

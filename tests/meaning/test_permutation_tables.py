@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import bind_text
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Permutation, Program
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 HEAD = "program t(n = 3)\naxes (h < 2, t < n, w < 4)\naxes (u < 6, v < 4)\ninput x[24]\n"
 END = "cipher X = x[slot]\noutput y[slot] = X\nprove y == x\n"
 
 
 def bound(form: str) -> Program:
-    return bind(parse(Source("t.slot", f"{HEAD}perm p: {form}\n{END}")))
+    return bind_text(f"{HEAD}perm p: {form}\n{END}")
 
 
 def table(form: str) -> list[int]:
@@ -146,8 +144,8 @@ def test_a_table_of_a_million_slots_is_the_limit() -> None:
     text = "program t(slots = 1048576)\ninput x[1]\nperm p: slot -> slots - 1 - slot\n" + (
         "cipher X = x[0]\noutput y[0] = X where slot == 0\nprove y == x\n"
     )
-    p: Permutation = bind(parse(Source("t.slot", text))).permutations["p"]
+    p: Permutation = bind_text(text).permutations["p"]
     assert p.destination[0] == 1048575 and p.destination[1048575] == 0
     with pytest.raises(SlotError) as caught:
-        bind(parse(Source("t.slot", text)), {"slots": 1048577})
+        bind_text(text, {"slots": 1048577})
     assert [d.code for d in caught.value.diagnostics] == ["SL309"]

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from repository import bind_text
 
 from slotlang.diagnostics import Diagnostic, SlotError, render
-from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import SLOT, Cmp, IntConst, IntOp, IntSize, IntVar, evaluate, show
 from slotlang.meaning.program import Program
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 END = "\ncipher End = first[0]\noutput end[0] = End where slot == 0\nprove end == first\n"
 
@@ -20,12 +18,12 @@ END = "\ncipher End = first[0]\noutput end[0] = End where slot == 0\nprove end =
 def bound(declarations: str, overrides: Mapping[str, int] | None = None, size: str = "slots = 8") -> Program:
     """A program of the declarations, completed by an input, an output and a theorem."""
     text = f"program t({size})\n{declarations}\ninput first[1]{END}"
-    return bind(parse(Source("t.slot", text)), overrides)
+    return bind_text(text, overrides)
 
 
 def problems(text: str, overrides: Mapping[str, int] | None = None) -> tuple[Diagnostic, ...]:
     with pytest.raises(SlotError) as caught:
-        bind(parse(Source("t.slot", text)), overrides)
+        bind_text(text, overrides)
     return caught.value.diagnostics
 
 

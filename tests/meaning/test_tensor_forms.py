@@ -9,12 +9,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import bind_text
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang.meaning.bind import bind
 from slotlang.meaning.value import Chain, Factor, TensorForm
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 SIZES = {"n": 2, "m": 3}
 SHAPES = {"A": (2, 3), "B": (3, 2), "M": (3, 3), "u": (2,), "v": (3,), "w": (3,)}
@@ -35,7 +33,7 @@ def form_of(text: str) -> TensorForm:
     for indices in ("slot", "slot, 0"):
         program = f"{HEAD}output y[{indices}] = X\nprove y == {text}\n"
         try:
-            return bind(parse(Source("t.slot", program))).theorems["y"].form
+            return bind_text(program).theorems["y"].form
         except SlotError as problem:
             last = problem
             if [d.code for d in problem.diagnostics] != ["SL303"]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from repository import bind_text
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import Cmp, IntConst, IntOp, IntSize, IntVar
 from slotlang.meaning.program import Binder, Claim, Program
 from slotlang.meaning.value import Chain, Const, Factor, FamilyRef, Read
 from slotlang.source import Source, Span
-from slotlang.syntax.parser import parse
 
 HEAD = """program t(d = 16, r = 4, slots = 8)
 let K = d / slots
@@ -29,7 +28,7 @@ HERE = Span(Source("", ""), 0, 0)
 
 
 def bound(statements: str, end: str = END) -> Program:
-    return bind(parse(Source("t.slot", f"{HEAD}{statements}\n{end}")))
+    return bind_text(f"{HEAD}{statements}\n{end}")
 
 
 def claim(text: str) -> Claim:

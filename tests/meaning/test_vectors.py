@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from repository import bind_text
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import And, Cmp, IntConst, IntOp, IntSize, IntVar
 from slotlang.meaning.program import Binder, Claim, Family, Program
 from slotlang.meaning.value import (
@@ -28,7 +28,6 @@ from slotlang.meaning.value import (
     Value,
 )
 from slotlang.source import Source, Span
-from slotlang.syntax.parser import parse
 
 HEAD = """program t(d = 16, r = 4, slots = 8)
 let K = d / slots
@@ -45,7 +44,7 @@ HERE = Span(Source("", ""), 0, 0)
 
 
 def bound(statements: str) -> Program:
-    return bind(parse(Source("t.slot", f"{HEAD}{statements}\n{END}")))
+    return bind_text(f"{HEAD}{statements}\n{END}")
 
 
 def family(statement: str) -> Family:

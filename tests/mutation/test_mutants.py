@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 from judging import tiny
+from repository import PROGRAMS
 
 from slotlang.mutation.mutants import Mutation, mutants
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
+CORPUS = sorted(PROGRAMS.glob("**/*.slot"))
 
 
 def found(*statements: str) -> dict[str, set[str]]:
@@ -77,7 +77,7 @@ def _only_the_statement_changed(mutation: Mutation, text: str) -> None:
 
 
 def test_each_once() -> None:
-    program = parse(Source("lora", tiny(ROOT / "programs" / "lora.slot")[0]))
+    program = parse(Source("lora", tiny(PROGRAMS / "lora.slot")[0]))
     programs = [mutation.program for mutation in mutants(program)]
     assert len(set(programs)) == len(programs)
     assert program not in programs

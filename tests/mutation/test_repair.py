@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from repository import PROGRAMS, program_text
 
 from slotlang import api
 from slotlang.mutation.repair import Repair, nearest_repairs
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 
-ROOT = Path(__file__).resolve().parents[2]
-LORA = (ROOT / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+LORA = program_text("rank_complex")
 
 
 def repairs(text: str) -> list[Repair]:
@@ -58,13 +56,13 @@ def test_every_repair_proves_and_leaves_the_theorem() -> None:
 
 
 def test_nothing_repairs_what_is_far_from_right() -> None:
-    program = api.load(ROOT / "programs" / "seed" / "rank_summed.slot", {"d": 16, "r": 2, "batch": 2, "slots": 8})
+    program = api.load(PROGRAMS / "seed" / "rank_summed.slot", {"d": 16, "r": 2, "batch": 2, "slots": 8})
     assert nearest_repairs(program, api.check(program), seconds=1) == []
 
 
 def test_a_hard_question_of_isl_ends() -> None:
     """Moduli 7 and 16 in one index: isl took more than ten minutes."""
-    text = (ROOT / "programs" / "sparse_heads.slot").read_text(encoding="utf-8")
+    text = program_text("sparse_heads")
     wrong = text.replace("B[(h - q) % heads * N", "B[(h - q) % (heads - 1) * N")
     assert wrong != text
     program = api.loads(wrong)

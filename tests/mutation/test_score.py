@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from pathlib import Path
+
+from repository import PROGRAMS
 
 from benchmarks import module_score
 from benchmarks.module_mutants import Meaning, module_mutants
 from benchmarks.mutate import choices, judge, score, unknown
 from slotlang import api
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_no_wrong_program_is_proved_and_no_right_one_refuted() -> None:
@@ -28,7 +27,7 @@ def test_the_score_tells_wrong_verdicts() -> None:
 
 
 def test_no_wrong_module_is_proved_and_no_right_one_refuted() -> None:
-    path = ROOT / "programs" / "rank_complex.slot"
+    path = PROGRAMS / "rank_complex.slot"
     sizes = {"d": 16, "r": 4, "batch": 2, "slots": 16}
     results = [module_score.judge(c) for c in module_score.choices([(path, path.read_text(), sizes)], 60, seed=3)]
     assert not module_score.wrong(results)
@@ -45,7 +44,7 @@ def test_the_score_of_modules_tells_wrong_verdicts() -> None:
 
 def test_changed_modules() -> None:
     """Every change of an emitted module is a module, and most are wrong."""
-    program = api.load(ROOT / "programs" / "rank_complex.slot", {"d": 16, "r": 4, "batch": 2, "slots": 16})
+    program = api.load(PROGRAMS / "rank_complex.slot", {"d": 16, "r": 4, "batch": 2, "slots": 16})
     made = api.lower(program)
     meaning = Meaning(made)
     assert meaning.right(made.text)

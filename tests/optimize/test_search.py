@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import slotlang
 from judging import tiny
+from repository import PROGRAMS
 
 from slotlang import api
 from slotlang.cost.profile import Profile, find_profile
@@ -18,8 +19,7 @@ from slotlang.optimize.search import OBJECTIVES, Objective, Optimizer
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
+CORPUS = sorted(PROGRAMS.glob("**/*.slot"))
 PROVED = [p for p in CORPUS if "# expect: proved" in p.read_text(encoding="utf-8")]
 
 
@@ -33,10 +33,10 @@ def profile() -> Profile:
     [("seed/lazy_fixed", "rank_complex"), ("squat_tall_real", "squat_tall")],
 )
 def test_finds_the_best_hand_written(name: str, best: str, profile: Profile) -> None:
-    wanted_program = api.load(ROOT / "programs" / f"{best}.slot")
+    wanted_program = api.load(PROGRAMS / f"{best}.slot")
     sizes = {n: 1024 for n in ("d", "slots") if n in wanted_program.parameters}
-    found = api.optimize(ROOT / "programs" / f"{name}.slot", sizes, profile=profile)
-    wanted = api.cost(api.load(ROOT / "programs" / f"{best}.slot", sizes), profile=profile)
+    found = api.optimize(PROGRAMS / f"{name}.slot", sizes, profile=profile)
+    wanted = api.cost(api.load(PROGRAMS / f"{best}.slot", sizes), profile=profile)
     reached = api.cost(found.after, profile=profile)
     assert reached.predicted.evaluation <= wanted.predicted.evaluation * 1.001
     assert reached.counts.rotations == wanted.counts.rotations
@@ -62,7 +62,7 @@ def test_never_worse(path: Path, objective: Objective, profile: Profile, monkeyp
 
 def test_result_lowers(profile: Profile) -> None:
     """What is emitted for it is proved to compute what the rewritten text says, and that proves the theorem."""
-    path = ROOT / "programs" / "seed" / "lazy_fixed.slot"
+    path = PROGRAMS / "seed" / "lazy_fixed.slot"
     found = optimize_program(parse(read_source(path)), tiny(path)[1], "time", profile)
     assert found.changes
     assert api.lower(found.after).validation.status == "proved"
@@ -70,20 +70,20 @@ def test_result_lowers(profile: Profile) -> None:
 
 def test_same_text_every_time(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "WORK", 150_000)
-    path = ROOT / "programs" / "several_outputs.slot"
+    path = PROGRAMS / "several_outputs.slot"
     texts = {optimize_program(parse(read_source(path)), tiny(path)[1], "rotations", profile).text for _ in range(2)}
     assert len(texts) == 1
 
 
 def test_refuted_is_refused(profile: Profile) -> None:
     with pytest.raises(SlotError) as caught:
-        api.optimize(ROOT / "programs" / "seed" / "rank_summed.slot", profile=profile)
+        api.optimize(PROGRAMS / "seed" / "rank_summed.slot", profile=profile)
     assert caught.value.diagnostics[0].code == "SL481"
     assert any("should occur" in note for note in caught.value.diagnostics[0].notes)
 
 
 def test_interrupt_keeps_the_best_so_far(profile: Profile) -> None:
-    path = ROOT / "programs" / "seed" / "lazy_fixed.slot"
+    path = PROGRAMS / "seed" / "lazy_fixed.slot"
     seen = []
 
     def progress(what: str, done: float) -> None:
@@ -100,7 +100,7 @@ def test_interrupt_keeps_the_best_so_far(profile: Profile) -> None:
 
 def test_packing_only_when_allowed(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "WORK", 150_000)
-    path = ROOT / "programs" / "permuted.slot"
+    path = PROGRAMS / "permuted.slot"
     sizes = tiny(path)[1]
     syntax = parse(read_source(path))
     for allowed in (False, True):
@@ -134,13 +134,13 @@ def test_wrong_candidates_are_not_taken(profile: Profile) -> None:
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "WORK", 150_000)
-    path, out = ROOT / "programs" / "seed" / "rank_summed.slot", tmp_path / "out.slot"
+    path, out = PROGRAMS / "seed" / "rank_summed.slot", tmp_path / "out.slot"
     refused = slotlang("optimize", str(path), "-o", str(out))
     assert refused.status == 1
     assert "SL481" in refused.err
     assert not out.exists()
     assert slotlang("optimize", str(path), "--objective", "speed").status == 2
-    good = ROOT / "programs" / "squat_tall_real.slot"
+    good = PROGRAMS / "squat_tall_real.slot"
     small = [f"{k}={v}" for k, v in tiny(good)[1].items()]
     sets = [a for item in small for a in ("--set", item)]
     assert slotlang("optimize", str(good), "-o", str(out), *sets).status == 0

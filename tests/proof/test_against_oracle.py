@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,12 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import generate
+import oracle
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
+from judging import Verdict, disagreement, tiny, verdict
+from repository import PROGRAMS
 
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
@@ -26,14 +29,7 @@ from slotlang.proof.polyhedral import Polyhedral
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-import generate  # noqa: E402
-import oracle  # noqa: E402
-from judging import Verdict, disagreement, tiny, verdict  # noqa: E402
-
-CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
+CORPUS = sorted(PROGRAMS.glob("**/*.slot"))
 SEEDS = range(36)
 SECONDS = 6.0
 """Time for one question: tiny as these programs are, some take isl minutes."""

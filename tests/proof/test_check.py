@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from command_line import slotlang
+from repository import ROOT, program_text
 
 from slotlang.api import check, loads
 from slotlang.proof import check as module
 from slotlang.proof.verdict import Disagreement, Outcome
 
-EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text()
+EXAMPLE = program_text("rank_complex")
 SMALL = {"d": 32, "r": 4, "batch": 2, "slots": 16}
 WRONG = EXAMPLE.replace("P[q] << q*batch", "P[q] << (q + 1)*batch")
 
@@ -125,9 +126,7 @@ def test_the_process_stays_small():
         "    peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]\n"
         "    print(peak, e.code, file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     kilobytes, status = done.stderr.split()
     assert status == "0" and int(kilobytes) < 300_000
     (entry,) = json.loads(done.stdout)["files"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_corpus import PROGRAMS, head, ids
+from repository import PROGRAMS
+from test_corpus import CORPUS, head, ids
 
 from slotlang.api import check, loads
 from slotlang.meaning.integers import show
@@ -17,15 +18,13 @@ from slotlang.proof.goals import goals
 from slotlang.proof.index_maps import Names, fit
 from slotlang.proof.polyhedral import Polyhedral
 
-ROOT = Path(__file__).parents[2]
-
 
 def unclaimed(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").split("\n")
     return "\n".join(line for line in lines if not line.startswith("claim"))
 
 
-CLAIMED = [path for path in PROGRAMS if "\nclaim " in path.read_text(encoding="utf-8")]
+CLAIMED = [path for path in CORPUS if "\nclaim " in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("path", CLAIMED, ids=ids)
@@ -47,7 +46,7 @@ def test_without_its_claims_a_program_is_decided_the_same_way(path):
     ],
 )
 def test_claims_found(name, sizes, claims):
-    program = loads(unclaimed(ROOT / "programs" / f"{name}.slot"), {**sizes})
+    program = loads(unclaimed(PROGRAMS / f"{name}.slot"), {**sizes})
     lines = propose(Checker(program).graph)
     assert [line.removeprefix("claim ") for line in lines] == claims
     claimed = with_claims(program, lines)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -19,10 +18,10 @@ import oracle
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from repository import bind_text, program_text
 
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.unroll import unroll
-from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof import coverage, exact, polynomials
 from slotlang.proof.coverage import covered_exact
@@ -36,7 +35,7 @@ from slotlang.schedule.build import schedule
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
-EXAMPLE = (Path(__file__).resolve().parents[2] / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+EXAMPLE = program_text("rank_complex")
 TINY = {"d": 16, "r": 4, "batch": 2, "slots": 16}
 SMALL = {"d": 64, "r": 8, "batch": 2, "slots": 32}
 
@@ -62,7 +61,7 @@ def goals_of(program: Program) -> list[Goal]:
 
 
 def built(text: str, sizes: Mapping[str, int] | None = None) -> tuple[Program, Graph, list[Goal]]:
-    program = bind(parse(Source("test", text)), dict(sizes or {}))
+    program = bind_text(text, dict(sizes or {}))
     return program, unroll(schedule(program)), goals_of(program)
 
 

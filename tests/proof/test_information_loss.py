@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from repository import program_text
 
 from slotlang.api import loads
 from slotlang.proof.information_loss import find_loss, rank
 from slotlang.proof.size_abstraction import outline
 
-PROGRAMS = Path(__file__).parents[2] / "programs"
-RANKS = (PROGRAMS / "rank_complex.slot").read_text(encoding="utf-8")
+RANKS = program_text("rank_complex")
 P = "P[q < R] = sum c < K: X[c] * W[q, c]"
 T = "T = sum q < R by horner: P[q] << q*batch"
 
@@ -133,7 +131,7 @@ def test_smaller_sizes_keep_every_block():
 
 def test_smaller_sizes_keep_every_loop():
     """Of slots that are F apart, with F = C / K above 1, sums have to be added up before ranks are picked from them."""
-    lazy = (PROGRAMS / "seed" / "lazy.slot").read_text(encoding="utf-8")
+    lazy = program_text("seed/lazy")
     loss = find_loss(loads(lazy))
     assert loss is not None
     assert loss.statement.startswith("S = ")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from repository import program_text
 
 from slotlang.api import loads
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered, Wrong
 
-EXAMPLE = (Path(__file__).parents[2] / "programs" / "rank_complex.slot").read_text()
+EXAMPLE = program_text("rank_complex")
 SMALL = {"d": 32, "r": 4, "batch": 2, "slots": 16}
 
 

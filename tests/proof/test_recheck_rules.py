@@ -9,6 +9,7 @@ from typing import Any
 
 import islpy as isl
 import pytest
+from repository import PROGRAMS, ROOT
 from token_edits import edited_programs
 
 from slotlang import recheck
@@ -20,7 +21,6 @@ from slotlang.recheck.program import Program
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
-ROOT = Path(__file__).resolve().parents[2]
 BAD = sorted((ROOT / "tests" / "diagnostics").rglob("*.slot"))
 HEADER = re.compile(r"\s*program\s+\w+\s*\(([^()]*)\)")
 
@@ -188,7 +188,7 @@ def test_programs_in_other_clothes(text: str) -> None:
 def compare(seed: int, count: int) -> tuple[int, int]:
     """Edited programs, of which both say the same; how many are programs, and how many of these are proved."""
     programs = proved = 0
-    for text, sizes in edited_programs(ROOT / "programs", seed, count):
+    for text, sizes in edited_programs(PROGRAMS, seed, count):
         messages, reason = refusals(text, sizes), rejection(text, sizes)
         assert bool(messages) == bool(reason), (text, sizes, messages, reason)
         if reason:

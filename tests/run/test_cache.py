@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import socket
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,7 +16,8 @@ from small_programs import case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.run.cache import CacheUse, cache_key, encode_cached
+from slotlang.files import write_whole
+from slotlang.run.cache import MAGIC, CacheUse, cache_key, encode_cached
 from slotlang.run.runner import execute, load_module, random_data
 from slotlang_runtime import Rejected, Weights
 
@@ -94,20 +99,66 @@ def test_weights_of_another_program_are_not_taken(tmp_path: Path) -> None:
     path = Path(use(tmp_path).file)
     other = lowered("as written")
     encoded = Weights.encode(load_module(other.text), **random_data(other.plan.program, 0)[1])
-    path.write_bytes(encoded.to_bytes())
+    head, data = path.read_bytes()[: len(MAGIC) + 32], encoded.to_bytes()
+    reasons = "it is not a file of", "these weights are for program dense; lora needs program lora"
+    for stored, reason in zip((data, head + data), reasons, strict=True):
+        path.write_bytes(stored)
+        rebuilt = use(tmp_path)
+        assert rebuilt.state == "rebuilt" and rebuilt.reason.startswith(reason)
+
+
+def test_weights_of_another_key_are_not_taken(tmp_path: Path) -> None:
+    def change(weights: dict[str, Any]) -> None:
+        weights["A"] = weights["A"] * 0.5
+
+    # the same module and shapes: nothing but the key says that these are others, and the result would be wrong
+    path, other = Path(use(tmp_path).file), Path(use(tmp_path, change).file)
+    assert path != other
+    path.write_bytes(other.read_bytes())
     rebuilt = use(tmp_path)
-    assert rebuilt.state == "rebuilt"
-    assert rebuilt.reason.startswith("these weights are for program dense; lora needs program lora")
+    assert (rebuilt.state, rebuilt.reason) == ("rebuilt", "it holds the weights of another key")
+    assert use(tmp_path).state == "loaded"
 
 
-def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "socket", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = Path(use(tmp_path).file)
+    path.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "link to a pipe":
+            os.mkfifo(tmp_path / "pipe")
+            path.symlink_to(tmp_path / "pipe")
+        case "socket":
+            # its own path has to be short
+            with socket.socket(socket.AF_UNIX) as made, TemporaryDirectory(dir="/tmp") as short:
+                made.bind(f"{short}/s")
+                Path(short, "s").rename(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.mkdir()
+    used = use(tmp_path)
+    if kind == "folder":
+        assert (used.state, used.bytes, used.reason) == ("unsaved", 0, "Is a directory")
+    else:
+        assert used.state == "rebuilt" and "not a regular file" in used.reason
+        assert use(tmp_path).state == "loaded"
 
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(SlotError, match="No space left") as refused:
-        use(tmp_path)
-    assert refused.value.diagnostics[0].code == "SL512"
+
+def test_a_full_disk_leaves_weights_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def limited(*arguments: Any) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
+        try:
+            write_whole(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    monkeypatch.setattr("slotlang.run.cache.write_whole", limited)
+    used = use(tmp_path)
+    assert (used.state, used.bytes, used.reason) == ("unsaved", 0, "File too large")
     assert list(tmp_path.iterdir()) == []
 
 

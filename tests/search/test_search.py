@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import slotlang
+from repository import PROGRAMS
 
 from slotlang import api
 from slotlang.cost.predict import predict
@@ -25,7 +26,6 @@ from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 from slotlang.show.front import front_svg
 
-PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
 SMALL = Shape(64, 48, 4, 3)
 COARSE = Target(precision=1e-3)
 

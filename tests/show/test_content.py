@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import bind_text
 
 from slotlang.diagnostics import SlotError
 from slotlang.graph.ring import PlainEvaluator
@@ -28,7 +29,6 @@ from slotlang.show.content import contents, parse_target
 from slotlang.show.overview import overview
 from slotlang.show.repetition import repetition
 from slotlang.show.symbolic import Named, polynomials
-from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
 FOLDER = Path(__file__).resolve().parent
@@ -36,7 +36,7 @@ P = PRIMES[0]
 
 
 def program(text: str, **sizes: int) -> Program:
-    return bind(parse(Source("t.slot", text)), sizes)
+    return bind_text(text, sizes)
 
 
 def rank_complex(**sizes: int) -> Program:

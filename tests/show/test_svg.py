@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from repository import bind_text
 
-from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
 from slotlang.show.canvas import Canvas, fold, wrapped
@@ -21,8 +21,6 @@ from slotlang.show.content import SlotContents, contents
 from slotlang.show.svg import svg, svg_report
 from slotlang.show.svg_map import MAX_CELLS
 from slotlang.show.wrong import mark_wrong, refutation, wrong_slots
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 FOLDER = Path(__file__).resolve().parent
 TEXT = (FOLDER / "rank_complex.slot").read_text(encoding="utf-8")
@@ -32,7 +30,7 @@ NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 def bound(text: str = TEXT, **sizes: int) -> Program:
-    return bind(parse(Source("t.slot", text)), sizes)
+    return bind_text(text, sizes)
 
 
 def checked(text: str) -> ElementTree.Element:

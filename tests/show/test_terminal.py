@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import bind_text
 from rich.console import Console, RenderableType
 
-from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
 from slotlang.show.content import contents
@@ -20,8 +20,6 @@ from slotlang.show.grid import picked
 from slotlang.show.overview import overview
 from slotlang.show.terminal import draw, draw_overview, draw_refutation, strip
 from slotlang.show.wrong import mark_wrong, refutation, wrong_slots
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 FOLDER = Path(__file__).resolve().parent
 TEXT = (FOLDER / "rank_complex.slot").read_text(encoding="utf-8")
@@ -29,7 +27,7 @@ SMALL = {"d": 32, "r": 4, "batch": 4, "slots": 32}
 
 
 def bound(text: str = TEXT, **sizes: int) -> Program:
-    return bind(parse(Source("t.slot", text)), sizes)
+    return bind_text(text, sizes)
 
 
 def printed(what: RenderableType, width: int = 80, colour: bool = False, encoding: str = "utf-8") -> str:

@@ -10,6 +10,7 @@ import generate
 import numpy as np
 import oracle
 import pytest
+from repository import bind_text
 
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import unroll
@@ -29,7 +30,7 @@ TEXT = (FOLDER / "rank_complex.slot").read_text(encoding="utf-8")
 
 
 def bound(text: str, **sizes: int) -> Program:
-    return bind(parse(Source("t.slot", text)), sizes)
+    return bind_text(text, sizes)
 
 
 def edited(old: str, new: str, **sizes: int) -> Program:
@@ -61,7 +62,7 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
             assert found is not None
             assert np.flatnonzero(found.wrong).tolist() == expected
             assert found.member == member(program, goal.statement, binders)[1]
-            assert bool(found.spoken[expected].all())
+            assert bool(found.claimed[expected].all())
             wrong += len(expected)
     return wrong
 
@@ -157,9 +158,9 @@ def test_refutation_of_an_output_uses_the_claims_proved_before() -> None:
 def test_slots_that_are_not_output_should_hold_anything() -> None:
     program = edited("output y[c*C + h, t]", "output y[c*C + h, t - 1]", **TINY)
     found = refutation(program, check(program, "polyhedral"))
-    assert {n.spoken for n in found.around} == {True, False}
-    assert all(n.spoken == (n.digits[1] == 1) for n in found.around)
-    assert all(not n.wrong for n in found.around if not n.spoken)
+    assert {n.claimed for n in found.around} == {True, False}
+    assert all(n.claimed == (n.digits[1] == 1) for n in found.around)
+    assert all(not n.wrong for n in found.around if not n.claimed)
     assert found.wrong is not None
     assert found.wrong.sentence() == "all 4 slots of Y[0] that are output are wrong"
 

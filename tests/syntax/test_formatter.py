@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from repository import PROGRAMS, program_text
 
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.formatter import MAX_WIDTH, format_program
 from slotlang.syntax.parser import parse, read_source
 
-ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = Span(Source("", ""), 0, 0)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -42,11 +42,11 @@ def check(program: tree.Program, text: str) -> tree.Program:
 
 
 def test_the_example_is_canonical() -> None:
-    text = (ROOT / "programs" / "rank_complex.slot").read_text(encoding="utf-8")
+    text = program_text("rank_complex")
     assert formatted(text) == text
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "programs").rglob("*.slot")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(PROGRAMS.rglob("*.slot")), ids=lambda p: p.stem)
 def test_programs(path: Path) -> None:
     program = parse(read_source(path))
     check(program, format_program(program))
@@ -156,7 +156,7 @@ def test_a_long_statement_keeps_the_authors_lines() -> None:
 
 
 def test_statements_without_a_place_come_in_paragraphs() -> None:
-    source = parse(read_source(ROOT / "programs" / "rank_complex.slot"))
+    source = parse(read_source(PROGRAMS / "rank_complex.slot"))
     bare = tree.Program(Source("made", ""), source.statements, ())
     text = format_program(bare)
     paragraphs = text.split("\n\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -16,7 +15,6 @@ from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import MAX_BYTES, MAX_ERRORS, parse, read_source
 from slotlang.syntax.words import HOW_NAMES, RESERVED
 
-ROOT = Path(__file__).resolve().parents[2]
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
 WORDS = [*sorted(RESERVED), *HOW_NAMES, "x", "X", "A", "h", "q", "R", "T", "slots", "lett", "_", "é"]

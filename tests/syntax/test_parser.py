@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import PROGRAMS
 
 from slotlang.diagnostics import SlotError
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.parser import MAX_BYTES, MAX_DEPTH, MAX_ERRORS, grammar_path, parse, read_source
 
-ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = Span(Source("", ""), 0, 0)
 
 
@@ -427,14 +427,14 @@ def test_depth(shape) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_every_program_parses() -> None:
-    paths = sorted((ROOT / "programs").rglob("*.slot"))
+    paths = sorted(PROGRAMS.rglob("*.slot"))
     assert paths
     for path in paths:
         assert parse(read_source(path)).statements
 
 
 def test_the_statements_of_a_whole_program() -> None:
-    parsed = parse(read_source(ROOT / "programs" / "rank_complex.slot"))
+    parsed = parse(read_source(PROGRAMS / "rank_complex.slot"))
     kinds = [type(s).__name__ for s in parsed.statements]
     assert kinds[:6] == ["Header", "Let", "Let", "Let", "Require", "Declare"]
     assert kinds[-2:] == ["Output", "Prove"]

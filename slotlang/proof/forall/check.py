@@ -12,7 +12,7 @@ from slotlang.meaning.program import Program
 from slotlang.proof.check import Checker, Method, Report, check
 from slotlang.proof.forall.conditions import Conditions, Defined, conditions, sizes_in
 from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
-from slotlang.proof.forall.families import LIMITS, Family, Sizes, family, in_turn
+from slotlang.proof.forall.families import LIMITS, Family, Sizes, families_of, in_turn
 from slotlang.proof.forall.parametric import OpenPolyhedral, RefutedAt, linear
 from slotlang.proof.forall.prover import MixedRadix
 from slotlang.proof.forall.size_solver import Empty, Unsolved, cases
@@ -27,8 +27,10 @@ CROSS_CHECKS = 3
 or more."""
 CROSS_CHECK_OPERATIONS = MAX_OPERATIONS // 3
 """isl operations for each goal of such a check."""
+MAX_WORK = 1 << 18
+"""Work of the methods on a program's graph up to which a counterexample is looked for by them."""
 MAX_SECONDS = 1.5
-"""No further concrete sizes are looked at after so long."""
+"""No further concrete sizes are looked at after so long of the process's own time: a busy machine changes nothing."""
 
 
 def check_for_all(
@@ -46,7 +48,7 @@ def check_for_all(
     found = conditions(syntax, fixed, free)
     reason, families = "", list[Family]()
     try:
-        families = [family(syntax, fixed, free, found, symbols, seed) for symbols in cases(found)]
+        families = families_of(syntax, fixed, free, found, cases(found), seed)
     except Empty as problem:
         raise error(
             "SL724",
@@ -189,13 +191,13 @@ def _proved(
     steps: tuple[tuple[str, Status], ...],
 ) -> Report:
     """A proof with what concrete sizes of every family say of it. Raises ``Disagreement``."""
-    checking, checked, notes = time.perf_counter(), list[Sizes](), list[str]()
+    checking, checked, notes = time.process_time(), list[Sizes](), list[str]()
     for here in families:
         # the largest first: a proof that is wrong at some sizes is more often so at these
         mine = [*here.large[:1], *here.small[:1], *here.large[1:2], *here.small[len(here.small) // 2 :]]
         done = 0
         for sizes in dict.fromkeys(tuple(sizes.items()) for sizes in mine):
-            if done == CROSS_CHECKS or (done and time.perf_counter() - checking > MAX_SECONDS):
+            if done == CROSS_CHECKS or (done and time.process_time() - checking > MAX_SECONDS):
                 break
             if _agrees(syntax, fixed, dict(sizes)):
                 done += 1
@@ -235,10 +237,10 @@ def _refuted(
     """A refutation at concrete sizes: those at which something fails, then those of the families, the first one's
     first."""
     points = [*wrong, *(families[0].small if families else ()), *in_turn(families[1:])]
-    large = [sizes for here in families for sizes in here.large]
-    looking = time.perf_counter()
-    for sizes in [*points, *large, *([] if last in points else [last])]:
-        if sizes not in wrong and sizes is not last and time.perf_counter() - looking > MAX_SECONDS:
+    points += [sizes for here in families for sizes in here.large]
+    looking = time.process_time()
+    for sizes in [*points, *([] if last in points else [last])]:
+        if sizes not in wrong and sizes is not last and time.process_time() - looking > MAX_SECONDS:
             continue
         try:
             program = bind(syntax, {**fixed, **sizes})
@@ -249,9 +251,9 @@ def _refuted(
             note = f"at {values_text(sizes)} the program has no meaning: {first.code}, {first.message}"
             reason = "a condition on the sizes is missing, such as a `require`"
             return replace(_report("unknown", "mixed-radix", start, covered, reason=reason), notes=(note,))
-        if sizes in large and not _fails(program):
+        report = _concrete(program)
+        if report is None:
             continue
-        report = check(program)
         if report.proved and sizes in wrong:
             raise Disagreement(f"{values_text(sizes)}: refuted with the sizes left open, and proved at these")
         if report.status == "refuted":
@@ -264,7 +266,16 @@ def _refuted(
     return None
 
 
-def _fails(program: Program) -> bool:
-    """Whether the polyhedral method refutes a program, whatever its sizes within a second or so."""
-    results, _ = Checker(program).polyhedral(CROSS_CHECK_OPERATIONS)
-    return any(outcome.status == "refuted" for _, outcome in results)
+def _concrete(program: Program) -> Report | None:
+    """The verdict at concrete sizes; None where it takes more than a second or two."""
+    checker = Checker(program)
+    found = {outcome.status for _, outcome in checker.polyhedral(CROSS_CHECK_OPERATIONS)[0]}
+    if "refuted" in found:
+        return check(program, "polyhedral")
+    if "unknown" not in found:
+        return Report("proved", "polyhedral", 0.0)
+    try:
+        return check(program) if checker.work() <= MAX_WORK else None
+    except SlotError:
+        # it can't be scheduled
+        return None

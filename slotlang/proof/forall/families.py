@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
@@ -20,7 +20,9 @@ from slotlang.proof.forall.size_solver import Symbols
 from slotlang.syntax import tree
 
 SAMPLES = 24
-"""Small sizes of a family that are looked at for a counterexample."""
+"""Small sizes that are looked at for a counterexample, of all families together."""
+MIN_SAMPLES = 4
+"""At least so many of each."""
 LARGE_SAMPLES = 8
 MAX_POINT = 1 << 12
 """Sizes beyond this are looked at only where a family has no smaller ones."""
@@ -66,27 +68,49 @@ def family(
     found: Conditions,
     symbols: Symbols,
     seed: int,
+    samples: int = SAMPLES,
 ) -> Family:
-    """A family of sizes with concrete sizes of its own, and the program bound at the first that it can be bound at."""
+    """A family of sizes with up to so many small sizes of its own, and the program bound at the first of these that it
+    can be bound at."""
     names = sorted(symbols.names() | symbols.domain.least.keys())
-    small = sorted(_sizes(found, free, symbols, size_points.small(symbols.domain, names, 4 * SAMPLES, seed)), key=_sum)
-    large = _sizes(found, free, symbols, size_points.large(symbols.domain, names, 4 * LARGE_SAMPLES, seed))
-    cheap = [sizes for sizes in small if max(sizes.values()) <= MAX_POINT]
-    large = [sizes for sizes in large if max(sizes.values()) <= MAX_POINT and sizes not in small]
-    points = tuple((cheap or small)[:SAMPLES])
-    program = next(_bound(syntax, fixed, points), None)
-    return Family(symbols, points, tuple(sorted(large, key=_sum, reverse=True)[:LARGE_SAMPLES]), program)
+    points = size_points.small(symbols.domain, names, 4 * samples, seed)
+    drawn = sorted(_sizes(found, free, symbols, points), key=_sum)
+    small = tuple([s for s in drawn if max(s.values()) <= MAX_POINT] or drawn)[:samples]
+    points = size_points.large(symbols.domain, names, 4 * LARGE_SAMPLES, seed)
+    others = (s for s in _sizes(found, free, symbols, points) if max(s.values()) <= MAX_POINT and s not in small)
+    large = tuple(sorted(islice(others, LARGE_SAMPLES), key=_sum, reverse=True))
+    return Family(symbols, small, large, next(_bound(syntax, fixed, small), None))
+
+
+def families_of(
+    syntax: tree.Program,
+    fixed: Mapping[str, int],
+    free: tuple[str, ...],
+    found: Conditions,
+    cases: Sequence[Symbols],
+    seed: int,
+) -> list[Family]:
+    """Each of several families, with sizes of its own."""
+    samples = max(MIN_SAMPLES, SAMPLES // len(cases))
+    return [family(syntax, fixed, free, found, symbols, seed, samples) for symbols in cases]
 
 
 def _sum(sizes: Sizes) -> int:
     return sum(sizes.values())
 
 
-def _sizes(found: Conditions, free: tuple[str, ...], symbols: Symbols, points: Iterator[dict[str, int]]) -> list[Sizes]:
-    """The free sizes at values of the symbols, where they meet all conditions."""
-    values = ({name: int(symbols.sizes[name].value(point)) for name in free} for point in points)
-    distinct = [dict(items) for items in dict.fromkeys(tuple(v.items()) for v in values)]
-    return [sizes for sizes in distinct if found.hold(sizes)]
+def _sizes(
+    found: Conditions, free: tuple[str, ...], symbols: Symbols, points: Iterator[dict[str, int]]
+) -> Iterator[Sizes]:
+    """The free sizes at values of the symbols, each choice once, where they meet all conditions."""
+    seen: set[tuple[int, ...]] = set()
+    for point in points:
+        sizes = {name: int(symbols.sizes[name].value(point)) for name in free}
+        key = tuple(sizes.values())
+        if key not in seen:
+            seen.add(key)
+            if found.hold(sizes):
+                yield sizes
 
 
 def _bound(syntax: tree.Program, fixed: Mapping[str, int], points: Sequence[Sizes]) -> Iterator[Program]:

@@ -15,6 +15,8 @@ LARGE_BITS = 12
 """Large values have up to this many bits."""
 MAX_BITS = 40
 """No size is larger: the front end takes none."""
+MAX_MISSES = 500
+"""Draws without a point before it is looked for otherwise."""
 STEPS = 200
 """Moves of one search for a point."""
 SEARCHES = 8
@@ -30,8 +32,8 @@ def small(domain: Domain, names: Sequence[str], count: int, seed: int) -> Iterat
         if _inside(domain, point):
             yield point
             drawn += 1
-        if drawn == count:
-            return
+        if drawn == count or (not drawn and attempt == MAX_MISSES):
+            break
     if not drawn:
         points = _linear(domain, names)
         if points is not None:

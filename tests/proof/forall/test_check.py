@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from pathlib import Path
 from random import Random
 
 import pytest
 from command_line import slotlang
+from repository import PROGRAMS, bind_text, program_text
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
@@ -22,7 +22,6 @@ from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse, read_source
 
-PROGRAMS = Path(__file__).resolve().parents[3] / "programs"
 CORPUS = sorted(PROGRAMS.rglob("*.slot"))
 NOT_YET = {"sparse_ranks", "rank_contiguous_fixed"}
 """Right for all sizes, and not shown: ranks that interleave in groups, sums cut by a bound that moves."""
@@ -107,7 +106,7 @@ def test_a_quotient_of_a_product():
         assert s * u % t or (s, u, t) in reached
 
 
-EXAMPLE = (PROGRAMS / "rank_complex.slot").read_text()
+EXAMPLE = program_text("rank_complex")
 WRONG = [
     ("P[q] << q*batch", "P[q] << (q + 1)*batch"),
     ("P[q] << q*batch", "P[q] >> q*batch"),
@@ -135,7 +134,7 @@ def test_wrong_programs_are_refuted(right, wrong, names):
 def test_wrong_at_some_sizes_only():
     """Without its requirement the program is right where C % R is 0 by chance."""
     text = EXAMPLE.replace("require C % R == 0\n", "").replace("f < C/R", "f < C//R")
-    assert bind(parse(Source("p", text)))
+    assert bind_text(text)
     assert check_for_all(parse(Source("p", text)), ["all"]).status == "refuted"
 
 

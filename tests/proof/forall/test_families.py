@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from random import Random
+
 import pytest
 
 from slotlang.diagnostics import SlotError
@@ -12,6 +16,11 @@ from slotlang.proof.forall.size_solver import Empty, cases
 from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from generate_families import random_families
+from sweep_families import judged
 
 SCALED = """program scaled(n = 8, C = 4, r = 1)
 require 64 % r == 0
@@ -129,3 +138,10 @@ def test_every_family_is_checked_at_its_own_sizes(monkeypatch):
     assert proved.proved
     with pytest.raises(Disagreement, match="r = 64"):
         report(text)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_verdicts_on_random_families(seed):
+    """``sweep_families.py`` does the same to as many programs as one likes."""
+    found = judged(random_families(Random(seed)), seed, thorough=False)
+    assert not found.problem

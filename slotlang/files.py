@@ -1,0 +1,73 @@
+"""Files: only regular ones are read, and what is written is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+_unfinished: set[Path] = set()
+"""Temporary files that are being written now."""
+
+
+class NotRegular(OSError):
+    """The path names a folder, a pipe, a socket or a device; ``strerror`` says which."""
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """Raises ``NotRegular`` unless ``mode``, of ``os.stat``, is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in _KINDS if test(mode)), "something else")
+        raise NotRegular(0, f"it is {kind}, not a regular file", str(path))
+
+
+def read_regular(path: Path, limit: int | None = None) -> bytes:
+    """The bytes of a regular file; of one that is longer than ``limit``, the first ``limit + 1``.
+
+    Opening never waits for a writer, as it would at the end of a pipe. Raises ``NotRegular`` and ``OSError``, and
+    ``ValueError`` for a path that no file can have.
+    """
+    # a device may act when it is opened, so the path is looked at first; what was opened is looked at again below
+    check_regular(path, os.stat(path).st_mode)  # noqa: PTH116
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with open(descriptor, "rb") as stream:  # noqa: PTH123
+        check_regular(path, os.fstat(descriptor).st_mode)
+        return stream.read() if limit is None else stream.read(limit + 1)
+
+
+def write_whole(path: Path, data: bytes, mode: int) -> None:
+    """Write a regular file through a temporary one beside it, so that no reader and no fault ever meets half of it.
+
+    ``mode``: the new file's permissions. Raises ``OSError``; then ``path`` is as it was.
+    """
+    temporary = path.parent / f".slotlang.{os.getpid()}.{os.urandom(6).hex()}"
+    # noted before it is made: a signal may end the process between any two lines
+    _unfinished.add(temporary)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        with open(descriptor, "wb") as stream:  # noqa: PTH123
+            stream.write(data)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Remove temporary files of this process. Call it before the process ends without unwinding."""
+    for path in list(_unfinished):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            continue
