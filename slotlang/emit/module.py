@@ -66,21 +66,14 @@ class ModuleText(EvaluationText, OutputText):
         """All below the imports. ``runtime``: the hash of the runtime that the module is for."""
         functions = [*self._packing(), *self._plains(), self.evaluate(), *self.unpacking(), *self.patterns()]
         # the functions come first, as they find out which products of weights and which tables are read
-<<<<<<< HEAD
-        body = [self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
-        text = "\n\n\n".join(part.strip("\n") for part in [self._settings(), *body] if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main"]
-        runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
-=======
         settings = self._settings(runtime)
         return [settings, self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
 
     def module(self) -> str:
         """The whole text."""
         text = "\n\n\n".join(part.strip("\n") for part in self.parts(source_hash()) if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "require"]
-        runtime += [name for name in ("element", "table") if re.search(rf"\b{name}\(", text)]
->>>>>>> main
+        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
+        runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
         return "\n".join([self.head(), "", *imports, "", text]) + "\n"
