@@ -27,6 +27,10 @@ Sizes are set as `--set name=value` with an integer value. The message says what
 
 The paths name one file, perhaps through links. Nothing was read or written. `fmt` changes programs in place; every
 other command wants another file for what it writes.""",
+    "SL007": """A folder is to be written whole, and there is something in it.
+
+A bundle is the emitted module with the runtime beside it. It replaces nothing, so that no file of another version stays
+in between: name a new folder, or an empty one.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The

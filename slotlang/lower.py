@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+import slotlang_runtime
 from slotlang.diagnostics import error
 from slotlang.emit.module import Lowering, emit
+from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
@@ -16,6 +22,17 @@ from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report
 from slotlang.proof.verdict import Disagreement
 from slotlang.validation.check import validate
+
+
+def standalone_target(target: Target) -> Target:
+    """The target of a standalone module, which has no kernels. Raises SL472 where another kernel is asked for."""
+    if target.kernel not in ("auto", "seal"):
+        raise error(
+            "SL472",
+            f"a standalone module has no kernel '{target.kernel}': it calls SEAL's operations one by one",
+            hint="leave out --kernel, or --standalone",
+        )
+    return replace(target, kernel="seal")
 
 
 def package_version() -> str:
@@ -43,9 +60,11 @@ def lower(
     unproved: bool = False,
     method: Method = "auto",
     target: Target = Target(),
+    standalone: bool = False,
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
-    ``parameters`` and ``target`` as in ``plan``.
+    ``parameters`` and ``target`` as in ``plan``. ``standalone``: one file of direct TenSEAL calls, without the runtime,
+    whose kernel is ``seal``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
@@ -60,12 +79,59 @@ def lower(
             notes=[report.reason] if report.reason else notes,
             hint="--unproved lowers it all the same and says so in the module",
         )
+    if standalone:
+        target = standalone_target(target)
+    emission = emit_standalone if standalone else emit
     planned = plan(program, parameters, target=target)
     lowering = Lowering(package_version(), report.status, report.method, validated=True)
-    text = emit(planned, lowering)
+    text = emission(planned, lowering)
     validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":
-        text = emit(planned, replace(lowering, validated=False))
+        text = emission(planned, replace(lowering, validated=False))
     return Lowered(text, planned, report, validation)
+
+
+_IMPORTED = sys.stdlib_module_names | {"numba", "llvmlite", "numpy", "slotlang_runtime", "tenseal"}
+"""Names of modules that a bundle's code may import."""
+
+
+def write_bundle(lowered: Lowered, folder: Path) -> list[Path]:
+    """Write a module and the runtime that it was emitted for into a new or empty folder, all of it or nothing: it runs
+    where only tenseal and numpy are installed. Returns the files.
+
+    Raises SL007 for a folder that holds something else, SL004 when it can't be written.
+    """
+    runtime = Path(slotlang_runtime.__file__).parent
+    name = lowered.plan.program.name
+    if name in _IMPORTED:
+        # a script's folder comes first where Python looks for modules
+        name += "_module"
+    files = {f"{name}.py": lowered.text.encode()}
+    for source in [*sorted(runtime.rglob("*.py")), runtime / "py.typed"]:
+        files[f"slotlang_runtime/{source.relative_to(runtime).as_posix()}"] = source.read_bytes()
+    temporary = folder.parent / f".slotlang.{os.getpid()}.{os.urandom(6).hex()}"
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise error(
+                "SL007",
+                f"{folder} is not an empty folder",
+                file=str(folder),
+                hint="name a new folder: a bundle is written whole, and replaces nothing",
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as problem:
+        raise error(
+            "SL004", f"can't write {folder}: {problem.strerror or problem}", file=str(problem.filename or folder)
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [folder / name for name in files]

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from slotlang_runtime.script import main as main
     from slotlang_runtime.server import Answer as Answer
     from slotlang_runtime.server import Server as Server
+    from slotlang_runtime.version import require as require
     from slotlang_runtime.weights import Weights as Weights
+    from slotlang_runtime.workers import Pool as Pool
 
 _HOMES = {
     "element": "arrays",
@@ -45,7 +47,9 @@ _HOMES = {
     "Parameters": "parameters",
     "Answer": "server",
     "Server": "server",
+    "require": "version",
     "Weights": "weights",
+    "Pool": "workers",
 }
 
 __all__ = sorted(_HOMES)

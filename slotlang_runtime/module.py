@@ -12,9 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.errors import Rejected
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.version import FORMAT, source_hash
 
 Array: TypeAlias = npt.NDArray[Any]
 Name: TypeAlias = tuple[Any, ...]
@@ -81,8 +79,6 @@ class Module:
     of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes."""
 
     name: str
-    format: int
-    runtime: str
     program_hash: str
     parameters: Parameters
     slots: int
@@ -101,19 +97,6 @@ class Module:
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
     patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     description: str = ""
-
-    def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise Rejected(
-                f"module {self.name} has emission format {self.format}, and this runtime runs format {FORMAT}: "
-                "lower its program again"
-            )
-        if self.runtime != source_hash():
-            raise Rejected(
-                f"module {self.name} was emitted for runtime {self.runtime[:16]}, and this slotlang_runtime is "
-                f"{source_hash()[:16]}: it is of another version or was edited; lower the program again"
-            )
-        self.parameters.check(self.slots)
 
     def packed(self) -> dict[Name, tuple[Callable[..., Array], tuple[int, ...]]]:
         """Every ciphertext the client sends, with the function that packs it and its indices."""
@@ -158,9 +141,10 @@ class Module:
         """Results by name, from the decrypted slots of each returned ciphertext."""
         results: dict[str, Array] = {name: np.zeros(shape, kind) for name, (shape, kind) in self.results.items()}
         for output, member, inside, places in self.placed():
-            value = values[member][inside]
+            value = values[member]
             if output.part is not None:
                 value = value.real if output.part == "re" else value.imag
+            value = value[inside]
             results[output.name][places] = value / 2 if member[0] in self.parameters.doubled else value
         return results
 

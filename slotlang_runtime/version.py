@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from functools import cache
 from pathlib import Path
+
+from slotlang_runtime.errors import Rejected
 
 FORMAT = 3
 """Version of what emitted modules define. It changes when this runtime no longer runs, or the checker no longer checks,
@@ -25,3 +28,24 @@ def hash_of(folder: Path) -> str:
 def source_hash() -> str:
     """The hash of this runtime; an emitted module names it and refuses another."""
     return hash_of(Path(__file__).resolve().parent)
+
+
+def require(name: str, form: int, runtime: str) -> None:
+    """What an emitted module asks for first: its format, and the runtime that it was emitted for. ``name``: the
+    module's ``__name__``; one that runs as a script ends with a message and exit status 2.
+
+    Raises Rejected for another format or runtime.
+    """
+    problem = ""
+    if form != FORMAT:
+        problem = f"this module has emission format {form}, and slotlang_runtime runs format {FORMAT}"
+    elif runtime != source_hash():
+        problem = (
+            f"this module was emitted for runtime {runtime[:16]}, and slotlang_runtime is {source_hash()[:16]}: it is "
+            "of another version, or was edited"
+        )
+    if problem and name == "__main__":
+        print(f"error: {problem}; lower the program again", file=sys.stderr)
+        sys.exit(2)
+    if problem:
+        raise Rejected(f"{problem}; lower the program again")

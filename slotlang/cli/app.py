@@ -340,7 +340,13 @@ def synth(
 @app.command()
 def lower(
     file: File,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The Python file to write.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The Python file to write.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A new folder for the module and the runtime: it needs tenseal and numpy only.")
+    ] = None,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="One file of direct TenSEAL calls, without the runtime.")
+    ] = False,
     set_: Sizes = [],  # noqa: B006
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
@@ -353,19 +359,26 @@ def lower(
     with guarded("lower", json, reads=[file], writes=[output]):
         from slotlang.cost.noise import predicted_error
         from slotlang.lower import lower as lower_program
+        from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
 
+        if (output is None) == (bundle is None) or (bundle and standalone):
+            raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
         target = Target.named(kernel, hide, precision, max_key_bytes)
         program = _loaded(file, set_)
         with _status("proving, lowering and validating", json):
-            made = lower_program(program, unproved=unproved, target=target)
-        write_file(output, made.text)
+            made = lower_program(program, unproved=unproved, target=target, standalone=standalone)
+        if output is not None:
+            write_file(output, made.text)
+        files = write_bundle(made, bundle) if bundle is not None else [output]
         if json:
             emit_json(
                 "lower",
                 {
                     "file": str(file),
-                    "output": str(output),
+                    "output": str(output or bundle),
+                    "files": [str(path) for path in files],
+                    "standalone": standalone,
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.to_json(),
@@ -378,7 +391,7 @@ def lower(
             )
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
-            print(f"{output}: {program.name}, {made.report.status} by the {made.report.method} method")
+            print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.parameters.text()}; relative rms error at most {predicted_error(made.plan):.1e}")
             print(f"  {counts}")
             if made.validation.status == "proved":
@@ -388,7 +401,8 @@ def lower(
             if made.plan.kernel != "seal":
                 how = "by matrix products" if made.plan.kernel == "matrix" else "with sums of products in one pass"
                 print(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
-            print(f"  {made.plan.hiding.sentence()}")
+            if not standalone:
+                print(f"  {made.plan.hiding.sentence()}")
 
 
 @app.command()

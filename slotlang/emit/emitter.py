@@ -56,7 +56,19 @@ def encoding_of(plain: ops.PlainFamily) -> tuple[int, int, bool]:
 
 RESERVED = frozenset(
     {"FORMAT", "RUNTIME", "LOWERED", "PROGRAM", "SIZES", "PARAMETERS", "KERNEL", "SLOTS", "MODULE", "np", "sys"}
-    | {"Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "element", "table", "seal"}
+    | {
+        "Module",
+        "Output",
+        "Packing",
+        "Parameters",
+        "Plaintexts",
+        "Results",
+        "main",
+        "require",
+        "element",
+        "table",
+        "seal",
+    }
     | {"evaluate", "prepare", "reference"}
 )
 """Names at the top of every emitted module."""

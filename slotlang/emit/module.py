@@ -55,25 +55,39 @@ def _program_text(text: str) -> list[str]:
     return ["PROGRAM = (", *(f"    {string(piece)}" for piece in pieces or [""]), ")"]
 
 
-class _Module(EvaluationText, OutputText):
-    # the module, top to bottom
+class ModuleText(EvaluationText, OutputText):
+    """A module, top to bottom."""
 
     def __init__(self, plan: Plan, lowering: Lowering) -> None:
         super().__init__(plan)
         self.lowering = lowering
 
-    def module(self) -> str:
+    def parts(self, runtime: str) -> list[str]:
+        """All below the imports. ``runtime``: the hash of the runtime that the module is for."""
         functions = [*self._packing(), *self._plains(), self.evaluate(), *self.unpacking(), *self.patterns()]
         # the functions come first, as they find out which products of weights and which tables are read
-        body = [self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
-        text = "\n\n\n".join(part.strip("\n") for part in [self._settings(), *body] if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main"]
+        settings = self._settings(runtime)
+        return [settings, self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
+
+    def module(self) -> str:
+        """The whole text."""
+        text = "\n\n\n".join(part.strip("\n") for part in self.parts(source_hash()) if part.strip())
+        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "require"]
         runtime += [name for name in ("element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
-        return "\n".join([self._head(), "", *imports, "", text]) + "\n"
+        return "\n".join([self.head(), "", *imports, "", text]) + "\n"
 
-    def _head(self) -> str:
+    def hiding_sentence(self) -> list[str]:
+        """What is hidden from the key holder, and how."""
+        return paragraph(self.hiding.sentence())
+
+    def kernel_sentence(self) -> list[str]:
+        """How products are computed."""
+        return paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []
+
+    def head(self) -> str:
+        """The docstring."""
         program, lowering = self.program, self.lowering
         sizes = ", ".join(f"{n} = {program.sizes[n]}" for n in program.parameters)
         if lowering.verdict == "proved":
@@ -93,8 +107,8 @@ class _Module(EvaluationText, OutputText):
             *paragraph(f"Emitted by slotlang {lowering.by} from program {program.name} ({sizes or 'no sizes'})."),
             *paragraph(verdict),
             *paragraph(f"{validated} `slotlang check` of this file proves both again."),
-            *paragraph(self.hiding.sentence()),
-            *(paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []),
+            *self.hiding_sentence(),
+            *self.kernel_sentence(),
             "",
             *paragraph(
                 "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "
@@ -105,11 +119,12 @@ class _Module(EvaluationText, OutputText):
         ]
         return "\n".join([*lines, "# ruff: noqa: E741"] if self.names.ambiguous else lines)
 
-    def _settings(self) -> str:
+    def _settings(self, runtime: str) -> str:
         program, names = self.program, self.names
         lines = [
             f"FORMAT = {FORMAT}",
-            f'RUNTIME = "{source_hash()}"',
+            f'RUNTIME = "{runtime}"',
+            *(["require(__name__, FORMAT, RUNTIME)", ""] if runtime == source_hash() else []),
             *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in asdict(self.lowering).items()], "{}"),
             *_program_text(program.syntax.source.text),
             *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
@@ -164,8 +179,6 @@ class _Module(EvaluationText, OutputText):
             [
                 "MODULE = Module(",
                 f"    name={string(program.name)},",
-                "    format=FORMAT,",
-                "    runtime=RUNTIME,",
                 f'    program_hash="{program_hash(program)}",',
                 "    parameters=PARAMETERS,",
                 "    slots=SLOTS,",
@@ -338,8 +351,12 @@ def emit(plan: Plan, lowering: Lowering) -> str:
 
     Raises SL309 when the program nests deeper than Python can read.
     """
+    return compiled(plan, ModuleText(plan, lowering).module())
+
+
+def compiled(plan: Plan, text: str) -> str:
+    """A module's text, which Python can read. Raises SL309 otherwise."""
     program = plan.program
-    text = _Module(plan, lowering).module()
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

@@ -31,7 +31,6 @@ from slotlang_runtime.parameters import Parameters
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_ciphertext, load_keys, load_plaintext, saved
-from slotlang_runtime.version import FORMAT, source_hash
 from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import pack, unpack
 
@@ -90,8 +89,6 @@ def column_module(parameters: Parameters, channels: int, kernel: Kernel) -> Modu
 
     return Module(
         name="calibration",
-        format=FORMAT,
-        runtime=source_hash(),
         program_hash="",
         parameters=parameters,
         slots=slots,

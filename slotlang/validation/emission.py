@@ -6,6 +6,7 @@ import ast
 
 from slotlang.diagnostics import error
 from slotlang.emit.module import Lowering, emit
+from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
@@ -20,7 +21,8 @@ def emitted_anew(file: ModuleFile, program: Program) -> ast.Module:
     Raises what ``plan`` raises, as SL404 for parameters below 128-bit security, and ``SlotError`` SL745 where the
     verdicts that the module was lowered with are none.
     """
-    return ast.parse(emit(planned(file, program), _lowering(file)))
+    emission = emit_standalone if file.standalone else emit
+    return ast.parse(emission(planned(file, program), _lowering(file)))
 
 
 def planned(file: ModuleFile, program: Program) -> Plan:

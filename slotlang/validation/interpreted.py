@@ -53,6 +53,8 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
                     found[name] = tables[name]
             case ast.FunctionDef(name=name):
                 tables[name] = _never
+                # of a standalone module, which has them itself
+                found.update({name: _FOR_BODIES[name]} if name in _FOR_BODIES else {})
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 if _is_table(value):
                     tables[name] = _table(value, tables)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.emit.standalone import STANDALONE
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program, program_hash
 from slotlang.source import Source, Span
@@ -28,7 +29,7 @@ _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 @dataclass(frozen=True)
 class ModuleFile:
     """What a module says of itself, not believed. ``lowered``: who emitted it, and the verdicts of then. ``sizes``: of
-    the program. ``tree``: the whole text."""
+    the program. ``tree``: the whole text. ``standalone``: it has its own operations in place of the runtime."""
 
     source: Source = field(repr=False)
     tree: ast.Module = field(repr=False)
@@ -37,6 +38,7 @@ class ModuleFile:
     sizes: Mapping[str, int]
     parameters: Parameters
     kernel: Kernel
+    standalone: bool = False
 
     def span(self, node: ast.AST) -> Span:
         """The first line of a node of the tree."""
@@ -96,7 +98,7 @@ def read_module(source: Source) -> ModuleFile:
             hint="lower the program again, or check the module with the slotlang that wrote it",
         )
     runtime = _literal(source, tree, "RUNTIME", str)
-    if runtime != source_hash():
+    if runtime not in (source_hash(), STANDALONE):
         raise error(
             "SL746",
             f"this module was emitted for runtime {runtime[:16]}; the installed slotlang_runtime is "
@@ -112,7 +114,7 @@ def read_module(source: Source) -> ModuleFile:
     kernel = _literal(source, tree, "KERNEL", str)
     if kernel not in get_args(Kernel):
         raise _broken(source, f"there is no kernel '{kernel}'", _span(source, tree, "KERNEL"))
-    return ModuleFile(source, tree, text, lowered, sizes, _parameters(source, tree), kernel)
+    return ModuleFile(source, tree, text, lowered, sizes, _parameters(source, tree), kernel, runtime == STANDALONE)
 
 
 def check_bundle(path: Path) -> None:

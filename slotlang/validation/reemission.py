@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterator
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.emit.standalone import STANDALONE, fixed_functions
 from slotlang.source import Source
 from slotlang.validation.module_file import assigned, line_span
 
@@ -20,13 +21,16 @@ _FIXED = ("reference", "patterns")
 
 def editable(emitted: ast.Module) -> frozenset[str]:
     """Names of the functions whose bodies may be edited: all but those that ``MODULE`` has as ``reference`` and
-    ``patterns``."""
+    ``patterns``, and those of a standalone module's fixed part."""
     fixed: set[str] = set()
     match assigned(emitted, "MODULE"):
         case ast.Assign(value=ast.Call(keywords=keywords)):
             for keyword in keywords:
                 if keyword.arg in _FIXED:
                     fixed.update(n.id for n in ast.walk(keyword.value) if isinstance(n, ast.Name))
+    match assigned(emitted, "RUNTIME"):
+        case ast.Assign(value=ast.Constant(value=runtime)) if runtime == STANDALONE:
+            fixed |= fixed_functions()
     return frozenset(s.name for s in emitted.body if isinstance(s, ast.FunctionDef) and s.name not in fixed)
 
 

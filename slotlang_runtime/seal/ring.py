@@ -59,6 +59,7 @@ class Ring(Levels):
     is repeated to fill the ring."""
 
     def __init__(self, parameters: Parameters, slots: int) -> None:
+        parameters.check(slots)
         self.shared = context_of(parameters.ring)
         super().__init__(parameters, self.shared.moduli)
         self.slots = slots

@@ -1,0 +1,416 @@
+"""Direct calls of ``tenseal.sealapi``: what a standalone module has in place of ``slotlang_runtime``.
+
+All that follows the imports is copied into such a module, so it is short and plain: no kernels, no bytes, no counts.
+Ciphertexts are TenSEAL's objects, and client and server are two halves of one process. ``slotlang_runtime`` is what
+serves; this is for reading, and to own every call.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import secrets
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as seal
+
+# direct calls start here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped."""
+
+    degree: int
+    prime_bits: tuple[int, ...]
+    scale_bits: tuple[int, ...]
+    drops: tuple[int, ...]
+    rotations: tuple[int, ...]
+    routes: dict[int, tuple[int, ...]]
+    conjugation: bool
+    relinearization: bool
+    hide: str
+    doubled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Ciphertexts of the client: ``function(inputs, *indices)`` is what a member holds."""
+
+    function: Callable[..., Any]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plaintexts:
+    """Plaintexts of the server, and where they are multiplied or added."""
+
+    function: Callable[..., Any]
+    shape: tuple[int, ...]
+    level: int = 0
+    products: int = 0
+    added: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """Ciphertexts that the server returns."""
+
+    members: Any
+    level: int
+    products: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """Which element of a result each slot of a member carries, and in which part."""
+
+    name: str
+    function: Callable[..., Any]
+    shape: tuple[int, ...]
+    part: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """The program's tables."""
+
+    name: str
+    program_hash: str
+    parameters: Parameters
+    slots: int
+    kernel: str
+    inputs: dict[str, tuple[int, ...]]
+    weights: dict[str, tuple[int, ...]]
+    scalars: list[str]
+    results: dict[str, Any]
+    packing: dict[str, Packing]
+    plaintexts: dict[str, Plaintexts]
+    sent: dict[str, Results]
+    outputs: list[Output]
+    evaluate: Callable[..., Any]
+    reference: Callable[..., Any]
+    counts: dict[str, int]
+    prepare: Callable[..., Any] = dict
+    patterns: dict[str, Callable[[], Any]] | None = None
+
+    def placed(self) -> Iterator[tuple[Output, Any, Any, Any]]:
+        """Each member that an output reads: the slots with an element, and the indices of these elements."""
+        for output in self.outputs:
+            shape, _ = self.results[output.name]
+            for binders in np.ndindex(output.shape):
+                member, places, *condition = output.function(*binders)
+                inside = np.broadcast_to(np.logical_and.reduce(condition or [True]), self.slots)
+                for place, size in zip(places, shape, strict=True):
+                    inside = inside & (place >= 0) & (place < size)
+                yield output, member, inside, tuple(np.broadcast_to(place, self.slots)[inside] for place in places)
+
+
+class Ring:
+    """The context at 128-bit security, the levels with their scales, and encoding."""
+
+    def __init__(self, module: Module) -> None:
+        self.module, p = module, module.parameters
+        parms = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
+        parms.set_poly_modulus_degree(p.degree)
+        parms.set_coeff_modulus(seal.CoeffModulus.Create(p.degree, list(p.prime_bits)))
+        self.context = seal.SEALContext(parms, True, seal.SEC_LEVEL_TYPE.TC128)
+        if not self.context.parameters_set():
+            raise ValueError("these parameters are invalid or below 128-bit security")
+        self.encoder, self.evaluator = seal.CKKSEncoder(self.context), seal.Evaluator(self.context)
+        moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()]
+        self.levels, data = [], self.context.first_context_data()
+        for _ in moduli[:-1]:
+            self.levels.append(data.parms_id())
+            data = data.next_context_data()
+        self.moduli = [moduli[: len(moduli) - 1 - level] for level in range(len(self.levels))]
+        self.factors = [2.0**bits for bits in p.scale_bits]
+        self.before = [0, *p.drops]
+        self.scales = self.factors[:1]
+        for level, product in enumerate(p.drops):
+            self.scales.append(self.scale(level, product - self.before[level]) / self.moduli[level][-1])
+
+    def factor(self, level: int, products: int) -> float:
+        """Scale of a plaintext that multiplies."""
+        several = len(self.factors) > 1
+        return self.factors[self.before[level] + products + 1] if several else self.scales[level]
+
+    def scale(self, level: int, products: int) -> float:
+        """Scale of a ciphertext."""
+        return math.prod([self.scales[level], *(self.factor(level, k) for k in range(products))])
+
+    def encode(self, values: Any, level: int = 0, products: int = 0, added: bool = False) -> Any:
+        """A plaintext, its slots repeated to fill the ring; None for zero, as SEAL refuses products with zero."""
+        half, plain = self.module.parameters.degree // 2, seal.Plaintext()
+        content = np.broadcast_to(np.asarray(values, complex), self.module.slots).tolist()
+        scale = self.scale(level, products) if added else self.factor(level, products)
+        self.encoder.encode(content * (half // self.module.slots), self.levels[level], scale, plain)
+        return None if plain.is_zero() else plain
+
+
+class Evaluation:
+    """The operations of an evaluation. None stands for zero."""
+
+    def __init__(self, ring: Ring, galois_keys: Any, relin_keys: Any, spare: Any) -> None:
+        self.ring, self.evaluator, self.spare = ring, ring.evaluator, spare
+        self.galois_keys, self.relin_keys = galois_keys, relin_keys
+        self.slots, self.routes = ring.module.slots, ring.module.parameters.routes
+        self.known: dict[Any, Any] = {}
+
+    def rotate(self, a: Any, step: int) -> Any:
+        """``a << step``."""
+        step %= self.slots
+        if a is None or step == 0:
+            return a
+        for part in self.routes.get(step, (step,)):
+            out = seal.Ciphertext()
+            self.evaluator.rotate_vector(a, part, self.galois_keys, out)
+            a = out
+        return a
+
+    def conj(self, a: Any) -> Any:
+        """Complex conjugate."""
+        if a is None:
+            return None
+        out = seal.Ciphertext()
+        self.evaluator.complex_conjugate(a, self.galois_keys, out)
+        return out
+
+    def multiply(self, a: Any, plain: Any) -> Any:
+        """Ciphertext times plaintext."""
+        if a is None or plain is None:
+            return None
+        out = seal.Ciphertext()
+        self.evaluator.multiply_plain(a, plain, out)
+        return out
+
+    def product(self, a: Any, b: Any) -> Any:
+        """Ciphertext times ciphertext."""
+        if a is None or b is None:
+            return None
+        out = seal.Ciphertext()
+        self.evaluator.multiply(a, b, out)
+        self.evaluator.relinearize_inplace(out, self.relin_keys)
+        return out
+
+    def rescale(self, a: Any) -> Any:
+        """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
+        if a is None:
+            return None
+        out = seal.Ciphertext()
+        self.evaluator.rescale_to_next(a, out)
+        out.scale = self.ring.scales[self.ring.levels.index(out.parms_id())]
+        return out
+
+    def negate(self, a: Any) -> Any:
+        """``-a``."""
+        if a is None:
+            return None
+        out = seal.Ciphertext()
+        self.evaluator.negate(a, out)
+        return out
+
+    def combine(self, signs: str, *terms: Any) -> Any:
+        """Signed sum. Terms that cancel make zero, which SEAL refuses to hold."""
+        total = None
+        for sign, term in zip(signs, terms, strict=True):
+            if term is None:
+                continue
+            if total is None:
+                total = term if sign == "+" else self.negate(term)
+                continue
+            out = seal.Ciphertext()
+            try:
+                (self.evaluator.add if sign == "+" else self.evaluator.sub)(total, term, out)
+            except RuntimeError as problem:
+                if "transparent" not in str(problem):
+                    raise
+                out = None
+            total = out
+        return total
+
+    def sum_of(self, *terms: Any) -> Any:
+        """Sum of its arguments."""
+        return self.combine("+" * len(terms), *terms)
+
+    def sum(self, terms: Iterable[Any]) -> Any:
+        """Sum of terms."""
+        return self.sum_of(*terms)
+
+    def dot(self, pairs: Iterable[Any]) -> Any:
+        """Sum of ciphertexts, each times a plaintext."""
+        return self.sum(self.multiply(a, plain) for a, plain in pairs)
+
+    def add_plain(self, a: Any, plain: Any, sign: int = 1) -> Any:
+        """Ciphertext plus or minus plaintext. A zero is made of an input, scaled down to less than noise."""
+        if plain is None:
+            return a
+        if a is None:
+            level, a = self.ring.levels.index(plain.parms_id()), seal.Ciphertext()
+            self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], a)
+            if level:
+                self.evaluator.rescale_to_next_inplace(a)
+            a.scale = plain.scale
+        out = seal.Ciphertext()
+        (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
+        return out
+
+    def once(self, operation: Callable[..., Any], *operands: Any) -> Any:
+        """An operation that the program asks for several times, computed once. Operands are kept: ids stay theirs."""
+        key = (operation.__name__, *(o if isinstance(o, int | str) else id(o) for o in operands))
+        if key not in self.known:
+            self.known[key] = operation(*operands), operands
+        return self.known[key][0]
+
+    def tree(self, terms: Iterable[Any], shared: bool = False) -> Any:
+        """Sum by a balanced tree."""
+        level = list(terms)
+        while len(level) > 1:
+            level = [self.sum_of(*level[i : i + 2]) for i in range(0, len(level), 2)]
+        return level[0]
+
+    def horner(self, terms: Iterable[Any], step: int, shared: bool = False) -> Any:
+        """``sum v: term(v) << v*step``, the terms given last one first."""
+        total, *others = terms
+        for term in others:
+            total = self.sum_of(self.rotate(total, step), term)
+        return total
+
+    def doubling(self, a: Any, step: int, count: int, shared: bool = False) -> Any:
+        """``sum f < count: a << f*step``: powers of two first, then the odd part's digits."""
+        odd, powers = count, 0
+        while odd % 2 == 0:
+            odd, powers = odd // 2, powers + 1
+        for power in reversed(range(powers)):
+            a = self.sum_of(a, self.rotate(a, (odd * step) << power))
+        base, done = a, 1
+        for bit in bin(odd)[3:]:
+            a, done = self.sum_of(a, self.rotate(a, done * step)), 2 * done
+            if bit == "1":
+                a, done = self.sum_of(base, self.rotate(a, step)), done + 1
+        return a
+
+
+class Client:
+    """Owns the secret key: makes the evaluation keys, encrypts inputs, decrypts results."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring, self.module = ring, ring.module
+        self.keys = seal.KeyGenerator(ring.context)
+        self.encryptor = seal.Encryptor(ring.context, self.keys.secret_key())
+        self.decryptor = seal.Decryptor(ring.context, self.keys.secret_key())
+
+    def evaluation_keys(self) -> tuple[Any, Any]:
+        """Galois keys of the rotations in use, and a relinearization key; for the server."""
+        p, galois, relin = self.module.parameters, None, None
+        # Galois elements have to be Python ints: SEAL takes anything else for steps
+        elements = [pow(3, step, 2 * p.degree) for step in p.rotations] + [2 * p.degree - 1] * p.conjugation
+        if elements:
+            galois = seal.GaloisKeys()
+            self.keys.create_galois_keys(elements, galois)
+        if p.relinearization:
+            relin = seal.RelinKeys()
+            self.keys.create_relin_keys(relin)
+        return galois, relin
+
+    def encrypt(self, inputs: dict[str, Any]) -> dict[Any, Any]:
+        """Ciphertexts by name."""
+        sent = {}
+        for name, family in self.module.packing.items():
+            for index in np.ndindex(family.shape):
+                plain, out = self.ring.encode(family.function(inputs, *index), added=True), seal.Ciphertext()
+                if plain is None:
+                    plain = seal.Plaintext()
+                    self.ring.encoder.encode(0.0, self.ring.scales[0], plain)
+                self.encryptor.encrypt_symmetric(plain, out)
+                sent[(name, *index)] = out
+        return sent
+
+    def decrypt(self, answer: dict[Any, Any]) -> dict[str, Any]:
+        """Results by name."""
+        values = {}
+        for name, cipher in answer.items():
+            plain = seal.Plaintext()
+            if cipher is not None:
+                self.decryptor.decrypt(cipher, plain)
+            slots = [0j] if cipher is None else self.ring.encoder.decode_complex(plain)[: self.module.slots]
+            values[name] = np.broadcast_to(np.array(slots), self.module.slots)
+        results = {name: np.zeros(shape, kind) for name, (shape, kind) in self.module.results.items()}
+        for output, member, inside, places in self.module.placed():
+            value = values[member][inside]
+            if output.part is not None:
+                value = value.real if output.part == "re" else value.imag
+            results[output.name][places] = value / 2 if member[0] in self.module.parameters.doubled else value
+        return results
+
+
+class Server:
+    """Holds evaluation keys and encoded weights."""
+
+    def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
+        self.ring, self.module, self.keys = ring, ring.module, keys
+        weights, self.plain = self.module.prepare(weights), {}
+        for name, family in self.module.plaintexts.items():
+            for index in np.ndindex(family.shape):
+                value = family.function(weights, *index)
+                self.plain[(name, *index)] = ring.encode(value, family.level, family.products, family.added)
+
+    def evaluate(self, sent: dict[Any, Any]) -> dict[Any, Any]:
+        """Encrypted results, with a random value added to every slot and part that no output reads."""
+        ev = Evaluation(self.ring, *self.keys, next(iter(sent.values())))
+        answer = self.module.evaluate(ev, dict(sent), self.plain)
+        if self.module.parameters.hide == "none":
+            return dict(answer)
+        return {n: None if value is None else ev.add_plain(value, self.mask(n)) for n, value in answer.items()}
+
+    def mask(self, name: Any) -> Any:
+        """Random values in the slots and parts of a result that no output reads: of the other part, where conjugates
+        were not added, and of slots of a part that is read elsewhere."""
+        slots, family = self.module.slots, self.module.sent[name[0]]
+        read = np.zeros((2, slots), bool)
+        for output, member, inside, _ in self.module.placed():
+            if member == name:
+                read[{"re": [0], "im": [1], None: [0, 1]}[output.part]] |= inside
+        hidden = ~read
+        if name[0] in self.module.parameters.doubled:
+            hidden &= read.any(axis=1, keepdims=True)
+        scale = self.ring.scale(family.level, family.products)
+        room = math.log2(math.prod(self.ring.moduli[family.level])) - math.log2(scale) - 3
+        words = np.frombuffer(secrets.token_bytes(16 * slots), "<u8").reshape(2, slots)
+        re, im = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0 ** min(room, 16) * hidden
+        return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
+
+
+def element(array: Any, index: tuple[Any, ...]) -> Any:
+    """``array[index]`` for index arrays, and 0 where the index lies outside."""
+    places = np.broadcast_arrays(*index)
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(places, array.shape, strict=True)])
+    return np.where(inside, array[tuple(np.where(inside, i, 0) for i in places)], 0.0)
+
+
+def table(text: str) -> Any:
+    """An array of slot numbers."""
+    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4").astype(np.int64)
+
+
+def main(module: Module) -> int:
+    """Encrypt, evaluate and decrypt random data, and print the error against numpy. Returns the exit status."""
+    rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    inputs = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
+    weights: dict[str, Any] = {n: rng.standard_normal(s) / math.sqrt(s[-1]) for n, s in module.weights.items()}
+    for name, pattern in (module.patterns or {}).items():
+        weights[name] = weights[name] * pattern()
+    weights.update(dict.fromkeys(module.scalars, 1.0))
+    ring = Ring(module)
+    client = Client(ring)
+    server = Server(ring, client.evaluation_keys(), weights)
+    results = client.decrypt(server.evaluate(client.encrypt(inputs)))
+    for name, expected in module.reference(inputs, weights).items():
+        error = np.sqrt(np.mean(np.abs(results[name] - expected) ** 2)) / np.sqrt(np.mean(np.abs(expected) ** 2))
+        print(f"{name}: shape {expected.shape}, relative rms error {error:.1e}")
+    return 0
