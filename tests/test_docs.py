@@ -31,7 +31,7 @@ import pytest
 from repository import ROOT
 
 from slotlang.api import check, cost, load, loads
-from slotlang.cli.app import main
+from slotlang.cli import main
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import SlotError
 
