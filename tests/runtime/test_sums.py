@@ -188,6 +188,8 @@ def test_results_are_those_of_seal_bit_for_bit() -> None:
 
 def fallen_back(note: str) -> None:
     """The server says why, and SEAL's operations compute the same."""
+    # as in a new process, which has checked no ring
+    sums._CHECKED.clear()
     world = lora()
     answer = world.answer()
     assert sums_of(world) is None and note in world.server.note
@@ -197,7 +199,6 @@ def fallen_back(note: str) -> None:
 
 
 def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # as in a new process
     monkeypatch.setattr(sums, "compiled", sums.compiled.__wrapped__)
     monkeypatch.setitem(sys.modules, "numba", None)
     fallen_back("numba can't be imported")
@@ -278,3 +279,25 @@ def test_one_kernel_is_compiled_for_all_programs_of_a_process(monkeypatch: pytes
     monkeypatch.setattr(sums, "_kernel", lambda: pytest.fail("compiled a second time"))
     assert World(RINGS[1]).sums.dot is first and World(RINGS[3]).sums.dot is first
     assert MOST_TERMS == 128 and engine.Sums is Sums
+
+
+def test_a_ring_is_checked_once_for_all_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[int] = []
+    check = Sums._check
+    monkeypatch.setattr(Sums, "_check", lambda self: (checks.append(self.degree), check(self)))
+    sums._CHECKED.clear()
+    first, second = World(RINGS[1]), World(RINGS[1])
+    assert first.ring.shared is second.ring.shared and checks == [first.ring.degree]
+    World(RINGS[3])
+    assert checks == [first.ring.degree, World(RINGS[3]).ring.degree]
+
+
+def test_a_check_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = sums.compiled()
+    sums._CHECKED.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sums, "compiled", lambda: lambda *_: False)
+        for _ in range(2):
+            with pytest.raises(sums.Unavailable):
+                World(RINGS[1])
+    assert World(RINGS[1]).sums.dot is right
