@@ -34,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.columns import emitted
 from slotlang.api import load, plan
-from slotlang.planning.plan import Way
+from slotlang.planning.target import Kernel, Target
 from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
 from slotlang_runtime.data import random_data
@@ -43,12 +43,12 @@ from slotlang_runtime.seal.saved import saved
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "f545c15"
 """The last commit whose modules need nothing but themselves."""
-CASES: dict[str, Way] = {"rank_complex": "fused", "columns": "matrix", "lora_xs": "fused"}
+CASES: dict[str, Kernel] = {"rank_complex": "fused", "columns": "matrix", "lora_xs": "fused"}
 MOST = 1.03
 PAIRS = 30
 
 
-def lowered(base: str, name: str, way: str, folder: Path) -> tuple[str, str]:
+def lowered(base: str, name: str, kernel: str, folder: Path) -> tuple[str, str]:
     """The earlier commit's modules of a program: as it is, and with nothing hidden."""
     if not (folder / "slotlang").exists():
         archive = subprocess.run(["git", "archive", base], cwd=ROOT, check=True, capture_output=True).stdout
@@ -57,7 +57,7 @@ def lowered(base: str, name: str, way: str, folder: Path) -> tuple[str, str]:
     texts = []
     for hide in ("mask", "none"):
         out = folder / f"{name}_{hide}.py"
-        command = ["lower", f"programs/{name}.slot", "--products", way, "--hide", hide, "-o", str(out)]
+        command = ["lower", f"programs/{name}.slot", "--products", kernel, "--hide", hide, "-o", str(out)]
         environment = {**os.environ, "PYTHONPATH": str(folder)}
         subprocess.run(
             [sys.executable, "-m", "slotlang", *command], cwd=folder, env=environment, check=True, capture_output=True
@@ -242,10 +242,10 @@ def main() -> int:
     console, found = Console(), []
     with tempfile.TemporaryDirectory() as folder:
         for name in options.names:
-            way = CASES[name]
-            texts = lowered(options.base, name, way, Path(folder))
+            kernel = CASES[name]
+            texts = lowered(options.base, name, kernel, Path(folder))
             program = load(ROOT / "programs" / f"{name}.slot")
-            plans = [plan(program, products=way, hide=hide) for hide in ("mask", "none")]
+            plans = [plan(program, target=Target(kernel, hide)) for hide in ("mask", "none")]
             mine = [emitted(made) for made in plans]
             same = same_results(texts[1], mine[1])
             before = Before(texts[0])

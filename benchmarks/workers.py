@@ -105,7 +105,6 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
     client, _, keys, server = sides(module, weights)
     with tempfile.TemporaryDirectory() as folder:
         _, used = encode_cached(module, text, weights, Path(folder))
-        saved = server.weights.to_bytes()
         turns = {
             "encode": lambda: Weights.encode(module, **weights),
             "store": lambda: encode_cached(module, text, weights, empty),
@@ -118,7 +117,7 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
                 times[name].append(seconds(action))
     cache = {name: statistics.median(found) for name, found in times.items()}
     cache["bytes"] = used.bytes
-    assert used.bytes == len(saved)
+    assert used.bytes == Path(used.file).stat().st_size
 
     uploads = [client.encrypt(**inputs) for _ in range(EVALUATIONS)]
     server.evaluate_many(uploads, keys)

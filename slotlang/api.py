@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
@@ -14,16 +15,31 @@ from slotlang.cost.report import Cost
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.optimize.optimized import Optimized, optimize_program
-from slotlang.optimize.search import Objective
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
 from slotlang.planning.target import Hide, Kernel, Target
 from slotlang.proof.check import Report, check
-from slotlang.run.session import Session
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
+
+if TYPE_CHECKING:
+    from slotlang.optimize.optimized import Optimized as Optimized
+    from slotlang.optimize.search import Objective
+    from slotlang.run.session import Session as Session
+
+
+def __getattr__(name: str) -> Any:
+    # imported when they are first asked for: a run needs tenseal, and what only checks and lowers starts faster
+    if name == "Session":
+        from slotlang.run.session import Session
+
+        return Session
+    if name == "Optimized":
+        from slotlang.optimize.optimized import Optimized
+
+        return Optimized
+    raise AttributeError(f"module 'slotlang.api' has no attribute {name!r}")
 
 
 def load(path: str | Path, sizes: Mapping[str, int] | None = None) -> Program:
@@ -83,6 +99,8 @@ def optimize(
 ) -> Optimized:
     """Rewrite a program file into a cheaper one of the same meaning, proved again. Raises as ``optimize_program`` and
     ``find_profile``."""
+    from slotlang.optimize.optimized import optimize_program
+
     return optimize_program(
         parse(read_source(Path(path))),
         sizes,

@@ -45,8 +45,3 @@ def element(array: npt.NDArray[Any], index: tuple[Any, ...]) -> npt.NDArray[Any]
 def table(text: str) -> npt.NDArray[np.int64]:
     """An array of slot numbers, from base 85 of compressed 32-bit integers."""
     return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4").astype(np.int64)
-
-
-def indices(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """The index arrays of an array of a shape."""
-    return np.indices(shape)

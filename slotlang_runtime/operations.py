@@ -59,7 +59,8 @@ class Operations(Protocol[C, P]):
         """``a + plain``, or ``a - plain`` for a negative sign."""
 
     def zero(self, like: C, plain: P) -> C:
-        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext, made of any input."""
+        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext, made of any input.
+        Raises Rejected at the level and scale of the inputs, where there is none."""
 
 
 class Evaluation(Generic[C, P]):

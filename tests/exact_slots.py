@@ -144,6 +144,8 @@ class ExactOperations:
 
     def zero(self, like: Cipher, plain: Plain) -> Cipher:
         assert plain.level >= like.level
+        if not plain.level and plain.scale <= like.scale:
+            raise Rejected("there is nothing that hides a plaintext before any product")
         return self._made(like.values * 0, plain.level, plain.scale, _mixed("zero", like.c1, plain.level))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +121,11 @@ def _console() -> Console:
     # a table in a file or a pipe is as wide as it is
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
     return Console(highlight=False, soft_wrap=True, width=width)
+
+
+def _status(what: str, json: bool) -> AbstractContextManager[object]:
+    """A sign of work where a person watches; elsewhere nothing, and rich is not imported."""
+    return _console().status(what) if sys.stdout.isatty() and not json else nullcontext()
 
 
 @app.command()
@@ -352,8 +357,8 @@ def lower(
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
     with guarded("lower", json, reads=[file], writes=[output]):
-        from slotlang.api import lower as lower_program
-        from slotlang.api import predicted_error
+        from slotlang.cost.noise import predicted_error
+        from slotlang.lower import lower as lower_program
         from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
 
@@ -361,8 +366,7 @@ def lower(
             raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
         target = Target.named(kernel, hide, precision, max_key_bytes)
         program = _loaded(file, set_)
-        console = _console()
-        with console.status("proving, lowering and validating") if not json and console.is_terminal else nullcontext():
+        with _status("proving, lowering and validating", json):
             made = lower_program(program, unproved=unproved, target=target, standalone=standalone)
         if output is not None:
             write_file(output, made.text)

@@ -27,6 +27,8 @@ Array: TypeAlias = npt.NDArray[np.uint64]
 PRIMES = (2147483629, 2147483549, 2147483497, 2147483489)
 """The four largest primes below 2^31 that are 1 modulo 4."""
 MAX_FORM_ELEMENTS = 1 << 26
+SMALL_PRODUCT = 1 << 20
+"""Multiplications of a matrix product below which waking BLAS's threads takes longer than the product."""
 MAX_VALUES = 1 << 30
 """Most elements of all tensors together, times primes."""
 
@@ -178,6 +180,12 @@ def matmul(a: Array, b: Array, p: int) -> Array:
     """Exact product modulo p < 2^31: 16-bit halves multiplied in doubles, exact below 2^53."""
     mask = np.uint64(0xFFFF)
     halves = np.uint64(16)
+    if a.size * b.shape[1] <= SMALL_PRODUCT and a.shape[1] <= 1 << 16:
+        # as integers: sums of 2^16 products of 31 and 16 bits fit 63 bits
+        high = _remainder((a @ (b >> halves))[None], (p,))[0]
+        low: Array = a @ (b & mask)
+        small: Array = _remainder(((high << halves) + low)[None], (p,))[0]
+        return small
     result = np.zeros((a.shape[0], b.shape[1]), np.uint64)
     for start in range(0, a.shape[1], 1 << 20):
         x, y = a[:, start : start + (1 << 20)], b[start : start + (1 << 20)]

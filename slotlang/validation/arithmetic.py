@@ -24,8 +24,8 @@ from slotlang_runtime.arrays import table as numeric_table
 MAX_ELEMENTS = 1 << 25
 """Of one array."""
 
-MAX_TERMS = 1 << 16
-"""Of one vector of weights."""
+MAX_READS = 1 << 26
+"""Slots times terms of one vector of weights."""
 
 _OPERATIONS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -101,10 +101,8 @@ def binary(op: type[ast.AST], a: Any, b: Any) -> Any:
     if op is ast.Div and type(b) not in (int, float, complex):
         raise Unsupported(f"a division by {described(b)}")
     _check_size(a, b)
-    if kinds == ("s", "s") and op is ast.Mult:
-        terms = len(vector(a).terms) * len(vector(b).terms)
-        if terms > MAX_TERMS:
-            raise Unsupported(f"a vector of {terms:,} products")
+    if "s" in kinds:
+        _check_terms(op, a, b)
     with np.errstate(all="ignore"):
         result = _OPERATIONS[op](a, b)
     return checked(result)
@@ -231,6 +229,15 @@ def _number(value: Any) -> Any:
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return vector(value).map(change) if kind(value) == "s" else change(_number(value))
+
+
+def _check_terms(op: type[ast.AST], a: Any, b: Any) -> None:
+    """Raise Unsupported before a vector of more terms than ``MAX_READS`` says is made."""
+    left, right = (len(v.terms) if isinstance(v, Vector) else 1 for v in (a, b))
+    size = max((math.prod(getattr(v, "shape", ())) for v in (a, b) if not isinstance(v, Tensor)), default=1)
+    terms = left * right if op is ast.Mult else left + right
+    if terms * size > MAX_READS:
+        raise Unsupported(f"a vector of {terms:,} terms")
 
 
 def _check_size(*values: Any) -> None:

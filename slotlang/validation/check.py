@@ -105,7 +105,7 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
                 wrong = wrong_element(module, program)
             except Failed as problem:
                 return ended("refuted", str(problem))
-            except Outside as problem:
+            except (Outside, TooLarge) as problem:
                 return ended("unknown", reason or str(problem))
             if wrong is not None:
                 return ended("refuted", "", wrong)

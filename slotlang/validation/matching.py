@@ -114,6 +114,8 @@ class Matching:
             case "plain_product":
                 return forms.product(operands[0][0], self.contents[step.content])
             case "product":
+                if len(operands[0][0]) * len(operands[1][0]) > MAX_MONOMIALS:
+                    raise TooLarge(f"more than {MAX_MONOMIALS:,} monomials")
                 return forms.product(operands[0][0], operands[1][0])
         total: Form = {}
         for form, sign in operands:

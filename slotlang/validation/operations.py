@@ -15,10 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.validation.normal_form import TooLarge
 from slotlang.validation.trace import Step, Trace
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Kernel
 from slotlang_runtime.parameters import Levels, Parameters
+
+MAX_OPERATIONS = 1_000_000
+"""Of one evaluation."""
 
 ROUNDING = 2.0**-40
 """Relative difference of two scales that is rounding of doubles."""
@@ -173,14 +177,17 @@ class CheckedOperations:
         self.algebra = algebra
         self.levels = levels
         self.kernel = kernel
+        self.done = 0
 
     def rotate(self, a: Cipher, step: int) -> Cipher:
         """``a << step``."""
+        self._count()
         self._only("a rotation")
         return Cipher(self.algebra.rotate(a.content, step), a.level, a.scale)
 
     def conjugate(self, a: Cipher) -> Cipher:
         """Complex conjugate."""
+        self._count()
         self._only("a conjugation")
         return Cipher(self.algebra.conjugate(a.content), a.level, a.scale)
 
@@ -210,10 +217,12 @@ class CheckedOperations:
 
     def negate(self, a: Cipher) -> Cipher:
         """``-a``."""
+        self._count()
         return Cipher(self.algebra.negate(a.content), a.level, a.scale)
 
     def add(self, total: Cipher, term: Cipher, sign: int, *, owned: bool) -> Cipher:
         """``total + term`` or ``total - term``."""
+        self._count()
         self._same_level(total, term)
         self._same_scale(total, term)
         return Cipher(self.algebra.add(total.content, term.content, sign), total.level, total.scale)
@@ -224,6 +233,7 @@ class CheckedOperations:
 
     def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
         """``a + plain`` or ``a - plain``."""
+        self._count()
         self._only("a sum with a plaintext")
         self._same_level(a, plain)
         self._same_scale(a, plain)
@@ -233,11 +243,17 @@ class CheckedOperations:
         """Zeros at the level and scale of a plaintext."""
         return Cipher(self.algebra.zero(), plain.level, plain.scale)
 
+    def _count(self) -> None:
+        self.done += 1
+        if self.done > MAX_OPERATIONS:
+            raise TooLarge(f"more than {MAX_OPERATIONS:,} operations")
+
     def _only(self, what: str) -> None:
         if self.kernel == "matrix":
             raise Rejected(f"{what} can't be evaluated as matrix products")
 
     def _product(self, a: Cipher, b: Any, combine: Callable[[Any, Any], Any]) -> Cipher:
+        self._count()
         scale = a.scale * b.scale
         if int(math.log2(scale)) >= math.prod(self.levels.primes(a.level)).bit_length():
             raise Rejected("scale out of bounds")

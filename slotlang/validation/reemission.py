@@ -44,9 +44,12 @@ def compare(source: Source, module: ast.Module, emitted: ast.Module) -> bool:
         ours, theirs = ([_form(s, names) for s in tree.body] for tree in (module, emitted))
         if ours != theirs:
             raise _changed(source, module.body, emitted.body, ours, theirs)
-        return ast.dump(module) == ast.dump(emitted)
     except RecursionError:
         raise error("SL745", "this module nests deeper than anything emitted", line_span(source, 1)) from None
+    try:
+        return ast.dump(module) == ast.dump(emitted)
+    except RecursionError:
+        return False
 
 
 def _form(statement: ast.stmt, names: frozenset[str]) -> str:

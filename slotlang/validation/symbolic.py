@@ -242,6 +242,9 @@ class Tensor:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, other: float | complex) -> Tensor:
+        return Tensor(self.shape, [(c / other, s, a) for c, s, a in self.chains], self.pattern)
+
 
 def vector(value: Any) -> Vector:
     """Numbers, tensors and vectors as vectors."""

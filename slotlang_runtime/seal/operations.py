@@ -91,8 +91,13 @@ class SealOperations:
         return out
 
     def zero(self, like: Any, plain: Any) -> Any:
-        """An input, scaled down so far that it is less than noise."""
+        """An input, scaled down so far that it is less than noise: by a prime, or by the scale of a product."""
         level = self.ring.levels.index(plain.parms_id())
+        if not level and plain.scale <= like.scale:
+            raise Rejected(
+                "the terms of a sum cancel, whatever the inputs, and a plaintext is added before any product: "
+                "there is nothing that hides it"
+            )
         out = seal.Ciphertext()
         self.evaluator.mod_switch_to(like, self.ring.levels[max(level - 1, 0)], out)
         if level:
