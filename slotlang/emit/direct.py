@@ -252,6 +252,8 @@ class Evaluation:
             return a
         if a is None:
             level, a = self.ring.levels.index(plain.parms_id()), seal.Ciphertext()
+            if not level and plain.scale <= self.spare.scale:
+                raise ValueError("terms cancel, and a plaintext is added before any product: nothing hides it")
             self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], a)
             if level:
                 self.evaluator.rescale_to_next_inplace(a)

@@ -23,8 +23,8 @@ _OPTIONAL = ("element", "table")
 _ALWAYS = frozenset({"__init__", "add_plain"})
 """Methods of ``Evaluation`` that every module uses."""
 
-_NEEDS = {"base64": "base64.", "zlib": "zlib."}
-"""Imports that only ``table`` uses, and how."""
+_NEEDS = {"import base64\n": "base64.", "import zlib\n": "zlib.", "Iterable, ": "Iterable["}
+"""Imports that not every module uses, and how the code that does looks."""
 
 
 @cache
@@ -80,9 +80,9 @@ def _pruned(text: str) -> tuple[str, str]:
                 pass
     kept = "".join(line for number, line in enumerate(lines, 1) if number > start and number not in dropped)
     head = source[source.index("from __future__") : source.index(_START)]
-    for name, use in _NEEDS.items():
+    for imported, use in _NEEDS.items():
         if use not in kept:
-            head = head.replace(f"import {name}\n", "")
+            head = head.replace(imported, "")
     return head.strip("\n"), kept.strip("\n")
 
 
