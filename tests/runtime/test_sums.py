@@ -12,7 +12,7 @@ import pytest
 import tenseal.sealapi as seal
 import worlds
 from small_programs import LORA
-from worlds import error, residues
+from worlds import emitted, error, residues
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -57,7 +57,7 @@ prove y == A @ x
 @functools.cache
 def module(parameters: Parameters = RINGS[2]) -> Module:
     """A module with the kernel; what its program computes is of no matter here."""
-    return load_module(api.lower(api.loads(LORA), parameters, target=Target(kernel="fused")).text)
+    return load_module(emitted(LORA, parameters, Target(kernel="fused")).text)
 
 
 class World:
@@ -234,7 +234,7 @@ def test_a_kernel_that_is_wrong_is_not_used(wrong: str, monkeypatch: pytest.Monk
 
 
 def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
-    world = worlds.World(CANCELLING, None, unproved=True, kernel="fused")
+    world = worlds.World(CANCELLING, None, kernel="fused")
     a = np.array([[1.0, -1.0, 0.5, -0.5], [1.0, 2.0, 3.0, 4.0]])
     encoded = type(world.encoded).encode(world.module, A=a)
     assert isinstance(encoded.engine, SumsEngine) and encoded.engine.sums is not None
@@ -247,7 +247,7 @@ def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
 
 
 def test_nested_sums_are_one_pass() -> None:
-    made = api.lower(api.loads(NESTED), target=Target(kernel="fused"))
+    made = emitted(NESTED, None, Target(kernel="fused"))
     assert "ev.dot((X[j, k], plain[" in made.text and "for j in range(n) for k in range(m))" in made.text
     graph = made.plan.graph
     assert list(graph.dots.values()) == [12] and len(graph.in_dots) == 12 + 3
