@@ -275,6 +275,8 @@ class Evaluation(Generic[C, P]):
 
     def doubling(self, a: C | None, step: int, count: int, shared: bool = False) -> C | None:
         """``sum f < count: a << f*step``: powers of two first, widest first, then the odd part's digits."""
+        if type(count) is not int or count < 1:
+            raise Rejected(f"a sum of {count!r} rotations")
         rotate, add = self._rotate_and_add(shared)
         odd, powers = count, 0
         while odd % 2 == 0:

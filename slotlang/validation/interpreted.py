@@ -159,5 +159,9 @@ def check_outputs(module: Module) -> None:
                 raise Outside(function.line, "indices or a condition that are not integers, or true and false")
             if any(getattr(value, "shape", ()) not in ((), (module.slots,)) for value in (*places, *condition)):
                 raise Outside(function.line, "indices or a condition that are not one for each slot")
-            if member not in returned:
+            try:
+                known = member in returned
+            except TypeError as problem:
+                raise Failed(function.line, f"TypeError: a member is a name and indices: {problem}") from None
+            if not known:
                 raise Failed(function.line, f"KeyError: {member!r} is not among the results")

@@ -360,6 +360,12 @@ def test_doubling(count: int, step: int, shared: bool) -> None:
         assert e.ev.doubling(a, step, count, True) is found and counts(e) == before
 
 
+@pytest.mark.parametrize("count", [0, -1, -2, True, 2.0])
+def test_a_sum_of_no_rotations_is_refused(count: Any) -> None:
+    with pytest.raises(Rejected, match=f"a sum of {count} rotations"):
+        Exact().ev.doubling(Exact().cipher(), 1, count)
+
+
 # SEAL
 
 
