@@ -1,7 +1,7 @@
-"""Single changes of an emitted module, in the part that belongs to its program.
+"""Single changes of an emitted module: of the bodies that may be edited, and of all else.
 
-Whether a changed module is right is decided by running it on exact slots (tests/simulated_seal.py) with random data:
-it must run, and its decoded results must be what numpy makes of the unchanged module's specification.
+Whether a changed module is right is decided by running it on exact slots (tests/exact_slots.py) with random data:
+it must run, and its results must be what numpy makes of the unchanged module's specification.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from slotlang import api
+from slotlang.validation.reemission import editable
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from simulated_seal import Run  # noqa: E402
+from exact_slots import Run  # noqa: E402
 
-TABLES = ("PACKING", "RESULTS")
-"""PLAINTEXTS is used where encoded weights are loaded from bytes, which is not run here."""
-SETTINGS = ("scale_bits", "drops", "rotations", "routes", "conjugation", "relinearization")
-"""Parameters that exact slots tell about; what degree and primes are good for, they do not."""
-FUNCTIONS = ("encode", "evaluate", "collect")
+UNCHANGED = ("PROGRAM", "RUNTIME")
+"""Texts, which have hashes of their own."""
+PLACES = {"PARAMETERS": "parameters", "MODULE": "tables"}
+"""What assignments at the top of a module are called; all others are settings, or digits where they compute."""
+FIRST = ("inputs", "weights", "ev", "cipher", "plain")
+"""Arguments that are not integers."""
 SEEDS = (0, 1)
 
 _OPERATORS = {
@@ -77,34 +79,24 @@ def _column(line: str, offset: int) -> int:
 
 
 def _parts(module: ast.Module) -> Iterator[tuple[str, ast.AST, tuple[str, ...]]]:
-    """The program's own tables and functions, with the names of integers in scope."""
+    """Parts of a module, each with what it is called and with the names of integers in scope."""
     digits: list[str] = []
-    first = next(n for n, s in enumerate(module.body) if _assigns(s, "PARAMETERS"))
-    for statement in module.body[first:]:
+    bodies = editable(module)
+    for statement in module.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id="PARAMETERS")], value=ast.Dict(keys=keys, values=values)):
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value in SETTINGS:
-                        yield "parameters", value, ()
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in TABLES:
-                yield "tables", value, ()
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp() as value):
-                digits.append(name)
-                yield "digits", value, tuple(digits[:-1])
-            case ast.FunctionDef(name=name) if name in FUNCTIONS or name.startswith(("pack_", "plain_")):
-                where = name.split("_")[0]
-                local = [a.arg for a in statement.args.args if a.arg not in ("inputs", "weights")]
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in UNCHANGED:
+                where = PLACES.get(name, "settings")
+                if isinstance(value, ast.BinOp) and name not in PLACES:
+                    where = "digits"
+                    digits.append(name)
+                yield where, value, tuple(digits[:-1]) if where == "digits" else ()
+            case ast.FunctionDef(name=name, args=arguments, body=body):
+                where = name.split("_")[0] if name in bodies else "fixed"
+                local = [a.arg for a in arguments.args if a.arg not in FIRST]
                 loops = [n.target.id for n in ast.walk(statement) if _is_loop(n)]
-                names = () if where in FUNCTIONS[:2] else tuple(digits)
-                scope = (*local, *loops, *names) if where not in FUNCTIONS else (*loops, *names)
-                for part in statement.body[1:]:
+                scope = (*local, *loops) if name in ("evaluate", "prepare") else (*local, *loops, *digits)
+                for part in body[1:]:
                     yield where, part, tuple(dict.fromkeys(scope))
-
-
-def _assigns(statement: ast.stmt, name: str) -> bool:
-    return isinstance(statement, ast.Assign) and any(
-        isinstance(t, ast.Name) and t.id == name for t in statement.targets
-    )
 
 
 def _is_loop(node: ast.AST) -> bool:
@@ -140,6 +132,9 @@ def _edits(root: ast.AST, names: tuple[str, ...]) -> Iterator[tuple[str, ast.exp
                 yield "bound", node, ast.Compare(left, [_COMPARISONS[type(op)]()], [right])
             case ast.Attribute(value=value, attr="real" | "imag" as part):
                 yield "part", node, ast.Attribute(value, "imag" if part == "real" else "real", ast.Load())
+            case ast.Call(func=function, args=[], keywords=keywords):
+                for number in range(len(keywords)):
+                    yield "keyword", node, ast.Call(function, [], keywords[:number] + keywords[number + 1 :])
             case ast.Call(func=function, args=[first, *rest], keywords=keywords):
                 if isinstance(function, ast.Name) and function.id == "range":
                     for amount, op in ((1, ast.Add()), (1, ast.Sub())):
@@ -185,21 +180,15 @@ class Meaning:
         for seed, expected in zip(SEEDS, self.expected, strict=True):
             try:
                 run = Run(text, self.program, seed)
-                found = run.module.collect(run.values)
+                found = run.module.collect(run.returned)
             except TimeoutError:
                 raise
             except Exception:
                 return False
-            if not _same(found, expected):
+            if found.keys() != expected.keys() or not all(_same(found[name], expected[name]) for name in expected):
                 return False
         return True
 
 
-def _same(found: object, expected: object) -> bool:
-    if isinstance(expected, dict):
-        return (
-            isinstance(found, dict)
-            and found.keys() == expected.keys()
-            and all(_same(found[name], expected[name]) for name in expected)
-        )
+def _same(found: np.ndarray, expected: np.ndarray) -> bool:
     return np.shape(found) == np.shape(expected) and bool(np.allclose(found, expected, rtol=1e-9, atol=1e-9))

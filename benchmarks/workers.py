@@ -105,6 +105,7 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
     client, _, keys, server = sides(module, weights)
     with tempfile.TemporaryDirectory() as folder:
         _, used = encode_cached(module, text, weights, Path(folder))
+        assert used.bytes == Path(used.file).stat().st_size
         turns = {
             "encode": lambda: Weights.encode(module, **weights),
             "store": lambda: encode_cached(module, text, weights, empty),
@@ -117,7 +118,6 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
                 times[name].append(seconds(action))
     cache = {name: statistics.median(found) for name, found in times.items()}
     cache["bytes"] = used.bytes
-    assert used.bytes == Path(used.file).stat().st_size
 
     uploads = [client.encrypt(**inputs) for _ in range(EVALUATIONS)]
     server.evaluate_many(uploads, keys)

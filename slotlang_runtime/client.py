@@ -24,6 +24,7 @@ class SecretKey:
     """A secret key of a ring, new or given. All programs with this ring can share it."""
 
     def __init__(self, ring: RingParameters, key: Any = None) -> None:
+        ring.check()
         self.ring = ring
         self.context = context_of(ring)
         if key is not None and not seal.is_valid_for(key, self.context.context):
@@ -67,9 +68,10 @@ class Client:
 
     def __init__(self, module: Module, secret: SecretKey | None = None) -> None:
         self.module = module
+        # checks the parameters before there is a key
+        self.ring = Ring(module.parameters, module.slots)
         self.secret = SecretKey(module.parameters.ring) if secret is None else secret
         check_ring("secret keys", self.secret.ring, module)
-        self.ring = Ring(module.parameters, module.slots)
 
     def evaluation_keys(self) -> bytes:
         """Bytes for the server, for this program alone."""

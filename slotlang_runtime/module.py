@@ -141,9 +141,10 @@ class Module:
         """Results by name, from the decrypted slots of each returned ciphertext."""
         results: dict[str, Array] = {name: np.zeros(shape, kind) for name, (shape, kind) in self.results.items()}
         for output, member, inside, places in self.placed():
-            value = values[member][inside]
+            value = values[member]
             if output.part is not None:
                 value = value.real if output.part == "re" else value.imag
+            value = value[inside]
             results[output.name][places] = value / 2 if member[0] in self.parameters.doubled else value
         return results
 

@@ -1,13 +1,17 @@
-"""A lowered program with client, keys, weights and server: what tests of the runtime start from."""
+"""A program's module with client, keys, weights and server: what tests of the runtime start from."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from slotlang import api
+from slotlang.emit.module import Lowering, emit
+from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.planning.target import Hide, KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
@@ -50,6 +54,20 @@ def layer(name: str, n: int = 3) -> str:
     return LAYER.format(name=name, n=n, weight=f"W{name}", result=f"y{name}")
 
 
+@dataclass(frozen=True)
+class Emitted:
+    """A plan and the text of its module, which is neither proved nor validated."""
+
+    plan: Plan
+    text: str
+
+
+def emitted(program: Program | str, parameters: Parameters | None = None, target: Target = Target()) -> Emitted:
+    """The module of a program, or of a program's text."""
+    plan = api.plan(api.loads(program) if isinstance(program, str) else program, parameters, target=target)
+    return Emitted(plan, emit(plan, Lowering("0", "proved", "exact", validated=True)))
+
+
 class World:
     """One client of one program, with everything that is sent."""
 
@@ -61,13 +79,11 @@ class World:
         sizes: dict[str, int] | None = None,
         hide: Hide = "mask",
         kernel: KernelChoice = "auto",
-        unproved: bool = False,
         secret: SecretKey | None = None,
     ) -> None:
         self.program = api.loads(text, sizes)
-        target = Target(kernel=kernel, hide=hide)
-        self.lowered = api.lower(self.program, parameters, target=target, unproved=unproved)
-        self.text = self.lowered.text
+        made = emitted(self.program, parameters, Target(kernel=kernel, hide=hide))
+        self.plan, self.text = made.plan, made.text
         self.module = load_module(self.text)
         inputs, weights = random_data(self.program, 0)
         self.inputs: dict[str, Any] = dict(inputs)

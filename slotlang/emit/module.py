@@ -72,8 +72,8 @@ class ModuleText(EvaluationText, OutputText):
     def module(self) -> str:
         """The whole text."""
         text = "\n\n\n".join(part.strip("\n") for part in self.parts(source_hash()) if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Plaintexts", "Results", "main", "require"]
-        runtime += [name for name in ("element", "table") if re.search(rf"\b{name}\(", text)]
+        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
+        runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
         return "\n".join([self.head(), "", *imports, "", text]) + "\n"

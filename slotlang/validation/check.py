@@ -116,6 +116,8 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
         try:
             # a module may share no values with the program, or use others than it computes: all is multiplied out
             run.compare(merging=True)
-        except (Different, TooLarge):
+        except Different as problem:
+            return ended("unknown", str(problem))
+        except TooLarge:
             return ended("unknown", reason)
         return ended("proved")

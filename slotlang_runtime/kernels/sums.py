@@ -6,7 +6,7 @@ once: the same residues, bit for bit, in a quarter of the time. Primes have at m
 stay below 2^127.
 
 TenSEAL has no way to the residues of an object but one by one, or through a compressed file. The kernel reads and
-writes SEAL's own arrays, where they lie in memory; that they lie there is checked when weights are encoded, and every
+writes SEAL's own arrays, where they lie in memory; that they lie there is checked once for each ring, and every
 object before it is touched. Without numba, or where a check fails, SEAL's operations do the same.
 """
 
@@ -17,12 +17,13 @@ import struct
 import sys
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.ring import Context, Ring
 
 MOST_TERMS = 128
 STRIP = 256  # coefficients: their sums take 8 KB
@@ -30,6 +31,10 @@ _FIRST_WORD = 2  # of what a Python object of TenSEAL holds: the address of SEAL
 # words of SEAL's objects: parameters, then the fields that are checked, then where the array's address stands
 _CIPHERTEXT = {"parms": 0, "ntt": 4, "size": 5, "degree": 6, "primes": 7, "scale": 8, "words": 13, "array": 14}
 _PLAINTEXT = {"parms": 0, "words": 4, "scale": 5, "array": 10}
+
+
+_CHECKED: WeakKeyDictionary[Context, Any] = WeakKeyDictionary()
+"""Rings on which this process has checked the kernel, with the kernel."""
 
 
 class Unavailable(Exception):
@@ -171,7 +176,10 @@ class Sums:
         self.places = {}
         for level, parms in enumerate(ring.levels):
             self.places[tuple(parms)] = np.array(parms, np.uint64), self.moduli[: len(ring.primes(level))]
-        self._check()
+        # a ring is checked once for all programs that use it
+        if _CHECKED.get(ring.shared) is not self.dot:
+            self._check()
+            _CHECKED[ring.shared] = self.dot
 
     def __call__(self, evaluator: Any, pairs: list[tuple[Any, Any]]) -> Any:
         """The sum of ciphertexts times plaintexts; None where SEAL has to do it, or to say what is wrong."""

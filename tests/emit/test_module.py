@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import worlds
 from exact_slots import Run, meant
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,10 +32,10 @@ RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
 
 
 def emitted(text: str, parameters: Parameters | None = None) -> str:
-    return api.lower(api.loads(text), parameters).text
+    return worlds.emitted(text, parameters).text
 
 
-def simulated(made: api.Lowered, seed: int = 0, *, one_pass: bool = False) -> Run:
+def simulated(made: worlds.Emitted, seed: int = 0, *, one_pass: bool = False) -> Run:
     """Evaluated on exact slots: every result is what the program says, and what numpy says."""
     run = Run(made.text, made.plan.program, seed, one_pass=one_pass)
     for name, value in meant(made.plan.graph, run).items():
@@ -53,7 +54,7 @@ def simulated(made: api.Lowered, seed: int = 0, *, one_pass: bool = False) -> Ru
 
 @pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
 def test_values_counts_and_memory(small: Case) -> None:
-    made = api.lower(api.loads(small.text))
+    made = worlds.emitted(small.text)
     counts = made.plan.counts
     assert {k: getattr(counts, k) for k in small.counts} == dict(small.counts)
     run = simulated(made)
@@ -75,7 +76,7 @@ def test_clean_code(small: Case, tmp_path: Path) -> None:
 
 
 def test_loops_and_names_are_kept(root: Path) -> None:
-    made = api.lower(api.load(root / "programs" / "rank_complex.slot"))
+    made = worlds.emitted(api.load(root / "programs" / "rank_complex.slot"))
     body = made.text.split("def evaluate(")[1].split("\ndef ")[0]
     for line in (
         'X = {c: cipher.pop(("X", c)) for c in range(K)}',
@@ -94,7 +95,7 @@ def test_loops_and_names_are_kept(root: Path) -> None:
 
 
 def test_the_header_says_what_is_known() -> None:
-    text = emitted(LORA)
+    text = api.lower(api.loads(LORA)).text
     assert "Proved by the polyhedral method at these sizes" in text
     assert "(d = 32, r = 4, batch = 2, slots = 16)" in text
     wrong = api.loads(LORA.replace("scale * (A", "2 * scale * (A"))
@@ -125,9 +126,9 @@ def test_it_imports_the_runtime_and_numpy_only() -> None:
 
 
 def test_a_module_is_what_a_person_would_write(root: Path) -> None:
-    text = api.lower(api.load(root / "programs" / "rank_complex.slot")).text
+    text = worlds.emitted(api.load(root / "programs" / "rank_complex.slot")).text
     assert len(text.splitlines()) <= 200
-    small = api.lower(api.load(root / "programs" / "rank_complex.slot", {"d": 32, "batch": 2, "slots": 32})).text
+    small = worlds.emitted(api.load(root / "programs" / "rank_complex.slot", {"d": 32, "batch": 2, "slots": 32})).text
     # loops are kept, so that sizes hardly matter
     assert abs(len(text.splitlines()) - len(small.splitlines())) < 20
 
@@ -150,7 +151,7 @@ def test_what_is_data_is_data() -> None:
 
 def test_kernels_are_named_in_the_header() -> None:
     for kernel in ("seal", "fused"):
-        made = api.lower(api.loads(LORA), target=Target(kernel=kernel))
+        made = worlds.emitted(LORA, None, Target(kernel=kernel))
         head = " ".join(made.text.split('"""')[1].split())
         assert (KERNELS["fused"] in head) == (kernel == "fused")
         assert made.text.count("ev.dot(") == (2 if kernel == "fused" else 0)
@@ -163,7 +164,7 @@ HOSTILE = [
     *("lambda", "None", "True", "import", "class", "match", "type", "print", "range", "sum", "float", "complex"),
     *("np", "seal", "Client", "Server", "Ring", "Rejected", "Evaluation", "main", "reference", "pattern", "members"),
     *("Module", "Output", "Packing", "Plaintexts", "Results", "MODULE", "RUNTIME", "FORMAT", "LOWERED", "SIZES"),
-    *("KERNEL", "PROGRAM", "prepare", "unpack_y", "pattern_A", "product_1", "sys", "plain", "cipher", "Parameters"),
+    *("KERNEL", "PROGRAM", "prepare", "unpack_y", "pattern_A", "product_1", "sys", "arrays", "runtime", "Parameters"),
     *("ring", "ev", "evaluate", "result", "results", "value", "values", "inputs", "weights", "inside", "at", "i"),
     *("slot_", "self", "name", "shape", "PARAMETERS", "SLOTS", "COUNTS", "PACKING", "table", "base64", "struct"),
     *("plain_W", "pack_X", "product_0", "axis_0", "stage_0", "X_rotated", "encode", "collect", "element", "once"),
@@ -186,15 +187,15 @@ def hostile_lora(rng: random.Random) -> tuple[str, dict[str, str]]:
 @pytest.mark.parametrize("seed", range(25))
 def test_names_that_mean_something_in_python(seed: int) -> None:
     text, _ = hostile_lora(random.Random(seed))
-    made = api.lower(api.loads(text))
-    assert made.report.proved
-    assert simulated(made).counts == api.lower(api.loads(LORA)).plan.counts.executed()
+    made = worlds.emitted(text)
+    assert api.check(made.plan.program).proved
+    assert simulated(made).counts == worlds.emitted(LORA).plan.counts.executed()
 
 
 @pytest.mark.parametrize("seed", [100, 101])
 def test_such_names_run_encrypted(seed: int) -> None:
     text, names = hostile_lora(random.Random(seed))
-    made = api.lower(api.loads(text))
+    made = worlds.emitted(text)
     inputs, weights = random_data(made.plan.program, 0)
     report = execute(made.text, made.plan.counts.executed(), inputs, weights)
     assert report.passed
@@ -213,17 +214,17 @@ Z = permute(Y, p_inverse)
 output y[(slot + 1) % 4] = Z
 prove y == x
 """
-    simulated(api.lower(api.loads(text)))
+    simulated(worlds.emitted(text))
 
 
 def test_a_fresh_name_the_program_has() -> None:
     text = case("rotations shared by statements").text
-    simulated(api.lower(api.loads(renamed(text, {"U": "X_rotated", "V": "X_rotated2", "Z": "Y_part"}))))
+    simulated(worlds.emitted(renamed(text, {"U": "X_rotated", "V": "X_rotated2", "Z": "Y_part"})))
     text = case("a permutation of several levels").text
     for name in ("stage_p_0", "stage_p_0_steps", "steps_p_0", "permutation_p"):
-        simulated(api.lower(api.loads(text.replace("slots = 16", f"slots = 16, {name} = 3"))))
+        simulated(worlds.emitted(text.replace("slots = 16", f"slots = 16, {name} = 3")))
     text = case("sums of different depth").text
-    simulated(api.lower(api.loads(renamed(text, {"S": "one", "V": "Y_plain"})), RESCALING))
+    simulated(worlds.emitted(renamed(text, {"S": "one", "V": "Y_plain"}), RESCALING))
 
 
 # hostile text
@@ -311,7 +312,7 @@ Y[{binders}] = X[{indices}] + W[{indices}]
 output y[({place})*8 + slot] = Y[{indices}]
 prove y == x + A
 """
-    simulated(api.lower(api.loads(text)))
+    simulated(worlds.emitted(text))
 
 
 @pytest.mark.parametrize("depth", [60, 140])
@@ -325,7 +326,7 @@ output y[slot] = Y
 prove y == x
 """
     try:
-        made = api.lower(api.loads(text))
+        made = worlds.emitted(text)
     except SlotError as problem:
         assert depth > 60
         assert {d.code for d in problem.diagnostics} <= {"SL104", "SL309"}
@@ -334,7 +335,7 @@ prove y == x
 
 
 def test_what_does_not_fit_python_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = api.lower(api.loads(LORA))
+    made = worlds.emitted(LORA)
 
     def refuse(*_: object, **__: object) -> None:
         raise SyntaxError("too many statically nested blocks")
@@ -356,9 +357,9 @@ output y[slot] = Y
 prove y == x
 """
     program = api.loads(text.replace("output y[slot] = Y\nprove y == x", "output y[slot] = re Y\nprove y == 2/3 * x"))
-    simulated(api.lower(program))
+    simulated(worlds.emitted(program))
     huge = text.replace("1/3 + -1 * X + 1 * X", " * ".join(["999999999999"] * 40))
-    made = api.lower(api.loads(huge), Parameters(16384, (60,) * 6, 45), unproved=True)
+    made = worlds.emitted(huge, Parameters(16384, (60,) * 6, 45))
     inputs, weights = random_data(made.plan.program, 0)
     with pytest.raises(SlotError, match="SL507"):
         execute(made.text, made.plan.counts.executed(), inputs, weights)
@@ -390,7 +391,7 @@ prove y == 2 * A @ x + x
 prove s == A @ x
 prove x2 == x
 """
-    made = api.lower(api.loads(text))
+    made = worlds.emitted(text)
     run = simulated(made)
     assert set(run.values) == {("Y",), ("S",), ("X",)}
     assert made.plan.counts.ciphertexts_out == 3

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_programs import LORA, case
+from worlds import emitted
 
 from slotlang import api
 from slotlang.run import runner
@@ -32,7 +33,7 @@ def test_relative_errors() -> None:
 def test_random_data_are_those_of_a_run(name: str) -> None:
     """The same numbers by the same seed, from the module and from its program."""
     program = api.loads(case(name).text)
-    module = load_module(api.lower(program).text)
+    module = load_module(emitted(program).text)
     for seed in (0, 5):
         inputs, weights = random_data(module, seed)
         theirs = runner.random_data(program, seed)
@@ -44,7 +45,7 @@ def test_random_data_are_those_of_a_run(name: str) -> None:
 
 
 def test_random_weights_keep_products_near_one() -> None:
-    module = load_module(api.lower(api.loads(LORA)).text)
+    module = load_module(emitted(LORA).text)
     _, weights = random_data(module, 0)
     assert weights["scale"] == 1.0
     for name, shape in module.weights.items():

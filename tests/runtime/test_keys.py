@@ -40,7 +40,7 @@ def test_programs_of_a_ring_share_keys(secret: SecretKey) -> None:
         World(PAIRS, secret=secret),
         World(PAIRS, hide="exact", secret=secret),
         World(layer("q"), secret=secret),
-        World(CONJUGATES, unproved=True, secret=secret),
+        World(CONJUGATES, secret=secret),
     ]
     shared = keys_of(secret, *worlds)
     assert shared.elements == set().union(*(w.module.parameters.galois_elements for w in worlds))
@@ -56,7 +56,7 @@ def test_modules_make_exactly_the_keys_they_need() -> None:
     p = world.module.parameters
     assert all(type(step) is int for step in p.rotations)
     have = [k for k in range(1, 16) if world.keys.galois.has_key(pow(3, k, 2 * p.degree))]
-    assert have == sorted({n.step for n in world.lowered.plan.graph.of_kind("rotate")}) == list(p.rotations)
+    assert have == sorted({n.step for n in world.plan.graph.of_kind("rotate")}) == list(p.rotations)
     assert world.keys.relin is None
     assert not world.keys.galois.has_key(2 * p.degree - 1)
 
@@ -73,7 +73,7 @@ def test_a_missing_rotation_is_named(secret: SecretKey) -> None:
 
 
 def test_missing_kinds_of_keys_are_named(secret: SecretKey) -> None:
-    world = World(CONJUGATES, unproved=True, secret=secret)
+    world = World(CONJUGATES, secret=secret)
     whole = unpack("evaluation keys", world.sent_keys)
     conjugation = 2 * 4096 - 1
     rotation = [e for e in whole.label["elements"] if e != conjugation]
@@ -161,7 +161,7 @@ def test_labels(changes: dict[str, Any], message: str, secret: SecretKey) -> Non
 
 
 def test_records_that_are_not_the_keys_they_name(secret: SecretKey) -> None:
-    sent = World(CONJUGATES, unproved=True, secret=secret).sent_keys
+    sent = World(CONJUGATES, secret=secret).sent_keys
     box = unpack("evaluation keys", sent)
     galois, relin = bytes(box.records["galois"] or b""), bytes(box.records["relin"] or b"")
     few = saved(secret._generator.create_galois_keys([3, 2 * 4096 - 1]))

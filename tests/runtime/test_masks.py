@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, SMALL
+from worlds import PAIRS, SMALL, emitted
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -22,7 +22,7 @@ from slotlang.planning.hiding import read_slots
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, Target
 from slotlang.run.runner import execute, load_module, random_data
-from slotlang_runtime import Rejected, Server, masks
+from slotlang_runtime import Client, Rejected, Server, Weights, masks
 from slotlang_runtime.masks import (
     doubled_part,
     fresh_masks,
@@ -68,7 +68,7 @@ def test_nothing_is_hidden_on_request_only() -> None:
     seen = w.ring.decode(w.raw())[:8]
     assert np.abs(seen.real - result).max() < 1e-2
     assert np.abs(seen.imag - other).max() < 1e-2
-    assert not w.lowered.plan.counts.masks
+    assert not w.plan.counts.masks
 
 
 def test_a_mask_is_uniform_over_the_other_part() -> None:
@@ -139,7 +139,7 @@ def test_slots_that_are_not_read_are_masked() -> None:
 def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
     w = world("exact")
     result, _ = parts(w)
-    assert w.lowered.plan.hiding.doubled == {"Y_re"}
+    assert w.plan.hiding.doubled == {"Y_re"}
     seen = w.ring.decode(w.raw(("Y_re",)))[:8]
     assert np.abs(seen.real - 2 * result).max() < 1e-1
     assert np.abs(seen.imag).max() < 1e-1
@@ -149,7 +149,7 @@ def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
 @pytest.mark.parametrize("hide", HIDES)
 def test_what_is_counted_is_what_runs(hide: Hide) -> None:
     for text in (PAIRS, PAIRS.replace("where g == 0", "where g == 1")):
-        made = api.lower(api.loads(text), target=Target(hide=hide))
+        made = emitted(text, None, Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         report = execute(made.text, made.plan.counts.executed(), inputs, weights)
         assert report.counts_match, (report.executed, report.predicted)
@@ -174,7 +174,7 @@ def test_parts_are_hidden_by_ciphertext() -> None:
         "output v[h] = im X[0]\noutput w[h] = re X[0]\noutput u[h] = im X[1]\n"
         "prove v == z\nprove w == x\nprove u == z\n"
     )
-    made = api.lower(api.loads(text))
+    made = emitted(text)
     module = load_module(made.text)
     assert {n: hidden.read_part for n, hidden in hidden_in(module).items()} == {("X", 1): "im"}
     assert made.plan.counts.masks == 1
@@ -182,14 +182,14 @@ def test_parts_are_hidden_by_ciphertext() -> None:
     exact = api.plan(made.plan.program, target=Target(hide="exact")).hiding
     assert (exact.doubled, exact.masks) == (set(), 1)
     for hide in HIDES:
-        made = api.lower(api.loads(text), target=Target(hide=hide))
+        made = emitted(text, None, Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         assert execute(made.text, made.plan.counts.executed(), inputs, weights).passed
 
 
 def test_the_family_of_conjugates_takes_no_name_of_the_program() -> None:
     text = PAIRS.replace("weight A[d, r]", "weight Y_re[d, r]").replace("A[h", "Y_re[h").replace("== A @", "== Y_re @")
-    made = api.lower(api.loads(text), target=Target(hide="exact"))
+    made = emitted(text, None, Target(hide="exact"))
     assert made.plan.hiding.doubled == {"Y_re_"}
     inputs, weights = random_data(made.plan.program, 0)
     assert execute(made.text, made.plan.counts.executed(), inputs, weights).passed
@@ -215,7 +215,7 @@ def test_modules_know_what_is_read(path: Path) -> None:
     program = api.load(path)
     if program.slots * len(program.outputs) > 1 << 12 or path.stem == "columns":
         pytest.skip("as the others, and larger")
-    made = api.lower(program, unproved=True)
+    made = emitted(program)
     read = read_slots(made.plan.graph)
     found = load_module(made.text).read
     assert {(n, *i) for n, i in read} == set(found)
@@ -224,7 +224,7 @@ def test_modules_know_what_is_read(path: Path) -> None:
 
 
 def test_a_module_on_exact_slots_hides_too() -> None:
-    made = api.lower(api.loads(PAIRS))
+    made = emitted(PAIRS)
     run = Run(made.text, made.plan.program)
     assert run.counts == made.plan.counts.executed()
     seen, bare = run.returned["Y",], run.values["Y",]
@@ -349,11 +349,13 @@ def test_the_command_line(tmp_path: Path) -> None:
     ],
 )
 def test_edited_parameters_are_refused(old: str, new: str, message: str) -> None:
-    """When the module is loaded, before a key can be made."""
-    text = world("mask").text
-    assert old in text
-    with pytest.raises(Rejected, match=message):
-        load_module(text.replace(old, new))
+    """By the client, before a key is made, and by whoever encodes weights."""
+    w = world("mask")
+    assert old in w.text
+    module = load_module(w.text.replace(old, new))
+    for use in (lambda: Client(module), lambda: Weights.encode(module, **w.weights)):
+        with pytest.raises(Rejected, match=message):
+            use()
 
 
 def test_the_way_of_hiding_binds_both_sides() -> None:

@@ -109,7 +109,7 @@ def test_bit_for_bit(parameters: Parameters) -> None:
 @pytest.mark.parametrize("tile", [products.TILE, (512, 2), (4096, 1), (1000, 3)])
 def test_sums_of_several_depths_with_signs(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """However many rows and columns are worked on at once."""
-    here = World(SIGNS, {}, SMALL_ONE, unproved=True)
+    here = World(SIGNS, {}, SMALL_ONE)
     a = here.weights["A"].copy()
     a[1] = 0
     monkeypatch.setattr(products, "TILE", tile)
@@ -149,7 +149,7 @@ prove y == A @ x
     answer = here.answer()
     assert error(here.client.decrypt(answer.data), here.expected()) < 1e-2
     assert min(np.abs(slots[1:]).max() for slots in seen) > 100
-    assert answer.counts["masks"] == here.lowered.plan.counts.masks > 0
+    assert answer.counts["masks"] == here.plan.counts.masks > 0
 
 
 def test_two_names_of_one_sum_have_masks_of_their_own() -> None:
@@ -296,7 +296,7 @@ def test_what_matrices_can_not_do_is_left_to_seal(what: str, monkeypatch: pytest
     monkeypatch.undo()
     # bytes of weights, and evaluations of them, are the same either way
     answer = here.answer()
-    assert answer.counts == here.lowered.plan.counts.executed()
+    assert answer.counts == here.plan.counts.executed()
     found, expected = here.client.decrypt(answer.data), here.expected()
     if what != "coefficients":
         assert error(found, expected) < 1e-2
@@ -337,7 +337,7 @@ def test_reduction_is_exact_at_its_bound(bits: int, prime: int) -> None:
 
 
 def planned(text: str, **weights: Any) -> tuple[World, Plan]:
-    here = World(text, {}, SMALL_ONE, unproved=True)
+    here = World(text, {}, SMALL_ONE)
     here.encode(**weights)
     return here, here.engine.plan
 

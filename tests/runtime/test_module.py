@@ -1,23 +1,14 @@
-"""What a module says of itself: for which runtime it is, what it packs, reads and collects."""
+"""What a module says of itself: what it packs, what is read of its results, and how they are collected."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from small_programs import LORA
 
-from slotlang import api
-from slotlang.run.runner import load_module
-from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results, members
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.version import FORMAT, source_hash
 
 SLOTS = 8
 slot = np.arange(SLOTS)
@@ -27,8 +18,6 @@ def module(**changes: Any) -> Module:
     """A small one, written by hand."""
     fields: dict[str, Any] = {
         "name": "byhand",
-        "format": FORMAT,
-        "runtime": source_hash(),
         "program_hash": "0" * 64,
         "parameters": Parameters(4096, (36, 36, 37), (20,)),
         "slots": SLOTS,
@@ -137,41 +126,3 @@ def test_the_identity_is_of_program_and_parameters() -> None:
         module(parameters=Parameters(8192, p.prime_bits, p.scale_bits)),
     ]
     assert len({other.identity["hash"] for other in others} | {base["hash"]}) == len(others) + 1
-
-
-def test_another_runtime_or_format_is_refused() -> None:
-    with pytest.raises(Rejected) as refused:
-        module(runtime="f" * 64)
-    assert str(refused.value) == (
-        f"module byhand was emitted for runtime ffffffffffffffff, and this slotlang_runtime is {source_hash()[:16]}: "
-        "it is of another version or was edited; lower the program again"
-    )
-    with pytest.raises(Rejected) as refused:
-        module(format=FORMAT + 1)
-    assert str(refused.value) == (
-        f"module byhand has emission format {FORMAT + 1}, and this runtime runs format {FORMAT}: "
-        "lower its program again"
-    )
-    with pytest.raises(Rejected, match="no ring of degree 4096 with 12 slots"):
-        module(slots=12)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (f'RUNTIME = "{source_hash()}"', 'RUNTIME = "0"', "error: module lora was emitted for runtime 0, and this "),
-        (f"FORMAT = {FORMAT}", "FORMAT = 2", "error: module lora has emission format 2, and this runtime runs format "),
-        ("degree=8192", "degree=2048", "error: 180 bits of modulus at degree 2048 are below 128-bit security"),
-    ],
-)
-def test_a_refused_module_is_one_line_where_it_is_run(old: str, new: str, message: str, tmp_path: Path) -> None:
-    text = api.lower(api.loads(LORA)).text
-    assert old in text
-    path = tmp_path / "lora.py"
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    found = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
-    assert found.returncode == 2 and found.stdout == ""
-    assert found.stderr.startswith(message) and found.stderr.count("\n") == 1
-    with pytest.raises(Rejected) as refused:
-        load_module(path.read_text(encoding="utf-8"))
-    assert found.stderr == f"error: {refused.value}\n"

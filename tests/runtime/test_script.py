@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_programs import LORA, case
+from worlds import emitted
 
 from slotlang import api
 from slotlang.run.runner import load_module, random_data
@@ -19,7 +20,7 @@ from slotlang_runtime.script import main
 
 @pytest.fixture(scope="module")
 def module() -> Module:
-    return load_module(api.lower(api.loads(LORA)).text)
+    return load_module(emitted(LORA).text)
 
 
 def test_random_data(module: Module, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +36,7 @@ def test_random_data(module: Module, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_several_results(capsys: pytest.CaptureFixture[str]) -> None:
     text = case("results of some members").text
-    assert main(load_module(api.lower(api.loads(text)).text), []) == 0
+    assert main(load_module(emitted(text).text), []) == 0
     out = capsys.readouterr().out
     errors = re.findall(r"^\w+: shape .*, relative rms error (\S+)$", out, re.MULTILINE)
     assert len(errors) > 1 and all(float(e) < 1e-5 for e in errors)

@@ -48,7 +48,7 @@ def test_programs_that_pack_alike_share_an_upload() -> None:
     ],
 )
 def test_programs_that_pack_otherwise_refuse_it(text: str, parameters: Parameters, message: str) -> None:
-    query, other = World(layer("q")), World(text, parameters, unproved=True)
+    query, other = World(layer("q")), World(text, parameters)
     with pytest.raises(Rejected, match=f"these inputs are for {message}"):
         other.answer(query.upload)
 
@@ -65,7 +65,7 @@ Y = A + B
 output y[slot] = Y
 prove y == x
 """
-    one, two = (World(swapped.format(a=a, b=b), unproved=True) for a, b in ("xz", "zx"))
+    one, two = (World(swapped.format(a=a, b=b)) for a, b in ("xz", "zx"))
     assert one.module.packing_digest != two.module.packing_digest
 
 
@@ -78,7 +78,7 @@ def test_several_evaluations_in_a_row_with_different_inputs(world: World) -> Non
     assert seen == [1, 2, 3, 4, 5]
     for x, answer in zip(inputs, answers, strict=True):
         assert error(world.client.decrypt(answer.data), world.expected(x=x)) < 1e-2
-        assert answer.counts == answers[0].counts == world.lowered.plan.counts.executed()
+        assert answer.counts == answers[0].counts == world.plan.counts.executed()
         assert answer.vanished == 0 and answer.seconds > 0
     backwards = world.server.evaluate_many(uploads[::-1], world.keys)
     for x, answer in zip(inputs[::-1], backwards, strict=True):
@@ -92,7 +92,7 @@ def test_loaded_inputs_are_evaluated_again(world: World) -> None:
     first, _ = world.server.compute(loaded, world.keys)
     second, seconds = world.server.compute(loaded, world.keys)
     assert loaded == before and seconds > 0
-    assert first.counts == second.counts == Counter(world.lowered.plan.counts.executed())
+    assert first.counts == second.counts == Counter(world.plan.counts.executed())
 
 
 def test_an_upload_that_is_refused_stops_the_row(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tenseal.sealapi as seal
 import worlds
 from small_programs import LORA
-from worlds import error, residues
+from worlds import emitted, error, residues
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -57,7 +57,7 @@ prove y == A @ x
 @functools.cache
 def module(parameters: Parameters = RINGS[2]) -> Module:
     """A module with the kernel; what its program computes is of no matter here."""
-    return load_module(api.lower(api.loads(LORA), parameters, target=Target(kernel="fused")).text)
+    return load_module(emitted(LORA, parameters, Target(kernel="fused")).text)
 
 
 class World:
@@ -188,6 +188,8 @@ def test_results_are_those_of_seal_bit_for_bit() -> None:
 
 def fallen_back(note: str) -> None:
     """The server says why, and SEAL's operations compute the same."""
+    # as in a new process, which has checked no ring
+    sums._CHECKED.clear()
     world = lora()
     answer = world.answer()
     assert sums_of(world) is None and note in world.server.note
@@ -197,7 +199,6 @@ def fallen_back(note: str) -> None:
 
 
 def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # as in a new process
     monkeypatch.setattr(sums, "compiled", sums.compiled.__wrapped__)
     monkeypatch.setitem(sys.modules, "numba", None)
     fallen_back("numba can't be imported")
@@ -233,7 +234,7 @@ def test_a_kernel_that_is_wrong_is_not_used(wrong: str, monkeypatch: pytest.Monk
 
 
 def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
-    world = worlds.World(CANCELLING, None, unproved=True, kernel="fused")
+    world = worlds.World(CANCELLING, None, kernel="fused")
     a = np.array([[1.0, -1.0, 0.5, -0.5], [1.0, 2.0, 3.0, 4.0]])
     encoded = type(world.encoded).encode(world.module, A=a)
     assert isinstance(encoded.engine, SumsEngine) and encoded.engine.sums is not None
@@ -246,7 +247,7 @@ def test_terms_that_cancel_are_a_zero_that_can_be_decrypted() -> None:
 
 
 def test_nested_sums_are_one_pass() -> None:
-    made = api.lower(api.loads(NESTED), target=Target(kernel="fused"))
+    made = emitted(NESTED, None, Target(kernel="fused"))
     assert "ev.dot((X[j, k], plain[" in made.text and "for j in range(n) for k in range(m))" in made.text
     graph = made.plan.graph
     assert list(graph.dots.values()) == [12] and len(graph.in_dots) == 12 + 3
@@ -278,3 +279,25 @@ def test_one_kernel_is_compiled_for_all_programs_of_a_process(monkeypatch: pytes
     monkeypatch.setattr(sums, "_kernel", lambda: pytest.fail("compiled a second time"))
     assert World(RINGS[1]).sums.dot is first and World(RINGS[3]).sums.dot is first
     assert MOST_TERMS == 128 and engine.Sums is Sums
+
+
+def test_a_ring_is_checked_once_for_all_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[int] = []
+    check = Sums._check
+    monkeypatch.setattr(Sums, "_check", lambda self: (checks.append(self.degree), check(self)))
+    sums._CHECKED.clear()
+    first, second = World(RINGS[1]), World(RINGS[1])
+    assert first.ring.shared is second.ring.shared and checks == [first.ring.degree]
+    World(RINGS[3])
+    assert checks == [first.ring.degree, World(RINGS[3]).ring.degree]
+
+
+def test_a_check_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = sums.compiled()
+    sums._CHECKED.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sums, "compiled", lambda: lambda *_: False)
+        for _ in range(2):
+            with pytest.raises(sums.Unavailable):
+                World(RINGS[1])
+    assert World(RINGS[1]).sums.dot is right

@@ -47,7 +47,7 @@ def content(mask: Any) -> bytes:
 
 @pytest.mark.parametrize(("kernel", "text"), [("seal", PAIRS), ("seal", SUMS), ("fused", SUMS), ("matrix", SUMS)])
 def test_clients_at_once(kernel: KernelChoice, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(text, kernel=kernel, unproved=True)
+    world = World(text, kernel=kernel)
     assert world.server.note == "" and world.module.kernel == kernel
     rng = np.random.default_rng(0)
     clients = [Client(world.module) for _ in range(THREADS)]
@@ -76,8 +76,8 @@ def test_clients_at_once(kernel: KernelChoice, text: str, monkeypatch: pytest.Mo
             if text is SUMS:
                 found, expected = found[:, :8], expected[:, :8]
             assert error(found, expected) < 2e-2
-            assert answer.counts == world.lowered.plan.counts.executed()
-    assert len(used) == 3 * THREADS * world.lowered.plan.counts.masks
+            assert answer.counts == world.plan.counts.executed()
+    assert len(used) == 3 * THREADS * world.plan.counts.masks
     assert len(set(used)) == len(used)
 
 

@@ -1,12 +1,20 @@
-"""The hash of a runtime: of the names and contents of its Python files, and of nothing else."""
+"""The hash of a runtime: of the names and contents of its Python files, and of nothing else; and modules for others."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+from small_programs import LORA
+from worlds import emitted
+
 import slotlang_runtime
-from slotlang_runtime.version import hash_of, source_hash
+from slotlang.run.runner import load_module
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.version import FORMAT, hash_of, require, source_hash
 
 HERE = Path(slotlang_runtime.__file__).parent
 
@@ -60,3 +68,46 @@ def test_contents_that_move_between_files_are_another_hash(tmp_path: Path) -> No
         for file, text in zip("xy", texts, strict=True):
             (tmp_path / name / f"{file}.py").write_text(text)
     assert hash_of(tmp_path / "one") != hash_of(tmp_path / "two")
+
+
+def test_another_runtime_or_format_is_refused() -> None:
+    require("any", FORMAT, source_hash())
+    with pytest.raises(Rejected) as refused:
+        require("any", FORMAT, "f" * 64)
+    assert str(refused.value) == (
+        f"this module was emitted for runtime ffffffffffffffff, and slotlang_runtime is {source_hash()[:16]}: "
+        "it is of another version, or was edited; lower the program again"
+    )
+    for form in (FORMAT - 1, FORMAT + 1):
+        with pytest.raises(Rejected) as refused:
+            require("any", form, source_hash())
+        assert str(refused.value) == (
+            f"this module has emission format {form}, and slotlang_runtime runs format {FORMAT}; "
+            "lower the program again"
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (f'RUNTIME = "{source_hash()}"', 'RUNTIME = "0"', "error: this module was emitted for runtime 0, and "),
+        (f"FORMAT = {FORMAT}", "FORMAT = 2", "error: this module has emission format 2, and slotlang_runtime runs "),
+        # before anything else of the module is
+        (
+            f"FORMAT = {FORMAT}",
+            "FORMAT = 4\nrequire(__name__, 4, '')\n1 / 0",
+            "error: this module has emission format 4",
+        ),
+    ],
+)
+def test_a_refused_module_is_one_line_where_it_is_run(old: str, new: str, message: str, tmp_path: Path) -> None:
+    text = emitted(LORA).text
+    assert old in text
+    path = tmp_path / "lora.py"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    found = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr.startswith(message) and found.stderr.count("\n") == 1
+    with pytest.raises(Rejected) as refused:
+        load_module(path.read_text(encoding="utf-8"))
+    assert found.stderr == f"error: {refused.value}\n"

@@ -65,7 +65,7 @@ class World(worlds.World):
         for n, answer in zip(numbers, answers, strict=True):
             expected = self.expected(x=self.inputs["x"] + n)
             assert np.abs(self.client.decrypt(answer.data) - expected).max() < 0.1
-            assert answer.counts == self.lowered.plan.counts.executed() and answer.seconds > 0
+            assert answer.counts == self.plan.counts.executed() and answer.seconds > 0
 
 
 def no_process_left() -> bool:

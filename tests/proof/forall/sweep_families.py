@@ -2,11 +2,13 @@
 it prints how many of each verdict there were, and every verdict that is wrong.
 
 A program that is proved is right at sizes of every one of its families, small and larger, by the oracle's account; one
-that is refuted is wrong at the sizes it is refuted at. Anything but a verdict is a failure too.
+that is refuted is wrong at the sizes it is refuted at. Anything but a verdict is a failure too, except that some edited
+programs have no meaning at their default sizes.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -20,14 +22,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import oracle
 from generate_families import Generated, Sizes, random_families
 
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.bind import bind
 from slotlang.proof.forall.check import check_for_all
-from slotlang.proof.forall.conditions import conditions
+from slotlang.proof.forall.conditions import Conditions, conditions
+from slotlang.proof.forall.families import LIMITS
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 
 SMALL, LARGE = 6, 48
 """Largest open sizes that are swept: many small ones, one larger for every family."""
+SECONDS = 2.0
+"""Processor time that the oracle gets for one choice of sizes."""
 TRIES = 24
 """Draws for admitted sizes of a family."""
 MAX_FAMILIES = 12
@@ -51,6 +58,8 @@ def judged(program: Generated, seed: int, thorough: bool = True) -> Judged:
     try:
         report = check_for_all(syntax, ["all"])
     except Exception as problem:
+        if isinstance(problem, SlotError) and not _binds(syntax, {}):
+            return Judged("error", "", {})
         return Judged("failed", f"{type(problem).__name__}: {problem}", None)
     if report.status == "refuted":
         assert report.for_all is not None and report.for_all.refuted_at is not None
@@ -61,8 +70,7 @@ def judged(program: Generated, seed: int, thorough: bool = True) -> Judged:
     if thorough or report.proved:
         covered = conditions(syntax, {}, (*program.families[0], *program.open))
         for sizes in _swept(syntax, program, seed):
-            right = _right(syntax, sizes)
-            if right is False or (right is None and report.proved and covered.hold(sizes)):
+            if _right(syntax, sizes) is False or (report.proved and _meaningless(syntax, covered, sizes)):
                 wrong = sizes
                 break
     problem = f"proved, and wrong or without meaning at {wrong}" if report.proved and wrong else ""
@@ -70,11 +78,32 @@ def judged(program: Generated, seed: int, thorough: bool = True) -> Judged:
 
 
 def _right(syntax: tree.Program, sizes: Sizes) -> bool | None:
-    """Whether a program is right at some sizes; None where it means nothing."""
+    """Whether a program is right at some sizes; None where it means nothing, or the oracle takes too long."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
         return oracle.judge(syntax, sizes).correct
-    except oracle.Invalid:
+    except (oracle.Invalid, TimeoutError):
         return None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _meaningless(syntax: tree.Program, covered: Conditions, sizes: Sizes) -> bool:
+    """Whether the front end finds no meaning at sizes that a proof for all sizes covers."""
+    return covered.hold(sizes) and not _binds(syntax, sizes)
+
+
+def _binds(syntax: tree.Program, sizes: Sizes) -> bool:
+    try:
+        bind(syntax, sizes)
+    except SlotError as problem:
+        return problem.diagnostics[0].code in LIMITS
+    return True
 
 
 def _swept(syntax: tree.Program, program: Generated, seed: int) -> Iterator[Sizes]:
@@ -111,7 +140,7 @@ def _cheap(syntax: tree.Program, sizes: Sizes) -> bool:
 
 
 def main(count: int, first: int) -> int:
-    """Sweep so many programs; how many verdicts are wrong."""
+    """Sweep so many programs, from one seed on; how many verdicts are wrong."""
     verdicts, wrong, undecided = Counter(), 0, Counter()
     start = time.perf_counter()
     for seed in range(first, first + count):
@@ -127,7 +156,7 @@ def main(count: int, first: int) -> int:
             print(f"{seed - first + 1} programs, {time.perf_counter() - start:.0f} s, {dict(verdicts)}", flush=True)
     right = sum(n for (_, ok), n in verdicts.items() if ok)
     print(f"{count} programs in {time.perf_counter() - start:.0f} s, {wrong} wrong verdicts")
-    for verdict in ("proved", "refuted", "unknown", "failed"):
+    for verdict in ("proved", "refuted", "unknown", "error", "failed"):
         print(f"  {verdict}: {verdicts[verdict, True]} right, {verdicts[verdict, False]} wrong programs")
     print(f"  unknown: {verdicts['unknown', True] / max(1, right):.1%} of the {right} programs that are right")
     for reason, n in undecided.most_common(12):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slotlang.proof.forall.polynomials import Poly, common
+from slotlang.proof.forall.polynomials import MAX_GENERATORS, Poly, common
 
 NAMES = ("a", "b", "c")
 MONOMIALS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(1, 3)), max_size=3)
@@ -60,3 +64,31 @@ def test_linear_parts():
     p = ours([([("a", 1), ("b", 1)], 2), ([("b", 1)], 3), ([], 5)])
     assert p.linear("a") == (ours([([("b", 1)], 2)]), ours([([("b", 1)], 3), ([], 5)]))
     assert ours([([("a", 2)], 1)]).linear("a") is None
+
+
+def test_more_names_than_a_ring_has_generators():
+    """Elements of rings that were left behind, smaller ones and ones without the newer names, go on being what they
+    are."""
+    first = Poly.symbol("first") * 2 - Poly.symbol("second").over(Poly.symbol("third"))
+    kept = [first]
+    for n in range(2 * MAX_GENERATORS):
+        kept.append(kept[-1] + Poly.symbol(f"other{n}") if n % 16 else first * Poly.symbol(f"other{n}"))
+        assert kept[-1] - first == kept[-1] + -first
+    assert kept[0] == first and hash(kept[0]) == hash(first)
+    assert first - kept[0] == Poly() and first.names() == {"first", "second", "third"}
+    last = kept[-1]
+    for n in range(2 * MAX_GENERATORS - 15, 2 * MAX_GENERATORS):
+        last = last.replaced(f"other{n}", Poly())
+    assert last == first * Poly.symbol(f"other{2 * MAX_GENERATORS - 16}")
+    assert last.over(first.linear("first")[0]) * 2 == last
+    wide = sum((Poly.symbol(f"wide{n}") for n in range(3 * MAX_GENERATORS)), Poly())
+    assert len(wide.names()) == 3 * MAX_GENERATORS
+    assert wide.value({f"wide{n}": n for n in range(3 * MAX_GENERATORS)}) == sum(range(3 * MAX_GENERATORS))
+
+
+def test_a_check_without_open_sizes_does_not_import_sympy():
+    """It takes longer to import than most programs take to check."""
+    path = Path(__file__).parents[3] / "programs" / "squat_tall.slot"
+    code = f"import sys; from slotlang.cli import main; sys.argv = ['slotlang', 'check', {str(path)!r}]\n"
+    code += "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\nassert 'sympy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
