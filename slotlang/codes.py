@@ -204,7 +204,7 @@ its slots must divide the ring's.""",
 
 Only what is proved is lowered. `slotlang check` shows what is wrong; `--unproved` lowers it all the same and
 writes that into the module's header.""",
-    "SL407": """There is no room to hide what is no result.
+    "SL407": """There is no room to hide slots that are not part of the result.
 
 Results are returned with random plaintexts added to the part and to the slots that no output reads, so that the key
 holder learns nothing from them (docs/security.md). That needs four bits of modulus above the scale of the result:

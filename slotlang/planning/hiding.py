@@ -122,7 +122,7 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
             if room < MASK_MARGIN + 1:
                 raise error(
                     "SL407",
-                    "there is no room in the modulus to hide what is no result",
+                    "there is no room in the modulus to hide slots that are not part of the result",
                     graph.schedule.program.families[family].span,
                     notes=[f"{room:.0f} bits are left above the scale, and {MASK_MARGIN + 1} are needed"],
                     hint="choose smaller scales, or return everything as it is with --hide none",

@@ -45,8 +45,8 @@ SUMS = 4, 16
 KEYS = 3
 """Galois keys that rotations take in turn."""
 CHANNELS, MATRIX_CHANNELS = 2, 32
-"""Of the module whose results are collected, and of the one that matrix products evaluate: weights enough that their
-number decides."""
+"""Channels of the module whose results are collected, and of the module that matrix products evaluate: enough weights
+that their number decides the time."""
 
 
 @dataclass(frozen=True, slots=True)
