@@ -1,4 +1,5 @@
-"""Two lists of sums compared: like sums added up, sums whose ranges lie end to end or interleave joined."""
+"""Two lists of sums compared: like sums added up; sums whose conditions exclude each other, or whose ranges lie end to
+end or interleave, joined."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from slotlang.proof.forall.polynomials import Poly
-from slotlang.proof.forall.sums import Rules, Sum
+from slotlang.proof.forall.sums import Rules, Sum, negated
 
 MAX_INTERLEAVED = 8
 """Most sums that interleave."""
@@ -67,10 +68,25 @@ def collected(rules: Rules, sums: list[Sum]) -> dict[Hashable, Sum]:
 def joined(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum]:
     """Sums joined as long as two of them can be."""
     while True:
-        changed = _end_to_end(rules, sums) or _interleaved(rules, sums)
+        changed = _complementary(rules, sums) or _end_to_end(rules, sums) or _interleaved(rules, sums)
         if changed is None:
             return sums
         sums = changed
+
+
+def _complementary(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
+    """sum over v of [g] f(v) + sum over v of [not g] f(v) = sum over v of f(v)."""
+    for first_key, first in sums.items():
+        for given in first.conds:
+            opposite = rules.simplified(negated(given))
+            if opposite is None:
+                continue
+            rest = tuple(g for g in first.conds if g != given)
+            second_key = key(rules, replace(first, conds=(*rest, *(g for g in opposite if g not in rest))))
+            second = sums.get(second_key)
+            if second is not None and second_key != first_key and (first.re, first.im) == (second.re, second.im):
+                return _with(rules, sums, {first_key, second_key}, replace(first, conds=rest))
+    return None
 
 
 def _end_to_end(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:

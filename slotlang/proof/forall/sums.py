@@ -119,8 +119,18 @@ class Rules:
             if pair is not None:
                 parts = [self.simplified(("eq", q)) for q in pair]
                 return None if None in parts else [g for part in parts if part is not None for g in part]
+        if kind == "eq" and (remainder := self._odd(p)) is not None:
+            return [("ne", remainder)]
         first = min(p.terms)
         return [(kind, -p if p.terms[first] < 0 else p)]
+
+    def _odd(self, p: Poly) -> Poly | None:
+        """x where p is 0 only where x is 1, for a remainder x that is 0 or 1."""
+        for name in p.names() & self.domain.remainders.keys():
+            x = Poly.symbol(name)
+            if self.domain.range_of(name) == Poly.const(2) and p in (x - 1, -x + 1):
+                return x
+        return None
 
     def _primitive(self, p: Poly) -> Poly:
         """Without the number and the positive sizes that all its terms share: its sign stays."""
@@ -297,6 +307,12 @@ class Rules:
                 return False
             seen = seen or bool(b[0])
         return seen or any(u in self.mentions(p) for p in s.polynomials())
+
+
+def negated(given: Given) -> Given:
+    """The condition that holds where another does not."""
+    kind, p = given
+    return ("ge", -p - 1) if kind == "ge" else ("ne" if kind == "eq" else "eq", p)
 
 
 def solved_for(rules: Rules, p: Poly, name: str) -> Poly | None:

@@ -165,6 +165,35 @@ def test_each_rule_settles_its_example():
         assert all(c > 0 for c in normal.reads[0][1][0].linear(normal.bound[0])[0].terms.values())
 
 
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("eq", lambda d, u: d.mod(u, Poly.const(2)), "ne"),
+        ("eq", lambda d, u: d.mod(u, Poly.const(2)), lambda d, u: ("eq", d.mod(u, Poly.const(2)) - 1)),
+        ("ge", lambda d, u: u * 3 - symbol("N"), lambda d, u: ("ge", symbol("N") - u * 3 - 1)),
+        ("ge", lambda d, u: symbol("M") - 3, lambda d, u: ("ge", symbol("M") * -1 + 2)),
+        ("ge", lambda d, u: symbol("M") - 3, lambda d, u: ("ge", symbol("M") * -1 + 1)),
+        ("ge", lambda d, u: symbol("M") - 3, lambda d, u: ("ge", symbol("M") * -1 + 3)),
+    ],
+)
+def test_conditions_that_exclude_each_other(kind, one, other):
+    rules = Rules(domain())
+    d = rules.domain
+    sums = []
+    for number in range(2):
+        v = rules.variable(sized(["M", "N"]))
+        p = one(d, symbol(v))
+        given = (kind, p) if number == 0 else (other, p) if isinstance(other, str) else other(d, symbol(v))
+        sums.append(Sum(Fraction(1), Fraction(0), (), (v,), (given,), (("x", (symbol(v),)),)))
+    normal = [n for s in sums if (n := rules.normal(s)) is not None]
+    found = joined(rules, collected(rules, normal))
+    each = [{"M": m, "N": n, "R": 1} for m in range(1, 6) for n in (1, 2, 3)]
+    whole = all(counted(d, sums, sizes) == {(v,): 1 for v in range(sizes["M"] * sizes["N"])} for sizes in each)
+    assert (len(found) == 1) == whole
+    for sizes in each:
+        assert counted(d, list(found.values()), sizes) == counted(d, sums, sizes)
+
+
 @pytest.mark.parametrize("case", ["end to end", "interleaved", "gap", "overlap"])
 def test_tiling(case):
     rules = Rules(domain())
