@@ -4,13 +4,13 @@
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
-# make columns measures matrix products against SEAL's operations: minutes, 2.5 GB of memory
-# make noise  holds predicted errors against measured ones, programs of the corpus times parameter sets
-# make predict holds predicted times against measured ones, for the same
+# make columns compares matrix products with SEAL's operations: minutes, 2.5 GB of memory
+# make noise  compares predicted with measured errors, for programs of the corpus and sets of parameters
+# make predict compares predicted with measured times, for the same
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
-# make mutate changes programs one place at a time and measures the verifier by what it says of them
+# make mutate changes programs one place at a time and compares the verdicts with brute force
 
 PYTHON ?= python3
 VENV := .venv

@@ -145,7 +145,7 @@ Conditions become values in brackets, tensors through their elements.""",
     "SL303": """The number of indices is wrong.
 
 A tensor or family takes one index per dimension.""",
-    "SL304": """`else 0` after something that is no tensor.
+    "SL304": """`else 0` after something that is not a tensor.
 
 Only reads of tensors can be padded with zeros.""",
     "SL305": """An index leaves a family.
@@ -204,7 +204,7 @@ its slots must divide the ring's.""",
 
 Only what is proved is lowered. `slotlang check` shows what is wrong; `--unproved` lowers it all the same and
 writes that into the module's header.""",
-    "SL407": """There is no room to hide what is no result.
+    "SL407": """There is no room to hide slots that are not part of the result.
 
 Results are returned with random plaintexts added to the part and to the slots that no output reads, so that the key
 holder learns nothing from them (docs/security.md). That needs four bits of modulus above the scale of the result:
@@ -219,7 +219,7 @@ slots.""",
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
 then at the environment variable SLOTLANG_PROFILE, then at `slotlang/profile.json` in `$XDG_CONFIG_HOME` (`~/.config`),
 and then in the package. One that was named must be there.""",
-    "SL442": """A file is no profile, or one of another version.
+    "SL442": """A file is not a profile, or is a profile of another version.
 
 It is damaged, was edited, or a later version of slotlang wrote it. Measure again with `slotlang calibrate`, which
 writes it anew; deleting the file brings back the profile that comes with the package.""",
@@ -327,7 +327,7 @@ profile in force (docs/cost.md).""",
 
 The file in the folder of --cache could not be written, because the disk is full or the folder is not yours. A warning;
 the run is as good as any, and the next one encodes the weights again.""",
-    "SL720": """--for-all names something that is no size of the program.
+    "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.
 `--for-all all` takes every size of the header that has no value by --set.""",
@@ -374,7 +374,7 @@ A module is lowered for the sizes in its `SIZES`. Lower the program again for ot
 
 `slotlang optimize` rewrites a program into one of the same meaning, which helps nobody where the program does not do
 what it says. `slotlang check` shows the slot that is wrong, or what could not be decided. The exit status is 1.""",
-    "SL701": """This is no certificate, or not all of one.
+    "SL701": """A file is not a certificate, or not a whole one.
 
 A certificate is written by `slotlang check FILE --certificate OUT`: JSON of at most 16 MiB. This file is something
 else, or was cut off or damaged.""",

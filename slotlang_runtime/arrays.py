@@ -1,4 +1,4 @@
-"""Arrays that come from elsewhere, checked, and what emitted packing functions index with."""
+"""Checks of arrays that come from elsewhere, and the indexing that emitted packing functions use."""
 
 from __future__ import annotations
 

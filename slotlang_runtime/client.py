@@ -1,4 +1,4 @@
-"""What stays with the client: its secret key, and what it encrypts and decrypts."""
+"""The client's side: its secret key, encryption of inputs, decryption of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random and given data for a run, and how far a result is from what it should be."""
+"""Random and given data for a run, and the error of a result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Arrays: TypeAlias = dict[str, Any]
 
 
 def relative_error(value: Any, expected: Any) -> float:
-    """Rms error over the rms of what is expected (or of 1, where that is zero everywhere)."""
+    """Rms error over the rms of the expected values; the rms error itself where these are all zero."""
     value, expected = np.asarray(value), np.asarray(expected)
     size = math.sqrt(float(np.mean(np.abs(expected) ** 2)))
     return math.sqrt(float(np.mean(np.abs(value - expected) ** 2))) / (size or 1.0)
@@ -38,7 +38,7 @@ def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
 
 
 def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
-    """Put the arrays of an .npz file in the place of others; raises Rejected when it is not such a file."""
+    """Replace arrays by those of an .npz file. Raises Rejected when the file is not one."""
     if path.exists() and not path.is_file():
         raise Rejected(f"{path} is not a regular file")
     with path.open("rb") as stream:

@@ -32,14 +32,14 @@ class Evaluated:
 
 
 class Engine(Protocol):
-    """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``:
-    why another kernel than the module's is used; mostly empty."""
+    """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``: why
+    another kernel than the module's is used; empty where none is."""
 
     note: str
 
     @property
     def zeros(self) -> int:
-        """Plaintexts that are zero everywhere: what would be done with them is left out."""
+        """The number of plaintexts that are zero everywhere; operations on them are left out."""
 
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""

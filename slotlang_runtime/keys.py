@@ -1,4 +1,4 @@
-"""A client's evaluation keys, as the server holds them: nothing here can decrypt."""
+"""A client's evaluation keys, as the server holds them. They can't decrypt."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KIND = "evaluation keys"
 
 @dataclass(frozen=True, eq=False)
 class EvaluationKeys:
-    """Keys for switches: one for each Galois element, and one for products of ciphertexts where ``relin`` is not None.
-    They serve every program of the ring that needs no others, in any number of threads."""
+    """Keys for key switches: one for each Galois element, and one for products of ciphertexts where ``relin`` is not
+    None. They serve every program of the ring that needs only these keys, in any number of threads."""
 
     ring: RingParameters
     elements: frozenset[int]

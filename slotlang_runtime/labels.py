@@ -1,4 +1,4 @@
-"""What bytes belong to, and errors that name both sides."""
+"""Labels: what bytes belong to. A mismatch is an error that names both sides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slotlang_runtime.wire import Box, Label
 
 
 def ring_label(ring: RingParameters) -> dict[str, Any]:
-    """For keys."""
+    """The label of keys."""
     return {"degree": ring.degree, "prime_bits": list(ring.prime_bits)}
 
 
@@ -33,7 +33,7 @@ def check_ring(kind: str, ring: RingParameters, module: Module) -> None:
 
 
 def inputs_label(module: Module) -> dict[str, Any]:
-    """For encrypted inputs: programs with equal parameters, scale and packing take each other's."""
+    """The label of encrypted inputs: programs with the same ring, scale and packing accept each other's inputs."""
     p = module.parameters
     return {
         **ring_label(p.ring),
@@ -45,7 +45,7 @@ def inputs_label(module: Module) -> dict[str, Any]:
 
 
 def module_label(module: Module) -> dict[str, Any]:
-    """For encoded weights and results."""
+    """The label of encoded weights and of results."""
     return {**ring_label(module.parameters.ring), **module.identity}
 
 

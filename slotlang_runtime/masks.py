@@ -25,7 +25,8 @@ MASK_MARGIN, MASK_BITS = 3, 16
 @dataclass(frozen=True, slots=True)
 class Hidden:
     """What is hidden in one result. ``read_part``: the only part that is read, or None; the other one is masked
-    exactly. ``slots``: 2 x slots, of real and imaginary parts: those masked although their part is read elsewhere."""
+    exactly. ``slots``: 2 x slots, of real and imaginary parts: the slots that are masked although this part is read in
+    other slots."""
 
     read_part: Part | None
     slots: npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ class Hidden:
 
 @lru_cache(maxsize=64)
 def hidden_in(module: Module) -> dict[Name, Hidden]:
-    """Each result of which more would be sent than outputs read."""
+    """The results, by name, that hold more than outputs read."""
     masked: dict[Name, Hidden] = {}
     parts: tuple[Part, Part] = ("re", "im")
     for name, read in module.read.items():
@@ -79,7 +80,7 @@ def part_mask(ring: Ring, level: int, scale: float, read_part: Part) -> Any:
 
 
 def doubled_part(ring: Ring, plain: Any, level: int, read_part: Part) -> Any:
-    """Twice the real (or imaginary) part of a plaintext: exact modulo the primes, whatever the other part is."""
+    """Twice the real (or imaginary) part of a plaintext: exact modulo the primes, whatever the other part holds."""
     primes = np.array(ring.primes(level), np.uint64)[:, None]
     residues = residues_of(ring, plain)
     conjugate = residues[:, ::-1]

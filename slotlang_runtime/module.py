@@ -1,4 +1,4 @@
-"""What an emitted module says of itself: the tables that client, keys, weights and server work from."""
+"""The tables of an emitted module, which client, keys, weights and server work from."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Results:
 
 @dataclass(frozen=True)
 class Output:
-    """Where elements of result ``name`` lie: ``function(*binders)`` gives a member of a family, the index arrays of the
-    element that each slot holds, and where given a condition on the slots. ``part``: re, im, or None for the complex
-    number itself. Slots whose element lies outside of the result carry none."""
+    """Which slots carry elements of result ``name``: ``function(*binders)`` gives a member of a family, the index
+    arrays of the element that each slot holds, and optionally a condition on the slots. ``part``: re, im, or None for
+    the complex number itself. A slot whose element lies outside the result carries none."""
 
     name: str
     function: Callable[..., tuple[Any, ...]]
@@ -150,8 +150,8 @@ class Module:
 
     @cached_property
     def packing_digest(self) -> str:
-        """What two programs share whose uploads are the same: names and shapes of the inputs, the number of slots, and
-        which element each slot holds. Found by packing elements that all differ."""
+        """A hash of the packing: programs with the same digest share uploads. It covers names and shapes of the inputs,
+        the number of slots, and which element each slot holds, found by packing elements that all differ."""
         probe = {}
         for name, shape in self.inputs.items():
             start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
@@ -166,7 +166,7 @@ class Module:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What encoded weights and results belong to."""
+        """The part of the label of weights and results that names the program."""
         p = self.parameters
         text = json.dumps(
             [self.program_hash, p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]

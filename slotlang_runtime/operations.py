@@ -1,8 +1,8 @@
 """The operations of an evaluation: what emitted code calls, and the Protocol that a backend implements.
 
 ``Evaluation`` keeps the books: zeros, counts, shared results, rotations that are composed of others, and sums by trees,
-by Horner's rule and by doubling. A backend only computes, on ciphertexts and plaintexts that are not zero. Imports
-neither tenseal nor numba, so that a checker can evaluate on symbols.
+by Horner's rule and by doubling. A backend only computes, on ciphertexts and plaintexts that are not zero. This file
+imports neither tenseal nor numba, so that a checker can evaluate on symbols.
 """
 
 from __future__ import annotations
@@ -52,21 +52,22 @@ class Operations(Protocol[C, P]):
         ``Cancelled``."""
 
     def dot(self, pairs: list[tuple[C, P]]) -> C | None:
-        """The sum of ciphertexts, each times a plaintext, in one pass; None where this backend has no way to do so.
-        Raises ``Cancelled``."""
+        """The sum of ciphertexts, each times a plaintext, in one pass; None where this backend can't do it. Raises
+        ``Cancelled``."""
 
     def add_plain(self, a: C, plain: P, sign: int) -> C:
         """``a + plain``, or ``a - plain`` for a negative sign."""
 
     def zero(self, like: C, plain: P) -> C:
-        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext, made of any input.
-        Raises Rejected at the level and scale of the inputs, where there is none."""
+        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext, made from any input.
+        Raises Rejected at the level and scale of the inputs, where it can't be made."""
 
 
 class Evaluation(Generic[C, P]):
     """The operations of one evaluation, counted. None stands for a ciphertext or plaintext that is zero everywhere.
 
-    ``slots``: of the program, which may be fewer than the ring's. ``spare``: any input, of which a zero can be made.
+    ``slots``: the program's number of slots, at most the ring's. ``spare``: any input; a zero is made from it where one
+    is needed.
     """
 
     def __init__(self, operations: Operations[C, P], parameters: Parameters, slots: int, spare: C | None = None):
@@ -189,7 +190,7 @@ class Evaluation(Generic[C, P]):
         return self.sum(self.multiply(a, plain) for a, plain in kept)
 
     def combine(self, signs: str, *terms: C | None) -> C | None:
-        """Signed sum; ``signs`` has a + or - for every term. What is subtracted from itself cancels."""
+        """Signed sum; ``signs`` has a + or - for every term. A term subtracted from itself cancels."""
         signed = [(sign, term) for sign, term in zip(signs, terms, strict=True) if term is not None]
         added = [term for sign, term in signed if sign == "+"]
         subtracted = []
@@ -232,7 +233,8 @@ class Evaluation(Generic[C, P]):
         return self.operations.add_plain(a, plain, sign)
 
     def hide(self, a: C | None, masks: Iterable[P]) -> C | None:
-        """``a`` plus random plaintexts, where it carries no result. A zero that no input changes stays one."""
+        """``a`` plus random plaintexts that hide slots that are not part of the result. A zero that no input changes
+        stays zero."""
         if a is None:
             return None
         for plain in masks:

@@ -67,7 +67,7 @@ class Parameters:
 
     @property
     def ring(self) -> RingParameters:
-        """What keys belong to."""
+        """The ring that keys belong to."""
         return RingParameters(self.degree, self.prime_bits)
 
     @property
@@ -120,8 +120,9 @@ class Levels:
         return math.prod([self.scales[level], *(self.factor(level, k) for k in range(products))])
 
     def factor(self, level: int, products: int = 0) -> float:
-        """Scale of a plaintext that multiplies a ciphertext at a level with this number of products: its own, or that
-        of the ciphertext without them, which makes scales after a rescale the same for all."""
+        """Scale of a plaintext that multiplies a ciphertext at a level with this number of products: its own where it
+        has one; else the scale of the ciphertext without products, so that all ciphertexts have the same scale after a
+        rescale."""
         if len(self.factors) > 1:
             return self.factors[self._products[level] + products + 1]
         return self.scales[level]

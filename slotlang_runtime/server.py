@@ -1,4 +1,4 @@
-"""What evaluates: encoded weights, and each client's keys beside its inputs.
+"""The server's side: encoded weights, and each client's keys beside its inputs.
 
 There is no way to hand a server a secret key.
 """
@@ -51,7 +51,8 @@ class Server:
         return self.weights.note
 
     def prepare(self) -> None:
-        """Make the masks of one more evaluation before its inputs arrive; without, it makes them itself."""
+        """Make the masks of one more evaluation before its inputs arrive. An evaluation without prepared masks makes
+        its own."""
         made = os.getpid(), self.engine.masks()
         with self._lock:
             self._prepared.append(made)
@@ -106,8 +107,8 @@ class Server:
         return answers
 
     def rehearse(self, keys: EvaluationKeys) -> None:
-        """Evaluate random residues. What a forked process shares is copied when it is written to, page by page: the
-        first evaluation takes a third more time than later ones."""
+        """Evaluate random residues, so that the next evaluation is not the first. A forked process copies a shared page
+        of memory when it first writes to it, so its first evaluation takes a third more time."""
         ring = Ring(self.module.parameters, self.module.slots)
         data = random_ciphertext(ring)
         records = {str(number): data for number in range(len(self.module.packed()))}

@@ -10,8 +10,8 @@ from pathlib import Path
 from slotlang_runtime.errors import Rejected
 
 FORMAT = 3
-"""Version of what emitted modules define. It changes when this runtime no longer runs, or the checker no longer checks,
-the modules of before."""
+"""The format of emitted modules. It changes when this runtime no longer runs, or the checker no longer checks, earlier
+modules."""
 
 
 def hash_of(folder: Path) -> str:

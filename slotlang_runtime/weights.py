@@ -16,7 +16,7 @@ from slotlang_runtime.wire import pack, unpack
 
 
 def load_kernel(module: Module) -> None:
-    """Compile what a module's kernel needs, once in a process; the first encoding does it otherwise."""
+    """Compile what a module's kernel needs, once in a process. Without this call the first encoding does it."""
     if module.kernel == "fused":
         from slotlang_runtime.kernels.sums import Unavailable, compiled
 

@@ -1,4 +1,4 @@
-"""Bytes that travel or are kept: a container that says what it holds and what that belongs to, then records.
+"""The container of all bytes that travel or are kept: what it holds, what its records belong to, then the records.
 
 ``SLOTBOX2`` (8 bytes), kind (16, padded with zeros), length of the rest (8), SHA-256 of the rest (32), then the rest:
 length of the label (4), the label, the number of records (4), and for each record the length of its name (2), that of

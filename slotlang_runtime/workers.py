@@ -34,7 +34,7 @@ def check_workers(count: object) -> None:
 
 class Pool:
     """Forked processes that evaluate for one client: they share a server's encoded weights and the client's keys. They
-    wait until there is work, and get ready meanwhile. Closed by ``close`` or at the end of a ``with``.
+    wait until there is work, and warm up meanwhile. ``close``, or the end of a ``with``, ends them.
 
     Raises Rejected for a count below 1, and WorkerFailed where a process can't start. ``cpu_seconds``: CPU time of each
     worker in the last ``evaluate``, transfers included.
@@ -74,8 +74,8 @@ class Pool:
 class Workers:
     """A number of forked processes, each of which does ``action(data)`` for one item after the other, until ``end``.
 
-    ``action`` gives bytes and something small beside them. Items and results go through files in memory. ``first`` is
-    what each does before it looks for items. Raises WorkerFailed where a process can't start; then none is left.
+    ``action`` returns bytes and a small object. Items and results go through files in memory. ``first`` is what each
+    does before it looks for items. Raises WorkerFailed where a process can't start; then none is left.
     """
 
     def __init__(self, action: Action, count: int, first: Callable[[], None] = lambda: None) -> None:
@@ -112,9 +112,8 @@ class Workers:
     def map(self, items: Iterable[bytes], done: Callable[[int], None]) -> tuple[list[tuple[bytes, Any]], list[float]]:
         """``action`` of each item, in order; the next one goes to the first worker free.
 
-        Returns what it gives, and the seconds of CPU that each worker took. ``done`` is called with the number of
-        results so far. What ``action`` rejects is Rejected here. Where this does not come to its end, all workers are
-        ended.
+        Returns the results of ``action``, and the seconds of CPU that each worker took. ``done`` is called with the
+        number of results so far. Raises Rejected where ``action`` does. All workers are ended where this raises.
         """
         try:
             return self._map(list(items), done)
@@ -160,7 +159,7 @@ class Workers:
             return
 
     def end(self) -> None:
-        """End all workers, whatever they are at."""
+        """End all workers at once."""
         for process in self.running.values():
             process.kill()
         for pipe, process in self.running.items():
@@ -217,8 +216,8 @@ def _work(pipe: Pipe, others: list[Pipe], files: list[IO[bytes]], action: Action
 
 
 def _keep_memory() -> None:
-    """Have the C library keep what is freed, as the next evaluation asks for it again and new memory costs time; and
-    leave alone what is shared, which looking for garbage would copy."""
+    """Make the C library keep freed memory, because the next evaluation needs it again and new memory costs time.
+    Exempt shared objects from garbage collection, which would copy their pages."""
     gc.freeze()
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -36,7 +36,7 @@ class _Process:
     stoppable: bool = False
     interrupted: bool = False
     number: int = 0
-    """Of the process that runs the command; workers have others."""
+    """The id of the process that runs the command; workers have other ids."""
     reserve: mmap.mmap | None = None
     """Address space that is given back so that running out of it can be said."""
     worker_failed: mmap.mmap | None = None

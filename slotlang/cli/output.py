@@ -53,7 +53,7 @@ def _finite(value: Any) -> Any:
 
 
 _VERSIONS = {"check": 2, "cost": 3, "compare": 3, "lower": 2, "optimize": 2, "run": 3, "synth": 3}
-"""Of the shapes that are not the first any more: reports, counts, parameters and kernels are spelled one way."""
+"""Versions of the shapes that are not at version 1: reports, counts, parameters and kernels are spelled one way."""
 
 
 def emit_json(command: str, values: dict[str, Any]) -> None:

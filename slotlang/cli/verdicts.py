@@ -31,7 +31,7 @@ class FileVerdict:
     diagnostics: tuple[Diagnostic, ...]
     bound: Program | None = field(default=None, repr=False)
     module: Report | None = None
-    """Of an emitted module: whether it computes what its program says."""
+    """For an emitted module: whether it computes what its program says."""
     repairs: tuple[Repair, ...] = ()
 
     @cached_property

@@ -1,8 +1,8 @@
 """Direct calls of ``tenseal.sealapi``: what a standalone module has in place of ``slotlang_runtime``.
 
 All that follows the imports is copied into such a module, so it is short and plain: no kernels, no bytes, no counts.
-Ciphertexts are TenSEAL's objects, and client and server are two halves of one process. ``slotlang_runtime`` is what
-serves; this is for reading, and to own every call.
+Ciphertexts are TenSEAL's objects, and client and server are two halves of one process. Use ``slotlang_runtime`` to
+serve clients; this file is for reading, and for owning every call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all parts of an emitted module's text share: the plan and the names in use."""
+"""The plan and the names in use, which all parts of an emitted module's text share."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from slotlang.schedule import ops
 
 
 class EvaluationText(Emitter):
-    """``evaluate``, and what it receives and sends."""
+    """The text of ``evaluate``, with the ciphertexts that it receives and sends."""
 
     def evaluate(self) -> str:
         lines = [

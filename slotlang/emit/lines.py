@@ -88,8 +88,7 @@ def long_string(head: str, text: str, width: int = 100) -> list[str]:
 
 
 def nested_loops(variables: Sequence[str], ranges: Sequence[str], indent: str, most: int = 6) -> tuple[list[str], str]:
-    """``for`` lines with the indentation of what stands inside. Python nests no more than 20 blocks, so many
-    loops become one."""
+    """``for`` lines with the indentation of their body. Python nests at most 20 blocks, so more loops become one."""
     if len(variables) > most:
         head = f"for {', '.join(variables)} in np.ndindex"
         return listed(head, ranges, "()", indent, ":"), f"{indent}    "

@@ -63,7 +63,7 @@ class ModuleText(EvaluationText, OutputText):
         self.lowering = lowering
 
     def parts(self, runtime: str) -> list[str]:
-        """All below the imports. ``runtime``: the hash of the runtime that the module is for."""
+        """Everything below the imports. ``runtime``: the hash of the runtime that the module is for."""
         functions = [*self._packing(), *self._plains(), self.evaluate(), *self.unpacking(), *self.patterns()]
         # the functions come first, as they find out which products of weights and which tables are read
         settings = self._settings(runtime)
@@ -79,11 +79,11 @@ class ModuleText(EvaluationText, OutputText):
         return "\n".join([self.head(), "", *imports, "", text]) + "\n"
 
     def hiding_sentence(self) -> list[str]:
-        """What is hidden from the key holder, and how."""
+        """The header's sentence on what is hidden from the key holder, and how."""
         return paragraph(self.hiding.sentence())
 
     def kernel_sentence(self) -> list[str]:
-        """How products are computed."""
+        """The header's sentence on the kernel."""
         return paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []
 
     def head(self) -> str:

@@ -50,8 +50,8 @@ LOCAL = frozenset(
 class Names:
     """Names of the program as Python names, and names made from them.
 
-    ``own`` are the program's, which are distinct; ``reserved`` the module's. Those that are reserved, keywords
-    or builtins get an underscore. A made name, such as ``plain_W``, gets underscores until nothing has it.
+    ``own``: the program's names, which are distinct; ``reserved``: the module's. A name that is reserved, a keyword or
+    a builtin gets an underscore. A made name, such as ``plain_W``, gets underscores until it is unique.
     """
 
     def __init__(self, own: Iterable[str], reserved: Iterable[str]) -> None:
@@ -85,7 +85,7 @@ class Names:
         return self._names[name]
 
     def made(self, kind: str, name: object) -> str:
-        """``kind_name`` for something the program has no name for itself."""
+        """``kind_name`` for an object that has no name in the program."""
         key = (kind, str(name))
         if key not in self._made:
             self._made[key] = self._free(f"{kind}_{name}")
@@ -162,7 +162,7 @@ def constant_text(re: Fraction, im: Fraction) -> str:
 class ValueText:
     """Numpy text of slot values.
 
-    Collects what the text refers to: ``forms``, the tensor expressions whose elements are read, with a name
+    The object collects what the text refers to: ``forms``, the tensor expressions whose elements are read, with a name
     for each; ``families``, the plain families called; ``permutations``, whose tables it indexes with.
     """
 

@@ -1,4 +1,4 @@
-"""The text of what surrounds an evaluation: unpacking, references, patterns of zeros and tables."""
+"""The text around ``evaluate``: unpacking, reference, patterns of zeros, and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _shape(loops: Sequence[ops.Loop]) -> str:
 
 
 class OutputText(Emitter):
-    """``unpack_*``, ``reference``, ``pattern_*`` and the tables of what goes in and out."""
+    """``unpack_*``, ``reference``, ``pattern_*``, and the tables of inputs and results."""
 
     def unpacking(self) -> list[str]:
         """One function for each output statement."""
@@ -44,7 +44,7 @@ class OutputText(Emitter):
         )
 
     def reference(self) -> str:
-        """What the results should be, in numpy."""
+        """The function that computes the expected results in numpy."""
         theorems = {n: self.values.form(t.form) for n, t in self.program.theorems.items()}
         words = set(re.findall(r"[A-Za-z_]\w*", " ".join(theorems.values())))
         lines = ["def reference(inputs, weights):", '    """What the results should be, in double precision."""']
@@ -78,7 +78,7 @@ class OutputText(Emitter):
         return functions
 
     def tables(self) -> list[str]:
-        """Keyword arguments of ``Module``: what goes in and out, by family."""
+        """Keyword arguments of ``Module``: inputs and results, by family."""
         packing = []
         for family in self.schedule.ciphers:
             if family.body is None:

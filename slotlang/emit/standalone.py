@@ -1,7 +1,7 @@
 """A standalone module: one file of direct ``tenseal.sealapi`` calls, without the runtime.
 
-What it shares with other modules, the program's own part, is the same text. Before it stands the source of ``direct``,
-less the methods and functions that the program does not use.
+The program's own part is the same text as in other modules. Before it stands the source of ``direct``, without the
+methods and functions that the program does not use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from slotlang.emit.module import Lowering, ModuleText, compiled
 from slotlang.planning.plan import Plan
 
 STANDALONE = "standalone"
-"""What a standalone module has for ``RUNTIME``."""
+"""The value of ``RUNTIME`` in a standalone module."""
 
 _START = "# direct calls start here\n"
 _OPTIONAL = ("element", "table")

@@ -50,7 +50,7 @@ def choose(
     memory. Where keys for all steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) says the best that can be had.
+    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
     check_slots(program.slots, program.span)
@@ -122,7 +122,7 @@ class _Search:
                 yield shape, keys or ()
 
     def draft(self, shape: _Shape, keys: _Keys) -> Draft:
-        """With these keys; none, for a key for every step."""
+        """The draft with these keys; none, for a key for every step."""
         number = shape[2]
         if (number, keys) not in self._drafts:
             self._drafts[number, keys] = self.drafts[number].keyed(keys)
@@ -141,11 +141,11 @@ class _Search:
         return self._best[shape, keys]
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
-        """Whether there are parameters, and they reach the precision."""
+        """Whether some parameters reach the precision."""
         return fit is not None and fit.error <= self.precision
 
     def unreachable(self) -> Unreachable:
-        """Why nothing was found, and what can be had."""
+        """Why nothing was found, and what can be reached."""
         most = self.target.max_key_bytes
         bound = "" if most is None else f" with at most {most:,} bytes of keys"
         best = self._most_precise()
@@ -182,7 +182,7 @@ class _Search:
                         yield seconds, (degree, k, number)
 
     def _by_matrices(self, draft: Draft, degree: int, k: int) -> float:
-        """Seconds that matrix products take, were all primes and all scales of one size."""
+        """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
         form = matrix_form(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
@@ -244,6 +244,6 @@ class _Search:
 
 
 def _key_bytes(shape: _Shape) -> int:
-    """Of one evaluation key, as the server holds it."""
+    """Bytes of one evaluation key, as the server holds it."""
     degree, k, _ = shape
     return 16 * degree * (k + 1) * k

@@ -1,4 +1,4 @@
-"""What a result ciphertext carries besides the result, and how the key holder is kept from reading it."""
+"""What a result ciphertext carries besides the result, and how it is hidden from the key holder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Slots: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
-    """How results are hidden, and what is.
+    """What is hidden in results, and how.
 
-    ``doubled``: families of which twice the part is returned, and nothing of the other one, because the conjugate
-    was added. ``parts`` and ``slots``: result ciphertexts whose other part is masked, and those that have slots
-    which no output reads, masked too.
+    ``doubled``: families that return twice one part and zero in the other, because the conjugate was added. ``parts``
+    and ``slots``: result ciphertexts whose other part is masked, and those that have slots which no output reads,
+    masked too.
     """
 
     mode: Hide
@@ -41,7 +41,7 @@ class Hiding:
         return len(self.parts) + len(self.slots)
 
     def sentence(self) -> str:
-        """What the module's header says."""
+        """The sentence in the module's header."""
         if self.mode == "none":
             return (
                 "Hidden from the key holder: nothing (--hide none). Every slot and both parts are returned as they are."
@@ -59,10 +59,10 @@ class Hiding:
 
 
 def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
-    """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; the new families.
+    """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; and the new families.
 
-    They hold twice the part, so whoever collects results halves them. A family of which some member is read whole,
-    or in both parts, stays, and its other members are masked.
+    These hold twice the part, so unpacking halves them. A family with a member that is read whole, or in both parts,
+    stays as it is, and its other members are masked.
     """
     parts: dict[str, set[str | None]] = {}
     for output in program.outputs:
@@ -122,7 +122,7 @@ def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[
             if room < MASK_MARGIN + 1:
                 raise error(
                     "SL407",
-                    "there is no room in the modulus to hide what is no result",
+                    "there is no room in the modulus to hide slots that are not part of the result",
                     graph.schedule.program.families[family].span,
                     notes=[f"{room:.0f} bits are left above the scale, and {MASK_MARGIN + 1} are needed"],
                     hint="choose smaller scales, or return everything as it is with --hide none",

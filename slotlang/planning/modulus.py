@@ -16,7 +16,8 @@ MESSAGE_BITS = 8
 sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
 
 ROUNDING = 1e-6
-"""Bits by which a message may seem not to fit: sums of products come out as 1 and a last digit."""
+"""Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
+1."""
 
 LEAST_PRIME = 24
 """Bits of the smallest prime that is tried: below it some degrees have too few primes."""
@@ -52,7 +53,7 @@ class Modulus:
         return min((Fit(self.gains.error(p), p) for p in tried), key=lambda fit: fit.error, default=None)
 
     def _fits(self, p: Parameters) -> bool:
-        """Whether every ciphertext's message fits its modulus, and its scale is one to reckon with."""
+        """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING

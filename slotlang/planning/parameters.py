@@ -55,7 +55,7 @@ bits. Measured with TenSEAL 0.3.18 at degree 16384; other degrees and mixed prim
 
 
 def saved_bytes(bits: int) -> float:
-    """Bytes per saved residue modulo a prime of so many bits."""
+    """Bytes per saved residue modulo a prime of this many bits."""
     sizes = [b for b, _ in _SAVED_BYTES]
     at = min(max(bisect_left(sizes, bits), 1), len(sizes) - 1)
     (low, a), (high, b) = _SAVED_BYTES[at - 1 : at + 1]
@@ -68,10 +68,10 @@ class Parameters:
 
     Inputs are encoded at ``2**scale_bits``, and plaintexts at the scale that their ciphertexts had when a prime was
     last dropped, or at first: scales multiply up until the next is. ``drops``: after which of the products in a row a
-    prime is, counted from 1, ascending; those that a program does not come to do no harm. ``scales``, for programs
-    that multiply no ciphertexts, gives each factor its own scale in bits: first the inputs', then that of the
-    plaintexts of each product in a row. ``keys``: the steps that have a Galois key, of which all other rotations are
-    composed; none, for a key for every step that the program rotates by.
+    prime is, counted from 1, ascending; products that a program does not have do no harm. ``scales``, for programs that
+    multiply no ciphertexts, gives each factor its own scale in bits: first the inputs', then that of the plaintexts of
+    each product in a row. ``keys``: the steps that have a Galois key, of which all other rotations are composed; none,
+    for a key for every step that the program rotates by.
     """
 
     degree: int
@@ -86,7 +86,7 @@ class Parameters:
         return self.scales or (self.scale_bits,) * (depth + 1)
 
     def carried_bits(self, level: int, products: int) -> float:
-        """Scale, in bits, of a ciphertext that has dropped ``level`` primes and carries so many products."""
+        """Scale, in bits, of a ciphertext that has dropped ``level`` primes and carries this many products."""
         scale, behind = float(self.factor_bits(0)[0]), 0
         for dropped, product in enumerate(self.drops[:level]):
             scale = self._grown(scale, behind, product) - self.primes[self.data_primes - dropped - 1]
@@ -120,7 +120,7 @@ class Parameters:
         return 16 * self.degree * (self.data_primes - level)
 
     def sent_bytes(self, level: int = 0, *, seeded: bool = False) -> int:
-        """A ciphertext as SEAL saves it, without headers; of a seeded one only one polynomial is sent."""
+        """Bytes of a ciphertext as SEAL saves it, without headers; a seeded ciphertext is sent as one polynomial."""
         words = sum(saved_bytes(bits) for bits in self.primes[: self.data_primes - level])
         return round((1 if seeded else 2) * self.degree * words)
 
@@ -134,7 +134,7 @@ class Parameters:
         return round(self.degree * self.data_primes * sum(saved_bytes(bits) for bits in self.primes))
 
     def plaintext_bytes(self, level: int = 0) -> int:
-        """An encoded plaintext in memory."""
+        """Bytes of an encoded plaintext in memory."""
         return 8 * self.degree * (self.data_primes - level)
 
     def to_json(self) -> dict[str, object]:
@@ -209,7 +209,7 @@ def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: 
 
 
 def check_slots(slots: int, span: Span | None) -> None:
-    """Raises SL405 when vectors of so many slots are in no ring."""
+    """Raises SL405 when no ring has vectors of this many slots."""
     if slots & (slots - 1):
         raise error(
             "SL405",
@@ -230,9 +230,9 @@ def fixed_parameters(
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
     Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each, as does
-    ``rescale``. With ``turns_fresh`` inputs are rotated before any product, which their scale must bear: it is larger
-    than that of plaintexts. Raises SL405 when ``slots`` is no power of two, SL404 when no 128-bit parameters are
-    deep or wide enough.
+    ``rescale``. With ``turns_fresh`` inputs are rotated before any product, so their scale is larger than that of
+    plaintexts, to bear the noise. Raises SL405 when ``slots`` is not a power of two, SL404 when no 128-bit parameters
+    are deep or wide enough.
     """
     check_slots(slots, span)
     least = max(2 * slots, 8192)

@@ -1,4 +1,4 @@
-"""What runs for a program: its graph under parameters, with the keys, the hiding and the kernel."""
+"""The plan of a program: its graph under parameters, with the keys, the hiding and the kernel."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Plan:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the encoded weights in memory; where matrices evaluate it, of their coefficients."""
+        """Bytes of the encoded weights in memory; with the matrix kernel, of the coefficients."""
         if self.kernel == "matrix" and isinstance(self.matrix, MatrixForm):
             return self.matrix.weight_bytes
         return sum(self.parameters.plaintext_bytes(level) for _, level in self.graph.plaintexts())
 
     @property
     def download_bytes(self) -> int:
-        """Of the results as sent, without headers."""
+        """Bytes of the results as sent, without headers."""
         return sum(map(self.parameters.sent_bytes, self.graph.results().values()))
 
     def predicted(self, profile: Profile) -> Prediction:
-        """Its times, evaluated as the plan says."""
+        """Predicted times, with the plan's kernel."""
         p, form = self.parameters, self.matrix if self.kernel == "matrix" else None
         matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
         fused = self.kernel == "fused"
@@ -93,16 +93,16 @@ class Draft:
 
     @cached_property
     def graph(self) -> Graph:
-        """Everything unrolled."""
+        """The unrolled graph."""
         return unroll(self.built, zero_plaintexts(self.built))
 
     @cached_property
     def counts(self) -> Counts:
-        """Of the graph, without masks."""
+        """Counts of the graph, without masks."""
         return count(self.graph)
 
     def hiding(self, parameters: Parameters) -> Hiding:
-        """What is hidden in results with parameters. Raises SL407."""
+        """What is hidden in results under these parameters. Raises SL407."""
         return hiding(self.graph, parameters, self.hide, self.doubled)
 
     def under(self, parameters: Parameters, kernel: KernelChoice = "auto") -> Plan:

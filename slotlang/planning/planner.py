@@ -21,12 +21,12 @@ def plan(
 ) -> Plan:
     """Schedule and unroll a program for a target.
 
-    ``parameters`` are taken as they are. Where none are given, they are the fastest, by ``profile`` (or
-    ``find_profile``'s), that the target's precision and bound on keys allow; without a precision, the fixed choice.
+    ``parameters`` are taken as they are. Without ``parameters``, the fastest that the target's precision and bound on
+    keys allow, by ``profile`` (or ``find_profile``'s), are taken; without a precision, the fixed choice.
 
-    Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404
-    (below 128 bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not
-    make all rotations), SL451 (precision or bound on keys out of reach), SL472 (the kernel can't compute it), and as
+    Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404 (below 128
+    bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not make all
+    rotations), SL451 (precision or bound on keys out of reach), SL472 (the kernel can't compute it), and as
     ``find_profile``.
     """
     if parameters is not None:

@@ -1,4 +1,4 @@
-"""What a program is planned for: the kernel, what is hidden, the precision, and the bound on keys."""
+"""What is asked for: the kernel, what is hidden, the precision, and the bound on keys."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, get_args
 from slotlang.diagnostics import error, pick
 
 Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
-"""What multiplies ciphertexts with plaintexts: SEAL's operations, one by one; sums of products in one pass
-(docs/fused.md); or matrix products for the whole program (docs/columns.md)."""
+"""The kernel: how ciphertexts are multiplied with plaintexts. SEAL's operations, one by one; sums of products in one
+pass (docs/fused.md); or matrix products for the whole program (docs/columns.md)."""
 
 KernelChoice: TypeAlias = Literal["auto", "seal", "fused", "matrix"]
 """A ``Kernel``, or ``auto``: the one that is predicted to be the fastest."""
@@ -30,7 +30,7 @@ class Target:
     are searched; None for the fixed choice of parameters. ``max_key_bytes``: the most bytes of evaluation keys in the
     server's memory, which needs a precision.
 
-    Raises ``SlotError`` SL471 for an unknown kernel, SL005 for anything else that is not as said here.
+    Raises ``SlotError`` SL471 for an unknown kernel, SL005 for any other value that is not as described here.
     """
 
     kernel: KernelChoice = "auto"
@@ -60,7 +60,7 @@ class Target:
         precision: float | None = None,
         max_key_bytes: int | None = None,
     ) -> Target:
-        """The target that a user's words name; raises as the class."""
+        """The target with the names that a user gives. Raises as the class."""
         return cls(kernel_named(kernel), hide_named(hide), precision, max_key_bytes)
 
 

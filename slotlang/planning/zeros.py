@@ -91,9 +91,9 @@ def _limit(program: Program, family: PlainFamily) -> int:
 def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
     """Tells which members of a schedule's plaintext families are zero whatever the weights.
 
-    Decided by evaluation at a random point modulo a prime near 2^31: a slot that is not always zero looks it
-    with a probability of that order, and all slots of a vector must. Where nothing could cancel, one of all members
-    that are alike is looked at. Families whose definition can't vanish are not evaluated, nor those beyond
+    Decided by evaluation at a random point modulo a prime near 2^31: a slot that is not always zero is zero there with
+    a probability of the order of 2^-31, and all slots of a vector would have to be. Where nothing could cancel, one of
+    all members that are alike is looked at. Families whose definition can't vanish are not evaluated, nor those beyond
     ``MAX_WORK``, whose zeros are found when weights are encoded.
     """
     program = schedule.program

@@ -434,7 +434,7 @@ def _matrix(tensor: Tensor, what: str, path: Path) -> Array:
 
 
 def _read_file(path: Path, limit: int, code: str, first: int | None = None) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes, or so many of the ``first``."""
+    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` bytes of it."""
     fail = partial(error, code, file=str(path))
     name = _plain(path.name)
     try:

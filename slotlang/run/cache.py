@@ -24,9 +24,9 @@ _HEAD = len(MAGIC) + 32
 
 @dataclass(frozen=True)
 class CacheUse:
-    """What became of the cache in a run: weights were ``loaded`` from ``file``, or encoded and ``stored`` in it, or
-    ``rebuilt`` because what was there could not be used, or are ``unsaved`` because they could not be written; with
-    the ``reason`` for these two. ``bytes``: the file's size, 0 when it was not written."""
+    """How a run used the cache: weights were ``loaded`` from ``file``, or encoded and ``stored`` in it, or ``rebuilt``
+    because what was there could not be used, or are ``unsaved`` because they could not be written; with the ``reason``
+    for these two. ``bytes``: the file's size, 0 when it was not written."""
 
     state: Literal["loaded", "stored", "rebuilt", "unsaved"]
     file: str
@@ -52,7 +52,7 @@ def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]]) -> str:
     """SHA-256 of the emitted module and of the weights' names, shapes and values.
 
     The module's text holds the program, its sizes and parameters, and how each plaintext is made of the weights: a
-    compiler that makes them otherwise writes another text.
+    compiler that makes them differently writes another text.
     """
     digest = hashlib.sha256(hashlib.sha256(text.encode()).digest())
     for name in sorted(weights):
@@ -68,11 +68,11 @@ def encode_cached(
     weights: Mapping[str, npt.NDArray[np.float64]],
     folder: Path,
 ) -> tuple[Weights, CacheUse]:
-    """A module's encoded weights: from the folder where they are there and whole, else encoded and stored there.
+    """A module's encoded weights: read from the folder where an intact file is there, else encoded and stored.
 
-    A file holds its own key, so that it is not taken under another file's name. What is read is checked like weights
-    from a stranger, and replaced when anything is wrong with it; nothing waits for a pipe that lies in its place. A
-    file that can't be written is left out. Raises SL512 when the folder can't be made.
+    A file holds its own key, so that it is not taken under another file's name. A file is checked like weights from a
+    stranger, and replaced when anything is wrong with it. A pipe in its place is not waited for. A file that can't be
+    written is skipped. Raises SL512 when the folder can't be made.
     """
     check_folder(folder)
     key = cache_key(text, weights)

@@ -38,10 +38,10 @@ Progress = Callable[[str, float], None]
 
 
 class Yardstick:
-    """How fast the machine is at a moment, by one short operation, and how fast it was at best.
+    """How fast the machine is at a moment, by one short reference operation, and how fast it was at best.
 
     Where cores are shared, by threads of one core or by virtual machines, everything takes up to twice as long while
-    others work, in CPU time too. Times over the yardstick's time at that moment hardly change.
+    others work, in CPU time too. A time divided by that of the reference operation at the same moment hardly changes.
     """
 
     def __init__(self) -> None:
@@ -65,9 +65,10 @@ def calibrate(
     yardstick: Yardstick | None = None,
 ) -> Profile:
     """Measure this machine: medians over rounds that visit every primitive at every degree and number of primes, so
-    that other work falls on all alike; each time is taken over the yardstick's, so that they are those of the
-    machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it does not have from the
-    nearest degree it has. ``yardstick``: one that was used before, so that its fastest moments count here too.
+    that other work falls on all alike; each time is divided by that of a reference rotation measured just before and
+    after, and given for the machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it
+    does not have from the nearest degree it has. ``yardstick``: one that was used before, so that its fastest moments
+    count here too.
 
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """

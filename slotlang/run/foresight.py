@@ -1,4 +1,4 @@
-"""What a run will need, from its plan: memory, which is compared with what there is, and time."""
+"""What a run will need, from its plan: memory, compared with the memory available, and time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Need:
 
 
 def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -> Need:
-    """The peak of a run that evaluates so often, by so many ``workers``; ``cached``: encoded weights go to a file."""
+    """The peak of a run with this many evaluations and ``workers``; ``cached``: encoded weights go to a file."""
     p, counts, program = plan.parameters, plan.counts, plan.program
     switching_keys = counts.galois_keys + (counts.cipher_products > 0)
     # the client's, their bytes twice while they are joined, and the server's
@@ -65,8 +65,8 @@ def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -
 def check_run(
     plan: Plan, activations: Path | None, tokens: int | None, workers: int, *, cached: bool, most_seconds: float | None
 ) -> None:
-    """Raises SL802 for a run that needs more memory than there is, and SL514 for one of all tokens of a file that is
-    predicted to take longer than ``most_seconds``. Nothing but the file's header is read."""
+    """Raises SL802 for a run that needs more memory than there is, and SL514 where all tokens of a file are predicted
+    to take longer than ``most_seconds``. Only the file's header is read."""
     held, batch = 0, 1
     if activations is not None or tokens is not None:
         shape = plan.program.tensors[roles(plan.program.syntax).input.name].shape

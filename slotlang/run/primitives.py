@@ -45,8 +45,8 @@ SUMS = 4, 16
 KEYS = 3
 """Galois keys that rotations take in turn."""
 CHANNELS, MATRIX_CHANNELS = 2, 32
-"""Of the module whose results are collected, and of the one that matrix products evaluate: weights enough that their
-number decides."""
+"""Channels of the module whose results are collected, and of the module that matrix products evaluate: enough weights
+that their number decides the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class Sample:
     clock: Callable[[], float] = time.thread_time
 
     def seconds(self) -> float:
-        """CPU time of one call: other processes on the machine disturb it least. Of this thread: those of BLAS spin for
-        a while after their work, through whatever is measured next.
+        """CPU time of one call: other processes on the machine disturb it least. It is the time of this thread only:
+        threads of BLAS spin for a while after their work, into the next measurement.
 
-        One more call goes before, untimed: tables of the degree and code are then in the caches, as they are
-        within a program.
+        One more call goes before, untimed: tables of the degree and code are then in the caches, as they are within a
+        program.
         """
         self.action(self.before())
         given = [self.before() for _ in range(self.calls)]
@@ -128,7 +128,7 @@ class RingSamples:
         self.rng = np.random.default_rng(0)
 
     def _operations(self) -> SealOperations:
-        """Those of the fused kernel: SEAL's where the kernel can't be had."""
+        """The fused kernel's operations; SEAL's where the kernel is unavailable."""
         try:
             return SumsOperations(self.ring, None, None, Sums(self.ring))
         except Unavailable:

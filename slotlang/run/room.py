@@ -12,7 +12,7 @@ _UNLIMITED = 1 << 60
 
 @dataclass(frozen=True)
 class Room:
-    """``free`` bytes of address space or of memory, and ``why`` no more."""
+    """A limit: ``free`` bytes of address space or of memory, and ``why`` there are no more."""
 
     kind: Literal["address space", "memory"]
     free: int
@@ -44,7 +44,7 @@ def _process_limits() -> Iterator[Room]:
 
 
 def _group_limits() -> Iterator[Room]:
-    """Of control groups: the process's own and those above it, in both versions of the interface."""
+    """Limits of control groups: the process's own and those above it, in both versions of the interface."""
     root = Path("/sys/fs/cgroup")
     for line in _text(Path("/proc/self/cgroup")).splitlines():
         number, _, rest = line.partition(":")

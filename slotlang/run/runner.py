@@ -37,13 +37,12 @@ values."""
 class RunReport:
     """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
-    "evaluate with transfer" is the time from all uploads to all downloads, by so many ``workers``, and "evaluate" the
-    sum of what the evaluations took without transfers. ``worker_cpu_seconds``: CPU time of each worker.
-    ``relative_error``: rms error over rms of the result; ``max_error``: largest absolute error. Both against numpy.
-    ``allowed_error``: the relative error above which the run has failed.
-    ``counts_match`` compares what was executed with what was predicted; ``dropped`` says how
-    many plaintexts and sums were zero; what would be done with them is left out, which only ever lowers the
-    counts. ``note``: why products are left to SEAL although the module has a faster way; mostly empty.
+    "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate" the
+    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``relative_error``: rms
+    error over rms of the result; ``max_error``: largest absolute error. Both against numpy. ``allowed_error``: the
+    relative error above which the run has failed. ``counts_match`` compares what was executed with what was predicted;
+    ``dropped`` says how many plaintexts and sums were zero; operations on them are left out, which only lowers the
+    counts. ``note``: why SEAL's operations are used although the module has a faster kernel; empty where they are not.
     """
 
     seconds: Mapping[str, float]
@@ -64,7 +63,7 @@ class RunReport:
 
     @property
     def passed(self) -> bool:
-        """Counts as predicted (or fewer, where zero weights were dropped) and the result right."""
+        """Whether the counts are as predicted (or fewer, where zero weights were dropped) and the result is right."""
         fits = self.counts_match or (
             self.dropped > 0 and all(self.executed.get(k, 0) <= v for k, v in self.predicted.items())
         )
@@ -101,7 +100,7 @@ def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
 
 @dataclass(frozen=True)
 class Batches:
-    """Inputs of one evaluation after the other; the last one's result ends in so many tokens of ``padding``."""
+    """Inputs of one evaluation after the other; the last result ends in ``padding`` tokens that do not count."""
 
     inputs: Sequence[Arrays]
     padding: int = 0
@@ -119,7 +118,7 @@ def execute(
     allowed_error: float = WORST_ERROR,
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
-    for each of several, by so many processes. ``cache``: a folder for the encoded weights.
+    for each of several, by this many processes. ``cache``: a folder for the encoded weights.
 
     Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
     a worker ends before its work is done, and SL512 when the cache can't be used.
@@ -245,7 +244,7 @@ class Roles:
 
 
 def roles(syntax: tree.Program) -> Roles:
-    """Read off the program's theorem, ``scale * A @ B @ x``. Raises SL506 when it has another form."""
+    """The roles, read off the program's theorem, ``scale * A @ B @ x``. Raises SL506 when it has another form."""
     tensors: dict[str, tuple[str, tree.Tensor]] = {}
     scalars: set[str] = set()
     theorems = []
@@ -324,7 +323,7 @@ def adapter_weights(program: Program, module: LoraModule) -> dict[str, npt.NDArr
 def split_tokens(
     program: Program, inputs: Arrays, path: Path | None, tokens: int | None, seed: int
 ) -> tuple[Batches, int, int | None]:
-    """So many tokens as evaluations of the program: those of a file, one per row there, or random ones.
+    """This many tokens as evaluations of the program: those of a file, one per row, or random ones.
 
     Without ``tokens`` all of the file. The last evaluation is padded with zeros. Returns how many tokens that is, too,
     and how many the file holds. Raises SL505 when the file does not fit or holds fewer tokens, and SL506 when the

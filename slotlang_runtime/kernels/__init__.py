@@ -1,1 +1,1 @@
-"""Compiled kernels: what SEAL computes, in less time. They need numba."""
+"""Compiled kernels: the same results as SEAL's operations, in less time. They need numba."""

@@ -5,9 +5,9 @@ as integers of 128 bits, a tile of the polynomials at a time so that the sums st
 once: the same residues, bit for bit, in a quarter of the time. Primes have at most 60 bits, so that MOST_TERMS products
 stay below 2^127.
 
-TenSEAL has no way to the residues of an object but one by one, or through a compressed file. The kernel reads and
-writes SEAL's own arrays, where they lie in memory; that they lie there is checked once for each ring, and every
-object before it is touched. Without numba, or where a check fails, SEAL's operations do the same.
+TenSEAL gives the residues of an object one by one, or in a compressed file. So the kernel reads and writes SEAL's own
+arrays where they lie in memory. A self-test, once for each ring, checks that they lie there, and the kernel checks
+every object before it touches it. Without numba, or where a check fails, SEAL's operations are used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHECKED: WeakKeyDictionary[Context, Any] = WeakKeyDictionary()
 
 
 class Unavailable(Exception):
-    """Why sums of products are left to SEAL."""
+    """Why SEAL's operations compute sums of products."""
 
 
 @cache
@@ -162,8 +162,8 @@ def _kernel() -> Any:  # numba compiles what stands inside, and knows its types
 
 
 class Sums:
-    """Sums of products by the kernel, for a ring. Raises ``Unavailable`` where it can't be had, or is wrong. It never
-    changes, so threads share it."""
+    """Sums of products by the kernel, for a ring. Raises ``Unavailable`` where the kernel can't be compiled, or fails
+    its self-test. The object never changes, so threads share it."""
 
     def __init__(self, ring: Ring) -> None:
         if sys.implementation.name != "cpython" or object.__basicsize__ != 16:
@@ -199,7 +199,8 @@ class Sums:
         return out
 
     def _check(self) -> None:
-        """That arrays lie where they are looked for, and that sums of random residues are what Python says."""
+        """Check that arrays lie where the kernel looks for them, and that sums of random residues are those of Python's
+        integers. Raises ``Unavailable``."""
         ring, rng = self.ring, np.random.default_rng()
         parms, degree, rows = ring.levels[0], self.degree, len(ring.levels)
         pairs, contents = [], []

@@ -14,7 +14,7 @@ from slotlang_runtime.seal.saved import plaintext_of
 
 
 class Impossible(Exception):
-    """Why matrix products can't compute this; SEAL's operations do."""
+    """Why matrix products can't compute this, so that SEAL's operations do."""
 
 
 class Constant:
@@ -34,7 +34,7 @@ class Constants(Ring):
         self.modulus_bits = [math.prod(self.primes(level)).bit_length() for level in range(len(self.levels))]
 
     def encode(self, values: Any, level: int = 0, products: int = 0, added: bool = False) -> Any:
-        """As ``Ring.encode``, for vectors that hold one number. Raises Rejected for others."""
+        """``Ring.encode`` for vectors that hold one number in all slots. Raises Rejected for other vectors."""
         if added:
             raise Rejected("a vector to encode is added, and matrices only multiply")
         scale = self.factor(level, products)

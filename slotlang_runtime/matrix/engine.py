@@ -63,7 +63,7 @@ class MatrixEngine:
 
     @property
     def zeros(self) -> int:
-        """Constants that are zero."""
+        """The number of constants that are zero."""
         return sum(constant is None for constant in self.constants.values())
 
     def records(self) -> dict[str, bytes | None]:

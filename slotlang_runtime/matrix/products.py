@@ -86,10 +86,10 @@ def reduced(sums: Numbers, bits: int, prime: int) -> Words:
 
 
 class Memory(threading.local):
-    """Room for residues: that of an earlier call, if this process and thread made it and nobody holds a part of it any
-    more.
+    """Room for residues: that of an earlier call, if this process and thread made it and nothing refers to a part of it
+    any more.
 
-    New memory costs as much as what is done with it.
+    To get new memory takes as long as to compute on it.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Matrices:
                 operands.extend(rows if number + 1 < len(self.products) else ())
 
     def _check(self) -> None:
-        """The products against Python's integers, in a few random columns."""
+        """Compare the products with Python's integers, in a few random columns."""
         for prime in self.ring.primes(0):
             values = [uniform(prime, 2) for _ in self.plan.inputs]
             exact = [value.astype(object) for value in values]

@@ -1,5 +1,5 @@
-"""What an evaluation computes, as matrices: it runs without ciphertexts, and each result is a sum of inputs, or of
-other sums, each times a constant."""
+"""An evaluation as matrices. It runs on records in place of ciphertexts: each result is a sum of inputs, or of other
+sums, each times a constant."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Sum:
 
 
 class Recording:
-    """``Operations`` that only keep what each result is a sum of."""
+    """``Operations`` that only record of which terms each result is the sum."""
 
     def __init__(self, ring: Constants) -> None:
         self.ring = ring

@@ -99,7 +99,8 @@ def load_residues(ring: Ring, data: bytes | memoryview, room: Words) -> Words:
 
 
 def saved_residues(ring: Ring, value: Words, level: int, products: int) -> bytes:
-    """What SEAL would save of a ciphertext with these residues; less tightly compressed, in a fifth of the time."""
+    """The bytes of a ciphertext with these residues, in SEAL's format; compressed less tightly than SEAL does it, in a
+    fifth of the time."""
     plain = ciphertext_bytes(ring, value, level, ring.scale(level, products))
     body = np.frombuffer(plain, np.uint8)[HEADER.size :]
     size = ctypes.c_size_t

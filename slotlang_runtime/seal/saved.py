@@ -1,4 +1,4 @@
-"""SEAL's objects to and from bytes. SEAL sees nothing that was not checked first."""
+"""SEAL's objects to and from bytes. SEAL gets only bytes that were checked first."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ Words: TypeAlias = npt.NDArray[np.uint64]
 """Residues."""
 
 HEADER = struct.Struct("<HBBBBHQ")
-"""Of a saved object: magic, size of the header, version, compression, reserved, size of the whole."""
+"""The header of a saved object: magic, size of the header, version, compression, reserved, size of the whole."""
 
 CIPHERTEXT = struct.Struct("<4QBQQQdQ")
-"""Of a saved ciphertext, before its array: parameters, form, polynomials, degree, primes, scale, correction factor."""
+"""The fields of a saved ciphertext before its array: parameters, form, polynomials, degree, primes, scale, correction
+factor."""
 
 ZSTD = 2
 SEED_BYTES = 81
@@ -47,7 +48,7 @@ def memory_file() -> Iterator[File]:
 
 
 def saved(thing: Any) -> bytes:
-    """What SEAL saves of an object."""
+    """The bytes that SEAL saves of an object."""
     with memory_file() as (stream, path):
         thing.save(path)
         return stream.read()
@@ -72,7 +73,7 @@ def library(name: str, *arguments: Any) -> Any:
 
 
 def _expanded(data: memoryview, limit: int) -> memoryview:
-    """What zstd made ``data`` of, at most ``limit`` bytes; by the zstd in TenSEAL's own library."""
+    """Decompress ``data`` to at most ``limit`` bytes, by the zstd in TenSEAL's own library."""
     size = ctypes.c_size_t
     decompress = library("ZSTD_decompress", ctypes.c_void_p, size, ctypes.c_void_p, size)
     if decompress is None:
@@ -112,7 +113,7 @@ class Saved:
         return fields
 
     def expect(self, what: str, form: str, *wanted: Any) -> None:
-        """The next fields have these values."""
+        """Check that the next fields have these values."""
         fields = self.take(form)
         if fields != wanted:
             shown = [str(f[0] if len(f) == 1 else f)[:60] for f in (fields, wanted)]
@@ -173,7 +174,7 @@ class Saved:
         return self.words(words // each, moduli)
 
     def end(self) -> None:
-        """Nothing follows."""
+        """Check that nothing follows."""
         if self.at != len(self.body):
             raise Rejected("there are bytes left over in an object")
 
