@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 from repository import ROOT
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # as in whatever a shell starts in the background; processes that tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

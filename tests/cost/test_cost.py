@@ -19,6 +19,7 @@ from slotlang.planning.parameters import (
     saved_bytes,
 )
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Client, EvaluationKeys, Server, Weights
 
 KEYS = {
     *("program", "sizes", "parameters", "kernel", "counts", "rotation_lower_bound", "rotation_gap", "bounds"),
@@ -73,12 +74,11 @@ def test_bytes_are_those_sent(parameters: Parameters) -> None:
     cost = api.cost(program, parameters)
     module = load_module(made.text)
     inputs, weights = random_data(program, 0)
-    client = module.Client()
+    client = Client(module)
     keys = client.evaluation_keys()
-    server = module.Server(keys)
-    server.encode(**weights)
+    server = Server(Weights.encode(module, **weights))
     upload = client.encrypt(**inputs)
-    download = server.evaluate(upload)
+    download = server.evaluate(upload, EvaluationKeys.from_bytes(keys)).data
     for found, predicted, objects in (
         (keys, cost.evaluation_key_bytes, 1 + 2 * cost.counts.galois_keys),
         (upload, cost.upload_bytes, cost.counts.ciphertexts_in),
