@@ -1,6 +1,6 @@
-"""Single changes of an emitted module, in the part that belongs to its program.
+"""Single changes of an emitted module, in the bodies that may be edited.
 
-Whether a changed module is right is decided by running it on exact slots (tests/simulated_seal.py) with random data:
+Whether a changed module is right is decided by running it on exact slots (tests/exact_slots.py) with random data:
 it must run, and its decoded results must be what numpy makes of the unchanged module's specification.
 """
 
@@ -20,13 +20,10 @@ from slotlang import api
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from simulated_seal import Run  # noqa: E402
+from exact_slots import Run  # noqa: E402
 
-TABLES = ("PACKING", "RESULTS")
-"""PLAINTEXTS is used where encoded weights are loaded from bytes, which is not run here."""
-SETTINGS = ("scale_bits", "drops", "rotations", "routes", "conjugation", "relinearization")
-"""Parameters that exact slots tell about; what degree and primes are good for, they do not."""
-FUNCTIONS = ("encode", "evaluate", "collect")
+FUNCTIONS = ("prepare", "evaluate")
+PREFIXES = ("pack_", "plain_", "unpack_")
 SEEDS = (0, 1)
 
 _OPERATORS = {
@@ -77,34 +74,21 @@ def _column(line: str, offset: int) -> int:
 
 
 def _parts(module: ast.Module) -> Iterator[tuple[str, ast.AST, tuple[str, ...]]]:
-    """The program's own tables and functions, with the names of integers in scope."""
+    """Statements of the functions that may be edited, with the names of integers in scope."""
     digits: list[str] = []
-    first = next(n for n, s in enumerate(module.body) if _assigns(s, "PARAMETERS"))
-    for statement in module.body[first:]:
+    for statement in module.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id="PARAMETERS")], value=ast.Dict(keys=keys, values=values)):
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value in SETTINGS:
-                        yield "parameters", value, ()
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in TABLES:
-                yield "tables", value, ()
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp() as value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp()):
                 digits.append(name)
-                yield "digits", value, tuple(digits[:-1])
-            case ast.FunctionDef(name=name) if name in FUNCTIONS or name.startswith(("pack_", "plain_")):
+            case ast.FunctionDef(name=name) if name in FUNCTIONS or name.startswith(PREFIXES):
                 where = name.split("_")[0]
                 local = [a.arg for a in statement.args.args if a.arg not in ("inputs", "weights")]
                 loops = [n.target.id for n in ast.walk(statement) if _is_loop(n)]
-                names = () if where in FUNCTIONS[:2] else tuple(digits)
-                scope = (*local, *loops, *names) if where not in FUNCTIONS else (*loops, *names)
+                scope = loops if where in FUNCTIONS else (*local, *loops, *digits)
                 for part in statement.body[1:]:
                     yield where, part, tuple(dict.fromkeys(scope))
-
-
-def _assigns(statement: ast.stmt, name: str) -> bool:
-    return isinstance(statement, ast.Assign) and any(
-        isinstance(t, ast.Name) and t.id == name for t in statement.targets
-    )
+            case _:
+                pass
 
 
 def _is_loop(node: ast.AST) -> bool:
@@ -138,8 +122,6 @@ def _edits(root: ast.AST, names: tuple[str, ...]) -> Iterator[tuple[str, ast.exp
                 yield "sign", node, operand
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
                 yield "bound", node, ast.Compare(left, [_COMPARISONS[type(op)]()], [right])
-            case ast.Attribute(value=value, attr="real" | "imag" as part):
-                yield "part", node, ast.Attribute(value, "imag" if part == "real" else "real", ast.Load())
             case ast.Call(func=function, args=[first, *rest], keywords=keywords):
                 if isinstance(function, ast.Name) and function.id == "range":
                     for amount, op in ((1, ast.Add()), (1, ast.Sub())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,8 @@ from slotlang import api
 from slotlang.meaning.bind import bind
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
-from slotlang.validation.check import validate
+from slotlang.validation.check import validate_tree
+from slotlang.validation.reemission import editable
 
 from .module_mutants import Meaning, ModuleMutation, module_mutants
 
@@ -62,7 +64,8 @@ def judge(choice: ModuleChoice) -> ModuleResult:
     right, status = False, "endless"
     with suppress(TimeoutError), limited(SECONDS):
         right = meaning.right(mutation.text)
-        status = validate(mutation.text, made.plan.program).status
+        tree = ast.parse(mutation.text)
+        status = validate_tree(tree, editable(tree), made.plan.program, proved=True, edited=True).status
     return ModuleResult(path.stem, mutation.kind, mutation.description, right, status)
 
 

@@ -74,7 +74,7 @@ RANK_COMPLEX: list[Edits] = [
     ]),
     ('x = inputs["x"]', [
         ('x = inputs["y"]', "refuted"),
-        ('y = inputs["x"]', "unknown"),
+        ('y = inputs["x"]', "refuted"),
         ('x = {**inputs}["x"]', "proved"),
         ('x = inputs.get("x")', "unknown"),
         ('x = 2*inputs["x"]\n    x = x / 2', "proved"),
@@ -279,8 +279,8 @@ PERMUTED: list[Edits] = [
         ("steps_turn_0 = [3, 0, ", "SL745"),
         ("steps_turn_0 = (0, 3, ", "SL741"),
     ]),
-    ("Results, main, table", [
-        ("Results, main, element as table", "SL745"),
+    ("main, require, table", [
+        ("main, require, element as table", "SL745"),
     ]),
     ("== steps_turn_0[k])", [
         ("== steps_turn_0[k - 7])", "proved"),
