@@ -202,6 +202,8 @@ def logical_not(value: Any) -> Any:
 
 def element(array: Any, places: Any) -> Any:
     """``slotlang_runtime.element``."""
+    if isinstance(array, tuple):
+        raise TypeError("element of a tuple, which has no shape")
     if not isinstance(places, tuple) or not all(kind(p) == "i" for p in places):
         raise Unsupported("`element` at something that is not a tuple of index arrays")
     if kind(array) not in ("f", "s") or not getattr(array, "shape", ()) or len(places) != len(array.shape):

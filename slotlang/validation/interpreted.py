@@ -41,14 +41,14 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
     ``names``: the functions that may be edited. Raises ``Outside`` for a body that the language can't say.
     """
     found: dict[str, Any] = {**BUILTINS, "np": NUMPY}
-    with_roles = _with_roles(tree)
+    with_roles, defined = _with_roles(tree), _defined(tree)
     tables: dict[str, Any] = dict(_TABLES)
     for statement in tree.body:
         match statement:
             case ast.ImportFrom(module="slotlang_runtime", names=imported):
                 found.update({a.name: _FOR_BODIES[a.name] for a in imported if a.name in _FOR_BODIES})
             case ast.FunctionDef(name=name) if name in names:
-                tables[name] = Function(statement, found)
+                tables[name] = Function(statement, found, defined)
                 if name not in with_roles:
                     found[name] = tables[name]
             case ast.FunctionDef(name=name):
@@ -68,6 +68,20 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
                 pass
     module: Module = tables["MODULE"]
     return module
+
+
+def _defined(tree: ast.Module) -> frozenset[str]:
+    """Every name that is bound at the top of an emitted module, and those that Python puts there."""
+    found = {"__name__", "__file__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__builtins__"}
+    for statement in tree.body:
+        match statement:
+            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
+                found.update((alias.asname or alias.name).split(".")[0] for alias in imported)
+            case ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                found.add(name)
+            case _:
+                pass
+    return frozenset(found)
 
 
 def _with_roles(tree: ast.Module) -> frozenset[str]:
@@ -159,9 +173,9 @@ def check_outputs(module: Module) -> None:
                 raise Outside(function.line, "indices or a condition that are not integers, or true and false")
             if any(getattr(value, "shape", ()) not in ((), (module.slots,)) for value in (*places, *condition)):
                 raise Outside(function.line, "indices or a condition that are not one for each slot")
-            try:
-                known = member in returned
-            except TypeError as problem:
-                raise Failed(function.line, f"TypeError: a member is a name and indices: {problem}") from None
-            if not known:
+            if any(isinstance(part, np.ndarray) for part in member):
+                raise Failed(function.line, "TypeError: an array in the name of a ciphertext")
+            if not all(type(part) in (int, str) for part in member):
+                raise Outside(function.line, "something other than integers in the name of a ciphertext")
+            if member not in returned:
                 raise Failed(function.line, f"KeyError: {member!r} is not among the results")

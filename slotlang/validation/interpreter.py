@@ -10,7 +10,8 @@ when a module runs raises ``Failed``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import builtins
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from slotlang.validation import arithmetic
 from slotlang.validation.arithmetic import is_int
 from slotlang.validation.language import Outside, check_body
 from slotlang.validation.methods import Evaluator, Misused
+from slotlang.validation.operations import Cipher, Plain
 from slotlang.validation.scopes import (
     RANGES,
     UNBOUND,
@@ -55,6 +57,8 @@ class Function:
 
     definition: ast.FunctionDef
     names: Mapping[str, Any] = field(repr=False)
+    defined: frozenset[str] = field(default=frozenset(), repr=False)
+    """All names at the top of the module: one that is not among them is not there when the module runs either."""
 
     def __post_init__(self) -> None:
         check_body(self.definition)
@@ -167,6 +171,9 @@ class _Run:
                 return tuple(self.value(part, scope) for part in parts)
             case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
                 a, b = self.value(left, scope), self.value(right, scope)
+                if isinstance(node, ast.BinOp) and _refused(a, b):
+                    what = f"arithmetic with {described_value(a)} and {described_value(b)}"
+                    raise Failed(node.lineno, f"TypeError: {what}")
                 return self.computed(node, arithmetic.binary, type(op), a, b)
             case ast.UnaryOp(operand=operand):
                 return self.computed(node, arithmetic.negative, self.value(operand, scope))
@@ -185,7 +192,8 @@ class _Run:
                 return [self.value(value, inner) for inner in self.looped(loops, scope)]
             case ast.DictComp(key=key, value=value, generators=loops):
                 return {self.key(key, inner): self.value(value, inner) for inner in self.looped(loops, scope)}
-        raise Outside(node.lineno, "a generator that is not the argument of a sum")
+        assert isinstance(node, ast.GeneratorExp), "check_body knows no other expressions"
+        return self.generated(node, scope)
 
     def computed(self, node: ast.expr, function: Callable[..., Any], *arguments: Any) -> Any:
         """A function's result, with its exceptions in this line."""
@@ -213,6 +221,8 @@ class _Run:
             inner = inner.outer
         if name in self.names:
             return self.names[name]
+        if name not in self.function.defined and not hasattr(builtins, name):
+            raise Failed(line, f"NameError: '{name}' is not defined")
         raise Outside(line, f"the name `{name}`, which is not one of the module's tables or of this function")
 
     def subscript(self, owner: Any, places: ast.expr, scope: Scope) -> Any:
@@ -222,6 +232,8 @@ class _Run:
                 raise Failed(places.lineno, f"KeyError: {key!r}")
             return owner[key]
         at = self.value(places, scope)
+        if owner is None or isinstance(owner, int | float | complex | Cipher | Plain | Generator):
+            raise Failed(places.lineno, f"TypeError: {described_value(owner)} has no elements")
         if type(owner) is list:
             if not is_int(at):
                 raise Outside(places.lineno, f"{described_value(at)} as an index of a list")
@@ -270,16 +282,17 @@ class _Run:
         return found
 
     def looped(self, loops: list[ast.comprehension], scope: Scope) -> Iterator[Scope]:
-        """The scope of a comprehension, once for each of its values; consumed at once, so that names hold then."""
+        """The scope of a comprehension, once for each of its values."""
         inner = Scope([name for loop in loops for name in target_names(loop.target)], scope)
+        # the first loop's range is found outside, and at once
+        first = self.iterated(loops[0].iter, scope)
 
         def nested(number: int) -> Iterator[Scope]:
             if number == len(loops):
                 yield inner
                 return
             loop = loops[number]
-            # the first loop's range is found outside
-            for item in self.iterated(loop.iter, inner if number else scope):
+            for item in self.iterated(loop.iter, inner) if number else first:
                 self.tick(loop.iter.lineno)
                 self.bind(loop.target, item, inner)
                 yield from nested(number + 1)
@@ -358,9 +371,7 @@ class _Run:
             method = attribute.attr
         arguments: list[Any] = []
         for part in parts:
-            if isinstance(part, ast.GeneratorExp):
-                arguments.append(self.generated(part, scope))
-            elif isinstance(part, ast.Starred):
+            if isinstance(part, ast.Starred):
                 arguments += self.items([part], scope)
             else:
                 arguments.append(self.value(part, scope))
@@ -370,6 +381,12 @@ class _Run:
         return self.computed(node, ev.call, method, once, arguments, options)
 
     def generated(self, node: ast.GeneratorExp, scope: Scope) -> Iterator[Any]:
-        """The terms of a generator that an operation goes through at once."""
-        for inner in self.looped(node.generators, scope):
-            yield self.value(node.elt, inner)
+        """The terms of a generator, found when they are asked for; what it goes through is found now."""
+        scopes = self.looped(node.generators, scope)
+        return (self.value(node.elt, inner) for inner in scopes)
+
+
+def _refused(a: Any, b: Any) -> bool:
+    """Whether Python itself has no arithmetic for two values: a ciphertext or plaintext with such a one or a number."""
+    kinds = (int, float, complex, Cipher, Plain)
+    return isinstance(a, kinds) and isinstance(b, kinds) and any(isinstance(v, Cipher | Plain) for v in (a, b))

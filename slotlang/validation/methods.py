@@ -18,15 +18,14 @@ class Misused(Exception):
     """An operand is not of its kind; the message says which."""
 
 
-def _cipher(value: Any) -> Any:
-    if value is not None and not isinstance(value, Cipher):
-        raise Misused(f"a {type(value).__name__} where a ciphertext is expected")
+def _any(value: Any) -> Any:
+    """A ciphertext or a plaintext, or None; the backend refuses anything else when it gets it, as SEAL does."""
     return value
 
 
-def _plain(value: Any) -> Any:
-    if value is not None and not isinstance(value, Plain):
-        raise Misused(f"a {type(value).__name__} where a plaintext is expected")
+def _of_kind(value: Any, kind: type, word: str) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise Misused(f"a {type(value).__name__} where a {word} is expected")
     return value
 
 
@@ -34,6 +33,13 @@ def _step(value: Any) -> Any:
     if type(value) is not int:
         raise Misused(f"a {type(value).__name__} where an integer is expected")
     return value
+
+
+def _rotation(value: Any) -> Any:
+    """The step of one rotation, which the runtime takes modulo the slots before anything else."""
+    if isinstance(value, Cipher | Plain | dict | list | tuple | Iterator):
+        raise TypeError(f"a {type(value).__name__} where an integer is expected")
+    return _step(value)
 
 
 def _count(value: Any) -> Any:
@@ -55,13 +61,13 @@ def _signs(value: Any) -> str:
 
 
 def _terms(value: Any) -> Iterator[Any]:
-    return map(_cipher, _several(value))
+    return iter(_several(value))
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
     if type(value) is not tuple or len(value) != 2:
         raise Misused(f"a {type(value).__name__} where a ciphertext and a plaintext are expected")
-    return _cipher(value[0]), _plain(value[1])
+    return _of_kind(value[0], Cipher, "ciphertext"), _of_kind(value[1], Plain, "plaintext")
 
 
 def _pairs(value: Any) -> Iterator[Any]:
@@ -69,6 +75,8 @@ def _pairs(value: Any) -> Iterator[Any]:
 
 
 def _several(value: Any) -> Iterable[Any]:
+    if value is None or isinstance(value, int | Cipher | Plain):
+        raise TypeError(f"a {type(value).__name__} where terms are expected")
     if type(value) is not list and not isinstance(value, Iterator):
         raise Misused(f"a {type(value).__name__} where terms are expected")
     items: Iterable[Any] = value
@@ -76,18 +84,18 @@ def _several(value: Any) -> Iterable[Any]:
 
 
 _OPERANDS: Mapping[str, tuple[Check, ...]] = {
-    "rotate": (_cipher, _step),
-    "conj": (_cipher,),
-    "product": (_cipher, _cipher),
-    "multiply": (_cipher, _plain),
-    "rescale": (_cipher,),
-    "negate": (_cipher,),
+    "rotate": (_any, _rotation),
+    "conj": (_any,),
+    "product": (_any, _any),
+    "multiply": (_any, _any),
+    "rescale": (_any,),
+    "negate": (_any,),
     "sum": (_terms,),
     "dot": (_pairs,),
-    "add_plain": (_cipher, _plain, _sign),
+    "add_plain": (_any, _any, _sign),
     "tree": (_terms,),
     "horner": (_terms, _step),
-    "doubling": (_cipher, _step, _count),
+    "doubling": (_any, _step, _count),
 }
 """Operands by method; ``sum_of`` and ``combine`` take any number of ciphertexts, the latter with signs before them."""
 
@@ -104,9 +112,9 @@ class Evaluator:
         """``ev.method(...)``, or ``ev.once(ev.method, ...)``. Raises Misused, and what the runtime raises."""
         match method:
             case "sum_of":
-                checks: tuple[Check, ...] = (_cipher,) * len(arguments)
+                checks: tuple[Check, ...] = (_any,) * len(arguments)
             case "combine":
-                checks = (_signs, *(_cipher,) * (len(arguments) - 1))
+                checks = (_signs, *(_any,) * (len(arguments) - 1))
             case _ if method in _OPERANDS:
                 checks = _OPERANDS[method]
             case _:

@@ -181,18 +181,22 @@ class CheckedOperations:
 
     def rotate(self, a: Cipher, step: int) -> Cipher:
         """``a << step``."""
+        self._ciphers(a)
         self._count()
         self._only("a rotation")
         return Cipher(self.algebra.rotate(a.content, step), a.level, a.scale)
 
     def conjugate(self, a: Cipher) -> Cipher:
         """Complex conjugate."""
+        self._ciphers(a)
         self._count()
         self._only("a conjugation")
         return Cipher(self.algebra.conjugate(a.content), a.level, a.scale)
 
     def multiply_plain(self, a: Cipher, plain: Plain) -> Cipher:
         """Ciphertext times plaintext."""
+        self._ciphers(a)
+        self._plain(plain)
         self._same_level(a, plain)
         if self.kernel == "matrix" and not plain.constant:
             raise Rejected("a vector to encode does not hold one real number in all slots")
@@ -200,12 +204,14 @@ class CheckedOperations:
 
     def multiply(self, a: Cipher, b: Cipher) -> Cipher:
         """Ciphertext times ciphertext."""
+        self._ciphers(a, b)
         self._only("a product of ciphertexts")
         self._same_level(a, b)
         return self._product(a, b, self.algebra.multiply)
 
     def rescale(self, a: Cipher) -> Cipher:
         """The same value at the next level."""
+        self._ciphers(a)
         self._only("a rescale")
         level = a.level + 1
         if level >= self.levels.count:
@@ -217,11 +223,13 @@ class CheckedOperations:
 
     def negate(self, a: Cipher) -> Cipher:
         """``-a``."""
+        self._ciphers(a)
         self._count()
         return Cipher(self.algebra.negate(a.content), a.level, a.scale)
 
     def add(self, total: Cipher, term: Cipher, sign: int, *, owned: bool) -> Cipher:
         """``total + term`` or ``total - term``."""
+        self._ciphers(total, term)
         self._count()
         self._same_level(total, term)
         self._same_scale(total, term)
@@ -233,6 +241,8 @@ class CheckedOperations:
 
     def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
         """``a + plain`` or ``a - plain``."""
+        self._ciphers(a)
+        self._plain(plain)
         self._count()
         self._only("a sum with a plaintext")
         self._same_level(a, plain)
@@ -241,6 +251,8 @@ class CheckedOperations:
 
     def zero(self, like: Cipher, plain: Plain) -> Cipher:
         """Zeros at the level and scale of a plaintext."""
+        self._ciphers(like)
+        self._plain(plain)
         return Cipher(self.algebra.zero(), plain.level, plain.scale)
 
     def _count(self) -> None:
@@ -258,6 +270,16 @@ class CheckedOperations:
         if int(math.log2(scale)) >= math.prod(self.levels.primes(a.level)).bit_length():
             raise Rejected("scale out of bounds")
         return Cipher(combine(a.content, b.content), a.level, scale)
+
+    def _ciphers(self, *values: object) -> None:
+        """SEAL's own functions take nothing else."""
+        for value in values:
+            if not isinstance(value, Cipher):
+                raise TypeError(f"a {type(value).__name__} where a ciphertext is expected")
+
+    def _plain(self, value: object) -> None:
+        if not isinstance(value, Plain):
+            raise TypeError(f"a {type(value).__name__} where a plaintext is expected")
 
     def _same_level(self, a: Cipher, b: Any) -> None:
         if a.level != b.level:

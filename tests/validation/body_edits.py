@@ -74,7 +74,7 @@ RANK_COMPLEX: list[Edits] = [
     ]),
     ('x = inputs["x"]', [
         ('x = inputs["y"]', "refuted"),
-        ('y = inputs["x"]', "unknown"),
+        ('y = inputs["x"]', "refuted"),
         ('x = {**inputs}["x"]', "proved"),
         ('x = inputs.get("x")', "unknown"),
         ('x = 2*inputs["x"]\n    x = x / 2', "proved"),

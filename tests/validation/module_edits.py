@@ -157,8 +157,8 @@ GENERAL: list[Edits] = [
     ("Packing, Parameters", [
         ("Parameters, Packing", "SL745"),
     ]),
-    ("require\n", [
-        ("require, element as np\n", "SL745"),
+    ("Results, main", [
+        ("Results, element as np, main", "SL745"),
     ]),
     ("from slotlang_runtime import", [
         ("from slotlang_runtime2 import", "SL745"),
@@ -236,11 +236,16 @@ GENERAL: list[Edits] = [
         ("MODULE = print(", "SL745"),
         ("MODULE = OTHER = Module(", "SL745"),
     ]),
-    ("    format=FORMAT,", [
-        ("    format=3,", "SL745"),
+    ("require(__name__, FORMAT, RUNTIME)", [
+        ("require(__name__, FORMAT, RUNTIME) if slot else 0", "SL745"),
+        ("require(__name__, 3, RUNTIME)", "SL745"),
+        ("require(__name__, FORMAT, RUNTIME); import os", "SL745"),
+        ("pass", "SL745"),
+        ("", "SL745"),
     ]),
-    ("    runtime=RUNTIME,", [
-        ("    runtime=__import__('slotlang_runtime.version').version.source_hash(),", "SL745"),
+    ("    parameters=PARAMETERS,", [
+        ("    parameters=PARAMETERS, kernel=KERNEL,", "SL"),
+        ("    parameters=Parameters(**vars(PARAMETERS)),", "SL745"),
     ]),
     ('    name="', [
         ('    name="x', "SL745"),
@@ -339,7 +344,7 @@ GENERAL: list[Edits] = [
         ("    a = SIZES\n    return result\n", "unknown"),
         ("    a = MODULE\n    return result\n", "unknown"),
         ("    a = sys\n    return result\n", "unknown"),
-        ("    a = UNDEFINED\n    return result\n", "unknown"),
+        ("    a = UNDEFINED\n    return result\n", "refuted"),
         ("    a = evaluate(ev, cipher, plain)\n    return result\n", "unknown"),
         ("    a = reference(cipher, plain)\n    return result\n", "unknown"),
         ("    a = [q for q in range(10**9)]\n    return result\n", "unknown"),

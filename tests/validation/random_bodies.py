@@ -16,6 +16,7 @@ class Bodies:
         self.arrays = ["slot", "h", "t", "moved"]
         self.floats: list[str] = []
         self.dicts: list[str] = []
+        self.generators: list[str] = []
         self.fresh = 0
 
     def pick(self, *choices: str) -> str:
@@ -199,6 +200,8 @@ class Bodies:
             f"ev.tree(X[q] for q in range({n}))",
             f"ev.doubling({a}, {step}, {n} + 1)",
             f"({a} if {self.bool_()} else {b})",
+            *(f"ev.sum({name})" for name in self.generators),
+            *(f"ev.horner({name}, {step})" for name in self.generators),
         )
 
     def evaluate(self) -> str:
@@ -209,5 +212,7 @@ class Bodies:
                 lines += self.statement("    ")
             else:
                 lines.append(f"    {self.name('c', self.floats)} = {self.cipher()}")
+            if self.random.random() < 0.3:
+                lines.append(f"    {self.name('g', self.generators)} = ({self.cipher(1)} for i in {self.range_()})")
         lines += ["    result = {}", "    for i in range(2):", f'        result["Y", i] = {self.cipher()}']
         return "\n".join([*lines, "    return result"])
