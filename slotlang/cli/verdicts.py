@@ -176,9 +176,7 @@ def recheck_file(path: Path, *, json: bool) -> int:
 
 def program_name(syntax: tree.Program) -> str:
     """The name in a program's header."""
-    from slotlang.syntax import tree
-
-    return next(s.name for s in syntax.statements if isinstance(s, tree.Header))
+    return syntax.header.name
 
 
 def _repairs(program: Program, verdict: Report) -> tuple[Repair, ...]:

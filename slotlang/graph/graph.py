@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from slotlang.graph.kinds import KINDS, Key
 from slotlang.meaning.program import Output
 from slotlang.schedule.ops import Op, Schedule
 
@@ -92,3 +93,7 @@ class Graph:
     def of_kind(self, kind: str) -> Iterator[Node]:
         """Nodes of one kind."""
         return (n for n in self.nodes if n.kind == kind)
+
+    def switches(self, key: Key) -> bool:
+        """Whether some node switches with a key of this kind."""
+        return any(KINDS[n.kind].key == key for n in self.nodes)

@@ -97,22 +97,13 @@ class _Binder:
             self.scope.poisoned |= names if self.scope.slots is None else names - {SLOT}
 
     def _header(self) -> tree.Header:
-        """The header. Without one no name means anything, so that its absence is the only message."""
-        statements = self.syntax.statements
-        headers = [s for s in statements if isinstance(s, tree.Header)]
-        if not headers:
-            raise error(
-                "SL211",
-                "a program starts with its header",
-                statements[0].span,
-                label="stands where the header is due",
-                hint="write `program NAME(size = default, ...)` above it",
-            )
-        if statements[0] is not headers[0]:
+        """The header, which comes first. That there is none is the only message."""
+        header = self.syntax.header
+        if self.syntax.statements[0] is not header:
             self.problems.append(
-                Diagnostic("SL211", "the header is a program's first statement", headers[0].span, hint="move it up")
+                Diagnostic("SL211", "the header is a program's first statement", header.span, hint="move it up")
             )
-        return headers[0]
+        return header
 
     def _statement(self, statement: tree.Statement, header: tree.Header) -> None:
         scope = self.scope

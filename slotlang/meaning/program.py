@@ -298,7 +298,7 @@ class Program:
         return {SLOT: self.slots, **{name: digit.size for name, digit in self.digits.items()}}
 
 
-def member_text(name: str, indices: Sequence[int]) -> str:
+def member_text(name: str, indices: Sequence[object]) -> str:
     """A member of a family, or an element of a tensor, as the program writes it: ``Z[0, 3]``, and ``S`` without
     indices."""
     return f"{name}[{', '.join(map(str, indices))}]" if len(indices) else name

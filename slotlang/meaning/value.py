@@ -157,12 +157,16 @@ class Permuted:
     span: Span = field(compare=False, repr=False)
 
 
-Value: TypeAlias = (
-    Const | Read | Element | ScalarRef | Iverson | FamilyRef | Arith | Negate | Shift | Conj | SumOver | Permuted
-)
-
 Leaf: TypeAlias = Const | Read | Element | ScalarRef | Iverson | FamilyRef
 """Values without operands."""
+
+Linear: TypeAlias = Negate | Shift | Conj | SumOver | Permuted
+"""Operators of one operand that are linear over the real numbers."""
+
+Operator: TypeAlias = Arith | Linear
+"""Values with operands."""
+
+Value: TypeAlias = Leaf | Operator
 
 Slotwise: TypeAlias = Arith | Negate | Conj
 """Operators whose slot s depends on slot s of their operands alone."""

@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log10
 from typing import TypeAlias, TypeGuard
 
+from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
@@ -246,4 +247,4 @@ class _Search:
 def _key_bytes(shape: _Shape) -> int:
     """Bytes of one evaluation key, as the server holds it."""
     degree, k, _ = shape
-    return 16 * degree * (k + 1) * k
+    return key_bytes(degree, k + 1)

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from slotlang.cost.noise import MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph, Member
-from slotlang.meaning.integers import IntVar, holds
+from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Arith, Conj, Family, FamilyRef, Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Hide
-from slotlang.proof.polyhedral import in_range
 from slotlang.schedule.ops import State
 
 Slots: TypeAlias = npt.NDArray[np.bool_]
@@ -96,7 +95,7 @@ def read_slots(graph: Graph) -> dict[Member, tuple[Slots, Slots]]:
     slot = program.slot_env(np.arange(program.slots))
     read: dict[Member, tuple[Slots, Slots]] = {}
     for node in graph.outputs:
-        inside: Slots = np.asarray(holds(in_range(program, node.output), program.sizes, {**slot, **node.binders}))
+        inside = program.read_slots(node.output, node.binders, slot)
         empty = np.zeros(program.slots, np.bool_), np.zeros(program.slots, np.bool_)
         for part, slots in zip(("re", "im"), read.setdefault(node.member, empty), strict=True):
             if node.output.part in (None, part):

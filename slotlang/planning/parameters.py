@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
+from slotlang.cost.keys import key_bytes
 from slotlang.diagnostics import error
 from slotlang.source import Span
 
@@ -125,9 +126,8 @@ class Parameters:
         return round((1 if seeded else 2) * self.degree * words)
 
     def key_bytes(self) -> int:
-        """One key-switching key in memory: 16 * N * k * (k - 1) for k primes, as SEAL stores it."""
-        k = len(self.primes)
-        return 16 * self.degree * k * (k - 1)
+        """One key-switching key in memory."""
+        return key_bytes(self.degree, len(self.primes))
 
     def sent_key_bytes(self) -> int:
         """One key-switching key as it is sent: seeded, so one polynomial of two."""

@@ -11,6 +11,7 @@ from slotlang.meaning.integers import (
     Int,
     IntConst,
     IntOp,
+    IntSize,
     IntVar,
     Not,
     Or,
@@ -60,7 +61,7 @@ def nonlinear(term: Term) -> set[str]:
                     visit(part)
             case Not(part):
                 visit(part)
-            case _:
+            case IntConst() | IntSize() | IntVar():
                 pass
 
     for cond in term.conds:

@@ -39,15 +39,6 @@ MAX_UNROLLED = 512
 MAX_REGIONS = 400
 
 
-Undecided = GaveUp
-"""The name under which ``proof.forall`` still catches it."""
-
-
-def in_range(program: Program, output: Output) -> Cond:
-    """``Program.read_where``, for callers that have not moved to it."""
-    return program.read_where(output)
-
-
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
     """Terms of the part of a value that an output reads; tensors and scalars are real."""
     if part is None:

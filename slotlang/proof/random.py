@@ -20,6 +20,7 @@ from slotlang.meaning.value import (
     Element,
     FamilyRef,
     Iverson,
+    Linear,
     Read,
     ScalarRef,
     TensorForm,
@@ -35,6 +36,9 @@ DEFAULT_SEED = 20_240_229
 
 def degree(program: Program, value: Value) -> int:
     """Degree of a value as a polynomial in the tensor elements and scalars; an upper bound."""
+    if isinstance(value, Linear):
+        (operand,) = children(value)
+        return degree(program, operand)
     match value:
         case Const() | Iverson():
             return 0
@@ -46,8 +50,8 @@ def degree(program: Program, value: Value) -> int:
             return degree(program, program.families[name].body)
         case Arith("*", left, right):
             return degree(program, left) + degree(program, right)
-        case _:
-            return max(degree(program, child) for child in children(value))
+        case Arith(_, left, right):
+            return max(degree(program, left), degree(program, right))
 
 
 def form_degree(form: TensorForm) -> int:

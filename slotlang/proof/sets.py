@@ -24,9 +24,6 @@ from slotlang.meaning.integers import (
 from slotlang.meaning.program import Program
 from slotlang.refusals import GaveUp
 
-NotAffine = GaveUp
-"""The name under which ``proof.forall`` still catches it."""
-
 
 class Box:
     """The integer points ``0 <= v_i < extent_i``, with the slot given by the digits of one axes system.

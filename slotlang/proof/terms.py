@@ -52,10 +52,6 @@ MAX_TERMS = 4096
 MAX_CYCLE_POINTS = 64
 
 
-TooComplex = GaveUp
-"""The name under which ``proof.forall`` still catches it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Term:
     """One term. ``re`` and ``im`` are its exact coefficient; ``bound`` lists (variable, extent)."""

@@ -91,7 +91,7 @@ def check_memory(plan: Plan, evaluations: int, workers: int, *, cached: bool) ->
             raise error(
                 "SL802",
                 f"this run needs about {_size(wanted)} of {room.kind}, and {_size(room.free)} are free",
-                plan.program.syntax.statements[0].span,
+                plan.program.span,
                 notes=[room.why, f"{parts}, and {_size(libraries)} for libraries"],
                 hint="choose smaller sizes with --set, or fewer --tokens or --workers",
             )

@@ -282,8 +282,7 @@ def _factors(e: tree.Expr) -> list[str]:
 
 def adapter_sizes(syntax: tree.Program, module: LoraModule, tokens: int | None) -> dict[str, int]:
     """Header sizes that the adapter's shapes determine: those that stand alone as a dimension."""
-    header = syntax.statements[0]
-    known = {s.name for s in header.sizes} if isinstance(header, tree.Header) else set()
+    known = {s.name for s in syntax.header.sizes}
     role = roles(syntax)
     sizes: dict[str, int] = {}
     shapes = [(role.up, module.up.shape), (role.down, module.down.shape)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
+from slotlang.diagnostics import error
 from slotlang.source import Source, Span
 
 
@@ -307,5 +308,14 @@ class Program:
 
     @property
     def header(self) -> Header:
-        """The header; ``bind`` refuses a program that does not start with one."""
-        return next(s for s in self.statements if isinstance(s, Header))
+        """The header. Raises SL211 for a text without one: no name in it means anything."""
+        for statement in self.statements:
+            if isinstance(statement, Header):
+                return statement
+        raise error(
+            "SL211",
+            "a program starts with its header",
+            self.statements[0].span,
+            label="stands where the header is due",
+            hint="write `program NAME(size = default, ...)` above it",
+        )

@@ -21,12 +21,12 @@ from slotlang.planning.plan import Plan
 from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report, WrongElement
 from slotlang.proof.verdict import Status
+from slotlang.refusals import GaveUp
 from slotlang.source import Source
 from slotlang.validation.comparison import Different, SymbolicRun
 from slotlang.validation.interpreted import check_outputs, interpreted
 from slotlang.validation.language import Outside
 from slotlang.validation.module_file import check_bundle, read_module
-from slotlang.validation.normal_form import TooLarge
 from slotlang.validation.numbers import wrong_element
 from slotlang.validation.reemission import compare, editable
 from slotlang.validation.scopes import Failed
@@ -98,14 +98,14 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
         try:
             run = SymbolicRun.of(module, program)
             run.compare(merging=False)
-        except (Outside, Failed, Different, TooLarge) as problem:
+        except (Outside, Failed, Different, GaveUp) as problem:
             reason = str(problem)
         if proved and (reason or edited):
             try:
                 wrong = wrong_element(module, program)
             except Failed as problem:
                 return ended("refuted", str(problem))
-            except (Outside, TooLarge) as problem:
+            except (Outside, GaveUp) as problem:
                 return ended("unknown", reason or str(problem))
             if wrong is not None:
                 return ended("refuted", "", wrong)
@@ -118,6 +118,6 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
             run.compare(merging=True)
         except Different as problem:
             return ended("unknown", str(problem))
-        except TooLarge:
+        except GaveUp:
             return ended("unknown", reason)
         return ended("proved")

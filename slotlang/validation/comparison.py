@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.meaning.program import Program
+from slotlang.meaning.program import Program, member_text
 from slotlang.planning.hiding import with_conjugates
 from slotlang.validation.contents import Contents
 from slotlang.validation.evaluation import Backend, evaluated
@@ -53,7 +53,7 @@ class SymbolicRun:
 
     def compare(self, *, merging: bool) -> None:
         """Raise ``Different`` for the first element that is not shown to be the program's, or for what is not shown to
-        be hidden; ``TooLarge`` where forms grow too large. ``merging``: everything is multiplied out."""
+        be hidden; ``GaveUp`` where forms grow too large. ``merging``: everything is multiplied out."""
         program, forms = self.program, self.recorder.forms
         matching = Matching(self.steps.trace, forms, ProgramForms(program, forms), self.recorder.contents)
         if not merging:
@@ -165,4 +165,4 @@ def _uniform(array: npt.NDArray[Any]) -> bool:
 
 
 def _text(name: Name) -> str:
-    return f"{name[0]}[{', '.join(map(str, name[1:]))}]" if name[1:] else str(name[0])
+    return member_text(str(name[0]), name[1:])

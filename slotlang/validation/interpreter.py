@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from slotlang.refusals import GaveUp
 from slotlang.validation import arithmetic
 from slotlang.validation.arithmetic import is_int
 from slotlang.validation.language import Outside, check_body
 from slotlang.validation.methods import Evaluator, Misused
-from slotlang.validation.normal_form import TooLarge
 from slotlang.validation.scopes import (
     RANGES,
     UNBOUND,
@@ -125,6 +125,10 @@ class _Run:
                     if self.scope.values[name] is UNBOUND:
                         raise Failed(line, f"UnboundLocalError: '{name}'")
                     self.scope.values[name] = UNBOUND
+            case ast.Expr(value=ast.Constant()):
+                pass  # a docstring
+            case _:
+                raise AssertionError("check_body knows no other statements")
 
     def assign(self, target: ast.expr, value: Any) -> None:
         if not isinstance(target, ast.Subscript):
@@ -191,7 +195,7 @@ class _Run:
             return result
         except (Unsupported, Misused) as problem:
             raise Outside(node.lineno, str(problem)) from None
-        except (Outside, Failed, TooLarge, TimeoutError, RecursionError):
+        except (Outside, Failed, GaveUp, TimeoutError, RecursionError):
             raise
         except MemoryError:
             raise Outside(node.lineno, "more memory than there is") from None

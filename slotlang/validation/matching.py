@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from slotlang.meaning.program import Family, Program, SumOver, Value
-from slotlang.meaning.program import Permuted as Permuted_
-from slotlang.validation.normal_form import Form, Forms, TooLarge, weight
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import Permuted, Value, nodes
+from slotlang.refusals import GaveUp
+from slotlang.validation.normal_form import Form, Forms, weight
 from slotlang.validation.program_forms import Member, ProgramForms
 from slotlang.validation.trace import Trace
 
@@ -50,7 +52,7 @@ class Matching:
         ]
 
     def run(self, program: Program) -> None:
-        """Name what is common. Raises ``TooLarge``."""
+        """Name what is common. Raises ``GaveUp``."""
         for family in program.families.values():
             if family.kind == "compute":
                 self._family(family)
@@ -76,7 +78,7 @@ class Matching:
     def _set(self, number: int, form: Form) -> None:
         self._total += len(form)
         if self._total > MAX_MONOMIALS:
-            raise TooLarge(f"more than {MAX_MONOMIALS:,} monomials")
+            raise GaveUp(f"more than {MAX_MONOMIALS:,} monomials")
         self._values[number] = form
         self._index[_key(form)].append(number)
 
@@ -115,14 +117,17 @@ class Matching:
                 return forms.product(operands[0][0], self.contents[step.content])
             case "product":
                 if len(operands[0][0]) * len(operands[1][0]) > MAX_MONOMIALS:
-                    raise TooLarge(f"more than {MAX_MONOMIALS:,} monomials")
+                    raise GaveUp(f"more than {MAX_MONOMIALS:,} monomials")
                 return forms.product(operands[0][0], operands[1][0])
-        total: Form = {}
-        for form, sign in operands:
-            forms.accumulate(total, form, sign)
-        if step.kind == "add_plain":
-            forms.accumulate(total, self.contents[step.content], step.signs[0])
-        return total
+            case "add" | "add_plain":
+                total: Form = {}
+                for form, sign in operands:
+                    forms.accumulate(total, form, sign)
+                if step.kind == "add_plain":
+                    forms.accumulate(total, self.contents[step.content], step.signs[0])
+                return total
+            case _:
+                assert_never(step.kind)
 
     def _size(self, number: int) -> int | None:
         """How large a step's form can be; None when an operand has none yet."""
@@ -142,7 +147,8 @@ class Matching:
                 return sizes[0] * sizes[1]
             case "add_plain":
                 return sizes[0] + len(self.contents[step.content])
-        return sum(sizes)
+            case "add" | "rotate" | "conj" | "neg":
+                return sum(sizes)
 
     def _family(self, family: Family) -> None:
         wanted: dict[int, list[tuple[Member, Form]]] = defaultdict(list)
@@ -211,9 +217,4 @@ def _key(form: Form) -> int:
 
 
 def _permutes(value: Value) -> bool:
-    match value:
-        case Permuted_():
-            return True
-        case SumOver(body=inner):
-            return _permutes(inner)
-    return any(_permutes(v) for name in ("value", "left", "right") if (v := getattr(value, name, None)) is not None)
+    return any(isinstance(node, Permuted) for node in nodes(value))

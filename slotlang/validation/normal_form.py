@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.refusals import GaveUp
 from slotlang.validation.contents import Contents, Factor
 from slotlang.validation.symbolic import Ints, Numbers, Vector
 
@@ -23,10 +24,6 @@ TOLERANCE = 1e-11
 
 MAX_MERGED = 1 << 24
 """Monomials times slots whose contents are multiplied out: some seconds."""
-
-
-class TooLarge(Exception):
-    """Forms grow too large; the message says what."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +168,7 @@ class Forms:
         if not merging:
             return False
         if max(len(a), len(b)) * self.slots > MAX_MERGED:
-            raise TooLarge(f"a value of {max(len(a), len(b)):,} products, too many to compare one by one")
+            raise GaveUp(f"a value of {max(len(a), len(b)):,} products, too many to compare one by one")
         return self.same(self.merged(a), self.merged(b))
 
     # coefficients

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang.meaning.program import Program
+from slotlang.meaning.program import Program, member_text
 from slotlang.proof.report import WrongElement
 from slotlang.validation.evaluation import Backend, evaluated
 from slotlang.validation.operations import ExactSlots
@@ -41,8 +41,7 @@ def wrong_element(module: Module, program: Program) -> WrongElement | None:
         distance = np.abs(found - wanted)
         if not (distance <= WRONG * size).all():
             at = np.unravel_index(int(np.argmax(np.where(np.isfinite(distance), distance, np.inf))), wanted.shape)
-            place = f"{name}[{', '.join(str(int(i)) for i in at)}]" if at else name
-            return WrongElement(place, complex(found[at]), complex(wanted[at]))
+            return WrongElement(member_text(name, at), complex(found[at]), complex(wanted[at]))
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.validation.normal_form import TooLarge
+from slotlang.refusals import GaveUp
 from slotlang.validation.trace import Step, Trace
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Kernel
@@ -246,7 +246,7 @@ class CheckedOperations:
     def _count(self) -> None:
         self.done += 1
         if self.done > MAX_OPERATIONS:
-            raise TooLarge(f"more than {MAX_OPERATIONS:,} operations")
+            raise GaveUp(f"more than {MAX_OPERATIONS:,} operations")
 
     def _only(self, what: str) -> None:
         if self.kernel == "matrix":

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import reduce
-from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -123,8 +122,7 @@ class ProgramForms:
 
     def members(self, family: Family) -> Iterator[Member]:
         """Every member of a family."""
-        for point in product(*(range(b.size) for b in family.binders)):
-            yield family.name, point
+        return ((family.name, point) for point in family.points())
 
     def packed(self, member: Member) -> Vector:
         """What the client puts into a ciphertext."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
+
+StepKind: TypeAlias = Literal["fresh", "rotate", "conj", "plain_product", "product", "add", "neg", "add_plain"]
 
 
 class Step(NamedTuple):
@@ -14,7 +16,7 @@ class Step(NamedTuple):
     plaintext of ``add_plain``; ``amount`` is a rotation's, ``content`` a plaintext's number.
     """
 
-    kind: str
+    kind: StepKind
     operands: tuple[int, ...] = ()
     signs: tuple[int, ...] = ()
     amount: int = 0

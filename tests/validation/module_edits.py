@@ -157,8 +157,8 @@ GENERAL: list[Edits] = [
     ("Packing, Parameters", [
         ("Parameters, Packing", "SL745"),
     ]),
-    ("main\n", [
-        ("main, element as np\n", "SL745"),
+    ("require\n", [
+        ("require, element as np\n", "SL745"),
     ]),
     ("from slotlang_runtime import", [
         ("from slotlang_runtime2 import", "SL745"),

@@ -53,7 +53,7 @@ def check_for_all(
         raise error(
             "SL724",
             "no sizes meet the conditions of this program",
-            syntax.statements[0].span,
+            syntax.header.span,
             notes=[f"`{problem}` holds for none that meet the conditions before it"],
             hint="drop a `require`, or give other values with --set",
         ) from None
@@ -137,10 +137,7 @@ def _report(
 
 def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) -> tuple[str, ...]:
     """The sizes that stay open, in the header's order. Raises SL720, SL721, SL722."""
-    header = next((s for s in syntax.statements if isinstance(s, tree.Header)), None)
-    if header is None:
-        bind(syntax)
-        raise AssertionError("a program without a header")
+    header = syntax.header
     known = [size.name for size in header.sizes]
     used = {node.name for s in syntax.statements for node in _names(s)} | {"slots"}
     if ALL in names and ALL not in known:

@@ -128,7 +128,7 @@ def sizes_in(e: Int | Cond) -> set[str]:
             return set().union(*map(sizes_in, parts))
         case Not(part):
             return sizes_in(part)
-        case _:
+        case IntConst() | IntVar():
             return set()
 
 
@@ -298,8 +298,10 @@ class _Reader:
                 self._value(body)
             case tree.Permute(value):
                 self._value(value)
-            case _:
+            case tree.Number():
                 pass
+            case tree.Compare():
+                raise AssertionError("not a value of a slot")
 
     def _shape(self, e: tree.Expr) -> tuple[Int, ...] | None:
         """Shape of a tensor expression, None of a number; what it asks of shapes becomes conditions."""
@@ -326,8 +328,10 @@ class _Reader:
             case tree.Binary(_, left, right):
                 a, b = self._shape(left), self._shape(right)
                 return b if a is None else a
-            case _:
+            case tree.Number():
                 return None
+            case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute():
+                raise AssertionError("not a tensor expression")
 
     def _permutation(self, form: tree.PermutationForm) -> None:
         match form:
@@ -359,5 +363,5 @@ def integer_parts(cond: Cond) -> Iterator[Cmp]:
         case And(parts):
             for part in parts:
                 yield from integer_parts(part)
-        case _:
+        case Or() | Not():
             pass

@@ -95,8 +95,8 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
             case Required(_, text, written):
                 if written or not families or not all(condition in s.implied for s in families):
                     found.append(text)
-            case _:
-                pass
+            case Defined() | Divides() | Positive():
+                pass  # said above, or by another condition
     return tuple(dict.fromkeys(found))
 
 

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from slotlang.meaning.integers import Int
-from slotlang.meaning.program import (
-    Arith,
-    Claim,
-    Conj,
+from slotlang.meaning.program import Claim, Family, Program
+from slotlang.meaning.value import (
+    Const,
     Element,
-    Family,
     FamilyRef,
-    Negate,
-    Permuted,
-    Program,
+    Iverson,
+    Operator,
     Read,
-    Shift,
+    ScalarRef,
     SumOver,
     Value,
+    children,
 )
 
 
@@ -52,22 +50,23 @@ def _places(
     program: Program, value: Value, variables: Mapping[str, Int]
 ) -> Iterator[tuple[Int, Int, Mapping[str, Int]]]:
     """Every index that must stay inside, the extent it must stay in, and the variables it depends on."""
+    if isinstance(value, SumOver):
+        variables = {**variables, value.var: value.extent}
+    if isinstance(value, Operator):
+        for operand in children(value):
+            yield from _places(program, operand, variables)
+        return
     match value:
-        case Read(tensor, indices, False):
-            for index, extent in zip(indices, program.tensors[tensor].extents, strict=True):
-                yield index, extent, variables
-        case Element(form, indices, False):
-            for index, extent in zip(indices, program.extents(form), strict=True):
-                yield index, extent, variables
+        case Read(tensor, indices, padded):
+            if not padded:
+                for index, extent in zip(indices, program.tensors[tensor].extents, strict=True):
+                    yield index, extent, variables
+        case Element(form, indices, padded):
+            if not padded:
+                for index, extent in zip(indices, program.extents(form), strict=True):
+                    yield index, extent, variables
         case FamilyRef(name, indices):
             for index, binder in zip(indices, program.families[name].binders, strict=True):
                 yield index, binder.extent, variables
-        case Arith(_, left, right):
-            yield from _places(program, left, variables)
-            yield from _places(program, right, variables)
-        case SumOver(var, extent, _, _, body):
-            yield from _places(program, body, {**variables, var: extent})
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            yield from _places(program, inner, variables)
-        case _:
+        case Const() | ScalarRef() | Iverson():
             pass

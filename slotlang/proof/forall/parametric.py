@@ -13,10 +13,11 @@ from slotlang.proof.forall.index_obligations import inside
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.goals import goals
-from slotlang.proof.polyhedral import Polyhedral, Undecided, _element_map, in_range
-from slotlang.proof.sets import Box, NotAffine
+from slotlang.proof.polyhedral import Polyhedral, _element_map
+from slotlang.proof.sets import Box
 from slotlang.proof.terms import Term, drop_unused
 from slotlang.proof.verdict import Failure, Goal, Outcome
+from slotlang.refusals import GaveUp
 
 
 class RefutedAt(Exception):
@@ -110,7 +111,7 @@ class OpenPolyhedral(Polyhedral):
         ]:
             try:
                 results.append((what, decide()))
-            except (NotAffine, isl.Error) as problem:
+            except (GaveUp, isl.Error) as problem:
                 results.append((what, Outcome("unknown", reason=f"{what}: {problem}")))
             if results[-1][1].status != "proved":
                 return results
@@ -185,9 +186,9 @@ class OpenPolyhedral(Polyhedral):
         for output in outputs:
             self.extents = {b.name: b.extent for b in output.binders}
             box = self._box([(b.name, b.size) for b in output.binders], ())
-            relation = _element_map(box, output, in_range(self.program, output))
+            relation = _element_map(box, output, self.program.read_where(output))
             if not relation.is_injective():
-                raise Undecided("some element is carried twice at some sizes")
+                raise GaveUp("some element is carried twice at some sizes")
             image = relation.range()
             doubled = image - left_over
             if not doubled.is_empty():

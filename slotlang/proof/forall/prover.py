@@ -21,7 +21,7 @@ from slotlang.meaning.integers import (
     Or,
     show,
 )
-from slotlang.meaning.program import Binder, Claim, Output, Program
+from slotlang.meaning.program import Binder, Claim, Output, Program, member_text
 from slotlang.proof.forall.index_obligations import inside
 from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.polynomials import Poly
@@ -29,9 +29,10 @@ from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.forall.sum_equality import collected, joined
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
 from slotlang.proof.goals import goals
-from slotlang.proof.polyhedral import in_range, sides
-from slotlang.proof.terms import Expander, Term, TooComplex
+from slotlang.proof.polyhedral import sides
+from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Goal, Outcome
+from slotlang.refusals import GaveUp
 
 MAX_ALTERNATIVES = 64
 """Disjoint cases that a condition falls into, at most."""
@@ -204,7 +205,7 @@ class _Question:
 
     def text(self, s: Sum) -> str:
         """A sum for a person."""
-        factors = [*s.scalars, *(f"{t}[{', '.join(map(str, indices))}]" for t, indices in s.reads)]
+        factors = [*s.scalars, *(member_text(t, indices) for t, indices in s.reads)]
         loops = ", ".join(f"{name} < {self.domain.extents[name]}" for name in s.bound)
         signs = {"ge": ">=", "eq": "==", "ne": "!="}
         factors = [f"[{p} {signs[kind]} 0]" for kind, p in s.conds] + factors
@@ -244,7 +245,7 @@ class MixedRadix:
     def _tried(prove) -> str:  # type: ignore[no-untyped-def]
         try:
             return str(prove())
-        except (NotNormal, TooComplex) as problem:
+        except (NotNormal, GaveUp) as problem:
             return str(problem)
 
     def _question(self, binders: Sequence[Binder]) -> _Question:
@@ -284,7 +285,7 @@ class MixedRadix:
         for binder in output.binders:
             question.bind(binder.name, binder.extent)
         sums = []
-        for conds in question.cases(in_range(self.program, output)):
+        for conds in question.cases(self.program.read_where(output)):
             indices = tuple(question.poly(i) for i in output.indices)
             sums.append(Sum(Fraction(1), Fraction(0), (), tuple(rename), tuple(conds), ((output.name, indices),)))
         renamed = []

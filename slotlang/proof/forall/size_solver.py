@@ -320,7 +320,7 @@ class _Solver:
                 case Cmp(">=", a, b):
                     self._fact(self._poly(a) - self._poly(b))
                 case _:
-                    pass
+                    pass  # a fact less: what is proved without it holds with it
 
     def _equal(self, a: Poly, b: Poly) -> None:
         difference = a - b
