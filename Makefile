@@ -11,12 +11,13 @@
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make mutate changes programs one place at a time and compares the verdicts with brute force
+# make mutate-runtime changes the runtime one place at a time and counts the changes that its tests see
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-slow lint bench bench-peers columns noise predict fuzz bounds grid families mutate clean
+.PHONY: setup demo test test-slow lint bench bench-peers columns noise predict fuzz bounds grid families mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -73,6 +74,9 @@ families: setup
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs
+
+mutate-runtime: setup
+	$(BIN)/python -m benchmarks.runtime_score
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist
