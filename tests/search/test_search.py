@@ -260,7 +260,7 @@ def test_interrupted_before_anything_was_found(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(search_module, "work_out", never)
     ended = slotlang("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "-o", str(tmp_path / "best.slot"))
-    assert ended.status == 1
+    assert ended.status == 130
     assert "nothing was found yet" in ended.err
     assert not (tmp_path / "best.slot").exists()
 
