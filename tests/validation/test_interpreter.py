@@ -389,7 +389,7 @@ EVALUATE_FAILS = [
     "X = ev.rotate(1, X)",
     "X = ev.rotate(X, X)",
     "X = ev.sum(None_)",
-    "X = 1[0]",
+    "n = 1\n    X = n[0]",
     "X = X[0]",
     "X = (q for q in range(3))[0]",
     "X = ev.conj((X for q in range(2)))",
