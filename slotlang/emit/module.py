@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
+from slotlang.planning.limits import limits
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE
@@ -72,7 +74,7 @@ class ModuleText(EvaluationText, OutputText):
     def module(self) -> str:
         """The whole text."""
         text = "\n\n\n".join(part.strip("\n") for part in self.parts(source_hash()) if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
+        runtime = ["Limit", "Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
         runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
@@ -184,12 +186,14 @@ class ModuleText(EvaluationText, OutputText):
                 "    slots=SLOTS,",
                 "    kernel=KERNEL,",
                 *listed("inputs=", shapes("input"), "{}", "    ", ","),
+                *listed("limits=", self._limits(), "{}", "    ", ","),
                 *listed("weights=", shapes("weight"), "{}", "    ", ","),
                 *listed("scalars=", map(string, program.scalars), "[]", "    ", ","),
                 *listed("results=", results, "{}", "    ", ","),
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
+                *(listed("forms=", self.forms(), "{}", "    ", ",") if self.lowering.verdict == "proved" else []),
                 *(["    prepare=prepare,"] if self._prepared() else []),
                 *(listed("patterns=", patterns, "{}", "    ", ",") if patterns else []),
                 *listed("counts=", executed, "{}", "    ", ","),
@@ -239,6 +243,13 @@ class ModuleText(EvaluationText, OutputText):
                 doc = f"line {family.span.line}: {family.span.text}"
                 functions.append(self._function(name, "inputs", binders, doc, self.values.text(family.body)))
         return functions
+
+    def _limits(self) -> list[str]:
+        found = []
+        for name, limit in limits(self.program).items():
+            values = [f"{key}={value!r}" for key, value in asdict(limit).items() if value < inf]
+            found.append(f"{string(name)}: Limit({', '.join(values)})")
+        return found
 
     def _locals(self, text: str, source: str) -> list[str]:
         """Assignments of the tensors, scalars and products that a text reads."""

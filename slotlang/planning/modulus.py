@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log2
+from functools import cached_property
+from math import ceil, inf, log2
 from typing import NamedTuple
 
 from slotlang.cost.noise import Gains
+from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
-
-MESSAGE_BITS = 8
-"""Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
-sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
 
 ROUNDING = 1e-6
 """Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
@@ -45,6 +43,11 @@ class Modulus:
     data_primes: int
     gains: Gains
 
+    @cached_property
+    def message_bits(self) -> float:
+        """Bits of modulus left above the root mean square of what slots hold."""
+        return message_bits(self.draft.program)
+
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         tried = self._unrescaled()
@@ -56,7 +59,7 @@ class Modulus:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
+            >= self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.gains.peaks.items()
         )
@@ -77,7 +80,7 @@ class Modulus:
         built = self.draft.built
         factors = built.depth + 1
         peak = max(self.gains.peaks.values(), default=1.0)
-        bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
+        bits = int(sum(primes[:-1]) - self.message_bits - max(log2(peak) / 2 if peak else 0.0, 0.0))
 
         def make(scales: tuple[int, ...]) -> Parameters:
             # without scales of their own plaintexts would take what their ciphertexts have after a dropped prime
@@ -146,7 +149,7 @@ class Modulus:
         which leaves it as it is."""
         limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
-            for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
+            for first in range(scale + ceil(self.message_bits), LARGEST_PRIME + 1):
                 key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
                 if key >= LEAST_PRIME:
                     found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)

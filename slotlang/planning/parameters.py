@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from math import ceil
 
 from slotlang.cost.keys import key_bytes
 from slotlang.diagnostics import error
@@ -226,6 +227,7 @@ def fixed_parameters(
     *,
     rescale: bool | None = None,
     turns_fresh: bool = False,
+    message_bits: float = HEADROOM_BITS,
 ) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
@@ -237,7 +239,7 @@ def fixed_parameters(
     check_slots(slots, span)
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
-        room = 120 - HEADROOM_BITS
+        room = 120 - max(ceil(message_bits), HEADROOM_BITS)
         primes: tuple[int, ...] = (60, 60, 60)
         scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:

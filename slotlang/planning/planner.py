@@ -5,6 +5,7 @@ from __future__ import annotations
 from slotlang.cost.profile import Profile
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
+from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.target import Target
@@ -48,5 +49,6 @@ def plan(
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
+        message_bits=message_bits(program),
     )
     return draft.under(fixed, target.kernel)

@@ -98,5 +98,5 @@ class Ring(Levels):
         return plain
 
     def decode(self, plain: Any) -> npt.NDArray[np.complex128]:
-        """The first ``slots`` values of a plaintext."""
-        return np.array(self.encoder.decode_complex(plain)[: self.slots])
+        """All slots of a plaintext: the program's, and their copies."""
+        return np.array(self.encoder.decode_complex(plain))
