@@ -19,8 +19,8 @@ class Hidden(Protocol):
         """Families that hold twice the result."""
 
     @property
-    def parts(self) -> frozenset[Member]:
-        """Result ciphertexts whose other part is masked."""
+    def halves(self) -> frozenset[Member]:
+        """Result ciphertexts of which half of c0 is sent."""
 
     @property
     def slots(self) -> frozenset[Member]:

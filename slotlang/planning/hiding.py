@@ -24,20 +24,20 @@ Slots: TypeAlias = npt.NDArray[np.bool_]
 class Hiding:
     """What is hidden in results, and how.
 
-    ``doubled``: families that return twice one part and zero in the other, because the conjugate was added. ``parts``
-    and ``slots``: result ciphertexts whose other part is masked, and those that have slots which no output reads,
-    masked too.
+    ``doubled``: families that return twice one part and zero in the other, because the conjugate was added.
+    ``halves``: result ciphertexts of which one part is read, and half of c0 is sent. ``slots``: those with slots that
+    are masked, as no output reads them.
     """
 
     mode: Hide
     doubled: frozenset[str] = frozenset()
-    parts: frozenset[Member] = frozenset()
+    halves: frozenset[Member] = frozenset()
     slots: frozenset[Member] = frozenset()
 
     @property
     def masks(self) -> int:
         """Random plaintexts added in an evaluation."""
-        return len(self.parts) + len(self.slots)
+        return len(self.slots)
 
     def sentence(self) -> str:
         """The sentence in the module's header."""
@@ -48,8 +48,8 @@ class Hiding:
         found = []
         if self.doubled:
             found.append(f"the part not read, exactly, by adding the conjugate ({', '.join(sorted(self.doubled))})")
-        if self.parts:
-            found.append(f"the part not read of {len(self.parts)} ciphertexts, by a uniform mask")
+        if self.halves:
+            found.append(f"the part not read of {len(self.halves)} ciphertexts, exactly, as half of c0 is sent")
         if self.slots:
             found.append(
                 f"slots not read of {len(self.slots)} ciphertexts, by masks as large as modulus and precision allow"
@@ -61,7 +61,7 @@ def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
     """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; and the new families.
 
     These hold twice the part, so unpacking halves them. A family with a member that is read whole, or in both parts,
-    stays as it is, and its other members are masked.
+    stays as it is; of its members of which one part is read, half of c0 is sent.
     """
     parts: dict[str, set[str | None]] = {}
     for output in program.outputs:

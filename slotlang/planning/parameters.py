@@ -125,6 +125,10 @@ class Parameters:
         words = sum(saved_bytes(bits) for bits in self.primes[: self.data_primes - level])
         return round((1 if seeded else 2) * self.degree * words)
 
+    def half_bytes(self, level: int = 0) -> int:
+        """Bytes of a ciphertext of which half of c0 is sent, without headers: residues have whole bytes."""
+        return sum(-(-bits // 8) for bits in self.primes[: self.data_primes - level]) * self.degree * 3 // 2
+
     def key_bytes(self) -> int:
         """One key-switching key in memory."""
         return key_bytes(self.degree, len(self.primes))

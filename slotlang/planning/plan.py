@@ -47,7 +47,9 @@ class Plan:
     @property
     def download_bytes(self) -> int:
         """Bytes of the results as sent, without headers."""
-        return sum(map(self.parameters.sent_bytes, self.graph.results().values()))
+        p, halves = self.parameters, self.hiding.halves
+        results = self.graph.results().items()
+        return sum(p.half_bytes(level) if member in halves else p.sent_bytes(level) for member, level in results)
 
     def predicted(self, profile: Profile) -> Prediction:
         """Predicted times, with the plan's kernel."""

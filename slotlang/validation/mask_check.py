@@ -6,8 +6,8 @@ value of each ciphertext that is sent, by its normal form and whatever the steps
 
 - What is read is a result. Every slot that is read, duplicates included, is compared with the element that it becomes
   (``check``), so reading more slots to leave them without a mask shows nothing that is not a result.
-- Where one part of the numbers is read, the runtime adds to the other one a mask that is uniform modulo the primes,
-  which hides whatever is there. No form is asked for.
+- Where one part of the numbers is read, the runtime sends half of c0, which tells nothing of the other part, whatever
+  is there. No form is asked for.
 - In slots that are not read of a part that is read elsewhere, the runtime adds masks of at most 2^16, or what the
   modulus has room for. They are as large as planning allows for the program's own values there; so these must be the
   program's, or zero.

@@ -72,16 +72,16 @@ def test_what_is_sent_and_encoded(program: api.Program) -> None:
     assert milliseconds(program, encodings, "encoding") == counts.plaintexts
     assert milliseconds(program, only("send_real", "send_complex"), "encryption") == counts.ciphertexts_in
     assert milliseconds(program, only("receive", "receive_part"), "decryption") == counts.ciphertexts_out
-    for name in ("send_real", "receive", "encode_real", "mask_part", "mask_slots"):
+    for name in ("send_real", "receive", "encode_real", "mask_slots"):
         assert milliseconds(program, only(name)) == 0
 
 
 @every_case
 def test_masks_are_made_and_added(program: api.Program) -> None:
     hidden = api.plan(program).hiding
-    profile = only("mask_part", "mask_slots")
+    profile = only("mask_slots")
     assert milliseconds(program, profile, "masking") == hidden.masks
-    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.parts)
+    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.halves)
     shown = api.cost(program, profile=only("add_plain"), target=Target(hide="none")).predicted.evaluation
     masked = api.cost(program, profile=only("add_plain")).predicted.evaluation
     assert masked - shown == pytest.approx(1e-3 * hidden.masks)
