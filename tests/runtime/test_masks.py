@@ -110,8 +110,8 @@ def test_half_of_c0_is_all_that_is_sent(kernel: KernelChoice, part: Part) -> Non
 
 @pytest.mark.parametrize("part", ["re", "im"])
 def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
-    """(h, c1) is the same for ciphertexts that differ in the other part by anything, and follows from a ciphertext under a
-    uniform mask: the view that the runtime gave before, from which this one can be made, and back."""
+    """Both directions of the proof in docs/security.md: (h, c1) follows from the ciphertext under a uniform mask of the
+    other part, and the masked ciphertext is distributed as what follows from (h, c1)."""
     w = world("mask")
     ring, rng = w.ring, np.random.default_rng(1)
     values = rng.standard_normal(16) + 1j * rng.standard_normal(16)
@@ -142,8 +142,7 @@ def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
 
 
 def test_the_other_part_is_not_there_to_be_read() -> None:
-    """Whatever a client does with (h, c1): decrypted as it is, it is the part under c1's own conjugate, and doubled it is
-    the part with nothing in the other one."""
+    """Neither in what decrypts, nor in the result, which holds the part and nothing in the other one."""
     w = world("mask")
     result, other = parts(w)
     assert np.abs(w.result() - result).max() < 1e-2
