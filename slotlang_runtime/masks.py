@@ -3,7 +3,6 @@ of the result are hidden by random plaintexts, new for every evaluation."""
 
 from __future__ import annotations
 
-import math
 import secrets
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +16,6 @@ from slotlang_runtime.module import Module, Name
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import ciphertext_bytes
-
-MASK_MARGIN, MASK_BITS = 3, 16
-"""Bits of the modulus that a mask in slots leaves free, and the most bits that its values have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ def hidden_in(module: Module) -> dict[Name, Hidden]:
     for name, read in module.read.items():
         read_parts = [part for part, slots in zip(parts, read, strict=True) if slots.any()]
         only = read_parts[0] if len(read_parts) == 1 and name[0] not in module.parameters.doubled else None
-        slots = ~read & read.any(axis=1, keepdims=True)
+        slots = ~read & read.any(axis=1, keepdims=True) & (module.sent[name[0]].mask_bits > 0)
         if module.parameters.hide != "none" and (only or slots.any()):
             masked[name] = Hidden(only, slots)
     return masked
@@ -64,16 +60,11 @@ def random_ciphertext(ring: Ring) -> bytes:
     return ciphertext_bytes(ring, residues, 0, ring.scale(0))
 
 
-def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_]) -> Any:
-    """A plaintext with random values in these slots (2 x slots) and zeros elsewhere.
-
-    Uniform up to 2^MASK_BITS, beyond which their rounding would show in other slots, or up to what the modulus holds
-    with results as large beside them.
-    """
-    room = math.log2(math.prod(ring.primes(level))) - math.log2(ring.scale(level, products))
+def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int) -> Any:
+    """A plaintext with random values, uniform up to 2^bits, in these slots (2 x slots) and zeros elsewhere."""
     count = ring.slots * ring.copies
     words = np.frombuffer(secrets.token_bytes(16 * count), "<u8").reshape(2, count)
-    values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0 ** min(room - MASK_MARGIN, MASK_BITS)
+    values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0**bits
     re, im = values * np.tile(slots, (1, ring.copies))
     plain = seal.Plaintext()
     ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], ring.scale(level, products), plain)
@@ -82,9 +73,10 @@ def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_
 
 def fresh_masks(ring: Ring, module: Module) -> dict[Name, list[Any]]:
     """The plaintexts that hide slots that are not part of the results, for one evaluation, by the result's name."""
+    masks: dict[Name, list[Any]] = {}
     families = module.returned()
-    return {
-        name: [slot_mask(ring, families[name].level, families[name].products, hidden.slots)]
-        for name, hidden in hidden_in(module).items()
-        if hidden.slots.any()
-    }
+    for name, hidden in hidden_in(module).items():
+        if hidden.slots.any():
+            family = families[name]
+            masks[name] = [slot_mask(ring, family.level, family.products, hidden.slots, family.mask_bits)]
+    return masks

@@ -23,5 +23,9 @@ class Hidden(Protocol):
         """Result ciphertexts of which half of c0 is sent."""
 
     @property
+    def zero(self) -> frozenset[str]:
+        """Families that are zero in all slots that no output reads."""
+
+    @property
     def slots(self) -> frozenset[Member]:
         """Results in which some slots are masked."""
