@@ -23,9 +23,10 @@ from slotlang_runtime.labels import (
     ring_of,
 )
 from slotlang_runtime.limits import Limit, largest_coefficient
-from slotlang_runtime.masks import doubled_part, hidden_in
+from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module, Name, Results
 from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.seal.halves import doubled_part, load_half
 from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_ciphertext, load_secret, saved
 from slotlang_runtime.wire import pack, unpack
@@ -128,10 +129,13 @@ class Client:
                 values[name] = np.zeros(self.module.slots, complex)
                 continue
             plain = seal.Plaintext()
-            self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
             part = hidden[name].read_part if name in hidden else None
             if part:
-                plain = doubled_part(self.ring, plain, family.level, part)
+                cipher, half = load_half(self.ring, record, family.level, family.products, part)
+                self.secret.decryptor.decrypt(cipher, plain)
+                plain = doubled_part(self.ring, plain, half, family.level, part)
+            else:
+                self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
             decoded = self.ring.decode(plain)
             self._check_range(name, family, decoded)
             values[name] = decoded[: self.module.slots] / (2 if part else 1)

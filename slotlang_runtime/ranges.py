@@ -29,6 +29,7 @@ from slotlang_runtime.magnitudes import (
     compact,
     numbered,
 )
+from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
@@ -215,10 +216,12 @@ def row_norms(matrices: Sequence[Floats]) -> Floats:
 
 def reading(module: Module, name: Name) -> tuple[float, float]:
     """How a result is read: by which factor its message is multiplied (2 where a part is read alone, since the
-    conjugate is added), and the largest value of the masks in its slots."""
-    re, im = module.read[name]
-    alone = re.any() != im.any() and name[0] not in module.parameters.doubled and module.parameters.hide != "none"
-    return (2.0 if alone else 1.0), 0.0
+    conjugate is added), and the mean of the largest masks over its slots."""
+    hidden = hidden_in(module).get(name)
+    if hidden is None:
+        return 1.0, 0.0
+    masks = np.hypot(*hidden.slots.astype(np.float64)) * 2.0 ** module.sent[name[0]].mask_bits
+    return (2.0 if hidden.read_part else 1.0), float(masks.mean()) if hidden.slots.any() else 0.0
 
 
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:

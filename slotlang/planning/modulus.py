@@ -8,10 +8,13 @@ from functools import cached_property
 from math import ceil, inf, log2
 from typing import NamedTuple
 
-from slotlang.cost.noise import Gains
+from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
+
+MASK_ROOM = MASK_BITS + MASK_MARGIN
+"""Bits of modulus above the scale of a result whose unread slots are masked."""
 
 ROUNDING = 1e-6
 """Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
@@ -57,7 +60,11 @@ class Modulus:
 
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
+        masks = (place for place in self.gains.sources if place.kind == "mask")
         return all(
+            sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
+            for mask in masks
+        ) and all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             >= self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
@@ -80,7 +87,10 @@ class Modulus:
         built = self.draft.built
         factors = built.depth + 1
         peak = max(self.gains.peaks.values(), default=1.0)
-        bits = int(sum(primes[:-1]) - self.message_bits - max(log2(peak) / 2 if peak else 0.0, 0.0))
+        free = self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0)
+        if any(place.kind == "mask" for place in self.gains.sources):
+            free = max(free, MASK_ROOM)
+        bits = int(sum(primes[:-1]) - free)
 
         def make(scales: tuple[int, ...]) -> Parameters:
             # without scales of their own plaintexts would take what their ciphertexts have after a dropped prime

@@ -50,5 +50,6 @@ def plan(
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         message_bits=message_bits(program),
+        masked=bool(draft.hiding.slots),
     )
     return draft.under(fixed, target.kernel)
