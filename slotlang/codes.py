@@ -115,6 +115,18 @@ Inputs are encrypted; their zeros are not known. Only weights can be sparse.""",
     "SL216": """The digits do not make up the slots.
 
 The product of the extents in `axes` is the number of slots.""",
+    "SL217": """The limit of a bound is not a positive number.
+
+`bound |x| <= 8`: a limit is made of numbers and sizes with + - * / and comes to more than zero, between 2^-128 and
+2^128. It is computed exactly.""",
+    "SL218": """A magnitude is bounded twice.
+
+One `bound` says how large the elements of a tensor are, and one, for each dimension, how large the norms along it are.
+The message shows both limits. On the command line, --bound and --bound-norm replace what the program says.""",
+    "SL219": """A bound is about something that has no bound.
+
+Inputs, weights and scalars are bounded: what comes from outside. Sizes have values, and how large a family's slots get
+follows from its definition.""",
     "SL220": """The shapes in a tensor expression do not fit.
 
 `@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes a
@@ -126,6 +138,11 @@ Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and
     "SL222": """A tensor expression is too large.
 
 Products of sums are multiplied out. Write the specification with fewer sums inside products.""",
+    "SL223": """A norm does not go along one dimension of a tensor.
+
+`bound norm(x[:, t]) <= 64` is about the Euclidean norm of every column of x, `bound norm(B[q, :]) <= 1` about that of
+every row of B: one `:`, and a name for each other index. `norm(u)` is that of a vector. A scalar is bounded by
+`bound |s| <= 2`.""",
     "SL230": """A permutation is written wrongly.
 
 `perm p: (h, t) -> (t, h)` takes the digits of one axes statement; each target is made of one source digit.

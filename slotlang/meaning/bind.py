@@ -7,10 +7,11 @@ from typing import assert_never
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.meaning.bind_value import binder_extent, count, family_ref, given, not_padded, slot_value
+from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.permutations import permutation
-from slotlang.meaning.program import Binder, Claim, Family, Output, Program, Theorem
+from slotlang.meaning.program import Binder, Bound, Claim, Family, Output, Program, Theorem
 from slotlang.meaning.scope import (
     Local,
     Poisoned,
@@ -51,6 +52,7 @@ class _Binder:
         self.steps: list[Family | Claim] = []
         self.outputs: list[Output] = []
         self.theorems: dict[str, Theorem] = {}
+        self.bounds: list[Bound] = []
 
     def run(self) -> Program:
         header = self._header()
@@ -88,6 +90,7 @@ class _Binder:
             scope.families,
             tuple(self.outputs),
             self.theorems,
+            tuple(self.bounds),
         )
 
     def _poison(self, statement: tree.Statement, header: tree.Header) -> None:
@@ -133,6 +136,8 @@ class _Binder:
                 for n in names:
                     scope.declare(n.name, "a scalar", n.span)
                     scope.scalars[n.name] = n.span
+            case tree.Bound():
+                self.bounds.append(bind_bound(scope, statement, self.bounds))
             case tree.Axes():
                 bind_axes(scope, statement)
             case tree.Define():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
 from slotlang.meaning.value import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arith",
     "Binder",
+    "Bound",
     "Chain",
     "Claim",
     "Conj",
@@ -85,6 +87,26 @@ class TensorDecl:
     sparse: bool
     pattern: Cond | None
     span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is assumed of an input, a weight or a scalar.
+
+    ``entry``: every element's magnitude is at most ``limit``. ``norm``: so is the Euclidean norm of every line of the
+    tensor along dimension ``axis``: of each column ``x[:, t]`` for axis 0 of a matrix, of each row ``B[q, :]`` for axis
+    1.
+    """
+
+    name: str
+    kind: Literal["entry", "norm"]
+    axis: int | None
+    limit: Fraction
+    span: Span = field(compare=False, repr=False)
+
+    def same(self, other: Bound) -> bool:
+        """Whether another bound is about the same magnitudes."""
+        return (self.name, self.kind, self.axis) == (other.name, other.kind, other.axis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +226,11 @@ class Digit:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything later stages need, sizes both symbolic and bound."""
+    """Everything later stages need, sizes both symbolic and bound.
+
+    ``parameters`` are the names of its sizes that can be set, ``bounds`` what it assumes of magnitudes, in the order of
+    the text: nothing that is proved of exact slots rests on them.
+    """
 
     syntax: tree.Program = field(repr=False)
     name: str
@@ -221,6 +247,7 @@ class Program:
     families: Mapping[str, Family]
     outputs: tuple[Output, ...]
     theorems: Mapping[str, Theorem]
+    bounds: tuple[Bound, ...] = ()
 
     @property
     def span(self) -> Span:

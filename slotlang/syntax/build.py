@@ -228,6 +228,27 @@ class Build(Transformer_NonRecursive[Token, Any]):
         names = tuple(tree.Name(self._declared(t), self._token_span(t)) for t in items)
         return tree.Scalars(names, self._at(meta))
 
+    def _bounded(self, token: Token) -> tree.Name:
+        return tree.Name(self._declared(token), self._token_span(token))
+
+    def entry(self, meta: Any, items: list[Any]) -> Any:
+        return "entry", self._bounded(items[0]), ()
+
+    def norm(self, meta: Any, items: list[Any]) -> Any:
+        places = tuple(self._bounded(t) if t.type == "NAME" else None for t in items[1:])
+        return "norm", self._bounded(items[0]), places
+
+    def bound(self, meta: Any, items: list[Any]) -> Any:
+        (kind, name, places), sign, limit = items
+        if str(sign) != "<=":
+            raise _fail(
+                "SL102",
+                f'"{sign}" can\'t stand here: a bound is an upper one that may be reached',
+                self._token_span(sign),
+                'write "<="',
+            )
+        return tree.Bound(kind, name, places, limit, self._at(meta))
+
     def axes(self, meta: Any, items: list[Any]) -> Any:
         name = self._declared(items[0]) if items[0] is not None else None
         return tree.Axes(name, tuple(b for b in items[1:] if b is not None), self._at(meta))

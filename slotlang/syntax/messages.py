@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
+from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_START, SOFT_WORDS, STATEMENT_WORDS
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -156,7 +156,8 @@ class _Mistake:
     """One wrong place.
 
     ``first`` and ``before`` are the words or signs at the statement's start and just before the place;
-    ``found`` stands there ("" at the statement's end); ``second`` when there is one word or sign before it;
+    ``found`` stands there ("" at the statement's end); ``soft`` when the first word is the statement's keyword and not
+    a name; ``second`` when there is one word or sign before it;
     ``indented`` when the statement looks like the continuation of the one before; ``expected`` are Lark's
     names of what could stand there.
     """
@@ -164,6 +165,7 @@ class _Mistake:
     first: str
     before: str
     found: str
+    soft: bool
     second: bool
     indented: bool
     expected: set[str]
@@ -171,6 +173,11 @@ class _Mistake:
     @property
     def is_word(self) -> bool:
         return bool(_NAME.fullmatch(self.found))
+
+
+_BOUND_ONLY = {"VBAR", "NORM", "LPAR", "NAME", "COLON", "COMPARE", "COMMA", "RSQB", "RPAR", "LSQB"}
+"""What can only be expected where a bound says what it is about."""
+_SOFT_FORMS = {"bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t"}
 
 
 def _number_hint(text: str) -> str:
@@ -206,6 +213,10 @@ def _binder_hint(m: _Mistake) -> str:
 
 
 def _hint(m: _Mistake) -> str:
+    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _BOUND_ONLY)):
+        return _SOFT_FORMS[m.first]
+    if m.found == "|" and m.second and (near := closest(m.first, SOFT_WORDS)):
+        return near
     if m.found in _FOREIGN:
         return _FOREIGN[m.found]
     if unicodedata.category(m.found[0]) in ("Zs", "Cf"):
@@ -356,8 +367,14 @@ def syntax_error(
         # read as a name where the word itself can't stand, which no one meant
         at = start + (last.start_pos or 0)
         return reserved(str(last), Span(source, at, at + len(last)))
-    m = _Mistake(first, before, written, pieces == 1, indented, prefix.accepted)
-    label = f"expected {_expected_text(lark, m.expected)}"
+    soft, accepted = bool(SOFT_START.match(text)), prefix.accepted
+    if soft and pieces == 1:
+        accepted = {"VBAR", "NORM"}  # without what follows, the word was read as a name
+    elif soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
+        accepted = {"COMPARE"}
+    m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
+    upper = soft and accepted == {"COMPARE"}
+    label = 'expected "<="' if upper else f"expected {_expected_text(lark, m.expected)}"
     if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)
         if continued:

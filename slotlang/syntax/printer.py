@@ -214,6 +214,14 @@ def _padded(keyword: str) -> str:
     return keyword.ljust(len(widest)) + " "
 
 
+def bounded_text(bound: tree.Bound) -> str:
+    """What a bound is about: ``|x|`` or ``norm(x[:, t])``."""
+    if bound.kind == "entry":
+        return f"|{bound.name.name}|"
+    places = ", ".join(":" if place is None else place.name for place in bound.places)
+    return f"norm({bound.name.name}{f'[{places}]' if places else ''})"
+
+
 def statement_text(statement: tree.Statement) -> str:
     """The statement on one line, without comments."""
     match statement:
@@ -227,6 +235,8 @@ def statement_text(statement: tree.Statement) -> str:
             return _padded(kind) + ", ".join(map(_tensor, tensors))
         case tree.Scalars(names):
             return f"scalar {', '.join(n.name for n in names)}"
+        case tree.Bound():
+            return f"bound {bounded_text(statement)} <= {expression_text(statement.limit, _SHIFT)}"
         case tree.Axes(name, binders):
             return f"axes {name + ' ' if name is not None else ''}({_binders(binders)})"
         case tree.Define(kind, name, binders, body):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MAX_DEPTH = 150
 """Deepest expression accepted, well inside Python's recursion limit."""
 
@@ -24,6 +26,12 @@ STATEMENT_WORDS = (
 
 PART_WORDS = ("conj", "re", "im")
 """The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar."""
+
+SOFT_WORDS = ("bound",)
+"""Words that start a statement and can be names all the same: what follows them tells which it is."""
+
+SOFT_START = re.compile(r"bound(?=[ \t]*\||[ \t]+[A-Za-z_])")
+"""A statement that starts with such a word, as the terminals of the grammar say."""
 
 EXPRESSION_WORDS = (
     "sum",

@@ -92,6 +92,28 @@ def test_declarations() -> None:
     assert statement("scalar scale, s") == tree.Scalars((name("scale"), name("s")), NOWHERE)
 
 
+def test_bound() -> None:
+    assert statement("bound |x| <= 8") == tree.Bound("entry", X, (), num(8), NOWHERE)
+    limit = op("/", num(1), num(4))
+    assert statement("bound|A|<=1/4") == tree.Bound("entry", A, (), limit, NOWHERE)
+    assert statement("bound norm(x) <= h * k") == tree.Bound("norm", X, (), op("*", H, K), NOWHERE)
+    assert statement("bound norm(x[:, t]) <= 8") == tree.Bound("norm", X, (None, T), num(8), NOWHERE)
+    assert statement("bound norm(\n  B[q, :]\n) <= 8") == tree.Bound("norm", B, (Q, None), num(8), NOWHERE)
+
+
+@pytest.mark.parametrize("word", ["bound", "norm"])
+def test_words_of_bounds_are_names_elsewhere(word: str) -> None:
+    family = name(word)
+    assert statement(f"{word} = {word} + x") == tree.Define("compute", word, (), op("+", family, X), NOWHERE)
+    binder = tree.Binder("q", R, NOWHERE)
+    assert statement(f"{word}[q < R] = x") == tree.Define("compute", word, (binder,), X, NOWHERE)
+    assert statement(f"let {word} = {word}") == tree.Let(word, family, NOWHERE)
+    assert statement(f"bound |{word}| <= {word}") == tree.Bound("entry", family, (), family, NOWHERE)
+    assert statement(f"bound norm({word}[{word}, :]) <= 1") == tree.Bound(
+        "norm", family, (family, None), num(1), NOWHERE
+    )
+
+
 def test_sparse() -> None:
     assert statement("weight A[k, h] sparse, B[k]") == tree.Declare(
         "weight",
