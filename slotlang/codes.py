@@ -38,8 +38,8 @@ message names the bracket where the trouble starts.""",
     "SL102": """A word or sign stands where it can't.
 
 The label under the caret says what could stand there. Statements start with a keyword (`let`, `require`, `input`,
-`weight`, `scalar`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`) or with the name of a computed
-family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
+`weight`, `scalar`, `bound`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`, `parameters`) or with the
+name of a computed family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
     "SL103": """A statement ends too early.
 
 An operand or a bracket is missing at its end. A statement ends with its line unless a bracket is open.""",
@@ -60,6 +60,12 @@ means. Without `by` the terms are added in order.""",
     "SL108": """The program is empty.
 
 A program starts with `program NAME(size = default, ...)`.""",
+    "SL109": """Parameters are written wrongly.
+
+`parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64`: the degree of the ring, the bits of
+each prime (the last is the key prime), the bits of scale (one number, or one for the inputs and one for the plaintexts
+of each product in a row), and, where they are wanted, after which products a prime is dropped and which rotations have
+a key. Every word stands once, in any order.""",
     "SL201": """A name is not known.
 
 It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",
@@ -143,6 +149,9 @@ Products of sums are multiplied out. Write the specification with fewer sums ins
 `bound norm(x[:, t]) <= 64` is about the Euclidean norm of every column of x, `bound norm(B[q, :]) <= 1` about that of
 every row of B: one `:`, and a name for each other index. `norm(u)` is that of a vector. A scalar is bounded by
 `bound |s| <= 2`.""",
+    "SL224": """A program names parameters twice.
+
+`parameters degree ... primes ... scales ...` stands once in a program. For one command, --parameters gives others.""",
     "SL230": """A permutation is written wrongly.
 
 `perm p: (h, t) -> (t, h)` takes the digits of one axes statement; each target is made of one source digit.

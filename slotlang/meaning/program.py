@@ -43,6 +43,7 @@ __all__ = [
     "Binder",
     "Bound",
     "Chain",
+    "ChosenParameters",
     "Claim",
     "Conj",
     "Const",
@@ -224,12 +225,26 @@ class Digit:
         return quotient if self.outermost else IntOp("%", quotient, self.extent)
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenParameters:
+    """The CKKS parameters that a program says it was chosen for, as written. ``scales``: one for all factors, or one
+    for each. What they mean, and whether they are secure, is planning's to say."""
+
+    degree: int
+    primes: tuple[int, ...]
+    scales: tuple[int, ...]
+    drops: tuple[int, ...]
+    keys: tuple[int, ...]
+    span: Span = field(compare=False, repr=False)
+
+
 @dataclass(frozen=True)
 class Program:
     """Everything later stages need, sizes both symbolic and bound.
 
     ``parameters`` are the names of its sizes that can be set, ``bounds`` what it assumes of magnitudes, in the order of
-    the text: nothing that is proved of exact slots rests on them.
+    the text: nothing that is proved of exact slots rests on them. ``chosen_parameters`` are those of CKKS that it
+    names.
     """
 
     syntax: tree.Program = field(repr=False)
@@ -248,6 +263,7 @@ class Program:
     outputs: tuple[Output, ...]
     theorems: Mapping[str, Theorem]
     bounds: tuple[Bound, ...] = ()
+    chosen_parameters: ChosenParameters | None = None
 
     @property
     def span(self) -> Span:

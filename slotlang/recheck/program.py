@@ -14,6 +14,7 @@ from typing import Any
 
 from lark import Token
 
+from . import assumptions
 from .reader import Rejected, need, statements
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
 
@@ -36,7 +37,6 @@ class Program:
         self.loops: set[str] = set()  # names of variables, which nothing else may have
         self.axes, self.claims, self.outputs, self.digits = list[list[str]](), list[Any](), list[Any](), Extents()
         self.theorems: dict[str, Form] = {}
-        self.bounds = list[tuple[str, int | None]]()
         self.read: set[str] | None = None
         for line, statement in statements(text):
             fresh, self.read = self.fresh, set()
@@ -272,11 +272,11 @@ class Program:
             case ("input" | "weight"), tensors:
                 for tensor in tensors: self.declare_tensor(kind, *tensor.children)
             case "bound", [about, sign, limit]:
-                need(sign == "<=", "a bound is written with '<='")
-                what = self.bound_name(about.data == "norm", *about.children)
-                need(what not in self.bounds, f"'{what[0]}' is bounded twice")
-                self.bounds.append(what)
-                self.positive(limit)
+                scalar = (about.data, self.kind(about.children[0])) == ("entry", "scalar")
+                shape = () if scalar else self.get(about.children[0], *TENSORS)[0]
+                self.declare(assumptions.bound(self.kind, shape, about, sign, limit), "bound")
+                need(1 <= self.real(limit) * 2**128 <= 2**256, "a limit lies between 2^-128 and 2^128")
+            case "parameters", settings: self.declare(assumptions.parameters(settings), "parameters")
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))
                 for i, (name, extent) in enumerate(digits):
@@ -309,26 +309,6 @@ class Program:
                 need(name not in self.theorems, f"'{name}' is proved twice")
                 need((form := self.form(e))[0], "a tensor is needed, and this is a number")
                 self.theorems[str(name)] = form
-
-    def bound_name(self, norm: bool, name: str, *places: Any) -> tuple[str, int | None]:
-        """What a bound is about, and the dimension that a norm goes along."""
-        shape = self.get(name, *TENSORS)[0] if norm or self.kind(name) != "scalar" else ()
-        if not norm: return str(name), None
-        axes = [*places] or [Token("COLON", ":")]
-        free = [str(t) for t in axes if t != ":"]
-        need(len(axes) == len(shape) == len(free) + 1, f"a norm of '{name}' goes along one of {len(shape)} dimensions")
-        need(len({*free}) == len(free), "an index stands twice")
-        for index in free: need(self.kind(index) in ("unknown", "digit"), f"'{index}' is {self.kind(index)} here")
-        return str(name), axes.index(":")
-
-    def positive(self, e: Any) -> None:
-        """A limit, made of numbers and sizes."""
-        need(sum(len(t) for t in e.scan_values(bool)) <= MAX_DIVISOR, "a limit is too long")
-        used = e.scan_values(lambda t: isinstance(t, Token) and t.type == "NAME")
-        need(all(self.kind(name) == "size" for name in used), "a limit is made of numbers and sizes")
-        shape, f = self.form(e)
-        value = f(())[0]
-        if shape or f(()) != [Term(value.re)] or not 1 <= value.re * 2**128 <= 2**256: raise unfit("a limit", e)
 
     def declare_tensor(self, kind: str, name: str, *parts: Any) -> None:
         *dims, sparse = parts

@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_START, SOFT_WORDS, STATEMENT_WORDS
+from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_FORMS, SOFT_START, STATEMENT_WORDS
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -80,6 +80,7 @@ _SIGNS = {
     "NAME": "a name",
     "NUMBER": "a number",
     "COMPARE": "a comparison",
+    "UPPER": '"<="',
     "EQ": '"=="',
     "LT": '"<"',
     "SHIFT": '"<<" or ">>"',
@@ -156,10 +157,9 @@ class _Mistake:
     """One wrong place.
 
     ``first`` and ``before`` are the words or signs at the statement's start and just before the place;
-    ``found`` stands there ("" at the statement's end); ``soft`` when the first word is the statement's keyword and not
-    a name; ``second`` when there is one word or sign before it;
-    ``indented`` when the statement looks like the continuation of the one before; ``expected`` are Lark's
-    names of what could stand there.
+    ``found`` stands there ("" at the statement's end); ``soft`` when ``first`` is a keyword here and could be a name
+    elsewhere; ``second`` when there is one word or sign before it; ``indented`` when the statement looks like the
+    continuation of the one before; ``expected`` are Lark's names of what could stand there.
     """
 
     first: str
@@ -175,9 +175,8 @@ class _Mistake:
         return bool(_NAME.fullmatch(self.found))
 
 
-_BOUND_ONLY = {"VBAR", "NORM", "LPAR", "NAME", "COLON", "COMPARE", "COMMA", "RSQB", "RPAR", "LSQB"}
-"""What can only be expected where a bound says what it is about."""
-_SOFT_FORMS = {"bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t"}
+_SOFT_ONLY = {"VBAR", "NORM", "LPAR", "NAME", "COLON", "UPPER", "COMMA", "RSQB", "RPAR", "LSQB", "NUMBER", "$END"}
+"""What is expected in parameters, and where a bound says what it is about."""
 
 
 def _number_hint(text: str) -> str:
@@ -213,9 +212,9 @@ def _binder_hint(m: _Mistake) -> str:
 
 
 def _hint(m: _Mistake) -> str:
-    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _BOUND_ONLY)):
-        return _SOFT_FORMS[m.first]
-    if m.found == "|" and m.second and (near := closest(m.first, SOFT_WORDS)):
+    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _SOFT_ONLY)):
+        return SOFT_FORMS[m.first]
+    if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
         return near
     if m.found in _FOREIGN:
         return _FOREIGN[m.found]
@@ -369,12 +368,12 @@ def syntax_error(
         return reserved(str(last), Span(source, at, at + len(last)))
     soft, accepted = bool(SOFT_START.match(text)), prefix.accepted
     if soft and pieces == 1:
-        accepted = {"VBAR", "NORM"}  # without what follows, the word was read as a name
+        # without what follows, the word was read as a name
+        accepted = {"VBAR", "NORM"} if first == "bound" else {"NAME"}
     elif soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
-        accepted = {"COMPARE"}
+        accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
-    upper = soft and accepted == {"COMPARE"}
-    label = 'expected "<="' if upper else f"expected {_expected_text(lark, m.expected)}"
+    label = f"expected {_expected_text(lark, m.expected)}"
     if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)
         if continued:

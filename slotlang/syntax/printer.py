@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.syntax import tree
+from slotlang.syntax.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
 _OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POSTFIX = range(9)
@@ -252,5 +253,9 @@ def statement_text(statement: tree.Statement) -> str:
             return f"output {name}[{_list(indices)}] = {expression_text(value)}{_where(where)}"
         case tree.Prove(name, value):
             return f"{_padded('prove')}{name} == {expression_text(value, _SHIFT)}"
+        case tree.Parameters(degree):
+            lists = {word: getattr(statement, word) for word in PARAMETER_WORDS[1:]}
+            parts = [f"{word} {', '.join(map(str, numbers))}" for word, numbers in lists.items() if numbers]
+            return " ".join([f"parameters degree {degree}", *parts])
         case _:
             assert_never(statement)

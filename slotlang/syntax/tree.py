@@ -299,8 +299,32 @@ class Prove:
     span: Span = _span()
 
 
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """``parameters degree N primes N, ... scales N, ... drops N, ... keys N, ...``: what the program was chosen for."""
+
+    degree: int
+    primes: tuple[int, ...]
+    scales: tuple[int, ...]
+    drops: tuple[int, ...]
+    keys: tuple[int, ...]
+    span: Span = _span()
+
+
 Statement: TypeAlias = (
-    Header | Let | Require | Declare | Scalars | Bound | Axes | Define | DefinePermutation | Claim | Output | Prove
+    Header
+    | Let
+    | Require
+    | Declare
+    | Scalars
+    | Bound
+    | Axes
+    | Define
+    | DefinePermutation
+    | Claim
+    | Output
+    | Prove
+    | Parameters
 )
 
 

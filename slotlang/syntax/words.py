@@ -27,11 +27,21 @@ STATEMENT_WORDS = (
 PART_WORDS = ("conj", "re", "im")
 """The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar."""
 
-SOFT_WORDS = ("bound",)
-"""Words that start a statement and can be names all the same: what follows them tells which it is."""
+SOFT_START = re.compile(r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters)(?=[ \t]+[A-Za-z_0-9])")
+"""The words that start a statement and can be names all the same, where what follows tells that they do: the terminals
+of the grammar."""
 
-SOFT_START = re.compile(r"bound(?=[ \t]*\||[ \t]+[A-Za-z_])")
-"""A statement that starts with such a word, as the terminals of the grammar say."""
+SOFT_FORMS = {
+    "bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t",
+    "parameters": "write parameters degree 8192 primes 60, 60, 60 scales 36",
+}
+"""How statements that start with these words are written."""
+
+PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
+"""What ``parameters`` gives; the first three are needed."""
+
+MAX_PARAMETER_DIGITS = 9
+"""Longest number there: none of the parameters is beyond 2^16."""
 
 EXPRESSION_WORDS = (
     "sum",

@@ -297,6 +297,8 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.CyclePermutation, tuples(tuples(EXPRESSIONS)), nowhere),
     )
     sizes = st.lists(st.builds(tree.Size, NAMES, maybe, nowhere), max_size=3).map(tuple)
+    whole = st.integers(0, 999_999_999)
+    numbers = tuples(whole)
     places = st.lists(st.one_of(st.none(), name_nodes()), max_size=3).map(tuple)
     return st.one_of(
         st.builds(tree.Header, NAMES, sizes, nowhere),
@@ -311,6 +313,8 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.DefinePermutation, NAMES, forms, nowhere),
         st.builds(tree.Claim, EXPRESSIONS, EXPRESSIONS, maybe, nowhere),
         st.builds(tree.Output, NAMES, tuples(EXPRESSIONS), EXPRESSIONS, maybe, nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, st.just(()), numbers, nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, numbers, st.just(()), nowhere),
         st.builds(tree.Prove, NAMES, EXPRESSIONS, nowhere),
     )
 

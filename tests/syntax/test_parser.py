@@ -101,8 +101,20 @@ def test_bound() -> None:
     assert statement("bound norm(\n  B[q, :]\n) <= 8") == tree.Bound("norm", B, (Q, None), num(8), NOWHERE)
 
 
-@pytest.mark.parametrize("word", ["bound", "norm"])
-def test_words_of_bounds_are_names_elsewhere(word: str) -> None:
+def test_parameters() -> None:
+    expected = tree.Parameters(4096, (42, 42, 25), (25, 27, 23), (), (), NOWHERE)
+    assert statement("parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23") == expected
+    assert statement("parameters scales 25,27,23 primes 42,42,25 degree 4096") == expected
+    assert statement("parameters degree 8192 primes 60 scales 36 keys 8, 64 drops 1, 2") == tree.Parameters(
+        8192, (60,), (36,), (1, 2), (8, 64), NOWHERE
+    )
+
+
+WORDS = ["bound", "norm", "parameters", "degree", "primes", "scales", "drops", "keys"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_of_bounds_and_parameters_are_names_elsewhere(word: str) -> None:
     family = name(word)
     assert statement(f"{word} = {word} + x") == tree.Define("compute", word, (), op("+", family, X), NOWHERE)
     binder = tree.Binder("q", R, NOWHERE)

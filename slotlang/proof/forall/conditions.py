@@ -189,7 +189,7 @@ class _Reader:
                     self.tensors[tensor.name] = tuple(self._extent(e) for e in tensor.shape)
                     if tensor.pattern is not None:
                         self._cond(tensor.pattern)
-            case tree.Scalars():
+            case tree.Scalars() | tree.Parameters():
                 pass
             case tree.Bound(limit=limit):
                 positive = mul(*self._ratio(limit))
