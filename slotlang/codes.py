@@ -393,9 +393,10 @@ layout anywhere; a module that differs in anything else is refused before it is 
 What a module computes is what `slotlang_runtime` does with its tables, so a module names the hash of the runtime that
 it was emitted for. The check is made with the installed runtime, and refuses a module that names another, or that has
 another one beside it, as a bundle that was edited.""",
-    "SL743": """A module's sizes can't be set.
+    "SL743": """A module's sizes or bounds can't be set.
 
-A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
+A module is lowered for the sizes in its `SIZES` and with the bounds in the text of its `PROGRAM`. Lower the program
+again for others.""",
     "SL481": """Only proved programs are optimized.
 
 `slotlang optimize` rewrites a program into one of the same meaning, which helps nobody where the program does not do

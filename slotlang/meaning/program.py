@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -104,6 +105,32 @@ class Bound:
     axis: int | None
     limit: Fraction
     span: Span = field(compare=False, repr=False)
+
+    @property
+    def written(self) -> str:
+        """``|x| <= 4 * d``, as the program writes it."""
+        return " ".join(re.sub(r"#[^\n]*", " ", self.span.text).split()).removeprefix("bound").strip()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the limit is a number and not computed from sizes."""
+        return re.fullmatch(r"[0-9.]+(/[0-9]+)?", self.written.rpartition("<=")[2].strip()) is not None
+
+    @property
+    def text(self) -> str:
+        """As the program writes it, with the limit's value where that is computed."""
+        return self.written if self.fixed else f"{self.written} = {self.limit}"
+
+    def to_json(self, *, at_all_sizes: bool = False) -> dict[str, object]:
+        """Plain data. The limit is exact and so a text; null where it differs ``at_all_sizes``."""
+        known = self.fixed or not at_all_sizes
+        return {
+            "of": self.name,
+            "kind": self.kind,
+            "axis": self.axis,
+            "limit": str(self.limit) if known else None,
+            "text": self.text if known else self.written,
+        }
 
     def same(self, other: Bound) -> bool:
         """Whether another bound is about the same magnitudes."""
