@@ -22,6 +22,9 @@ INPUT_BEYOND_LIMIT = "SL521"
 WEIGHTS_TOO_LARGE = "SL522"
 """With these weights a message could wrap around the modulus, for some input within the limits."""
 
+WEIGHTS_BREAK_BOUND = "SL524"
+"""Weights are larger than the program assumes."""
+
 RESULT_OUT_OF_RANGE = "SL523"
 """A decrypted result is larger than the guarantee allows."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import WEIGHTS_TOO_LARGE, Rejected
+from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
@@ -227,6 +227,16 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
     half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    for name, axis, limit in module.assumptions:
+        sizes = np.abs(np.asarray(weights[name], np.float64))
+        largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
+        if not largest <= limit * OUTWARDS:
+            what = f"|{name}|" if axis is None else f"a norm of {name} along its dimension {axis}"
+            raise Rejected(
+                f"{what} is {largest:.6g}, and this program assumes at most {limit:.6g}: lower it with a bound that "
+                "holds for these weights",
+                WEIGHTS_BREAK_BOUND,
+            )
     ring = Levels(module.parameters, context_of(module.parameters.ring).moduli)
     found = ranges(module, ring, weights, module.limits)
     if found.room >= 1:

@@ -77,6 +77,20 @@ class Output:
     part: str | None = None
 
 
+@dataclass(frozen=True)
+class Limit:
+    """The largest inputs: the Euclidean norm of a token (a column), and each element."""
+
+    norm: float = math.inf
+    entry: float = math.inf
+
+    def check(self, name: str, values: Any) -> None:
+        """Larger inputs could wrap around the modulus without a word."""
+        norms = np.linalg.norm(values, axis=0)
+        if not np.max(norms) <= self.norm * (1 + 1e-12) or not np.max(np.abs(values)) <= self.entry:
+            raise ValueError(f"{name} is larger than this program takes: {self}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Module:
     """The program's tables."""
@@ -87,6 +101,7 @@ class Module:
     slots: int
     kernel: str
     inputs: dict[str, tuple[int, ...]]
+    limits: dict[str, Limit]
     weights: dict[str, tuple[int, ...]]
     scalars: list[str]
     results: dict[str, Any]
@@ -97,6 +112,8 @@ class Module:
     evaluate: Callable[..., Any]
     reference: Callable[..., Any]
     counts: dict[str, int]
+    assumptions: Any = ()
+    forms: Any = None
     prepare: Callable[..., Any] = dict
     patterns: dict[str, Callable[[], Any]] | None = None
 
@@ -324,6 +341,8 @@ class Client:
     def encrypt(self, inputs: dict[str, Any]) -> dict[Any, Any]:
         """Ciphertexts by name."""
         sent = {}
+        for name, limit in self.module.limits.items():
+            limit.check(name, inputs[name])
         for name, family in self.module.packing.items():
             for index in np.ndindex(family.shape):
                 plain, out = self.ring.encode(family.function(inputs, *index), added=True), seal.Ciphertext()

@@ -19,7 +19,7 @@ from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, TensorForm, program_hash
-from slotlang.planning.limits import limits
+from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE
@@ -193,6 +193,7 @@ class ModuleText(EvaluationText, OutputText):
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
+                *(listed("assumptions=", self._assumptions(), "[]", "    ", ",") if assumptions(self.program) else []),
                 *(listed("forms=", self.forms(), "{}", "    ", ",") if self.lowering.verdict == "proved" else []),
                 *(["    prepare=prepare,"] if self._prepared() else []),
                 *(listed("patterns=", patterns, "{}", "    ", ",") if patterns else []),
@@ -250,6 +251,9 @@ class ModuleText(EvaluationText, OutputText):
             values = [f"{key}={value!r}" for key, value in asdict(limit).items() if value < inf]
             found.append(f"{string(name)}: Limit({', '.join(values)})")
         return found
+
+    def _assumptions(self) -> list[str]:
+        return [f"({string(name)}, {axis}, {limit!r})" for name, axis, limit in assumptions(self.program)]
 
     def _locals(self, text: str, source: str) -> list[str]:
         """Assignments of the tensors, scalars and products that a text reads."""

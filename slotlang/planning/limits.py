@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import log2, prod, sqrt
+from fractions import Fraction
+from math import inf, log2, nextafter, prod, sqrt
 
 from slotlang.meaning.program import Program
 from slotlang_runtime.limits import Limit
@@ -12,14 +13,45 @@ DEFAULT_NORM = 4
 square of 4."""
 
 
+def _below(limit: Fraction) -> float:
+    """The largest double that is not above the limit."""
+    number = float(limit)
+    return number if Fraction(number) <= limit else nextafter(number, 0.0)
+
+
 def default_limit(shape: tuple[int, ...]) -> Limit:
     """The limit of an input without a bound. ``shape``: its first axis is what a token is."""
     return Limit(norm=DEFAULT_NORM * sqrt(shape[0] if shape else 1))
 
 
 def limits(program: Program) -> dict[str, Limit]:
-    """The limit of each input."""
-    return {name: default_limit(decl.shape) for name, decl in program.tensors.items() if decl.kind == "input"}
+    """The limit of each input: what the program bounds, or else the default."""
+    found = {}
+    for name, decl in program.tensors.items():
+        if decl.kind != "input":
+            continue
+        norm = entry = inf
+        for bound in program.bounds:
+            if bound.name != name:
+                continue
+            limit = _below(bound.limit)
+            if bound.kind == "norm" and bound.axis == 0:
+                norm = min(norm, limit)
+            else:
+                # no element exceeds the norm of its line
+                entry = min(entry, limit)
+        found[name] = Limit(norm, entry) if min(norm, entry) < inf else default_limit(decl.shape)
+    return found
+
+
+def assumptions(program: Program) -> list[tuple[str, int | None, float]]:
+    """What is assumed of weights and scalars: the name, the dimension along which norms are taken (None for each
+    element), and the limit."""
+    return [
+        (bound.name, bound.axis if bound.kind == "norm" else None, _below(bound.limit))
+        for bound in program.bounds
+        if bound.name in program.scalars or program.tensors[bound.name].kind == "weight"
+    ]
 
 
 GUARD_BITS = 4

@@ -14,6 +14,7 @@ from typing import Any
 
 from lark import Token
 
+from . import assumptions
 from .reader import Rejected, need, statements
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
 
@@ -270,6 +271,12 @@ class Program:
                 for name in names: self.declare(name, "scalar")
             case ("input" | "weight"), tensors:
                 for tensor in tensors: self.declare_tensor(kind, *tensor.children)
+            case "bound", [about, sign, limit]:
+                scalar = (about.data, self.kind(about.children[0])) == ("entry", "scalar")
+                shape = () if scalar else self.get(about.children[0], *TENSORS)[0]
+                self.declare(assumptions.bound(self.kind, shape, about, sign, limit), "bound")
+                need(1 <= self.real(limit) * 2**128 <= 2**256, "a limit lies between 2^-128 and 2^128")
+            case "parameters", settings: self.declare(assumptions.parameters(settings), "parameters")
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))
                 for i, (name, extent) in enumerate(digits):
