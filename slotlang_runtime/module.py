@@ -80,11 +80,11 @@ def members(places: tuple[int, ...] | Sequence[tuple[int, ...]]) -> Iterable[tup
 class Module:
     """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``limits``: the largest inputs. ``results``:
     shapes and kinds (float, complex) by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with
-    products of them, made before plaintexts. ``reference``: the results in numpy. ``assumptions``: of weights
-    and scalars: the name, the dimension along which norms are bounded (None: each element), and the bound. ``forms``: results that are proved to
-    be sums of products which end with an input; each is a number, then scalars and tensors (``.T``: transposed).
-    ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense weights.
-    ``program_hash``: SHA-256 of the program's text and sizes."""
+    products of them, made before plaintexts. ``reference``: the results in numpy. ``assumptions``: of weights and
+    scalars; each is a name, the dimension along which norms are bounded (None: each element), and the bound. ``forms``:
+    results that are proved to be sums of products which end with an input; each is a number, then scalars and tensors
+    (``.T``: transposed). ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense
+    weights. ``program_hash``: SHA-256 of the program's text and sizes."""
 
     name: str
     program_hash: str

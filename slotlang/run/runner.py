@@ -134,6 +134,8 @@ def execute(
     try:
         return _executed(module, predicted, batches, weights, encode, progress, workers, allowed_error)
     except Rejected as problem:
+        if problem.code:
+            raise error(problem.code, str(problem)) from None
         raise error(
             "SL507",
             f"the encrypted run was refused: {problem}",
