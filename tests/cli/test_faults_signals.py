@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import slotlang
-from faulty import ENVIRONMENT, PROGRAM, SMALL, children, command
+from faulty import PROGRAM, SMALL, children, command, environment
 
 MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "4"))
 """Of each kind of process: 40 take minutes."""
@@ -33,7 +33,7 @@ def started(words: tuple[object, ...], cache: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env=environment(),
         start_new_session=True,
     )
     assert process.stderr is not None and process.stderr.read(1) == "."
@@ -112,7 +112,7 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
     process = subprocess.Popen(
         command(*CHECK),
         stdout=subprocess.PIPE,
-        env=ENVIRONMENT,
+        env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     for _ in range(5):
@@ -135,7 +135,7 @@ def work():
     return 0
 faults.protected(work)
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 130 and done.stderr.startswith("interrupted: ") and done.stderr.count("\n") == 1
 
 
