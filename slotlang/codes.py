@@ -229,8 +229,8 @@ This is a warning: times are still predicted, and may be off. `slotlang calibrat
     "SL444": """A profile was measured on another machine.
 
 This is a warning: times are still predicted, for the machine the profile names. Their ratios are usually closer to the
-truth than the times themselves. `slotlang calibrate` measures this machine in less than a minute. It is said of profiles
-that somebody chose; for the one that comes with the package, a note below the times says it.""",
+truth than the times themselves. `slotlang calibrate` measures this machine in less than a minute. Only a
+profile that somebody chose is warned of; for the one that comes with the package, a note below the times says it.""",
     "SL445": """TenSEAL can't be imported, so there is nothing to measure.
 
 `slotlang calibrate` runs TenSEAL's operations. Install the package with its dependencies.""",
