@@ -366,7 +366,9 @@ layout anywhere; a module that differs in anything else is refused before it is 
 
 What a module computes is what `slotlang_runtime` does with its tables, so a module names the hash of the runtime that
 it was emitted for. The check is made with the installed runtime, and refuses a module that names another, or that has
-another one beside it, as a bundle that was edited.""",
+another one beside it, as a bundle that was edited. It also refuses what Python would run in place of the runtime or of
+what the runtime imports: a `numpy.py` or a `random.py` beside the module, and compiled files in `__pycache__` that are
+not shown to be those of their sources.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
