@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import marshal
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
@@ -104,7 +105,9 @@ def _is_compiled(compiled: Path, source: Path, tags: list[str]) -> bool:
             return False
         # neither of these runs any code
         found = marshal.loads(data[_HEADER:])
-        return _same(found, compile(text, str(source), "exec", dont_inherit=True, optimize=level))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _same(found, compile(text, str(source), "exec", dont_inherit=True, optimize=level))
     except (OSError, ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError):
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args
@@ -124,9 +125,11 @@ def _parsed(source: Source) -> ast.Module:
         if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
             raise _broken(source, f"its encoding is {cookie[1]}", line_span(source, number))
     try:
-        tree = ast.parse(source.text, source.name)
-        # what Python parses and does not compile, as loops that nest too deeply, can't be imported; nothing is run
-        compile(source.text, source.name, "exec", dont_inherit=True, optimize=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source.text, source.name)
+            # what Python parses and does not compile, as loops that nest too deeply, can't be imported; nothing is run
+            compile(source.text, source.name, "exec", dont_inherit=True, optimize=0)
         return tree
     except SyntaxError as problem:
         raise _broken(source, f"it is not Python: {problem.msg}", line_span(source, problem.lineno or 1)) from None
