@@ -219,6 +219,11 @@ choose smaller scales or another prime, or return everything as it is with `--hi
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
+    "SL409": """The ciphertexts in a sum cancel, and a plaintext is left.
+
+In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
+read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
+there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
@@ -372,7 +377,9 @@ layout anywhere; a module that differs in anything else is refused before it is 
 
 What a module computes is what `slotlang_runtime` does with its tables, so a module names the hash of the runtime that
 it was emitted for. The check is made with the installed runtime, and refuses a module that names another, or that has
-another one beside it, as a bundle that was edited.""",
+another one beside it, as a bundle that was edited. It also refuses what Python would run in place of the runtime or of
+what the runtime imports: a `numpy.py` or a `random.py` beside the module, and compiled files in `__pycache__` that are
+not shown to be those of their sources.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
