@@ -52,7 +52,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_VERSIONS = {"check": 2, "cost": 3, "compare": 3, "lower": 2, "optimize": 2, "run": 3, "synth": 3}
+_VERSIONS = {"check": 2, "cost": 3, "compare": 3, "lower": 2, "optimize": 2, "run": 4, "synth": 3}
 """Versions of the shapes that are not at version 1: reports, counts, parameters and kernels are spelled one way."""
 
 
@@ -191,12 +191,12 @@ def _identities(path: Path) -> list[object]:
     return [(found.st_dev, found.st_ino)] if stat.S_ISREG(found.st_mode) else []
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, text: str | bytes) -> None:
     """Write a whole file or nothing; devices, and pipes that are read, are written to. Raises SL004."""
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
         if path.exists() and not path.is_file():
             _write_through(path, data)
             return
