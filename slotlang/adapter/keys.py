@@ -81,10 +81,10 @@ def sort_keys(tensors: Mapping[str, Tensor], twice: frozenset[str], path: Path) 
             bare += inner == outer
             if found["what"] == "bias":
                 held.parts.setdefault(f"lora_{found['side']}.bias", []).append(key)
-            elif found["side"] in held.sides or key in twice:
-                held.twice.add(found["side"])
             else:
-                held.sides[found["side"]] = tensor
+                if found["side"] in held.sides or key in twice:
+                    held.twice.add(found["side"])
+                held.sides.setdefault(found["side"], tensor)
         elif part := _PART.fullmatch(inner):
             modules.setdefault(part["name"], Held()).parts.setdefault(part["part"], []).append(key)
         elif "lora_" in inner:

@@ -167,15 +167,14 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
         from slotlang.cost.profile import user_profile
 
         inputs += [Path(named)] if (named := os.environ.get("SLOTLANG_PROFILE")) else [user_profile()]
-    known = {identity: path for path in inputs for identity in _identities(path)}
+    known = {identity: (path, "is read and written") for path in inputs for identity in _identities(path)}
     for path in outputs:
         for identity in _identities(path):
             if identity in known:
-                other = known[identity]
-                twice = "is written twice" if other in outputs else "is read and written"
+                other, twice = known[identity]
                 also = "" if other == path else f", as {other} too"
                 raise error("SL006", f"{path} {twice}{also}", file=str(path), hint="name another file to write")
-            known[identity] = path
+            known[identity] = (path, "is written twice")
 
 
 def _identities(path: Path) -> list[object]:

@@ -36,13 +36,14 @@ class RunReport:
     """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
     "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate" the
-    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``relative_error``: rms
-    error over rms of the result; ``max_error``: largest absolute error. Both against numpy. ``allowed_error``: the
-    relative error above which the run has failed. ``counts_match`` compares what was executed with what was predicted;
-    ``dropped`` says how many plaintexts and sums were zero; operations on them are left out, which only lowers the
-    counts. ``errors``: the relative error of each result, of which ``relative_error`` is the largest. ``results``: each
-    result's parts, one for each evaluation, without padding. ``note``: why SEAL's operations are used although the
-    module has a faster kernel; empty where they are not."""
+    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms error
+    over rms of each result, and ``relative_error`` the largest of them; ``max_error``: largest absolute error. All
+    against numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what
+    was executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
+    are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
+    operations are used although the module has a faster kernel; empty where they are not. ``results``: each result's
+    parts, one for each evaluation, without padding, and real where the theorem is.
+    """
 
     seconds: Mapping[str, float]
     bytes: Mapping[str, int]
@@ -236,5 +237,8 @@ def _executed(
         used,
         server.note,
         relative,
-        parts,
+        {
+            name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]
+            for name in parts
+        },
     )

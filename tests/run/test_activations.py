@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import tempfile
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
 from slotlang.diagnostics import Diagnostic, SlotError, render
-from slotlang.run.activations import read_activations
+from slotlang.run.activations import activation_rows, read_activations
 
 # a stranger's file has no business with stderr either
 pytestmark = pytest.mark.filterwarnings("error")
@@ -262,3 +263,137 @@ def test_flipped_bits_in_an_array(bits: list[int]) -> None:
         assert array.shape[0] == 3
         assert array.dtype == np.dtype(np.float64)
         assert np.isfinite(array).all()
+
+
+# --- other formats, and numbers that are none ---------------------------------------------------------------
+
+ROWS = np.array([[1.5, -2.0, 0.25], [3.0, 4.0, -8.0]])
+
+
+def write_npz(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def write_tensors(path: Path, **arrays: Any) -> Path:
+    path.write_bytes(save_safetensors(arrays))
+    return path
+
+
+def bfloat16_bits(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The upper halves of float32, as bfloat16 is stored where there is no such type."""
+    return (array.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+@pytest.mark.parametrize("name", ["x", "hidden_states"])
+def test_one_array_in_npz_and_safetensors(tmp_path: Path, name: str) -> None:
+    for path in (
+        write_npz(tmp_path / "x.npz", **{name: ROWS}),
+        write_tensors(tmp_path / "x.safetensors", **{name: ROWS.astype(np.float32)}),
+    ):
+        np.testing.assert_array_equal(read_activations(path, 3, None, "x"), ROWS.T)
+        assert activation_rows(path, 3, "x") == 2
+        assert activation_rows(path, 4, "x") == 0
+
+
+def test_of_several_arrays_the_one_of_the_input(tmp_path: Path) -> None:
+    for path in (
+        write_npz(tmp_path / "x.npz", x=ROWS, mask=np.ones(7)),
+        write_tensors(tmp_path / "x.safetensors", x=ROWS, mask=np.ones(7)),
+    ):
+        np.testing.assert_array_equal(read_activations(path, 3, None, "x"), ROWS.T)
+        assert activation_rows(path, 3, "x") == 2
+        found = refusal(lambda path=path: read_activations(path, 3, None, "hidden"))  # type: ignore[misc]
+        assert "holds 2 arrays" in found.message and "'hidden'" in found.hint
+        assert activation_rows(path, 3, "hidden") == 0
+
+
+def test_bfloat16_of_safetensors(tmp_path: Path) -> None:
+    bits = bfloat16_bits(ROWS)
+    header = json.dumps({"x": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bits.astype("<u2").tobytes())
+    # these values have at most 8 bits
+    np.testing.assert_array_equal(read_activations(path, 3, None), ROWS.T)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        bfloat16_bits(ROWS),
+        bfloat16_bits(ROWS).view(np.int16),
+        bfloat16_bits(1e-30 * np.abs(ROWS)),
+        ROWS.astype(np.float16).view(np.uint16),
+        ROWS.astype(np.float32).view(np.int32),
+        ROWS.astype(np.float32).view(np.uint32),
+        ROWS.view(np.int64),
+        ROWS.view(np.uint64),
+        np.array([[127, -3, 5]], np.int8),
+    ],
+    ids=lambda a: f"{a.dtype}-{a[0, 0]}",
+)
+@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors"])
+def test_bit_patterns_are_not_numbers(tmp_path: Path, array: np.ndarray[Any, Any], kind: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "npy":
+        np.save(path, array)
+    else:
+        (write_npz if kind == "npz" else write_tensors)(path, x=array)
+    found = refusal(lambda: read_activations(path, 3, None, "x"))
+    assert "bit patterns" in found.message
+    assert str(array.dtype) in found.notes[0]
+    assert "float()" in found.hint and "astype" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [("i1", 16), ("u1", 16), ("i2", 2048), ("u2", 2048), ("i4", 1 << 24), ("i8", 1 << 53)]
+)
+def test_whole_numbers_that_a_float_of_that_width_holds(tmp_path: Path, dtype: str, largest: int) -> None:
+    np.save(tmp_path / "x.npy", np.array([[largest, 0, 1]], dtype))
+    np.testing.assert_array_equal(read_activations(tmp_path / "x.npy", 3, None), [[largest], [0], [1]])
+    # 2^53 + 1 is not even a float64, so the next one that differs is taken
+    np.save(tmp_path / "x.npy", np.array([[largest + 2, 0, 1]], dtype))
+    assert "bit patterns" in refusal(lambda: read_activations(tmp_path / "x.npy", 3, None)).message
+
+
+def test_raw_bfloat16_of_numpy_is_named(tmp_path: Path) -> None:
+    # as ml_dtypes saves it
+    np.save(tmp_path / "x.npy", bfloat16_bits(ROWS).view("V2"))
+    assert "bfloat16" in refusal(lambda: read_activations(tmp_path / "x.npy", 3, None)).hint
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_values_that_are_not_finite(tmp_path: Path, value: float, kind: str) -> None:
+    path = (write_npz if kind == "npz" else write_tensors)(tmp_path / f"x.{kind}", x=spoilt(ROWS, value))
+    found = refusal(lambda: read_activations(path, 3, None, "x"))
+    assert found.message == "activations must be finite, and there are NaN or infinite values"
+    assert found.notes == (f"the first is {value}, in row 1, column 2",)
+
+
+GOOD_FILES = ("npz", "safetensors")
+
+
+@pytest.mark.parametrize("kind", GOOD_FILES)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_of_other_formats(kind: str, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = (write_npz if kind == "npz" else write_tensors)(Path(folder) / f"x.{kind}", x=ROWS)
+        content = path.read_bytes()
+        bits = data.draw(st.lists(st.integers(0, 8 * len(content) - 1), max_size=3))
+        path.write_bytes(flipped(content, bits)[: data.draw(st.integers(0, len(content)))])
+        assert activation_rows(path, 3, "x") >= 0
+        try:
+            found = read_activations(path, 3, None, "x")
+        except SlotError as refused:
+            assert [diagnostic.code for diagnostic in refused.diagnostics] == ["SL505"]
+        else:
+            assert np.isfinite(found).all()
+
+
+def test_a_compressed_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slotlang.run.array_files.MAX_ARRAY_BYTES", 1 << 20)
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((1 << 16, 3)))
+    assert (tmp_path / "x.npz").stat().st_size < 10_000
+    assert "too large" in refusal(lambda: read_activations(tmp_path / "x.npz", 3, None, "x")).message
