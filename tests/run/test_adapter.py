@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
@@ -381,6 +382,7 @@ def test_a_tensor_that_belongs_to_a_lora_module_is_refused(tmp_path: Path, path:
     assert found.message == f"{path} has a tensor besides its LoRA matrices: '{key}'"
 
 
+@examples(60)
 @given(
     st.dictionaries(
         st.from_regex(r"[A-Za-z_]\w{0,5}(\.\w{1,5}){0,3}", fullmatch=True).filter(str.isascii),
@@ -391,7 +393,6 @@ def test_a_tensor_that_belongs_to_a_lora_module_is_refused(tmp_path: Path, path:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read(shapes: dict[str, Any], rslora: bool, random: Any) -> None:
     weights: Tensors = {}
     for path, (rank, d_in, d_out, dtype) in shapes.items():
@@ -850,15 +851,15 @@ def read_damaged(text: bytes, weights: bytes) -> Adapter | None:
             assert time.monotonic() - start < 5
 
 
+@examples(150)
 @given(st.integers(0, len(GOOD_WEIGHTS) - 1))
-@settings(max_examples=150, deadline=None)
 def test_truncated_weights_are_refused(length: int) -> None:
     assert read_damaged(GOOD_CONFIG, GOOD_WEIGHTS) is not None
     assert read_damaged(GOOD_CONFIG, GOOD_WEIGHTS[:length]) is None
 
 
+@examples(50)
 @given(st.integers(0, len(GOOD_CONFIG) - 1))
-@settings(max_examples=50, deadline=None)
 def test_truncated_configurations_are_refused(length: int) -> None:
     assert read_damaged(GOOD_CONFIG[:length], GOOD_WEIGHTS) is None
 
@@ -870,8 +871,8 @@ def flipped(content: bytes, bits: list[int]) -> bytes:
     return bytes(damaged)
 
 
+@examples(300)
 @given(st.lists(st.integers(0, 8 * len(GOOD_WEIGHTS) - 1), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
 def test_flipped_bits_in_the_weights(bits: list[int]) -> None:
     adapter = read_damaged(GOOD_CONFIG, flipped(GOOD_WEIGHTS, bits))
     if adapter is not None:
@@ -882,8 +883,8 @@ def test_flipped_bits_in_the_weights(bits: list[int]) -> None:
             assert np.isfinite(module.up).all()
 
 
+@examples(300)
 @given(st.lists(st.integers(0, 8 * len(GOOD_CONFIG) - 1), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
 def test_flipped_bits_in_the_configuration(bits: list[int]) -> None:
     adapter = read_damaged(flipped(GOOD_CONFIG, bits), GOOD_WEIGHTS)
     if adapter is not None:
@@ -908,8 +909,8 @@ OPTIONS = [
 ]
 
 
+@examples(300)
 @given(st.dictionaries(st.sampled_from(OPTIONS), json_values, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
 def test_any_values_in_the_configuration(changes: dict[str, object]) -> None:
     adapter = read_damaged(json.dumps(config(**changes)).encode(), GOOD_WEIGHTS)
     if adapter is not None:
@@ -919,8 +920,8 @@ def test_any_values_in_the_configuration(changes: dict[str, object]) -> None:
         assert isinstance(settings["lora_alpha"], int | float)
 
 
+@examples(500)
 @given(st.dictionaries(st.text(alphabet="aq.()[]{}*+?|\\^$1,:=!<-", max_size=12), st.just(3), min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None)
 def test_any_pattern_ends(patterns: dict[str, int]) -> None:
     adapter = read_damaged(json.dumps(config(alpha_pattern=patterns)).encode(), GOOD_WEIGHTS)
     if adapter is not None:
@@ -1128,16 +1129,16 @@ def read_damaged_array(content: bytes) -> np.ndarray[Any, Any] | None:
             return None
 
 
+@examples(100)
 @given(st.integers(0, len(GOOD_ARRAY) - 1), st.binary(min_size=1, max_size=9))
-@settings(max_examples=100, deadline=None)
 def test_truncated_and_lengthened_arrays_are_refused(length: int, more: bytes) -> None:
     assert read_damaged_array(GOOD_ARRAY) is not None
     assert read_damaged_array(GOOD_ARRAY[:length]) is None
     assert read_damaged_array(GOOD_ARRAY + more) is None
 
 
+@examples(400)
 @given(st.lists(st.integers(0, 8 * len(GOOD_ARRAY) - 1), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
 def test_flipped_bits_in_an_array(bits: list[int]) -> None:
     array = read_damaged_array(flipped(GOOD_ARRAY, bits))
     if array is not None:
