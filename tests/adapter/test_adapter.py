@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
@@ -393,6 +394,7 @@ def test_tensors_beside_the_matrices_of_a_module(tmp_path: Path, path: str, tens
     assert (path in read_adapter(folder, base_changed=True).modules) == (code == "SL520")
 
 
+@examples(60)
 @given(
     st.dictionaries(
         st.from_regex(r"[A-Za-z_]\w{0,5}(\.\w{1,5}){0,3}", fullmatch=True).filter(str.isascii),
@@ -403,7 +405,6 @@ def test_tensors_beside_the_matrices_of_a_module(tmp_path: Path, path: str, tens
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read(shapes: dict[str, Any], rslora: bool, random: Any) -> None:
     weights: Tensors = {}
     for path, (rank, d_in, d_out, dtype) in shapes.items():
@@ -907,15 +908,15 @@ def read_damaged(text: bytes, weights: bytes) -> Adapter | None:
             assert time.monotonic() - start < 5
 
 
+@examples(150)
 @given(st.integers(0, len(GOOD_WEIGHTS) - 1))
-@settings(max_examples=150, deadline=None)
 def test_truncated_weights_are_refused(length: int) -> None:
     assert read_damaged(GOOD_CONFIG, GOOD_WEIGHTS) is not None
     assert read_damaged(GOOD_CONFIG, GOOD_WEIGHTS[:length]) is None
 
 
+@examples(50)
 @given(st.integers(0, len(GOOD_CONFIG) - 1))
-@settings(max_examples=50, deadline=None)
 def test_truncated_configurations_are_refused(length: int) -> None:
     assert read_damaged(GOOD_CONFIG[:length], GOOD_WEIGHTS) is None
 
@@ -927,8 +928,8 @@ def flipped(content: bytes, bits: list[int]) -> bytes:
     return bytes(damaged)
 
 
+@examples(300)
 @given(st.lists(st.integers(0, 8 * len(GOOD_WEIGHTS) - 1), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
 def test_flipped_bits_in_the_weights(bits: list[int]) -> None:
     adapter = read_damaged(GOOD_CONFIG, flipped(GOOD_WEIGHTS, bits))
     if adapter is not None:
@@ -939,8 +940,8 @@ def test_flipped_bits_in_the_weights(bits: list[int]) -> None:
             assert np.isfinite(module.up).all()
 
 
+@examples(300)
 @given(st.lists(st.integers(0, 8 * len(GOOD_CONFIG) - 1), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
 def test_flipped_bits_in_the_configuration(bits: list[int]) -> None:
     adapter = read_damaged(flipped(GOOD_CONFIG, bits), GOOD_WEIGHTS)
     if adapter is not None:
@@ -965,8 +966,8 @@ OPTIONS = [
 ]
 
 
+@examples(300)
 @given(st.dictionaries(st.sampled_from(OPTIONS), json_values, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
 def test_any_values_in_the_configuration(changes: dict[str, object]) -> None:
     adapter = read_damaged(json.dumps(config(**changes)).encode(), GOOD_WEIGHTS)
     if adapter is not None:
@@ -978,8 +979,8 @@ def test_any_values_in_the_configuration(changes: dict[str, object]) -> None:
         assert isinstance(settings["lora_alpha"], int | float)
 
 
+@examples(500)
 @given(st.dictionaries(st.text(alphabet="aq.()[]{}*+?|\\^$1,:=!<-", max_size=12), st.just(3), min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None)
 def test_any_pattern_ends(patterns: dict[str, int]) -> None:
     adapter = read_damaged(json.dumps(config(alpha_pattern=patterns)).encode(), GOOD_WEIGHTS)
     if adapter is not None:
