@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, SMALL, emitted
+from worlds import PAIRS, ROOMY, SMALL, emitted
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -44,9 +44,6 @@ prove y == A @ x
 
 MASKED = PAIRS.replace("sum q < r/2: S[q] * V[q]", "(sum q < r/2: S[q] * V[q]) << d")
 """After a rotation the last weights can't make slots zero. What it rotates has a period of d: results are the same."""
-
-ROOMY = Parameters(4096, (40, 40, 29), 20)
-"""20 bits are left above the scale of the results."""
 
 
 class World(worlds.World):
