@@ -211,9 +211,10 @@ Only what is proved is lowered. `slotlang check` shows what is wrong; `--unprove
 writes that into the module's header.""",
     "SL407": """There is no room to hide slots that are not part of the result.
 
-Results are returned with random plaintexts added to the part and to the slots that no output reads, so that the key
-holder learns nothing from them (docs/security.md). That needs four bits of modulus above the scale of the result:
-choose smaller scales or another prime, or return everything as it is with `--hide none`.""",
+Slots that no output reads are masked by random values up to 2^16, and where one part of a result is read, twice that
+part is returned (docs/security.md). Masks need 19 bits of modulus above the scale of the result, and twice a part 3;
+masks are never smaller because bits are short. Choose smaller scales or more primes; make the slots zero with a 0/1
+plaintext as the last factor; or return everything as it is with `--hide none`.""",
     "SL408": """A set of Galois keys does not make every rotation.
 
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
