@@ -16,16 +16,16 @@ class Rejected(ValueError):
         return type(self), (str(self), self.code)
 
 
-INPUT_BEYOND_LIMIT = "SL521"
+INPUT_BEYOND_LIMIT = "SL531"
 """An input is larger than the program takes."""
 
-WEIGHTS_TOO_LARGE = "SL522"
+WEIGHTS_TOO_LARGE = "SL532"
 """With these weights a message could wrap around the modulus, for some input within the limits."""
 
-WEIGHTS_BREAK_BOUND = "SL524"
+WEIGHTS_BREAK_BOUND = "SL534"
 """Weights are larger than the program assumes."""
 
-RESULT_OUT_OF_RANGE = "SL523"
+RESULT_OUT_OF_RANGE = "SL533"
 """A decrypted result is larger than the guarantee allows."""
 
 

@@ -130,10 +130,16 @@ def _condition(program: Program, family: Family, output: Output) -> Cond | None:
             return None
     if env.keys() != own.keys():
         return None
-    where = program.read_where(output)
-    assert isinstance(where, And)
-    parts += [substitute_cond(part, env.get) for part in where.parts]
-    return And(tuple(part for part in parts if not _always(program, family, part)))
+    parts += _parts(substitute_cond(program.read_where(output), env.get))
+    needed = tuple(part for part in dict.fromkeys(parts) if not _always(program, family, part))
+    return needed[0] if len(needed) == 1 else And(needed)
+
+
+def _parts(condition: Cond) -> list[Cond]:
+    """Conditions that hold together."""
+    if not isinstance(condition, And):
+        return [condition]
+    return [part for inner in condition.parts for part in _parts(inner)]
 
 
 def _always(program: Program, family: Family, condition: Cond) -> bool:
@@ -285,9 +291,8 @@ class _Zeros:
 
     def _fails(self, condition: Cond, env: Mapping[str, Any]) -> Slots:
         """Slots in which a condition does not hold; none where it depends on variables that are not given."""
-        parts = condition.parts if isinstance(condition, And) else (condition,)
         failing = np.zeros(self.program.slots, bool)
-        for part in parts:
+        for part in _parts(condition):
             if variables(part) <= env.keys():
                 failing |= ~np.asarray(holds(part, self.program.sizes, env), bool)
         return failing

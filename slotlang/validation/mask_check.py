@@ -79,7 +79,7 @@ def _unhidden(
             continue
         mine = part_of(forms, form, part)
         # whether the products of plaintexts are zero there shows when they are multiplied out
-        if forms.equal_on(mine, {}, open_, merging=not masked):
+        if forms.equal_on(mine, {}, open_, merging=merging or not masked):
             continue
         if not masked:
             return "without a mask, and the slots of it that no output reads are not shown to be zero"

@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, SMALL, emitted
+from worlds import PAIRS, ROOMY, SMALL, emitted
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -22,7 +22,7 @@ from slotlang.planning.hiding import read_slots
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, KernelChoice, Target
 from slotlang.run.runner import execute, load_module, random_data
-from slotlang_runtime import Client, Rejected, Server, Weights, masks
+from slotlang_runtime import Client, Rejected, Server, Weights
 from slotlang_runtime.masks import fresh_masks, hidden_in, random_ciphertext, slot_mask, uniform
 from slotlang_runtime.seal.halves import Part, doubled_part, half_bytes, load_half
 from slotlang_runtime.seal.saved import load_ciphertext, residues_of
@@ -42,6 +42,10 @@ prove y == A @ x
 """
 
 
+MASKED = PAIRS.replace("sum q < r/2: S[q] * V[q]", "(sum q < r/2: S[q] * V[q]) << d")
+"""After a rotation the last weights can't make slots zero. What it rotates has a period of d: results are the same."""
+
+
 class World(worlds.World):
     def raw(self, name: tuple[Any, ...] = ("Y",)) -> Any:
         """What a key holder decrypts who does not do what the client does: a plaintext."""
@@ -58,9 +62,17 @@ class World(worlds.World):
         return plain
 
 
+def record_of(w: World) -> tuple[Any, int, int]:
+    """The first result that is sent, with its level and products."""
+    name, family = next(iter(w.module.returned().items()))
+    record = unpack("results", w.answer().data).records[repr(name)]
+    assert record is not None
+    return record, family.level, family.products
+
+
 @cache
-def world(hide: Hide, text: str = PAIRS) -> World:
-    return World(text, hide=hide)
+def world(hide: Hide, text: str = MASKED) -> World:
+    return World(text, ROOMY, hide=hide)
 
 
 def parts(w: World) -> tuple[Any, Any]:
@@ -83,7 +95,7 @@ def test_nothing_is_hidden_on_request_only() -> None:
 @pytest.mark.parametrize("part", ["re", "im"])
 def test_half_of_c0_is_all_that_is_sent(kernel: KernelChoice, part: Part) -> None:
     """Results as if nothing were hidden, fewer bytes, and nothing of the other part, for any kernel."""
-    text = PAIRS if kernel != "matrix" else REAL_COLUMNS
+    text = PAIRS.replace("slots = 16", "slots = 8") if kernel != "matrix" else REAL_COLUMNS
     # of imaginary parts the theorem is another one, which nobody proves here
     text = text.replace("re Y", f"{part} Y")
     a = World(text, kernel=kernel)
@@ -184,7 +196,7 @@ def test_halves_are_checked() -> None:
     with pytest.raises(Rejected, match="scale"):
         load_half(ring, good, family.level, family.products - 1, "re")
     # whole ciphertexts are not taken for halves, nor halves for whole ones
-    whole = World(PAIRS, hide="none", secret=w.client.secret)
+    whole = World(MASKED, ROOMY, hide="none", secret=w.client.secret)
     other = unpack("results", whole.server.evaluate(w.upload, w.keys).data).records[repr(name)]
     assert other is not None
     refused(bytes(other), "bytes, expected")
@@ -198,15 +210,24 @@ def test_slots_that_are_not_read_are_masked() -> None:
     (family,) = w.module.returned().values()
     slots = hidden_in(w.module)["Y",].slots
     assert slots.tolist() == [[False] * 8 + [True] * 8, [False] * 16]
-    plain = slot_mask(ring, family.level, family.products, slots)
+    assert family.mask_bits == 16
+    plain = slot_mask(ring, family.level, family.products, slots, family.mask_bits)
     values = np.array(ring.encoder.decode_complex(plain)).reshape(-1, 16)
     assert np.abs(values[:, :8]).max() < 1e-2
     assert np.abs(values.imag).max() < 1e-2
     hidden = values.real[:, 8:].ravel()
-    # 1024 values, uniform up to 2^(72 - 60 - 3)
-    assert 480 < np.abs(hidden).max() <= 512.1
+    # 1024 values, uniform up to 2^16
+    assert 0.95 * 2**16 < np.abs(hidden).max() <= 2**16 + 1
     assert np.unique(hidden.round(4)).size > 1000
-    assert abs(np.abs(hidden).mean() / 256 - 1) < 0.2
+    assert abs(np.abs(hidden).mean() / 2**15 - 1) < 0.2
+    # and they are there in what is decrypted
+    cipher, h = load_half(ring, *record_of(w), "re")
+    decrypted = seal.Plaintext()
+    w.client.secret.decryptor.decrypt(cipher, decrypted)
+    seen = ring.decode(doubled_part(ring, decrypted, h, family.level, "re")).real / 2
+    result, _ = parts(w)
+    assert np.abs(seen[:8] - result).max() < 1e-2
+    assert np.median(np.abs(seen[8:] - result)) > 2**12
 
 
 def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
@@ -221,7 +242,7 @@ def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("hide", HIDES)
 def test_what_is_counted_is_what_runs(hide: Hide) -> None:
-    for text in (PAIRS, PAIRS.replace("where g == 0", "where g == 1")):
+    for text in (MASKED.replace("where g == 0", "where g == 1"), PAIRS, MASKED):
         made = emitted(text, None, Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         report = execute(made.text, made.plan.counts.executed(), inputs, weights)
@@ -231,7 +252,7 @@ def test_what_is_counted_is_what_runs(hide: Hide) -> None:
     module = load_module(made.text)
     assert {k: v for k, v in counts.executed().items() if v} == module.counts
     assert (counts.masks, counts.conjugations) == {"mask": (1, 0), "exact": (1, 1), "none": (0, 0)}[hide]
-    assert counts.galois_keys == 3 + (hide == "exact")
+    assert counts.galois_keys == 4 + (hide == "exact")
     assert module.parameters.conjugation == (hide == "exact")
     assert module.parameters.hide == hide
     assert f"--hide {hide}" in re.sub(r"\s+", " ", made.text.split('"""')[1])
@@ -297,7 +318,7 @@ def test_modules_know_what_is_read(path: Path) -> None:
 
 
 def test_a_module_on_exact_slots_hides_too() -> None:
-    made = emitted(PAIRS)
+    made = emitted(MASKED)
     run = Run(made.text, made.plan.program)
     assert run.counts == made.plan.counts.executed()
     seen, bare = run.returned["Y",], run.values["Y",]
@@ -339,7 +360,7 @@ def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pyte
 
 
 def test_masks_below_the_top_level() -> None:
-    w = World(PAIRS, Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
+    w = World(MASKED, Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
     assert [family.level for family in w.module.returned().values()] == [2]
     answer = w.answer()
     assert np.abs(w.client.decrypt(answer.data) - parts(w)[0]).max() < 1e-4
@@ -356,15 +377,17 @@ def test_a_result_of_zeros_gets_no_mask() -> None:
     assert not w.client.decrypt(answer.data).any()
 
 
-def test_masks_of_wide_moduli_stay_readable() -> None:
-    """However much room there is, values are at most 2^16: their rounding would show in other slots."""
-    w = World(PAIRS, Parameters(8192, (60, 60, 60), 20))
+def test_masks_have_the_size_of_the_module() -> None:
+    """However much room there is: the number stands in the module, and decides."""
+    w = World(MASKED, Parameters(8192, (60, 60, 60), 20))
     (family,) = w.module.returned().values()
-    plain = slot_mask(w.ring, family.level, family.products, np.ones((2, 16), bool))
-    values = np.array(w.ring.encoder.decode_complex(plain))
-    assert 0.99 * 2**masks.MASK_BITS < np.abs(values.real).max() <= 2**masks.MASK_BITS + 1
-    assert 0.99 * 2**masks.MASK_BITS < np.abs(values.imag).max() <= 2**masks.MASK_BITS + 1
-    assert values.real.min() < 0 < values.real.max()
+    assert w.text.count("mask_bits=16") == 1
+    for bits in (family.mask_bits, 10):
+        plain = slot_mask(w.ring, family.level, family.products, np.ones((2, 16), bool), bits)
+        values = np.array(w.ring.encoder.decode_complex(plain))
+        assert 0.99 * 2**bits < np.abs(values.real).max() <= 2**bits + 1
+        assert 0.99 * 2**bits < np.abs(values.imag).max() <= 2**bits + 1
+        assert values.real.min() < 0 < values.real.max()
 
 
 def test_random_ciphertexts_are_uniform() -> None:
@@ -378,14 +401,63 @@ def test_random_ciphertexts_are_uniform() -> None:
 
 
 def test_no_room_for_masks() -> None:
+    """They are never smaller because bits are short: that is an error, with the bits."""
+    program = api.loads(MASKED)
+    assert api.plan(program, ROOMY).counts.masks == 1
+    # 78 bits of modulus and a scale of 3 * 20 bits leave 18
+    tight = replace(ROOMY, primes=(39, 39, 31))
+    for hide in ("mask", "exact"):
+        with pytest.raises(SlotError, match="SL407") as refused:
+            api.plan(program, tight, target=Target(hide=hide))
+        found = refused.value.diagnostics[0]
+        assert "no room in the modulus to mask slots" in found.message
+        name = "Y" if hide == "mask" else "Y_re"
+        assert found.notes == (f"18 bits are left above the scale of '{name}', and 19 are needed",)
+        assert "smaller scales or more primes" in (found.hint or "")
+    assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
+    # of the same program without the rotation nothing is masked
+    assert api.plan(api.loads(PAIRS), tight).counts.masks == 0
+
+
+def test_no_room_for_twice_a_part() -> None:
     program = api.loads(PAIRS)
-    tight = replace(SMALL, primes=(36, 36, 37), scale_bits=23)
+    # 72 bits of modulus: 3 are left above a scale of 69, and a bit less above one of 72 - 2
+    assert api.plan(program, replace(SMALL, primes=(36, 36, 37), scale_bits=23)).hiding.halves
+    tight = replace(SMALL, primes=(36, 35, 37), scale_bits=23)
     with pytest.raises(SlotError, match="SL407") as refused:
         api.plan(program, tight)
-    assert "3 bits are left above the scale, and 4 are needed" in str(refused.value.diagnostics[0].notes)
-    with pytest.raises(SlotError, match="SL407"):
-        api.plan(program, tight, target=Target(hide="exact"))
+    assert refused.value.diagnostics[0].notes == ("2 bits are left above the scale of 'Y', and 3 are needed",)
     assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
+
+
+@pytest.mark.parametrize("kernel", ["auto", "seal"])
+def test_parameters_are_chosen_with_room_for_masks(kernel: KernelChoice) -> None:
+    """The fixed choice, and the search."""
+    for precision in (None, 1e-1, 1e-3):
+        made = api.plan(api.loads(MASKED), target=Target(precision=precision, kernel=kernel))
+        assert made.counts.masks == 1
+        p, (family,) = made.parameters, made.graph.schedule.outputs
+        state = made.graph.schedule.states[family.family.name]
+        room = sum(p.primes[: p.data_primes - state.level]) - p.carried_bits(state.level, state.pending)
+        assert room >= 19 - 1e-9
+
+
+def test_zeros_take_the_place_of_masks() -> None:
+    """Where weights come last, slots that nobody reads hold zeros, exactly, and nothing is added."""
+    w = World(PAIRS)
+    assert (w.plan.counts.masks, w.plan.hiding.zero) == (0, {"Y"})
+    assert hidden_in(w.module)["Y",].slots.any() == np.False_
+    assert "mask_bits" not in w.text
+    result, _ = parts(w)
+    cipher, h = load_half(w.ring, *record_of(w), "re")
+    plain = seal.Plaintext()
+    w.client.secret.decryptor.decrypt(cipher, plain)
+    seen = w.ring.decode(doubled_part(w.ring, plain, h, 0, "re")) / 2
+    assert np.abs(seen.real[:8] - result).max() < 1e-2
+    # noise is left, and no value
+    assert np.abs(seen[8:]).max() < 1e-2 < np.abs(result).min()
+    none = World(PAIRS, hide="none")
+    assert w.plan.counts == none.plan.counts
 
 
 def test_the_command_line(tmp_path: Path) -> None:
@@ -411,15 +483,15 @@ def test_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36, 36, 38)", "below 128-bit security"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(60, 60, 60, 60)", "below 128-bit security"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40, 40, 30)", "below 128-bit security"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(60, 60, 60, 60)", "below 128-bit security"),
         ("degree=4096", "degree=2048", "below 128-bit security"),
         ("degree=4096", "degree=5000", "no ring of degree"),
         ("degree=4096", "degree=8", "no ring of degree"),
         ("degree=4096", 'degree="4096"', "no ring of degree"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36,)", "two or more"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36, 36, -37)", "two or more"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=[36, 36, 37]", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40,)", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40, 40, -29)", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=[40, 40, 29]", "two or more"),
         ('hide="mask"', 'hide="no"', "a way of hiding"),
     ],
 )
@@ -436,7 +508,7 @@ def test_edited_parameters_are_refused(old: str, new: str, message: str) -> None
 def test_the_way_of_hiding_binds_both_sides() -> None:
     """Uploads are the same; a client takes no results that were hidden in another way than it was told."""
     a = world("mask")
-    b = World(PAIRS, hide="none", secret=a.client.secret)
+    b = World(MASKED, ROOMY, hide="none", secret=a.client.secret)
     answer = b.server.evaluate(a.upload, a.keys)
     with pytest.raises(Rejected, match="these results are for hash of program and parameters"):
         a.client.decrypt(answer.data)

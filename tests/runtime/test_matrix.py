@@ -182,7 +182,7 @@ def test_masks_are_added_as_seal_adds_plaintexts() -> None:
         shape = (2, len(ring.primes(0)), parameters.degree)
         cipher = load_ciphertext(ring, record, 0)
         for count in (1, 2):
-            mask = slot_mask(ring, 0, 0, np.tile(np.arange(here.module.slots) % 2 < count, (2, 1)))
+            mask = slot_mask(ring, 0, 0, np.tile(np.arange(here.module.slots) % 2 < count, (2, 1)), 16)
             out = seal.Ciphertext()
             seal.Evaluator(ring.context).add_plain(cipher, mask, out)
             value = load_residues(ring, record, np.empty(shape, np.uint64))
