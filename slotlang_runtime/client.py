@@ -136,7 +136,7 @@ class Client:
                 plain = doubled_part(self.ring, plain, half, family.level, part)
             else:
                 self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
-            decoded = self.ring.decode(plain)
+            decoded = self.ring.decode_copies(plain)
             self._check_range(name, family, decoded)
             values[name] = decoded[: self.module.slots] / (2 if part else 1)
         results = self.module.collect(values)

@@ -323,7 +323,7 @@ class MagnitudeOperations:
         """A constant is added to what is not linear."""
         return replace(a, rest=a.rest + plain.size, noise=(math.sqrt(a.noise) + math.sqrt(ROUNDING)) ** 2)
 
-    def zero(self, like: Magnitude, plain: Plain) -> Magnitude:
+    def zero(self, like: Magnitude, plain: Plain | Magnitude) -> Magnitude:
         """An input scaled down so far that it is noise."""
         coefficient = float(np.mean(self.inputs.bound(like))) * like.scale + SIGMAS * math.sqrt(like.noise)
         if plain.level:

@@ -98,5 +98,9 @@ class Ring(Levels):
         return plain
 
     def decode(self, plain: Any) -> npt.NDArray[np.complex128]:
-        """All slots of a plaintext: the program's, and their copies."""
+        """The first ``slots`` values of a plaintext."""
+        return self.decode_copies(plain)[: self.slots]
+
+    def decode_copies(self, plain: Any) -> npt.NDArray[np.complex128]:
+        """All slots of the ring: the program's, and their copies."""
         return np.array(self.encoder.decode_complex(plain))
