@@ -1,4 +1,4 @@
-"""The fastest parameters that a target allows."""
+"""The fastest parameters that a target allows, and of these the ones with the fewest bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import message_bits
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
-from slotlang.planning.parameters import MAX_MODULUS_BITS, check_slots
+from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
@@ -49,7 +51,8 @@ def choose(
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
     precision, which must be given, and whose evaluation keys take at most ``target.max_key_bytes`` in the server's
-    memory. Where keys for all steps of the program take more, it rotates by some of them in several key switches.
+    memory. Its primes are the smallest that meet the precision: those with the fewest bytes sent. Where keys for all
+    steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
     of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
@@ -60,8 +63,17 @@ def choose(
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
         if search.precise(found):
-            return Chosen(search.draft(shape, keys).under(found.parameters, target.kernel), found.error)
+            return search.smallest(shape, keys, found)
     return search.unreachable()
+
+
+def bytes_sent(draft: Draft, p: Parameters) -> int:
+    """Bytes of keys, inputs and results together, as they are sent, without headers."""
+    counts, graph = draft.counts, draft.graph
+    halves = draft.hiding.halves
+    down = sum(p.half_bytes(n) if member in halves else p.sent_bytes(n) for member, n in graph.results().items())
+    keys = counts.galois_keys + (counts.cipher_products > 0)
+    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + keys * p.sent_key_bytes()
 
 
 def _above(value: float) -> float:
@@ -103,6 +115,7 @@ class _Search:
         self.drafts = [never, *(Draft.of(program, target.hide, after) for after in drops)]
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
+        self._contents: dict[int, Contents] = {}
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self._sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
@@ -133,14 +146,43 @@ class _Search:
     def best(self, shape: _Shape, keys: _Keys) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         if (shape, keys) not in self._best:
-            degree, k, number = shape
+            degree, _, number = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
-                own = gains(draft.graph, degree, draft.doubled, masked=self.target.hide != "none", zero=draft.zero)
+                if number not in self._contents:
+                    self._contents[number] = Contents(self.drafts[number].built, self.target.data)
+                own = gains(
+                    draft.graph,
+                    degree,
+                    draft.doubled,
+                    masked=self.target.hide != "none",
+                    zero=draft.zero,
+                    contents=self._contents[number],
+                )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = Modulus(draft, degree, k, self._gains[number, degree, keys]).best()
+            fit = self._modulus(shape, keys).best()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
+
+    def smallest(self, shape: _Shape, keys: _Keys, precise: Fit) -> Chosen:
+        """The plan of a shape with the fewest bytes sent for the precision, if it is as fast as with the most
+        ``precise`` parameters."""
+        draft = self.draft(shape, keys)
+        chosen = Chosen(draft.under(precise.parameters, self.target.kernel), precise.error)
+
+        def sent(p: Parameters) -> int:
+            return bytes_sent(draft, replace(p, keys=keys))
+
+        fit = Slack(self._modulus(shape, keys), self.precision, sent).smallest(precise)
+        if fit.parameters == precise.parameters:
+            return chosen
+        smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
+        before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
+        return smaller if after <= before else chosen
+
+    def _modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
+        degree, k, number = shape
+        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys])
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""

@@ -1,4 +1,4 @@
-"""The most precise parameters of one degree and one number of primes: sizes of primes, and scales."""
+"""Parameters of one degree and one number of primes, which are sizes of primes and scales: the most precise ones."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ LEAST_PRIME = 24
 """Bits of the smallest prime that is tried: below it some degrees have too few primes."""
 
 LARGEST_PRIME = 60
+
+SMALLEST_ROOM = 2
+"""Bits of modulus that a scale leaves whatever the message: SEAL refuses scales as large as the modulus."""
 
 LEAST_SCALE = 8
 """Bits of the smallest scale that is tried."""
@@ -58,6 +61,12 @@ class Modulus:
             tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
         return min((Fit(self.gains.error(p), p) for p in tried), key=lambda fit: fit.error, default=None)
 
+    def room(self, peak: float) -> float:
+        """Bits of modulus above the scale of messages whose largest mean square is ``peak``. Weights that are not known
+        may be larger than is assumed, but not smaller."""
+        least = SMALLEST_ROOM if self.gains.small else self.message_bits
+        return max(self.message_bits + (log2(peak) / 2 if peak else -inf), least)
+
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         masks = (place for place in self.gains.sources if place.kind == "mask")
@@ -65,8 +74,7 @@ class Modulus:
             sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
             for mask in masks
         ) and all(
-            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= self.room(peak) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.gains.peaks.items()
         )
@@ -78,16 +86,29 @@ class Modulus:
         for bits in range(least, most + 1):
             key = min(LARGEST_PRIME, limit - bits)
             primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
-            found = self._shared(primes)
+            found = self.shared(primes)
             if found is not None:
                 yield found
 
-    def _shared(self, primes: tuple[int, ...]) -> Parameters | None:
-        """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts."""
+    def shared(self, primes: tuple[int, ...]) -> Parameters | None:
+        """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
+        None where they do not fit."""
+        peaks = self.gains.peaks
+        built = self.draft.built
+        last = [
+            peak
+            for (level, products), peak in peaks.items()
+            if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
+        ]
+        needed = max(map(self.room, peaks.values()), default=self.message_bits)
+        for free in dict.fromkeys((max(map(self.room, last), default=needed), needed)):
+            if (found := self._shared(primes, free)) is not None:
+                return found
+        return None
+
+    def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
-        peak = max(self.gains.peaks.values(), default=1.0)
-        free = self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0)
         if any(place.kind == "mask" for place in self.gains.sources):
             free = max(free, MASK_ROOM)
         bits = int(sum(primes[:-1]) - free)
@@ -141,7 +162,7 @@ class Modulus:
                     and LEAST_PRIME * stay <= staying <= LARGEST_PRIME * stay
                 ):
                     first = (staying // stay + (n < staying % stay) for n in range(stay))
-                    found = self._shared((*first, *[dropped] * drops, key))
+                    found = self.shared((*first, *[dropped] * drops, key))
                 known[place] = None if found is None else Fit(self.gains.error(found), found)
             here = known[place]
             return here.error if here else inf
@@ -155,14 +176,18 @@ class Modulus:
             yield fit.parameters
 
     def _steady(self) -> Iterator[Parameters]:
-        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
-        which leaves it as it is."""
-        limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
+        """The most precise ones for each size of dropped primes."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], self.draft.built.drops
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
             for first in range(scale + ceil(self.message_bits), LARGEST_PRIME + 1):
                 key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
-                if key >= LEAST_PRIME:
-                    found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)
-                    if self._fits(found):
-                        yield found
-                        break
+                found = self.steady((first, *[scale] * len(drops), key)) if key >= LEAST_PRIME else None
+                if found is not None:
+                    yield found
+                    break
+
+    def steady(self, primes: tuple[int, ...]) -> Parameters | None:
+        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
+        which leaves it as it is. None where messages do not fit."""
+        found = Parameters(self.degree, primes, primes[1], tuple(self.draft.built.drops))
+        return found if self._fits(found) else None

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
+from slotlang.cost.data import UNIT, DataPowers
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
@@ -48,7 +49,7 @@ def origin_text(origin: Origin, own: bool) -> str:
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
     ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
-    parameters come from."""
+    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for."""
 
     program: Program
     graph: Graph
@@ -58,6 +59,8 @@ class Plan:
     matrix: MatrixForm | GaveUp
     kernel: Kernel
     origin: Origin = "given"
+    data: DataPowers = field(default=UNIT, repr=False, compare=False)
+    wanted: float | None = None
 
     @property
     def used(self) -> str:

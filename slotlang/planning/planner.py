@@ -34,6 +34,11 @@ def plan(
     rotations), SL451 (precision or bound on keys out of reach), SL472 (the kernel can't compute it), and as
     ``find_profile``.
     """
+    found = _planned(program, parameters, target, profile)
+    return replace(found, data=target.data, wanted=target.precision)
+
+
+def _planned(program: Program, parameters: Parameters | None, target: Target, profile: Profile | None) -> Plan:
     if parameters is not None:
         return _under(program, parameters, target)
     if target.precision is not None:
