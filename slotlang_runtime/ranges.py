@@ -227,6 +227,7 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
     half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    module.parameters.check(module.slots)
     for name, axis, limit in module.assumptions:
         sizes = np.abs(np.asarray(weights[name], np.float64))
         largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
