@@ -76,8 +76,8 @@ class Limit:
 
     def fitted(self, values: Any) -> Any:
         """Finite values, scaled down where they are beyond the limit."""
-        sizes = np.abs(values)
-        return shrunk(shrunk(values, sizes.max(initial=0.0), self.entry), _norms(sizes).max(initial=0.0), self.norm)
+        values = shrunk(values, np.abs(values).max(initial=0.0), self.entry)
+        return shrunk(values, _norms(np.abs(values)).max(initial=0.0), self.norm)
 
 
 ROUNDING = 2.0**-40
