@@ -6,7 +6,7 @@ variance of one over their last dimension, scalars 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
@@ -75,7 +75,7 @@ UNIT = DataPowers()
 
 
 class Moments(NamedTuple):
-    """Means and variances of the elements of a tensor expression, as matrices."""
+    """Means and variances of the elements of a tensor expression, as matrices; one number where all are equal."""
 
     mean: Floats
     variance: Floats
@@ -83,6 +83,8 @@ class Moments(NamedTuple):
     def times(self, other: Moments) -> Moments:
         """The product of matrices whose elements are independent."""
         mean = self.mean @ other.mean
+        if not self.variance.any() and not other.variance.any():
+            return Moments(mean, np.zeros((1, 1)))
         squares = (self.variance + self.mean**2) @ (other.variance + other.mean**2)
         return Moments(mean, np.maximum(squares - self.mean**2 @ other.mean**2, 0.0))
 
@@ -172,15 +174,13 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
         known = DataPowers({**data.weights, **data.inputs}) if given else data
         found = form_moments(program, form, known)
         return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
+    squares = _row_squares(program, form, linear, data)
+    largest = float(squares.max(initial=0.0))
     sample = data.inputs.get(linear)
     if sample is not None:
-        sample = np.asarray(sample, np.float64).reshape(len(sample), -1)
-    squares, largest = [], 0.0
-    for rows in _row_blocks(program, form, linear, data):
-        norms = (rows**2).sum(axis=1)
-        largest = max(largest, float(norms.max(initial=0.0)))
-        squares.append(norms if sample is None else np.mean((rows @ sample) ** 2, axis=1))
-    return Size(float(np.mean(np.concatenate(squares))) if own is None else own, largest)
+        applied = _applied(program, form, np.asarray(sample, np.float64).reshape(len(sample), -1), data)
+        squares = np.mean(applied**2, axis=1)
+    return Size(float(np.mean(squares)) if own is None else own, largest)
 
 
 def _number(chain: Chain, data: DataPowers) -> float:
@@ -202,26 +202,47 @@ def _linear_input(program: Program, form: TensorForm, data: DataPowers) -> str |
     return factor.tensor if all(f.tensor in data.weights for f in weights) else None
 
 
-def _row_blocks(program: Program, form: TensorForm, name: str, data: DataPowers) -> Iterator[Floats]:
-    """The matrix that the input is multiplied with, some rows at a time."""
+def _matrix(program: Program, factor: Factor, data: DataPowers) -> Floats:
+    values = tensor_moments(program, factor.tensor, data).mean
+    return values.T if factor.transposed else values
+
+
+def _applied(program: Program, form: TensorForm, sample: Floats, data: DataPowers) -> Floats:
+    """The linear form of a sample: rows x tokens."""
+    total = np.zeros((form.shape[0], sample.shape[1]))
+    for chain in form.chains:
+        value = sample
+        for factor in reversed(chain.factors[:-1]):
+            value = _matrix(program, factor, data) @ value
+        total += _number(chain, data) * value
+    return total
+
+
+def _row_squares(program: Program, form: TensorForm, name: str, data: DataPowers) -> Floats:
+    """For each row of the matrix that the input is multiplied with, the sum of the squares of its elements."""
+    if len(form.chains) == 1 and len(form.chains[0].factors) > 2:
+        # by products as small as the ranks between the factors
+        (chain,) = form.chains
+        first, *others = (_matrix(program, factor, data) for factor in chain.factors[:-1])
+        gram = others[-1] @ others[-1].T
+        for matrix in reversed(others[:-1]):
+            gram = matrix @ gram @ matrix.T
+        found: Floats = _number(chain, data) ** 2 * np.maximum(((first @ gram) * first).sum(axis=1), 0.0)
+        return found
     count, width = form.shape[0], program.tensors[name].shape[0]
     step = max(1, BLOCK // width)
-
-    def matrix(factor: Factor) -> Floats:
-        values = tensor_moments(program, factor.tensor, data).mean
-        return values.T if factor.transposed else values
-
+    squares = []
     for start in range(0, count, step):
         total = np.zeros((min(step, count - start), width))
         for chain in form.chains:
-            first, *others = chain.factors
-            if not others:
-                rows = np.zeros_like(total)
+            if len(chain.factors) == 1:
                 own = np.arange(len(total))
+                rows = np.zeros_like(total)
                 rows[own, own + start] = 1.0
             else:
-                rows = matrix(first)[start : start + step]
-                for factor in others[:-1]:
-                    rows = rows @ matrix(factor)
+                rows = _matrix(program, chain.factors[0], data)[start : start + step]
+                for factor in chain.factors[1:-1]:
+                    rows = rows @ _matrix(program, factor, data)
             total += _number(chain, data) * rows
-        yield total
+        squares.append((total**2).sum(axis=1))
+    return np.concatenate(squares)

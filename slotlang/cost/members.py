@@ -20,7 +20,7 @@ Where they are known: those of ``each`` member, or the ``mean`` or the ``largest
 MOST_EACH = 1 << 23
 """Operations times slots up to which each member has mean squares of its own."""
 
-MOST_MEMBERS = 1 << 14
+MOST_MEMBERS = 1 << 12
 """Members of a family that are looked at; beyond, as many drawn at random stand for all."""
 
 

@@ -15,11 +15,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from slotlang.cost.data import UNIT, DataPowers, Size, result_size
+from slotlang.cost.data import UNIT, DataPowers, Size
 from slotlang.cost.hidden import Hidden
 from slotlang.cost.key_switch_peaks import Floats, peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
+from slotlang.cost.noise_reach import Source, reaches
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
@@ -116,7 +117,8 @@ class Gains:
     all operations of that kind add to the mean square of their error when the source has variance 1. ``degree``: the
     ring's. ``peaks``: of the states that ciphertexts are in, the largest mean square of a slot for inputs of unit
     variance. ``small``: peaks below 1 are those of weights that are known. ``results``: the gains of each result, where
-    there are several."""
+    there are several. ``reach``: what the noise of a message that is read
+    adds up to at most, by the state of its ciphertext."""
 
     degree: int
     signal: float
@@ -125,6 +127,7 @@ class Gains:
     elements: int = 1
     small: bool = False
     results: Mapping[str, Gains] = field(default_factory=dict)
+    reach: Mapping[tuple[int, int], Mapping[Source, float]] = field(default_factory=dict)
 
     def error(self, setting: Setting) -> float:
         """Relative rms error that a run with parameters of the same degree is expected not to exceed, in any of its
@@ -141,6 +144,16 @@ class Gains:
         size = sqrt(self.signal / self.elements) or 1.0
         return self._weighted(setting, SAFETY, SPIKE_SAFETY) * size
 
+    def largest_noise(self, setting: Setting, reach: Mapping[Source, float], limit: float) -> float:
+        """A bound on the standard deviation of a coefficient's noise, in units of the message, in a state with this
+        reach. ``limit``: how many times as large as for inputs of unit variance values may be."""
+        total = 0.0
+        for (kind, level, products, grows), amplitude in reach.items():
+            slots = variance(Place(kind, level, products), setting)
+            coefficient = slots if kind in ("factor", "added") else slots / setting.degree
+            total += amplitude * sqrt(coefficient) * (limit if grows else 1.0)
+        return total
+
     def widened(self, first: float, later: float) -> Gains:
         """The gains of the same schedule with longer sums: ``first`` times the terms in sums of first products,
         ``later`` times in those of later ones. Contents of sums do not change, since weights have a variance of one
@@ -150,7 +163,14 @@ class Gains:
             for place, gain in self.sources.items()
         }
         parts = {name: part.widened(first, later) for name, part in self.results.items()}
-        return replace(self, sources=sources, results=parts)
+        reach = {
+            state: {
+                source: amplitude * (1.0 if source[0] != "factor" else later if source[1] or source[2] else first)
+                for source, amplitude in found.items()
+            }
+            for state, found in self.reach.items()
+        }
+        return replace(self, sources=sources, results=parts, reach=reach)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
         total = sum(
@@ -342,8 +362,15 @@ class _Backwards:
     def run(self) -> Gains:
         program, data = self.program, self.contents.data
         powers, products = self._forward()
-        unit = powers if data is UNIT or (self.members.how == "each" and not data.inputs) else self._unit()
-        sizes = {name: result_size(program, name, data) for name in program.theorems}
+        outside = self.members
+        same = data is UNIT or (outside.how == "each" and not data.inputs)
+        if not same:
+            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if data.inputs else self.contents
+            self.members = Members(self.graph, contents, largest=True)
+        unit = powers if same else self._forward()[0]
+        reach = reaches(self.graph, products, unit, self.powers, self._plain, known=data is not UNIT)
+        self.members = outside
+        sizes = self.contents.sizes
         largest = self._peaks(unit, products, sizes)
         # without weights nothing says what vanishes
         vanished = {n for n, number in enumerate(unit) if data is not UNIT and not self.powers[number].any()}
@@ -362,19 +389,12 @@ class _Backwards:
             self._back(powers, products, grown, vanished)
             signal = elements * sizes[name].mean_square
             small = data is not UNIT
-            parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small)
+            parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small, reach=reach)
         return _together(parts)
 
-    def _unit(self) -> list[int]:
-        """What nodes hold for inputs of unit variance, at most."""
-        outside = self.members
-        contents, data = self.contents, self.contents.data
-        if data.inputs:
-            contents = Contents(self.graph.schedule, data.of_unit_inputs())
-        self.members = Members(self.graph, contents, largest=True)
-        powers, _ = self._forward()
-        self.members = outside
-        return powers
+    def _plain(self, node: Node) -> int:
+        assert node.plain is not None, "the node has a plaintext"
+        return self.member(node.plain)
 
     def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
         """The largest mean square of a slot, by the state that the ciphertext is in."""

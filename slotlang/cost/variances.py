@@ -8,13 +8,15 @@ variance of the real and of the imaginary part.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.data import UNIT, DataPowers, form_moments, form_variance, tensor_variance
+from slotlang.cost.data import UNIT, DataPowers, Size, form_moments, form_variance, result_size, tensor_variance
 from slotlang.cost.data import Moments as Matrices
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import Family, Program
@@ -61,8 +63,9 @@ class _Moments:
             return self._real(form_variance(self.program, form))
         if form not in self._forms:
             self._forms[form] = form_moments(self.program, form, self.data)
-        found = self._forms[form]
-        return self._known(found.mean.reshape(-1)[flat]) + self._real(found.variance.reshape(-1)[flat])
+        mean, variance = (part.reshape(-1) for part in self._forms[form])
+        known = self._known(mean[flat] if mean.size > 1 else mean)
+        return known + self._real(variance[flat]) if variance.size > 1 else known
 
     def _known(self, values: npt.NDArray[np.float64]) -> Moments:
         return np.stack([values, *np.zeros((3, len(values)))])
@@ -105,6 +108,12 @@ class Contents:
         self.known: dict[tuple[object, ...], Power] = {}
         """Mean squares of members that were found before (``Members``)."""
         self._fixed = PlainEvaluator(schedule.program, _Moments(schedule.program, DataPowers(scalars)))
+
+    @cached_property
+    def sizes(self) -> Mapping[str, Size]:
+        """How large each result is."""
+        program = self.schedule.program
+        return {name: result_size(program, name, self.data) for name in program.theorems}
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Mean squares of a ciphertext that the client packs."""

@@ -115,7 +115,8 @@ class _Search:
         self.drafts = [never, *(Draft.of(program, target.hide, after) for after in drops)]
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
-        self._contents: dict[int, Contents] = {}
+        # drafts differ in where they drop primes, not in what their plaintexts hold
+        self._contents = Contents(never.built, target.data)
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self._sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
@@ -149,15 +150,13 @@ class _Search:
             degree, _, number = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
-                if number not in self._contents:
-                    self._contents[number] = Contents(self.drafts[number].built, self.target.data)
                 own = gains(
                     draft.graph,
                     degree,
                     draft.doubled,
                     masked=self.target.hide != "none",
                     zero=draft.zero,
-                    contents=self._contents[number],
+                    contents=self._contents,
                 )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
             fit = self._modulus(shape, keys).best()

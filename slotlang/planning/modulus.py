@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, log2
+from math import ceil, exp2, inf, log2
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
-from slotlang.planning.limits import message_bits
+from slotlang.planning.limits import GUARD_BITS, message_bits
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
+from slotlang_runtime.magnitudes import SIGMAS
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
+
+NOISE = SIGMAS * 8
+"""How many standard deviations of its noise a message leaves room for: as the guarantee does, for the sign, for the
+doubling of a part that is read alone, and for the half that stays empty."""
 
 ROUNDING = 1e-6
 """Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
@@ -25,7 +30,7 @@ LEAST_PRIME = 24
 
 LARGEST_PRIME = 60
 
-SMALLEST_ROOM = 2
+SMALLEST_ROOM = MASK_MARGIN
 """Bits of modulus that a scale leaves whatever the message: SEAL refuses scales as large as the modulus."""
 
 LEAST_SCALE = 8
@@ -78,6 +83,18 @@ class Modulus:
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.gains.peaks.items()
         )
+
+    def holds_noise(self, p: Parameters) -> bool:
+        """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
+        weights are as is assumed."""
+        limit = exp2(self.message_bits - GUARD_BITS)
+        for (level, products), reach in self.gains.reach.items():
+            noise = NOISE * self.gains.largest_noise(p, reach, limit)
+            modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
+            # a bit of the room is for larger weights, and noise may share it
+            if modulus < log2(exp2(self.room(self.gains.peaks[level, products]) - 1) + noise):
+                return False
+        return True
 
     def _unrescaled(self) -> Iterator[Parameters]:
         limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes

@@ -58,7 +58,7 @@ class Slack:
             else:
                 found = self.modulus.shared(primes)
             error = self.modulus.gains.error(found) if found is not None else 0.0
-            precise = found is not None and error <= self.precision
+            precise = found is not None and error <= self.precision and self.modulus.holds_noise(found)
             self._known[data, key] = Fit(error, found) if found is not None and precise else None
         return self._known[data, key]
 
