@@ -172,7 +172,7 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
         for identity in _identities(path):
             if identity in known:
                 other = known[identity]
-                twice = "is written twice" if other in outputs else "is read and written"
+                twice = "is read and written" if other in inputs else "is written twice"
                 also = "" if other == path else f", as {other} too"
                 raise error("SL006", f"{path} {twice}{also}", file=str(path), hint="name another file to write")
             known[identity] = path
