@@ -193,17 +193,19 @@ class Run:
         self.counts = {k: v for k, v in evaluation.counts.items() if v}
 
     def _hidden(self, evaluation: Evaluation[Cipher, Plain], name: Any, value: Cipher, rng: random.Random) -> Any:
-        """With something else wherever the module's masks hide."""
+        """With something else wherever the module's masks hide, and without a part that nobody reads."""
+        hidden = hidden_in(self.module).get(name)
+        if hidden is None:
+            return value.values
         masks = []
-        if (hidden := hidden_in(self.module).get(name)) is not None:
-            contents = [hidden.slots[0] + 1j * hidden.slots[1]] if hidden.slots.any() else []
-            contents += (
-                [np.full(self.module.slots, {"re": 1j, "im": 1.0}[hidden.read_part])] if hidden.read_part else []
-            )
-            masks = [Plain(where * rng.uniform(1, 99), value.level, value.scale) for where in contents]
+        if hidden.slots.any():
+            where = hidden.slots[0] + 1j * hidden.slots[1]
+            masks.append(Plain(where * rng.uniform(1, 99), value.level, value.scale))
         masked = evaluation.hide(value, masks)
         assert masked is not None
-        return masked.values
+        if hidden.read_part is None:
+            return masked.values
+        return masked.values.real if hidden.read_part == "re" else 1j * masked.values.imag
 
 
 class Doubles:

@@ -64,6 +64,7 @@ class Results:
     members: Any
     level: int
     products: int
+    mask_bits: int = 0
 
 
 @dataclass(frozen=True)
