@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from repository import bind_text
@@ -45,7 +43,7 @@ def test_weights_of_another_body_are_refused() -> None:
     assert Weights.from_bytes(load_module(text, "again"), data).module.name == "diagonals"
 
 
-def test_layout_and_comments_do_not_matter(tmp_path: Path) -> None:
+def test_layout_and_comments_do_not_matter() -> None:
     text = lower(bind_text(DIAGONALS)).text
     laid_out = text.replace("    a = weights[", "    # a comment\n    a  =  weights[").replace(
         '"""line 6:', '"""line six:'
