@@ -48,5 +48,6 @@ def plan(
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
+        masked=bool(draft.hiding.slots),
     )
     return draft.under(fixed, target.kernel)

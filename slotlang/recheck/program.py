@@ -292,7 +292,7 @@ class Program:
                 self.terms(value, env, slot, 0)
                 self.claims.append((*spoken, value))
             case "output", [name, *places, e, where]:
-                part, e = e.children if e.data == "part" and e.children[0] != "conj" else ("", e)
+                part, e = e.children if e.data == "part" and e.children[0] in ("re", "im") else ("", e)
                 env, spoken = self.spoken_of(e, where, slot)
                 need(self.kind(spoken[0]) != "plain", f"'{spoken[0]}' is not encrypted")
                 for place in places: self.integer(place, env, slot)

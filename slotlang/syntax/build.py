@@ -12,7 +12,7 @@ from slotlang.diagnostics import Diagnostic
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, RESERVED
+from slotlang.words import HOW_NAMES, MAX_DEPTH, RESERVED
 
 # An accepted expression of depth n has at most 3n parse tree nodes on a path: the operator, its parentheses
 # and, for a sum, its `by`.
