@@ -7,6 +7,12 @@ modules, SL8xx the machine, SL9xx bugs.
 
 from __future__ import annotations
 
+import textwrap
+
+from slotlang.words import EXPRESSION_WORDS
+
+_RESERVED = f"Choose another name. Reserved: the statement keywords and {', '.join(EXPRESSION_WORDS)}."
+
 EXPLANATIONS: dict[str, str] = {
     "SL001": """A file could not be read.
 
@@ -46,10 +52,9 @@ An operand or a bracket is missing at its end. A statement ends with its line un
     "SL104": """An expression is nested too deeply.
 
 Name its parts in statements of their own.""",
-    "SL105": """A word of the language is used as a name.
+    "SL105": f"""A word of the language is used as a name.
 
-Choose another name. Reserved: the statement keywords and sum, by, where, else, and, or, not, conj, re, im,
-permute, inverse, cycles, sparse, slot.""",
+{textwrap.fill(_RESERVED, 115)}""",
     "SL106": """Something after an operand is not known.
 
 A read may be followed by `else 0` (zero outside the tensor) and a matrix by `.T` (its transpose).""",
@@ -255,7 +260,8 @@ This is a warning: times are still predicted, and may be off. `slotlang calibrat
     "SL444": """A profile was measured on another machine.
 
 This is a warning: times are still predicted, for the machine the profile names. Their ratios are usually closer to the
-truth than the times themselves. `slotlang calibrate` measures this machine in less than a minute.""",
+truth than the times themselves. `slotlang calibrate` measures this machine in less than a minute. Only a
+profile that somebody chose is warned of; for the one that comes with the package, a note below the times says it.""",
     "SL445": """TenSEAL can't be imported, so there is nothing to measure.
 
 `slotlang calibrate` runs TenSEAL's operations. Install the package with its dependencies.""",

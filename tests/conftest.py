@@ -16,6 +16,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_KEPT = ("SLOTLANG_UPDATE_GOLDEN", "SLOTLANG_MOMENTS")
+_OUTPUT = (
+    *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+    *("GITHUB_ACTIONS", "COLUMNS", "LINES", "TERMINAL_WIDTH", "PYTHONWARNINGS", "PYTHONDEVMODE"),
+)
+for _name in list(os.environ):
+    # what colours output or sets its width: rich reads it when it is imported, and so do processes that tests start
+    if _name in _OUTPUT or (_name.startswith("SLOTLANG_") and _name not in _KEPT):
+        del os.environ[_name]
+os.environ["TERM"] = "dumb"
+
+
 @pytest.fixture
 def root() -> Path:
     return ROOT

@@ -12,7 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "programs" / "rank_complex.slot"
 SMALL = ("--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process: as it is now, and not when this file is imported, before any fixture."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def command(*arguments: object) -> list[str]:
@@ -26,14 +30,14 @@ def call(
     """Run a command; ``before`` is called in its process first."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        command(*arguments), preexec_fn=before, text=True, timeout=seconds, env=ENVIRONMENT, check=False, **given
+        command(*arguments), preexec_fn=before, text=True, timeout=seconds, env=environment(), check=False, **given
     )
 
 
 def script(text: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run a Python program."""
     return subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT, check=False
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=seconds, env=environment(), check=False
     )
 
 

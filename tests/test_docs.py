@@ -8,7 +8,9 @@
   are put before the outputs of the page's first whole program, or, in the tutorial, stand in one of its files;
 - a table whose first column is headed "wrong statement" gives each statement's diagnostic code.
 
-A block after `<!-- not run: reason -->` is left out: `make`, `git clone`, and what another test runs.
+A block after `<!-- not run: reason -->` is left out: `make`, `git clone`, and what another test runs. So is a command
+with its ```json behind it: tests/cli/test_json.py runs it. The commands of a section are one test, in a folder of its
+own that looks like the repository, with an empty `build`: a section needs nothing that another one wrote.
 ``SLOTLANG_UPDATE_GOLDEN=1 pytest tests/test_docs.py`` writes the output of console blocks anew; read the
 difference before keeping it.
 """
@@ -26,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from repository import ROOT
@@ -44,6 +47,8 @@ ELSEWHERE = ("python docs/make_seed_claims.py", "python docs/make_optimize_table
 """Commands that other tests run, and that write pages: tests/test_corpus.py."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_JSON_BEHIND = re.compile(r"```\s*```json\n")
 _TEXT_BEHIND = re.compile(r"```\s*```text\n")
 _NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
 _STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
@@ -67,6 +72,7 @@ class Block:
     start: int
     line: int
     run: bool
+    section: str
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -83,7 +89,9 @@ class Command:
 
 def blocks(page: Path, *languages: str) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    found = [
+    prose = _BLOCK.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    headings = [(match.start(), match[1]) for match in _HEADING.finditer(prose)]
+    return [
         Block(
             page,
             match[1],
@@ -91,10 +99,11 @@ def blocks(page: Path, *languages: str) -> list[Block]:
             match.start(2),
             text.count("\n", 0, match.start()) + 1,
             not _NOT_RUN.search(text, 0, match.start()),
+            next((heading for start, heading in reversed(headings) if start < match.start()), ""),
         )
         for match in _BLOCK.finditer(text)
+        if match[1] in languages
     ]
-    return [b for b in found if b.language in languages]
 
 
 def commands(block: Block) -> list[Command]:
@@ -138,7 +147,6 @@ def execute(command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[st
     bin = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for name, value in {"PATH": bin, "COLUMNS": COLUMNS, "TERM": "dumb", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(ROOT)
     if _SIMPLE.match(command):
         said = io.StringIO()
         monkeypatch.setattr(sys, "argv", shlex.split(command))
@@ -170,13 +178,33 @@ def ids(path: Path) -> str:
 every_page = pytest.mark.parametrize("page", PAGES, ids=ids)
 
 
-@every_page
-def test_commands(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (ROOT / "build").mkdir(exist_ok=True)
+def sections() -> Iterator[Any]:
+    """The blocks of commands that are run, by page and section; one parameter of a test each."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        found: dict[str, list[Block]] = {}
+        for block in blocks(page, "sh", "console"):
+            if block.run and not _JSON_BEHIND.match(text, block.start + len(block.text)):
+                found.setdefault(block.section, []).append(block)
+        for name, its_blocks in found.items():
+            yield pytest.param(its_blocks, id=f"{page.name}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}")
+
+
+@pytest.fixture
+def like_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: the repository's files, and a `build` that no other test writes into."""
+    for path in ROOT.iterdir():
+        if path.name != "build" and not path.name.startswith("."):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "build").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("section", list(sections()))
+def test_commands(section: list[Block], like_the_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []
-    for block in blocks(page, "sh", "console"):
-        if not block.run:
-            continue
+    for block in section:
         for command in commands(block):
             if _UNRUNNABLE.match(command.text) or command.text in ELSEWHERE:
                 wrong.append(f"{block}: no test runs `{command.text}`; <!-- not run: reason --> says so")
@@ -188,7 +216,7 @@ def test_commands(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             elif command.output is not None and not matches(output, command.output):
                 wrong.append(f"{block}: `{command.text}` printed\n{said}")
                 if UPDATE and "..." not in command.output:
-                    rewrite(page, command, output)
+                    rewrite(block.page, command, output)
     assert not wrong, "\n\n".join(wrong)
 
 
@@ -214,9 +242,7 @@ def test_what_is_not_run_can_not_be(page: Path) -> None:
 
 
 @every_page
-def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (ROOT / "build").mkdir(exist_ok=True)
-    monkeypatch.chdir(ROOT)
+def test_python(page: Path, like_the_repository: Path) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     text = page.read_text(encoding="utf-8")
     outputs = {block.start: block for block in blocks(page, "text")}

@@ -263,19 +263,20 @@ def cost(
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
     with guarded("cost", json):
         from slotlang.api import cost as cost_of
-        from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.calibration import chosen_profile, say_where_measured
         from slotlang.planning.target import Target
 
-        target = Target.named(kernel, hide, precision, max_key_bytes)
+        target, times = Target.named(kernel, hide, precision, max_key_bytes), chosen_profile(profile)
         given = _given(parameters, precision)
         program = _loaded(file, set_, parse_bounds(bound, bound_norm))
-        result = cost_of(program, given, profile=chosen_profile(profile), target=target)
+        result = cost_of(program, given, profile=times, target=target)
         if json:
             emit_json("cost", result.to_json())
         else:
             from slotlang.cli.tables import cost_table
 
             _console().print(cost_table(result))
+            say_where_measured(times, _console())
 
 
 @app.command()
@@ -284,7 +285,7 @@ def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: J
     with guarded("compare", json):
         from slotlang.api import check as check_program
         from slotlang.api import cost as cost_of
-        from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.calibration import chosen_profile, say_where_measured
         from slotlang.cli.tables import compare_table
         from slotlang.meaning.bind import bind
         from slotlang.syntax import tree
@@ -307,6 +308,7 @@ def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: J
             emit_json("compare", {"programs": entries})
         else:
             _console().print(compare_table(rows))
+            say_where_measured(times, _console())
 
 
 @app.command()

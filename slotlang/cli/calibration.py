@@ -19,11 +19,17 @@ from slotlang.diagnostics import error
 
 
 def chosen_profile(path: Path | None) -> Profile:
-    """The profile in force, with a warning on standard error when it was not measured here."""
+    """The profile in force. A warning on standard error says when somebody chose one that was not measured here."""
     profile = find_profile(path)
     if warnings := tuple(profile.warnings(this_machine())):
         report(warnings, "warning")
     return profile
+
+
+def say_where_measured(profile: Profile, console: Console) -> None:
+    """The note that belongs below predicted times, where there is one."""
+    if note := profile.note(this_machine()):
+        console.print(note, highlight=False)
 
 
 def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: float, as_json: bool) -> None:

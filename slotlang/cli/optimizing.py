@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slotlang.api import cost
+from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
@@ -79,7 +80,9 @@ def optimize_file(
     else:
         if output is None:
             print(found.text, end="")
-        Console(stderr=output is None, highlight=False, soft_wrap=True).print(_table(file, output, found, costs))
+        console = Console(stderr=output is None, highlight=False, soft_wrap=True)
+        console.print(_table(file, output, found, costs))
+        say_where_measured(profile, console)
     if found.search.interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import OK, emit_json, write_file
 from slotlang.cli.tables import size_text, time_text
@@ -97,6 +98,7 @@ def synthesize(
     if columns is not None:
         tokens = "1 token" if columns == 1 else f"about {columns:,} tokens"
         console.print(f"  column packing is the fastest from {tokens} on")
+    say_where_measured(profile, console)
     if output is not None:
         console.print(f"\n{output}: {best.structure.name()}, proved")
     else:

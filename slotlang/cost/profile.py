@@ -130,19 +130,34 @@ class Profile:
         return max(rate + slope * (primes - base), 0.0) * primes * scale
 
     def warnings(self, here: Machine) -> Iterator[Diagnostic]:
-        """SL443 and SL444: what sets the measured machine apart from this one."""
+        """SL443 and SL444: what sets the measured machine apart from this one. There is no SL444 for the profile that
+        comes with the package: nobody chose it, and it fits few machines. ``note`` says so beside the times."""
         hint = "measure this machine: slotlang calibrate"
         there = self.machine
         if there.tenseal != here.tenseal:
             message = f"the profile '{self.name}' was measured with TenSEAL {there.tenseal}, and this is {here.tenseal}"
             yield Diagnostic("SL443", message, hint=hint, file=self.source)
-        if (there.processor, there.architecture) != (here.processor, here.architecture):
+        if self._is_elsewhere(here) and not self._is_shipped():
             message = f"the profile '{self.name}' was measured on another machine"
             notes = (
                 f"there: {there.processor} ({there.architecture})",
                 f"here: {here.processor} ({here.architecture})",
             )
             yield Diagnostic("SL444", message, notes=notes, hint=hint, file=self.source)
+
+    def note(self, here: Machine) -> str | None:
+        """What to say beside predicted times when they are those of the package's profile, and of another machine."""
+        if not (self._is_elsewhere(here) and self._is_shipped()):
+            return None
+        processor = f"{self.machine.processor} ({self.machine.architecture})"
+        return f"note: these times are of another machine, {processor}; to measure this one: slotlang calibrate"
+
+    def _is_elsewhere(self, here: Machine) -> bool:
+        there = self.machine
+        return (there.processor, there.architecture) != (here.processor, here.architecture)
+
+    def _is_shipped(self) -> bool:
+        return self.source == str(shipped_profile())
 
     def to_json(self) -> dict[str, object]:
         """The text of a profile file; times in microseconds."""

@@ -17,7 +17,8 @@ from slotlang.emit.lines import comment, docstring, fitted, listed, long_string,
 from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
-from slotlang.meaning.program import Family, TensorForm, program_hash
+from slotlang.meaning.program import Family, program_hash
+from slotlang.meaning.value import TensorForm
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE

@@ -21,7 +21,8 @@ from slotlang.meaning.integers import (
     Not,
     Or,
 )
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Arith,
     Chain,
     Conj,
@@ -31,7 +32,6 @@ from slotlang.meaning.program import (
     Iverson,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,

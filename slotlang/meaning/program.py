@@ -12,26 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
-from slotlang.meaning.value import (
-    Arith,
-    Chain,
-    Conj,
-    Const,
-    Element,
-    Factor,
-    FamilyRef,
-    Iverson,
-    Leaf,
-    Negate,
-    Permuted,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    TensorForm,
-    Value,
-    leaves,
-)
+from slotlang.meaning.value import FamilyRef, Leaf, TensorForm, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -40,33 +21,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "Arith",
     "Binder",
     "Bound",
-    "Chain",
     "ChosenParameters",
     "Claim",
-    "Conj",
-    "Const",
     "Digit",
-    "Element",
-    "Factor",
     "Family",
-    "FamilyRef",
-    "Iverson",
-    "Negate",
     "Output",
     "Permutation",
-    "Permuted",
     "Program",
-    "Read",
-    "ScalarRef",
-    "Shift",
-    "SumOver",
     "TensorDecl",
-    "TensorForm",
     "Theorem",
-    "Value",
     "member_text",
     "program_hash",
 ]

@@ -168,6 +168,9 @@ Operator: TypeAlias = Arith | Linear
 
 Value: TypeAlias = Leaf | Operator
 
+Injective: TypeAlias = Negate | Shift | Conj | Permuted
+"""Linear operators that give zero for zero alone."""
+
 Slotwise: TypeAlias = Arith | Negate | Conj
 """Operators whose slot s depends on slot s of their operands alone."""
 

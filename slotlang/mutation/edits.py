@@ -16,6 +16,7 @@ from slotlang.mutation.names import Names
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.printer import expression_text
+from slotlang.words import SLOTWISE_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,17 @@ def _read_edits(e: tree.Index, names: Names) -> Iterator[Edit]:
     else:
         yield from within(tensor_edits(e.base, "tensor", names), lambda new: replace(e, base=new))
     if family and isinstance(e.base, tree.Name) and e.base.name in names.ciphers:
-        yield put("conjugate", e, tree.Unary("conj", e, e.span))
+        yield from _slotwise_edits(e)
     if not family:
         yield put("mask", e, replace(e, else_zero=not e.else_zero))
         for scalar in names.scalars:
             yield put("scale", e, tree.Binary("*", tree.Name(scalar, e.span), e, e.span))
+
+
+def _slotwise_edits(e: tree.Expr) -> Iterator[Edit]:
+    """A word put before a ciphertext."""
+    for word in SLOTWISE_WORDS:
+        yield put("conjugate", e, tree.Unary(word, e, e.span))
 
 
 def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
@@ -220,14 +227,14 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
                 if name in names.families and other != name and arity == 0:
                     yield put("family", e, tree.Name(other, e.span))
             if name in names.ciphers:
-                yield put("conjugate", e, tree.Unary("conj", e, e.span))
+                yield from _slotwise_edits(e)
             if name in names.scalars:
                 yield put("scale", e, tree.Binary("*", _number(2, e), e, e.span))
                 yield put("scale", e, _number(1, e))
         case tree.Index():
             yield from _read_edits(e, names)
         case tree.Unary(op, operand):
-            yield put("sign" if op == "-" else "conjugate" if op == "conj" else "part", e, operand)
+            yield put("sign" if op == "-" else "conjugate" if op in SLOTWISE_WORDS else "part", e, operand)
             yield from within(value_edits(operand, names), lambda new: replace(e, operand=new))
         case tree.Binary("<<" | ">>" as op, left, right):
             other = ">>" if op == "<<" else "<<"

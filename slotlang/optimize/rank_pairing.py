@@ -25,7 +25,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
-from slotlang.syntax.words import PART_WORDS
+from slotlang.words import PART_WORDS
 
 
 def ranks_paired(subject: Subject) -> Iterator[Rewrite]:

@@ -209,7 +209,7 @@ def _pushed(subject: Subject, e: tree.Expr, amount: tree.Expr) -> tree.Expr:
         case tree.Binary("*" | "+" | "-", left, right):
             new = _pushed(subject, left, amount), _pushed(subject, right, amount)
             return replace(e, left=new[0], right=new[1], span=nowhere(e.span))
-        case tree.Unary("-" | "conj", operand):
+        case tree.Unary(_, operand):
             return replace(e, operand=_pushed(subject, operand, amount), span=nowhere(e.span))
         case tree.Sum(binders, how, body) if how is None or how.name == "tree":
             if {b.name for b in binders} & names(amount):

@@ -12,7 +12,8 @@ from slotlang.cost.noise import MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import IntVar
-from slotlang.meaning.program import Arith, Conj, Family, FamilyRef, Program
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import Arith, Conj, FamilyRef
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Hide
 from slotlang.schedule.ops import State

@@ -8,21 +8,24 @@ from math import prod
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import (
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
     Arith,
     Conj,
     Const,
     Element,
     FamilyRef,
+    Injective,
     Iverson,
+    Linear,
     Negate,
     Permuted,
-    Program,
     Read,
     ScalarRef,
     Shift,
     SumOver,
     Value,
+    children,
 )
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.refusals import GaveUp
@@ -37,6 +40,10 @@ MAX_CANCELLING_WORK = 1 << 18
 
 def _may_vanish(program: Program, value: Value) -> tuple[bool, bool]:
     """Whether some brackets, padding, pattern or constant may make a value zero; whether a difference may."""
+    if isinstance(value, Linear):
+        (operand,) = children(value)
+        vanishing, cancelling = _may_vanish(program, operand)
+        return vanishing, cancelling or not isinstance(value, Injective)
     match value:
         case Const(re, im):
             return not re and not im, False
@@ -56,10 +63,6 @@ def _may_vanish(program: Program, value: Value) -> tuple[bool, bool]:
             a, b = _may_vanish(program, left), _may_vanish(program, right)
             apart = op == "*" or {_phase(program, left), _phase(program, right)} == {1, 1j}
             return a[0] or b[0], not apart or a[1] or b[1]
-        case SumOver(body=body):
-            return _may_vanish(program, body)[0], True
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner):
-            return _may_vanish(program, inner)
 
 
 def _phase(program: Program, value: Value) -> complex | None:
@@ -79,6 +82,8 @@ def _phase(program: Program, value: Value) -> complex | None:
             return None if a is None or b is None else 1j if a != b else 1
         case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
             return _phase(program, inner)
+        case _:
+            return None
 
 
 def _limit(program: Program, family: PlainFamily) -> int:

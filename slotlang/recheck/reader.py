@@ -13,10 +13,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 MAX_PROGRAM, MAX_DEPTH, MAX_DIGITS = 1_000_000, 150, 40
-STATEMENTS = "program|let|require|input|weight|scalar|axes|cipher|plain|perm|claim|output|prove"
-RESERVED = re.compile(f"{STATEMENTS}|sum|by|where|else|and|or|not|conj|re|im|permute|inverse|cycles|sparse|slot")
 DEEPER = re.compile("bracket|index|attribute|sign|part|negate|binary|either|both|compare|sum|permute|binder")
-PREFIXES = re.compile(rf"(?:(?:[-+]|\b(?:not|conj|re|im)\b)\s*){{{MAX_DEPTH + 1}}}")
 
 class Rejected(Exception):
     """Why a certificate proves nothing, a diagnostic's code, and an exit status."""
@@ -38,10 +35,14 @@ class Node(Tree[Token]):
                 need(how in ("tree", "horner", "doubling", "bsgs"), f"'by {how}' is not known")
                 need((how == "bsgs") == (argument is not None), f"'by {how}' takes another number of arguments")
             case "otherwise", [zero]: need(not zero.strip("0.i"), f"'else {zero}': only 0 can stand there")
+            case "setting", [word, *numbers]:
+                need(word in ("degree", "primes", "scales", "drops", "keys"), f"'{word}' is not known of parameters")
+                whole = all(re.fullmatch("[0-9]{1,9}", n) for n in numbers)
+                need(whole and (word != "degree" or len(numbers) == 1), f"these are not whole numbers for '{word}'")
             case "number", [number]: need(len(number) <= MAX_DIGITS, f"{number} is too long a number")
             case _:
                 for name in (c for c in children if isinstance(c, Token) and c.type == "NAME"):
-                    free = not RESERVED.fullmatch(name) or (name == "slot" and data in ("name", "slotwise"))
+                    free = not reserved().fullmatch(name) or (name == "slot" and data in ("name", "slotwise"))
                     need(free, f"'{name}' is a word of the language, not a name")
 
 class Signs:
@@ -60,6 +61,21 @@ def grammar() -> Lark:
     options: Any = {"transformer": Signs(), "tree_class": Node}
     return Lark(file.read_text("utf-8"), parser="lalr", start="statement", maybe_placeholders=True, **options)
 
+def parts() -> list[str]:
+    """The words of the terminal PART, which stand before one operand."""
+    (part,) = (t.pattern.value for t in grammar().terminals if t.name == "PART")
+    return re.findall("[a-z]+", part.partition("(?!")[0])
+
+@cache
+def reserved() -> re.Pattern[str]:
+    """Every word that the grammar spells out, and ``slot``, which can be read."""
+    words = [w for t in grammar().terminals if (w := t.pattern.value).isalpha()]
+    return re.compile("|".join(["slot", *parts(), *words]))
+
+@cache
+def prefixes() -> re.Pattern[str]:
+    return re.compile(rf"(?:(?:[-+]|\b(?:{'|'.join(['not', *parts()])})\b)\s*){{{MAX_DEPTH + 1}}}")
+
 def statements(text: str) -> Iterator[tuple[int, Node]]:
     """The statements with their lines. A statement ends with its line, unless a bracket is open there."""
     need(len(text.encode()) <= MAX_PROGRAM and not re.search("\0|\r(?!\n)", text), "this is not a program's text")
@@ -72,7 +88,7 @@ def statements(text: str) -> Iterator[tuple[int, Node]]:
             need(0 <= depth <= MAX_DEPTH, f"line {number}: a bracket closes nothing, or is nested too deeply")
         if depth == 0:
             statement, start, lines = " ".join(lines).strip(), number + 1 - len(lines), []
-            need(not PREFIXES.search(statement), f"line {start}: an expression is nested too deeply")
+            need(not prefixes().search(statement), f"line {start}: an expression is nested too deeply")
             try: parsed: Any = grammar().parse(statement).children[0]
             except (UnexpectedInput, Rejected) as problem:
                 reason = problem.args[0] if isinstance(problem, Rejected) else str(problem).split("\n")[0]

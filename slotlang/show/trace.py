@@ -11,13 +11,12 @@ from slotlang.meaning.integers import Int, evaluate, holds
 from slotlang.meaning.program import Program, member_text
 from slotlang.meaning.value import (
     Arith,
-    Conj,
     FamilyRef,
     Iverson,
-    Negate,
     Permuted,
     Read,
     Shift,
+    Slotwise,
     SumOver,
     Value,
     children,
@@ -65,13 +64,11 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int)
             return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
         case Arith("*"):
             return any(_vanishes(program, factor, env, slot) for factor in children(value))
-        case Arith() | Negate() | Conj():
-            return all(_vanishes(program, part, env, slot) for part in children(value))
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
             return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slot)
         case _:
-            return False
+            return isinstance(value, Slotwise) and all(_vanishes(program, part, env, slot) for part in children(value))
 
 
 def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) -> list[str]:

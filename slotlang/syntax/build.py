@@ -12,7 +12,7 @@ from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
-from slotlang.syntax.words import (
+from slotlang.words import (
     HOW_NAMES,
     MAX_DEPTH,
     MAX_PARAMETER_DIGITS,

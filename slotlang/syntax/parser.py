@@ -18,7 +18,7 @@ from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.build import Build, FailedError, ParseNode, TooDeepError
 from slotlang.syntax.messages import syntax_error, too_deep
-from slotlang.syntax.words import HOW_NAMES, MAX_DEPTH, RESERVED, STATEMENT_WORDS
+from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
 
 __all__ = [
     "HOW_NAMES",
@@ -217,7 +217,7 @@ class _Splitter:
 
 # Operators before an operand are stacked until the operand is seen, and a plus sign leaves no trace in the
 # tree: neither of the two depth checks would stop at a long run of them.
-_PREFIX_RUN = re.compile(rf"(?:(?:[-+]|\b(?:not|conj|re|im)\b)\s*){{{MAX_DEPTH + 1}}}")
+_PREFIX_RUN = re.compile(rf"(?:(?:[-+]|\b(?:not|{'|'.join(PART_WORDS)})\b)\s*){{{MAX_DEPTH + 1}}}")
 _COMMENT = re.compile(r"#[^\n]*")
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.syntax import tree
-from slotlang.syntax.words import PARAMETER_WORDS
+from slotlang.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
 _OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POSTFIX = range(9)

@@ -56,7 +56,7 @@ class Transpose:
 
 @dataclass(frozen=True, slots=True)
 class Unary:
-    """``-``, ``not``, ``conj``, ``re`` or ``im`` of an operand."""
+    """``-``, ``not`` or a word of ``PART_WORDS`` before an operand."""
 
     op: str
     operand: Expr

@@ -16,19 +16,8 @@ import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator, Slots
 from slotlang.meaning.integers import evaluate, holds
-from slotlang.meaning.program import (
-    Arith,
-    Conj,
-    Family,
-    FamilyRef,
-    Negate,
-    Permuted,
-    Program,
-    Shift,
-    SumOver,
-    TensorForm,
-    Value,
-)
+from slotlang.meaning.program import Family, Program
+from slotlang.meaning.value import Arith, Conj, FamilyRef, Negate, Permuted, Shift, SumOver, TensorForm, Value
 from slotlang.validation.normal_form import Form, Forms
 from slotlang.validation.symbolic import Tensor, Vector, vector
 

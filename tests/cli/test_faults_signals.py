@@ -4,40 +4,73 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import slotlang
-from faulty import ENVIRONMENT, PROGRAM, SMALL, children, command
+from faulty import PROGRAM, SMALL, children, command, environment
 
 MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "4"))
 """Of each kind of process: 40 take minutes."""
 
-# ``slotlang`` as installed, which says when its first line runs: what comes before is Python's own start
-START = "import os; os.write(2, b'.'); from slotlang.cli import main; main()"
 CHECK = ("check", PROGRAM, *SMALL)
 # the kernel for sums of products is compiled, and there are several evaluations
 RUN = ("run", PROGRAM, "--set", "d=64", "--set", "slots=512", "--tokens", "40", "--workers", "2", "--cache", "CACHE")
 
 
-def started(words: tuple[object, ...], cache: Path) -> subprocess.Popen[str]:
-    import sys
+def when(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never held")
 
-    arguments = [str(cache if word == "CACHE" else word) for word in words]
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        start_new_session=True,
-    )
-    assert process.stderr is not None and process.stderr.read(1) == "."
-    return process
+
+class Started:
+    """The installed command in a process of its own. Python says on standard error what it has imported."""
+
+    def __init__(self, words: tuple[object, ...], folder: Path) -> None:
+        self.said = folder / "stderr"
+        script = Path(sys.executable).with_name("slotlang")
+        arguments = [str(folder if word == "CACHE" else word) for word in words]
+        with self.said.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-X", "importtime", script, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=environment(),
+                start_new_session=True,
+            )
+
+    def imports(self, module: str) -> None:
+        """Wait until a module is imported."""
+        when(lambda: re.search(rf"\| +{re.escape(module)}\n", self.said.read_text()) is not None)
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit status and what was printed on both streams."""
+        out, _ = self.process.communicate(timeout=60)
+        lines = self.said.read_text().splitlines(keepends=True)
+        self.said.unlink()
+        return self.process.returncode, out, "".join(line for line in lines if not line.startswith("import time:"))
+
+
+def started(words: tuple[object, ...], folder: Path) -> Started:
+    """A command that has entered ``slotlang.cli.main``: it imports this module first. What comes before is Python's own
+    start, and ``test_an_interrupt_before_slotlang_runs`` says what an interrupt does then."""
+    command = Started(words, folder)
+    command.imports("slotlang.files")
+    return command
 
 
 def gone(numbers: list[int]) -> bool:
@@ -50,61 +83,65 @@ def gone(numbers: list[int]) -> bool:
 
 @pytest.mark.parametrize("words", [CHECK, RUN], ids=["check", "run"])
 def test_interrupts_at_random_moments(words: tuple[object, ...], tmp_path: Path) -> None:
+    """Of the time in which slotlang runs: from the first module that ``main`` imports to the end."""
+    command = started(words, tmp_path)
     begun = time.perf_counter()
-    process = started(words, tmp_path)
-    out, err = process.communicate(timeout=60)
+    status, out, err = command.end()
     life = time.perf_counter() - begun
-    assert (process.returncode, err) == (0, "")
+    assert (status, err) == (0, "")
     rng = random.Random(0)
     moments = [0.0, 0.02, *(rng.uniform(0, 0.9 * life) for _ in range(MOMENTS - 2))]
     ends = []
     for moment in moments:
-        process = started(words, tmp_path)
+        command = started(words, tmp_path)
         time.sleep(moment)
-        workers = list(children(process.pid))
-        process.send_signal(signal.SIGINT)
-        told, err = process.communicate(timeout=30)
-        ends.append(process.returncode)
-        if process.returncode == 0:
+        workers = list(children(command.process.pid))
+        command.interrupt()
+        status, told, err = command.end()
+        ends.append(status)
+        if status == 0:
             # it was done before
             assert (len(told.splitlines()), err) == (len(out.splitlines()), "")
         else:
-            assert process.returncode == 130, (moment, process.returncode, told, err)
+            assert status == 130, (moment, status, told, err)
             assert err.count("\n") <= 1 and "Traceback" not in told + err, (moment, err)
         assert gone(workers)
         assert not list(tmp_path.glob(".slotlang.*"))
     assert ends.count(130) > MOMENTS // 2
 
 
-def when(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never held")
+def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:
+    """Python's own start is not slotlang's: it may end by the signal or with a traceback of Python. It does end, prints
+    no result and leaves no file."""
+    for moment in (0.0, 0.003, 0.01):
+        command = Started(RUN, tmp_path)
+        time.sleep(moment)
+        command.interrupt()
+        status, out, _ = command.end()
+        assert status in (-signal.SIGINT, 1, 130) and out == ""
+        assert not list(tmp_path.iterdir())
 
 
 WORKERS = ("run", PROGRAM, "--set", "d=1024", "--tokens", "1600", "--workers", "2")
 
 
 def test_a_killed_worker_is_no_bad_input(tmp_path: Path) -> None:
-    process = started(WORKERS, tmp_path)
-    when(lambda: len(children(process.pid)) == 2)
-    first, second = children(process.pid)
+    command = started(WORKERS, tmp_path)
+    when(lambda: len(children(command.process.pid)) == 2)
+    first, second = children(command.process.pid)
     os.kill(first, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    status, _, err = command.end()
+    assert status == 1
     assert err.startswith("error[SL511]: a worker was ended by signal 9")
     assert gone([first, second])
 
 
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    process = started(WORKERS, tmp_path)
-    when(lambda: len(children(process.pid)) == 2)
-    workers = list(children(process.pid))
-    process.kill()
-    process.communicate()
+    command = started(WORKERS, tmp_path)
+    when(lambda: len(children(command.process.pid)) == 2)
+    workers = list(children(command.process.pid))
+    command.process.kill()
+    command.end()
     assert gone(workers)
 
 
@@ -112,7 +149,7 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
     process = subprocess.Popen(
         command(*CHECK),
         stdout=subprocess.PIPE,
-        env=ENVIRONMENT,
+        env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     for _ in range(5):
@@ -123,8 +160,6 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
 
 
 def test_an_interrupt_that_c_code_swallows_ends_the_process() -> None:
-    import sys
-
     # as in a function that numba's compiler calls back: what it raises is printed and forgotten
     text = """
 import ctypes, os, signal
@@ -135,24 +170,25 @@ def work():
     return 0
 faults.protected(work)
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 130 and done.stderr.startswith("interrupted: ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "module"),
     [
-        ("synth", "--d-in", "384", "--d-out", "384", "--rank", "16", "--batch", "4"),
-        ("optimize", PROGRAM.parent / "dense_ab.slot", "--set", "d=256"),
+        (("synth", "--d-in", "384", "--d-out", "384", "--rank", "16", "--batch", "4"), "slotlang.cli.synthesis"),
+        (("optimize", PROGRAM.parent / "dense_ab.slot", "--set", "d=256"), "slotlang.cli.optimizing"),
     ],
     ids=["synth", "optimize"],
 )
-def test_an_interrupted_search_says_so(words: tuple[object, ...], tmp_path: Path) -> None:
-    process = started(words, tmp_path)
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode in (0, 130) and "Traceback" not in err
+def test_an_interrupted_search_says_so(words: tuple[object, ...], module: str, tmp_path: Path) -> None:
+    command = started(words, tmp_path)
+    command.imports(module)
+    time.sleep(1)
+    command.interrupt()
+    status, _, err = command.end()
+    assert status in (0, 130) and "Traceback" not in err
 
 
 def test_a_swallowed_interrupt_of_a_search_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:

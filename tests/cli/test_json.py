@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,15 +38,22 @@ def agrees(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize(("command", "status", "example"), EXAMPLES, ids=[e[0] for e in EXAMPLES])
-def test_examples(command: str, status: str, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    (ROOT / "build").mkdir(exist_ok=True)
+def test_examples(command: str, status: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("programs", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "build").mkdir()
+    monkeypatch.chdir(tmp_path)
     found = slotlang(*shlex.split(command)[1:])
     assert found.status == int(status or 0)
     shown, printed = json.loads(example), json.loads(found.out)
     assert shown["schema"] == printed["schema"]
     assert list(shown) == list(printed)
     assert agrees(shape(shown), shape(printed)), command
+
+
+def test_every_command_of_the_page_is_an_example() -> None:
+    # tests/test_docs.py leaves them to this file
+    assert re.findall(r"^slotlang .*?(?=  #|$)", PAGE, re.MULTILINE) == [command for command, _, _ in EXAMPLES]
 
 
 def test_every_command_is_documented() -> None:

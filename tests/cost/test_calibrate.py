@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import slotlang
 
-from slotlang.cost.profile import PRIMITIVES, Machine, read_profile, this_machine
+from slotlang.cost.profile import PRIMITIVES, Machine, find_profile, read_profile, this_machine
 from slotlang.planning.parameters import MAX_MODULUS_BITS
 from slotlang.run import calibrate, primitives
 
@@ -113,6 +114,32 @@ def test_a_profile_of_another_machine_is_a_warning(tmp_path: Path, root: Path, s
     assert "warning[SL443]" in found.err and "warning[SL444]" in found.err and "abacus" in found.err
     assert "by the profile the abacus" in slotlang("cost", program, "--profile", str(path)).out
     assert not slotlang("cost", program).err
+
+
+TIMED = {
+    "cost": ("cost", "PROGRAM"),
+    "compare": ("compare", "PROGRAM", "PROGRAM"),
+    "optimize": ("optimize", "PROGRAM", "-o", "OUT"),
+    "synth": ("synth", "--d-in", "2", "--d-out", "2", "--rank", "1", "-o", "OUT"),
+}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_the_package_s_profile_is_noted_once(
+    name: str, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that nobody calibrated: below the times, and in no way for scripts that read JSON."""
+    monkeypatch.delenv("SLOTLANG_PROFILE")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    words = {"PROGRAM": str(root / "programs" / "conjugate.slot"), "OUT": str(tmp_path / "out.slot")}
+    command = [words.get(word, word) for word in TIMED[name]]
+    there = find_profile().machine
+    monkeypatch.setattr("slotlang.cli.calibration.this_machine", lambda: replace(there, processor="abacus"))
+    found = slotlang(*command)
+    assert found.status == 0 and "SL444" not in found.err
+    assert found.out.count("note: these times are of another machine") == found.out.count(f"{there.processor} (") == 1
+    found = slotlang(*command, "--json")
+    assert found.status == 0 and "SL444" not in found.err and "note: these" not in found.out
 
 
 def test_a_damaged_profile_is_an_error_in_every_command_that_predicts(tmp_path: Path, root: Path) -> None:

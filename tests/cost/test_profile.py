@@ -201,6 +201,20 @@ def test_warnings_name_the_profile(here: Machine, codes: list[str]) -> None:
     assert all("made up" in w.message for w in found)
 
 
+@pytest.mark.parametrize(("tenseal", "codes"), [(None, []), ("0.0.1", ["SL443"])])
+def test_the_package_s_profile_is_noted_and_not_warned_of(tenseal: str | None, codes: list[str]) -> None:
+    shipped = read_profile(shipped_profile())
+    there = shipped.machine
+    here = replace(there, processor="abacus", tenseal=tenseal or there.tenseal)
+    assert [w.code for w in shipped.warnings(here)] == codes
+    note = shipped.note(here)
+    assert note is not None and there.processor in note and "slotlang calibrate" in note
+    assert shipped.note(there) is None
+    # somebody put it there
+    copied = replace(shipped, source="elsewhere.json")
+    assert copied.note(here) is None and "SL444" in [w.code for w in copied.warnings(here)]
+
+
 def test_this_machine_is_described() -> None:
     here = this_machine()
     assert here.processor and here.architecture and here.cores >= 1

@@ -20,7 +20,8 @@ from slotlang.cost.vectors import (
     product_work,
     vector_shape,
 )
-from slotlang.meaning.program import Program, Read
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Read
 
 PROGRAM = """program p(n = 16, one = 1, slots = 16)
 input x[n]

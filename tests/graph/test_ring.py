@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ import pytest
 from repository import bind_text
 
 from slotlang.graph.ring import PlainEvaluator
-from slotlang.meaning.program import TensorForm
+from slotlang.meaning.integers import IntConst
+from slotlang.meaning.value import FamilyRef, Injective, Linear, Operator, Slotwise, TensorForm, Value
+from slotlang.source import Source, Span
 
 PROGRAM = """program p(n = 3, slots = 12)
 input x[12]
@@ -117,3 +120,60 @@ def test_a_ciphertext_means_its_definition() -> None:
     for c in range(2):
         value = evaluator.value(program.families["W"].body, {"c": c}, evaluator.all_slots)
         assert list(value) == [U[(s + c) % 12 + 2 * (c + 1)] for s in range(12)]
+
+
+# What the groups of operators in value.py promise, of every operator in them
+
+
+NOWHERE = Span(Source("", ""), 0, 0)
+OPERATORS = pytest.mark.parametrize("operator", get_args(Operator), ids=lambda operator: operator.__name__)
+
+
+def applied(operator: type[Value], body: str) -> npt.NDArray[np.complex128]:
+    """What an operator makes of a plain vector, slot by slot; two operands are the same vector."""
+    program = bind_text(PROGRAM.format(body=body))
+    operand = FamilyRef("V", (IntConst(0),), NOWHERE)
+    given = {
+        "op": "-",
+        "amount": IntConst(5),
+        "var": "k",
+        "extent": IntConst(2),
+        "how": None,
+        "argument": None,
+        "permutation": "swap",
+        "inverse": False,
+        "span": NOWHERE,
+    }
+    value = operator(**{f.name: given.get(f.name, operand) for f in fields(operator)})
+    evaluator = PlainEvaluator(program, Integers())
+    return np.broadcast_to(evaluator.value(value, {}, evaluator.all_slots), program.slots)
+
+
+@OPERATORS
+def test_linear_operators_add_up(operator: type[Value]) -> None:
+    one, other = "u[slot] + 2i * u[slot + 3]", "u[slot + 7] * u[slot] - 3i * u[slot + 1]"
+    if operator in get_args(Linear):
+        assert (applied(operator, f"{one} + ({other})") == applied(operator, one) + applied(operator, other)).all()
+        assert (applied(operator, f"5/2 * ({one})") == 2.5 * applied(operator, one)).all()
+
+
+@OPERATORS
+def test_injective_operators_give_zero_for_zero_alone(operator: type[Value]) -> None:
+    if operator in get_args(Injective):
+        for body in ("[slot == 4]", "1i * [slot == 4]", "u[slot] * [slot == 4] + 1i"):
+            zeros = applied(operator, body) == 0
+            assert zeros.sum() == (0 if "u" in body else 11)
+
+
+@OPERATORS
+def test_slotwise_operators_read_their_own_slot(operator: type[Value]) -> None:
+    if operator in get_args(Slotwise):
+        changed = applied(operator, "u[slot] + 9 * [slot == 4]") != applied(operator, "u[slot]")
+        assert not np.delete(changed, 4).any()
+
+
+def test_the_groups_hold_the_operators_that_are_known_to_belong_there() -> None:
+    names = {group: {operator.__name__ for operator in get_args(group)} for group in (Linear, Injective, Slotwise)}
+    assert names[Linear] >= {"Negate", "Shift", "Conj", "SumOver", "Permuted"}
+    assert names[Injective] >= {"Negate", "Shift", "Conj", "Permuted"}
+    assert names[Slotwise] >= {"Arith", "Negate", "Conj"}

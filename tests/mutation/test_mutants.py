@@ -12,6 +12,7 @@ from repository import PROGRAMS
 from slotlang.mutation.mutants import Mutation, mutants
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
+from slotlang.words import SLOTWISE_WORDS
 
 CORPUS = sorted(PROGRAMS.glob("**/*.slot"))
 
@@ -32,7 +33,8 @@ def found(*statements: str) -> dict[str, set[str]]:
         ("Z = X << 1", "shift direction", "Z = X >> 1"),
         ("Z = X << 1", "shift amount", "Z = X << 2"),
         ("Z = X << 1", "shift amount", "Z = X"),
-        ("Z = conj X", "conjugate", "Z = X"),
+        *(("Z = X + X", "conjugate", f"Z = {word} X + X") for word in SLOTWISE_WORDS),
+        *((f"Z = {word} X", "conjugate", "Z = X") for word in SLOTWISE_WORDS),
         ("Z = X - X", "sign", "Z = X + X"),
         ("plain W = A[h, (h + 1) % n]", "index", "plain W = A[(h + 1) % n, h]"),
         ("plain W = A[h, (h + 1) % n]", "modulus", "plain W = A[h, (h + 1) % (n + 1)]"),

@@ -13,7 +13,7 @@ from slotlang.diagnostics import SlotError, render
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import MAX_BYTES, MAX_ERRORS, parse, read_source
-from slotlang.syntax.words import HOW_NAMES, RESERVED
+from slotlang.words import HOW_NAMES, RESERVED
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 

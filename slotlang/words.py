@@ -24,8 +24,12 @@ STATEMENT_WORDS = (
 )
 """The keywords a statement can start with."""
 
-PART_WORDS = ("conj", "re", "im")
-"""The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar."""
+SLOTWISE_WORDS = ("conj",)
+"""Words before one slot value that make another, slot by slot."""
+
+PART_WORDS = (*SLOTWISE_WORDS, "re", "im")
+"""The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar. ``re`` and ``im`` are
+for outputs alone."""
 
 SOFT_START = re.compile(r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters)(?=[ \t]+[A-Za-z_0-9])")
 """The words that start a statement and can be names all the same, where what follows tells that they do: the terminals
