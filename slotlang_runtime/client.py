@@ -12,9 +12,10 @@ from slotlang_runtime.arrays import check_array
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import check_label, check_ring, inputs_label, module_label, ring_label, ring_of
-from slotlang_runtime.masks import doubled_part, hidden_in
+from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.seal.halves import doubled_part, load_half
 from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_ciphertext, load_secret, saved
 from slotlang_runtime.wire import pack, unpack
@@ -108,10 +109,12 @@ class Client:
                 values[name] = np.zeros(self.module.slots, complex)
                 continue
             plain = seal.Plaintext()
-            self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
             if name in hidden and (part := hidden[name].read_part):
-                values[name] = self.ring.decode(doubled_part(self.ring, plain, family.level, part)) / 2
+                cipher, half = load_half(self.ring, record, family.level, family.products, part)
+                self.secret.decryptor.decrypt(cipher, plain)
+                values[name] = self.ring.decode(doubled_part(self.ring, plain, half, family.level, part)) / 2
             else:
+                self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
                 values[name] = self.ring.decode(plain)
         results = self.module.collect(values)
         return results if len(results) > 1 else next(iter(results.values()))

@@ -9,12 +9,13 @@ from typing import Any, Protocol, TypeAlias
 
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.masks import fresh_masks
+from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation, Operations
+from slotlang_runtime.seal.halves import cipher_residues, half_bytes
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import load_ciphertext, load_plaintext, memory_file, saved
+from slotlang_runtime.seal.saved import Words, load_ciphertext, load_plaintext, memory_file, saved
 
 Ciphertexts: TypeAlias = dict[Name, Any]
 """An engine's own ciphertexts by name; None where one is zero everywhere."""
@@ -54,7 +55,7 @@ class Engine(Protocol):
         """Evaluate, and hide what is not part of the results. Takes the inputs out of their dict. Raises Rejected."""
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
-        """Results as bytes."""
+        """Results as bytes: of those of which one part is read, that half of c0, and c1."""
 
 
 class SealEngine:
@@ -125,7 +126,19 @@ class SealEngine:
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes."""
-        return {repr(name): None if value is None else saved(value) for name, value in results.items()}
+        return {repr(name): None if value is None else self._sent(name, value) for name, value in results.items()}
+
+    def _sent(self, name: Name, value: Any) -> bytes:
+        hidden = hidden_in(self.module).get(name)
+        if hidden is None or hidden.read_part is None:
+            return saved(value)
+        family = self.module.returned()[name]
+        residues = self.residues(value, family.level, family.products)
+        return half_bytes(self.ring, residues, family.level, family.products, hidden.read_part)
+
+    def residues(self, value: Any, level: int, products: int) -> Words:
+        """The residues of a ciphertext, polynomials x primes x degree. Raises Rejected for another level or scale."""
+        return cipher_residues(self.ring, value, level, products)
 
 
 def encoded_plaintexts(module: Module, ring: Any, weights: dict[str, Any]) -> dict[Name, Any]:

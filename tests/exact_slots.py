@@ -115,9 +115,9 @@ class ExactOperations:
         assert total.level == term.level, "encrypted1 and encrypted2 parameter mismatch"
         assert total.scale == term.scale, f"scale mismatch: {total.scale} and {term.scale}"
         c1 = (total.c1 + sign * term.c1) % MODULUS
-        if c1 == 0:
-            raise Cancelled
         values = total.values + sign * term.values
+        if c1 == 0:
+            raise self._cancelled(values, total)
         if not owned:
             return self._made(values, total.level, total.scale, c1)
         total.values, total.c1 = values, c1
@@ -130,12 +130,16 @@ class ExactOperations:
         for pair in pairs[1:]:
             try:
                 total = self.add(total, self.multiply_plain(*pair), 1, owned=True)
-            except Cancelled:
+            except Cancelled as found:
                 # here a sum that vanishes on the way may go on
-                total.values, total.c1 = total.values * 0, 0
+                total.values, total.c1 = total.values * 0 if found.rest is None else found.rest.values, 0
         if total.c1 == 0:
-            raise Cancelled
+            raise self._cancelled(total.values, total)
         return total
+
+    def _cancelled(self, values: Any, like: Cipher) -> Cancelled:
+        bare = np.abs(values).max() > 1e-9
+        return Cancelled(self._made(values, like.level, like.scale, 0) if bare else None)
 
     def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
         assert (a.level, a.scale) == (plain.level, plain.scale), "encrypted and plain mismatch"
@@ -189,17 +193,19 @@ class Run:
         self.counts = {k: v for k, v in evaluation.counts.items() if v}
 
     def _hidden(self, evaluation: Evaluation[Cipher, Plain], name: Any, value: Cipher, rng: random.Random) -> Any:
-        """With something else wherever the module's masks hide."""
+        """With something else wherever the module's masks hide, and without a part that nobody reads."""
+        hidden = hidden_in(self.module).get(name)
+        if hidden is None:
+            return value.values
         masks = []
-        if (hidden := hidden_in(self.module).get(name)) is not None:
-            contents = [hidden.slots[0] + 1j * hidden.slots[1]] if hidden.slots.any() else []
-            contents += (
-                [np.full(self.module.slots, {"re": 1j, "im": 1.0}[hidden.read_part])] if hidden.read_part else []
-            )
-            masks = [Plain(where * rng.uniform(1, 99), value.level, value.scale) for where in contents]
+        if hidden.slots.any():
+            where = hidden.slots[0] + 1j * hidden.slots[1]
+            masks.append(Plain(where * rng.uniform(1, 99), value.level, value.scale))
         masked = evaluation.hide(value, masks)
         assert masked is not None
-        return masked.values
+        if hidden.read_part is None:
+            return masked.values
+        return masked.values.real if hidden.read_part == "re" else 1j * masked.values.imag
 
 
 class Doubles:

@@ -23,6 +23,9 @@ from slotlang_runtime.wire import pack, unpack
 SMALL = Parameters(4096, (36, 36, 37), 20)
 """The smallest ring with two primes of data: an evaluation takes milliseconds."""
 
+ROOMY = Parameters(4096, (40, 40, 29), 20)
+"""The same with room for masks of slots behind two products: 20 bits."""
+
 PAIRS = """program pairs(d = 8, r = 4, slots = 16)
 input x[d]
 weight A[d, r], B[r, d]

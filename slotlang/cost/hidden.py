@@ -19,8 +19,12 @@ class Hidden(Protocol):
         """Families that hold twice the result."""
 
     @property
-    def parts(self) -> frozenset[Member]:
-        """Result ciphertexts whose other part is masked."""
+    def halves(self) -> frozenset[Member]:
+        """Result ciphertexts of which half of c0 is sent."""
+
+    @property
+    def zero(self) -> frozenset[str]:
+        """Families that are zero in all slots that no output reads."""
 
     @property
     def slots(self) -> frozenset[Member]:

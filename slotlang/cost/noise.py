@@ -46,11 +46,12 @@ DOUBLE = 2.0**-51.2
 """Relative error of encoding or decoding a vector, which are transforms in double precision."""
 
 MASK_BITS = 16
-"""Bits of the largest masks of unread slots; encoding them shows in the other slots."""
+"""Bits of the masks of unread slots, for hidden values up to 1; encoding them shows in the other slots. Fixed when a
+program is lowered, and in the module's tables."""
 
 MASK_MARGIN = 3
 """Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
-alone, and one so that a result as large as the mask still fits. ``masks.py`` has these numbers too."""
+alone, and one so that a result as large as the mask still fits."""
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -146,7 +147,8 @@ class Gains:
 def predicted_error(plan: Planned) -> float:
     """Relative rms error (rms error over rms of the result) that a run of a plan on random data is expected not to
     exceed: standard normal inputs, weights scaled by one over the root of their last dimension."""
-    noise = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=plan.hiding.mode != "none")
+    masked = plan.hiding.mode != "none"
+    noise = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=masked, zero=plan.hiding.zero)
     return noise.error(plan.parameters)
 
 
@@ -155,9 +157,8 @@ def variance(place: Place, setting: Setting) -> float:
     kind, level, products, constant = place
     n = setting.degree
     if kind == "mask":
-        # uniform up to what the modulus has room for
-        room = sum(setting.primes[: len(setting.primes) - 1 - level]) - setting.carried_bits(level, products)
-        return (DOUBLE * exp2(min(room - MASK_MARGIN, MASK_BITS))) ** 2 / 3
+        # uniform up to 2^MASK_BITS
+        return (DOUBLE * exp2(MASK_BITS)) ** 2 / 3
     if kind == "double":
         return DOUBLE**2
     if kind == "factor":
@@ -220,10 +221,13 @@ def spike(degree: int) -> Power:
     return 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
 
 
-def gains(graph: Graph, degree: int, doubled: frozenset[str], *, masked: bool) -> Gains:
+def gains(
+    graph: Graph, degree: int, doubled: frozenset[str], *, masked: bool, zero: frozenset[str] = frozenset()
+) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
-    result; ``masked``: slots that are not read are returned with random values."""
-    return _Backwards(graph, degree, doubled, masked).run()
+    result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
+    there."""
+    return _Backwards(graph, degree, doubled, masked, zero).run()
 
 
 class _Effect(NamedTuple):
@@ -236,11 +240,11 @@ class _Effect(NamedTuple):
 class _Backwards:
     """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
 
-    def __init__(self, graph: Graph, degree: int, doubled: frozenset[str], masked: bool) -> None:
+    def __init__(self, graph: Graph, degree: int, doubled: frozenset[str], masked: bool, zero: frozenset[str]) -> None:
         self.graph = graph
         self.degree = degree
         self.doubled = doubled
-        self.masked = masked
+        self.masked, self.zero = masked, zero
         self.program: Program = graph.schedule.program
         self.contents = Contents(graph.schedule)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
@@ -388,7 +392,7 @@ class _Backwards:
                 window[1 if output.part == "re" else 0] = 0.0
             grown[node] = grown[node] + window if node in grown else window
             unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
-            if unread and self.masked:
+            if unread and self.masked and output.family.name not in self.zero:
                 level, carried = self.graph.levels[node], products[node]
                 self._round("added", level, carried, window, _ONES, self.degree, True)
                 self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2

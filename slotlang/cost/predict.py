@@ -130,20 +130,19 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
     making: Calls = Counter()
     added: Calls = Counter()
     for member, level in graph.results().items():
-        for primitive, masked in (("mask_part", hidden.parts), ("mask_slots", hidden.slots)):
-            if member in masked:
-                making[primitive, data_primes - level] += 1
-                added["add_plain", data_primes - level] += 1
+        if member in hidden.slots:
+            making["mask_slots", data_primes - level] += 1
+            added["add_plain", data_primes - level] += 1
     return making, added
 
 
 def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
-    """Primitives of the client when it has received: load, decrypt, take the part that is not masked, decode, and put
-    slots where the results have them."""
+    """Primitives of the client when it has received: load, decrypt, take the part that was sent, decode, and put slots
+    where the results have them."""
     program = graph.schedule.program
     calls: Calls = Counter()
     for member, level in graph.results().items():
-        calls["receive_part" if hidden and member in hidden.parts else "receive", data_primes - level] += 1
+        calls["receive_part" if hidden and member in hidden.halves else "receive", data_primes - level] += 1
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)

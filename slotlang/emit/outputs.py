@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from slotlang.cost.noise import MASK_BITS
 from slotlang.emit.emitter import Emitter, encoding_of
 from slotlang.emit.lines import docstring, fitted, listed, string
 from slotlang.emit.numpy_text import cond_text, int_text
@@ -94,7 +95,9 @@ class OutputText(Emitter):
         for name, members in self._sent().items():
             state = self.schedule.states[name]
             places = _shape(self.families[name].loops) if members is None else repr(members)
-            sent.append(f"{string(name)}: Results({places}, {state.level}, {state.pending})")
+            masked = any(name == member[0] for member in self.hiding.slots)
+            bits = f", mask_bits={MASK_BITS}" if masked else ""
+            sent.append(f"{string(name)}: Results({places}, {state.level}, {state.pending}{bits})")
         outputs = []
         for number, output in enumerate(self.program.outputs):
             part = f", {string(output.part)}" if output.part else ""

@@ -93,11 +93,14 @@ class _Standalone(ModuleText):
         return "\n".join([self.head(), "", imports, "", "", direct, "", "", body]) + "\n"
 
     def hiding_sentence(self) -> list[str]:
-        if self.hiding.mode != "mask" or not self.hiding.masks:
+        if not (self.hiding.halves or self.hiding.slots):
             return super().hiding_sentence()
+        doubled = ", ".join(sorted(self.hiding.doubled))
+        first = f"the part not read, exactly, by adding the conjugate ({doubled}); every other" if doubled else "every"
         return paragraph(
-            "Hidden from the key holder (--hide mask): every slot and part that no output reads, by a random value "
-            "added to it. slotlang_runtime masks a part exactly; these values do not (docs/security.md)."
+            f"Hidden from the key holder (--hide {self.hiding.mode}): {first} slot and part that no output reads, by a "
+            "random value added to it. slotlang_runtime hides a part exactly, as it sends half of c0; these values do "
+            "not (docs/security.md)."
         )
 
     def kernel_sentence(self) -> list[str]:

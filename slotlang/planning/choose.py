@@ -135,7 +135,7 @@ class _Search:
             degree, k, number = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
-                own = gains(draft.graph, degree, draft.doubled, masked=self.target.hide != "none")
+                own = gains(draft.graph, degree, draft.doubled, masked=self.target.hide != "none", zero=draft.zero)
                 self._gains[number, degree, keys] = own.widened(*self.wider)
             fit = Modulus(draft, degree, k, self._gains[number, degree, keys]).best()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))

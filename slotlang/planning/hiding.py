@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.noise import MASK_MARGIN
+from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import IntVar
@@ -25,20 +25,21 @@ Slots: TypeAlias = npt.NDArray[np.bool_]
 class Hiding:
     """What is hidden in results, and how.
 
-    ``doubled``: families that return twice one part and zero in the other, because the conjugate was added. ``parts``
-    and ``slots``: result ciphertexts whose other part is masked, and those that have slots which no output reads,
-    masked too.
+    ``doubled``: families that return twice one part and zero in the other, because the conjugate was added.
+    ``halves``: result ciphertexts of which one part is read, and half of c0 is sent. ``slots``: those with slots that
+    are masked, as no output reads them. ``zero``: families that are zero in all such slots, and so have no masks.
     """
 
     mode: Hide
     doubled: frozenset[str] = frozenset()
-    parts: frozenset[Member] = frozenset()
+    halves: frozenset[Member] = frozenset()
     slots: frozenset[Member] = frozenset()
+    zero: frozenset[str] = frozenset()
 
     @property
     def masks(self) -> int:
         """Random plaintexts added in an evaluation."""
-        return len(self.parts) + len(self.slots)
+        return len(self.slots)
 
     def sentence(self) -> str:
         """The sentence in the module's header."""
@@ -49,11 +50,13 @@ class Hiding:
         found = []
         if self.doubled:
             found.append(f"the part not read, exactly, by adding the conjugate ({', '.join(sorted(self.doubled))})")
-        if self.parts:
-            found.append(f"the part not read of {len(self.parts)} ciphertexts, by a uniform mask")
+        if self.halves:
+            found.append(f"the part not read of {len(self.halves)} ciphertexts, exactly, as half of c0 is sent")
+        if self.zero:
+            found.append(f"slots not read of {', '.join(sorted(self.zero))}, exactly, as zeros in the last weights")
         if self.slots:
             found.append(
-                f"slots not read of {len(self.slots)} ciphertexts, by masks as large as modulus and precision allow"
+                f"slots not read of {len(self.slots)} ciphertexts, by random values up to 2^{MASK_BITS} in each"
             )
         return f"Hidden from the key holder (--hide {self.mode}): {'; '.join(found) or 'nothing, as all is result'}."
 
@@ -62,7 +65,7 @@ def with_conjugates(program: Program) -> tuple[Program, frozenset[str]]:
     """The program that returns ``Y + conj Y``, or ``Y - conj Y``, where only a part of Y is read; and the new families.
 
     These hold twice the part, so unpacking halves them. A family with a member that is read whole, or in both parts,
-    stays as it is, and its other members are masked.
+    stays as it is; of its members of which one part is read, half of c0 is sent.
     """
     parts: dict[str, set[str | None]] = {}
     for output in program.outputs:
@@ -104,30 +107,47 @@ def read_slots(graph: Graph) -> dict[Member, tuple[Slots, Slots]]:
     return read
 
 
-def hiding(graph: Graph, parameters: Parameters, mode: Hide, doubled: frozenset[str]) -> Hiding:
-    """What a module with this graph hides. Raises SL407 where the modulus has no room for it."""
+def hiding(graph: Graph, mode: Hide, doubled: frozenset[str], zero: frozenset[str]) -> Hiding:
+    """What a module with this graph hides. ``doubled`` and ``zero`` as in ``Hiding``."""
     if mode == "none":
         return Hiding(mode)
-    masked: tuple[set[Member], set[Member]] = set(), set()
+    halves, slots = set[Member](), set[Member]()
     for member, read in read_slots(graph).items():
-        family = member[0]
-        parts = [slots for slots in read if slots.any()]
-        alone = len(parts) == 1
-        unread = not all(slots.all() for slots in parts)
-        for wanted, found in zip((alone and family not in doubled, unread), masked, strict=True):
-            if wanted:
-                found.add(member)
-        if unread or alone:
-            room = _room(parameters, graph.schedule.states[family])
-            if room < MASK_MARGIN + 1:
+        parts = [inside for inside in read if inside.any()]
+        if len(parts) == 1 and member[0] not in doubled:
+            halves.add(member)
+        if not all(inside.all() for inside in parts) and member[0] not in zero:
+            slots.add(member)
+    return Hiding(mode, doubled, frozenset(halves), frozenset(slots), zero)
+
+
+def check_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> None:
+    """Raises SL407 where the modulus has no room for the masks, or for twice a part."""
+    families = graph.schedule.program.families
+    twice = {name for name, _ in hidden.halves} | hidden.doubled
+    for what, names, needed in (
+        ("mask slots that no output reads", {name for name, _ in hidden.slots}, MASK_BITS + MASK_MARGIN),
+        ("return twice the part that is read", twice, MASK_MARGIN),
+    ):
+        for name in sorted(names):
+            room = _room(parameters, graph.schedule.states[name])
+            if room < needed:
                 raise error(
                     "SL407",
-                    "there is no room in the modulus to hide slots that are not part of the result",
-                    graph.schedule.program.families[family].span,
-                    notes=[f"{room:.0f} bits are left above the scale, and {MASK_MARGIN + 1} are needed"],
-                    hint="choose smaller scales, or return everything as it is with --hide none",
+                    f"there is no room in the modulus to {what}",
+                    families[name].span,
+                    notes=[f"{room:.0f} bits are left above the scale of '{name}', and {needed} are needed"],
+                    hint=_hint(needed),
                 )
-    return Hiding(mode, doubled, *map(frozenset, masked))
+
+
+def _hint(needed: int) -> str:
+    if needed == MASK_MARGIN:
+        return "choose smaller scales, or return everything as it is with --hide none"
+    return (
+        "choose smaller scales or more primes, multiply the result by a plaintext that is 0 in these slots, or return "
+        "everything as it is with --hide none"
+    )
 
 
 def _room(parameters: Parameters, state: State) -> float:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from math import inf, log2
 from typing import NamedTuple
 
-from slotlang.cost.noise import Gains
+from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
 
 MESSAGE_BITS = 8
 """Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
-sign and the doubling of a part that is read alone. Masks need less (``hiding.MASK_MARGIN``)."""
+sign and the doubling of a part that is read alone."""
+
+MASK_ROOM = MASK_BITS + MASK_MARGIN
+"""Bits of modulus above the scale of a result whose unread slots are masked."""
 
 ROUNDING = 1e-6
 """Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
@@ -54,7 +57,11 @@ class Modulus:
 
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
+        masks = (place for place in self.gains.sources if place.kind == "mask")
         return all(
+            sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
+            for mask in masks
+        ) and all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
@@ -77,7 +84,10 @@ class Modulus:
         built = self.draft.built
         factors = built.depth + 1
         peak = max(self.gains.peaks.values(), default=1.0)
-        bits = int(sum(primes[:-1]) - MESSAGE_BITS - max(log2(peak) / 2 if peak else 0.0, 0.0))
+        free = MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0)
+        if any(place.kind == "mask" for place in self.gains.sources):
+            free = max(free, MASK_ROOM)
+        bits = int(sum(primes[:-1]) - free)
 
         def make(scales: tuple[int, ...]) -> Parameters:
             # without scales of their own plaintexts would take what their ciphertexts have after a dropped prime

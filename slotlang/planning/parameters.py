@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from slotlang.cost.keys import key_bytes
+from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.source import Span
 
@@ -125,6 +126,10 @@ class Parameters:
         words = sum(saved_bytes(bits) for bits in self.primes[: self.data_primes - level])
         return round((1 if seeded else 2) * self.degree * words)
 
+    def half_bytes(self, level: int = 0) -> int:
+        """Bytes of a ciphertext of which half of c0 is sent, without headers: residues have whole bytes."""
+        return sum(-(-bits // 8) for bits in self.primes[: self.data_primes - level]) * self.degree * 3 // 2
+
     def key_bytes(self) -> int:
         """One key-switching key in memory."""
         return key_bytes(self.degree, len(self.primes))
@@ -226,18 +231,19 @@ def fixed_parameters(
     *,
     rescale: bool | None = None,
     turns_fresh: bool = False,
+    masked: bool = False,
 ) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
     Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each, as does
     ``rescale``. With ``turns_fresh`` inputs are rotated before any product, so their scale is larger than that of
-    plaintexts, to bear the noise. Raises SL405 when ``slots`` is not a power of two, SL404 when no 128-bit parameters
-    are deep or wide enough.
+    plaintexts, to bear the noise. ``masked``: scales leave room for masks of slots. Raises SL405 when ``slots`` is not
+    a power of two, SL404 when no 128-bit parameters are deep or wide enough.
     """
     check_slots(slots, span)
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
-        room = 120 - HEADROOM_BITS
+        room = 120 - max(HEADROOM_BITS, masked * (MASK_BITS + MASK_MARGIN))
         primes: tuple[int, ...] = (60, 60, 60)
         scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:

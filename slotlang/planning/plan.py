@@ -15,9 +15,11 @@ from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import Hiding, hiding, with_conjugates
+from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.target import Hide, Kernel, KernelChoice
+from slotlang.planning.uncovered import check_covered
+from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
 from slotlang.schedule.build import schedule
@@ -72,7 +74,9 @@ class Plan:
     @property
     def download_bytes(self) -> int:
         """Bytes of the results as sent, without headers."""
-        return sum(map(self.parameters.sent_bytes, self.graph.results().values()))
+        p, halves = self.parameters, self.hiding.halves
+        results = self.graph.results().items()
+        return sum(p.half_bytes(level) if member in halves else p.sent_bytes(level) for member, level in results)
 
     def predicted(self, profile: Profile) -> Prediction:
         """Predicted times, with the plan's kernel."""
@@ -85,19 +89,28 @@ class Plan:
 @dataclass(frozen=True)
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
-    one. ``doubled`` as in ``Hiding``."""
+    one. ``doubled`` and ``zero`` as in ``Hiding``."""
 
     program: Program
     hide: Hide
     built: Schedule = field(repr=False)
     doubled: frozenset[str]
+    zero: frozenset[str]
 
     @classmethod
     def of(cls, program: Program, hide: Hide, drops: Sequence[int] = ()) -> Draft:
         """With a key for each step; ``drops`` as of ``schedule``. Raises SL401 to SL403 (a sum or permutation can't be
         lowered), and the graph, when it is first asked for, SL309 (too large)."""
-        returned, doubled = with_conjugates(program) if hide == "exact" else (program, frozenset[str]())
-        return cls(program, hide, schedule(returned, drops), doubled)
+        if hide == "none":
+            return cls(program, hide, schedule(program, drops), frozenset(), frozenset())
+        returned, zero = with_zeros(program)
+        doubled: frozenset[str] = frozenset()
+        if hide == "exact":
+            outputs = returned.outputs
+            returned, doubled = with_conjugates(returned)
+            names = {old.family.name: new.family.name for old, new in zip(outputs, returned.outputs, strict=True)}
+            zero = frozenset(names[name] for name in zero)
+        return cls(program, hide, schedule(returned, drops), doubled, zero)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -126,15 +139,16 @@ class Draft:
         """Counts of the graph, without masks."""
         return count(self.graph)
 
-    def hiding(self, parameters: Parameters) -> Hiding:
-        """What is hidden in results under these parameters. Raises SL407."""
-        return hiding(self.graph, parameters, self.hide, self.doubled)
+    @cached_property
+    def hiding(self) -> Hiding:
+        """What is hidden in results."""
+        return hiding(self.graph, self.hide, self.doubled, self.zero)
 
     def under(self, parameters: Parameters, kernel: KernelChoice = "auto") -> Plan:
         """The plan with parameters that rescale as this does, and with a kernel.
 
         Raises ``SlotError`` SL404 (below 128 bits, or too deep), SL405 (another number of slots), SL407 (no room for
-        masks), SL472 (a kernel that can't compute it).
+        masks), SL409 (a plaintext that nothing hides), SL472 (a kernel that can't compute it).
         """
         program, built = self.program, self.built
         check_security(parameters)
@@ -145,11 +159,12 @@ class Draft:
                 program.span,
             )
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
-        hidden = self.hiding(parameters)
+        check_covered(self.graph)
+        check_room(self.hiding, self.graph, parameters)
         scales = parameters.factor_bits(built.depth)
         matrix = matrix_form(self.graph, parameters.primes[: parameters.data_primes], scales)
-        counts = replace(self.counts, masks=hidden.masks)
-        return Plan(program, self.graph, parameters, counts, hidden, matrix, self.kernel(matrix, kernel))
+        counts = replace(self.counts, masks=self.hiding.masks)
+        return Plan(program, self.graph, parameters, counts, self.hiding, matrix, self.kernel(matrix, kernel))
 
     def kernel(self, matrix: MatrixForm | GaveUp, choice: KernelChoice) -> Kernel:
         """The kernel that is asked for, or predicted to be the fastest. Raises SL472."""

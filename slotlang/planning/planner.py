@@ -54,6 +54,7 @@ def plan(
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
+        masked=bool(draft.hiding.slots),
     )
     return replace(draft.under(fixed, target.kernel), origin="fixed")
 

@@ -12,22 +12,24 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.kernels.engine import SumsOperations
 from slotlang_runtime.kernels.sums import Sums, Unavailable
 from slotlang_runtime.labels import check_label, inputs_label, module_label
-from slotlang_runtime.masks import doubled_part, part_mask, slot_mask
+from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.halves import cipher_residues, doubled_part, half_bytes, load_half
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_ciphertext, load_keys, load_plaintext, saved
@@ -211,7 +213,8 @@ class RingSamples:
         places = itertools.product(range(self.slots), range(8))
         scale = ring.scale(level)
         sent, plain = saved(self.encryptor.encrypt_symmetric(plains[0])), saved(plains[0])
-        result = pack("results", module_label(module), {"Y": saved(ciphers[0])})
+        sides = saved(ciphers[0]), half_bytes(ring, cipher_residues(ring, ciphers[0], level, 0), level, 0, "re")
+        whole, half = (pack("results", module_label(module), {"Y": data}) for data in sides)
         numbers, complex_numbers = real.tolist(), both.tolist()
 
         def encode(values: list[Any]) -> Any:
@@ -223,14 +226,23 @@ class RingSamples:
         def send(values: list[Any]) -> None:
             pack("inputs", inputs_label(module), {"X": saved(self.encryptor.encrypt_symmetric(encode(values)))})
 
-        def receive(part: Literal["re", "im"] | None = None) -> None:
-            made = seal.Plaintext()
+        def received(result: bytes) -> memoryview:
             box = unpack("results", result)
             check_label(box, module_label(module), module)
             (data,) = box.exactly(["Y"])
             assert data is not None
-            self.decryptor.decrypt(load_ciphertext(ring, data, level), made)
-            ring.decode(doubled_part(ring, made, level, part) if part else made)
+            return data
+
+        def receive() -> None:
+            made = seal.Plaintext()
+            self.decryptor.decrypt(load_ciphertext(ring, received(whole), level), made)
+            ring.decode(made)
+
+        def receive_part() -> None:
+            made = seal.Plaintext()
+            cipher, h = load_half(ring, received(half), level, 0, "re")
+            self.decryptor.decrypt(cipher, made)
+            ring.decode(doubled_part(ring, made, h, level, "re"))
 
         def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
@@ -241,12 +253,11 @@ class RingSamples:
         yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
         yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
         yield sample("decode", lambda: ring.decode(next(fresh)))
-        yield sample("mask_part", lambda: part_mask(ring, level, scale, "re"))
-        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some))
+        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, MASK_BITS))
         yield sample("send_real", lambda: send(numbers))
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)
-        yield sample("receive_part", lambda: receive("re"))
+        yield sample("receive_part", receive_part)
         yield sample("load_input", lambda: load_ciphertext(ring, sent, level))
         yield sample("save_ciphertext", lambda: saved(next(turn)))
         yield sample("save_plaintext", lambda: saved(next(fresh)))

@@ -1,16 +1,17 @@
 """That what is sent shows the key holder the results and nothing else, as far as a module says that it hides it.
 
 The runtime masks by itself, from three things: which slots and parts of each result are read (``Module.read``, from the
-unpacking functions), ``hide`` and ``doubled``. The last two can't be edited. So it remains to show, of the *final*
-value of each ciphertext that is sent, by its normal form and whatever the steps are that made it:
+unpacking functions), ``hide`` and ``doubled``, and ``mask_bits`` of each family. The last three can't be edited. So it
+remains to show, of the *final* value of each ciphertext that is sent, by its normal form and whatever the steps are
+that made it:
 
 - What is read is a result. Every slot that is read, duplicates included, is compared with the element that it becomes
   (``check``), so reading more slots to leave them without a mask shows nothing that is not a result.
-- Where one part of the numbers is read, the runtime adds to the other one a mask that is uniform modulo the primes,
-  which hides whatever is there. No form is asked for.
-- In slots that are not read of a part that is read elsewhere, the runtime adds masks of at most 2^16, or what the
-  modulus has room for. They are as large as planning allows for the program's own values there; so these must be the
-  program's, or zero.
+- Where one part of the numbers is read, the runtime sends half of c0, which tells nothing of the other part, whatever
+  is there. No form is asked for.
+- In slots that are not read of a part that is read elsewhere, the runtime adds masks of ``mask_bits``, made for the
+  program's own values; so these must be the program's, or zero.
+- Without ``mask_bits`` nothing is added there: the form must be zero.
 - Of a family in ``doubled`` the other part is not masked: it must be zero.
 - Of a ciphertext of which nothing is read nothing is masked: it must be zero.
 """
@@ -71,11 +72,19 @@ def _unhidden(
         other = "im" if is_read[0] else "re"
         if not forms.equal_on(part_of(forms, form, other), {}, everywhere, merging=merging):
             return "without a mask, and the part of it that is not read is not shown to be zero"
+    masked = module.sent[name[0]].mask_bits > 0
     for part, slots in zip(("re", "im"), read, strict=True):
         open_ = ~slots
-        if slots.any() and open_.any() and not forms.same(form, wanted := expected(name)):
-            mine, theirs = part_of(forms, form, part), part_of(forms, wanted, part)
-            if not forms.equal_on(mine, theirs, open_, merging=merging):
+        if not (slots.any() and open_.any()):
+            continue
+        mine = part_of(forms, form, part)
+        # whether the products of plaintexts are zero there shows when they are multiplied out
+        if forms.equal_on(mine, {}, open_, merging=merging or not masked):
+            continue
+        if not masked:
+            return "without a mask, and the slots of it that no output reads are not shown to be zero"
+        if not forms.same(form, wanted := expected(name)):
+            if not forms.equal_on(mine, part_of(forms, wanted, part), open_, merging=merging):
                 return (
                     "with other values than the program's in slots that no output reads, and masks there are made for "
                     "the program's"

@@ -13,6 +13,7 @@ every object before it touches it. Without numba, or where a check fails, SEAL's
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import sys
 from functools import cache
@@ -197,6 +198,20 @@ class Sums:
             return None
         out.scale = first.scale * plain.scale
         return out
+
+    def residues(self, cipher: Any, level: int, products: int) -> npt.NDArray[np.uint64] | None:
+        """A copy of a ciphertext's residues, polynomials x primes x degree; None where it is of another kind, level or
+        scale."""
+        primes, at = len(self.ring.primes(level)), _CIPHERTEXT
+        words = self._words(int(self._words(id(cipher), _FIRST_WORD + 1)[_FIRST_WORD]), at["array"] + 1)
+        shape = 2, primes, self.degree
+        fields = [words[at[name]] for name in ("size", "primes", "degree", "words", "scale")]
+        (scale,) = struct.unpack("<Q", struct.pack("<d", self.ring.scale(level, products)))
+        if words[:4].tolist() != self.ring.levels[level] or not int(words[at["ntt"]]) & 255:
+            return None
+        if fields != [*shape, math.prod(shape), scale]:
+            return None
+        return self._words(int(words[at["array"]]), math.prod(shape)).reshape(shape).copy()
 
     def _check(self) -> None:
         """Check that arrays lie where the kernel looks for them, and that sums of random residues are those of Python's

@@ -12,12 +12,13 @@ import numpy as np
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, SealEngine, encoded_plaintexts
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.masks import fresh_masks
+from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
 from slotlang_runtime.matrix.products import Matrices, Memory
 from slotlang_runtime.matrix.recording import Plan
 from slotlang_runtime.matrix.residues import add_masks, load_residues, saved_residues
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.seal.halves import half_bytes
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import residues_of
 
@@ -109,13 +110,16 @@ class MatrixEngine:
         """Results as bytes."""
         if self._seal is not None:
             return self._seal.save(results)
-        families = self.module.returned()
+        families, hidden = self.module.returned(), hidden_in(self.module)
         records: dict[str, bytes | None] = {}
         for name, value in results.items():
             family = families[name]
             if value is None:
                 records[repr(name)] = None
+                continue
+            words, at = np.asarray(value), (family.level, family.products)
+            if name in hidden and (part := hidden[name].read_part):
+                records[repr(name)] = half_bytes(self.ring, words, *at, part)
             else:
-                words = np.asarray(value)
-                records[repr(name)] = saved_residues(self.ring, words, family.level, family.products)
+                records[repr(name)] = saved_residues(self.ring, words, *at)
         return records

@@ -72,16 +72,16 @@ def test_what_is_sent_and_encoded(program: api.Program) -> None:
     assert milliseconds(program, encodings, "encoding") == counts.plaintexts
     assert milliseconds(program, only("send_real", "send_complex"), "encryption") == counts.ciphertexts_in
     assert milliseconds(program, only("receive", "receive_part"), "decryption") == counts.ciphertexts_out
-    for name in ("send_real", "receive", "encode_real", "mask_part", "mask_slots"):
+    for name in ("send_real", "receive", "encode_real", "mask_slots"):
         assert milliseconds(program, only(name)) == 0
 
 
 @every_case
 def test_masks_are_made_and_added(program: api.Program) -> None:
     hidden = api.plan(program).hiding
-    profile = only("mask_part", "mask_slots")
+    profile = only("mask_slots")
     assert milliseconds(program, profile, "masking") == hidden.masks
-    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.parts)
+    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.halves)
     shown = api.cost(program, profile=only("add_plain"), target=Target(hide="none")).predicted.evaluation
     masked = api.cost(program, profile=only("add_plain")).predicted.evaluation
     assert masked - shown == pytest.approx(1e-3 * hidden.masks)
@@ -135,7 +135,8 @@ def test_complex_vectors_constants_and_masks_are_told_apart() -> None:
 def test_more_of_everything_is_never_faster(root) -> None:
     path = root / "programs" / "rank_complex.slot"
     times = [api.cost(api.load(path, {"d": d})).predicted for d in (1024, 2048, 4096)]
-    for part in ("evaluation", "encoding", "masking", "encryption", "decryption"):
+    assert not any(t.masking for t in times)
+    for part in ("evaluation", "encoding", "encryption", "decryption"):
         found = [getattr(t, part) for t in times]
         assert found == sorted(found) and found[0] > 0
     by_rank = [api.cost(api.load(path, {"r": r})).predicted.evaluation for r in (4, 8, 16)]

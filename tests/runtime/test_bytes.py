@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tenseal.sealapi as seal
-from worlds import SMALL, World, error, relabeled, rerecorded
+from worlds import ROOMY, World, error, relabeled, rerecorded
 
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
 from slotlang_runtime.seal.saved import saved
@@ -44,7 +44,7 @@ class Sender(World):
     """A world, with everything that it sends or keeps by its kind."""
 
     def __init__(self, text: str = PROGRAM, secret: SecretKey | None = None) -> None:
-        super().__init__(text, SMALL, secret=secret)
+        super().__init__(text, ROOMY, secret=secret)
         self.sent: dict[str, bytes] = {
             "secret keys": self.client.secret.to_bytes(),
             "evaluation keys": self.sent_keys,
@@ -195,7 +195,7 @@ def test_bytes_of_nobody(world: Sender, thing: Any) -> None:
         ({"degree": 8192}, "these inputs are for degree 8192; p needs degree 4096"),
         (
             {"prime_bits": [36, 36, 36]},
-            "these inputs are for bits of primes [36, 36, 36]; p needs bits of primes [36, 36, 37]",
+            "these inputs are for bits of primes [36, 36, 36]; p needs bits of primes [40, 40, 29]",
         ),
         ({"packing": "0" * 64}, "these inputs are for packing 0000000000000000...; p needs packing "),
         ({"packing": None}, "these inputs are for packing nothing; p needs packing "),

@@ -14,28 +14,36 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, SMALL, emitted
+from worlds import PAIRS, ROOMY, SMALL, emitted
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.planning.hiding import read_slots
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.target import HIDES, Hide, Target
+from slotlang.planning.target import HIDES, Hide, KernelChoice, Target
 from slotlang.run.runner import execute, load_module, random_data
-from slotlang_runtime import Client, Rejected, Server, Weights, masks
-from slotlang_runtime.masks import (
-    doubled_part,
-    fresh_masks,
-    hidden_in,
-    part_mask,
-    random_ciphertext,
-    slot_mask,
-    uniform,
-)
+from slotlang_runtime import Client, Rejected, Server, Weights
+from slotlang_runtime.masks import fresh_masks, hidden_in, random_ciphertext, slot_mask, uniform
+from slotlang_runtime.seal.halves import Part, doubled_part, half_bytes, load_half
 from slotlang_runtime.seal.saved import load_ciphertext, residues_of
 from slotlang_runtime.wire import unpack
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+REAL_COLUMNS = """program real(n = 4, slots = 2048)
+input x[n, slots], u[n, slots]
+weight A[n, n]
+cipher X[k < n] = x[k, slot] + 1i * u[k, slot]
+plain W[i < n, k < n] = A[i, k]
+Y[i < n] = sum k < n: X[k] * W[i, k]
+output y[i, slot] = re Y[i]
+prove y == A @ x
+"""
+
+
+MASKED = PAIRS.replace("sum q < r/2: S[q] * V[q]", "(sum q < r/2: S[q] * V[q]) << d")
+"""After a rotation the last weights can't make slots zero. What it rotates has a period of d: results are the same."""
 
 
 class World(worlds.World):
@@ -45,14 +53,26 @@ class World(worlds.World):
         record = unpack("results", self.answer().data).records[repr(name)]
         assert record is not None
         plain = seal.Plaintext()
-        cipher = load_ciphertext(self.ring, record, family.level, family.products)
+        part = hidden_in(self.module)[name].read_part if name in hidden_in(self.module) else None
+        if part is None:
+            cipher = load_ciphertext(self.ring, record, family.level, family.products)
+        else:
+            cipher, _ = load_half(self.ring, record, family.level, family.products, part)
         self.client.secret.decryptor.decrypt(cipher, plain)
         return plain
 
 
+def record_of(w: World) -> tuple[Any, int, int]:
+    """The first result that is sent, with its level and products."""
+    name, family = next(iter(w.module.returned().items()))
+    record = unpack("results", w.answer().data).records[repr(name)]
+    assert record is not None
+    return record, family.level, family.products
+
+
 @cache
-def world(hide: Hide, text: str = PAIRS) -> World:
-    return World(text, hide=hide)
+def world(hide: Hide, text: str = MASKED) -> World:
+    return World(text, ROOMY, hide=hide)
 
 
 def parts(w: World) -> tuple[Any, Any]:
@@ -71,52 +91,117 @@ def test_nothing_is_hidden_on_request_only() -> None:
     assert not w.plan.counts.masks
 
 
-def test_a_mask_is_uniform_over_the_other_part() -> None:
-    """By default: antisymmetric residues, which the real part, exactly, does not have."""
+@pytest.mark.parametrize("kernel", ["seal", "fused", "matrix"])
+@pytest.mark.parametrize("part", ["re", "im"])
+def test_half_of_c0_is_all_that_is_sent(kernel: KernelChoice, part: Part) -> None:
+    """Results as if nothing were hidden, fewer bytes, and nothing of the other part, for any kernel."""
+    text = PAIRS.replace("slots = 16", "slots = 8") if kernel != "matrix" else REAL_COLUMNS
+    # of imaginary parts the theorem is another one, which nobody proves here
+    text = text.replace("re Y", f"{part} Y")
+    a = World(text, kernel=kernel)
+    b = World(text, hide="none", kernel=kernel, secret=a.client.secret)
+    assert a.server.note == ""
+    hidden, shown = a.answer().data, b.server.evaluate(a.upload, a.keys).data
+    found, expected = a.client.decrypt(hidden), b.client.decrypt(shown)
+    assert np.abs(found - expected).max() < 1e-9 < np.abs(expected).max()
+    records = unpack("results", hidden).records
+    families = a.module.returned()
+    assert set(records) == {repr(name) for name in families}
+    for name, family in families.items():
+        record = records[repr(name)]
+        assert record is not None
+        # 5 bytes for each residue of 36 bits: half of the first polynomial, and the second
+        assert len(record) == 72 + 5 * 2 * 4096 * 3 // 2
+        cipher, h = load_half(a.ring, record, 0, family.products, part)
+        words = worlds.residues(a.ring, cipher)
+        assert np.array_equal(words[0], h)
+        for row, prime in zip(h, a.ring.primes(0), strict=True):
+            signs = row[::-1] if part == "re" else (prime - row[::-1]) % prime
+            assert np.array_equal(row, signs)
+
+
+@pytest.mark.parametrize("part", ["re", "im"])
+def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
+    """Both directions of the proof in docs/security.md: (h, c1) follows from the ciphertext under a uniform mask of the
+    other part, and the masked ciphertext is distributed as what follows from (h, c1)."""
     w = world("mask")
-    ring = w.ring
-    for part, sign in (("re", -1), ("im", 1)):
-        plain = part_mask(ring, 0, ring.scale(0), part)
-        words = residues_of(ring, plain)
-        assert words.shape == (2, 4096)
-        for row, prime in zip(words, ring.primes(0), strict=True):
-            assert all((int(a) - sign * int(b)) % prime == 0 for a, b in zip(row, row[::-1], strict=True))
-            low, high = np.percentile(row / prime, [25, 75])
-            assert 0.2 < low < 0.3 < 0.7 < high < 0.8
-        doubled = residues_of(ring, doubled_part(ring, plain, 0, part))
-        assert not doubled.any()
-        assert not np.array_equal(words, residues_of(ring, part_mask(ring, 0, ring.scale(0), part)))
+    ring, rng = w.ring, np.random.default_rng(1)
+    values = rng.standard_normal(16) + 1j * rng.standard_normal(16)
+    cipher = seal.Ciphertext()
+    w.client.secret.encryptor.encrypt_symmetric(ring.encode(values, added=True), cipher)
+    words = worlds.residues(ring, cipher)
+    sign = 1 if part == "re" else -1
+    kernel = []
+    for prime in ring.primes(0):
+        row = uniform(prime, 2048)
+        kernel.append(np.concatenate([row, (prime - row[::-1]) % prime if part == "re" else row[::-1]]))
+    primes = np.array(ring.primes(0), np.uint64)[:, None]
+    masked = np.array([(words[0] + np.array(kernel)) % primes, words[1]])
+    record = half_bytes(ring, words, 0, 0, part)
+    assert not np.array_equal(masked[0], words[0])
+    assert half_bytes(ring, masked, 0, 0, part) == record
+    # the other way: h / 2 plus the kernel is distributed as c0 plus the kernel, as their difference lies in it
+    found, h = load_half(ring, record, 0, 0, part)
+    halved = h.astype(object) * [[pow(2, -1, prime)] for prime in ring.primes(0)]
+    difference = (words[0].astype(object) - halved) % primes.astype(object)
+    assert not ((difference + sign * difference[:, ::-1]) % primes.astype(object)).any()
+    plain = seal.Plaintext()
+    w.client.secret.decryptor.decrypt(found, plain)
+    seen = ring.decode(doubled_part(ring, plain, h, 0, part)) / 2
+    read, other = (values.real, seen.imag) if part == "re" else (values.imag, seen.real)
+    assert np.abs((seen.real if part == "re" else seen.imag) - read).max() < 1e-3
+    assert np.abs(other).max() < 1e-9
 
 
-def test_a_mask_changes_no_bit_of_the_part_that_is_read() -> None:
-    """Modulo every prime: what is decoded is what would be decoded without it."""
-    w = world("mask")
-    ring = w.ring
-    rng = np.random.default_rng(1)
-    plain = ring.encode(rng.standard_normal(16) + 1j * rng.standard_normal(16), added=True)
-    for part in ("re", "im"):
-        cipher, masked, seen = (
-            seal.Ciphertext(),
-            seal.Ciphertext(),
-            [seal.Plaintext() for _ in "ab"],
-        )
-        w.client.secret.encryptor.encrypt_symmetric(plain, cipher)
-        seal.Evaluator(ring.context).add_plain(cipher, part_mask(ring, 0, ring.scale(0), part), masked)
-        for c, out in zip((cipher, masked), seen, strict=True):
-            w.client.secret.decryptor.decrypt(c, out)
-        a, b = (residues_of(ring, doubled_part(ring, s, 0, part)) for s in seen)
-        assert np.array_equal(a, b)
-        assert not np.array_equal(residues_of(ring, seen[0]), residues_of(ring, seen[1]))
-
-
-def test_the_client_reads_the_result_under_the_mask() -> None:
+def test_the_other_part_is_not_there_to_be_read() -> None:
+    """Neither in what decrypts, nor in the result, which holds the part and nothing in the other one."""
     w = world("mask")
     result, other = parts(w)
     assert np.abs(w.result() - result).max() < 1e-2
-    first, second = (w.ring.decode(w.raw()) for _ in range(2))
-    for seen in (first, second):
+    for _ in range(2):
+        seen = w.ring.decode(w.raw())
         assert np.median(np.abs(seen.imag[:8] - other)) > 1e3
-    assert np.median(np.abs(first.imag - second.imag)) > 1e3
+
+
+def test_halves_are_checked() -> None:
+    w = world("mask")
+    ring, (name, family) = w.ring, next(iter(w.module.returned().items()))
+    record = unpack("results", w.answer().data).records[repr(name)]
+    assert record is not None
+    good = bytes(record)
+    at = family.level, family.products
+
+    def refused(data: bytes, match: str, part: Part = "re") -> None:
+        with pytest.raises(Rejected, match=match):
+            load_half(ring, data, *at, part)
+
+    load_half(ring, good, *at, "re")
+    refused(good, "the mark", "im")
+    refused(b"half im\0" + good[8:], "the mark")
+    refused(good[:-1], f"{len(good) - 1} bytes, expected {len(good)}")
+    refused(good + b"\0", "bytes, expected")
+    refused(b"", "has 0 bytes")
+    for place, what in ((8, "parameters"), (32, "parameters"), (40, "degree"), (48, "primes"), (56, "scale")):
+        changed = bytearray(good)
+        changed[place] ^= 1
+        refused(bytes(changed), what)
+    changed = bytearray(good)
+    changed[64] ^= 1
+    refused(bytes(changed), "bytes of residues")
+    size = 5 * 2048
+    # the last residue of the half, the first of its other prime, and those of c1
+    for place in (72 + size - 5, 72 + size, 72 + 2 * size, len(good) - 5):
+        refused(good[:place] + b"\xff" * 5 + good[place + 5 :], "not below its prime")
+    refused(good[: 72 + 2 * size] + bytes(4 * size), "not encrypted")
+    with pytest.raises(Rejected, match="scale"):
+        load_half(ring, good, family.level, family.products - 1, "re")
+    # whole ciphertexts are not taken for halves, nor halves for whole ones
+    whole = World(MASKED, ROOMY, hide="none", secret=w.client.secret)
+    other = unpack("results", whole.server.evaluate(w.upload, w.keys).data).records[repr(name)]
+    assert other is not None
+    refused(bytes(other), "bytes, expected")
+    with pytest.raises(Rejected, match="not an object that SEAL"):
+        load_ciphertext(ring, good, *at)
 
 
 def test_slots_that_are_not_read_are_masked() -> None:
@@ -125,15 +210,24 @@ def test_slots_that_are_not_read_are_masked() -> None:
     (family,) = w.module.returned().values()
     slots = hidden_in(w.module)["Y",].slots
     assert slots.tolist() == [[False] * 8 + [True] * 8, [False] * 16]
-    plain = slot_mask(ring, family.level, family.products, slots)
+    assert family.mask_bits == 16
+    plain = slot_mask(ring, family.level, family.products, slots, family.mask_bits)
     values = np.array(ring.encoder.decode_complex(plain)).reshape(-1, 16)
     assert np.abs(values[:, :8]).max() < 1e-2
     assert np.abs(values.imag).max() < 1e-2
     hidden = values.real[:, 8:].ravel()
-    # 1024 values, uniform up to 2^(72 - 60 - 3)
-    assert 480 < np.abs(hidden).max() <= 512.1
+    # 1024 values, uniform up to 2^16
+    assert 0.95 * 2**16 < np.abs(hidden).max() <= 2**16 + 1
     assert np.unique(hidden.round(4)).size > 1000
-    assert abs(np.abs(hidden).mean() / 256 - 1) < 0.2
+    assert abs(np.abs(hidden).mean() / 2**15 - 1) < 0.2
+    # and they are there in what is decrypted
+    cipher, h = load_half(ring, *record_of(w), "re")
+    decrypted = seal.Plaintext()
+    w.client.secret.decryptor.decrypt(cipher, decrypted)
+    seen = ring.decode(doubled_part(ring, decrypted, h, family.level, "re")).real / 2
+    result, _ = parts(w)
+    assert np.abs(seen[:8] - result).max() < 1e-2
+    assert np.median(np.abs(seen[8:] - result)) > 2**12
 
 
 def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
@@ -148,7 +242,7 @@ def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("hide", HIDES)
 def test_what_is_counted_is_what_runs(hide: Hide) -> None:
-    for text in (PAIRS, PAIRS.replace("where g == 0", "where g == 1")):
+    for text in (MASKED.replace("where g == 0", "where g == 1"), PAIRS, MASKED):
         made = emitted(text, None, Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
         report = execute(made.text, made.plan.counts.executed(), inputs, weights)
@@ -157,8 +251,8 @@ def test_what_is_counted_is_what_runs(hide: Hide) -> None:
     counts = made.plan.counts
     module = load_module(made.text)
     assert {k: v for k, v in counts.executed().items() if v} == module.counts
-    assert (counts.masks, counts.conjugations) == {"mask": (2, 0), "exact": (1, 1), "none": (0, 0)}[hide]
-    assert counts.galois_keys == 3 + (hide == "exact")
+    assert (counts.masks, counts.conjugations) == {"mask": (1, 0), "exact": (1, 1), "none": (0, 0)}[hide]
+    assert counts.galois_keys == 4 + (hide == "exact")
     assert module.parameters.conjugation == (hide == "exact")
     assert module.parameters.hide == hide
     assert f"--hide {hide}" in re.sub(r"\s+", " ", made.text.split('"""')[1])
@@ -177,10 +271,10 @@ def test_parts_are_hidden_by_ciphertext() -> None:
     made = emitted(text)
     module = load_module(made.text)
     assert {n: hidden.read_part for n, hidden in hidden_in(module).items()} == {("X", 1): "im"}
-    assert made.plan.counts.masks == 1
-    # conjugates are for whole families: here a mask does it
+    assert made.plan.counts.masks == 0
+    # conjugates are for whole families: half of c0 does it here
     exact = api.plan(made.plan.program, target=Target(hide="exact")).hiding
-    assert (exact.doubled, exact.masks) == (set(), 1)
+    assert (exact.doubled, exact.halves, exact.masks) == (set(), {("X", (1,))}, 0)
     for hide in HIDES:
         made = emitted(text, None, Target(hide=hide))
         inputs, weights = random_data(made.plan.program, 0)
@@ -224,11 +318,13 @@ def test_modules_know_what_is_read(path: Path) -> None:
 
 
 def test_a_module_on_exact_slots_hides_too() -> None:
-    made = emitted(PAIRS)
+    made = emitted(MASKED)
     run = Run(made.text, made.plan.program)
     assert run.counts == made.plan.counts.executed()
     seen, bare = run.returned["Y",], run.values["Y",]
-    assert np.abs(seen - bare).min() >= 1
+    assert not seen.imag.any() and bare.imag.any()
+    assert np.array_equal(seen.real[:8], bare.real[:8])
+    assert np.abs(seen.real - bare.real)[8:].min() >= 1
     assert np.allclose(run.module.collect(run.returned)["y"], run.module.reference(run.inputs, run.weights)["y"])
 
 
@@ -247,7 +343,7 @@ def test_every_evaluation_has_its_own_masks() -> None:
     (_, first), (_, second) = server._prepared
     assert not np.array_equal(residues_of(ring, first["Y",][0]), residues_of(ring, second["Y",][0]))
     made = fresh_masks(ring, w.module)
-    assert list(made) == [("Y",)] and len(made["Y",]) == 2
+    assert list(made) == [("Y",)] and len(made["Y",]) == 1
     w.server = server
     a, b, c = (residues_of(ring, w.raw()) for _ in range(3))
     assert not server._prepared
@@ -264,11 +360,11 @@ def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pyte
 
 
 def test_masks_below_the_top_level() -> None:
-    w = World(PAIRS, Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
+    w = World(MASKED, Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
     assert [family.level for family in w.module.returned().values()] == [2]
     answer = w.answer()
     assert np.abs(w.client.decrypt(answer.data) - parts(w)[0]).max() < 1e-4
-    assert answer.counts["masks"] == 2
+    assert answer.counts["masks"] == 1
 
 
 def test_a_result_of_zeros_gets_no_mask() -> None:
@@ -281,15 +377,17 @@ def test_a_result_of_zeros_gets_no_mask() -> None:
     assert not w.client.decrypt(answer.data).any()
 
 
-def test_masks_of_wide_moduli_stay_readable() -> None:
-    """However much room there is, values are at most 2^16: their rounding would show in other slots."""
-    w = World(PAIRS, Parameters(8192, (60, 60, 60), 20))
+def test_masks_have_the_size_of_the_module() -> None:
+    """However much room there is: the number stands in the module, and decides."""
+    w = World(MASKED, Parameters(8192, (60, 60, 60), 20))
     (family,) = w.module.returned().values()
-    plain = slot_mask(w.ring, family.level, family.products, np.ones((2, 16), bool))
-    values = np.array(w.ring.encoder.decode_complex(plain))
-    assert 0.99 * 2**masks.MASK_BITS < np.abs(values.real).max() <= 2**masks.MASK_BITS + 1
-    assert 0.99 * 2**masks.MASK_BITS < np.abs(values.imag).max() <= 2**masks.MASK_BITS + 1
-    assert values.real.min() < 0 < values.real.max()
+    assert w.text.count("mask_bits=16") == 1
+    for bits in (family.mask_bits, 10):
+        plain = slot_mask(w.ring, family.level, family.products, np.ones((2, 16), bool), bits)
+        values = np.array(w.ring.encoder.decode_complex(plain))
+        assert 0.99 * 2**bits < np.abs(values.real).max() <= 2**bits + 1
+        assert 0.99 * 2**bits < np.abs(values.imag).max() <= 2**bits + 1
+        assert values.real.min() < 0 < values.real.max()
 
 
 def test_random_ciphertexts_are_uniform() -> None:
@@ -303,14 +401,63 @@ def test_random_ciphertexts_are_uniform() -> None:
 
 
 def test_no_room_for_masks() -> None:
+    """They are never smaller because bits are short: that is an error, with the bits."""
+    program = api.loads(MASKED)
+    assert api.plan(program, ROOMY).counts.masks == 1
+    # 78 bits of modulus and a scale of 3 * 20 bits leave 18
+    tight = replace(ROOMY, primes=(39, 39, 31))
+    for hide in ("mask", "exact"):
+        with pytest.raises(SlotError, match="SL407") as refused:
+            api.plan(program, tight, target=Target(hide=hide))
+        found = refused.value.diagnostics[0]
+        assert "no room in the modulus to mask slots" in found.message
+        name = "Y" if hide == "mask" else "Y_re"
+        assert found.notes == (f"18 bits are left above the scale of '{name}', and 19 are needed",)
+        assert "smaller scales or more primes" in (found.hint or "")
+    assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
+    # of the same program without the rotation nothing is masked
+    assert api.plan(api.loads(PAIRS), tight).counts.masks == 0
+
+
+def test_no_room_for_twice_a_part() -> None:
     program = api.loads(PAIRS)
-    tight = replace(SMALL, primes=(36, 36, 37), scale_bits=23)
+    # 72 bits of modulus: 3 are left above a scale of 69, and a bit less above one of 72 - 2
+    assert api.plan(program, replace(SMALL, primes=(36, 36, 37), scale_bits=23)).hiding.halves
+    tight = replace(SMALL, primes=(36, 35, 37), scale_bits=23)
     with pytest.raises(SlotError, match="SL407") as refused:
         api.plan(program, tight)
-    assert "3 bits are left above the scale, and 4 are needed" in str(refused.value.diagnostics[0].notes)
-    with pytest.raises(SlotError, match="SL407"):
-        api.plan(program, tight, target=Target(hide="exact"))
+    assert refused.value.diagnostics[0].notes == ("2 bits are left above the scale of 'Y', and 3 are needed",)
     assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
+
+
+@pytest.mark.parametrize("kernel", ["auto", "seal"])
+def test_parameters_are_chosen_with_room_for_masks(kernel: KernelChoice) -> None:
+    """The fixed choice, and the search."""
+    for precision in (None, 1e-1, 1e-3):
+        made = api.plan(api.loads(MASKED), target=Target(precision=precision, kernel=kernel))
+        assert made.counts.masks == 1
+        p, (family,) = made.parameters, made.graph.schedule.outputs
+        state = made.graph.schedule.states[family.family.name]
+        room = sum(p.primes[: p.data_primes - state.level]) - p.carried_bits(state.level, state.pending)
+        assert room >= 19 - 1e-9
+
+
+def test_zeros_take_the_place_of_masks() -> None:
+    """Where weights come last, slots that nobody reads hold zeros, exactly, and nothing is added."""
+    w = World(PAIRS)
+    assert (w.plan.counts.masks, w.plan.hiding.zero) == (0, {"Y"})
+    assert hidden_in(w.module)["Y",].slots.any() == np.False_
+    assert "mask_bits" not in w.text
+    result, _ = parts(w)
+    cipher, h = load_half(w.ring, *record_of(w), "re")
+    plain = seal.Plaintext()
+    w.client.secret.decryptor.decrypt(cipher, plain)
+    seen = w.ring.decode(doubled_part(w.ring, plain, h, 0, "re")) / 2
+    assert np.abs(seen.real[:8] - result).max() < 1e-2
+    # noise is left, and no value
+    assert np.abs(seen[8:]).max() < 1e-2 < np.abs(result).min()
+    none = World(PAIRS, hide="none")
+    assert w.plan.counts == none.plan.counts
 
 
 def test_the_command_line(tmp_path: Path) -> None:
@@ -336,15 +483,15 @@ def test_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36, 36, 38)", "below 128-bit security"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(60, 60, 60, 60)", "below 128-bit security"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40, 40, 30)", "below 128-bit security"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(60, 60, 60, 60)", "below 128-bit security"),
         ("degree=4096", "degree=2048", "below 128-bit security"),
         ("degree=4096", "degree=5000", "no ring of degree"),
         ("degree=4096", "degree=8", "no ring of degree"),
         ("degree=4096", 'degree="4096"', "no ring of degree"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36,)", "two or more"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=(36, 36, -37)", "two or more"),
-        ("prime_bits=(36, 36, 37)", "prime_bits=[36, 36, 37]", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40,)", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=(40, 40, -29)", "two or more"),
+        ("prime_bits=(40, 40, 29)", "prime_bits=[40, 40, 29]", "two or more"),
         ('hide="mask"', 'hide="no"', "a way of hiding"),
     ],
 )
@@ -361,7 +508,7 @@ def test_edited_parameters_are_refused(old: str, new: str, message: str) -> None
 def test_the_way_of_hiding_binds_both_sides() -> None:
     """Uploads are the same; a client takes no results that were hidden in another way than it was told."""
     a = world("mask")
-    b = World(PAIRS, hide="none", secret=a.client.secret)
+    b = World(MASKED, ROOMY, hide="none", secret=a.client.secret)
     answer = b.server.evaluate(a.upload, a.keys)
     with pytest.raises(Rejected, match="these results are for hash of program and parameters"):
         a.client.decrypt(answer.data)

@@ -18,7 +18,7 @@ from worlds import error, rerecorded, residues
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
 from slotlang_runtime.engine import SealEngine, encoded_plaintexts
-from slotlang_runtime.masks import part_mask, slot_mask
+from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.matrix import products, recording
 from slotlang_runtime.matrix import residues as residue_functions
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
@@ -180,10 +180,9 @@ def test_masks_are_added_as_seal_adds_plaintexts() -> None:
         ring = here.ring
         record = record_of(here)
         shape = (2, len(ring.primes(0)), parameters.degree)
-        wide = part_mask(ring, 0, ring.scale(0), "re")
-        narrow = slot_mask(ring, 0, 0, np.tile(np.arange(here.module.slots) % 2 == 1, (2, 1)))
         cipher = load_ciphertext(ring, record, 0)
-        for mask in (wide, narrow):
+        for count in (1, 2):
+            mask = slot_mask(ring, 0, 0, np.tile(np.arange(here.module.slots) % 2 < count, (2, 1)), 16)
             out = seal.Ciphertext()
             seal.Evaluator(ring.context).add_plain(cipher, mask, out)
             value = load_residues(ring, record, np.empty(shape, np.uint64))

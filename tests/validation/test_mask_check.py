@@ -17,7 +17,8 @@ from slotlang.syntax.parser import parse
 from slotlang.validation.check import check_module, validate_tree
 from slotlang.validation.reemission import editable
 
-# the left half of the slots carries results; in the other half stand products of inputs that nobody may see
+# the left half of the slots carries results; in the other half stand products of inputs that nobody may see. After a
+# rotation the weights can't take them away, so they are masked
 HALF = """program half(n = 8)
 let slots = 2*n
 input x[n]
@@ -25,7 +26,7 @@ weight A[n, n], B[n]
 cipher X = x[slot % n]
 plain W = A[slot % n, slot % n]
 plain V = B[slot % n]
-Y = X * W
+Y = (X * W) << n
 output y[slot] = re Y where slot < n
 prove y == x
 """
@@ -34,6 +35,8 @@ PROGRAMS = {
     "half": HALF,
     "real": HALF.replace(" where slot < n", ""),
     "whole": HALF.replace("re Y where", "Y where"),
+    # here they are taken away by the last plaintext
+    "zeros": HALF.replace("(X * W) << n", "X * W"),
 }
 
 
@@ -62,17 +65,16 @@ def test_modules_as_emitted(name: str, hide: Hide) -> None:
 @pytest.mark.parametrize("hide", ["mask", "exact"])
 def test_slots_that_masks_are_not_made_for(hide: Hide) -> None:
     """Masks in slots have 2^16 at most: what is larger shows through."""
-    change = ("return A[slot % n, slot % n]", "return A[slot % n, slot % n] * (1 + 1000000.0 * (slot >= n))")
+    change = ("return A[slot % n, slot % n]", "return A[slot % n, slot % n] * (1 + 1000000.0 * (slot < n))")
     found = checked("half", hide, change)
     assert found.status == "unknown" and "masks there are made for the program's" in found.what
     assert checked("half", "none", change).status == "proved"
 
 
 def test_zeros_where_nothing_is_read() -> None:
-    """Zeros are not the program's values either; but no sum in them, so nothing is shown: refused all the same, as
-    masks are not asked for there."""
-    change = ("return A[slot % n, slot % n]", "return A[slot % n, slot % n] * (slot < n)")
-    assert checked("half", "mask", change).status == "unknown"
+    """Zeros are not the program's values either, and show nothing."""
+    change = ("return A[slot % n, slot % n]", "return A[slot % n, slot % n] * (slot >= n)")
+    assert checked("half", "mask", change).status == "proved"
     assert checked("half", "none", change).status == "proved"
 
 
@@ -114,7 +116,7 @@ def test_more_slots_are_read_to_leave_them_without_a_mask(hide: Hide) -> None:
 
 
 def test_a_ciphertext_of_which_nothing_is_read() -> None:
-    PROGRAMS["two"] = HALF.replace("Y = X * W", "Y[i < 2] = X * W").replace(
+    PROGRAMS["two"] = HALF.replace("Y = (X", "Y[i < 2] = (X").replace(
         "output y[slot] = re Y where slot < n", "output y[slot] = re Y[i] where slot//4 == i"
     )
     assert checked("two", "mask").status == "proved"
@@ -123,6 +125,25 @@ def test_a_ciphertext_of_which_nothing_is_read() -> None:
     found = checked("two", "mask", change)
     assert found.status == "unknown" and "nothing of it is read" in found.what
     assert checked("two", "none", change).status == "proved"
+
+
+@pytest.mark.parametrize("hide", ["mask", "exact"])
+def test_zeros_in_the_last_weights(hide: Hide) -> None:
+    """They are in the text, they are shown of what is sent, and edits that leave something there are not proved."""
+    text, _ = module("zeros", hide)
+    line = "return (1.0 * (slot < n)) * plain_W(weights)"
+    assert text.count(line) == 1 and "mask_bits" not in text and "as zeros in the last weights" in text
+    for new in ("plain_W(weights)", "1.0 * (slot < n + 1) * plain_W(weights)", "plain_W(weights) + 1.0 * (slot >= n)"):
+        found = checked("zeros", hide, (line, f"return {new}"))
+        assert found.status == "unknown" and "not shown to be zero" in found.what, new
+    assert checked("zeros", hide, (line, "return 1.0 * (slot < n - 1) * plain_W(weights)")).status == "unknown"
+    assert (
+        checked("zeros", hide, (line, "return 1.0 * ((slot < n) & (slot >= 0)) * plain_W(weights)")).status == "proved"
+    )
+    text, _ = module("zeros", "none")
+    assert "(slot < n) *" not in text
+    text, _ = module("half", hide)
+    assert "mask_bits=16" in text and "(slot < n) *" not in text
 
 
 def test_doubled_and_hide_are_not_believed() -> None:
