@@ -1,6 +1,6 @@
 # make demo   sets up and runs the main job: check, cost, lower, run encrypted on real weights
 # make test   sets up and passes the tests, but for those marked slow, which have a smaller stand-in (CI runs this)
-# make test-slow passes the tests that take more than 10 s alone
+# make test-slow passes the tests that take more than 10 s alone, and those that draw examples with all of them
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
@@ -17,7 +17,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-slow lint bench bench-peers columns noise predict fuzz bounds grid families mutate mutate-runtime clean
+.PHONY: setup demo test test-slow lint ruff mypy contracts bench bench-peers columns noise predict fuzz bounds grid families mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -32,16 +32,23 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 lint: setup
+	@$(MAKE) --no-print-directory -j 2 mypy ruff contracts
+
+ruff: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+mypy: setup
 	$(BIN)/mypy
+
+contracts: setup
 	$(BIN)/lint-imports
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	SLOTLANG_EXAMPLES=all $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or drawn"
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000

@@ -47,13 +47,13 @@ from rich.progress import Progress
 
 from benchmarks.columns import emitted
 from benchmarks.figures import SCHEMA, ms, terminal_tables, write_docs
+from slotlang.adapter import read_adapter
 from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
-from slotlang.run.adapter import read_adapter
 from slotlang.search.candidate import Limits
 from slotlang.search.search import search, start
 from slotlang.search.structure import Shape, Structure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,9 @@ def run(
     sizes: Mapping[str, int] | None = None,
     *,
     adapter: str | Path | None = None,
-    module: str | None = None,
+    module: str | Sequence[str] | None = None,
+    base_changed: bool = False,
+    data: str | Path | None = None,
     activations: str | Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
@@ -128,17 +130,20 @@ def run(
     cache: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
-    """Prove, lower and run a program file encrypted, on an adapter's module or random weights, and compare
-    with numpy. ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters`` and
-    ``target`` as in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays or cache, and when
-    a worker fails."""
+    """Prove, lower and run a program file encrypted, on modules of an adapter, the arrays of a .npz file, or random
+    ones, and compare with numpy. ``Session.results`` has the results. ``module``, ``base_changed``, ``data``,
+    ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters`` and ``target`` as
+    in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays or cache, and when a worker
+    fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
         parse(read_source(Path(path))),
         sizes,
         adapter=None if adapter is None else Path(adapter),
-        module=module,
+        modules=(module,) if isinstance(module, str) else tuple(module or ()),
+        base_changed=base_changed,
+        data=None if data is None else Path(data),
         activations_file=None if activations is None else Path(activations),
         seed=seed,
         parameters=parameters,

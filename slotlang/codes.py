@@ -220,6 +220,11 @@ plaintext as the last factor; or return everything as it is with `--hide none`."
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
+    "SL409": """The ciphertexts in a sum cancel, and a plaintext is left.
+
+In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
+read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
+there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
@@ -281,35 +286,43 @@ number in all slots of every plaintext. Column packing is such a layout: one cha
 (programs/columns.slot). The message says what stands in the way.""",
     "SL501": """An adapter folder could not be read.
 
-A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`. One of them is
-missing, is not a regular file, is larger than what is read (1 MiB and 4 GiB), or is not valid JSON or
-safetensors (truncated downloads are the usual cause). Fetch the adapter again, or point --adapter at the
-folder itself. A pickled `adapter_model.bin` is never read, since loading it can run code.""",
+A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`, or the shards of it. One of
+them is missing, is not a regular file, is larger than what is read (1 MiB and 4 GiB), is a pointer of git-lfs, or is
+not valid JSON or safetensors (truncated downloads are the usual cause). The message names the next step; where
+adapters lie in folders below, it names them. A pickled `adapter_model.bin` is never read, since loading it can run
+code.""",
     "SL502": """An adapter does not hold the module that was asked for.
 
 Modules are named by their path in the base model, such as `encoder.layer.0.attention.self.query`. A unique
-suffix is enough. The message lists what the adapter holds.""",
+suffix is enough. The message lists what the adapter holds, and so does `slotlang adapter show`.""",
     "SL503": """An adapter's configuration asks for something that is not supported or makes no sense.
 
 `use_dora` rescales the sum of base weight and update, and `lora_bias` adds a bias to the update: neither is
-scaling * lora_B @ lora_A @ x, so they are refused by name, like the other variants of which that is true.
-Other reasons: a rank below 1, an alpha that is not a number, a key of `rank_pattern` or `alpha_pattern` that is
-no regular expression, matches no module, or could take for ever to match.""",
-    "SL504": """The tensors of an adapter clash with its configuration or with each other.
+scaling * lora_B @ lora_A @ x. Modules under such options are listed by `slotlang adapter show` and refused when they
+are asked for; the other modules can be run. `target_parameters` (stacked experts) concerns the modules that it names.
+Other reasons concern the whole adapter: a rank below 1, an alpha that is not a number, a key of `rank_pattern` or
+`alpha_pattern` that is not a regular expression or could take for ever to match.""",
+    "SL504": """The tensors of an adapter, or of one of its modules, can't be run.
 
 `lora_A` must be (rank x d_in) and `lora_B` (d_out x rank) with the rank the configuration gives for that
 module, in float32, float16, bfloat16 or float64, with finite values. That holds with `fan_in_fan_out` too,
-which speaks of how the base layer stores its weight. A module needs both matrices, and may have nothing else;
-tensors of other modules (`modules_to_save`) are not used.""",
+which speaks of how the base layer stores its weight. Convolutions, embeddings, modules with other tensors beside the
+two matrices, and modules that DeepSpeed saved empty are refused when they are asked for; the others can be run. Base
+weights, `modules_to_save` and embeddings of new tokens are not used. A file without LoRA matrices, or with those of
+two adapters, is refused as a whole.""",
     "SL505": """An array of activations can't be used.
 
-It must be a .npy file (no pickled objects) of real numbers, all finite, with a row per token: (tokens x
-features). A one-dimensional array stands for a single token. A program's input holds a token per column, so
-the array is transposed when it is read.""",
-    "SL506": """The program's sizes do not fit the weights.
+It must be a .npy, .npz or safetensors file (no pickled objects) of real numbers, all finite, with a row per token:
+(tokens x features). A one-dimensional array stands for a single token. A file with several arrays must call one by the
+name of the program's input. A program's input holds a token per column, so the array is transposed when it is read.
+Whole numbers are read where a float of as many bytes holds them exactly; larger ones are bit patterns of floats, as
+when bfloat16 is saved as uint16.""",
+    "SL506": """The program does not fit the weights or the tokens.
 
-The shapes of the adapter's matrices must be the shapes of the program's `weight` declarations at the sizes in
-force. Set the sizes with --set, for example `--set d_in=384 --set d_out=1536 --set r=6`.""",
+The shapes of an adapter's matrices must be the shapes of the program's `weight` declarations. Sizes that stand alone
+as a dimension follow from the module; others are set with --set. A program that has one size for both widths takes
+square modules only. --activations and --tokens need a program with one input that treats each token by itself; --data
+gives the arrays of any program.""",
     "SL507": """An encrypted run failed its own checks.
 
 The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
@@ -334,6 +347,36 @@ profile in force (docs/cost.md).""",
 
 The file in the folder of --cache could not be written, because the disk is full or the folder is not yours. A warning;
 the run is as good as any, and the next one encodes the weights again.""",
+    "SL520": """An adapter's update belongs to a changed base.
+
+With `init_lora_weights` of pissa, corda, olora, lora_ga or loftq, PEFT changes the base weights before training, and
+with `bias` of all or lora_only it trains the biases of the base. On the original base the update is wrong. PEFT
+converts the first four where the adapter was trained: `save_pretrained(OUT,
+path_initial_model_for_weight_conversion=INITIAL)`. Where the base model at the client is the changed one, say so with
+--base-changed.""",
+    "SL521": """This is not a PEFT LoRA adapter.
+
+It is an adapter of another method (AdaLoRA and others) or of another library (MLX, kohya's scripts, diffusers). The
+message says which, and what converts it.""",
+    "SL522": """A key of `rank_pattern` or `alpha_pattern` matches no module.
+
+A warning, as in PEFT: the key changes nothing. Most often it is a slip, and the modules that were meant have the
+scaling of `lora_alpha` and `r`; `slotlang adapter show` lists what is used.""",
+    "SL523": """An array of --data can't be used.
+
+`run --data FILE.npz` takes every input, weight and scalar of the program from arrays of their names and shapes.
+Nothing is made up in the place of what is missing. Values must be finite real numbers, and zero where the program
+declares zeros. Inputs come from --activations instead where that is given.""",
+    "SL524": """An adapter's modules do not pair with the program's results.
+
+A program with several theorems runs with a module for each. Results take the modules whose last names begin as theirs
+do: yq, yk and yv take q_proj, k_proj and v_proj. Where that is not clear, `--module RESULT=MODULE` says it for each
+result, and `--module layers.0.self_attn` names the layer. A program with one theorem takes one module.""",
+    "SL525": """Two keys of `rank_pattern` or `alpha_pattern` match the same module.
+
+A warning. PEFT takes the first key that matches, and so does slotlang. But PEFT sorts the keys when it saves an
+adapter, so the first key in the file need not be the one that training used: PEFT itself then loads another scaling,
+or fails on the rank. Write keys of which only one matches each module.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.
@@ -373,7 +416,9 @@ layout anywhere; a module that differs in anything else is refused before it is 
 
 What a module computes is what `slotlang_runtime` does with its tables, so a module names the hash of the runtime that
 it was emitted for. The check is made with the installed runtime, and refuses a module that names another, or that has
-another one beside it, as a bundle that was edited.""",
+another one beside it, as a bundle that was edited. It also refuses what Python would run in place of the runtime or of
+what the runtime imports: a `numpy.py` or a `random.py` beside the module, and compiled files in `__pycache__` that are
+not shown to be those of their sources.""",
     "SL743": """A module's sizes can't be set.
 
 A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",

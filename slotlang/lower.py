@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +20,7 @@ from slotlang.planning.target import Target
 from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report
 from slotlang.proof.verdict import Disagreement
+from slotlang.validation.bundle import IMPORTED
 from slotlang.validation.check import validate
 
 
@@ -93,10 +93,6 @@ def lower(
     return Lowered(text, planned, report, validation)
 
 
-_IMPORTED = sys.stdlib_module_names | {"numba", "llvmlite", "numpy", "slotlang_runtime", "tenseal"}
-"""Names of modules that a bundle's code may import."""
-
-
 def write_bundle(lowered: Lowered, folder: Path) -> list[Path]:
     """Write a module and the runtime that it was emitted for into a new or empty folder, all of it or nothing: it runs
     where only tenseal and numpy are installed. Returns the files.
@@ -105,7 +101,7 @@ def write_bundle(lowered: Lowered, folder: Path) -> list[Path]:
     """
     runtime = Path(slotlang_runtime.__file__).parent
     name = lowered.plan.program.name
-    if name in _IMPORTED:
+    if name in IMPORTED or name == "slotlang_runtime":
         # a script's folder comes first where Python looks for modules
         name += "_module"
     files = {f"{name}.py": lowered.text.encode()}

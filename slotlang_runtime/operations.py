@@ -19,7 +19,15 @@ P = TypeVar("P")
 
 
 class Cancelled(Exception):
-    """The terms of a sum cancel, whatever the inputs: SEAL refuses such a ciphertext, as it hides nothing."""
+    """The ciphertexts in a sum cancel, whatever the inputs: SEAL refuses what is left, as nothing hides it.
+
+    ``rest``: a ciphertext that holds the plaintexts that were added to the terms, in the clear, and can be added to
+    others; None where these cancel too.
+    """
+
+    def __init__(self, rest: Any = None) -> None:
+        super().__init__()
+        self.rest = rest
 
 
 class Operations(Protocol[C, P]):
@@ -58,8 +66,9 @@ class Operations(Protocol[C, P]):
     def add_plain(self, a: C, plain: P, sign: int) -> C:
         """``a + plain``, or ``a - plain`` for a negative sign."""
 
-    def zero(self, like: C, plain: P) -> C:
-        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext, made from any input.
+    def zero(self, like: C, plain: P | C) -> C:
+        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext or of what a sum left,
+        made from any input.
         Raises Rejected at the level and scale of the inputs, where it can't be made."""
 
 
@@ -178,15 +187,16 @@ class Evaluation(Generic[C, P]):
         """Sum of ciphertexts, each times a plaintext: in one pass where the backend can, and otherwise one by one."""
         kept = [(a, plain) for a, plain in pairs if a is not None and plain is not None]
         if len(kept) > 1:
+            rest, cancelled = None, False
             try:
-                total, cancelled = self.operations.dot(kept), False
-            except Cancelled:
-                total, cancelled = None, True
+                total = self.operations.dot(kept)
+            except Cancelled as found:
+                total, rest, cancelled = None, found.rest, True
             if total is not None or cancelled:
                 self.counts["plain_products"] += len(kept)
                 self.counts["additions"] += len(kept) - 1
-                self.vanished += cancelled
-                return total
+                self.vanished += cancelled and rest is None
+                return total if rest is None else self._covered(rest)
         return self.sum(self.multiply(a, plain) for a, plain in kept)
 
     def combine(self, signs: str, *terms: C | None) -> C | None:
@@ -205,7 +215,7 @@ class Evaluation(Generic[C, P]):
     def _total(self, signed: Iterable[tuple[int, C | None]]) -> C | None:
         # the first addition makes a new ciphertext, later ones go into it
         total: C | None = None
-        owned = False
+        owned = bare = False
         for sign, term in signed:
             if term is None:
                 continue
@@ -214,20 +224,28 @@ class Evaluation(Generic[C, P]):
                 continue
             self.counts["additions"] += 1
             try:
-                total, owned = self.operations.add(total, term, sign, owned=owned), True
-            except Cancelled:
-                self.vanished += 1
-                total, owned = None, False
-        return total
+                total, owned, bare = self.operations.add(total, term, sign, owned=owned), True, False
+            except Cancelled as found:
+                total = found.rest
+                owned = bare = total is not None
+                self.vanished += not bare
+        return self._covered(total) if bare else total
+
+    def _covered(self, rest: Any) -> C:
+        """What a sum left in the clear, added to an encrypted zero."""
+        return self.operations.add(self._zero(rest), rest, 1, owned=True)
+
+    def _zero(self, plain: P | C) -> C:
+        if self.spare is None:
+            raise Rejected("there is no input that a zero could be made of")
+        return self.operations.zero(self.spare, plain)
 
     def add_plain(self, a: C | None, plain: P | None, sign: int = 1) -> C | None:
         """Ciphertext plus or minus plaintext."""
         if plain is None:
             return a
         if a is None:
-            if self.spare is None:
-                raise Rejected("there is no input that a zero could be made of")
-            a = self.operations.zero(self.spare, plain)
+            a = self._zero(plain)
         else:
             self.counts["additions"] += 1
         return self.operations.add_plain(a, plain, sign)

@@ -15,11 +15,21 @@ modules."""
 
 
 def hash_of(folder: Path) -> str:
-    """SHA-256 of a runtime's source: the names and contents of its Python files."""
+    """SHA-256 of a runtime's source: the names and contents of its Python files, and the names of what else Python
+    would import. Raises OSError for what can't be read."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py"), key=lambda p: p.relative_to(folder).as_posix()):
-        text = path.read_bytes().replace(b"\r\n", b"\n")
+    for path in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix()):
         name = path.relative_to(folder).as_posix().encode()
+        if path.is_dir():
+            # what a link leads to is not looked at, and Python would import it
+            if path.is_symlink():
+                digest.update(b"link %d %s\n" % (len(name), name))
+            continue
+        if path.suffix in (".so", ".pyd", ".pyc") and path.parent.name != "__pycache__":
+            digest.update(b"compiled %d %s\n" % (len(name), name))
+        if path.suffix != ".py" or not path.is_file():
+            continue
+        text = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(b"%d %s %d\n" % (len(name), name, len(text)) + text)
     return digest.hexdigest()
 

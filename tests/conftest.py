@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_KEPT = ("SLOTLANG_UPDATE_GOLDEN", "SLOTLANG_MOMENTS")
+_KEPT = ("SLOTLANG_UPDATE_GOLDEN", "SLOTLANG_MOMENTS", "SLOTLANG_EXAMPLES")
 _OUTPUT = (
     *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
     *("GITHUB_ACTIONS", "COLUMNS", "LINES", "TERMINAL_WIDTH", "PYTHONWARNINGS", "PYTHONDEVMODE"),
@@ -28,22 +29,65 @@ for _name in list(os.environ):
 os.environ["TERM"] = "dumb"
 
 
-@pytest.fixture
-def root() -> Path:
-    return ROOT
-
-
-@pytest.fixture(scope="session", autouse=True)
-def shipped_times() -> object:
+def _as_if_measured_here(folder: Path) -> Path:
     """The times that ship with the package, as if measured here: output does not depend on the machine or its user."""
     from slotlang.cost.profile import Machine, shipped_profile, this_machine
 
     values = json.loads(shipped_profile().read_text(encoding="utf-8"))
     here = this_machine()
     values["machine"] = {name: getattr(here, name) for name in Machine.__slots__}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "profile.json"
-        path.write_text(json.dumps(values), encoding="utf-8")
-        os.environ["SLOTLANG_PROFILE"] = str(path)
-        yield path
-        del os.environ["SLOTLANG_PROFILE"]
+    path = folder / "profile.json"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    return path
+
+
+# before the tests are imported: some find the profile then
+_folder = tempfile.TemporaryDirectory(prefix="slotlang-tests-")
+os.environ["SLOTLANG_PROFILE"] = str(_as_if_measured_here(Path(_folder.name)))
+
+# a collection of garbage walks through all that was imported and collected: a seventh of the time of the tests
+gc.set_threshold(50_000, 20, 50)
+
+FIRST = (
+    # keeps reports from test to test: in one worker, so
+    "tests/test_corpus.py",
+    "tests/test_docs.py::test_commands",
+    "tests/test_docs.py::test_python[cost.md]",
+    "tests/cli/test_faults_signals.py",
+    "tests/proof/test_exact.py",
+    "tests/search/test_crossover.py",
+    "tests/optimize/test_search.py",
+    "tests/cost/test_noise.py",
+    "tests/planning/test_choose.py",
+    "tests/planning/test_target.py",
+    "tests/mutation/",
+    "tests/schedule/test_permutation.py",
+    "tests/optimize/test_programs.py",
+    "tests/search/test_search.py",
+    "tests/proof/test_against_oracle.py::test_random_programs",
+)
+"""Where the tests of more than two seconds are, in this order before all others: a worker that has nothing left takes
+tests from the end of another's list, and so both end at the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shipped_times() -> Path:
+    """The profile in force: see ``_as_if_measured_here``."""
+    return Path(os.environ["SLOTLANG_PROFILE"])

@@ -115,9 +115,9 @@ class ExactOperations:
         assert total.level == term.level, "encrypted1 and encrypted2 parameter mismatch"
         assert total.scale == term.scale, f"scale mismatch: {total.scale} and {term.scale}"
         c1 = (total.c1 + sign * term.c1) % MODULUS
-        if c1 == 0:
-            raise Cancelled
         values = total.values + sign * term.values
+        if c1 == 0:
+            raise self._cancelled(values, total)
         if not owned:
             return self._made(values, total.level, total.scale, c1)
         total.values, total.c1 = values, c1
@@ -130,12 +130,16 @@ class ExactOperations:
         for pair in pairs[1:]:
             try:
                 total = self.add(total, self.multiply_plain(*pair), 1, owned=True)
-            except Cancelled:
+            except Cancelled as found:
                 # here a sum that vanishes on the way may go on
-                total.values, total.c1 = total.values * 0, 0
+                total.values, total.c1 = total.values * 0 if found.rest is None else found.rest.values, 0
         if total.c1 == 0:
-            raise Cancelled
+            raise self._cancelled(total.values, total)
         return total
+
+    def _cancelled(self, values: Any, like: Cipher) -> Cancelled:
+        bare = np.abs(values).max() > 1e-9
+        return Cancelled(self._made(values, like.level, like.scale, 0) if bare else None)
 
     def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
         assert (a.level, a.scale) == (plain.level, plain.scale), "encrypted and plain mismatch"

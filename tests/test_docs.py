@@ -43,6 +43,11 @@ TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.slot"))
 UPDATE = bool(os.environ.get("SLOTLANG_UPDATE_GOLDEN"))
 TIMEOUT = 60
 COLUMNS = "132"
+SMALLER = {
+    "--d-in 384 --d-out 384 --rank 8 --batch 8 ": "--d-in 32 --d-out 32 --rank 4 --batch 4 ",
+    "--d-in 1024 --d-out 1024 --rank 8 ": "--d-in 64 --d-out 64 --rank 4 ",
+}
+"""Sizes of commands that take more than 5 s, and what stands for them in `make test`. A slow test takes the sizes."""
 ELSEWHERE = ("python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
 """Commands that other tests run, and that write pages: tests/test_corpus.py."""
 
@@ -203,9 +208,38 @@ def like_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 @pytest.mark.parametrize("section", list(sections()))
 def test_commands(section: list[Block], like_the_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_section(section, monkeypatch, smaller=True)
+
+
+def is_slow(block: Block) -> bool:
+    return any(sizes in command.text for sizes in SMALLER for command in commands(block))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", [p for p in sections() if any(map(is_slow, p.values[0]))])
+def test_commands_at_their_sizes(
+    section: list[Block], like_the_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_section(section, monkeypatch, smaller=False)
+
+
+def test_every_smaller_size_stands_for_a_command() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [sizes for sizes in SMALLER if sizes not in text] == []
+
+
+def smaller_command(command: Command) -> Command:
+    """The command, or what stands for it; nothing is said of a stand-in's output."""
+    text = command.text
+    for sizes, small in SMALLER.items():
+        text = text.replace(sizes, small)
+    return command if text == command.text else Command(text, command.status, None)
+
+
+def run_section(section: list[Block], monkeypatch: pytest.MonkeyPatch, *, smaller: bool) -> None:
     wrong: list[str] = []
     for block in section:
-        for command in commands(block):
+        for command in map(smaller_command, commands(block)) if smaller else commands(block):
             if _UNRUNNABLE.match(command.text) or command.text in ELSEWHERE:
                 wrong.append(f"{block}: no test runs `{command.text}`; <!-- not run: reason --> says so")
                 continue

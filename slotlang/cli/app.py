@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slotlang.cli.faults import at_step, guard_native_code
+from slotlang.cli.adapters import adapter_app
+from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import (
     BAD_INPUT,
     FAILED,
@@ -19,7 +19,6 @@ from slotlang.cli.output import (
     guarded,
     parse_names,
     parse_sizes,
-    warn_of_cache,
     write_file,
 )
 from slotlang.diagnostics import EXPLANATIONS, closest, error, pick
@@ -116,11 +115,9 @@ def _loaded(path: Path, sizes: list[str]) -> Program:
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from slotlang.cli.running import console_for_tables
 
-    # a table in a file or a pipe is as wide as it is
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
-    return Console(highlight=False, soft_wrap=True, width=width)
+    return console_for_tables()
 
 
 def _status(what: str, json: bool) -> AbstractContextManager[object]:
@@ -412,8 +409,25 @@ def run(
     file: File,
     set_: Sizes = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="A PEFT adapter folder.")] = None,
-    module: Annotated[str | None, typer.Option(help="The adapter's module to run.")] = None,
-    activations: Annotated[Path | None, typer.Option(help="A .npy file, a token per row.")] = None,
+    module: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[RESULT=]NAME", help="The adapter's module to run; one for each result, or a layer's path."
+        ),
+    ] = [],  # noqa: B006
+    base_changed: Annotated[
+        bool, typer.Option("--base-changed", help="The base was changed as the adapter needs it (SL520).")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="A .npz file with the program's inputs, weights and scalars by name.")
+    ] = None,
+    activations: Annotated[
+        Path | None, typer.Option(help="A .npy, .npz or .safetensors file, a token per row.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write results: .npy, or .npz for several by name.", show_default=False),
+    ] = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", help="How many tokens, in as many evaluations as they need.")
     ] = None,
@@ -434,36 +448,27 @@ def run(
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
     status = OK
-    with guarded("run", json):
+    with guarded("run", json, reads=[file, data, activations], writes=[output]):
         if seed < 0:
             raise error("SL005", "--seed must not be negative")
         for option, value in (("--workers", workers), ("--tokens", tokens)):
             if value is not None and value < 1:
                 raise error("SL005", f"{option} must be at least 1, not {value}")
-        if module is not None and adapter is None:
-            raise error("SL005", "--module needs --adapter")
+        from slotlang.cli.running import watched
         from slotlang.planning.target import Target
         from slotlang.run.session import run as run_program
 
         target = Target.named(kernel, hide, precision, max_key_bytes)
-        console = None if json else _console()
-        steps = console.status("starting") if console and console.is_terminal else None
-
-        def progress(what: str) -> None:
-            at_step(what)
-            if steps:
-                steps.update(what)
-
-        guard_native_code()
-        if steps:
-            steps.start()
-        try:
+        with watched(json) as progress:
             session = run_program(
                 _parsed(file),
                 parse_sizes(set_),
                 adapter=adapter,
-                module=module,
+                modules=module,
+                base_changed=base_changed,
+                data=data,
                 activations_file=activations,
+                output=output,
                 seed=seed,
                 target=target,
                 unproved=unproved,
@@ -473,18 +478,9 @@ def run(
                 progress=progress,
                 most_seconds=None if yes else MOST_SECONDS,
             )
-        finally:
-            if steps:
-                steps.stop()
-        if session.report.cache is not None:
-            warn_of_cache(session.report.cache)
-        if json:
-            emit_json("run", session.to_json())
-        else:
-            from slotlang.cli.tables import run_table
+        from slotlang.cli.running import say
 
-            assert console is not None
-            console.print(run_table(session))
+        say(session, output, json)
         status = OK if session.report.passed else FAILED
     raise typer.Exit(status)
 
@@ -588,6 +584,11 @@ def graph(
                 emit_json("graph", {"file": str(file), "output": str(output), "format": format_, **sizes})
         elif output is None:
             print(export(made, format_))
+
+
+app.add_typer(adapter_app, name="adapter")
+for _command in (*app.registered_commands, *adapter_app.registered_commands):
+    _command.cls = OnceCommand
 
 
 def command_line() -> int:

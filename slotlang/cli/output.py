@@ -52,7 +52,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_VERSIONS = {"check": 2, "cost": 3, "compare": 3, "lower": 2, "optimize": 2, "run": 3, "synth": 3}
+_VERSIONS = {"check": 2, "cost": 3, "compare": 3, "lower": 2, "optimize": 2, "run": 4, "synth": 3}
 """Versions of the shapes that are not at version 1: reports, counts, parameters and kernels are spelled one way."""
 
 
@@ -167,15 +167,14 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
         from slotlang.cost.profile import user_profile
 
         inputs += [Path(named)] if (named := os.environ.get("SLOTLANG_PROFILE")) else [user_profile()]
-    known = {identity: path for path in inputs for identity in _identities(path)}
+    known = {identity: (path, "is read and written") for path in inputs for identity in _identities(path)}
     for path in outputs:
         for identity in _identities(path):
             if identity in known:
-                other = known[identity]
-                twice = "is written twice" if other in outputs else "is read and written"
+                other, twice = known[identity]
                 also = "" if other == path else f", as {other} too"
                 raise error("SL006", f"{path} {twice}{also}", file=str(path), hint="name another file to write")
-            known[identity] = path
+            known[identity] = (path, "is written twice")
 
 
 def _identities(path: Path) -> list[object]:
@@ -191,12 +190,12 @@ def _identities(path: Path) -> list[object]:
     return [(found.st_dev, found.st_ino)] if stat.S_ISREG(found.st_mode) else []
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, text: str | bytes) -> None:
     """Write a whole file or nothing; devices, and pipes that are read, are written to. Raises SL004."""
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
         if path.exists() and not path.is_file():
             _write_through(path, data)
             return

@@ -166,10 +166,26 @@ def run_table(session: Session) -> RenderableType:
         table.add_row("", r.note)
     if r.dropped:
         table.add_row(str(r.dropped), "plaintexts are zero, and their products were left out")
-    table.add_row(f"{r.relative_error:.1e}", "relative rms error against numpy")
+    for pair in session.pairs:
+        rule = f" = {pair.module.rule.text}" if pair.module.rule else ""
+        scaled = f"{pair.role.output}: {pair.module.name}, scaling" if len(session.pairs) > 1 else "scaling"
+        table.add_row(f"{pair.module.scaling:.6g}", Text(f"{scaled}{rule}"))
+    if session.unused:
+        table.add_row(
+            str(len(session.unused)), "tensors of the adapter are not used (slotlang adapter show lists them)"
+        )
+    if len(r.errors) > 1:
+        for name, value in r.errors.items():
+            table.add_row(f"{value:.1e}", f"relative rms error of {name}")
+    table.add_row(
+        f"{r.relative_error:.1e}", "relative rms error against numpy" + (", the largest" * (len(r.errors) > 1))
+    )
     table.add_row(f"{r.max_error:.1e}", "largest error")
     status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
-    title = session.program.name + (f" on {session.module}" if session.module else " on random weights")
+    modules = ", ".join(pair.module.name for pair in session.pairs)
+    title = session.program.name + {"data": " on given weights", "random": " on random weights"}.get(
+        session.weights, f" on {modules}"
+    )
     sizes = ", ".join(f"{n} = {session.program.sizes[n]}" for n in session.program.parameters)
     if session.tokens is not None:
         title += f", {session.tokens} {'random' if session.tokens_in_file is None else 'real'} tokens"

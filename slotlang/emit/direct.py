@@ -217,23 +217,36 @@ class Evaluation:
         return out
 
     def combine(self, signs: str, *terms: Any) -> Any:
-        """Signed sum. Terms that cancel make zero, which SEAL refuses to hold."""
-        total = None
+        """Signed sum. Ciphertexts that cancel leave zero, or what plaintexts in them leave, which nothing hides: SEAL
+        computes it, and refuses it."""
+        total, bare = None, False
         for sign, term in zip(signs, terms, strict=True):
             if term is None:
                 continue
             if total is None:
                 total = term if sign == "+" else self.negate(term)
                 continue
-            out = seal.Ciphertext()
+            out, bare = seal.Ciphertext(), False
             try:
                 (self.evaluator.add if sign == "+" else self.evaluator.sub)(total, term, out)
             except RuntimeError as problem:
                 if "transparent" not in str(problem):
                     raise
-                out = None
+                # a residue of what is left is zero by chance with a probability of the order of one over a prime
+                out, bare = (out, True) if out.data(0) else (None, False)
             total = out
-        return total
+        return self.sum_of(total, self.zero(total)) if bare else total
+
+    def zero(self, like: Any) -> Any:
+        """An input, scaled down to less than noise, at a plaintext's or ciphertext's level and scale."""
+        level, out = self.ring.levels.index(like.parms_id()), seal.Ciphertext()
+        if not level and like.scale <= self.spare.scale:
+            raise ValueError("terms cancel, and a plaintext is added before any product: nothing hides it")
+        self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], out)
+        if level:
+            self.evaluator.rescale_to_next_inplace(out)
+        out.scale = like.scale
+        return out
 
     def sum_of(self, *terms: Any) -> Any:
         """Sum of its arguments."""
@@ -248,17 +261,11 @@ class Evaluation:
         return self.sum(self.multiply(a, plain) for a, plain in pairs)
 
     def add_plain(self, a: Any, plain: Any, sign: int = 1) -> Any:
-        """Ciphertext plus or minus plaintext. A zero is made of an input, scaled down to less than noise."""
+        """Ciphertext plus or minus plaintext."""
         if plain is None:
             return a
         if a is None:
-            level, a = self.ring.levels.index(plain.parms_id()), seal.Ciphertext()
-            if not level and plain.scale <= self.spare.scale:
-                raise ValueError("terms cancel, and a plaintext is added before any product: nothing hides it")
-            self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], a)
-            if level:
-                self.evaluator.rescale_to_next_inplace(a)
-            a.scale = plain.scale
+            a = self.zero(plain)
         out = seal.Ciphertext()
         (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
         return out

@@ -12,9 +12,9 @@ from pathlib import Path
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import error
 from slotlang.planning.plan import Plan
-from slotlang.run.adapter import activation_rows
+from slotlang.run.activations import activation_rows
+from slotlang.run.roles import token_input
 from slotlang.run.room import Room, margin, rooms
-from slotlang.run.runner import roles
 
 SEAL = {"address space": 55_000_000, "memory": 25_000_000}
 """Bytes that TenSEAL takes when it is loaded and its context made: measured with version 0.3.18 on x86-64."""
@@ -69,9 +69,10 @@ def check_run(
     to take longer than ``most_seconds``. Only the file's header is read."""
     held, batch = 0, 1
     if activations is not None or tokens is not None:
-        shape = plan.program.tensors[roles(plan.program.syntax).input.name].shape
+        name = token_input(plan.program.syntax).name
+        shape = plan.program.tensors[name].shape
         batch = shape[1] if len(shape) == 2 else 1
-        held = activation_rows(activations, shape[0]) if activations is not None else 0
+        held = activation_rows(activations, shape[0], name) if activations is not None else 0
     evaluations = math.ceil((tokens or held or 1) / batch)
     if tokens is None and held and activations is not None and most_seconds is not None:
         check_time(plan, held, evaluations, workers, most_seconds, activations)

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
-from slotlang.run.adapter import LoraModule
 from slotlang.run.cache import CacheUse, encode_cached
-from slotlang.syntax import tree
 from slotlang_runtime.client import Client
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
@@ -38,11 +36,13 @@ class RunReport:
     """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
     "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate" the
-    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``relative_error``: rms
-    error over rms of the result; ``max_error``: largest absolute error. Both against numpy. ``allowed_error``: the
-    relative error above which the run has failed. ``counts_match`` compares what was executed with what was predicted;
-    ``dropped`` says how many plaintexts and sums were zero; operations on them are left out, which only lowers the
-    counts. ``note``: why SEAL's operations are used although the module has a faster kernel; empty where they are not.
+    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms error
+    over rms of each result, and ``relative_error`` the largest of them; ``max_error``: largest absolute error. All
+    against numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what
+    was executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
+    are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
+    operations are used although the module has a faster kernel; empty where they are not. ``results``: each result's
+    parts, one for each evaluation, without padding, and real where the theorem is.
     """
 
     seconds: Mapping[str, float]
@@ -60,6 +60,8 @@ class RunReport:
     worker_cpu_seconds: tuple[float, ...]
     cache: CacheUse | None
     note: str
+    errors: Mapping[str, float] = field(default_factory=dict)
+    results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -194,19 +196,26 @@ def _executed(
             pool.close()
     seconds["evaluate"] = sum(answer.seconds for answer in answers)
     results = timed("decrypt", lambda: [client.decrypt(answer.data) for answer in answers])
-    pairs: list[tuple[Any, Any]] = []
+    parts: dict[str, list[Any]] = {}
+    wanted: dict[str, list[Any]] = {}
     for number, (inputs, result) in enumerate(zip(batches.inputs, results, strict=True), 1):
         expected = module.reference(dict(inputs), dict(weights))
-        both = [(result[name] if len(expected) > 1 else result, expected[name]) for name in expected]
         kept = slice(-batches.padding) if batches.padding and number == count else slice(None)
-        pairs += [(a[..., kept], b[..., kept]) for a, b in both]
-    difference = np.concatenate([np.abs(a - b).ravel() for a, b in pairs])
-    size = np.concatenate([np.abs(b).ravel() for _, b in pairs])
-    rms = float(np.sqrt(np.mean(size**2)))
+        for name, value in expected.items():
+            parts.setdefault(name, []).append((result[name] if len(expected) > 1 else result)[..., kept])
+            wanted.setdefault(name, []).append(value[..., kept])
+    relative: dict[str, float] = {}
+    largest = 0.0
+    for name in parts:
+        values = np.concatenate([part.ravel() for part in wanted[name]])
+        difference = np.abs(np.concatenate([part.ravel() for part in parts[name]]) - values)
+        size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+        relative[name] = float(np.sqrt(np.mean(difference**2))) / (size or 1.0)
+        # a NaN is the largest error
+        largest = float(np.max([largest, difference.max()]))
     counts = sum((answer.counts for answer in answers), Counter[str]())
     executed = {k: int(v) for k, v in counts.items() if v}
     expected_counts = {k: count * v for k, v in predicted.items()}
-    error_rms = float(np.sqrt(np.mean(difference**2)))
     return RunReport(
         seconds,
         {
@@ -218,135 +227,18 @@ def _executed(
         expected_counts,
         executed == expected_counts,
         encoded.engine.zeros + sum(answer.vanished for answer in answers),
-        error_rms / (rms or 1.0),
-        float(difference.max()),
+        float(np.max(list(relative.values()))),
+        largest,
         allowed_error,
-        {"results": tuple(int(n) for n in pairs[0][1].shape)},
+        {name: tuple(int(n) for n in values[0].shape) for name, values in wanted.items()},
         count,
         len(worker_seconds),
         tuple(worker_seconds),
         used,
         server.note,
+        relative,
+        {
+            name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]
+            for name in parts
+        },
     )
-
-
-# Adapters
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which of a program's tensors is the input, the down- and the up-projection, and the scalar."""
-
-    input: tree.Tensor
-    down: tree.Tensor
-    up: tree.Tensor
-    scalar: str | None
-
-
-def roles(syntax: tree.Program) -> Roles:
-    """The roles, read off the program's theorem, ``scale * A @ B @ x``. Raises SL506 when it has another form."""
-    tensors: dict[str, tuple[str, tree.Tensor]] = {}
-    scalars: set[str] = set()
-    theorems = []
-    for statement in syntax.statements:
-        match statement:
-            case tree.Declare(kind, declared):
-                tensors.update({t.name: (kind, t) for t in declared})
-            case tree.Scalars(declared_scalars):
-                scalars.update(n.name for n in declared_scalars)
-            case tree.Prove():
-                theorems.append(statement)
-            case _:
-                pass
-    shape_hint = "adapters run with programs that prove y == scale * A @ B @ x"
-    if len(theorems) != 1:
-        raise error("SL506", "an adapter needs a program with one theorem", hint=shape_hint)
-    names = _factors(theorems[0].value)
-    factors = [tensors[n] for n in names if n in tensors]
-    used = [n for n in names if n in scalars]
-    kinds = [kind for kind, _ in factors]
-    if kinds != ["weight", "weight", "input"] or len(used) > 1 or len(set(names)) != len(factors) + len(used):
-        raise error("SL506", "this program does not compute an adapter's update", theorems[0].span, hint=shape_hint)
-    return Roles(factors[2][1], factors[1][1], factors[0][1], used[0] if used else None)
-
-
-def _factors(e: tree.Expr) -> list[str]:
-    match e:
-        case tree.Name(name):
-            return [name]
-        case tree.Binary("@" | "*", left, right):
-            return _factors(left) + _factors(right)
-        case _:
-            return ["?"]
-
-
-def adapter_sizes(syntax: tree.Program, module: LoraModule, tokens: int | None) -> dict[str, int]:
-    """Header sizes that the adapter's shapes determine: those that stand alone as a dimension."""
-    known = {s.name for s in syntax.header.sizes}
-    role = roles(syntax)
-    sizes: dict[str, int] = {}
-    shapes = [(role.up, module.up.shape), (role.down, module.down.shape)]
-    if tokens is not None and len(role.input.shape) == 2:
-        shapes.append((role.input, (module.d_in, tokens)))
-    for tensor, shape in shapes:
-        for extent, value in zip(tensor.shape, shape, strict=False):
-            if isinstance(extent, tree.Name) and extent.name in known:
-                sizes.setdefault(extent.name, int(value))
-    return sizes
-
-
-def adapter_weights(program: Program, module: LoraModule) -> dict[str, npt.NDArray[np.float64]]:
-    """The module's matrices under the program's names. Raises SL506 when shapes differ."""
-    role = roles(program.syntax)
-    weights: dict[str, npt.NDArray[np.float64]] = {}
-    up, down = module.up, module.down
-    if role.scalar is None:
-        up = up * module.scaling
-    else:
-        weights[role.scalar] = np.array(module.scaling)
-    for tensor, array, what in ((role.up, up, "up-projection"), (role.down, down, "down-projection")):
-        declared = program.tensors[tensor.name].shape
-        if declared != array.shape:
-            raise error(
-                "SL506",
-                f"'{tensor.name}' is {' x '.join(map(str, declared))} in the program, and the module's {what} "
-                f"is {' x '.join(map(str, array.shape))}",
-                tensor.span,
-                notes=[f"module {module.name}: d_in = {module.d_in}, d_out = {module.d_out}, rank = {module.rank}"],
-                hint="set the sizes with --set",
-            )
-        weights[tensor.name] = array
-    return weights
-
-
-def split_tokens(
-    program: Program, inputs: Arrays, path: Path | None, tokens: int | None, seed: int
-) -> tuple[Batches, int, int | None]:
-    """This many tokens as evaluations of the program: those of a file, one per row, or random ones.
-
-    Without ``tokens`` all of the file. The last evaluation is padded with zeros. Returns how many tokens that is, too,
-    and how many the file holds. Raises SL505 when the file does not fit or holds fewer tokens, and SL506 when the
-    program's result is not computed token by token.
-    """
-    from slotlang.run.adapter import read_activations
-
-    name = roles(program.syntax).input.name
-    shape = program.tensors[name].shape
-    held = None
-    if path is None:
-        # a stream of its own: random weights come from the one of the seed alone
-        values = np.random.default_rng([seed, 1]).standard_normal((shape[0], tokens or 1))
-    else:
-        values = read_activations(path, shape[0], None)
-        held = int(values.shape[1])
-        if tokens is not None and held < tokens:
-            message = f"{tokens} tokens are asked for, and the file holds {held}"
-            raise error("SL505", message, file=str(path), hint="ask for fewer with --tokens, or give more rows")
-        values = values[:, :tokens]
-    batch = shape[1] if len(shape) == 2 else 1
-    count = int(values.shape[1])
-    padding = -count % batch
-    values = np.pad(values, ((0, 0), (0, padding)))
-    parts = np.split(values, values.shape[1] // batch, axis=1)
-    made = [{**inputs, name: part if len(shape) == 2 else part[:, 0]} for part in parts]
-    return Batches(made, padding), count, held

@@ -2,64 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.adapter import read_adapter
 from slotlang.cost.counts import executed_to_json
 from slotlang.cost.noise import predicted_error
-from slotlang.diagnostics import error
+from slotlang.diagnostics import Diagnostic, error
 from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
-from slotlang.run.adapter import read_adapter
 from slotlang.run.cache import check_folder
+from slotlang.run.data import read_data
 from slotlang.run.foresight import check_run
-from slotlang.run.runner import (
-    WORST_ERROR,
-    Batches,
-    RunReport,
-    adapter_sizes,
-    adapter_weights,
-    execute,
-    random_data,
-    split_tokens,
-)
+from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
+from slotlang.run.results import check_output, joined
+from slotlang.run.roles import roles, token_input
+from slotlang.run.runner import WORST_ERROR, Batches, RunReport, execute, random_data
+from slotlang.run.tokens import split_tokens
 from slotlang.syntax import tree
 
 
 @dataclass(frozen=True)
 class Session:
-    """A finished run with what it was made of."""
+    """A finished run with what it was made of. ``pairs``: the adapter's module of each result; ``weights``: where they
+    are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter."""
 
     program: Program
     lowered: Lowered
     report: RunReport
-    module: str | None
+    pairs: tuple[Pair, ...] = ()
+    weights: Literal["adapter", "data", "random"] = "random"
     tokens: int | None = None
     tokens_in_file: int | None = None
+    unused: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def results(self) -> dict[str, npt.NDArray[Any]]:
+        """The decrypted results by name: in the program's shape, or where the run is over tokens, (tokens x d)."""
+        return {name: joined(parts, self.tokens) for name, parts in self.report.results.items()}
 
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``run --json``."""
         plan = self.lowered.plan
+        report = asdict(replace(self.report, results={}))
+        del report["results"]
         return {
             "program": self.program.name,
             "sizes": {n: self.program.sizes[n] for n in self.program.parameters},
             "verdict": self.lowered.report.status,
             "method": self.lowered.report.method,
-            "module": self.module,
+            "weights": self.weights,
+            "modules": [pair.to_json() for pair in self.pairs],
+            "unused_tensors": list(self.unused),
+            "warnings": [warning.to_json() for warning in self.warnings],
             "tokens": self.tokens,
             "tokens_in_file": self.tokens_in_file,
             "parameters": plan.parameters.to_json(),
             "hide": plan.hiding.mode,
             "kernel": plan.kernel,
             "predicted_error": predicted_error(plan),
-            **asdict(self.report),
+            **report,
             "executed": executed_to_json(self.report.executed),
             "predicted": executed_to_json(self.report.predicted),
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
@@ -72,8 +82,11 @@ def run(
     sizes: Mapping[str, int] | None = None,
     *,
     adapter: Path | None = None,
-    module: str | None = None,
+    modules: Sequence[str] = (),
+    base_changed: bool = False,
+    data: Path | None = None,
     activations_file: Path | None = None,
+    output: Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
     target: Target = Target(),
@@ -84,7 +97,11 @@ def run(
     progress: Callable[[str], None] = lambda _: None,
     most_seconds: float | None = None,
 ) -> Session:
-    """Run a program encrypted, on an adapter's module or on random weights.
+    """Run a program encrypted, on modules of an adapter, on the arrays of a file, or on random ones.
+
+    ``modules``: the values of --module (``pair_modules``); ``base_changed`` as in ``read_adapter``. ``data``: a .npz
+    file with inputs, weights and scalars by name. ``output``: a file that the caller will write results to, checked
+    before any work.
 
     Activations of more tokens than the program takes are split into several evaluations: all of a file, or as many as
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
@@ -100,22 +117,32 @@ def run(
     sizes = dict(sizes or {})
     if cache is not None:
         check_folder(cache)
-    lora = None
+    if data is not None and adapter is not None:
+        raise error("SL005", "--data and --adapter both give weights", hint="leave out one of them")
+    if modules and adapter is None:
+        raise error("SL005", "--module needs --adapter")
+    given = activations_file is not None or tokens is not None
+    if given:
+        token_input(syntax)
+    if output is not None:
+        check_output(output, [s.name for s in syntax.statements if isinstance(s, tree.Prove)])
+    found, pairs = None, []
     if adapter is not None:
-        found = read_adapter(adapter)
-        lora = found.module(module or _only(found.modules))
-        sizes = {**adapter_sizes(syntax, lora, None), **sizes}
+        found = read_adapter(adapter, base_changed=base_changed)
+        pairs = pair_modules(roles(syntax), found, modules)
+        sizes = {**adapter_sizes(syntax, pairs), **sizes}
     progress("prove")
     program = bind(syntax, sizes)
     lowered = lower(program, parameters, unproved=unproved, target=target)
     check_run(lowered.plan, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
     progress("make data")
     inputs, weights = random_data(program, seed)
-    chosen: dict[str, npt.NDArray[np.float64]] = dict(weights)
-    if lora is not None:
-        chosen = {**chosen, **adapter_weights(program, lora)}
+    if data is not None:
+        own, weights = read_data(program, data, without_inputs=given)
+        inputs = {**inputs, **own}
+    chosen: dict[str, npt.NDArray[np.float64]] = {**weights, **adapter_weights(program, pairs)}
     batches, held = Batches([inputs]), None
-    if activations_file is not None or tokens is not None:
+    if given:
         batches, tokens, held = split_tokens(program, inputs, activations_file, tokens, seed)
     report = execute(
         lowered.text,
@@ -127,15 +154,14 @@ def run(
         cache=cache,
         allowed_error=target.precision or WORST_ERROR,
     )
-    return Session(program, lowered, report, lora.name if lora else None, tokens, held)
-
-
-def _only(modules: Mapping[str, object]) -> str:
-    if len(modules) != 1:
-        raise error(
-            "SL502",
-            "this adapter has several modules",
-            notes=[", ".join(modules)],
-            hint="name one with --module",
-        )
-    return next(iter(modules))
+    return Session(
+        program,
+        lowered,
+        report,
+        tuple(pairs),
+        "data" if data is not None else "adapter" if adapter is not None else "random",
+        tokens,
+        held,
+        found.extra if found else (),
+        found.warnings if found else (),
+    )

@@ -23,10 +23,11 @@ from slotlang.proof.report import Method, Report, WrongElement
 from slotlang.proof.verdict import Status
 from slotlang.refusals import GaveUp
 from slotlang.source import Source
+from slotlang.validation.bundle import check_beside
 from slotlang.validation.comparison import Different, SymbolicRun
 from slotlang.validation.interpreted import check_outputs, interpreted
 from slotlang.validation.language import Outside
-from slotlang.validation.module_file import check_bundle, read_module
+from slotlang.validation.module_file import read_module
 from slotlang.validation.numbers import wrong_element
 from slotlang.validation.reemission import compare, editable
 from slotlang.validation.scopes import Failed
@@ -48,7 +49,7 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
     """
     from slotlang.validation.emission import emitted_anew
 
-    check_bundle(Path(source.name))
+    check_beside(Path(source.name))
     file = read_module(source)
     program = file.program()
     emitted = emitted_anew(file, program)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, get_args
 
 from slotlang.diagnostics import SlotError, error
@@ -17,7 +17,7 @@ from slotlang.source import Source, Span
 from slotlang.syntax.parser import parse
 from slotlang_runtime.module import Kernel
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.version import FORMAT, hash_of, source_hash
+from slotlang_runtime.version import FORMAT, source_hash
 
 MAX_CHARACTERS = 1 << 26
 """Of a module; the largest ones that are emitted, with tables of every slot, have some hundred thousand."""
@@ -117,27 +117,6 @@ def read_module(source: Source) -> ModuleFile:
     return ModuleFile(source, tree, text, lowered, sizes, _parameters(source, tree), kernel, runtime == STANDALONE)
 
 
-def check_bundle(path: Path) -> None:
-    """Raise ``SlotError`` SL746 when a runtime beside a module would be imported in place of the installed one, and is
-    not the same."""
-    folder = path.parent / "slotlang_runtime"
-    for other in path.parent.glob("slotlang_runtime.*"):
-        raise error("SL746", f"{other.name} beside this module would be imported as its runtime", file=str(other))
-    if not folder.is_dir():
-        return
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.suffix != ".py" and file.name != "py.typed" and file.parent.name != "__pycache__":
-            raise error("SL746", f"{file.relative_to(path.parent)} is not part of the runtime", file=str(file))
-    found = hash_of(folder)
-    if found != source_hash():
-        raise error(
-            "SL746",
-            f"the runtime beside this module is {found[:16]}; the installed slotlang_runtime is {source_hash()[:16]}",
-            file=str(folder),
-            hint="it is of another version or was edited: `slotlang lower --bundle` writes it again",
-        )
-
-
 def _parsed(source: Source) -> ast.Module:
     if len(source.text) > MAX_CHARACTERS:
         raise _broken(source, f"it has more than {MAX_CHARACTERS:,} characters")
@@ -146,7 +125,12 @@ def _parsed(source: Source) -> ast.Module:
         if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
             raise _broken(source, f"its encoding is {cookie[1]}", line_span(source, number))
     try:
-        return ast.parse(source.text, source.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source.text, source.name)
+            # what Python parses and does not compile, as loops that nest too deeply, can't be imported; nothing is run
+            compile(source.text, source.name, "exec", dont_inherit=True, optimize=0)
+        return tree
     except SyntaxError as problem:
         raise _broken(source, f"it is not Python: {problem.msg}", line_span(source, problem.lineno or 1)) from None
     except (ValueError, RecursionError, MemoryError) as problem:

@@ -253,6 +253,8 @@ class CheckedOperations:
         """Zeros at the level and scale of a plaintext."""
         self._ciphers(like)
         self._plain(plain)
+        if not plain.level and plain.scale <= like.scale * (1 + ROUNDING):
+            raise Rejected("a plaintext is added to zero before any product: there is nothing that hides it")
         return Cipher(self.algebra.zero(), plain.level, plain.scale)
 
     def _count(self) -> None:

@@ -8,7 +8,7 @@ from slotlang_runtime.engine import SealEngine
 from slotlang_runtime.kernels.sums import Sums, Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.operations import Cancelled, Operations
+from slotlang_runtime.operations import Operations
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import Words
@@ -25,7 +25,7 @@ class SumsOperations(SealOperations):
         """In one pass; None where SEAL has to do it, or to say what is wrong."""
         total = self.sums(self.evaluator, pairs)
         if total is not None and total.is_transparent():
-            raise Cancelled
+            raise self.cancelled(total)
         return total
 
 

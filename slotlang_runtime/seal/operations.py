@@ -9,6 +9,7 @@ import tenseal.sealapi as seal
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.operations import Cancelled
 from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import polynomials_of
 
 _ROUNDING = 2.0**-40
 """Relative difference of two scales that is rounding of doubles."""
@@ -68,17 +69,22 @@ class SealOperations:
     def add(self, total: Any, term: Any, sign: int, *, owned: bool) -> Any:
         """Into ``total`` where it is owned: half the memory traffic."""
         evaluator = self.evaluator
+        out = total if owned else seal.Ciphertext()
         try:
             if owned:
                 (evaluator.add_inplace if sign > 0 else evaluator.sub_inplace)(total, term)
-                return total
-            out = seal.Ciphertext()
-            (evaluator.add if sign > 0 else evaluator.sub)(total, term, out)
+            else:
+                (evaluator.add if sign > 0 else evaluator.sub)(total, term, out)
             return out
         except RuntimeError as problem:
             if "transparent" not in str(problem):
                 raise
-            raise Cancelled from None
+        # SEAL says so when the sum is there
+        raise self.cancelled(out)
+
+    def cancelled(self, total: Any) -> Cancelled:
+        """What to raise for a sum whose second polynomial is zero: its first one holds what plaintexts left."""
+        return Cancelled(total if polynomials_of(self.ring, total).any() else None)
 
     def dot(self, pairs: list[tuple[Any, Any]]) -> Any:
         """SEAL has no such function."""

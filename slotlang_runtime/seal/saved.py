@@ -263,6 +263,14 @@ def residues_of(ring: Ring, plain: Any) -> Words:
     return record.plaintext(ring.levels[level], moduli, plain.scale)
 
 
+def polynomials_of(ring: Ring, cipher: Any) -> Words:
+    """The residues of a ciphertext, polynomials x primes x degree."""
+    level = ring.levels.index(cipher.parms_id())
+    moduli = ring.primes(level)
+    record = Saved(ring.shared, saved(cipher), ciphertext_limit(ring.shared, len(moduli)))
+    return record.ciphertext(ring.levels[level], moduli, cipher.scale)
+
+
 def plaintext_of(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale: float) -> Any:
     """The plaintext with these residues, primes x degree, in the order of SEAL's number-theoretic transform."""
     words = struct.pack("<Q", residues.size) + residues.astype("<u8").tobytes()

@@ -14,8 +14,8 @@ from repository import PROGRAMS, ROOT
 from benchmarks import figures, pages
 from benchmarks.child import Emitted, End, Row, TenSeal, Turn, Work, row, secure, wants_more
 from benchmarks.schemes import QUICK, SHAPES, measured, prepare, schemes, side_by_side, weights_of
+from slotlang.adapter import read_adapter
 from slotlang.api import load, plan
-from slotlang.run.adapter import read_adapter
 from slotlang.show.canvas import CHARACTER
 
 TINY = (16, 4, 4)

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from command_line import slotlang
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from repository import PROGRAMS, ROOT
 from typer.testing import CliRunner
@@ -243,7 +244,7 @@ def test_graph_exports(format_, tmp_path):
     assert (view.number_of_nodes(), view.number_of_edges()) == (len(graph.nodes), edges)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(60, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_as_a_program(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "p.slot"
@@ -259,7 +260,7 @@ OTHERS = ["--json", "--set", "d=8", "--set=d=0", "--method", "exact", "-o", "/",
 WORDS = st.sampled_from([*COMMANDS, *OTHERS, "--svg", "", str(PROGRAM)])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(80, suppress_health_check=list(HealthCheck))
 @given(st.lists(WORDS | st.text(max_size=5), max_size=6))
 def test_any_arguments(words):
     if "run" in words or "lower" in words:

@@ -122,7 +122,8 @@ def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
 
-WORKERS = ("run", PROGRAM, "--set", "d=1024", "--tokens", "1600", "--workers", "2")
+# nothing is compiled, and workers have much to do
+WORKERS = ("run", PROGRAM, "--set", "d=1024", "--tokens", "1600", "--workers", "2", "--kernel", "seal")
 
 
 def test_a_killed_worker_is_no_bad_input(tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def test_every_command_of_the_page_is_an_example() -> None:
 def test_every_command_is_documented() -> None:
     from slotlang.cli.app import app
 
-    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert {shlex.split(command)[1] for command, _, _ in EXAMPLES} == names
-    for name in names:
-        assert "--json" in slotlang(name, "--help").out
+    names = {(c.name or c.callback.__name__,) for c in app.registered_commands if c.callback}
+    for group in app.registered_groups:
+        commands = group.typer_instance.registered_commands if group.typer_instance else []
+        names |= {(str(group.name), str(c.name)) for c in commands}
+    found = {tuple(shlex.split(command)[1:3]) for command, _, _ in EXAMPLES}
+    assert {words for words in found if words in names} | {words[:1] for words in found if words[:1] in names} == names
+    for words in names:
+        assert "--json" in slotlang(*words, "--help").out

@@ -10,7 +10,8 @@ from random import Random
 import generate
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from small_programs import CASES, Case, case
 
@@ -135,7 +136,7 @@ def test_brute_force(small: Case) -> None:
     assert bound <= api.plan(program).counts.rotations
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32))
 def test_random_programs(seed: int) -> None:
     text, sizes = generate.random_program(Random(seed))

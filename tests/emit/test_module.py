@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds
+from amounts import examples
 from exact_slots import Run, meant
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_programs import CASES, LORA, Case, case
 
@@ -281,7 +282,7 @@ prove y == (A # {comment}
 """
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=60))
 def test_comments_stay_comments(comment: str) -> None:
     assert code_only(emitted(with_comments(comment))) == code_only(emitted(with_comments("")))

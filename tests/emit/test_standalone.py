@@ -189,16 +189,19 @@ def test_weights_that_are_zero_give_a_zero_answer(zero: str) -> None:
 
 
 def test_a_plaintext_added_before_any_product_to_what_cancels_is_refused() -> None:
+    """Lowering refuses such a program; an edited body meets it when it runs."""
     text = """program cancels(n = 8, slots = 8)
 input x[n]
 weight b[n]
 cipher X = x[slot]
 plain B = b[slot]
-Y = (X - X) + B
+Y = X + B
 output y[slot] = Y
-prove y == b
+prove y == b + x
 """
-    alone = Alone(standalone(text), {"b": np.ones(8)})
+    module = standalone(text)
+    assert module.count("ev.add_plain(X,") == 1
+    alone = Alone(module.replace("ev.add_plain(X,", "ev.add_plain(None,"), {"b": np.ones(8)})
     with pytest.raises(ValueError, match="nothing hides it"):
         alone.results({"x": np.ones(8)})
 

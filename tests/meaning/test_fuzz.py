@@ -7,7 +7,8 @@ import resource
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from amounts import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from repository import program_text
 
@@ -146,7 +147,7 @@ def resized(draw: st.DrawFn) -> str:
     return f"{header}){rest}"
 
 
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+relaxed = examples(150, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, EVERYTHING])

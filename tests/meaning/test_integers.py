@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.meaning.integers import (
@@ -91,14 +92,14 @@ def test_floor_division_and_remainder_are_pythons() -> None:
     assert [evaluate(e, {}, {"a": a}) for a in range(6)] == [1, 2, 0, 1, 2, 0]
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_value_is_that_of_the_same_text_in_python(e: Int) -> None:
     for env in POINTS:
         assert evaluate(e, SIZES, env) == python(show(e), env)
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_arrays_are_evaluated_point_by_point(e: Int) -> None:
     env = {name: np.array([p[name] for p in POINTS]) for name in EXTENTS}
@@ -106,14 +107,14 @@ def test_arrays_are_evaluated_point_by_point(e: Int) -> None:
     assert whole.tolist() == [evaluate(e, SIZES, p) for p in POINTS]
 
 
-@settings(deadline=None)
+@examples()
 @given(conditions)
 def test_truth_is_that_of_the_same_text_in_python(c: Cond) -> None:
     for env in POINTS:
         assert bool(holds(c, SIZES, env)) == bool(python(show_cond(c), env))
 
 
-@settings(deadline=None)
+@examples()
 @given(conditions)
 def test_conditions_hold_array_by_array(c: Cond) -> None:
     env = {name: np.array([p[name] for p in POINTS]) for name in EXTENTS}
@@ -121,7 +122,7 @@ def test_conditions_hold_array_by_array(c: Cond) -> None:
     assert whole.tolist() == [bool(holds(c, SIZES, p)) for p in POINTS]
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_text_reads_back_with_the_same_value(e: Int) -> None:
     scope = Scope(sizes=dict(SIZES))
@@ -130,7 +131,7 @@ def test_text_reads_back_with_the_same_value(e: Int) -> None:
         assert evaluate(back, SIZES, env) == evaluate(e, SIZES, env)
 
 
-@settings(deadline=None)
+@examples()
 @given(conditions)
 def test_condition_text_reads_back_with_the_same_truth(c: Cond) -> None:
     scope = Scope(sizes=dict(SIZES))
@@ -176,7 +177,7 @@ def test_a_chain_of_comparisons_is_their_conjunction() -> None:
     assert c == And((Cmp("<=", const(0), IntVar("a")), Cmp("<", IntVar("a"), IntVar("b"))))
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_bounds_hold_every_value(e: Int) -> None:
     low, high = bounds(e, SIZES, EXTENTS)
@@ -184,7 +185,7 @@ def test_bounds_hold_every_value(e: Int) -> None:
     assert low <= min(values) and max(values) <= high
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions, st.data())
 def test_intervals_hold_every_value_of_a_box(e: Int, data: st.DataObject) -> None:
     ranges = {}
@@ -210,14 +211,14 @@ def single(draw: st.DrawFn, names: tuple[str, ...] = ("a", "b", "c")) -> Int:
     return IntOp(op, draw(single(names[:cut])), draw(single(names[cut:])))
 
 
-@settings(deadline=None)
+@examples()
 @given(single())
 def test_bounds_are_exact_where_every_variable_occurs_once(e: Int) -> None:
     values = [evaluate(e, SIZES, p) for p in POINTS]
     assert bounds(e, SIZES, EXTENTS) == (min(values), max(values))
 
 
-@settings(deadline=None)
+@examples()
 @given(single(), st.integers(0, 200))
 def test_bounds_are_exact_where_no_remainder_wraps(e: Int, spare: int) -> None:
     low, high = bounds(e, SIZES, EXTENTS)
@@ -233,7 +234,7 @@ def test_bounds_of_a_layout_index() -> None:
     assert bounds(turned, {"C": 512}, {"q": 8, "h": 512}) == (0, 511)
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions, expressions, expressions)
 def test_substitution_is_evaluation_of_the_replacements(e: Int, for_a: Int, for_b: Int) -> None:
     new = substitute(e, {"a": for_a, "b": for_b}.get)
@@ -242,7 +243,7 @@ def test_substitution_is_evaluation_of_the_replacements(e: Int, for_a: Int, for_
         assert evaluate(new, SIZES, env) == evaluate(e, SIZES, replaced)
 
 
-@settings(deadline=None)
+@examples()
 @given(conditions, expressions)
 def test_substitution_in_conditions(c: Cond, for_a: Int) -> None:
     new = substitute_cond(c, {"a": for_a}.get)
@@ -251,13 +252,13 @@ def test_substitution_in_conditions(c: Cond, for_a: Int) -> None:
         assert holds(new, SIZES, env) == holds(c, SIZES, replaced)
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_substitution_of_nothing_is_the_same_object(e: Int) -> None:
     assert substitute(e, lambda _: None) is e
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions)
 def test_a_value_depends_on_the_variables_named_and_no_others(e: Int) -> None:
     used = variables(e)
@@ -271,7 +272,7 @@ def test_variables_of_conditions() -> None:
     assert variables(Or((Cmp("<", a, IntSize("n")), Not(And((Cmp("==", b, c),)))))) == {"a", "b", "c"}
 
 
-@settings(deadline=None)
+@examples()
 @given(st.integers(-5, 5), st.integers(-5, 5), st.sampled_from("abn"))
 def test_folding_keeps_the_value(x: int, y: int, name: str) -> None:
     e: Int = IntSize(name) if name == "n" else IntVar(name)

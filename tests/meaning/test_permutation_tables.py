@@ -6,7 +6,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
 
@@ -83,7 +84,7 @@ def test_cycles_move_each_slot_to_the_next() -> None:
     assert p.expression is None and dict(p.moved) == moved and len(p.moved) == 7
 
 
-@settings(deadline=None)
+@examples()
 @given(st.permutations(range(24)))
 def test_every_bijection_can_be_given_by_cycles(destination: list[int]) -> None:
     seen: set[int] = set()
@@ -99,7 +100,7 @@ def test_every_bijection_can_be_given_by_cycles(destination: list[int]) -> None:
     assert table(f"cycles {', '.join(cycles)}") == destination
 
 
-@settings(deadline=None)
+@examples()
 @given(st.integers(0, 30), st.integers(0, 30))
 def test_a_slot_expression_is_accepted_exactly_when_it_is_a_bijection(factor: int, offset: int) -> None:
     wanted = [(factor * s + offset) % 24 for s in range(24)]

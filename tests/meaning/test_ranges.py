@@ -6,7 +6,8 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.meaning import ranges
@@ -87,13 +88,13 @@ def check(index: Int, size: int) -> None:
     assert matching and set(matching) == {found.value}
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions, st.integers(1, 40))
 def test_halving_agrees_with_trying_every_value(index: Int, size: int) -> None:
     check(index, size)
 
 
-@settings(deadline=None)
+@examples()
 @given(expressions, st.integers(1, 40))
 def test_trying_agrees_with_trying_every_value(index: Int, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

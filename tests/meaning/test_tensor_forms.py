@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
 
@@ -115,7 +116,7 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...], depth: int) -> str:
 shapes = st.sampled_from([(2,), (3,), (2, 3), (3, 2), (3, 3), (2, 2)])
 
 
-@settings(deadline=None)
+@examples()
 @given(shapes.flatmap(lambda shape: tensors(shape, 4)))
 def test_multiplied_out_it_has_the_same_value(text: str) -> None:
     try:
@@ -127,7 +128,7 @@ def test_multiplied_out_it_has_the_same_value(text: str) -> None:
     assert form.shape == exact.shape and (value_of(form) == exact).all()
 
 
-@settings(deadline=None)
+@examples()
 @given(shapes.flatmap(lambda shape: tensors(shape, 3)))
 def test_a_vector_stands_last_in_its_chain(text: str) -> None:
     try:

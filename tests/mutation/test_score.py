@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from amounts import drawn, some
 from repository import PROGRAMS
 
 from benchmarks import module_score
@@ -13,10 +14,11 @@ from benchmarks.mutate import choices, judge, score, unknown
 from slotlang import api
 
 
+@drawn
 def test_no_wrong_program_is_proved_and_no_right_one_refuted() -> None:
-    results = [judge(choice) for choice in choices(120, seed=2)]
+    results = [judge(choice) for choice in choices(some(120), seed=2)]
     assert not score(results)
-    assert 20 < sum(result.right for result in results) < 100
+    assert len(results) / 6 < sum(result.right for result in results) < len(results) * 5 / 6
 
 
 def test_the_score_tells_wrong_verdicts() -> None:

@@ -104,6 +104,19 @@ def test_a_peer_without_its_python_is_absent_and_the_run_goes_on(tmp_path, capsy
     assert "openfhe_hoisted needs Python 2.1" in capsys.readouterr().out
 
 
+def test_an_installation_that_fails_says_what_pip_said_last(tmp_path, monkeypatch):
+    def run(command, **_):
+        return subprocess.CompletedProcess(
+            command, int("pip" in command), "", "ERROR: no such thing\nERROR: it is gone\n"
+        )
+
+    monkeypatch.setattr(environments.subprocess, "run", run)
+    version = ".".join(map(str, sys.version_info[:2]))
+    with pytest.raises(Absent, match=r"cannot be installed: ERROR: it is gone$"):
+        python_of(Peer("desilo", "requirements-desilo.txt", (version,)), tmp_path / "environments")
+
+
+@pytest.mark.slow
 def test_a_peer_that_cannot_be_installed_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

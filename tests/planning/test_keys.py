@@ -9,8 +9,9 @@ from random import Random
 import generate
 import numpy as np
 import pytest
+from amounts import examples
 from exact_slots import Run, meant
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_programs import CASES, LORA, Case
 
@@ -64,7 +65,7 @@ def test_small_programs(small: Case, most: int, drops: Sequence[int]) -> None:
         executed(draft)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([(), EVERY, (2,)]))
 def test_random_programs(seed: int, most: int, drops: Sequence[int]) -> None:
     text, sizes = generate.random_program(Random(seed))

@@ -18,7 +18,8 @@ from random import Random
 import generate
 import oracle
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from amounts import drawn, examples, some
+from hypothesis import HealthCheck, Phase, given, note
 from judging import Verdict, disagreement, tiny, verdict
 from repository import PROGRAMS
 
@@ -30,7 +31,7 @@ from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
 CORPUS = sorted(PROGRAMS.glob("**/*.slot"))
-SEEDS = range(36)
+SEEDS = range(some(36, 16))
 SECONDS = 6.0
 """Time for one question: tiny as these programs are, some take isl minutes."""
 FORK = multiprocessing.get_context("fork")
@@ -137,6 +138,7 @@ def random_example(seed: int) -> tuple[str, dict[str, int], Example]:
     return text, sizes, example(text, sizes)
 
 
+@drawn
 @pytest.mark.parametrize("method", METHODS)
 def test_random_programs(method: str, record_property: Callable[[str, object], None]) -> None:
     statuses = Counter()
@@ -151,17 +153,13 @@ def test_random_programs(method: str, record_property: Callable[[str, object], N
     assert share < 0.2, statuses
 
 
+@drawn
 def test_about_half_of_the_random_programs_are_right() -> None:
     right = sum(random_example(seed)[2].judged.correct for seed in SEEDS)
     assert 0.3 * len(SEEDS) < right < 0.7 * len(SEEDS)
 
 
-@settings(
-    deadline=None,
-    max_examples=12,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+@examples(12, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(generate.programs())
 def test_polyhedral_on_any_program(drawn: tuple[str, dict[str, int]]) -> None:
     text, sizes = drawn

@@ -16,6 +16,7 @@ from random import Random
 import numpy as np
 import oracle
 import pytest
+from amounts import examples
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from repository import bind_text, program_text
@@ -220,7 +221,7 @@ prove y == {pick("", "-", "1/2 * ")}A @ B @ x
 """
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(100, suppress_health_check=list(HealthCheck))
 @given(edits(), st.sampled_from([{}, {"n": 6, "r": 3, "t": 1}, {"n": 4, "r": 4, "t": 1}]))
 def test_agrees_with_the_polyhedral_method(text: str, sizes: dict[str, int]) -> None:
     note(text)
@@ -751,7 +752,7 @@ dicts = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(dicts, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_polynomials_are_dicts(values: list[Dict], random: Random) -> None:
     store = Polynomials()

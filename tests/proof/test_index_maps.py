@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
 
@@ -72,8 +73,8 @@ def test_sizes_go_by_their_names() -> None:
     assert check_fit("h % 4", h=12) == "h % r"
 
 
+@examples(80)
 @given(st.lists(st.integers(0, 5), min_size=6, max_size=6))
-@settings(max_examples=80, deadline=None)
 def test_never_wrong(values: list[int]) -> None:
     """Any table at all: nothing is found for most, and what is found is right."""
     data = np.array(values)

@@ -14,7 +14,8 @@ from small_programs import CASES, Case, case
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
-from slotlang.run.runner import RunReport, execute, load_module, random_data, roles
+from slotlang.run.roles import roles
+from slotlang.run.runner import RunReport, execute, load_module, random_data
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 from slotlang_runtime import Client, EvaluationKeys, Server, Weights
@@ -240,7 +241,8 @@ prove y == {theorem}
 """
     syntax = parse(Source("p", text))
     if fits:
-        assert roles(syntax).up.name == "A"
+        (role,) = roles(syntax)
+        assert (role.output, role.up.name) == ("y", "A")
     else:
         with pytest.raises(SlotError, match="SL506"):
             roles(syntax)

@@ -14,7 +14,8 @@ from small_programs import case
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.planning.target import Target
-from slotlang.run.runner import Batches, execute, random_data, split_tokens
+from slotlang.run.runner import Batches, execute, random_data
+from slotlang.run.tokens import split_tokens
 from slotlang_runtime import Client, Server
 
 SMALL = api.Parameters(4096, (36, 36, 37), 20)

@@ -29,8 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from test_bytes import KINDS, PROGRAM, Sender
 
+from slotlang.adapter import read_adapter
 from slotlang.diagnostics import SlotError
-from slotlang.run.adapter import read_activations, read_adapter
+from slotlang.run.activations import read_activations
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
 from slotlang_runtime.data import read_data
 from slotlang_runtime.seal import saved

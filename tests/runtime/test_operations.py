@@ -18,6 +18,7 @@ from slotlang_runtime.operations import Cancelled, Evaluation
 from slotlang_runtime.parameters import Parameters
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import residues_of
 
 SLOTS = 16
 PARAMETERS = Parameters(
@@ -171,6 +172,48 @@ def test_what_cancels_is_a_zero() -> None:
     assert found is b and e.ev.vanished == 2
     found = e.ev.sum_of(a, minus, b, b)
     assert np.array_equal(values_of(found), 2 * before) and np.array_equal(b.values, before)
+
+
+def left(e: Exact, a: Cipher, plain: Plain) -> Cipher:
+    """A sum of which only a plaintext is left when ``a`` is subtracted."""
+    found = e.ev.add_plain(a, plain)
+    assert found is not None
+    return found
+
+
+def test_what_plaintexts_leave_is_added_to_a_zero() -> None:
+    e = Exact(spare=True)
+    a, b = e.cipher(1), e.cipher(1)
+    plain, other = e.plain(1, 0, True), e.plain(1, 0, True)
+    for found in (e.ev.combine("+-", left(e, a, plain), a), e.ev.sum_of(left(e, a, plain), e.ev.negate(a))):
+        assert np.allclose(values_of(found), plain.values) and found is not None and found.c1
+    found = e.ev.combine("-+", left(e, a, plain), left(e, a, other))
+    assert np.allclose(values_of(found), other.values - plain.values)
+    assert e.ev.vanished == 0
+    # more terms hide it, and are not written over
+    before = b.values.copy()
+    found = e.ev.sum_of(left(e, a, plain), e.ev.negate(a), b, b)
+    assert np.allclose(values_of(found), plain.values + 2 * before) and np.array_equal(b.values, before)
+    assert e.ev.combine("+--", left(e, a, plain), a, left(e, e.ev.combine("+-", a, a) or b, plain)) is not None
+    # equal plaintexts cancel too
+    assert e.ev.combine("+-", left(e, a, plain), left(e, a, plain)) is None and e.ev.vanished == 1
+
+
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_what_plaintexts_leave_in_dots(one_pass: bool) -> None:
+    e = Exact(one_pass=one_pass, spare=True)
+    a, w, plain = e.cipher(), e.plain(), e.plain(0, 0, True)
+    minus = Cipher(e.memory, -a.values, a.level, a.scale, -a.c1 % ((1 << 61) - 1))
+    found = e.ev.dot([(left(e, a, plain), w), (minus, w)])
+    assert np.allclose(values_of(found), plain.values * w.values) and found is not None and found.c1
+    assert e.ev.vanished == 0
+
+
+def test_what_plaintexts_leave_before_any_product_is_refused() -> None:
+    e = Exact(spare=True)
+    a = e.cipher()
+    with pytest.raises(Rejected, match="there is nothing that hides a plaintext before any product"):
+        e.ev.combine("+-", left(e, a, e.plain(0, 0, True)), a)
 
 
 def test_what_is_subtracted_from_itself_is_left_out() -> None:
@@ -422,10 +465,18 @@ def test_seal_adds_in_place_only_what_it_owns(world: World) -> None:
 def test_what_seal_calls_transparent_has_cancelled(world: World) -> None:
     operations = SealOperations(world.ring, None, None)
     a = encrypted(world.ring, world.client.secret.encryptor, world.ring.scale(0))
-    with pytest.raises(Cancelled):
-        operations.add(a, a, -1, owned=False)
-    with pytest.raises(Cancelled):
-        operations.add(operations.negate(a), a, 1, owned=True)
+    for first, sign, owned in ((a, -1, False), (operations.negate(a), 1, True), (operations.negate(a), 1, False)):
+        with pytest.raises(Cancelled) as found:
+            operations.add(first, a, sign, owned=owned)
+        assert found.value.rest is None
+    kept = residues(world.ring, a)
+    plain = world.ring.encode(np.arange(16.0), added=True)
+    for owned in (False, True):
+        with pytest.raises(Cancelled) as found:
+            operations.add(operations.add_plain(a, plain, 1), a, -1, owned=owned)
+        first, second = residues(world.ring, found.value.rest)
+        assert np.array_equal(first, residues_of(world.ring, plain)) and not second.any()
+        assert np.array_equal(residues(world.ring, operations.add(found.value.rest, a, 1, owned=False))[1], kept[1])
     other = encrypted(world.ring, world.client.secret.encryptor, 2 * world.ring.scale(0))
     with pytest.raises(ValueError, match="scale mismatch"):
         operations.add(a, other, 1, owned=False)
@@ -449,14 +500,3 @@ def test_before_any_product_there_is_no_zero() -> None:
     like = encrypted(ring, secret.encryptor, ring.scale(0))
     with pytest.raises(Rejected, match="a plaintext is added before any product"):
         operations.zero(like, ring.encode(1.0, added=True))
-    text = """program cancels(n = 8, slots = 8)
-input x[n]
-weight b[n]
-cipher X = x[slot]
-plain B = b[slot]
-Y = (X - X) + B
-output y[slot] = Y
-prove y == b
-"""
-    with pytest.raises(Rejected, match="a plaintext is added before any product"):
-        World(text).answer()

@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.schedule.benes import Positions, benes_routes, bit_routes, matched_route, shift_routes, split_sizes
@@ -40,8 +41,8 @@ def test_every_small_permutation_has_valid_routes(destination: Positions) -> Non
             check_route(route, destination)
 
 
+@examples(60)
 @given(destinations())
-@settings(max_examples=60, deadline=None)
 def test_a_benes_layer_swaps_at_one_power_of_two(destination: Positions) -> None:
     n = len(destination)
     twos = (n & -n).bit_length() - 1
@@ -69,8 +70,8 @@ def test_an_odd_number_of_slots_has_no_benes_network() -> None:
     assert list(benes_routes(np.array([1, 2, 0]))) == []
 
 
+@examples(60)
 @given(destinations(sizes=(2, 3, 4, 5, 6, 8, 9)))
-@settings(max_examples=60, deadline=None)
 def test_shifts_in_digits(destination: Positions) -> None:
     for route in shift_routes(destination):
         check_route(route, destination)
@@ -101,8 +102,8 @@ def test_what_is_no_permutation_of_bits_has_no_bit_route() -> None:
     assert list(bit_routes(np.array([1, 2, 3, 0, 4, 5, 6, 7]))) == []
 
 
+@examples(40)
 @given(destinations(sizes=(8, 12, 16)), st.sampled_from([(2,), (4,), (2, 2)]))
-@settings(max_examples=40, deadline=None)
 def test_settling_modulo_more_and_more(destination: Positions, sizes: tuple[int, ...]) -> None:
     route = matched_route(destination, sizes)
     assert route is not None

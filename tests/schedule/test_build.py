@@ -8,8 +8,9 @@ from random import Random
 import generate
 import numpy as np
 import pytest
+from amounts import examples
 from exact_slots import Run, meant
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_programs import CASES, LORA, Case
 
@@ -68,7 +69,7 @@ def executed(program: Program, mode: str, seed: int = 0) -> Run:
     return run
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32), st.sampled_from(sorted(MODES)))
 def test_random_programs_execute_what_is_counted(seed: int, mode: str) -> None:
     text, sizes = generate.random_program(Random(seed))
@@ -112,6 +113,7 @@ def test_doubling(count_: int) -> None:
     assert rotations == count_.bit_length() - 1 + odd.bit_count() - 1
 
 
+@examples()
 @given(
     st.recursive(
         st.sampled_from([IntConst(2), IntConst(-3), IntConst(0), IntSize("n"), IntVar("i"), IntVar("j")]),

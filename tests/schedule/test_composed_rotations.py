@@ -6,7 +6,8 @@ from itertools import product
 from math import gcd
 
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.schedule.composed_rotations import routes
@@ -15,7 +16,7 @@ SLOTS = 16
 steps = st.sets(st.integers(1, SLOTS - 1), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
+@examples()
 @given(steps, steps)
 def test_routes_are_the_shortest_there_are(wanted: set[int], keys: set[int]) -> None:
     found = routes(wanted, keys, SLOTS)

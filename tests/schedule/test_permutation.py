@@ -6,7 +6,8 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.schedule.benes import benes_routes, bit_routes, matched_route, shift_routes, split_sizes
@@ -71,14 +72,14 @@ def check_product_bound(network: Network, destination: np.ndarray) -> None:
     assert np.prod([float(len(stage.steps)) for stage in network.stages]) >= distinct_shifts(destination)
 
 
-@settings(deadline=None)
+@examples()
 @given(st.integers(1, 64), st.integers(0, 2**32 - 1), st.integers(1, 14))
 def test_random_permutation_of_any_size(n: int, seed: int, max_levels: int) -> None:
     destination = shuffled(n, seed)
     check_product_bound(check(destination, max_levels), destination)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.integers(0, 12), st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 3, 5, 30]))
 def test_random_permutation_of_a_power_of_two(k: int, seed: int, max_levels: int) -> None:
     destination = shuffled(1 << k, seed)
@@ -118,7 +119,7 @@ def test_rotations_of_known_permutations(name: str) -> None:
     check(destination, 3)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.integers(2, 40), st.integers(0, 2**32 - 1))
 def test_more_levels_never_cost_more(n: int, seed: int) -> None:
     destination = shuffled(n, seed)
@@ -130,15 +131,22 @@ def test_more_levels_never_cost_more(n: int, seed: int) -> None:
         assert all(later <= earlier for earlier, later in pairwise(costs))
 
 
-@pytest.mark.parametrize("name", ["transposition 512x8", "reversal 4096", "random 4096"])
-def test_more_levels_never_cost_more_at_real_sizes(name: str) -> None:
-    destination, _ = STRUCTURED[name]
+@pytest.mark.parametrize(
+    "destination",
+    [
+        *(pytest.param(STRUCTURED[name][0], id=name) for name in ("transposition 512x8", "reversal 4096")),
+        pytest.param(shuffled(1024, 1), id="random 1024"),
+        pytest.param(STRUCTURED["random 4096"][0], id="random 4096", marks=pytest.mark.slow),
+    ],
+)
+def test_more_levels_never_cost_more_at_real_sizes(destination: np.ndarray) -> None:
     for cost in (key_switch_cost, few_rotations):
         networks = [plan(destination, levels, cost) for levels in (1, 2, 3, 6)]
         costs = [cost(w.rotations, w.products, w.levels) for w in networks]
         assert all(later <= earlier for earlier, later in pairwise(costs))
 
 
+@examples()
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_one_level_has_one_rotation_for_each_shift(n: int, seed: int) -> None:
     destination = shuffled(n, seed)
@@ -216,10 +224,11 @@ def test_matched_route_settles_residues() -> None:
     assert np.array_equal(last, destination)
 
 
-def test_real_size() -> None:
-    destination = shuffled(16384, 0)
+@pytest.mark.parametrize("slots", [4096, pytest.param(16384, marks=pytest.mark.slow)])
+def test_real_size(slots: int) -> None:
+    destination = shuffled(slots, 0)
     network = plan(destination, 8)
-    v = np.random.default_rng(1).normal(size=(2, 16384))
+    v = np.random.default_rng(1).normal(size=(2, slots))
     assert np.array_equal(network.apply(v)[:, destination], v)
 
 

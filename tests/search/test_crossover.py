@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from slotlang.cost.profile import find_profile
 from slotlang.planning.target import Target
@@ -21,16 +22,20 @@ def found(tokens: int) -> Found:
     return made
 
 
+@cache
+def crossover() -> int | None:
+    return columns_from(SHAPE, COARSE, find_profile())
+
+
 def test_the_search_agrees_on_both_sides() -> None:
-    tokens = columns_from(SHAPE, COARSE, find_profile())
+    tokens = crossover()
     assert tokens is not None and 64 <= tokens <= 4096
     assert found(round(1.5 * tokens)).ranked[0].structure.positions == 1
     assert found(round(tokens / 1.5)).ranked[0].structure.positions > 1
 
 
 def test_the_number_asked_for_does_not_matter() -> None:
-    profile = find_profile()
-    assert columns_from(SHAPE, COARSE, profile) == columns_from(replace(SHAPE, batch=512), COARSE, profile)
+    assert crossover() == columns_from(replace(SHAPE, batch=512), COARSE, find_profile())
 
 
 def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:

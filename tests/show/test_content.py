@@ -13,7 +13,8 @@ from typing import Any
 import generate
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
 
@@ -216,8 +217,8 @@ def test_repetition_of_rank_complex() -> None:
     assert "8,192 products" in skipped.summary()
 
 
+@examples(150)
 @given(st.lists(st.integers(-1, 2), min_size=1, max_size=24))
-@settings(max_examples=150, deadline=None)
 def test_repetition_by_brute_force(values: list[int]) -> None:
     first: dict[int, int] = {}
     groups = [-1 if v < 0 else first.setdefault(v, len(first)) for v in values]
@@ -233,6 +234,7 @@ def test_repetition_by_brute_force(values: list[int]) -> None:
     assert found.sentence()
 
 
+@examples()
 @given(st.tuples(*[st.integers(1, 4)] * 3), st.sets(st.integers(0, 2)))
 def test_digits_that_do_not_matter(extents: tuple[int, int, int], used: set[int]) -> None:
     points = list(product(*(range(e) for e in extents)))

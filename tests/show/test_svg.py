@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from amounts import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
@@ -205,6 +206,7 @@ def test_not_compared() -> None:
     assert sum(squares(checked(svg(found))).values()) == 4096
 
 
+@examples()
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_folds_keep_every_cell_apart(rows: int, columns: int) -> None:
     cut = fold(rows, columns)
@@ -219,6 +221,7 @@ def test_folds_keep_every_cell_apart(rows: int, columns: int) -> None:
     assert len(places) == rows * len(range(0, columns, max(1, columns // 7)))
 
 
+@examples()
 @given(st.text(st.sampled_from("ab[],*() +-"), max_size=60), st.integers(3, 20), st.integers(1, 4))
 def test_wrapped(text: str, width: int, lines: int) -> None:
     parts = wrapped(text, width, lines)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import bind_text
 from rich.console import Console, RenderableType
@@ -203,8 +204,8 @@ def test_any_number_of_slots(slots: int) -> None:
     assert all(f"x[{k}]" in shown for k in range(slots))
 
 
+@examples()
 @given(st.integers(1, 60), st.integers(2, 20), st.none() | st.integers(0, 59))
-@settings(deadline=None)
 def test_picked(count: int, limit: int, around: int | None) -> None:
     if around is not None:
         around = min(around, count - 1)

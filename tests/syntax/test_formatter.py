@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from amounts import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from repository import PROGRAMS, program_text
 
@@ -312,7 +313,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
     )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@examples(200, suppress_health_check=SLOW)
 @given(st.lists(statements(), min_size=1, max_size=3))
 def test_any_tree(made: list[tree.Statement]) -> None:
     program = tree.Program(Source("made", ""), tuple(made), ())
@@ -383,7 +384,7 @@ prove  y == A @ B @ x
 """
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@examples(80, suppress_health_check=SLOW)
 @given(disarranged(EXAMPLE))
 def test_any_layout(text: str) -> None:
     program = parse(Source("t.slot", text))
@@ -391,7 +392,7 @@ def test_any_layout(text: str) -> None:
     check(program, format_program(program))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@examples(80, suppress_health_check=SLOW)
 @given(st.data())
 def test_any_layout_of_any_tree(data: st.DataObject) -> None:
     made = tuple(data.draw(st.lists(statements(), min_size=1, max_size=2)))

@@ -6,7 +6,8 @@ import random
 import re
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from amounts import examples
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from slotlang.diagnostics import SlotError, render
@@ -83,7 +84,7 @@ def check(text: str) -> None:
     assert format_program(again) == text
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@examples(200, suppress_health_check=SLOW)
 @given(st.binary(max_size=200))
 def test_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.slot"
@@ -96,7 +97,7 @@ def test_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     check(source.text)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@examples(200, suppress_health_check=SLOW)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 @example("\r\r#\r=\r")
 @example("let x = 1 # \x85\x1c\nlet y = 2")
@@ -104,7 +105,7 @@ def test_text(text: str) -> None:
     check(text)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=SLOW)
+@examples(400, suppress_health_check=SLOW)
 @given(st.lists(TOKENS, max_size=25), st.booleans())
 @example(["T = x ", "else ", "0" * 5000], False)
 @example(["T = x[1] ", "else ", "9" * 5000], False)
@@ -117,7 +118,7 @@ def test_token_soup(tokens: list[str], spaced: bool) -> None:
     check((" " if spaced else "").join(tokens))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=SLOW)
+@examples(300, suppress_health_check=SLOW)
 @given(
     st.sampled_from(["let x = ", "T[q < R] = ", "claim ", "output y[", "perm p: ", "sum "]),
     st.lists(TOKENS, max_size=8),
@@ -126,7 +127,7 @@ def test_statements_that_begin_well(start: str, tokens: list[str]) -> None:
     check(start + " ".join(tokens))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=SLOW)
+@examples(400, suppress_health_check=SLOW)
 @given(
     st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=3).map("\n".join),
     st.lists(

@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from repository import PROGRAMS
 
@@ -261,7 +262,7 @@ def as_python(node: ast.expr) -> tree.Expr:
     raise AssertionError(ast.dump(node))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(st.sampled_from(OPERATORS), min_size=1, max_size=8),
     st.lists(st.sampled_from(["", "", "", "-", "("]), min_size=9, max_size=9),

@@ -226,7 +226,7 @@ def test_a_bundle_has_the_runtime_that_is_installed(tmp_path: Path) -> None:
     import slotlang_runtime
 
     folder = tmp_path / "slotlang_runtime"
-    shutil.copytree(Path(slotlang_runtime.__file__).parent, folder)
+    shutil.copytree(Path(slotlang_runtime.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "out.py"
     path.write_text(lowered().text)
     assert slotlang("check", str(path)).status == 0

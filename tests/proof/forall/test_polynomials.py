@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import sympy
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotlang.proof.forall.polynomials import MAX_GENERATORS, Poly, common
@@ -38,7 +39,7 @@ def theirs(p: Poly) -> sympy.Expr:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(POLYNOMIALS, POLYNOMIALS)
 def test_arithmetic(a, b):
     p, q = ours(a), ours(b)
@@ -47,7 +48,7 @@ def test_arithmetic(a, b):
     assert sympy.expand(theirs(p.replaced("a", q)) - theirs(p).subs(sympy.Symbol("a"), theirs(q))) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(POLYNOMIALS, st.tuples(MONOMIALS, st.integers(1, 6)))
 def test_quotients(a, b):
     p, m = ours(a), ours([b])

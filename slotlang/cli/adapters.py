@@ -1,0 +1,98 @@
+"""``slotlang adapter``: what a PEFT adapter holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slotlang.cli.output import emit_json, guarded, report
+
+if TYPE_CHECKING:
+    from slotlang.adapter import Adapter
+
+adapter_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="PEFT LoRA adapters: show what one holds."
+)
+
+
+@adapter_app.callback()
+def adapter_options() -> None:
+    """PEFT LoRA adapters: show what one holds."""
+
+
+@adapter_app.command("show")
+def show_adapter(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a PEFT adapter.", show_default=False)],
+    base_changed: Annotated[
+        bool, typer.Option("--base-changed", help="The base was changed as the adapter needs it (SL520).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")] = False,
+) -> None:
+    """List an adapter's modules by shape, rank, scaling and dtype, and those that can't be run with the reason."""
+    with guarded("adapter.show", json):
+        from slotlang.adapter import read_adapter
+        from slotlang.adapter.summary import to_json
+
+        found = read_adapter(folder, base_changed=base_changed)
+        if json:
+            emit_json("adapter.show", to_json(found))
+        else:
+            print("\n".join(lines(found)))
+            if found.warnings:
+                report(found.warnings, "warning")
+
+
+MOST_NAMES = 12
+"""Lines of names under one group."""
+
+
+def lines(adapter: Adapter) -> list[str]:
+    """What is printed: a few lines for each group of modules, however many they are."""
+    from slotlang.adapter.messages import plain
+    from slotlang.adapter.summary import groups
+    from slotlang.cli.tables import size_text
+
+    total, unusable = len(adapter.modules), len(adapter.unusable)
+    head = f"{adapter.path}: {_count(total, 'module')} that can be run"
+    head += f", {unusable} that can't" if unusable else ""
+    out = [f"{head}; {size_text(adapter.bytes)}"]
+    if adapter.base_model:
+        out.append(f"base model: {plain(adapter.base_model)}")
+    out += [f"read: {note}" for note in adapter.notes]
+    for group in groups(adapter):
+        out.append("")
+        what = f"{group.d_out} x {group.d_in}, rank {group.rank}, scaling {group.scaling:.6g} = {group.rule}"
+        out.append(f"{_count(len(group.modules), 'module')}  {what}, {group.dtype}, {size_text(group.bytes)}")
+        out += _names(group.modules)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    shapes: dict[tuple[str, str], dict[str, None]] = {}
+    for u in adapter.unusable:
+        key = (u.obstacle.reason, u.obstacle.hint)
+        reasons.setdefault(key, []).append(u.name)
+        shapes.setdefault(key, {})[u.shapes] = None
+    for (reason, hint), names in reasons.items():
+        out += ["", f"{_count(len(names), 'module')} can't be run: {reason}"]
+        out += _names(names)
+        if len(shapes[reason, hint]) <= 3:
+            out += [f"    {text}" for text in shapes[reason, hint] if text]
+        if hint:
+            out.append(f"    hint: {hint}")
+    if adapter.extra:
+        out += ["", f"{_count(len(adapter.extra), 'tensor')} beside the LoRA matrices, not used:"]
+        out += _names(adapter.extra)
+    return out
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _names(names: tuple[str, ...] | list[str]) -> list[str]:
+    from slotlang.adapter.messages import plain
+    from slotlang.adapter.summary import names_together
+
+    together = names_together(names)
+    out = [f"    {plain(text, 160)}{f' ({count})' if count > 1 else ''}" for text, count in together[:MOST_NAMES]]
+    return out if len(together) <= MOST_NAMES else [*out, f"    and {len(together) - MOST_NAMES} more"]

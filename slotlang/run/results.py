@@ -1,0 +1,59 @@
+"""Decrypted results as ``.npy`` and ``.npz`` files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.diagnostics import error
+
+
+def check_output(path: Path, outputs: Sequence[str]) -> None:
+    """Raises SL005 for a file whose format can't hold the results, and SL004 for a folder that is not there. Both are
+    known before any work."""
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz"):
+        raise error("SL005", f"--output writes .npy or .npz, not {suffix or 'a file without an ending'!r}")
+    if suffix == ".npy" and len(outputs) != 1:
+        hint = f"give --output {path.with_suffix('.npz')}"
+        raise error("SL005", f"a .npy file holds one array, and the program has {len(outputs)} results", hint=hint)
+    try:
+        if not path.parent.is_dir():
+            raise error("SL004", f"can't write {path}: there is no folder {path.parent}", file=str(path))
+        if path.is_dir():
+            raise error("SL004", f"can't write {path}: it is a folder", file=str(path))
+    except (OSError, ValueError) as problem:
+        raise error("SL004", f"can't write {path}: {problem}", file=str(path)) from None
+
+
+def result_bytes(path: Path, results: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """What ``--output`` writes: one array, or several by the results' names."""
+    if path.suffix.lower() == ".npy":
+        return _npy(next(iter(results.values())))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in results.items():
+            # without a date, so that equal results are equal files
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(array))
+    return stream.getvalue()
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def joined(parts: Sequence[npt.NDArray[Any]], tokens: int | None) -> npt.NDArray[Any]:
+    """One result of all evaluations: with ``tokens`` a row per token, as activations are, and else in the program's
+    shape. A part is (d,) or (d x tokens), without padding."""
+    if tokens is None:
+        (whole,) = parts
+        return np.ascontiguousarray(whole)
+    return np.concatenate([part.reshape(len(part), -1).T for part in parts])

@@ -1,0 +1,25 @@
+"""How much the random tests draw: a third in `make test`, everything in `make test-slow`, which runs them again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+ALL = os.environ.get("SLOTLANG_EXAMPLES") == "all"
+
+drawn = pytest.mark.drawn
+
+
+def some(number: int, least: int = 10) -> int:
+    """As many as are drawn of ``number``; a test that calls this is marked ``drawn``."""
+    return number if ALL else min(number, max(least, number // 3))
+
+
+def examples(number: int = 100, **others: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hypothesis' settings for a test of ``number`` examples, without a deadline: no test depends on a time."""
+    chosen = settings(max_examples=some(number), deadline=None, **others)
+    return lambda test: drawn(chosen(test))

@@ -1,0 +1,173 @@
+"""Adapters on the command line: runs, what ``adapter show`` prints, and options that would be dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from adapter_files import PREFIX, factors_layout, write_adapter
+from command_line import slotlang
+from repository import PROGRAMS
+
+SMALL = ["--set", "slots=64", "--set", "batch=2", "--set", "pairs=2"]
+LORA = str(PROGRAMS / "lora.slot")
+QKV = """program qkv(d = 16, g = 4, r = 2, slots = 16)
+input x[d]
+weight Aq[d, r], Bq[r, d], Ak[g, r], Bk[r, d]
+scalar sq, sk
+cipher X = x[slot]
+plain Wq[q < d] = sq * (Aq @ Bq)[slot, (slot + q) % d]
+plain Wk[q < d] = sk * ((Ak @ Bk)[slot, (slot + q) % d] else 0)
+Yq = sum q < d by bsgs(4): (X << q) * Wq[q]
+Yk = sum q < d by bsgs(4): (X << q) * Wk[q]
+output yq[slot] = Yq
+output yk[slot] = Yk where slot < g
+prove yq == sq * Aq @ Bq @ x
+prove yk == sk * Ak @ Bk @ x
+"""
+
+
+@pytest.fixture
+def qkv(tmp_path: Path) -> list[str]:
+    """A program of two results, an adapter for it, and three tokens."""
+    (tmp_path / "qkv.slot").write_text(QKV)
+    layout = factors_layout("l.0.q_proj", 16, 16, 2) | factors_layout("l.0.k_proj", 4, 16, 2)
+    write_adapter(tmp_path / "adapter", layout, r=2, lora_alpha=6, alpha_pattern={"k_proj": 5})
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).standard_normal((3, 16)))
+    return ["run", str(tmp_path / "qkv.slot"), "--adapter", str(tmp_path / "adapter")]
+
+
+def values_of(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    layout = factors_layout("l.0.q_proj", 16, 16, 2) | factors_layout("l.0.k_proj", 4, 16, 2)
+    return write_adapter(folder, layout, r=2, lora_alpha=6, alpha_pattern={"k_proj": 5})
+
+
+def test_several_results_from_one_upload(qkv: list[str], tmp_path: Path) -> None:
+    ended = slotlang(*qkv, "--activations", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npz"), "--json")
+    assert ended.status == 0, ended.err
+    found = json.loads(ended.out)
+    assert found["schema"] == "slotlang.run/4"
+    assert [(m["output"], m["module"], m["scaling"]) for m in found["modules"]] == [
+        ("yq", "l.0.q_proj", 3.0),
+        ("yk", "l.0.k_proj", 2.5),
+    ]
+    assert [m["rule"] for m in found["modules"]] == ["lora_alpha / r", "alpha_pattern['k_proj'] / r"]
+    assert (found["weights"], found["tokens"], found["evaluations"]) == ("adapter", 3, 3)
+    assert found["errors"].keys() == {"yq", "yk"} and max(found["errors"].values()) == found["relative_error"]
+    held, x = values_of(tmp_path / "again"), np.load(tmp_path / "x.npy")
+    with np.load(tmp_path / "y.npz") as y:
+        for name, scaling in (("q", 3.0), ("k", 2.5)):
+            down, up = (held[f"{PREFIX}l.0.{name}_proj.lora_{side}.weight"] for side in "AB")
+            assert y[f"y{name}"].dtype == np.float64
+            np.testing.assert_allclose(y[f"y{name}"], scaling * x @ down.T @ up.T, atol=1e-5)
+
+
+def test_modules_are_named_for_results(qkv: list[str]) -> None:
+    ended = slotlang(*qkv, "--module", "yq=q_proj", "--module", "yk=k_proj")
+    assert ended.status == 0
+    assert "yk: l.0.k_proj, scaling = alpha_pattern['k_proj'] / r" in ended.out
+    ended = slotlang(*qkv, "--module", "yq=k_proj", "--module", "yk=q_proj")
+    assert ended.status == 2 and "SL506" in ended.err
+
+
+def test_a_single_option_given_twice(qkv: list[str], tmp_path: Path) -> None:
+    for arguments in (
+        [*qkv, "--adapter", str(tmp_path / "other")],
+        ["run", LORA, "--activations", "a.npy", "--activations=b.npy"],
+        ["run", LORA, "--seed", "1", "--seed", "2"],
+        ["lower", LORA, "-o", str(tmp_path / "a.py"), "--output", str(tmp_path / "b.py")],
+        ["cost", LORA, "--precision", "1", "--precision", "2"],
+    ):
+        ended = slotlang(*arguments)
+        assert ended.status == 2
+        assert ended.err.startswith("error[SL005]: --") and "is given twice, and takes one value" in ended.err
+    assert "diagnostics" in json.loads(slotlang("run", LORA, "--seed", "1", "--seed", "2", "--json").out)
+    assert not list(tmp_path.glob("*.py"))
+
+
+def test_two_modules_and_one_result(tmp_path: Path) -> None:
+    write_adapter(tmp_path, factors_layout("q", 8, 6) | factors_layout("v", 8, 6))
+    ended = slotlang("run", LORA, "--adapter", str(tmp_path), "--module", "q", "--module", "v", *SMALL)
+    assert ended.status == 2 and "SL524" in ended.err
+
+
+def test_a_square_program_and_a_module_that_is_not_square(tmp_path: Path) -> None:
+    write_adapter(tmp_path, factors_layout("k_proj", 16, 32))
+    program = ["run", str(PROGRAMS / "rank_complex.slot"), "--adapter", str(tmp_path), "--set", "slots=64"]
+    for more in ([], ["--set", "d=32"], ["--set", "d=16"]):
+        ended = slotlang(*program, "--set", "batch=2", *more)
+        assert (ended.status, ended.err.count("error[")) == (2, 1)
+        assert "the program is square in d, and module k_proj is not" in ended.err
+        assert "--set" not in ended.err
+
+
+def test_warnings_and_unused_tensors_are_said(tmp_path: Path) -> None:
+    layout = factors_layout("q", 8, 6) | {f"{PREFIX}head.weight": ("F32", [2, 2])}
+    write_adapter(tmp_path, layout, alpha_pattern={"gate_proj": 8})
+    ended = slotlang("run", LORA, "--adapter", str(tmp_path), *SMALL)
+    assert ended.status == 0
+    assert ended.err.startswith("warning[SL522]: the key 'gate_proj' of alpha_pattern")
+    assert "1  tensors of the adapter are not used" in ended.out
+
+
+def test_a_program_without_an_adapter_is_not_told_of_one(qkv: list[str], tmp_path: Path) -> None:
+    ended = slotlang("run", qkv[1], "--activations", str(tmp_path / "x.npy"))
+    assert ended.status == 0 and "3 real tokens" in ended.out
+    assert "adapter" not in ended.out + ended.err
+    scores = str(PROGRAMS / "scores.slot")
+    ended = slotlang("run", scores, "--activations", str(tmp_path / "x.npy"))
+    assert ended.status == 2 and "SL506" in ended.err and "--data" in ended.err
+    assert "adapter" not in ended.err.replace(scores, "")
+
+
+def test_own_arrays_and_results(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"d_in": 6, "d_out": 8, "r": 3}
+    arrays = {"x": rng.standard_normal((6, 2)), "A": rng.standard_normal((8, 3)), "B": rng.standard_normal((3, 6))}
+    np.savez(tmp_path / "data.npz", **arrays, scale=0.5)
+    command = ["run", LORA, *SMALL, *(w for n, v in sizes.items() for w in ("--set", f"{n}={v}"))]
+    command += ["--data", str(tmp_path / "data.npz")]
+    ended = slotlang(*command, "-o", str(tmp_path / "y.npy"))
+    assert ended.status == 0, ended.err
+    assert "on given weights" in ended.out and f"results are in {tmp_path / 'y.npy'}" in ended.out
+    expected = 0.5 * arrays["A"] @ arrays["B"] @ arrays["x"]
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
+    # what exists stays when nothing new is made
+    before = (tmp_path / "y.npy").read_bytes()
+    np.savez(tmp_path / "data.npz", **arrays)
+    ended = slotlang(*command, "-o", str(tmp_path / "y.npy"))
+    assert ended.status == 2 and "the file has no scale" in ended.err
+    assert (tmp_path / "y.npy").read_bytes() == before
+    ended = slotlang(*command, "-o", str(tmp_path / "data.npz"))
+    assert ended.status == 2 and "is read and written" in ended.err
+    ended = slotlang(*command, "--adapter", str(tmp_path))
+    assert ended.status == 2 and "--data and --adapter both give weights" in ended.err
+
+
+def test_a_run_that_failed_writes_nothing(tmp_path: Path) -> None:
+    command = ["run", LORA, *SMALL, "--set", "d_in=6", "--set", "d_out=8", "--set", "r=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slotlang.run.session.WORST_ERROR", 0.0)
+        ended = slotlang(*command, "-o", str(tmp_path / "y.npy"))
+    assert ended.status == 1
+    assert "y.npy is not written: the run failed" in ended.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_adapter_show(tmp_path: Path) -> None:
+    layout = factors_layout("l.0.q_proj", 8, 6) | factors_layout("l.1.q_proj", 8, 6)
+    write_adapter(tmp_path, layout | {f"{PREFIX}e.lora_embedding_A": ("F32", [4, 9])}, alpha_pattern={"k": 3})
+    ended = slotlang("adapter", "show", str(tmp_path))
+    assert ended.status == 0
+    assert f"{tmp_path}: 2 modules that can be run, 1 that can't" in ended.out
+    assert "2 modules  8 x 6, rank 4, scaling 4 = lora_alpha / r, float32" in ended.out
+    assert "l.{0-1}.q_proj (2)" in ended.out
+    assert "1 module can't be run: it is an embedding" in ended.out
+    assert "warning[SL522]" in ended.err
+    found = json.loads(slotlang("adapter", "show", str(tmp_path), "--json").out)
+    assert (found["schema"], found["modules"]) == ("slotlang.adapter.show/1", 2)
+    ended = slotlang("adapter", "show", str(tmp_path / "nowhere"), "--json")
+    assert ended.status == 2 and json.loads(ended.out)["diagnostics"][0]["code"] == "SL501"
