@@ -14,13 +14,16 @@ from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.report import Cost
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
-from slotlang.meaning.program import Program
+from slotlang.meaning.outside_bounds import Limit, with_bound_statements, with_bounds
+from slotlang.meaning.program import Bound, Program
+from slotlang.planning.given_parameters import parameters_named, program_parameters
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.plan import Plan
+from slotlang.planning.plan import Plan, origin_text
 from slotlang.planning.planner import plan
 from slotlang.planning.target import Hide, Kernel, Target
 from slotlang.proof.check import Report, check
 from slotlang.source import Source
+from slotlang.syntax import tree
 from slotlang.syntax.parser import parse, read_source
 
 if TYPE_CHECKING:
@@ -42,17 +45,32 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'slotlang.api' has no attribute {name!r}")
 
 
-def load(path: str | Path, sizes: Mapping[str, int] | None = None) -> Program:
+def load(
+    path: str | Path, sizes: Mapping[str, int] | None = None, *, bounds: Mapping[str, Limit] | None = None
+) -> Program:
     """Read, parse and bind a program file; ``sizes`` override its defaults.
 
+    ``bounds`` of magnitudes take the place of the program's own: ``{"x": 8, "norm(x)": 64}`` as in ``with_bounds``.
     Raises ``SlotError`` with every message when the program is wrong.
     """
-    return bind(parse(read_source(Path(path))), sizes)
+    return _bound(parse(read_source(Path(path))), sizes, bounds)
 
 
-def loads(text: str, sizes: Mapping[str, int] | None = None, name: str = "<string>") -> Program:
+def loads(
+    text: str,
+    sizes: Mapping[str, int] | None = None,
+    name: str = "<string>",
+    *,
+    bounds: Mapping[str, Limit] | None = None,
+) -> Program:
     """``load`` from a text."""
-    return bind(parse(Source(name, text)), sizes)
+    return _bound(parse(Source(name, text)), sizes, bounds)
+
+
+def _bound(syntax: tree.Program, sizes: Mapping[str, int] | None, bounds: Mapping[str, Limit] | None) -> Program:
+    program = bind(with_bound_statements(syntax, bounds or {}), sizes)
+    program_parameters(program)
+    return program
 
 
 def cost(
@@ -84,6 +102,8 @@ def cost(
         predicted=made.predicted(profile),
         predicted_error=predicted_error(made),
         kernel=made.kernel,
+        parameters_from=made.origin,
+        parameters_note=origin_text(made.origin, program.chosen_parameters is not None),
     )
 
 
@@ -116,6 +136,7 @@ def run(
     path: str | Path,
     sizes: Mapping[str, int] | None = None,
     *,
+    bounds: Mapping[str, Limit] | None = None,
     adapter: str | Path | None = None,
     module: str | Sequence[str] | None = None,
     base_changed: bool = False,
@@ -131,14 +152,14 @@ def run(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on modules of an adapter, the arrays of a .npz file, or random
-    ones, and compare with numpy. ``Session.results`` has the results. ``module``, ``base_changed``, ``data``,
-    ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters`` and ``target`` as
-    in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays or cache, and when a worker
-    fails."""
+    ones, and compare with numpy. ``Session.results`` has the results. ``bounds`` as in ``load``. ``module``,
+    ``base_changed``, ``data``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md);
+    ``parameters`` and ``target`` as in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays
+    or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
-        parse(read_source(Path(path))),
+        with_bound_statements(parse(read_source(Path(path))), bounds or {}),
         sizes,
         adapter=None if adapter is None else Path(adapter),
         modules=(module,) if isinstance(module, str) else tuple(module or ()),
@@ -157,6 +178,7 @@ def run(
 
 
 __all__ = [
+    "Bound",
     "Cost",
     "Hide",
     "Kernel",
@@ -178,7 +200,9 @@ __all__ = [
     "lower",
     "optimize",
     "package_version",
+    "parameters_named",
     "plan",
     "predicted_error",
     "run",
+    "with_bounds",
 ]

@@ -44,8 +44,8 @@ message names the bracket where the trouble starts.""",
     "SL102": """A word or sign stands where it can't.
 
 The label under the caret says what could stand there. Statements start with a keyword (`let`, `require`, `input`,
-`weight`, `scalar`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`) or with the name of a computed
-family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
+`weight`, `scalar`, `bound`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`, `parameters`) or with the
+name of a computed family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
     "SL103": """A statement ends too early.
 
 An operand or a bracket is missing at its end. A statement ends with its line unless a bracket is open.""",
@@ -65,6 +65,12 @@ means. Without `by` the terms are added in order.""",
     "SL108": """The program is empty.
 
 A program starts with `program NAME(size = default, ...)`.""",
+    "SL109": """Parameters are written wrongly.
+
+`parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64`: the degree of the ring, the bits of
+each prime (the last is the key prime), the bits of scale (one number, or one for the inputs and one for the plaintexts
+of each product in a row), and, where they are wanted, after which products a prime is dropped and which rotations have
+a key. Every word stands once, in any order.""",
     "SL201": """A name is not known.
 
 It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",
@@ -120,6 +126,18 @@ Inputs are encrypted; their zeros are not known. Only weights can be sparse.""",
     "SL216": """The digits do not make up the slots.
 
 The product of the extents in `axes` is the number of slots.""",
+    "SL217": """The limit of a bound is not a positive number.
+
+`bound |x| <= 8`: a limit is made of numbers and sizes with + - * / and comes to more than zero, between 2^-128 and
+2^128. It is computed exactly.""",
+    "SL218": """A magnitude is bounded twice.
+
+One `bound` says how large the elements of a tensor are, and one, for each dimension, how large the norms along it are.
+The message shows both limits. On the command line, --bound and --bound-norm replace what the program says.""",
+    "SL219": """A bound is about something that has no bound.
+
+Inputs, weights and scalars are bounded: what comes from outside. Sizes have values, and how large a family's slots get
+follows from its definition.""",
     "SL220": """The shapes in a tensor expression do not fit.
 
 `@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes a
@@ -131,6 +149,14 @@ Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and
     "SL222": """A tensor expression is too large.
 
 Products of sums are multiplied out. Write the specification with fewer sums inside products.""",
+    "SL223": """A norm does not go along one dimension of a tensor.
+
+`bound norm(x[:, t]) <= 64` is about the Euclidean norm of every column of x, `bound norm(B[q, :]) <= 1` about that of
+every row of B: one `:`, and a name for each other index. `norm(u)` is that of a vector. A scalar is bounded by
+`bound |s| <= 2`.""",
+    "SL224": """A program names parameters twice.
+
+`parameters degree ... primes ... scales ...` stands once in a program. For one command, --parameters gives others.""",
     "SL230": """A permutation is written wrongly.
 
 `perm p: (h, t) -> (t, h)` takes the digits of one axes statement; each target is made of one source digit.
@@ -419,9 +445,10 @@ it was emitted for. The check is made with the installed runtime, and refuses a 
 another one beside it, as a bundle that was edited. It also refuses what Python would run in place of the runtime or of
 what the runtime imports: a `numpy.py` or a `random.py` beside the module, and compiled files in `__pycache__` that are
 not shown to be those of their sources.""",
-    "SL743": """A module's sizes can't be set.
+    "SL743": """A module's sizes or bounds can't be set.
 
-A module is lowered for the sizes in its `SIZES`. Lower the program again for others.""",
+A module is lowered for the sizes in its `SIZES` and with the bounds in the text of its `PROGRAM`. Lower the program
+again for others.""",
     "SL481": """Only proved programs are optimized.
 
 `slotlang optimize` rewrites a program into one of the same meaning, which helps nobody where the program does not do

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MAX_DEPTH = 150
 """Deepest expression accepted, well inside Python's recursion limit."""
 
@@ -28,6 +30,22 @@ SLOTWISE_WORDS = ("conj",)
 PART_WORDS = (*SLOTWISE_WORDS, "re", "im")
 """The words that stand before one operand, as a sign does: the terminal ``PART`` of the grammar. ``re`` and ``im`` are
 for outputs alone."""
+
+SOFT_START = re.compile(r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters)(?=[ \t]+[A-Za-z_0-9])")
+"""The words that start a statement and can be names all the same, where what follows tells that they do: the terminals
+of the grammar."""
+
+SOFT_FORMS = {
+    "bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t",
+    "parameters": "write parameters degree 8192 primes 60, 60, 60 scales 36",
+}
+"""How statements that start with these words are written."""
+
+PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
+"""What ``parameters`` gives; the first three are needed."""
+
+MAX_PARAMETER_DIGITS = 9
+"""Longest number there: none of the parameters is beyond 2^16."""
 
 EXPRESSION_WORDS = (
     "sum",

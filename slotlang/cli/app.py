@@ -17,6 +17,7 @@ from slotlang.cli.output import (
     OK,
     emit_json,
     guarded,
+    parse_bounds,
     parse_names,
     parse_sizes,
     write_file,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from slotlang.meaning.program import Program
+    from slotlang.planning.parameters import Parameters
     from slotlang.syntax import tree
 
 app = typer.Typer(
@@ -74,6 +76,32 @@ KeyBytes = Annotated[
     int | None,
     typer.Option("--max-key-bytes", metavar="N", help="Most bytes of keys, with --precision.", show_default=False),
 ]
+Bounds = Annotated[
+    list[str],
+    typer.Option(
+        "--bound",
+        metavar="NAME=LIMIT",
+        help="Assume that no element of an input, a weight or a scalar is larger: x=8, A=1/64; repeatable.",
+    ),
+]
+BoundNorms = Annotated[
+    list[str],
+    typer.Option(
+        "--bound-norm",
+        metavar="NAME=LIMIT",
+        help="Assume that no Euclidean norm is larger: of a token of an input (over axis 0), of a row of a weight "
+        "(over its last axis); B[:, j]=2 names another; repeatable.",
+    ),
+]
+GivenParameters = Annotated[
+    str | None,
+    typer.Option(
+        "--parameters",
+        metavar="TEXT",
+        help='These and no others: "degree 8192 primes 60,60,60 scales 36", as in a program\'s own statement.',
+        show_default=False,
+    ),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -108,10 +136,29 @@ def _parsed(path: Path) -> tree.Program:
     return parse(read_source(path))
 
 
-def _loaded(path: Path, sizes: list[str]) -> Program:
+def _loaded(path: Path, sizes: list[str], bounds: dict[str, str] | None = None) -> Program:
     from slotlang.meaning.bind import bind
 
-    return bind(_parsed(path), parse_sizes(sizes))
+    return bind(_bounded(_parsed(path), bounds or {}), parse_sizes(sizes))
+
+
+def _bounded(syntax: tree.Program, bounds: dict[str, str]) -> tree.Program:
+    if not bounds:
+        return syntax
+    from slotlang.meaning.outside_bounds import with_bound_statements
+
+    return with_bound_statements(syntax, bounds)
+
+
+def _given(text: str | None, precision: float | None) -> Parameters | None:
+    """The parameters of ``--parameters``. Raises SL005 with ``--precision``, which searches them."""
+    if text is None:
+        return None
+    from slotlang.planning.given_parameters import parameters_named
+
+    if precision is not None:
+        raise error("SL005", "--precision searches parameters, and --parameters gives them", hint="drop one of them")
+    return parameters_named(text)
 
 
 def _console() -> Console:
@@ -141,6 +188,8 @@ def check(
         str | None,
         typer.Option("--for-all", metavar="NAMES", help="Prove for every value of these sizes: d,r or all."),
     ] = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
@@ -157,13 +206,13 @@ def check(
             raise error("SL005", f"--svg draws one program, and {len(files)} are given")
         if certificate is not None and len(files) > 1:
             raise error("SL005", "--certificate takes one program")
-        sizes = parse_sizes(set_)
+        sizes, bounds = parse_sizes(set_), parse_bounds(bound, bound_norm)
         open_sizes = None if for_all is None else parse_names(for_all)
         if open_sizes is not None and chosen != "auto":
             raise error("SL723", "--for-all picks its method", hint="drop --method")
         results = []
         for path in files:
-            results.append(check_file(path, sizes, chosen, seed, open_sizes, repair=len(files) == 1))
+            results.append(check_file(path, sizes, chosen, seed, open_sizes, bounds, repair=len(files) == 1))
             if not json and len(files) == 1:
                 print_verdict(results[-1])
             elif not json:
@@ -203,6 +252,9 @@ def cost(
     kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
+    parameters: GivenParameters = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
@@ -212,7 +264,9 @@ def cost(
         from slotlang.planning.target import Target
 
         target, times = Target.named(kernel, hide, precision, max_key_bytes), chosen_profile(profile)
-        result = cost_of(_loaded(file, set_), profile=times, target=target)
+        given = _given(parameters, precision)
+        program = _loaded(file, set_, parse_bounds(bound, bound_norm))
+        result = cost_of(program, given, profile=times, target=target)
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -317,6 +371,8 @@ def synth(
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a plot of the Pareto front.", show_default=False)] = None,
     profile: ProfileFile = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Search the cheapest schedule, layout and parameters for y = scale * A @ B @ x, and write it as a program."""
@@ -326,13 +382,15 @@ def synth(
         from slotlang.cli.synthesis import synthesize
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
+        from slotlang.search.report import checked_bounds
         from slotlang.search.search import start
         from slotlang.search.structure import Shape
 
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
         shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
-        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
+        bounds = checked_bounds(parse_bounds(bound, bound_norm))
+        status = synthesize(found, chosen_profile(profile), output, svg, json, _console(), bounds)
     raise typer.Exit(status)
 
 
@@ -352,6 +410,9 @@ def lower(
     kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
+    parameters: GivenParameters = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
@@ -364,9 +425,10 @@ def lower(
         if (output is None) == (bundle is None) or (bundle and standalone):
             raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
         target = Target.named(kernel, hide, precision, max_key_bytes)
-        program = _loaded(file, set_)
+        given = _given(parameters, precision)
+        program = _loaded(file, set_, parse_bounds(bound, bound_norm))
         with _status("proving, lowering and validating", json):
-            made = lower_program(program, unproved=unproved, target=target, standalone=standalone)
+            made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
         if output is not None:
             write_file(output, made.text)
         files = write_bundle(made, bundle) if bundle is not None else [output]
@@ -381,6 +443,8 @@ def lower(
                     "verdict": made.report.status,
                     "method": made.report.method,
                     "parameters": made.plan.parameters.to_json(),
+                    "parameters_from": made.plan.origin,
+                    "bounds": [b.to_json() for b in program.bounds],
                     "hide": made.plan.hiding.mode,
                     "kernel": made.plan.kernel,
                     "counts": made.plan.counts.to_json(),
@@ -391,7 +455,9 @@ def lower(
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
-            print(f"  {made.plan.parameters.text()}; relative rms error at most {predicted_error(made.plan):.1e}")
+            print(f"  {made.plan.used}; relative rms error at most {predicted_error(made.plan):.1e}")
+            if program.bounds:
+                print(f"  assumed: {', '.join(b.text for b in program.bounds)}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")
@@ -444,6 +510,9 @@ def run(
     kernel: KernelOption = "auto",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
+    parameters: GivenParameters = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
@@ -459,9 +528,10 @@ def run(
         from slotlang.run.session import run as run_program
 
         target = Target.named(kernel, hide, precision, max_key_bytes)
+        given = _given(parameters, precision)
         with watched(json) as progress:
             session = run_program(
-                _parsed(file),
+                _bounded(_parsed(file), parse_bounds(bound, bound_norm)),
                 parse_sizes(set_),
                 adapter=adapter,
                 modules=module,
@@ -470,6 +540,7 @@ def run(
                 activations_file=activations,
                 output=output,
                 seed=seed,
+                parameters=given,
                 target=target,
                 unproved=unproved,
                 tokens=tokens,

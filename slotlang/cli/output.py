@@ -251,6 +251,22 @@ def parse_sizes(items: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
+def parse_bounds(elements: Sequence[str], norms: Sequence[str]) -> dict[str, str]:
+    """``["x=8"]`` of ``--bound`` and ``["x=64"]`` of ``--bound-norm`` as ``{"x": "8", "norm(x)": "64"}``. Raises
+    SL005."""
+    bounds: dict[str, str] = {}
+    for option, items in (("--bound", elements), ("--bound-norm", norms)):
+        for item in items:
+            name, sign, limit = (part.strip() for part in item.rpartition("="))
+            if not (sign and name and limit):
+                raise error("SL005", f"{option} {item!r:.60} is not name=limit", hint=f"for example {option} x=8")
+            key = name if option == "--bound" else f"norm({name})"
+            if key in bounds:
+                raise error("SL005", f"{option} {name} is given twice")
+            bounds[key] = limit
+    return bounds
+
+
 def parse_names(text: str) -> list[str]:
     """``"d,r"`` as names. Raises SL005."""
     names = [name.strip() for name in text.split(",")]

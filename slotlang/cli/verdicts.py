@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
@@ -87,25 +88,29 @@ def check_file(
     method: Method,
     seed: int | None,
     open_sizes: Sequence[str] | None = None,
+    bounds: Mapping[str, str] = MappingProxyType({}),
     *,
     repair: bool = False,
 ) -> FileVerdict:
     """Read, bind and check one program, for all values of ``open_sizes`` if given, or one module that ``lower``
-    wrote; bad input becomes diagnostics. With ``repair``, single changes that would make a refuted program prove are
-    looked for, which takes some seconds at most."""
+    wrote; bad input becomes diagnostics. ``bounds`` take the place of the program's own. With ``repair``, single
+    changes that would make a refuted program prove are looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
+    from slotlang.meaning.outside_bounds import with_bound_statements
+    from slotlang.planning.given_parameters import program_parameters
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
     try:
         if path.suffix == ".py":
-            return _check_module(path, sizes, method, seed, open_sizes)
-        syntax = parse(read_source(path))
+            return _check_module(path, sizes, method, seed, open_sizes, bounds)
+        syntax = with_bound_statements(parse(read_source(path)), bounds)
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
             return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
         program = bind(syntax, sizes)
+        program_parameters(program)
         found = check(program, method, seed)
         return FileVerdict(path, program.name, found, (), program, repairs=_repairs(program, found) if repair else ())
     except Exception as problem:
@@ -116,13 +121,21 @@ def check_file(
 
 
 def _check_module(
-    path: Path, sizes: Mapping[str, int], method: Method, seed: int | None, open_sizes: Sequence[str] | None
+    path: Path,
+    sizes: Mapping[str, int],
+    method: Method,
+    seed: int | None,
+    open_sizes: Sequence[str] | None,
+    bounds: Mapping[str, str],
 ) -> FileVerdict:
     from slotlang.syntax.parser import read_source
     from slotlang.validation.check import check_module
 
     if sizes or open_sizes is not None:
         raise error("SL743", f"{path} is a module for fixed sizes", hint="--set and --for-all are for .slot programs")
+    if bounds:
+        what = "a module keeps the bounds that it was lowered with"
+        raise error("SL743", f"{path}: {what}", hint="--bound and --bound-norm are for .slot programs")
     found = check_module(read_source(path), method, seed)
     return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation)
 

@@ -20,6 +20,7 @@ class Cost:
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
     ``predicted_error``: relative rms error that a run on random data does not exceed. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
+    ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say.
     """
 
     program: str
@@ -37,6 +38,8 @@ class Cost:
     predicted: Prediction
     predicted_error: float
     kernel: str
+    parameters_from: str = "fixed"
+    parameters_note: str = ""
 
     @property
     def rotation_gap(self) -> int | None:
@@ -51,6 +54,7 @@ class Cost:
             "program": self.program,
             "sizes": dict(self.sizes),
             "parameters": dict(self.parameters),
+            "parameters_from": self.parameters_from,
             "kernel": self.kernel,
             "counts": self.counts.to_json(),
             "galois_key_bytes": self.galois_key_bytes,

@@ -7,10 +7,11 @@ from typing import assert_never
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.meaning.bind_value import binder_extent, count, family_ref, given, not_padded, slot_value
+from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.permutations import permutation
-from slotlang.meaning.program import Binder, Claim, Family, Output, Program, Theorem
+from slotlang.meaning.program import Binder, Bound, ChosenParameters, Claim, Family, Output, Program, Theorem
 from slotlang.meaning.scope import (
     Local,
     Poisoned,
@@ -19,6 +20,7 @@ from slotlang.meaning.scope import (
     constant,
     integer,
     name_span,
+    text_of,
     unknown_name,
 )
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
@@ -51,6 +53,8 @@ class _Binder:
         self.steps: list[Family | Claim] = []
         self.outputs: list[Output] = []
         self.theorems: dict[str, Theorem] = {}
+        self.bounds: list[Bound] = []
+        self.chosen: ChosenParameters | None = None
 
     def run(self) -> Program:
         header = self._header()
@@ -88,6 +92,8 @@ class _Binder:
             scope.families,
             tuple(self.outputs),
             self.theorems,
+            tuple(self.bounds),
+            self.chosen,
         )
 
     def _poison(self, statement: tree.Statement, header: tree.Header) -> None:
@@ -133,6 +139,8 @@ class _Binder:
                 for n in names:
                     scope.declare(n.name, "a scalar", n.span)
                     scope.scalars[n.name] = n.span
+            case tree.Bound():
+                self.bounds.append(bind_bound(scope, statement, self.bounds))
             case tree.Axes():
                 bind_axes(scope, statement)
             case tree.Define():
@@ -147,6 +155,8 @@ class _Binder:
                 self._output(statement)
             case tree.Prove():
                 self._prove(statement)
+            case tree.Parameters():
+                self._parameters(statement)
             case _:
                 assert_never(statement)
 
@@ -269,6 +279,17 @@ class _Binder:
             )
         form = tensor_form(self.scope, prove.value)
         self.theorems[prove.name] = Theorem(prove.name, form, prove.span)
+
+    def _parameters(self, given: tree.Parameters) -> None:
+        if self.chosen is not None:
+            raise error(
+                "SL224",
+                "a program has parameters once",
+                given.span,
+                notes=[f"line {self.chosen.span.line} says {text_of(self.chosen.span)}"],
+                hint="keep one of the two: --parameters gives others for one command",
+            )
+        self.chosen = ChosenParameters(given.degree, given.primes, given.scales, given.drops, given.keys, given.span)
 
     # the program as a whole
 

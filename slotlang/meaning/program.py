@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
 from slotlang.meaning.value import FamilyRef, Leaf, TensorForm, Value, leaves
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Binder",
+    "Bound",
+    "ChosenParameters",
     "Claim",
     "Digit",
     "Family",
@@ -50,6 +54,52 @@ class TensorDecl:
     sparse: bool
     pattern: Cond | None
     span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is assumed of an input, a weight or a scalar.
+
+    ``entry``: every element's magnitude is at most ``limit``. ``norm``: so is the Euclidean norm of every line of the
+    tensor along dimension ``axis``: of each column ``x[:, t]`` for axis 0 of a matrix, of each row ``B[q, :]`` for axis
+    1.
+    """
+
+    name: str
+    kind: Literal["entry", "norm"]
+    axis: int | None
+    limit: Fraction
+    span: Span = field(compare=False, repr=False)
+
+    @property
+    def written(self) -> str:
+        """``|x| <= 4 * d``, as the program writes it."""
+        return " ".join(re.sub(r"#[^\n]*", " ", self.span.text).split()).removeprefix("bound").strip()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the limit is a number and not computed from sizes."""
+        return re.fullmatch(r"[0-9.]+(/[0-9]+)?", self.written.rpartition("<=")[2].strip()) is not None
+
+    @property
+    def text(self) -> str:
+        """As the program writes it, with the limit's value where that is computed."""
+        return self.written if self.fixed else f"{self.written} = {self.limit}"
+
+    def to_json(self, *, at_all_sizes: bool = False) -> dict[str, object]:
+        """Plain data. The limit is exact and so a text; null where it differs ``at_all_sizes``."""
+        known = self.fixed or not at_all_sizes
+        return {
+            "of": self.name,
+            "kind": self.kind,
+            "axis": self.axis,
+            "limit": str(self.limit) if known else None,
+            "text": self.text if known else self.written,
+        }
+
+    def same(self, other: Bound) -> bool:
+        """Whether another bound is about the same magnitudes."""
+        return (self.name, self.kind, self.axis) == (other.name, other.kind, other.axis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +217,27 @@ class Digit:
         return quotient if self.outermost else IntOp("%", quotient, self.extent)
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenParameters:
+    """The CKKS parameters that a program says it was chosen for, as written. ``scales``: one for all factors, or one
+    for each. What they mean, and whether they are secure, is planning's to say."""
+
+    degree: int
+    primes: tuple[int, ...]
+    scales: tuple[int, ...]
+    drops: tuple[int, ...]
+    keys: tuple[int, ...]
+    span: Span = field(compare=False, repr=False)
+
+
 @dataclass(frozen=True)
 class Program:
-    """Everything later stages need, sizes both symbolic and bound."""
+    """Everything later stages need, sizes both symbolic and bound.
+
+    ``parameters`` are the names of its sizes that can be set, ``bounds`` what it assumes of magnitudes, in the order of
+    the text: nothing that is proved of exact slots rests on them. ``chosen_parameters`` are those of CKKS that it
+    names.
+    """
 
     syntax: tree.Program = field(repr=False)
     name: str
@@ -186,6 +254,8 @@ class Program:
     families: Mapping[str, Family]
     outputs: tuple[Output, ...]
     theorems: Mapping[str, Theorem]
+    bounds: tuple[Bound, ...] = ()
+    chosen_parameters: ChosenParameters | None = None
 
     @property
     def span(self) -> Span:

@@ -99,7 +99,7 @@ def mutants(program: tree.Program) -> Iterator[Mutation]:
 
 def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
     match s:
-        case tree.Header() | tree.Scalars() | tree.Require():
+        case tree.Header() | tree.Scalars() | tree.Require() | tree.Bound() | tree.Parameters():
             return
         case tree.Let(_, value):
             yield from within(integer_edits(value, "size", names), lambda new: replace(s, value=new))

@@ -57,7 +57,8 @@ def optimize_program(
     is done and how much of the search has passed, 0 to 1. An interrupt ends the search with the best so far. Raises
     ``SlotError`` SL481 when the program is not proved, and what ``bind`` and ``plan`` raise.
     """
-    before = bind(syntax, sizes)
+    # costs before and after are compared under parameters that are chosen in the same way
+    before = replace(bind(syntax, sizes), chosen_parameters=None)
     given = check(before)
     if not given.proved:
         notes = given.counterexample.lines() if given.counterexample else []
@@ -68,7 +69,7 @@ def optimize_program(
             notes=[given.reason] if given.reason else notes,
             hint="slotlang check shows what is wrong" if given.status == "refuted" else "",
         )
-    start = _with_sizes(syntax, sizes or {})
+    start = _without_parameters(_with_sizes(syntax, sizes or {}))
     optimizer = Optimizer(
         {},
         objective,
@@ -79,17 +80,24 @@ def optimize_program(
     )
     search = optimizer.search(start)
     changes = tuple((step.rule, step.what) for step in search.best.changes)
-    if not changes and start.statements == syntax.statements:
+    if not changes and start.statements == _without_parameters(syntax).statements:
         return Optimized(syntax.source.text, objective, (), before, before, given, search)
     remarks = [f"optimized for {objective}: {what}" for _, what in changes]
+    if any(isinstance(s, tree.Parameters) for s in syntax.statements):
+        remarks.append("without its parameters, which were chosen for the program as it was")
     text = rewritten_text(syntax, search.best.program, remarks)
     after = bind(parse(Source(syntax.source.name, text)))
     report = check(after)
     if not report.proved:
         raise Disagreement(f"'{before.name}' is proved as rewritten, and its text is {report.status}")
-    if (after.theorems, after.tensors) != (before.theorems, before.tensors):
+    if (after.theorems, after.tensors, after.bounds) != (before.theorems, before.tensors, before.bounds):
         raise Disagreement(f"rewriting '{before.name}' has changed what it proves")
     return Optimized(text, objective, changes, before, after, report, search)
+
+
+def _without_parameters(program: tree.Program) -> tree.Program:
+    """The program without the parameters that it was chosen for: they were the best for another one."""
+    return replace(program, statements=tuple(s for s in program.statements if not isinstance(s, tree.Parameters)))
 
 
 def _with_sizes(program: tree.Program, sizes: Mapping[str, int]) -> tree.Program:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.matrix import MatrixForm, matrix_form
@@ -25,11 +26,29 @@ from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.ops import Schedule
 
+Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
+"""Where parameters come from: whoever asked for the plan, the program's own statement, the search for a precision, or
+the fixed choice."""
+
+
+def origin_text(origin: Origin, own: bool) -> str:
+    """Where parameters come from; empty where nobody had a say. ``own``: the program names parameters."""
+    match origin:
+        case "program":
+            return " (the program's own)"
+        case "given":
+            return " (given, in place of the program's own)" if own else " (given)"
+        case "search" if own:
+            return " (searched, in place of the program's own)"
+        case _:
+            return ""
+
 
 @dataclass(frozen=True)
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
-    ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies."""
+    ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
+    parameters come from."""
 
     program: Program
     graph: Graph
@@ -38,6 +57,12 @@ class Plan:
     hiding: Hiding
     matrix: MatrixForm | GaveUp
     kernel: Kernel
+    origin: Origin = "given"
+
+    @property
+    def used(self) -> str:
+        """The parameters, with where they come from as far as the program or the user had a say."""
+        return self.parameters.text() + origin_text(self.origin, self.program.chosen_parameters is not None)
 
     @property
     def weight_bytes(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slotlang.cost.profile import Profile
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
+from slotlang.planning.given_parameters import at, program_parameters
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.target import Target
@@ -22,7 +25,8 @@ def plan(
     """Schedule and unroll a program for a target.
 
     ``parameters`` are taken as they are. Without ``parameters``, the fastest that the target's precision and bound on
-    keys allow, by ``profile`` (or ``find_profile``'s), are taken; without a precision, the fixed choice.
+    keys allow, by ``profile`` (or ``find_profile``'s), are taken; without a precision, those that the program names; or
+    else the fixed choice.
 
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404 (below 128
     bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not make all
@@ -30,13 +34,15 @@ def plan(
     ``find_profile``.
     """
     if parameters is not None:
-        draft = Draft.of(program, target.hide, parameters.drops)
-        return draft.keyed(parameters.keys).under(parameters, target.kernel)
+        return _under(program, parameters, target)
     if target.precision is not None:
         chosen = choose(program, target, profile=profile)
         if isinstance(chosen, Unreachable):
             raise chosen.error()
-        return chosen.plan
+        return replace(chosen.plan, origin="search")
+    if (named := program_parameters(program)) is not None and program.chosen_parameters is not None:
+        with at(program.chosen_parameters.span):
+            return replace(_under(program, named, target), origin="program")
     draft = Draft.of(program, target.hide)
     if draft.built.depth > UNRESCALED_DEPTH:
         # scales of products of products add up; levels do not
@@ -50,4 +56,9 @@ def plan(
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         masked=bool(draft.hiding.slots),
     )
-    return draft.under(fixed, target.kernel)
+    return replace(draft.under(fixed, target.kernel), origin="fixed")
+
+
+def _under(program: Program, parameters: Parameters, target: Target) -> Plan:
+    draft = Draft.of(program, target.hide, parameters.drops)
+    return draft.keyed(parameters.keys).under(parameters, target.kernel)

@@ -162,6 +162,10 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
     falls back to the exact method. Raises ``SlotError`` SL309 when a method's graph would not fit, and
     ``Disagreement`` when two methods contradict each other.
     """
+    return replace(_decided(program, method, seed), bounds=program.bounds)
+
+
+def _decided(program: Program, method: Method, seed: int | None) -> Report:
     start = time.perf_counter()
     checker = Checker(program, seed)
     if method == "random":

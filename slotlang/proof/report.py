@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from slotlang.meaning.program import Bound
 from slotlang.proof.verdict import Failure, Status
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Report:
     ``counterexample`` shows what is wrong, in the program's terms, and ``failure`` is the same as data.
     ``random_error_bound``: the probability, at most, that a wrong program passed the random test; None where it did
     not run. ``steps`` has one line per goal. ``claims`` are lines that were found and proved on the way, to be written
-    into the program if one likes. ``examined``: how much was looked at, by name. ``notes``: what was left out.
+    into the program if one likes. ``bounds``: what the program assumes of magnitudes; no verdict on exact slots rests
+    on them. ``examined``: how much was looked at, by name. ``notes``: what was left out.
     """
 
     status: Status
@@ -79,6 +81,7 @@ class Report:
     notes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     for_all: Covered | None = None
+    bounds: tuple[Bound, ...] = ()
     subject: Subject = "program"
     examined: Mapping[str, int] = field(default_factory=dict)
 
@@ -105,6 +108,7 @@ class Report:
             "steps": [{"goal": goal, "verdict": status} for goal, status in self.steps],
             "examined": dict(self.examined),
             "claims": list(self.claims),
+            "bounds": [bound.to_json(at_all_sizes=self.for_all is not None) for bound in self.bounds],
             "for_all": self.for_all.to_json() if self.for_all else None,
             "notes": list(self.notes),
         }
@@ -122,6 +126,9 @@ class Report:
         if self.proved and self.subject != "module":
             found += [f"{status}  {goal}" for goal, status in self.steps]
             found.append(SCOPE)
+        if self.bounds:
+            assumed = ", ".join(bound.written if self.for_all else bound.text for bound in self.bounds)
+            found.append(f"assumed of magnitudes, for the range of ciphertexts and not for this verdict: {assumed}")
         if self.random_error_bound is not None:
             chance = f"{self.random_error_bound:.0e}"
             if self.status == "tested":

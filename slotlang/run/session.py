@@ -66,6 +66,7 @@ class Session:
             "tokens": self.tokens,
             "tokens_in_file": self.tokens_in_file,
             "parameters": plan.parameters.to_json(),
+            "parameters_from": plan.origin,
             "hide": plan.hiding.mode,
             "kernel": plan.kernel,
             "predicted_error": predicted_error(plan),

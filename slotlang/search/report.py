@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import wrap
+from types import MappingProxyType
 
+from slotlang.meaning.outside_bounds import Limit, with_bound_statements
+from slotlang.planning.given_parameters import statement_of
 from slotlang.search.candidate import Candidate, Found
+from slotlang.source import Source
+from slotlang.syntax.parser import parse
+
+_NAMES = """program synth
+input x[1, 1]
+weight A[1, 1], B[1, 1]
+scalar scale
+"""
+"""What every program that is searched for declares."""
 
 
-def program_text(result: Found) -> str:
-    """The best candidate as a ``.slot`` text."""
+def checked_bounds(bounds: Mapping[str, Limit]) -> Mapping[str, Limit]:
+    """The bounds themselves. Raises as ``with_bound_statements``, before anything is searched."""
+    with_bound_statements(parse(Source("synth", _NAMES)), bounds)
+    return bounds
+
+
+def program_text(result: Found, bounds: Mapping[str, Limit] = MappingProxyType({})) -> str:
+    """The best candidate as a ``.slot`` text, with these bounds of magnitudes and the parameters it was chosen for."""
     ranked = result.ranked
     best, shape = ranked[0], result.shape
     tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
@@ -27,7 +46,8 @@ def program_text(result: Found) -> str:
         second = ranked[1]
         lines.append(f"Runner-up: {second.structure.name()}; {_milliseconds(second)}, {_numbers(second)}.")
     comment = [f"# {part}" for line in lines for part in wrap(line, 116)]
-    return "\n".join([*comment, best.text])
+    text = "\n".join([*comment, best.text, statement_of(best.parameters), ""])
+    return with_bound_statements(parse(Source("synth", text)), bounds).source.text
 
 
 def _groups(c: Candidate) -> str:

@@ -8,11 +8,18 @@ from typing import Any
 from lark import Token, Tree, v_args
 from lark.visitors import Transformer_NonRecursive
 
-from slotlang.diagnostics import Diagnostic
+from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
-from slotlang.words import HOW_NAMES, MAX_DEPTH, RESERVED
+from slotlang.words import (
+    HOW_NAMES,
+    MAX_DEPTH,
+    MAX_PARAMETER_DIGITS,
+    PARAMETER_WORDS,
+    RESERVED,
+    SOFT_FORMS,
+)
 
 # An accepted expression of depth n has at most 3n parse tree nodes on a path: the operator, its parentheses
 # and, for a sum, its `by`.
@@ -228,6 +235,27 @@ class Build(Transformer_NonRecursive[Token, Any]):
         names = tuple(tree.Name(self._declared(t), self._token_span(t)) for t in items)
         return tree.Scalars(names, self._at(meta))
 
+    def _bounded(self, token: Token) -> tree.Name:
+        return tree.Name(self._declared(token), self._token_span(token))
+
+    def entry(self, meta: Any, items: list[Any]) -> Any:
+        return "entry", self._bounded(items[0]), ()
+
+    def norm(self, meta: Any, items: list[Any]) -> Any:
+        places = tuple(self._bounded(t) if t.type == "NAME" else None for t in items[1:])
+        return "norm", self._bounded(items[0]), places
+
+    def bound(self, meta: Any, items: list[Any]) -> Any:
+        (kind, name, places), sign, limit = items
+        if str(sign) != "<=":
+            raise _fail(
+                "SL102",
+                f'"{sign}" can\'t stand here: a bound is an upper one that may be reached',
+                self._token_span(sign),
+                'write "<="',
+            )
+        return tree.Bound(kind, name, places, limit, self._at(meta))
+
     def axes(self, meta: Any, items: list[Any]) -> Any:
         name = self._declared(items[0]) if items[0] is not None else None
         return tree.Axes(name, tuple(b for b in items[1:] if b is not None), self._at(meta))
@@ -273,6 +301,39 @@ class Build(Transformer_NonRecursive[Token, Any]):
     def output(self, meta: Any, items: list[Any]) -> Any:
         name, *indices, value, where = items
         return tree.Output(self._declared(name), tuple(indices), value, where, self._at(meta))
+
+    def setting(self, meta: Any, items: list[Any]) -> Any:
+        word, *numbers = items
+        if word not in PARAMETER_WORDS:
+            raise _fail(
+                "SL109",
+                f'"{word}" is not known of parameters',
+                self._token_span(word),
+                closest(word, PARAMETER_WORDS) or f"they are {', '.join(PARAMETER_WORDS)}",
+            )
+        for token in numbers:
+            if not str(token).isdecimal() or len(token) > MAX_PARAMETER_DIGITS:
+                raise _fail(
+                    "SL109",
+                    f'"{word}" takes whole numbers below 10^{MAX_PARAMETER_DIGITS}, not {token}',
+                    self._token_span(token),
+                    SOFT_FORMS["parameters"],
+                )
+        if word == "degree" and len(numbers) > 1:
+            raise _fail("SL109", "parameters have one degree", self._token_span(numbers[1]), SOFT_FORMS["parameters"])
+        return word, tuple(map(int, numbers))
+
+    def parameters(self, meta: Any, items: list[Any]) -> Any:
+        settings: dict[str, tuple[int, ...]] = {}
+        for word, numbers in items:
+            if word in settings:
+                raise _fail("SL109", f'"{word}" stands twice', self._token_span(word), "keep one of them")
+            settings[str(word)] = numbers
+        missing = [word for word in PARAMETER_WORDS[:3] if word not in settings]
+        if missing:
+            raise _fail("SL109", f"these parameters have no {missing[0]}", self._at(meta), SOFT_FORMS["parameters"])
+        (degree,), primes, scales, drops, keys = (settings.get(word, ()) for word in PARAMETER_WORDS)
+        return tree.Parameters(degree, primes, scales, drops, keys, self._at(meta))
 
     def prove(self, meta: Any, items: list[Any]) -> Any:
         return tree.Prove(self._declared(items[0]), items[2], self._at(meta))

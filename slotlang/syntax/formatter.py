@@ -35,7 +35,7 @@ def _group(statement: tree.Statement) -> str:
     match statement:
         case tree.Let() | tree.Require():
             return "sizes"
-        case tree.Declare() | tree.Scalars():
+        case tree.Declare() | tree.Scalars() | tree.Bound():
             return "tensors"
         case tree.Axes() | tree.DefinePermutation():
             return "slots"

@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
+from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_FORMS, SOFT_START, STATEMENT_WORDS
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -80,6 +80,8 @@ _SIGNS = {
     "NAME": "a name",
     "NUMBER": "a number",
     "COMPARE": "a comparison",
+    "UPPER": '"<="',
+    "_NORM": '"norm"',
     "EQ": '"=="',
     "LT": '"<"',
     "SHIFT": '"<<" or ">>"',
@@ -156,14 +158,15 @@ class _Mistake:
     """One wrong place.
 
     ``first`` and ``before`` are the words or signs at the statement's start and just before the place;
-    ``found`` stands there ("" at the statement's end); ``second`` when there is one word or sign before it;
-    ``indented`` when the statement looks like the continuation of the one before; ``expected`` are Lark's
-    names of what could stand there.
+    ``found`` stands there ("" at the statement's end); ``soft`` when ``first`` is a keyword here and could be a name
+    elsewhere; ``second`` when there is one word or sign before it; ``indented`` when the statement looks like the
+    continuation of the one before; ``expected`` are Lark's names of what could stand there.
     """
 
     first: str
     before: str
     found: str
+    soft: bool
     second: bool
     indented: bool
     expected: set[str]
@@ -171,6 +174,10 @@ class _Mistake:
     @property
     def is_word(self) -> bool:
         return bool(_NAME.fullmatch(self.found))
+
+
+_SOFT_ONLY = {"VBAR", "_NORM", "LPAR", "NAME", "COLON", "UPPER", "COMMA", "RSQB", "RPAR", "LSQB", "NUMBER", "$END"}
+"""What is expected in parameters, and where a bound says what it is about."""
 
 
 def _number_hint(text: str) -> str:
@@ -206,6 +213,10 @@ def _binder_hint(m: _Mistake) -> str:
 
 
 def _hint(m: _Mistake) -> str:
+    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _SOFT_ONLY)):
+        return SOFT_FORMS[m.first]
+    if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
+        return near
     if m.found in _FOREIGN:
         return _FOREIGN[m.found]
     if unicodedata.category(m.found[0]) in ("Zs", "Cf"):
@@ -356,7 +367,13 @@ def syntax_error(
         # read as a name where the word itself can't stand, which no one meant
         at = start + (last.start_pos or 0)
         return reserved(str(last), Span(source, at, at + len(last)))
-    m = _Mistake(first, before, written, pieces == 1, indented, prefix.accepted)
+    soft, accepted = bool(SOFT_START.match(text)), prefix.accepted
+    if soft and pieces == 1:
+        # without what follows, the word was read as a name
+        accepted = {"VBAR", "_NORM"} if first == "bound" else {"NAME"}
+    elif soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
+        accepted = {"UPPER"}
+    m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
     label = f"expected {_expected_text(lark, m.expected)}"
     if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)

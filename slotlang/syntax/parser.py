@@ -101,7 +101,9 @@ class _Chunk:
 
 
 _CLOSING = {"(": ")", "[": "]"}
-_KEYWORD_LINE = re.compile(rf"(?:{'|'.join(STATEMENT_WORDS)})(?![A-Za-z_0-9])")
+_KEYWORD_LINE = re.compile(
+    rf"(?:{'|'.join(STATEMENT_WORDS)})(?![A-Za-z_0-9])|bound[ \t]*(?:\||norm\()|parameters[ \t]+degree"
+)
 _FAMILY_LINE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*[ \t]*(?:\[[^\]=\n]*\])?[ \t]*=(?!=)")
 
 

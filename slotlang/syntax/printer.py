@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.syntax import tree
+from slotlang.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
 _OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POSTFIX = range(9)
@@ -214,6 +215,14 @@ def _padded(keyword: str) -> str:
     return keyword.ljust(len(widest)) + " "
 
 
+def bounded_text(bound: tree.Bound) -> str:
+    """What a bound is about: ``|x|`` or ``norm(x[:, t])``."""
+    if bound.kind == "entry":
+        return f"|{bound.name.name}|"
+    places = ", ".join(":" if place is None else place.name for place in bound.places)
+    return f"norm({bound.name.name}{f'[{places}]' if places else ''})"
+
+
 def statement_text(statement: tree.Statement) -> str:
     """The statement on one line, without comments."""
     match statement:
@@ -227,6 +236,8 @@ def statement_text(statement: tree.Statement) -> str:
             return _padded(kind) + ", ".join(map(_tensor, tensors))
         case tree.Scalars(names):
             return f"scalar {', '.join(n.name for n in names)}"
+        case tree.Bound():
+            return f"bound {bounded_text(statement)} <= {expression_text(statement.limit, _SHIFT)}"
         case tree.Axes(name, binders):
             return f"axes {name + ' ' if name is not None else ''}({_binders(binders)})"
         case tree.Define(kind, name, binders, body):
@@ -242,5 +253,9 @@ def statement_text(statement: tree.Statement) -> str:
             return f"output {name}[{_list(indices)}] = {expression_text(value)}{_where(where)}"
         case tree.Prove(name, value):
             return f"{_padded('prove')}{name} == {expression_text(value, _SHIFT)}"
+        case tree.Parameters(degree):
+            lists = {word: getattr(statement, word) for word in PARAMETER_WORDS[1:]}
+            parts = [f"{word} {', '.join(map(str, numbers))}" for word, numbers in lists.items() if numbers]
+            return " ".join([f"parameters degree {degree}", *parts])
         case _:
             assert_never(statement)

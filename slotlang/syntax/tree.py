@@ -197,6 +197,21 @@ class Scalars:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """``bound |name| <= limit`` (``kind`` is ``entry``), or ``bound norm(name[places]) <= limit`` (``norm``).
+
+    ``places``, where there are brackets: the name of an index, which stands for each of its values, or None for the
+    ``:`` that the norm goes along.
+    """
+
+    kind: str
+    name: Name
+    places: tuple[Name | None, ...]
+    limit: Expr
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class Axes:
     """Mixed-radix names for the digits of a slot index, outermost first."""
 
@@ -284,8 +299,32 @@ class Prove:
     span: Span = _span()
 
 
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """``parameters degree N primes N, ... scales N, ... drops N, ... keys N, ...``: what the program was chosen for."""
+
+    degree: int
+    primes: tuple[int, ...]
+    scales: tuple[int, ...]
+    drops: tuple[int, ...]
+    keys: tuple[int, ...]
+    span: Span = _span()
+
+
 Statement: TypeAlias = (
-    Header | Let | Require | Declare | Scalars | Axes | Define | DefinePermutation | Claim | Output | Prove
+    Header
+    | Let
+    | Require
+    | Declare
+    | Scalars
+    | Bound
+    | Axes
+    | Define
+    | DefinePermutation
+    | Claim
+    | Output
+    | Prove
+    | Parameters
 )
 
 

@@ -298,17 +298,24 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.CyclePermutation, tuples(tuples(EXPRESSIONS)), nowhere),
     )
     sizes = st.lists(st.builds(tree.Size, NAMES, maybe, nowhere), max_size=3).map(tuple)
+    whole = st.integers(0, 999_999_999)
+    numbers = tuples(whole)
+    places = st.lists(st.one_of(st.none(), name_nodes()), max_size=3).map(tuple)
     return st.one_of(
         st.builds(tree.Header, NAMES, sizes, nowhere),
         st.builds(tree.Let, NAMES, EXPRESSIONS, nowhere),
         st.builds(tree.Require, EXPRESSIONS, nowhere),
         st.builds(tree.Declare, st.sampled_from(["input", "weight"]), tuples(tensors(), 2), nowhere),
         st.builds(tree.Scalars, tuples(name_nodes()), nowhere),
+        st.builds(tree.Bound, st.just("entry"), name_nodes(), st.just(()), EXPRESSIONS, nowhere),
+        st.builds(tree.Bound, st.just("norm"), name_nodes(), places, EXPRESSIONS, nowhere),
         st.builds(tree.Axes, st.one_of(st.none(), NAMES), tuples(binders(EXPRESSIONS)), nowhere),
         st.builds(tree.Define, st.sampled_from(["cipher", "plain", "compute"]), NAMES, family, EXPRESSIONS, nowhere),
         st.builds(tree.DefinePermutation, NAMES, forms, nowhere),
         st.builds(tree.Claim, EXPRESSIONS, EXPRESSIONS, maybe, nowhere),
         st.builds(tree.Output, NAMES, tuples(EXPRESSIONS), EXPRESSIONS, maybe, nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, st.just(()), numbers, nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, numbers, st.just(()), nowhere),
         st.builds(tree.Prove, NAMES, EXPRESSIONS, nowhere),
     )
 

@@ -56,6 +56,9 @@ STATEMENTS = [
     "perm p: cycles (0, 1, 2), (5, 7)",
     "claim T == permute(T, inverse(p)) where h < 2",
     "output y[h, t] = re T",
+    "bound |x| <= 4*d + 1/2",
+    "bound norm(A[:, j]) <= 64",
+    "parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64",
     "prove  y == scale * A.T @ B @ x",
 ]
 PIECE = re.compile(r"\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|.", re.DOTALL)

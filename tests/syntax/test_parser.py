@@ -93,6 +93,40 @@ def test_declarations() -> None:
     assert statement("scalar scale, s") == tree.Scalars((name("scale"), name("s")), NOWHERE)
 
 
+def test_bound() -> None:
+    assert statement("bound |x| <= 8") == tree.Bound("entry", X, (), num(8), NOWHERE)
+    limit = op("/", num(1), num(4))
+    assert statement("bound|A|<=1/4") == tree.Bound("entry", A, (), limit, NOWHERE)
+    assert statement("bound norm(x) <= h * k") == tree.Bound("norm", X, (), op("*", H, K), NOWHERE)
+    assert statement("bound norm(x[:, t]) <= 8") == tree.Bound("norm", X, (None, T), num(8), NOWHERE)
+    assert statement("bound norm(\n  B[q, :]\n) <= 8") == tree.Bound("norm", B, (Q, None), num(8), NOWHERE)
+
+
+def test_parameters() -> None:
+    expected = tree.Parameters(4096, (42, 42, 25), (25, 27, 23), (), (), NOWHERE)
+    assert statement("parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23") == expected
+    assert statement("parameters scales 25,27,23 primes 42,42,25 degree 4096") == expected
+    assert statement("parameters degree 8192 primes 60 scales 36 keys 8, 64 drops 1, 2") == tree.Parameters(
+        8192, (60,), (36,), (1, 2), (8, 64), NOWHERE
+    )
+
+
+WORDS = ["bound", "norm", "parameters", "degree", "primes", "scales", "drops", "keys"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_of_bounds_and_parameters_are_names_elsewhere(word: str) -> None:
+    family = name(word)
+    assert statement(f"{word} = {word} + x") == tree.Define("compute", word, (), op("+", family, X), NOWHERE)
+    binder = tree.Binder("q", R, NOWHERE)
+    assert statement(f"{word}[q < R] = x") == tree.Define("compute", word, (binder,), X, NOWHERE)
+    assert statement(f"let {word} = {word}") == tree.Let(word, family, NOWHERE)
+    assert statement(f"bound |{word}| <= {word}") == tree.Bound("entry", family, (), family, NOWHERE)
+    assert statement(f"bound norm({word}[{word}, :]) <= 1") == tree.Bound(
+        "norm", family, (family, None), num(1), NOWHERE
+    )
+
+
 def test_sparse() -> None:
     assert statement("weight A[k, h] sparse, B[k]") == tree.Declare(
         "weight",

@@ -81,11 +81,13 @@ def check_for_all(
             break
     steps = tuple((what, o.status) for what, o in results)
     if not reason:
-        return _proved(syntax, fixed, families, method, start, covered, steps)
-    last = {name: program.sizes[name] for name in free}
-    return _refuted(syntax, fixed, wrong, order, last, covered, start) or _report(
-        "unknown", method, start, covered, reason=reason, steps=steps
-    )
+        report = _proved(syntax, fixed, families, method, start, covered, steps)
+    else:
+        last = {name: program.sizes[name] for name in free}
+        report = _refuted(syntax, fixed, wrong, order, last, covered, start) or _report(
+            "unknown", method, start, covered, reason=reason, steps=steps
+        )
+    return replace(report, bounds=program.bounds)
 
 
 def _decided(

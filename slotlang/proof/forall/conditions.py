@@ -22,9 +22,11 @@ from slotlang.meaning.integers import (
     IntVar,
     Not,
     Or,
+    add,
     evaluate,
     holds,
     mul,
+    neg,
     show,
     show_cond,
 )
@@ -187,8 +189,12 @@ class _Reader:
                     self.tensors[tensor.name] = tuple(self._extent(e) for e in tensor.shape)
                     if tensor.pattern is not None:
                         self._cond(tensor.pattern)
-            case tree.Scalars():
+            case tree.Scalars() | tree.Parameters():
                 pass
+            case tree.Bound(limit=limit):
+                positive = mul(*self._ratio(limit))
+                if sizes_in(positive):
+                    self._add(Positive(positive, f"the limit {text_of(limit.span)} is positive"))
             case tree.Axes(_, binders):
                 total: Int = IntConst(1)
                 for binder in binders:
@@ -254,6 +260,26 @@ class _Reader:
                 return IntOp(op, a, b)
             case _:
                 raise AssertionError("not an integer expression")
+
+    def _ratio(self, e: tree.Expr) -> tuple[Int, Int]:
+        """The limit of a bound as a quotient; both have the same sign where the limit is positive."""
+        match e:
+            case tree.Number(value):
+                return IntConst(value.numerator), IntConst(value.denominator)
+            case tree.Name(name):
+                return IntSize(name), IntConst(1)
+            case tree.Unary(_, operand):
+                above, below = self._ratio(operand)
+                return neg(above), below
+            case tree.Binary("*" | "/" as op, left, right):
+                (a, b), (c, d) = self._ratio(left), self._ratio(right)
+                return (mul(a, c), mul(b, d)) if op == "*" else (mul(a, d), mul(b, c))
+            case tree.Binary(op, left, right):
+                (a, b), (c, d) = self._ratio(left), self._ratio(right)
+                more = mul(c, b)
+                return add(mul(a, d), neg(more) if op == "-" else more), mul(b, d)
+            case _:
+                raise AssertionError("not a limit")
 
     def _cond(self, e: tree.Expr) -> Cond:
         match e:
