@@ -353,6 +353,28 @@ gives the arrays of any program.""",
 
 The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
 far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
+    "SL531": """An input is larger than the program takes.
+
+CKKS computes modulo a product of primes. A message that outgrows it wraps around, and decrypts to garbage without a
+word. So every module states the largest inputs that it takes: the Euclidean norm of a token, or each element. They are
+what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d) for a token of d
+elements. The client refuses larger ones before anything is sent; the server refuses an upload that was encrypted under
+larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
+    "SL532": """With these weights a message could wrap around the modulus.
+
+Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
+The message says which moment is too tight, how many bits are missing, and which smaller bounds of the inputs would do.
+Lower the program for these weights (`--adapter`, `--data`) or with smaller bounds, or scale the weights down and the
+result up.""",
+    "SL533": """A decrypted result is larger than the guarantee allows.
+
+Inputs within their limits and weights that were checked leave half of the modulus empty. A coefficient in that half
+comes from somewhere else: weights that were not checked, another program's results, or damage. This is a tripwire and
+not the guarantee: a value can wrap to a small one.""",
+    "SL534": """Weights are larger than the program assumes.
+
+The program's `bound` statements say how large weights and scalars may be, and these are larger. Lower the program with
+bounds that hold for them.""",
     "SL511": """A worker ended before its work was done.
 
 `run --workers N` splits evaluations over N forked processes. One of them was ended by a signal, most often because

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
+    from slotlang_runtime.limits import Limit as Limit
     from slotlang_runtime.module import Module as Module
     from slotlang_runtime.module import Output as Output
     from slotlang_runtime.module import Packing as Packing
@@ -38,6 +39,7 @@ _HOMES = {
     "Rejected": "errors",
     "WorkerFailed": "errors",
     "EvaluationKeys": "keys",
+    "Limit": "limits",
     "main": "script",
     "Module": "module",
     "Output": "module",

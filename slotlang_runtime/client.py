@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,20 @@ import numpy.typing as npt
 import tenseal.sealapi as seal
 
 from slotlang_runtime.arrays import check_array
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import RESULT_OUT_OF_RANGE, Rejected
 from slotlang_runtime.keys import KIND
-from slotlang_runtime.labels import check_label, check_ring, inputs_label, module_label, ring_label, ring_of
+from slotlang_runtime.labels import (
+    check_label,
+    check_ring,
+    inputs_label,
+    limits_label,
+    module_label,
+    ring_label,
+    ring_of,
+)
+from slotlang_runtime.limits import Limit, largest_coefficient
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.module import Module, Name
+from slotlang_runtime.module import Module, Name, Results
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.seal.halves import doubled_part, load_half
 from slotlang_runtime.seal.ring import Ring, context_of
@@ -65,10 +76,16 @@ class SecretKey:
 
 
 class Client:
-    """One program's client: encrypts its inputs and decrypts its results, with a new secret key or a given one."""
+    """One program's client: encrypts its inputs and decrypts its results, with a new secret key or a given one.
 
-    def __init__(self, module: Module, secret: SecretKey | None = None) -> None:
+    ``limits``: smaller limits of inputs than the module's, for uploads that several programs read.
+    """
+
+    def __init__(
+        self, module: Module, secret: SecretKey | None = None, *, limits: Mapping[str, Limit] | None = None
+    ) -> None:
         self.module = module
+        self.limits = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
         # checks the parameters before there is a key
         self.ring = Ring(module.parameters, module.slots)
         self.secret = SecretKey(module.parameters.ring) if secret is None else secret
@@ -84,6 +101,8 @@ class Client:
         if sorted(inputs) != sorted(shapes):
             raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}")
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in shapes.items()}
+        for name, limit in self.limits.items():
+            limit.check(name, arrays[name])
         return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
 
     def encrypt(self, /, **inputs: Any) -> bytes:
@@ -94,7 +113,8 @@ class Client:
             plain = self.ring.encode(values, added=True)
             encrypted = self.secret.encryptor.encrypt_symmetric(self.ring.zero() if plain is None else plain)
             records[str(number)] = saved(encrypted)
-        return pack("inputs", inputs_label(self.module), records)
+        label = {**inputs_label(self.module), "limits": limits_label(self.limits)}
+        return pack("inputs", label, records)
 
     def decrypt(self, data: bytes) -> Any:
         """Results from the server's bytes: an array, or several by name. Raises Rejected."""
@@ -109,12 +129,27 @@ class Client:
                 values[name] = np.zeros(self.module.slots, complex)
                 continue
             plain = seal.Plaintext()
-            if name in hidden and (part := hidden[name].read_part):
+            part = hidden[name].read_part if name in hidden else None
+            if part:
                 cipher, half = load_half(self.ring, record, family.level, family.products, part)
                 self.secret.decryptor.decrypt(cipher, plain)
-                values[name] = self.ring.decode(doubled_part(self.ring, plain, half, family.level, part)) / 2
+                plain = doubled_part(self.ring, plain, half, family.level, part)
             else:
                 self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
-                values[name] = self.ring.decode(plain)
+            decoded = self.ring.decode_copies(plain)
+            self._check_range(name, family, decoded)
+            values[name] = decoded[: self.module.slots] / (2 if part else 1)
         results = self.module.collect(values)
         return results if len(results) > 1 else next(iter(results.values()))
+
+    def _check_range(self, name: Name, family: Results, decoded: npt.NDArray[Any]) -> None:
+        """Raise Rejected for a message with a coefficient that no guaranteed evaluation has: the guarantee leaves the
+        upper half of the modulus empty. A tripwire: a message can wrap to small coefficients, which it does not see."""
+        most = largest_coefficient(decoded) * self.ring.scale(family.level, family.products)
+        allowed = math.prod(self.ring.primes(family.level)) / 4
+        if most > allowed * (1 + 2.0**-20):
+            raise Rejected(
+                f"the result {name[0]} has a coefficient of 2^{math.log2(most):.1f}; the guarantee allows "
+                f"2^{math.log2(allowed):.1f}: these are not the results of weights and inputs within the limits",
+                RESULT_OUT_OF_RANGE,
+            )

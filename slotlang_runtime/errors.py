@@ -4,7 +4,29 @@ from __future__ import annotations
 
 
 class Rejected(ValueError):
-    """Bytes, arrays or arguments that do not fit; the message says what was expected and what was given."""
+    """Bytes, arrays or arguments that do not fit; the message says what was expected and what was given. ``code``: the
+    stable code of the message, where it has one of its own."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
+        # workers send it between processes
+        return type(self), (str(self), self.code)
+
+
+INPUT_BEYOND_LIMIT = "SL531"
+"""An input is larger than the program takes."""
+
+WEIGHTS_TOO_LARGE = "SL532"
+"""With these weights a message could wrap around the modulus, for some input within the limits."""
+
+WEIGHTS_BREAK_BOUND = "SL534"
+"""Weights are larger than the program assumes."""
+
+RESULT_OUT_OF_RANGE = "SL533"
+"""A decrypted result is larger than the guarantee allows."""
 
 
 class WorkerFailed(RuntimeError):

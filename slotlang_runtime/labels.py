@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, Rejected
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.wire import Box, Label
@@ -44,6 +47,31 @@ def inputs_label(module: Module) -> dict[str, Any]:
     }
 
 
+def limits_label(limits: Mapping[str, Limit]) -> dict[str, list[float | None]]:
+    """Limits as JSON: norm and element of each input; None for no limit."""
+    return {
+        name: [value if value < math.inf else None for value in (limit.norm, limit.entry)]
+        for name, limit in limits.items()
+    }
+
+
+def check_limits(box: Box, module: Module) -> None:
+    """Raise Rejected unless inputs were encrypted under limits that are within the module's."""
+    theirs = box.label.get("limits")
+    for name, limit in module.limits.items():
+        given = theirs.get(name) if isinstance(theirs, dict) else None
+        if not isinstance(given, list) or len(given) != 2:
+            raise Rejected(f"these inputs do not say how large {name} may be")
+        for value, ours, what in zip(given, (limit.norm, limit.entry), ("norms", "elements"), strict=True):
+            if not (type(value) in (int, float) and 0 <= value <= ours) and not (value is None and ours == math.inf):
+                shown = "any size" if value is None else f"{value:.6g}" if type(value) in (int, float) else "?"
+                raise Rejected(
+                    f"these inputs were encrypted with {what} of {name} up to {shown}; {module.name} takes {ours:.6g}: "
+                    "give the client the smallest limits of all programs that read this upload",
+                    INPUT_BEYOND_LIMIT,
+                )
+
+
 def module_label(module: Module) -> dict[str, Any]:
     """The label of encoded weights and of results."""
     return {**ring_label(module.parameters.ring), **module.identity}
@@ -62,8 +90,11 @@ _WORDS = {
 
 
 def check_label(box: Box, wanted: Label, module: Module) -> None:
-    """Raise Rejected, naming both sides, unless a box belongs to what is wanted."""
+    """Raise Rejected, naming both sides, unless a box belongs to what is wanted. Limits of inputs need not be equal:
+    ``check_limits`` looks at them."""
     for key in [*wanted, *box.label]:
+        if key == "limits" and box.kind == "inputs":
+            continue
         theirs, ours = box.label.get(key), wanted.get(key)
         if theirs != ours:
             word = _WORDS.get(key, key[:40])

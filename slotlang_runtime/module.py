@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang_runtime.bodies import bodies_hash
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import Parameters
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -27,10 +28,12 @@ evaluation as matrix products."""
 @dataclass(frozen=True)
 class Packing:
     """A family of ciphertexts that the client sends: ``function(inputs, *indices)`` is what a member holds, one value
-    per slot; ``shape`` the sizes of its indices."""
+    per slot; ``shape`` the sizes of its indices. ``gain`` is None where each slot holds an element of an input, or an
+    element plus i times another one, or zero; otherwise |slot| is at most this many times the largest |element|."""
 
     function: Callable[..., Array]
     shape: tuple[int, ...] = ()
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,13 @@ def members(places: tuple[int, ...] | Sequence[tuple[int, ...]]) -> Iterable[tup
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
-    """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``results``: shapes and kinds (float, complex)
-    by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with products of them, made before
-    plaintexts. ``reference``: the results in numpy. ``pattern``: where a weight may be nonzero. ``counts``: operations
-    of one evaluation of dense weights. ``program_hash``: SHA-256 of the program's text and sizes."""
+    """A program as it runs. ``inputs`` and ``weights``: shapes by name. ``limits``: the largest inputs. ``results``:
+    shapes and kinds (float, complex) by name. ``evaluate(ev, cipher, plain)``: the schedule. ``prepare``: weights with
+    products of them, made before plaintexts. ``reference``: the results in numpy. ``assumptions``: of weights and
+    scalars; each is a name, the dimension along which norms are bounded (None: each element), and the bound. ``forms``:
+    results that are proved to be sums of products which end with an input; each is a number, then scalars and tensors
+    (``.T``: transposed). ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense
+    weights. ``program_hash``: SHA-256 of the program's text and sizes."""
 
     name: str
     program_hash: str
@@ -87,6 +93,7 @@ class Module:
     slots: int
     kernel: Kernel
     inputs: Mapping[str, tuple[int, ...]]
+    limits: Mapping[str, Limit]
     weights: Mapping[str, tuple[int, ...]]
     scalars: Sequence[str]
     results: Mapping[str, tuple[tuple[int, ...], type]]
@@ -97,6 +104,8 @@ class Module:
     evaluate: Callable[..., dict[Name, Any]]
     reference: Callable[..., dict[str, Array]]
     counts: Mapping[str, int]
+    assumptions: Sequence[tuple[str, int | None, float]] = ()
+    forms: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
     patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     description: str = ""
@@ -180,5 +189,6 @@ class Module:
             self.evaluate,
         ]
         own = [p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]
-        text = json.dumps([self.program_hash, *own, bodies_hash(functions)])
+        limits = [[name, limit.norm, limit.entry] for name, limit in self.limits.items()]
+        text = json.dumps([self.program_hash, *own, limits, bodies_hash(functions)])
         return {"program": self.name, "hash": hashlib.sha256(text.encode()).hexdigest()}

@@ -35,7 +35,8 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         answer = server.evaluate(client.encrypt(**inputs), keys)
         results = client.decrypt(answer.data)
     except (Rejected, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        code = f"[{problem.code}]" if isinstance(problem, Rejected) and problem.code else ""
+        print(f"error{code}: {problem}", file=sys.stderr)
         return 2
     expected = module.reference(inputs, weights)
     for name, wanted in expected.items():

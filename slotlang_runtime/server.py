@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.labels import check_label, inputs_label, module_label
+from slotlang_runtime.labels import check_label, check_limits, inputs_label, limits_label, module_label
 from slotlang_runtime.masks import random_ciphertext
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import Weights
@@ -71,6 +71,7 @@ class Server:
         """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
         box = unpack("inputs", upload)
         check_label(box, inputs_label(self.module), self.module)
+        check_limits(box, self.module)
         records = box.exactly(str(number) for number in range(len(self.module.packed())))
         if None in records:
             raise Rejected("an input is missing")
@@ -113,4 +114,5 @@ class Server:
         data = random_ciphertext(ring)
         records = {str(number): data for number in range(len(self.module.packed()))}
         with suppress(Rejected):
-            self.evaluate(pack("inputs", inputs_label(self.module), records), keys)
+            label = {**inputs_label(self.module), "limits": limits_label(self.module.limits)}
+            self.evaluate(pack("inputs", label, records), keys)

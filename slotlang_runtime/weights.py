@@ -11,6 +11,7 @@ from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.ranges import check_range
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import pack, unpack
 
@@ -46,6 +47,7 @@ class Weights:
             pattern = module.patterns[name]() if name in module.patterns else None
             arrays[name] = check_array(name, weights[name], shape, pattern)
         arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
+        check_range(module, arrays)
         return cls(module, _engine(module, arrays, None))
 
     @classmethod

@@ -59,6 +59,7 @@ RESERVED = frozenset(
     | {
         "Module",
         "Output",
+        "Limit",
         "Packing",
         "Parameters",
         "Plaintexts",

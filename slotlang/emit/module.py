@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, program_hash
 from slotlang.meaning.value import TensorForm
+from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel
 from slotlang.proof.check import SCOPE
@@ -73,7 +75,7 @@ class ModuleText(EvaluationText, OutputText):
     def module(self) -> str:
         """The whole text."""
         text = "\n\n\n".join(part.strip("\n") for part in self.parts(source_hash()) if part.strip())
-        runtime = ["Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
+        runtime = ["Limit", "Module", "Output", "Packing", "Parameters", "Results", "main", "require"]
         runtime += [name for name in ("Plaintexts", "element", "table") if re.search(rf"\b{name}\(", text)]
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
@@ -185,12 +187,15 @@ class ModuleText(EvaluationText, OutputText):
                 "    slots=SLOTS,",
                 "    kernel=KERNEL,",
                 *listed("inputs=", shapes("input"), "{}", "    ", ","),
+                *listed("limits=", self._limits(), "{}", "    ", ","),
                 *listed("weights=", shapes("weight"), "{}", "    ", ","),
                 *listed("scalars=", map(string, program.scalars), "[]", "    ", ","),
                 *listed("results=", results, "{}", "    ", ","),
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
+                *(listed("assumptions=", self._assumptions(), "[]", "    ", ",") if assumptions(self.program) else []),
+                *(listed("forms=", self.forms(), "{}", "    ", ",") if self.lowering.verdict == "proved" else []),
                 *(["    prepare=prepare,"] if self._prepared() else []),
                 *(listed("patterns=", patterns, "{}", "    ", ",") if patterns else []),
                 *listed("counts=", executed, "{}", "    ", ","),
@@ -240,6 +245,16 @@ class ModuleText(EvaluationText, OutputText):
                 doc = f"line {family.span.line}: {family.span.text}"
                 functions.append(self._function(name, "inputs", binders, doc, self.values.text(family.body)))
         return functions
+
+    def _limits(self) -> list[str]:
+        found = []
+        for name, limit in limits(self.program).items():
+            values = [f"{key}={value!r}" for key, value in asdict(limit).items() if value < inf]
+            found.append(f"{string(name)}: Limit({', '.join(values)})")
+        return found
+
+    def _assumptions(self) -> list[str]:
+        return [f"({string(name)}, {axis}, {limit!r})" for name, axis, limit in assumptions(self.program)]
 
     def _locals(self, text: str, source: str) -> list[str]:
         """Assignments of the tensors, scalars and products that a text reads."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from slotlang.cost.noise import MASK_BITS
+from slotlang.cost.sizes import packing_gain
 from slotlang.emit.emitter import Emitter, encoding_of
 from slotlang.emit.lines import docstring, fitted, listed, string
 from slotlang.emit.numpy_text import cond_text, int_text
@@ -59,6 +60,22 @@ class OutputText(Emitter):
         entries = [f"{string(name)}: {text}" for name, text in theorems.items()]
         return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
 
+    def forms(self) -> list[str]:
+        """The theorems that are sums of products which end with an input, as ``Module.forms`` has them."""
+        found = []
+        for name, theorem in self.program.theorems.items():
+            chains = []
+            for chain in theorem.form.chains:
+                last = chain.factors[-1]
+                if self.program.tensors[last.tensor].kind != "input" or last.transposed:
+                    break
+                factors = [string(f.tensor + ".T" * f.transposed) for f in chain.factors]
+                scalars = [string(scalar) for scalar in chain.scalars]
+                chains.append(f"({', '.join([repr(float(chain.coefficient)), *scalars, *factors])})")
+            else:
+                found.append(f"{string(name)}: [{', '.join(chains)}]")
+        return found
+
     def patterns(self) -> list[str]:
         """One function for each sparse weight."""
         functions = []
@@ -84,7 +101,9 @@ class OutputText(Emitter):
         for family in self.schedule.ciphers:
             if family.body is None:
                 function = self.names.made("pack", family.name)
-                packing.append(f"{string(family.name)}: Packing({function}, {_shape(family.loops)})")
+                gain = packing_gain(self.program, self.program.families[family.name])
+                more = "" if gain is None else f", gain={gain!r}"
+                packing.append(f"{string(family.name)}: Packing({function}, {_shape(family.loops)}{more})")
         plaintexts = []
         for plain in self.schedule.plains.values():
             parts = zip(("level", "products", "added"), encoding_of(plain), strict=True)

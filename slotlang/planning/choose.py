@@ -17,7 +17,8 @@ from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
-from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, MESSAGE_BITS, Fit, Modulus
+from slotlang.planning.limits import message_bits
+from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, check_slots
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.target import Target
@@ -186,7 +187,7 @@ class _Search:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(draft.graph, primes, [(sum(primes) - MESSAGE_BITS) // factors] * factors)
+        form = matrix_form(draft.graph, primes, [floor(sum(primes) - message_bits(self.program)) // factors] * factors)
         assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
         return form.seconds(degree, k, self.profile)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log2
+from functools import cached_property
+from math import ceil, inf, log2
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
+from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
-
-MESSAGE_BITS = 8
-"""Bits of modulus left above the root mean square of what slots hold: values up to 2^6 times as large still fit, with a
-sign and the doubling of a part that is read alone."""
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
@@ -48,6 +46,11 @@ class Modulus:
     data_primes: int
     gains: Gains
 
+    @cached_property
+    def message_bits(self) -> float:
+        """Bits of modulus left above the root mean square of what slots hold."""
+        return message_bits(self.draft.program)
+
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         tried = self._unrescaled()
@@ -63,7 +66,7 @@ class Modulus:
             for mask in masks
         ) and all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
+            >= self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
             and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.gains.peaks.items()
         )
@@ -84,7 +87,7 @@ class Modulus:
         built = self.draft.built
         factors = built.depth + 1
         peak = max(self.gains.peaks.values(), default=1.0)
-        free = MESSAGE_BITS + max(log2(peak) / 2 if peak else 0.0, 0.0)
+        free = self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0)
         if any(place.kind == "mask" for place in self.gains.sources):
             free = max(free, MASK_ROOM)
         bits = int(sum(primes[:-1]) - free)
@@ -156,7 +159,7 @@ class Modulus:
         which leaves it as it is."""
         limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
-            for first in range(scale + MESSAGE_BITS, LARGEST_PRIME + 1):
+            for first in range(scale + ceil(self.message_bits), LARGEST_PRIME + 1):
                 key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
                 if key >= LEAST_PRIME:
                     found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from math import ceil
 
 from slotlang.cost.keys import key_bytes
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
@@ -231,6 +232,7 @@ def fixed_parameters(
     *,
     rescale: bool | None = None,
     turns_fresh: bool = False,
+    message_bits: float = HEADROOM_BITS,
     masked: bool = False,
 ) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
@@ -243,7 +245,7 @@ def fixed_parameters(
     check_slots(slots, span)
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
-        room = 120 - max(HEADROOM_BITS, masked * (MASK_BITS + MASK_MARGIN))
+        room = 120 - max(ceil(message_bits), HEADROOM_BITS, masked * (MASK_BITS + MASK_MARGIN))
         primes: tuple[int, ...] = (60, 60, 60)
         scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:

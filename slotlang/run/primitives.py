@@ -25,6 +25,7 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.kernels.engine import SumsOperations
 from slotlang_runtime.kernels.sums import Sums, Unavailable
 from slotlang_runtime.labels import check_label, inputs_label, module_label
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
@@ -96,6 +97,7 @@ def column_module(parameters: Parameters, channels: int, kernel: Kernel) -> Modu
         slots=slots,
         kernel=kernel,
         inputs={"x": (channels, slots)},
+        limits={"x": Limit(entry=64.0)},
         weights={"W": (channels, channels)},
         scalars=[],
         results={"y": ((channels, slots), float)},

@@ -14,12 +14,14 @@ from slotlang.validation.arithmetic import kind
 from slotlang.validation.interpreter import Function, evaluated
 from slotlang.validation.language import Outside
 from slotlang.validation.scopes import BUILTINS, NUMPY, Failed, Given, Library
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.parameters import Parameters
 
 _TABLES: Mapping[str, Any] = {
     "Module": Module,
     "Output": Output,
+    "Limit": Limit,
     "Packing": Packing,
     "Plaintexts": Plaintexts,
     "Results": Results,

@@ -48,9 +48,16 @@ class Context:
         return self.ring.degree
 
 
-@lru_cache(maxsize=16)
 def context_of(ring: RingParameters) -> Context:
     """The context of a ring, made once. Raises Rejected below 128-bit security."""
+    # first: what was edited may not even be hashable
+    ring.check()
+    return cached_context(ring)
+
+
+@lru_cache(maxsize=16)
+def cached_context(ring: RingParameters) -> Context:
+    """The context of a ring that was checked."""
     return Context(ring)
 
 
@@ -99,4 +106,8 @@ class Ring(Levels):
 
     def decode(self, plain: Any) -> npt.NDArray[np.complex128]:
         """The first ``slots`` values of a plaintext."""
-        return np.array(self.encoder.decode_complex(plain)[: self.slots])
+        return self.decode_copies(plain)[: self.slots]
+
+    def decode_copies(self, plain: Any) -> npt.NDArray[np.complex128]:
+        """All slots of the ring: the program's, and their copies."""
+        return np.array(self.encoder.decode_complex(plain))

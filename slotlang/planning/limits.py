@@ -1,0 +1,79 @@
+"""The largest inputs that a module takes: what a program bounds, or a default that does not depend on the weights."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import inf, log2, nextafter, prod, sqrt
+
+from slotlang.meaning.program import Program
+from slotlang_runtime.limits import Limit
+
+DEFAULT_NORM = 4
+"""Without a bound, a token of d elements may have a Euclidean norm of this many times sqrt(d): elements of a root mean
+square of 4."""
+
+
+def _below(limit: Fraction) -> float:
+    """The largest double that is not above the limit."""
+    number = float(limit)
+    return number if Fraction(number) <= limit else nextafter(number, 0.0)
+
+
+def default_limit(shape: tuple[int, ...]) -> Limit:
+    """The limit of an input without a bound. ``shape``: its first axis is what a token is."""
+    return Limit(norm=DEFAULT_NORM * sqrt(shape[0] if shape else 1))
+
+
+def limits(program: Program) -> dict[str, Limit]:
+    """The limit of each input: what the program bounds, or else the default."""
+    found = {}
+    for name, decl in program.tensors.items():
+        if decl.kind != "input":
+            continue
+        norm = entry = inf
+        for bound in program.bounds:
+            if bound.name != name:
+                continue
+            limit = _below(bound.limit)
+            if bound.kind == "norm" and bound.axis == 0:
+                norm = min(norm, limit)
+            else:
+                # no element exceeds the norm of its line
+                entry = min(entry, limit)
+        found[name] = Limit(norm, entry) if min(norm, entry) < inf else default_limit(decl.shape)
+    return found
+
+
+def assumptions(program: Program) -> list[tuple[str, int | None, float]]:
+    """What is assumed of weights and scalars: the name, the dimension along which norms are taken (None for each
+    element), and the limit."""
+    return [
+        (bound.name, bound.axis if bound.kind == "norm" else None, _below(bound.limit))
+        for bound in program.bounds
+        if bound.name in program.scalars or program.tensors[bound.name].kind == "weight"
+    ]
+
+
+GUARD_BITS = 4
+"""Bits of the modulus above the largest message with weights of unit variance: for the sign, for the doubling of a part
+that is read alone, for the half that stays empty (``Client.decrypt`` looks there), and one for larger weights."""
+
+
+def message_bits(program: Program) -> float:
+    """Bits of modulus above the root mean square of what slots hold.
+
+    A value that is linear in the inputs is at most the norm of its row times the norm of a token, and its root mean
+    square is the norm of its row: the limit on norms is their ratio. Ratios of factors multiply.
+    """
+    shapes = {name: decl.shape for name, decl in program.tensors.items() if decl.kind == "input"}
+    norms = {name: limit.within(shapes[name][0] if shapes[name] else 1).norm for name, limit in limits(program).items()}
+    inner: dict[str, float] = {}
+    chains = [chain for theorem in program.theorems.values() for chain in theorem.form.chains]
+    for name, shape in shapes.items():
+        # a factor in the middle is bounded by its Frobenius norm
+        inner[name] = norms[name] * sqrt(prod(shape[1:]))
+    ratios = [
+        prod((norms if f is chain.factors[-1] else inner)[f.tensor] for f in chain.factors if f.tensor in norms)
+        for chain in chains
+    ]
+    return log2(max([1.0, *ratios])) + GUARD_BITS

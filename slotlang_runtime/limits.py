@@ -1,0 +1,121 @@
+"""The largest inputs that a client may send: public, fixed when the program was lowered, independent of the weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, Rejected
+
+LARGEST_BOUND = 2.0**128
+"""Programs state no larger bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``norm``: the largest Euclidean norm of a token, which is a column: all of an input's first axis. ``entry``: the
+    largest |element|. An input must be within both."""
+
+    norm: float = math.inf
+    entry: float = math.inf
+
+    def text(self, name: str, axes: int) -> str:
+        """As a program writes it: ``norm(x[:, t]) <= 256 and |x| <= 8``."""
+        token = f"{name}[:, t]" if axes > 1 else name
+        parts = [f"norm({token}) <= {self.norm:.4g}"] if self.norm < math.inf else []
+        parts += [f"|{name}| <= {self.entry:.4g}"] if self.entry < math.inf else []
+        return " and ".join(parts) or f"any {name}"
+
+    @property
+    def largest(self) -> float:
+        """The largest |element|: no element exceeds the norm of its token."""
+        return min(self.norm, self.entry)
+
+    def within(self, rows: int) -> Limit:
+        """The same limit, each of both as small as the other one implies. ``rows``: elements of a token."""
+        return Limit(min(self.norm, self.entry * math.sqrt(rows)), self.largest)
+
+    def times(self, factor: float) -> Limit:
+        """Both, this many times as large."""
+        return Limit(self.norm * factor, self.entry * factor)
+
+    def meet(self, other: Limit | None) -> Limit:
+        """The smaller of both limits."""
+        return self if other is None else Limit(min(self.norm, other.norm), min(self.entry, other.entry))
+
+    def check(self, name: str, values: Any) -> None:
+        """Raise Rejected for an input beyond the limit: which token and channel, its value, and the limit."""
+        values = np.asarray(values)
+        sizes = np.abs(values)
+        most = float(sizes.max(initial=0.0))
+        if not math.isfinite(most) or most > self.entry:
+            place = np.unravel_index(int(np.argmax(sizes)), values.shape)
+            takes = f"elements up to {self.entry:.4g}" if self.entry < math.inf else "finite numbers"
+            raise Rejected(
+                f"{name}{_index(place)} is {values[place]:.4g}; this program takes {takes}: "
+                f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
+                INPUT_BEYOND_LIMIT,
+            )
+        if not most:
+            return
+        # scaled, so that squares neither overflow nor vanish
+        norms = _norms(sizes / most)
+        if norms.max() > self.norm / most * (1 + ROUNDING):
+            place = np.unravel_index(int(np.argmax(norms)), norms.shape) if values.ndim > 1 else ()
+            token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
+            norm = float(norms.max()) * most
+            raise Rejected(
+                f"the norm of {token} is {norm:.4g}; this program takes norms up to {self.norm:.4g}: "
+                f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
+                INPUT_BEYOND_LIMIT,
+            )
+
+    def fitted(self, values: Any) -> Any:
+        """Finite values, scaled down where they are beyond the limit."""
+        values = shrunk(values, np.abs(values).max(initial=0.0), self.entry)
+        return shrunk(values, _norms(np.abs(values)).max(initial=0.0), self.norm)
+
+
+ROUNDING = 2.0**-40
+"""By this much, relatively, a norm may exceed a limit: it is computed with rounding."""
+
+
+def shrunk(values: Any, size: float, limit: float) -> Any:
+    """Values of this size, scaled down to less than the limit where they are beyond it."""
+    return values if size <= limit else values * (limit / size * (1 - 2.0**-50))
+
+
+def _norms(sizes: Any) -> Any:
+    return np.atleast_1d(np.sqrt((sizes**2).sum(axis=0)))
+
+
+def largest_coefficient(slots: Any) -> float:
+    """The largest |coefficient| of the real polynomial that holds these values in its slots: N/2 complex numbers, in
+    SEAL's order (slot j is the value at the root of unity with exponent 3^j)."""
+    half = len(slots)
+    degree = 2 * half
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(half)])
+    values = np.empty(degree, np.complex128)
+    values[exponents // 2] = slots
+    values[degree - 1 - exponents // 2] = np.conj(slots)
+    # the values at exponents 2m + 1 are a transform of the coefficients times powers of the first root
+    return float(np.abs(np.fft.fft(values)).max()) / degree
+
+
+def _index(place: tuple[Any, ...]) -> str:
+    return f"[{', '.join(map(str, place))}]"
+
+
+def _lowered(option: str, size: float) -> str:
+    """With which bound the program would take an input of this size, where there is such a bound."""
+    if not size <= LARGEST_BOUND:
+        return ""
+    # rounded up to three digits
+    bound = Decimal(f"{size:.2e}")
+    if bound < Decimal(size):
+        bound += Decimal((0, (1,), int(bound.as_tuple().exponent)))
+    return f", or lower the program with {option}={float(bound):.3g}"

@@ -1,0 +1,330 @@
+"""Operations on bounds of what ciphertexts hold: an evaluation run on these bounds every message.
+
+While a value is linear in the inputs, it is known, for each slot, which input slots it adds up and the sum of squares
+of their coefficients. So the inequality of Cauchy and Schwarz bounds it by the Euclidean norm of a token, which the
+client checks. Sums over different input slots add squares; other sums add roots (Minkowski). Products of ciphertexts
+multiply bounds. Imports neither tenseal nor numba, so that the compiler bounds its graph with the same operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.limits import Limit
+from slotlang_runtime.module import Name
+from slotlang_runtime.parameters import Levels
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+ERROR_VARIANCE = 21 / 2
+"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
+
+ROUNDING = 1 / 12
+"""Variance of what rounding to an integer adds."""
+
+SIGMAS = 12
+"""Noise is taken to be at most this many times its standard deviation. A normal variable exceeds that with a
+probability below 2^-106."""
+
+MOST_PAIRS = 1 << 22
+"""Input slots times slots that are looked at one by one for elements that occur several times."""
+
+OUTWARDS = 1 + 2.0**-30
+"""Covers the rounding of double precision: at most 2^20 operations with a relative error of 2^-53 each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """What a value adds up of one input. ``codes``: the input slots, ascending, each as number of the ciphertext times
+    slots plus the offset from the own slot. ``square``: for each slot, a bound on the sum of |coefficient|^2 over
+    them; ``total``: on the sum of |coefficient|. One number stands for all slots where they are equal. ``token``: the
+    only token that a slot depends on, or -1; ``tokens``: a bound on their number."""
+
+    codes: Ints
+    square: Floats
+    total: Floats
+    token: Ints
+    tokens: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitude:
+    """Bounds on what a ciphertext holds: its linear parts by input; ``rest``, a bound on |slot| of everything else; the
+    scale, the level, and the standard deviation of a coefficient of the noise."""
+
+    linear: Mapping[str, Linear]
+    rest: Floats
+    scale: float
+    level: int
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Magnitudes of a plaintext's slots, one number for all where they are equal, and its scale and level."""
+
+    size: Floats
+    scale: float
+    level: int
+
+
+def compact(values: Any) -> Floats:
+    """One number where all are equal."""
+    array: Floats = np.asarray(values, np.float64)
+    return array[:1] if array.size > 1 and (array == array[0]).all() else array
+
+
+def _rolled(values: Any, step: int) -> Any:
+    return values if values.size == 1 else np.roll(values, -step)
+
+
+def _joined(a: Linear, b: Linear) -> tuple[Ints, Ints]:
+    """The token, and the number of tokens, of a sum."""
+    if a.token is b.token and a.tokens is b.tokens and (a.tokens <= 1).all():
+        return a.token, a.tokens
+    token = np.where(a.token == b.token, a.token, -1)
+    token = np.where(a.tokens == 0, b.token, np.where(b.tokens == 0, a.token, token))
+    return token, np.where(token >= 0, np.maximum(a.tokens, b.tokens), a.tokens + b.tokens)
+
+
+def _root_sum(a: Floats, b: Floats) -> Floats:
+    return (np.sqrt(a) + np.sqrt(b)) ** 2
+
+
+def added(a: Linear, b: Linear) -> Linear:
+    """The sum of two linear parts of one input."""
+    codes = np.union1d(a.codes, b.codes)
+    disjoint = codes.size == a.codes.size + b.codes.size
+    square = a.square + b.square if disjoint else _root_sum(a.square, b.square)
+    return Linear(codes, square, a.total + b.total, *_joined(a, b))
+
+
+def numbered(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
+    """Inputs whose elements are numbered from 1, over all inputs."""
+    found, count = {}, 1
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        found[name] = np.arange(count, count + size, dtype=np.float64).reshape(shape)
+        count += size
+    return found
+
+
+class Inputs:
+    """Which element of which input each slot of the uploaded ciphertexts holds. ``packed``: for each ciphertext the
+    slots that ``numbered`` elements are packed into, if every slot holds an element, or an element plus i times
+    another, or zero; otherwise a number: |slot| is at most this many times the largest |element| of any input."""
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        slots: int,
+        packed: Mapping[Name, npt.NDArray[Any] | float],
+        limits: Mapping[str, Limit],
+    ) -> None:
+        self.shapes, self.slots = shapes, slots
+        self.limits = {name: limits[name].within(shape[0] if shape else 1) for name, shape in shapes.items()}
+        self.columns = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
+        self.held: dict[int, Ints] = {}
+        self.values: dict[Name, tuple[dict[str, Linear], Floats]] = {}
+        self._interned: dict[bytes, Ints] = {}
+        for number, (name, content) in enumerate(packed.items()):
+            if isinstance(content, float):
+                largest = max((limit.largest for limit in self.limits.values()), default=0.0)
+                self.values[name] = {}, np.array([content * largest])
+                continue
+            full = np.broadcast_to(np.asarray(content, np.complex128), slots)
+            # signs do not matter here
+            held = np.abs(np.stack([full.real, full.imag])).astype(np.int64)
+            self.held[number] = held
+            self.values[name] = self._linear(number, held), np.zeros(1)
+        self.repeated = self._repeated()
+
+    def _linear(self, number: int, held: Ints) -> dict[str, Linear]:
+        parts, start = {}, 1
+        for name, shape in self.shapes.items():
+            first, start = start, start + math.prod(shape)
+            here = (held >= first) & (held < start)
+            if not here.any():
+                continue
+            token = np.where(here, (held - first) % self.columns[name], -1)
+            several = here.all(axis=0) & (token[0] != token[1])
+            one = np.where(several, -1, token.max(axis=0))
+            parts[name] = Linear(
+                np.array([number * self.slots]),
+                compact(here.any(axis=0).astype(np.float64)),
+                compact(np.sqrt(np.asarray(here.sum(axis=0), np.float64))),
+                self.interned(one),
+                self.interned(here.any(axis=0) + several.astype(np.int64)),
+            )
+        return parts
+
+    def frobenius(self, name: str) -> float:
+        """A bound on the Frobenius norm of an input: all its tokens together."""
+        return self.limits[name].norm * math.sqrt(self.columns[name])
+
+    def interned(self, array: Ints) -> Ints:
+        """The same array for equal contents, which makes comparisons fast."""
+        return self._interned.setdefault(array.tobytes(), array)
+
+    def _repeated(self) -> int:
+        """How often the most frequent element occurs in all uploaded slots."""
+        if not self.held:
+            return 1
+        elements = np.concatenate([held.ravel() for held in self.held.values()])
+        return max(int(np.bincount(elements[elements > 0], minlength=1).max(initial=1)), 1)
+
+    def bound(self, value: Magnitude) -> Floats:
+        """A bound on |slot|, for each slot."""
+        bound = value.rest
+        for name, part in value.linear.items():
+            limit = self.limits[name]
+            tokens = np.minimum(part.tokens, self.columns[name])
+            by_norm = np.sqrt(part.square * tokens * self._times(part)) * limit.norm
+            bound = bound + np.minimum(by_norm, part.total * limit.largest)
+        return bound * OUTWARDS
+
+    def _times(self, part: Linear) -> Any:
+        """How often one element occurs among the input slots that a slot adds up."""
+        if self.repeated == 1:
+            return 1
+        if part.codes.size * self.slots * 2 > MOST_PAIRS:
+            return min(self.repeated, 2 * part.codes.size)
+        here = np.arange(self.slots)
+        elements = np.concatenate(
+            [self.held[code // self.slots][:, (here + code) % self.slots] for code in part.codes.tolist()]
+        )
+        elements.sort(axis=0)
+        most = run = (elements[0] > 0).astype(np.int64)
+        for above, row in pairwise(elements):
+            run = np.where(row == above, run + 1, 1) * (row > 0)
+            most = np.maximum(most, run)
+        return most
+
+
+class MagnitudeOperations:
+    """``Operations`` on magnitudes. ``read`` is called where a message is read before the results are."""
+
+    def __init__(self, inputs: Inputs, levels: Levels, degree: int, read: Callable[[Magnitude, str], None]) -> None:
+        self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
+        self.slots = inputs.slots
+        # standard deviation of a coefficient, when a prime is dropped: both polynomials are rounded, and one is
+        # multiplied with the secret
+        self.dropped = math.sqrt(ROUNDING * (1 + degree * 2 / 3))
+
+    def fresh(self, linear: Mapping[str, Linear], rest: Floats) -> Magnitude:
+        """A ciphertext that the client has just encrypted."""
+        return Magnitude(linear, rest, self.levels.scale(0), 0, math.sqrt(ERROR_VARIANCE + ROUNDING))
+
+    def rotate(self, a: Magnitude, step: int) -> Magnitude:
+        """Slots move; the noise of a key switch is added."""
+        base = self.slots
+        linear = {
+            name: Linear(
+                np.sort(part.codes // base * base + (part.codes + step) % base),
+                _rolled(part.square, step),
+                _rolled(part.total, step),
+                self.inputs.interned(_rolled(part.token, step)),
+                self.inputs.interned(_rolled(part.tokens, step)),
+            )
+            for name, part in a.linear.items()
+        }
+        return replace(a, linear=linear, rest=_rolled(a.rest, step), noise=self._switched(a))
+
+    def conjugate(self, a: Magnitude) -> Magnitude:
+        """Magnitudes stay."""
+        return replace(a, noise=self._switched(a))
+
+    def _switched(self, a: Magnitude) -> float:
+        key = self.levels.moduli[-1]
+        digits = sum((prime / key) ** 2 for prime in self.levels.primes(a.level))
+        # digits are residues in [0, q): of variance q^2/12 about a mean of q/2
+        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits * (1 / 12 + 1 / 4)), self.dropped)
+
+    def multiply_plain(self, a: Magnitude, plain: Plain) -> Magnitude:
+        """Coefficients times magnitudes. The plaintext is rounded, and so is its product with the message."""
+        size = plain.size
+        linear = {
+            name: replace(part, square=part.square * size**2, total=part.total * size)
+            for name, part in a.linear.items()
+        }
+        if size.size > 1 and not size.all():
+            # masked slots depend on no token
+            linear = {
+                name: replace(part, tokens=self.inputs.interned(np.where(size > 0, part.tokens, 0)))
+                for name, part in linear.items()
+            }
+        held = self.inputs.bound(a)
+        rounded = math.sqrt(float(np.mean(held**2)) * ROUNDING) * a.scale
+        noise = a.noise * float(size.max()) * plain.scale + rounded
+        return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise)
+
+    def multiply(self, a: Magnitude, b: Magnitude) -> Magnitude:
+        """Bounds multiply; then nothing is known to be linear."""
+        left, right = self.inputs.bound(a), self.inputs.bound(b)
+        noise = a.noise * float(right.max()) * b.scale + b.noise * float(left.max()) * a.scale
+        noise += a.noise * b.noise * math.sqrt(self.degree)
+        product = Magnitude({}, left * right, a.scale * b.scale, a.level, noise)
+        return replace(product, noise=self._switched(product))
+
+    def rescale(self, a: Magnitude) -> Magnitude:
+        """A message is read: it is divided by a prime."""
+        level = a.level + 1
+        if level >= len(self.levels.scales):
+            raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none")
+        self.read(a, f"the prime dropped before level {level}")
+        prime = self.levels.primes(a.level)[-1]
+        noise = a.noise / prime + self.dropped
+        return replace(a, scale=self.levels.scales[level], level=level, noise=noise)
+
+    def negate(self, a: Magnitude) -> Magnitude:
+        """Magnitudes stay."""
+        return a
+
+    def add(self, total: Magnitude, term: Magnitude, sign: int, *, owned: bool) -> Magnitude:
+        """The sum, whatever the sign."""
+        linear = dict(total.linear)
+        for name, part in term.linear.items():
+            linear[name] = added(linear[name], part) if name in linear else part
+        return Magnitude(linear, total.rest + term.rest, total.scale, total.level, total.noise + term.noise)
+
+    def dot(self, pairs: list[tuple[Magnitude, Plain]]) -> Magnitude | None:
+        """Many terms at once, where they are linear parts of different input slots."""
+        terms = [self.multiply_plain(a, plain) for a, plain in pairs]
+        linear: dict[str, Linear] = {}
+        for name in dict.fromkeys(name for term in terms for name in term.linear):
+            parts = [term.linear[name] for term in terms if name in term.linear]
+            codes = np.unique(np.concatenate([part.codes for part in parts]))
+            disjoint = codes.size == sum(part.codes.size for part in parts)
+            if disjoint:
+                square = sum((part.square for part in parts), np.zeros(1))
+            else:
+                square = sum((np.sqrt(part.square) for part in parts), np.zeros(1)) ** 2
+            total = sum((part.total for part in parts), np.zeros(1))
+            joined = parts[0]
+            for part in parts[1:]:
+                token, tokens = _joined(joined, part)
+                joined = replace(joined, token=token, tokens=tokens)
+            linear[name] = Linear(codes, square, total, joined.token, joined.tokens)
+        rest = sum((term.rest for term in terms), np.zeros(1))
+        noise = sum(term.noise for term in terms)
+        return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise)
+
+    def add_plain(self, a: Magnitude, plain: Plain, sign: int) -> Magnitude:
+        """A constant is added to what is not linear."""
+        return replace(a, rest=a.rest + plain.size, noise=a.noise + math.sqrt(ROUNDING))
+
+    def zero(self, like: Magnitude, plain: Plain | Magnitude) -> Magnitude:
+        """An input scaled down so far that it is noise."""
+        coefficient = float(np.mean(self.inputs.bound(like))) * like.scale + SIGMAS * like.noise
+        if plain.level:
+            coefficient = coefficient / self.levels.primes(plain.level - 1)[-1] + SIGMAS * self.dropped
+        return Magnitude({}, np.zeros(1), plain.scale, plain.level, coefficient)

@@ -1,0 +1,281 @@
+"""Whether every message fits its modulus, for all inputs within their limits: the guarantee of ``Weights.encode``.
+
+Sums, rotations and products modulo Q are exact, whatever wraps on the way. A message is read as a number where a prime
+is dropped with division, and at decryption. There each coefficient, noise and masks included, must lie below half of
+the modulus of that moment. A coefficient is at most the scale times the mean of |slot| over all slots.
+
+``evaluate`` of the module itself is run on magnitudes in place of ciphertexts (``magnitudes.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
+from slotlang_runtime.limits import Limit
+from slotlang_runtime.magnitudes import (
+    OUTWARDS,
+    SIGMAS,
+    Floats,
+    Inputs,
+    Magnitude,
+    MagnitudeOperations,
+    Plain,
+    compact,
+    numbered,
+)
+from slotlang_runtime.masks import hidden_in
+from slotlang_runtime.module import Module, Name
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.parameters import Levels
+from slotlang_runtime.seal.ring import context_of
+
+LARGEST = 2.0**500
+"""Stands for no bound: its square is a double."""
+
+
+class Plaintexts(Mapping[Name, "Plain | None"]):
+    """Magnitudes of the plaintexts by name, from weights, each computed when it is asked for."""
+
+    def __init__(self, module: Module, levels: Levels, weights: Mapping[str, Any]) -> None:
+        self.levels, self.families = levels, module.encoded()
+        self.weights = module.prepare(dict(weights))
+
+    def __getitem__(self, name: Name) -> Plain | None:
+        family = self.families[name]
+        size = np.atleast_1d(np.abs(np.asarray(family.function(self.weights, *name[1:])))).astype(np.float64)
+        if not size.any():
+            return None
+        scale = self.levels.plaintext_scale(family.level, family.products, family.added)
+        return Plain(compact(size), scale, family.level)
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter(self.families)
+
+    def __len__(self) -> int:
+        return len(self.families)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A moment when a message is read as a number. ``where``: in words. ``bits``: log2 of the bound on its
+    coefficients. ``room``: log2 of half of the modulus over that bound; below 0 a message may wrap."""
+
+    where: str
+    bits: float
+    room: float
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Bounds of one program with given weights and limits. ``points``: where messages are read, the least room first.
+    ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
+    deviation of its noise in a slot, bounded."""
+
+    points: tuple[Point, ...]
+    results: Mapping[Name, Floats] = field(repr=False)
+    noise: Mapping[Name, float] = field(repr=False)
+
+    @property
+    def room(self) -> float:
+        """Bits of room of the tightest point; below 0 a message may wrap."""
+        return self.points[0].room if self.points else math.inf
+
+    @property
+    def fits(self) -> bool:
+        """Whether no message wraps, for all inputs within the limits."""
+        return self.room >= 0
+
+
+class Reader:
+    """Collects the tightest point of each kind."""
+
+    def __init__(self, inputs: Inputs, levels: Levels) -> None:
+        self.inputs, self.levels = inputs, levels
+        self.points: dict[str, Point] = {}
+
+    def __call__(
+        self, value: Magnitude, where: str, factor: float = 1.0, more: float = 0.0, size: Floats | None = None
+    ) -> None:
+        """A message is read, multiplied by ``factor``, with masks of at most ``more`` in each slot. ``size``: a bound
+        on what is read of each slot, where a better one than the value's is known."""
+        mean = float(np.mean(self.inputs.bound(value) if size is None else size)) + more
+        coefficient = factor * (mean * value.scale + SIGMAS * value.noise) * OUTWARDS
+        half = math.log2(math.prod(self.levels.primes(value.level))) - 1
+        bits = math.log2(coefficient) if 0 < coefficient < math.inf else (math.inf if coefficient else -math.inf)
+        if where not in self.points or self.points[where].room > half - bits:
+            self.points[where] = Point(where, bits, half - bits)
+
+    def ordered(self) -> tuple[Point, ...]:
+        """The least room first."""
+        return tuple(sorted(self.points.values(), key=lambda point: point.room))
+
+
+def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: Mapping[str, Limit]) -> Ranges:
+    """Bounds of every message that is read, for all inputs within ``limits``, with these checked weights."""
+    plaintexts = Plaintexts(module, levels, weights)
+    degree = module.parameters.degree
+    probes = numbered(module.inputs)
+    packed: dict[Name, Any] = {}
+    for name, (function, indices) in module.packed().items():
+        gain = module.packing[name[0]].gain
+        packed[name] = function(probes, *indices) if gain is None else float(gain)
+    inputs = Inputs(module.inputs, module.slots, packed, limits)
+    reader = Reader(inputs, levels)
+    operations = MagnitudeOperations(inputs, levels, degree, reader)
+    ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
+    spare = next(iter(ciphers.values()), None)
+    ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots, spare)
+    returned: dict[Name, Magnitude | None] = module.evaluate(ev, ciphers, plaintexts)
+    proved = proved_sizes(module, weights, inputs)
+    results: dict[Name, Floats] = {}
+    noise: dict[Name, float] = {}
+    for name, value in returned.items():
+        results[name], noise[name] = np.zeros(1), 0.0
+        if value is not None:
+            factor, mask = reading(module, name)
+            size = np.broadcast_to(inputs.bound(value), module.slots)
+            if name in proved:
+                parts = module.read[name].any(axis=1) if factor > 1 else np.array([True, True])
+                size = np.minimum(size, np.hypot(*np.where(np.asarray(parts)[:, None], proved[name], 0.0)))
+            reader(value, f"the result {name[0]}", factor, mask, size)
+            results[name] = size
+            noise[name] = value.noise * math.sqrt(degree) / value.scale
+    return Ranges(reader.ordered(), results, noise)
+
+
+def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> dict[Name, Floats]:
+    """Bounds that follow from what the results are proved to be, by returned ciphertext: of the real and of the
+    imaginary part of each slot (2 x slots). ``LARGEST`` where no output reads it."""
+    rows = {name: result_sizes(chains, weights, inputs) for name, chains in module.forms.items()}
+    found: dict[Name, Floats] = {}
+    for output, member, inside, places in module.placed():
+        if output.name not in rows:
+            continue
+        row = rows[output.name]
+        size = found.setdefault(member, np.full((2, module.slots), LARGEST))
+        element = np.full(module.slots, LARGEST)
+        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * OUTWARDS
+        # without a part the slot is the element, and its imaginary part is zero
+        for part, bound in enumerate((element, element) if output.part else (element, np.where(inside, 0.0, LARGEST))):
+            if output.part is None or output.part == ("re", "im")[part]:
+                size[part] = np.minimum(size[part], bound)
+    return found
+
+
+def result_sizes(chains: Sequence[tuple[Any, ...]], weights: Mapping[str, Any], inputs: Inputs) -> Floats:
+    """A bound on |element| of a result, for each row of it, that is a sum of products of matrices."""
+    total: Any = 0.0
+    for coefficient, *factors in chains:
+        size = abs(float(coefficient))
+        matrices: list[tuple[str, Floats | None]] = []
+        for name in factors[:-1]:
+            plain = name.removesuffix(".T")
+            if plain in inputs.limits:
+                matrices.append((name, None))
+            elif (array := np.asarray(weights[plain], np.float64)).ndim == 0:
+                size *= abs(float(array))
+            elif array.ndim == 2:
+                matrices.append((name, array.T if name != plain else array))
+            else:
+                return np.array([LARGEST])
+        size *= inputs.limits[factors[-1]].norm
+        leading = next((n for n, (_, matrix) in enumerate(matrices) if matrix is None), len(matrices))
+        # beyond the first input: the Frobenius norm bounds what a matrix does to the norm of a vector
+        for name, matrix in matrices[leading:]:
+            size *= (
+                float(np.sqrt((matrix**2).sum())) if matrix is not None else inputs.frobenius(name.removesuffix(".T"))
+            )
+        total = total + size * row_norms([matrix for _, matrix in matrices[:leading] if matrix is not None])
+    return np.asarray(total, np.float64)
+
+
+def row_norms(matrices: Sequence[Floats]) -> Floats:
+    """Bounds on the Euclidean norms of the rows of a product of matrices; 1 for an empty one. By Gram matrices from the
+    right, which are as small as the ranks between the factors."""
+    if not matrices:
+        return np.ones(1)
+    first, *others = matrices
+    if not others:
+        norms: Floats = np.sqrt((first**2).sum(axis=1))
+        return norms
+    gram, norms = others[-1] @ others[-1].T, np.sqrt((others[-1] ** 2).sum(axis=1))
+    for matrix in reversed(others[:-1]):
+        gram, norms = matrix @ gram @ matrix.T, np.abs(matrix) @ norms
+    squares = ((first @ gram) * first).sum(axis=1)
+    # sums may cancel: their rounding is relative to the magnitudes of their terms
+    terms = 4 * sum(sum(matrix.shape) for matrix in matrices)
+    found: Floats = np.sqrt(squares.clip(0) + 2.0**-52 * terms * (np.abs(first) @ norms) ** 2)
+    return found
+
+
+def reading(module: Module, name: Name) -> tuple[float, float]:
+    """How a result is read: by which factor its message is multiplied (2 where a part is read alone, since the
+    conjugate is added), and the mean of the largest masks over its slots."""
+    hidden = hidden_in(module).get(name)
+    if hidden is None:
+        return 1.0, 0.0
+    masks = np.hypot(*hidden.slots.astype(np.float64)) * 2.0 ** module.sent[name[0]].mask_bits
+    return (2.0 if hidden.read_part else 1.0), float(masks.mean()) if hidden.slots.any() else 0.0
+
+
+def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
+    """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
+    half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    module.parameters.check(module.slots)
+    for name, axis, limit in module.assumptions:
+        sizes = np.abs(np.asarray(weights[name], np.float64))
+        largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
+        if not largest <= limit * OUTWARDS:
+            what = f"|{name}|" if axis is None else f"a norm of {name} along its dimension {axis}"
+            raise Rejected(
+                f"{what} is {largest:.6g}, and this program assumes at most {limit:.6g}: lower it with a bound that "
+                "holds for these weights",
+                WEIGHTS_BREAK_BOUND,
+            )
+    ring = Levels(module.parameters, context_of(module.parameters.ring).moduli)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # what is beyond a double is too large, and so is what is not a number
+        found = ranges(module, ring, weights, module.limits)
+    if found.room >= 1:
+        return found
+    tightest, missing = found.points[0], 1 - found.room
+    if not math.isfinite(missing):
+        raise Rejected(f"these weights are too large for {tightest.where}", WEIGHTS_TOO_LARGE)
+    fitting = fitting_limits(module, ring, weights, missing)
+    smaller = f", or with smaller bounds ({limits_text(module, fitting)})" if fitting else ""
+    raise Rejected(
+        f"with these weights {tightest.where} could need {math.ceil(10 * missing) / 10:.1f} bits more than the modulus "
+        f"has, for inputs with {limits_text(module, module.limits)}. Lower the program for these weights{smaller}, or "
+        "scale the weights down and the result up",
+        WEIGHTS_TOO_LARGE,
+    )
+
+
+def fitting_limits(
+    module: Module, ring: Levels, weights: Mapping[str, Any], missing: float
+) -> Mapping[str, Limit] | None:
+    """Smaller limits, for which nothing is ``missing`` with these weights. None where noise and masks alone, which do
+    not get smaller, need too much."""
+    # a thousandth less, as limits are shown with four digits
+    factor = 2.0**-missing * (1 - 2.0**-10)
+    for _ in range(3):
+        limits = {name: limit.times(factor) for name, limit in module.limits.items()}
+        with np.errstate(over="ignore", invalid="ignore"):
+            room = ranges(module, ring, weights, limits).room
+        if room >= 1:
+            return limits
+        if not math.isfinite(room):
+            return None
+        factor *= 2.0 ** (room - 1.5)
+    return None
+
+
+def limits_text(module: Module, limits: Mapping[str, Limit]) -> str:
+    """Limits as a program writes them."""
+    return ", ".join(limit.text(name, len(module.inputs[name])) for name, limit in limits.items())

@@ -1,0 +1,90 @@
+"""Bounds of messages: never below what an input within the limits can reach, and not far above."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exact_slots import Cipher, ExactOperations, ExactRing, Memory
+from judging import tiny
+from repository import PROGRAMS
+
+from slotlang import api
+from slotlang.run.runner import load_module
+from slotlang_runtime.data import random_data
+from slotlang_runtime.engine import encoded_plaintexts
+from slotlang_runtime.limits import Limit
+from slotlang_runtime.module import Module
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.ranges import ranges
+
+LINEAR = [
+    "columns",
+    "dense_ab",
+    "gated",
+    "lora",
+    "nonsquare",
+    "permuted",
+    "rank_complex",
+    "rank_first",
+    "several_outputs",
+    "sparse_heads",
+    "squat_tall",
+    "two_channels",
+    "two_tokens",
+    "seed/two_phase_fixed",
+]
+
+
+def lowered(name: str) -> Module:
+    path: Path = PROGRAMS / f"{name}.slot"
+    _, sizes = tiny(path)
+    return load_module(api.lower(api.load(str(path), sizes)).text)
+
+
+def slots_of(module: Module, ring: ExactRing, weights: dict[str, Any], inputs: dict[str, Any]) -> dict[Any, Any]:
+    """What the returned ciphertexts hold, without masks."""
+    memory = Memory()
+    plain = encoded_plaintexts(module, ring, weights)
+    cipher = {}
+    for number, (name, (function, indices)) in enumerate(module.packed().items()):
+        values = np.broadcast_to(np.asarray(function(inputs, *indices), complex), module.slots).copy()
+        cipher[name] = Cipher(memory, values, 0, ring.scale(0), number + 1)
+    ev: Any = Evaluation(ExactOperations(ring, memory), module.parameters, module.slots, next(iter(cipher.values())))
+    return {name: value.values for name, value in module.evaluate(ev, cipher, plain).items() if value is not None}
+
+
+@pytest.mark.parametrize("proved", [True, False], ids=["by the theorem", "by the operations alone"])
+@pytest.mark.parametrize("name", LINEAR)
+def test_no_input_within_the_limits_exceeds_a_bound(name: str, proved: bool) -> None:
+    module = lowered(name)
+    if not proved:
+        module = dataclasses.replace(module, forms={})
+    ring = ExactRing(module.parameters, module.slots)
+    _, weights = random_data(module, 3)
+    weights = {n: np.asarray(a, float) for n, a in weights.items()}
+    (tensor, shape), *others = module.inputs.items()
+    assert not others
+    found = ranges(module, ring, weights, {tensor: Limit(norm=2.0)})
+    # each slot's row, from the unit vectors
+    columns = math.prod(shape[1:])
+    rows: dict[Any, list[Any]] = {}
+    for place in range(math.prod(shape)):
+        unit = np.zeros(math.prod(shape))
+        unit[place] = 1.0
+        for member, values in slots_of(module, ring, weights, {tensor: unit.reshape(shape)}).items():
+            rows.setdefault(member, []).append(values)
+    for member, parts in rows.items():
+        row = np.array(parts).reshape(shape[0], columns, module.slots)
+        re, im = (np.sqrt((part**2).sum(axis=0)).sum(axis=0) * 2.0 for part in (row.real, row.imag))
+        read = module.read[member].any(axis=1)
+        # what any input with tokens of norm 2 can reach: in the part that is read, or in modulus at least in either
+        reached = re if not read[1] else im if not read[0] else np.maximum(re, im)
+        bound = np.broadcast_to(found.results[member], module.slots)
+        assert (bound >= reached * (1 - 1e-9)).all()
+        # two parts that are read make one modulus
+        assert bound.mean() <= (12 if not proved else 1.5 if read.all() else 1.01) * reached.mean()
