@@ -8,7 +8,6 @@ from slotlang.cost.profile import Profile
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.given_parameters import at, program_parameters
-from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.target import Target
@@ -55,7 +54,7 @@ def plan(
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
-        message_bits=message_bits(program),
+        message_bits=draft.message_bits,
         masked=bool(draft.hiding.slots),
     )
     return replace(draft.under(fixed, target.kernel), origin="fixed")
