@@ -268,6 +268,9 @@ class _Walk:
             scale = self.levels.plaintext_scale(encoding.level, encoding.products, encoding.added)
             size = compact(np.hypot(parts[0], parts[1]) * OUTWARDS)
             self._plains[alike] = Plain(size, scale, encoding.level)
+            # a number that the encoder rounds, and puts into residues
+            encoded = Magnitude({}, size, scale, encoding.level, 0.0)
+            self.reader(encoded, f"the plaintext {name}")
         return self._plains[alike]
 
     def _computed(self, operations: MagnitudeOperations, step: _Step, of: list[Magnitude]) -> Magnitude:
@@ -277,7 +280,9 @@ class _Walk:
         match step.kind:
             case "cipher":
                 name, indices = step.plains[0]
-                return operations.fresh(*self.inputs.values[(name, *indices)])
+                value = operations.fresh(*self.inputs.values[(name, *indices)])
+                self._read(value, f"the input {name}", step.state, 1.0, 0.0, self.inputs.bound(value))
+                return value
             case "rotate":
                 return operations.rotate(of[0], step.turn)
             case "conj":
