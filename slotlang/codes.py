@@ -255,9 +255,9 @@ there is no such thing. The value does not depend on the inputs: leave out what 
 
 Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all
 inputs and weights within the bounds, noise and masks included, with one bit to spare. The message says which moment is
-too tight, by how many bits, and how large the bound that costs most could be. Bounds are not added up more precisely
-than norms and elements allow, so that real weights may fit where their bounds do not. Lower the bound, search parameters
-with `--precision`, or leave out bounds of weights: these are then checked when they are encoded.""",
+too tight, by how many bits, and how large the bound that costs most could be. Only norms and elements are looked at, so
+that real weights may fit where their bounds do not. Lower the bound, search parameters with `--precision`, or leave out
+bounds of weights: these are then checked when they are encoded.""",
     "SL412": """No parameters hold the bounds.
 
 No degree, primes and scales with 128-bit security hold every message within the program's bounds, at the precision that

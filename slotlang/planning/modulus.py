@@ -62,7 +62,7 @@ class Modulus:
         if self.needs is None:
             return message_bits(self.draft.program)
         last = max((level for level, _ in self.needs), default=0)
-        return max([0.0, *(bits for (level, _), bits in self.needs.items() if level == last)]) + MARGIN
+        return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""

@@ -55,7 +55,7 @@ def _below(power: float) -> Fraction:
     digits = floor(power * log10(2)) - 2
     leading = floor(2.0 ** (power - digits / log10(2)))
     unit: Fraction = Fraction(10) ** digits
-    return leading * unit
+    return Fraction(leading) * unit
 
 
 def largest(program: Program, bound: Bound, missing: float, fits: Callable[[Program], bool]) -> str:
