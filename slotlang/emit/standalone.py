@@ -11,8 +11,9 @@ import re
 from functools import cache
 from pathlib import Path
 
+from slotlang.emit.head import Lowering
 from slotlang.emit.lines import paragraph
-from slotlang.emit.module import Lowering, ModuleText, compiled
+from slotlang.emit.module import ModuleText, compiled
 from slotlang.planning.plan import Plan
 
 STANDALONE = "standalone"
@@ -101,6 +102,12 @@ class _Standalone(ModuleText):
             f"Hidden from the key holder (--hide {self.hiding.mode}): {first} slot and part that no output reads, by a "
             "random value added to it. slotlang_runtime hides a part exactly, as it sends half of c0; these values do "
             "not (docs/security.md)."
+        )
+
+    def unbounded_sentence(self) -> str:
+        return (
+            "Range: NOT proved. This file does not look at its weights: with large ones a message could wrap, and "
+            "results be wrong without a word. slotlang_runtime checks them, and bounds of all weights make a proof."
         )
 
     def kernel_sentence(self) -> list[str]:

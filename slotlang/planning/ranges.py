@@ -7,7 +7,7 @@ the upper half empty, where the client's tripwire looks, so each message has one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -56,6 +56,18 @@ class Range:
     def proved(self) -> bool:
         """Whether weights within the bounds need no check."""
         return self.status == "proved"
+
+    def unless_proved(self, verdict: str) -> Range:
+        """The theorem for a program with this verdict: what results are proved to be bounds them."""
+        return self if verdict == "proved" else self.given_up(f"the program is {verdict}")
+
+    def given_up(self, reason: str) -> Range:
+        """No more than that weights are checked when they are encoded."""
+        return replace(self, status="conditional", room=None, where="", reason=reason)
+
+    def of_weights(self, room: float | None, where: str) -> Range:
+        """The theorem for given weights, which were accepted when they were encoded: exact gains in place of bounds."""
+        return Range("proved", self.limits, ("these weights",), room, where)
 
     def line(self) -> str:
         """The theorem in one line."""

@@ -21,7 +21,8 @@ from worlds import PAIRS, SMALL, World
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.emit import direct
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone, fixed_functions
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, Target
