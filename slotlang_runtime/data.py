@@ -12,6 +12,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from slotlang_runtime.errors import Rejected
+from slotlang_runtime.limits import shrunk
 from slotlang_runtime.module import Module
 
 Arrays: TypeAlias = dict[str, Any]
@@ -26,15 +27,20 @@ def relative_error(value: Any, expected: Any) -> float:
 
 def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
     """Inputs, and weights with scalars: standard normal inputs, weights scaled down so that products stay near 1, and
-    scalars of 1."""
+    scalars of 1; all scaled down to the module's bounds where they are beyond."""
     rng = np.random.default_rng(seed)
-    inputs: Arrays = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
+    inputs: Arrays = {
+        name: module.limits[name].shrunk(rng.standard_normal(shape)) for name, shape in module.inputs.items()
+    }
     weights: Arrays = {
         name: rng.standard_normal(shape) / math.sqrt(shape[-1]) for name, shape in module.weights.items()
     }
     for name, pattern in module.patterns.items():
         weights[name] = weights[name] * pattern()
-    return inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}
+    weights.update(dict.fromkeys(module.scalars, 1.0))
+    for name, axis, limit in module.assumptions:
+        weights[name] = shrunk(weights[name], [(axis, limit)])
+    return inputs, weights
 
 
 def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:

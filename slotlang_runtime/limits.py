@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,10 @@ class Limit:
         """Both, this many times as large."""
         return Limit(self.norm * factor, self.entry * factor)
 
+    def shrunk(self, values: Any) -> Any:
+        """An input, scaled down to the limit where it is beyond it."""
+        return shrunk(values, [(None, self.entry), (0, self.norm)])
+
     def meet(self, other: Limit | None) -> Limit:
         """The smaller of both limits."""
         return self if other is None else Limit(min(self.norm, other.norm), min(self.entry, other.entry))
@@ -68,6 +73,17 @@ class Limit:
                 f"--bound-norm {name}={_above(norms.max())}",
                 INPUT_BEYOND_LIMIT,
             )
+
+
+def shrunk(values: Any, bounds: Sequence[tuple[int | None, float]]) -> Any:
+    """An array, scaled down where it is beyond a bound: of norms along an axis, or (None) of each |element|."""
+    for axis, limit in bounds:
+        sizes = np.abs(values) if axis is None else np.sqrt((np.asarray(values) ** 2).sum(axis=axis))
+        most = float(np.max(sizes, initial=0.0))
+        if most > limit:
+            # a little less, whatever rounding does
+            values = values * (limit / most * (1 - 2.0**-40))
+    return values
 
 
 def largest_coefficient(slots: Any) -> float:

@@ -126,7 +126,8 @@ def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> 
         row = rows[output.name]
         size = found.setdefault(member, np.full((2, module.slots), LARGEST))
         element = np.full(module.slots, LARGEST)
-        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * OUTWARDS
+        twice = 2.0 if member[0] in module.parameters.doubled else 1.0
+        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * twice * OUTWARDS
         # without a part the slot is the element, and its imaginary part is zero
         for part, bound in enumerate((element, element) if output.part else (element, np.where(inside, 0.0, LARGEST))):
             if output.part is None or output.part == ("re", "im")[part]:

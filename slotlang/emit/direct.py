@@ -12,7 +12,7 @@ import math
 import secrets
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,7 @@ class Limit:
 
     def check(self, name: str, values: Any) -> None:
         """Larger inputs could wrap around the modulus without a word."""
-        norms = np.linalg.norm(values, axis=0)
-        if not np.max(norms) <= self.norm * (1 + 1e-12) or not np.max(np.abs(values)) <= self.entry:
+        if not size(values, 0) <= self.norm * (1 + 1e-12) or not size(values, None) <= self.entry:
             raise ValueError(f"{name} is larger than this program takes: {self}")
 
 
@@ -112,7 +111,7 @@ class Module:
     evaluate: Callable[..., Any]
     reference: Callable[..., Any]
     counts: dict[str, int]
-    assumptions: Any = ()
+    assumptions: Sequence[tuple[str, int | None, float]] = ()
     forms: Any = None
     prepare: Callable[..., Any] = dict
     patterns: dict[str, Callable[[], Any]] | None = None
@@ -383,6 +382,9 @@ class Server:
 
     def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
+        for name, axis, limit in self.module.assumptions:
+            if not size(weights[name], axis) <= limit * (1 + 2.0**-30):
+                raise ValueError(f"{name} is larger than this program assumes: {limit}")
         weights, self.plain = self.module.prepare(weights), {}
         for name, family in self.module.plaintexts.items():
             for index in np.ndindex(family.shape):
@@ -415,6 +417,11 @@ class Server:
         return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
 
 
+def size(values: Any, axis: int | None) -> float:
+    """The largest Euclidean norm along an axis, or (None) the largest |element|."""
+    return float(np.max(np.abs(values) if axis is None else np.linalg.norm(values, axis=axis)))
+
+
 def element(array: Any, index: tuple[Any, ...]) -> Any:
     """``array[index]`` for index arrays, and 0 where the index lies outside."""
     places = np.broadcast_arrays(*index)
@@ -435,6 +442,10 @@ def main(module: Module) -> int:
     for name, pattern in (module.patterns or {}).items():
         weights[name] = weights[name] * pattern()
     weights.update(dict.fromkeys(module.scalars, 1.0))
+    for name, limit in module.limits.items():
+        inputs[name] *= min(1.0, limit.norm / size(inputs[name], 0), limit.entry / size(inputs[name], None))
+    for name, axis, limit in module.assumptions:
+        weights[name] = weights[name] * min(1.0, limit / size(weights[name], axis))
     ring = Ring(module)
     client = Client(ring)
     server = Server(ring, client.evaluation_keys(), weights)

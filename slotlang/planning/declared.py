@@ -64,16 +64,18 @@ def _weight_size(program: Program, decl: TensorDecl, bounds: Sequence[tuple[int 
 
 @dataclass(frozen=True)
 class Declared:
-    """Bounds of all tensors and scalars of a program: its own, and the limits of its inputs."""
+    """Bounds of all tensors and scalars of a program: its own, and the limits of its inputs. ``proved``: results are
+    what the program says they are."""
 
     program: Program
     limits: Mapping[str, Limit]
     tensors: Mapping[str, TensorSize]
     scalars: Mapping[str, float]
+    proved: bool = True
 
     @classmethod
-    def of(cls, program: Program) -> Declared:
-        """Bounds of everything; infinite where the program says nothing of a weight or a scalar."""
+    def of(cls, program: Program, *, proved: bool = True) -> Declared:
+        """Bounds of everything in a program that bounds all weights and scalars."""
         inputs, known = limits(program), assumptions(program)
         tensors = {}
         for name, decl in program.tensors.items():
@@ -91,7 +93,7 @@ class Declared:
             name: min((limit * OUTWARDS for of, _, limit in known if of == name), default=inf)
             for name in program.scalars
         }
-        return cls(program, inputs, tensors, scalars)
+        return cls(program, inputs, tensors, scalars, proved)
 
     @property
     def entries(self) -> dict[str, float]:
@@ -120,6 +122,8 @@ class Declared:
     def result(self, form: TensorForm) -> float:
         """A bound on |element| of a result that is a sum of products which end with an input, as the runtime bounds it
         by the rows of its weights (``slotlang_runtime.ranges.result_sizes``); infinite for other results."""
+        if not self.proved:
+            return inf
         total = 0.0
         for chain in form.chains:
             *matrices, last = chain.factors

@@ -72,6 +72,16 @@ class Plan:
         """The range theorem, where the program is proved."""
         return range_of(self.graph, self.hiding, self.parameters)
 
+    @cached_property
+    def unproved_range(self) -> Range:
+        """The range theorem, whether or not the program is proved."""
+        found = range_of(self.graph, self.hiding, self.parameters, proved=False) if self.range.proved else self.range
+        return (
+            found
+            if found.status != "refuted"
+            else self.range.given_up("a proof of the results bounds them: lower has it")
+        )
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of the encoded weights in memory; with the matrix kernel, of the coefficients."""

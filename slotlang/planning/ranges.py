@@ -121,14 +121,17 @@ def needs(graph: Graph, hiding: Hiding) -> Mapping[State, float] | None:
         return None
 
 
-def bounded_messages(graph: Graph, hiding: Hiding, parameters: Parameters, program: Program) -> Messages:
+def bounded_messages(
+    graph: Graph, hiding: Hiding, parameters: Parameters, program: Program, *, proved: bool = True
+) -> Messages:
     """The messages within what ``program`` bounds, which is the graph's or has other bounds. Raises ``GaveUp``."""
     levels = levels_of(parameters, tuple(graph.schedule.drops))
-    return messages(graph, hiding, Declared.of(program), levels, parameters.degree)
+    return messages(graph, hiding, Declared.of(program, proved=proved), levels, parameters.degree)
 
 
-def range_of(graph: Graph, hiding: Hiding, parameters: Parameters) -> Range:
-    """The range theorem of a graph under parameters, for a program that is proved."""
+def range_of(graph: Graph, hiding: Hiding, parameters: Parameters, *, proved: bool = True) -> Range:
+    """The range theorem of a graph under parameters. ``proved``: results are what the program says, which bounds them
+    better than the operations that lead to them."""
     program = graph.schedule.program
     inputs, weights = limit_texts(program), assumption_texts(program)
     free = unbounded(program)
@@ -136,7 +139,7 @@ def range_of(graph: Graph, hiding: Hiding, parameters: Parameters) -> Range:
         names = ", ".join(free[:3]) + (", ..." if len(free) > 3 else "")
         return Range("conditional", inputs, weights, reason=f"no bound of {names}")
     try:
-        found = bounded_messages(graph, hiding, parameters, program)
+        found = bounded_messages(graph, hiding, parameters, program, proved=proved)
     except GaveUp as problem:
         return Range("conditional", inputs, weights, reason=problem.reason)
     fits = found.room >= LEAST_ROOM + TOLERANCE
