@@ -84,9 +84,14 @@ class Limit:
     norm: float = math.inf
     entry: float = math.inf
 
+    @staticmethod
+    def size(values: Any, axis: int | None) -> float:
+        """The largest Euclidean norm along an axis, or (None) the largest |element|."""
+        return float(np.max(np.abs(values) if axis is None else np.linalg.norm(values, axis=axis)))
+
     def check(self, name: str, values: Any) -> None:
         """Larger inputs could wrap around the modulus without a word."""
-        if not size(values, 0) <= self.norm * (1 + 1e-12) or not size(values, None) <= self.entry:
+        if not self.size(values, 0) <= self.norm * (1 + 1e-12) or not self.size(values, None) <= self.entry:
             raise ValueError(f"{name} is larger than this program takes: {self}")
 
 
@@ -383,7 +388,7 @@ class Server:
     def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
         for name, axis, limit in self.module.assumptions:
-            if not size(weights[name], axis) <= limit * (1 + 2.0**-30):
+            if not Limit.size(weights[name], axis) <= limit * (1 + 2.0**-30):
                 raise ValueError(f"{name} is larger than this program assumes: {limit}")
         weights, self.plain = self.module.prepare(weights), {}
         for name, family in self.module.plaintexts.items():
@@ -417,11 +422,6 @@ class Server:
         return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
 
 
-def size(values: Any, axis: int | None) -> float:
-    """The largest Euclidean norm along an axis, or (None) the largest |element|."""
-    return float(np.max(np.abs(values) if axis is None else np.linalg.norm(values, axis=axis)))
-
-
 def element(array: Any, index: tuple[Any, ...]) -> Any:
     """``array[index]`` for index arrays, and 0 where the index lies outside."""
     places = np.broadcast_arrays(*index)
@@ -443,9 +443,10 @@ def main(module: Module) -> int:
         weights[name] = weights[name] * pattern()
     weights.update(dict.fromkeys(module.scalars, 1.0))
     for name, limit in module.limits.items():
-        inputs[name] *= min(1.0, limit.norm / size(inputs[name], 0), limit.entry / size(inputs[name], None))
-    for name, axis, limit in module.assumptions:
-        weights[name] = weights[name] * min(1.0, limit / size(weights[name], axis))
+        x = inputs[name]
+        inputs[name] = x * min(1.0, limit.norm / Limit.size(x, 0), limit.entry / Limit.size(x, None))
+    for name, axis, most in module.assumptions:
+        weights[name] = weights[name] * min(1.0, most / Limit.size(weights[name], axis))
     ring = Ring(module)
     client = Client(ring)
     server = Server(ring, client.evaluation_keys(), weights)
