@@ -35,7 +35,7 @@ class Reader:
         """A message is read, multiplied by ``factor``, with masks of at most ``more`` in each slot. ``size``: a bound
         on what is read of each slot, where a better one than the value's is known."""
         mean = float(np.mean(self.inputs.bound(value) if size is None else size)) + more
-        coefficient = factor * (mean * value.scale + SIGMAS * math.sqrt(value.noise)) * OUTWARDS
+        coefficient = factor * (mean * value.scale + SIGMAS * value.noise) * OUTWARDS
         half = math.log2(math.prod(self.levels.primes(value.level))) - 1
         bits = math.log2(coefficient) if 0 < coefficient < math.inf else (math.inf if coefficient else -math.inf)
         if where not in self.points or self.points[where].room > half - bits:

@@ -111,7 +111,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
                 size = np.minimum(size, np.hypot(*np.where(np.asarray(parts)[:, None], proved[name], 0.0)))
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
-            noise[name] = math.sqrt(value.noise * degree) / value.scale
+            noise[name] = value.noise * math.sqrt(degree) / value.scale
     return Ranges(reader.ordered(), results, noise)
 
 
@@ -194,6 +194,7 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
     half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    module.parameters.check(module.slots)
     for name, axis, limit in module.assumptions:
         sizes = np.abs(np.asarray(weights[name], np.float64))
         largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
@@ -205,7 +206,9 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
                 WEIGHTS_BREAK_BOUND,
             )
     ring = Levels(module.parameters, context_of(module.parameters.ring).moduli)
-    found = ranges(module, ring, weights, module.limits)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # what is beyond a double is too large, and so is what is not a number
+        found = ranges(module, ring, weights, module.limits)
     if found.room >= 1:
         return found
     tightest, missing = found.points[0], 1 - found.room

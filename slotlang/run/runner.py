@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import linecache
 import math
 import time
 from collections import Counter
@@ -18,9 +20,9 @@ from slotlang.meaning.program import Program
 from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
+from slotlang_runtime.data import within
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.limits import shrunk
 from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
@@ -80,33 +82,32 @@ class RunReport:
 def load_module(text: str, name: str = "lowered") -> Module:
     """The module that a text defines, which was just emitted: its code is executed."""
     namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(text, f"<{name}>", "exec"), namespace)
+    file = f"<{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    # tracebacks show its lines, and the labels of its bytes are made of them
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), namespace)
     module: Module = namespace["MODULE"]
     return module
 
 
 def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
     """Standard normal inputs and weights, each weight scaled by one over the root of its last dimension so
-    that products stay near 1; scalars are 1. Declared zero patterns are respected, and what is beyond a bound is scaled
-    down to it."""
+    that products stay near 1; scalars are 1. Declared zero patterns are respected, and so are bounds and limits."""
     from slotlang.proof.field import pattern_mask
 
     rng = np.random.default_rng(seed)
-    largest = limits(program)
     inputs: dict[str, npt.NDArray[np.float64]] = {}
     weights: dict[str, npt.NDArray[np.float64]] = {}
     for name, decl in program.tensors.items():
         if decl.kind == "input":
-            inputs[name] = largest[name].shrunk(rng.standard_normal(decl.shape))
+            inputs[name] = rng.standard_normal(decl.shape)
             continue
         values = rng.standard_normal(decl.shape) / math.sqrt(decl.shape[-1])
         mask = pattern_mask(program, name)
         weights[name] = values if mask is None else values * mask.reshape(decl.shape)
     for scalar in program.scalars:
         weights[scalar] = np.array(1.0)
-    for name, axis, limit in assumptions(program):
-        weights[name] = shrunk(weights[name], [(axis, limit)])
-    return inputs, weights
+    return within(inputs, weights, limits(program), assumptions(program))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def split_tokens(
     if path is None:
         # a stream of its own: random weights come from the one of the seed alone
         values = np.random.default_rng([seed, 1]).standard_normal((shape[0], tokens or 1))
-        values = limits(program)[name].shrunk(values)
+        values = limits(program)[name].fitted(values)
     else:
         values = read_activations(path, shape[0], None, name)
         held = int(values.shape[1])

@@ -100,7 +100,9 @@ def test_weights_of_another_program_or_parameters(world: World) -> None:
         Weights.from_bytes(renamed.module, data)
     assert str(refused.value) == "these weights are for program pairs; other needs program other"
     for other in (World(PAIRS, hide="none"), World(PAIRS.replace("d = 8", "d = 4"))):
-        with pytest.raises(Rejected, match=r"these weights are for hash of program and parameters .*; pairs needs"):
+        with pytest.raises(
+            Rejected, match=r"these weights are for hash of program, functions and parameters .*; pairs needs"
+        ):
             Weights.from_bytes(other.module, data)
 
 
@@ -119,13 +121,15 @@ def test_truncated_weights(world: World, length: int) -> None:
         ({"A": np.full((8, 4), 1j)}, "A must be real numbers"),
         ({"A": [["1"] * 4] * 8}, "A must be real numbers"),
         ({"A": [[1.0, 2.0], [3.0]]}, "A is not an array"),
-        ({"A": np.full((8, 4), 1e30)}, "too large"),
+        ({"A": np.full((8, 4), 1e30)}, r"these weights the result Y could need \d+.\d bits more than the modulus has"),
+        ({"A": np.full((8, 4), 1e300)}, "these weights are too large for the result Y"),
         ({"c": np.zeros((4, 4))}, "weights are A, B, not A, B, c"),
     ],
 )
 def test_weights_that_do_not_fit(world: World, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Rejected, match=message):
+    with pytest.raises(Rejected, match=message) as refused:
         Weights.encode(world.module, **{**world.weights, **change})
+    assert refused.value.code == ("SL532" if message.startswith(("these", "with")) else "")
 
 
 def test_weights_that_are_missing(world: World) -> None:
