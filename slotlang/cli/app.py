@@ -389,8 +389,8 @@ def synth(
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
         shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
-        bounds = checked_bounds(parse_bounds(bound, bound_norm))
-        status = synthesize(found, chosen_profile(profile), output, svg, json, _console(), bounds)
+        found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
+        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)
 
 

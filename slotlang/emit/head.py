@@ -61,7 +61,7 @@ class HeadText(Emitter):
             what = f"Range: proved. For all such inputs{within}, no message wraps, noise and masks included."
         else:
             what = self.unbounded_sentence()
-        return [*paragraph(f"Largest inputs: {taken}."), *paragraph(what)]
+        return paragraph(f"Largest inputs: {taken}. {what}")
 
     def unbounded_sentence(self) -> str:
         """What there is in place of a proof that no message wraps."""

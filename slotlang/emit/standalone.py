@@ -105,10 +105,7 @@ class _Standalone(ModuleText):
         )
 
     def unbounded_sentence(self) -> str:
-        return (
-            "Range: NOT proved. This file does not look at its weights: with large ones a message could wrap, and "
-            "results be wrong without a word. slotlang_runtime checks them, and bounds of all weights make a proof."
-        )
+        return "Range: NOT proved, and this file does not look at its weights: with large ones a message could wrap."
 
     def kernel_sentence(self) -> list[str]:
         return paragraph(
