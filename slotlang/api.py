@@ -104,6 +104,8 @@ def cost(
         kernel=made.kernel,
         parameters_from=made.origin,
         parameters_note=origin_text(made.origin, program.chosen_parameters is not None),
+        range=made.unproved_range.to_json(),
+        range_text=made.unproved_range.line(),
     )
 
 

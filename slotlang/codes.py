@@ -251,6 +251,18 @@ slots.""",
 In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
 read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
 there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
+    "SL411": """The bounds do not fit the parameters.
+
+Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all
+inputs and weights within the bounds, noise and masks included, with one bit to spare. The message says which moment is
+too tight, by how many bits, and how large the bound that costs most could be. Only norms and elements are looked at, so
+that real weights may fit where their bounds do not. Lower the bound, search parameters with `--precision`, or leave out
+bounds of weights: these are then checked when they are encoded.""",
+    "SL412": """No parameters hold the bounds.
+
+No degree, primes and scales with 128-bit security hold every message within the program's bounds, at the precision that
+is asked for. The message names the largest bounds that can be had. Lower the bound, and scale down what it is about:
+results that are linear in an input or a weight are scaled with it.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,

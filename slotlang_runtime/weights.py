@@ -11,7 +11,7 @@ from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.ranges import check_range
+from slotlang_runtime.ranges import Ranges, check_range
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import pack, unpack
 
@@ -26,10 +26,11 @@ def load_kernel(module: Module) -> None:
 
 
 class Weights:
-    """Encoded weights of one program; any number of servers, clients and threads share them."""
+    """Encoded weights of one program; any number of servers, clients and threads share them. ``ranges``: the bounds of
+    all messages with them; None for weights from bytes, which were bounded when they were encoded."""
 
-    def __init__(self, module: Module, engine: Engine) -> None:
-        self.module, self.engine = module, engine
+    def __init__(self, module: Module, engine: Engine, ranges: Ranges | None = None) -> None:
+        self.module, self.engine, self.ranges = module, engine, ranges
 
     @property
     def note(self) -> str:
@@ -47,8 +48,8 @@ class Weights:
             pattern = module.patterns[name]() if name in module.patterns else None
             arrays[name] = check_array(name, weights[name], shape, pattern)
         arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
-        check_range(module, arrays)
-        return cls(module, _engine(module, arrays, None))
+        found = check_range(module, arrays)
+        return cls(module, _engine(module, arrays, None), found)
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:
