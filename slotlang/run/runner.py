@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
+from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
@@ -118,9 +120,11 @@ def execute(
     workers: int = 1,
     cache: Path | None = None,
     allowed_error: float = WORST_ERROR,
+    equalize: Exponents | None = None,
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
-    for each of several, by this many processes. ``cache``: a folder for the encoded weights.
+    for each of several, by this many processes. ``cache``: a folder for the encoded weights. ``equalize``: exponents of
+    inputs, for both sides.
 
     Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
     a worker ends before its work is done, and SL512 when the cache can't be used.
@@ -130,11 +134,12 @@ def execute(
 
     def encode() -> tuple[Weights, CacheUse | None]:
         if cache is not None:
-            return encode_cached(module, text, weights, cache)
-        return Weights.encode(module, **weights), None
+            return encode_cached(module, text, weights, cache, equalize)
+        return Weights.encode(module, equalize=equalize, **weights), None
 
     try:
-        return _executed(module, predicted, batches, weights, encode, progress, workers, allowed_error)
+        client = partial(Client, module, equalize=equalize)
+        return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
         if problem.code:
             raise error(problem.code, str(problem)) from None
@@ -157,6 +162,7 @@ def _executed(
     predicted: Mapping[str, int],
     batches: Batches,
     weights: Arrays,
+    new_client: Callable[[], Client],
     encode: Callable[[], tuple[Weights, CacheUse | None]],
     progress: Callable[[str], None],
     workers: int,
@@ -175,7 +181,7 @@ def _executed(
     def done(ready: int) -> None:
         progress(f"evaluate: {ready} of {count}")
 
-    client = timed("key generation", lambda: Client(module))
+    client = timed("key generation", new_client)
     sent_keys = timed("evaluation keys", client.evaluation_keys)
     keys = EvaluationKeys.from_bytes(sent_keys)
     if module.kernel == "fused":
