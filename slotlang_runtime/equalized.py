@@ -27,28 +27,30 @@ MOST = 256
 SCHEMA = "slotlang.equalize/1"
 
 
-def equalize(samples: Any) -> npt.NDArray[np.int64]:
+def equalize(samples: Any, power: float = 0.5) -> npt.NDArray[np.int64]:
     """Exponents for an input, from samples of it: channels x tokens, as many tokens as there are.
 
-    Each channel is divided by its root mean square over the median one of the channels that are not zero, rounded to a
-    power of two; by 1 where that is less. So no element grows, and the norm of no token does, of the sample or not.
-    Raises Rejected for anything but finite real numbers.
+    The size of a channel is its root mean square over the median one of the channels that are not zero. Each channel is
+    divided by its size to this ``power``, rounded to a power of two; by 1 where that is less. So no element grows, and
+    the norm of no token does, of the sample or not. With 1/2 the input and the weights share an outlier; 1 is best
+    where weights are as small as channels are large. Raises Rejected for anything but finite real numbers.
     """
     array = np.asarray(samples)
     if array.dtype.kind not in "fiu" or array.ndim == 0 or not array.size:
         raise Rejected("samples are arrays of real numbers, channels x tokens", NOT_EQUALIZED)
+    if not 0 <= power <= 1:
+        raise Rejected(f"the power is a number from 0 to 1, not {power}", NOT_EQUALIZED)
     array = np.abs(array.astype(np.float64).reshape(len(array), -1))
     if not np.isfinite(array).all():
         raise Rejected("samples hold NaN or infinity", NOT_EQUALIZED)
     # scaled, so that squares neither overflow nor vanish
     most = array.max(axis=1)
     used = most > 0
-    sizes = np.zeros(len(array))
-    shares = array[used] / most[used, None]
-    sizes[used] = np.log2(most[used]) + np.log2((shares**2).mean(axis=1)) / 2
     exponents = np.zeros(len(array), np.int64)
     if used.any():
-        exponents[used] = np.clip(np.rint(sizes[used] - np.median(sizes[used])), 0, MOST).astype(np.int64)
+        shares = array[used] / most[used, None]
+        sizes = np.log2(most[used]) + np.log2((shares**2).mean(axis=1)) / 2
+        exponents[used] = np.clip(np.rint(power * (sizes - np.median(sizes))), 0, MOST).astype(np.int64)
     return exponents
 
 

@@ -52,6 +52,9 @@ def equalize_input(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .json file of exponents to write.")],
     name: Annotated[str, typer.Option("--input", metavar="NAME", help="The program's input.")] = "x",
+    power: Annotated[
+        float, typer.Option(help="Of a channel's size over the median one: 1/2 shares outliers with the weights.")
+    ] = 0.5,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")] = False,
 ) -> None:
     """Find powers of two that even out the channels of an input, for `run --equalize`, clients and servers."""
@@ -61,7 +64,9 @@ def equalize_input(
 
         if output.suffix.lower() != ".json":
             raise error("SL005", f"exponents are written to a .json file, not {output.name}")
-        found = exponents_of(activations, name)
+        if not 0 <= power <= 1:
+            raise error("SL005", f"--power is a number from 0 to 1, not {power}")
+        found = exponents_of(activations, name, power)
         write_file(output, exponents_text(found))
         if json:
             emit_json("adapter.equalize", {"output": str(output), "equalized": summary(found)})

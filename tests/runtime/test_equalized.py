@@ -38,18 +38,19 @@ def test_exponents_are_powers_of_two_of_sizes_over_the_median() -> None:
     rng = np.random.default_rng(0)
     samples = rng.choice([-1.0, 1.0], (9, 50)) * np.array([1, 1, 1, 1, 100, 1000, 0.01, 3, 0])[:, None]
     # log2 of 100, 1000 and 3 are 6.6, 10.0 and 1.6; small channels and zeros stay
-    assert equalize(samples).tolist() == [0, 0, 0, 0, 7, 10, 0, 2, 0]
-    assert equalize(samples[:, 0]).tolist() == [0, 0, 0, 0, 7, 10, 0, 2, 0]
-    assert equalize(samples * 1e-300).tolist() == equalize(samples * 1e300).tolist() == equalize(samples).tolist()
+    for power, expected in ((1.0, [0, 0, 0, 0, 7, 10, 0, 2, 0]), (0.5, [0, 0, 0, 0, 3, 5, 0, 1, 0]), (0.0, [0] * 9)):
+        for sample in (samples, samples[:, 0], samples * 1e-300, samples * 1e300):
+            assert equalize(sample, power).tolist() == expected
+    assert equalize(samples).tolist() == equalize(samples, 0.5).tolist()
     assert equalize(np.zeros((4, 3))).tolist() == [0] * 4
-    assert equalize(np.array([[1e-300], [1e-300], [1e300]])).tolist() == [0, 0, 256]
+    assert equalize(np.array([[1e-300], [1e-300], [1e300]]), 1.0).tolist() == [0, 0, 256]
 
 
 def test_no_norm_grows() -> None:
     rng = np.random.default_rng(1)
     for _ in range(50):
         samples = rng.standard_normal((12, 5)) * 10.0 ** rng.uniform(-6, 6, (12, 1))
-        exponents = equalize(samples)
+        exponents = equalize(samples, rng.uniform(0, 1))
         others = rng.standard_normal((12, 40)) * 10.0 ** rng.uniform(-6, 6, (12, 40))
         assert (np.abs(divided("x", others, exponents)) <= np.abs(others)).all()
 
@@ -59,6 +60,12 @@ def test_samples_that_are_not_numbers(bad: Any) -> None:
     with pytest.raises(Rejected) as caught:
         equalize(bad)
     assert caught.value.code == "SL541"
+
+
+@pytest.mark.parametrize("power", [-0.1, 1.1, float("nan")])
+def test_powers_beyond_one(power: float) -> None:
+    with pytest.raises(Rejected, match="the power is a number from 0 to 1"):
+        equalize(np.ones(3), power)
 
 
 def test_outliers_beyond_the_limit_come_out_right(world: World) -> None:
