@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from slotlang_runtime.errors import Rejected
+from slotlang_runtime.limits import Limit, shrunk
 from slotlang_runtime.module import Module
 
 Arrays: TypeAlias = dict[str, Any]
@@ -26,7 +27,7 @@ def relative_error(value: Any, expected: Any) -> float:
 
 def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
     """Inputs, and weights with scalars: standard normal inputs, weights scaled down so that products stay near 1, and
-    scalars of 1."""
+    scalars of 1; all scaled down further where the program takes smaller ones."""
     rng = np.random.default_rng(seed)
     inputs: Arrays = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
     weights: Arrays = {
@@ -34,7 +35,22 @@ def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
     }
     for name, pattern in module.patterns.items():
         weights[name] = weights[name] * pattern()
-    return inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}
+    return within(inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}, module.limits, module.assumptions)
+
+
+def within(
+    inputs: Arrays,
+    weights: Arrays,
+    limits: Mapping[str, Limit],
+    assumptions: Iterable[tuple[str, int | None, float]],
+) -> tuple[Arrays, Arrays]:
+    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``)."""
+    weights = dict(weights)
+    for name, axis, limit in assumptions:
+        sizes = np.abs(weights[name])
+        norms = sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))
+        weights[name] = shrunk(weights[name], float(np.max(norms, initial=0.0)), limit)
+    return {name: limits[name].fitted(values) for name, values in inputs.items()}, weights
 
 
 def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, Rejected
+
+LARGEST_BOUND = 2.0**128
+"""Programs state no larger bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +55,45 @@ class Limit:
         sizes = np.abs(values)
         most = float(sizes.max(initial=0.0))
         then = ", equalized," if equalized else ""
-        if not most <= self.entry:
+        if not math.isfinite(most) or most > self.entry:
             place = np.unravel_index(int(np.argmax(sizes)), values.shape)
+            takes = f"elements up to {self.entry:.4g}" if self.entry < math.inf else "finite numbers"
             raise Rejected(
-                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes elements up to "
-                f"{self.entry:.4g}: scale {name} down and the result up, or lower the program with "
-                f"--bound {name}={_above(sizes[place])}",
+                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes {takes}: "
+                f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
                 INPUT_BEYOND_LIMIT,
             )
-        if not most or not math.isfinite(self.norm):
+        if not most:
             return
         # scaled, so that squares neither overflow nor vanish
-        norms = np.atleast_1d(np.sqrt(((sizes / most) ** 2).sum(axis=0))) * most
-        if not norms.max() <= self.norm * (1 + 2.0**-40):
+        norms = _norms(sizes / most)
+        if norms.max() > self.norm / most * (1 + ROUNDING):
             place = np.unravel_index(int(np.argmax(norms)), norms.shape) if values.ndim > 1 else ()
             token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
+            norm = float(norms.max()) * most
             raise Rejected(
-                f"the norm of {token}{then} is {norms.max():.4g}; this program takes norms up to {self.norm:.4g}: "
-                f"scale {name} down and the result up, or lower the program with "
-                f"--bound-norm {name}={_above(norms.max())}",
+                f"the norm of {token}{then} is {norm:.4g}; this program takes norms up to {self.norm:.4g}: "
+                f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
                 INPUT_BEYOND_LIMIT,
             )
+
+    def fitted(self, values: Any) -> Any:
+        """Finite values, scaled down where they are beyond the limit."""
+        values = shrunk(values, np.abs(values).max(initial=0.0), self.entry)
+        return shrunk(values, _norms(np.abs(values)).max(initial=0.0), self.norm)
+
+
+ROUNDING = 2.0**-40
+"""By this much, relatively, a norm may exceed a limit: it is computed with rounding."""
+
+
+def shrunk(values: Any, size: float, limit: float) -> Any:
+    """Values of this size, scaled down to less than the limit where they are beyond it."""
+    return values if size <= limit else values * (limit / size * (1 - 2.0**-50))
+
+
+def _norms(sizes: Any) -> Any:
+    return np.atleast_1d(np.sqrt((sizes**2).sum(axis=0)))
 
 
 def largest_coefficient(slots: Any) -> float:
@@ -97,7 +119,12 @@ def _index(place: tuple[Any, ...]) -> str:
     return f"[{', '.join(map(str, place))}]"
 
 
-def _above(value: float) -> str:
-    """The value rounded up to three digits, so that a program with this bound takes it."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{math.ceil(value / unit * (1 - 2.0**-40)) * unit:.3g}"
+def _lowered(option: str, size: float) -> str:
+    """With which bound the program would take an input of this size, where there is such a bound."""
+    if not size <= LARGEST_BOUND:
+        return ""
+    # rounded up to three digits
+    bound = Decimal(f"{size:.2e}")
+    if bound < Decimal(size):
+        bound += Decimal((0, (1,), int(bound.as_tuple().exponent)))
+    return f", or lower the program with {option}={float(bound):.3g}"

@@ -59,7 +59,7 @@ class Linear:
 @dataclass(frozen=True, slots=True)
 class Magnitude:
     """Bounds on what a ciphertext holds: its linear parts by input; ``rest``, a bound on |slot| of everything else; the
-    scale, the level, and the variance of a coefficient of the noise."""
+    scale, the level, and the standard deviation of a coefficient of the noise."""
 
     linear: Mapping[str, Linear]
     rest: Floats
@@ -216,12 +216,13 @@ class MagnitudeOperations:
     def __init__(self, inputs: Inputs, levels: Levels, degree: int, read: Callable[[Magnitude, str], None]) -> None:
         self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
         self.slots = inputs.slots
-        # of a coefficient, when a prime is dropped: both polynomials are rounded, and one is multiplied with the secret
-        self.dropped = ROUNDING * (1 + degree * 2 / 3)
+        # standard deviation of a coefficient, when a prime is dropped: both polynomials are rounded, and one is
+        # multiplied with the secret
+        self.dropped = math.sqrt(ROUNDING * (1 + degree * 2 / 3))
 
     def fresh(self, linear: Mapping[str, Linear], rest: Floats) -> Magnitude:
         """A ciphertext that the client has just encrypted."""
-        return Magnitude(linear, rest, self.levels.scale(0), 0, ERROR_VARIANCE + ROUNDING)
+        return Magnitude(linear, rest, self.levels.scale(0), 0, math.sqrt(ERROR_VARIANCE + ROUNDING))
 
     def rotate(self, a: Magnitude, step: int) -> Magnitude:
         """Slots move; the noise of a key switch is added."""
@@ -246,8 +247,7 @@ class MagnitudeOperations:
         key = self.levels.moduli[-1]
         digits = sum((prime / key) ** 2 for prime in self.levels.primes(a.level))
         # digits are residues in [0, q): of variance q^2/12 about a mean of q/2
-        switch = self.degree * ERROR_VARIANCE * digits * (1 / 12 + 1 / 4) + self.dropped
-        return (math.sqrt(a.noise) + math.sqrt(switch)) ** 2
+        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits * (1 / 12 + 1 / 4)), self.dropped)
 
     def multiply_plain(self, a: Magnitude, plain: Plain) -> Magnitude:
         """Coefficients times magnitudes. The plaintext is rounded, and so is its product with the message."""
@@ -264,15 +264,15 @@ class MagnitudeOperations:
             }
         held = self.inputs.bound(a)
         rounded = math.sqrt(float(np.mean(held**2)) * ROUNDING) * a.scale
-        noise = (math.sqrt(a.noise) * float(size.max()) * plain.scale + rounded) ** 2
+        noise = a.noise * float(size.max()) * plain.scale + rounded
         return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise)
 
     def multiply(self, a: Magnitude, b: Magnitude) -> Magnitude:
         """Bounds multiply; then nothing is known to be linear."""
         left, right = self.inputs.bound(a), self.inputs.bound(b)
-        noise = math.sqrt(a.noise) * float(right.max()) * b.scale + math.sqrt(b.noise) * float(left.max()) * a.scale
-        noise += math.sqrt(a.noise * b.noise * self.degree)
-        product = Magnitude({}, left * right, a.scale * b.scale, a.level, noise**2)
+        noise = a.noise * float(right.max()) * b.scale + b.noise * float(left.max()) * a.scale
+        noise += a.noise * b.noise * math.sqrt(self.degree)
+        product = Magnitude({}, left * right, a.scale * b.scale, a.level, noise)
         return replace(product, noise=self._switched(product))
 
     def rescale(self, a: Magnitude) -> Magnitude:
@@ -282,7 +282,7 @@ class MagnitudeOperations:
             raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none")
         self.read(a, f"the prime dropped before level {level}")
         prime = self.levels.primes(a.level)[-1]
-        noise = (math.sqrt(a.noise) / prime + math.sqrt(self.dropped)) ** 2
+        noise = a.noise / prime + self.dropped
         return replace(a, scale=self.levels.scales[level], level=level, noise=noise)
 
     def negate(self, a: Magnitude) -> Magnitude:
@@ -294,8 +294,7 @@ class MagnitudeOperations:
         linear = dict(total.linear)
         for name, part in term.linear.items():
             linear[name] = added(linear[name], part) if name in linear else part
-        noise = (math.sqrt(total.noise) + math.sqrt(term.noise)) ** 2
-        return Magnitude(linear, total.rest + term.rest, total.scale, total.level, noise)
+        return Magnitude(linear, total.rest + term.rest, total.scale, total.level, total.noise + term.noise)
 
     def dot(self, pairs: list[tuple[Magnitude, Plain]]) -> Magnitude | None:
         """Many terms at once, where they are linear parts of different input slots."""
@@ -316,16 +315,16 @@ class MagnitudeOperations:
                 joined = replace(joined, token=token, tokens=tokens)
             linear[name] = Linear(codes, square, total, joined.token, joined.tokens)
         rest = sum((term.rest for term in terms), np.zeros(1))
-        noise = sum(math.sqrt(term.noise) for term in terms) ** 2
+        noise = sum(term.noise for term in terms)
         return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise)
 
     def add_plain(self, a: Magnitude, plain: Plain, sign: int) -> Magnitude:
         """A constant is added to what is not linear."""
-        return replace(a, rest=a.rest + plain.size, noise=(math.sqrt(a.noise) + math.sqrt(ROUNDING)) ** 2)
+        return replace(a, rest=a.rest + plain.size, noise=a.noise + math.sqrt(ROUNDING))
 
     def zero(self, like: Magnitude, plain: Plain | Magnitude) -> Magnitude:
         """An input scaled down so far that it is noise."""
-        coefficient = float(np.mean(self.inputs.bound(like))) * like.scale + SIGMAS * math.sqrt(like.noise)
+        coefficient = float(np.mean(self.inputs.bound(like))) * like.scale + SIGMAS * like.noise
         if plain.level:
-            coefficient = coefficient / self.levels.primes(plain.level - 1)[-1] + SIGMAS * math.sqrt(self.dropped)
-        return Magnitude({}, np.zeros(1), plain.scale, plain.level, coefficient**2)
+            coefficient = coefficient / self.levels.primes(plain.level - 1)[-1] + SIGMAS * self.dropped
+        return Magnitude({}, np.zeros(1), plain.scale, plain.level, coefficient)

@@ -105,7 +105,7 @@ class Reader:
         """A message is read, multiplied by ``factor``, with masks of at most ``more`` in each slot. ``size``: a bound
         on what is read of each slot, where a better one than the value's is known."""
         mean = float(np.mean(self.inputs.bound(value) if size is None else size)) + more
-        coefficient = factor * (mean * value.scale + SIGMAS * math.sqrt(value.noise)) * OUTWARDS
+        coefficient = factor * (mean * value.scale + SIGMAS * value.noise) * OUTWARDS
         half = math.log2(math.prod(self.levels.primes(value.level))) - 1
         bits = math.log2(coefficient) if 0 < coefficient < math.inf else (math.inf if coefficient else -math.inf)
         if where not in self.points or self.points[where].room > half - bits:
@@ -145,7 +145,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
                 size = np.minimum(size, np.hypot(*np.where(np.asarray(parts)[:, None], proved[name], 0.0)))
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
-            noise[name] = math.sqrt(value.noise * degree) / value.scale
+            noise[name] = value.noise * math.sqrt(degree) / value.scale
     return Ranges(reader.ordered(), results, noise)
 
 
@@ -227,6 +227,7 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
     half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    module.parameters.check(module.slots)
     for name, axis, limit in module.assumptions:
         sizes = np.abs(np.asarray(weights[name], np.float64))
         largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
@@ -238,7 +239,9 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
                 WEIGHTS_BREAK_BOUND,
             )
     ring = Levels(module.parameters, context_of(module.parameters.ring).moduli)
-    found = ranges(module, ring, weights, module.limits)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # what is beyond a double is too large, and so is what is not a number
+        found = ranges(module, ring, weights, module.limits)
     if found.room >= 1:
         return found
     tightest, missing = found.points[0], 1 - found.room

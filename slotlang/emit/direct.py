@@ -13,8 +13,7 @@ import secrets
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tenseal.sealapi as seal
@@ -22,8 +21,7 @@ import tenseal.sealapi as seal
 # direct calls start here
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameters:
+class Parameters(NamedTuple):
     """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped."""
 
     degree: int
@@ -38,16 +36,15 @@ class Parameters:
     doubled: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Packing:
+class Packing(NamedTuple):
     """Ciphertexts of the client: ``function(inputs, *indices)`` is what a member holds."""
 
     function: Callable[..., Any]
     shape: tuple[int, ...]
+    gain: float | None = None
 
 
-@dataclass(frozen=True)
-class Plaintexts:
+class Plaintexts(NamedTuple):
     """Plaintexts of the server, and where they are multiplied or added."""
 
     function: Callable[..., Any]
@@ -57,8 +54,7 @@ class Plaintexts:
     added: bool = False
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(NamedTuple):
     """Ciphertexts that the server returns."""
 
     members: Any
@@ -67,8 +63,7 @@ class Results:
     mask_bits: int = 0
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Which element of a result each slot of a member carries, and in which part."""
 
     name: str
@@ -77,22 +72,18 @@ class Output:
     part: str | None = None
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """The largest inputs: the Euclidean norm of a token (a column), and each element."""
 
     norm: float = math.inf
     entry: float = math.inf
 
-    def check(self, name: str, values: Any) -> None:
-        """Larger inputs could wrap around the modulus without a word."""
-        norms = np.linalg.norm(values, axis=0)
-        if not np.max(norms) <= self.norm * (1 + 1e-12) or not np.max(np.abs(values)) <= self.entry:
-            raise ValueError(f"{name} is larger than this program takes: {self}")
+    def excess(self, values: Any) -> float:
+        """How many times as large as the limit an input is."""
+        return float(max(np.linalg.norm(values, axis=0).max() / self.norm, np.abs(values).max() / self.entry))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Module:
+class Module(NamedTuple):
     """The program's tables."""
 
     name: str
@@ -180,58 +171,43 @@ class Evaluation:
         self.slots, self.routes = ring.module.slots, ring.module.parameters.routes
         self.known: dict[Any, Any] = {}
 
+    def new(self, operation: Callable[..., Any], *operands: Any) -> Any:
+        """The ciphertext that an operation makes of its operands; None if one of these is."""
+        if any(operand is None for operand in operands):
+            return None
+        out = seal.Ciphertext()
+        operation(*operands, out)
+        return out
+
     def rotate(self, a: Any, step: int) -> Any:
         """``a << step``."""
         step %= self.slots
-        if a is None or step == 0:
-            return a
-        for part in self.routes.get(step, (step,)):
-            out = seal.Ciphertext()
-            self.evaluator.rotate_vector(a, part, self.galois_keys, out)
-            a = out
+        for part in self.routes.get(step, (step,)) if step else ():
+            a = self.new(self.evaluator.rotate_vector, a, part, self.galois_keys)
         return a
 
     def conj(self, a: Any) -> Any:
         """Complex conjugate."""
-        if a is None:
-            return None
-        out = seal.Ciphertext()
-        self.evaluator.complex_conjugate(a, self.galois_keys, out)
-        return out
+        return self.new(self.evaluator.complex_conjugate, a, self.galois_keys)
 
     def multiply(self, a: Any, plain: Any) -> Any:
         """Ciphertext times plaintext."""
-        if a is None or plain is None:
-            return None
-        out = seal.Ciphertext()
-        self.evaluator.multiply_plain(a, plain, out)
-        return out
+        return self.new(self.evaluator.multiply_plain, a, plain)
 
     def product(self, a: Any, b: Any) -> Any:
         """Ciphertext times ciphertext."""
-        if a is None or b is None:
-            return None
-        out = seal.Ciphertext()
-        self.evaluator.multiply(a, b, out)
-        self.evaluator.relinearize_inplace(out, self.relin_keys)
-        return out
+        return self.new(self.evaluator.relinearize, self.new(self.evaluator.multiply, a, b), self.relin_keys)
 
     def rescale(self, a: Any) -> Any:
         """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
-        if a is None:
-            return None
-        out = seal.Ciphertext()
-        self.evaluator.rescale_to_next(a, out)
-        out.scale = self.ring.scales[self.ring.levels.index(out.parms_id())]
+        out = self.new(self.evaluator.rescale_to_next, a)
+        if out is not None:
+            out.scale = self.ring.scales[self.ring.levels.index(out.parms_id())]
         return out
 
     def negate(self, a: Any) -> Any:
         """``-a``."""
-        if a is None:
-            return None
-        out = seal.Ciphertext()
-        self.evaluator.negate(a, out)
-        return out
+        return self.new(self.evaluator.negate, a)
 
     def combine(self, signs: str, *terms: Any) -> Any:
         """Signed sum. Ciphertexts that cancel leave zero, or what plaintexts in them leave, which nothing hides: SEAL
@@ -241,7 +217,7 @@ class Evaluation:
             if term is None:
                 continue
             if total is None:
-                total = term if sign == "+" else self.negate(term)
+                total = term if sign == "+" else self.new(self.evaluator.negate, term)
                 continue
             out, bare = seal.Ciphertext(), False
             try:
@@ -252,14 +228,14 @@ class Evaluation:
                 # a residue of what is left is zero by chance with a probability of the order of one over a prime
                 out, bare = (out, True) if out.data(0) else (None, False)
             total = out
-        return self.sum_of(total, self.zero(total)) if bare else total
+        return self.sum([total, self.zero(total)]) if bare else total
 
     def zero(self, like: Any) -> Any:
         """An input, scaled down to less than noise, at a plaintext's or ciphertext's level and scale."""
-        level, out = self.ring.levels.index(like.parms_id()), seal.Ciphertext()
+        level = self.ring.levels.index(like.parms_id())
         if not level and like.scale <= self.spare.scale:
             raise ValueError("terms cancel, and a plaintext is added before any product: nothing hides it")
-        self.evaluator.mod_switch_to(self.spare, self.ring.levels[max(level - 1, 0)], out)
+        out = self.new(self.evaluator.mod_switch_to, self.spare, self.ring.levels[max(level - 1, 0)])
         if level:
             self.evaluator.rescale_to_next_inplace(out)
         out.scale = like.scale
@@ -267,11 +243,12 @@ class Evaluation:
 
     def sum_of(self, *terms: Any) -> Any:
         """Sum of its arguments."""
-        return self.combine("+" * len(terms), *terms)
+        return self.sum(terms)
 
     def sum(self, terms: Iterable[Any]) -> Any:
         """Sum of terms."""
-        return self.sum_of(*terms)
+        terms = list(terms)
+        return self.combine("+" * len(terms), *terms)
 
     def dot(self, pairs: Iterable[Any]) -> Any:
         """Sum of ciphertexts, each times a plaintext."""
@@ -281,11 +258,8 @@ class Evaluation:
         """Ciphertext plus or minus plaintext."""
         if plain is None:
             return a
-        if a is None:
-            a = self.zero(plain)
-        out = seal.Ciphertext()
-        (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
-        return out
+        a = self.zero(plain) if a is None else a
+        return self.new(self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain, a, plain)
 
     def once(self, operation: Callable[..., Any], *operands: Any) -> Any:
         """An operation that the program asks for several times, computed once. Operands are kept: ids stay theirs."""
@@ -298,14 +272,14 @@ class Evaluation:
         """Sum by a balanced tree."""
         level = list(terms)
         while len(level) > 1:
-            level = [self.sum_of(*level[i : i + 2]) for i in range(0, len(level), 2)]
+            level = [self.sum(level[i : i + 2]) for i in range(0, len(level), 2)]
         return level[0]
 
     def horner(self, terms: Iterable[Any], step: int, shared: bool = False) -> Any:
         """``sum v: term(v) << v*step``, the terms given last one first."""
         total, *others = terms
         for term in others:
-            total = self.sum_of(self.rotate(total, step), term)
+            total = self.sum([self.rotate(total, step), term])
         return total
 
     def doubling(self, a: Any, step: int, count: int, shared: bool = False) -> Any:
@@ -314,12 +288,12 @@ class Evaluation:
         while odd % 2 == 0:
             odd, powers = odd // 2, powers + 1
         for power in reversed(range(powers)):
-            a = self.sum_of(a, self.rotate(a, (odd * step) << power))
+            a = self.sum([a, self.rotate(a, (odd * step) << power)])
         base, done = a, 1
         for bit in bin(odd)[3:]:
-            a, done = self.sum_of(a, self.rotate(a, done * step)), 2 * done
+            a, done = self.sum([a, self.rotate(a, done * step)]), 2 * done
             if bit == "1":
-                a, done = self.sum_of(base, self.rotate(a, step)), done + 1
+                a, done = self.sum([base, self.rotate(a, step)]), done + 1
         return a
 
 
@@ -334,14 +308,12 @@ class Client:
 
     def evaluation_keys(self) -> tuple[Any, Any]:
         """Galois keys of the rotations in use, and a relinearization key; for the server."""
-        p, galois, relin = self.module.parameters, None, None
+        p, galois, relin = self.module.parameters, seal.GaloisKeys(), seal.RelinKeys()
         # Galois elements have to be Python ints: SEAL takes anything else for steps
         elements = [pow(3, step, 2 * p.degree) for step in p.rotations] + [2 * p.degree - 1] * p.conjugation
         if elements:
-            galois = seal.GaloisKeys()
             self.keys.create_galois_keys(elements, galois)
         if p.relinearization:
-            relin = seal.RelinKeys()
             self.keys.create_relin_keys(relin)
         return galois, relin
 
@@ -349,7 +321,8 @@ class Client:
         """Ciphertexts by name."""
         sent = {}
         for name, limit in self.module.limits.items():
-            limit.check(name, inputs[name])
+            if not limit.excess(inputs[name]) <= 1 + 1e-12:
+                raise ValueError(f"{name} is beyond {limit}: results could wrap around the modulus, without a word")
         for name, family in self.module.packing.items():
             for index in np.ndindex(family.shape):
                 plain, out = self.ring.encode(family.function(inputs, *index), added=True), seal.Ciphertext()
@@ -431,6 +404,8 @@ def main(module: Module) -> int:
     """Encrypt, evaluate and decrypt random data, and print the error against numpy. Returns the exit status."""
     rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     inputs = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
+    for name, limit in module.limits.items():
+        inputs[name] /= max(limit.excess(inputs[name]), 1.0)
     weights: dict[str, Any] = {n: rng.standard_normal(s) / math.sqrt(s[-1]) for n, s in module.weights.items()}
     for name, pattern in (module.patterns or {}).items():
         weights[name] = weights[name] * pattern()

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
+from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
+from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
@@ -84,7 +86,7 @@ def load_module(text: str, name: str = "lowered") -> Module:
 
 def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
     """Standard normal inputs and weights, each weight scaled by one over the root of its last dimension so
-    that products stay near 1; scalars are 1. Declared zero patterns are respected."""
+    that products stay near 1; scalars are 1. Declared zero patterns are respected, and so are bounds and limits."""
     from slotlang.proof.field import pattern_mask
 
     rng = np.random.default_rng(seed)
@@ -99,7 +101,7 @@ def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
         weights[name] = values if mask is None else values * mask.reshape(decl.shape)
     for scalar in program.scalars:
         weights[scalar] = np.array(1.0)
-    return inputs, weights
+    return within(inputs, weights, limits(program), assumptions(program))
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,16 @@ class Context:
         return self.ring.degree
 
 
-@lru_cache(maxsize=16)
 def context_of(ring: RingParameters) -> Context:
     """The context of a ring, made once. Raises Rejected below 128-bit security."""
+    # first: what was edited may not even be hashable
+    ring.check()
+    return cached_context(ring)
+
+
+@lru_cache(maxsize=16)
+def cached_context(ring: RingParameters) -> Context:
+    """The context of a ring that was checked."""
     return Context(ring)
 
 

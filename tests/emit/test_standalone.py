@@ -41,7 +41,7 @@ class Alone:
     def __init__(self, text: str, weights: dict[str, Any] | None = None, seed: int = 0) -> None:
         loaded = types.ModuleType("standalone_module")
         with patch.dict(sys.modules, {loaded.__name__: loaded}):
-            # dataclasses look their module up
+            # as an import would have it
             exec(compile(text, "<standalone>", "exec"), loaded.__dict__)
         self.names = loaded.__dict__
         self.module = self.names["MODULE"]
@@ -84,6 +84,24 @@ def test_composed_rotations() -> None:
     plan = api.plan(api.loads(LORA))
     p = plan.parameters
     agrees(LORA, Parameters(p.degree, p.primes, p.scale_bits, p.drops, p.scales, keys=(2, 10)))
+
+
+def test_inputs_beyond_the_limit_are_refused() -> None:
+    text = LORA.replace("prove y", "bound |x| <= 2\nbound norm(x[:, t]) <= 6\nprove y")
+    alone = Alone(standalone(text), World(text, None).weights)
+    shape = alone.module.inputs["x"]
+    for values, refused in (
+        (np.full(shape, 6 / np.sqrt(shape[0])), False),
+        (np.full(shape, 6.06 / np.sqrt(shape[0])), True),
+        (np.eye(*shape) * 2, False),
+        (np.eye(*shape) * 2.02, True),
+        (np.full(shape, np.nan), True),
+    ):
+        if refused:
+            with pytest.raises(ValueError, match=r"x is beyond Limit\(norm=6.0, entry=2.0\)"):
+                alone.client.encrypt({"x": values})
+        else:
+            alone.client.encrypt({"x": values})
 
 
 # text

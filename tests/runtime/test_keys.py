@@ -207,7 +207,9 @@ def test_a_second_client_adds_its_keys_only() -> None:
     assert error(second.decrypt(answer.data), first.expected()) < 1e-2
     assert first.server.engine is engine
     assert all(value is plain[name] for name, value in engine.plain.items())  # type: ignore[attr-defined]
-    # each with its own keys: those of another client decrypt to noise
+    # each with its own keys: with those of another client results are noise, which is refused
     mixed = first.server.evaluate(second.encrypt(**first.inputs), first.keys)
-    assert error(second.decrypt(mixed.data), first.expected()) > 1
+    with pytest.raises(Rejected) as refused:
+        second.decrypt(mixed.data)
+    assert refused.value.code == "SL533"
     assert SMALL.degree == keys.ring.degree

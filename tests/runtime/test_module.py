@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results, members
 from slotlang_runtime.parameters import Parameters
 
@@ -23,6 +24,7 @@ def module(**changes: Any) -> Module:
         "slots": SLOTS,
         "kernel": "seal",
         "inputs": {"x": (4, 2)},
+        "limits": {"x": Limit(norm=8.0)},
         "weights": {"w": (4,)},
         "scalars": ["s"],
         "results": {"y": ((4, 2), float), "z": ((6,), complex)},
@@ -93,7 +95,7 @@ def test_doubled_results_are_halved() -> None:
 def test_the_packing_digest_is_of_what_is_packed() -> None:
     base = module().packing_digest
     packing = module().packing
-    assert base == module(name="other", weights={}, counts={"masks": 1}).packing_digest
+    assert base == module(name="other", weights={}, counts={"masks": 1}, limits={"x": Limit(2.0)}).packing_digest
     assert base == module(packing={"A": packing["X"], "B": packing["U"]}).packing_digest
     assert base == module(packing={**packing, "U": Packing(lambda inputs: np.ones(SLOTS))}).packing_digest
     others = [
@@ -123,6 +125,8 @@ def test_the_identity_is_of_program_and_parameters() -> None:
         module(parameters=replace(p, hide="none")),
         module(parameters=replace(p, doubled=("Y",))),
         module(slots=16, packing={}, outputs=[]),
+        module(limits={"x": Limit(norm=7.0)}),
+        module(limits={"x": Limit(entry=8.0)}),
         module(parameters=Parameters(8192, p.prime_bits, p.scale_bits)),
     ]
     assert len({other.identity["hash"] for other in others} | {base["hash"]}) == len(others) + 1

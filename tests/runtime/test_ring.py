@@ -121,7 +121,7 @@ def test_seal_has_the_last_word_on_security(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_threads_may_ask_for_a_ring_at_once() -> None:
-    rings.context_of.cache_clear()
+    rings.cached_context.cache_clear()
     found: list[Ring] = []
     threads = [threading.Thread(target=lambda: found.append(Ring(PARAMETERS, 16))) for _ in range(8)]
     for thread in threads:

@@ -10,7 +10,7 @@ from worlds import PAIRS, SMALL, World, error, layer
 
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import EvaluationKeys, Rejected, Server, Weights
-from slotlang_runtime.labels import inputs_label
+from slotlang_runtime.labels import inputs_label, limits_label
 from slotlang_runtime.wire import pack, unpack
 
 
@@ -103,7 +103,7 @@ def test_an_upload_that_is_refused_stops_the_row(world: World) -> None:
 
 
 def test_records_of_inputs_that_are_missing(world: World) -> None:
-    label = inputs_label(world.module)
+    label = {**inputs_label(world.module), "limits": limits_label(world.module.limits)}
     for records, message in (
         ({}, "0 is missing from these inputs"),
         ({"0": None}, "an input is missing"),
@@ -112,6 +112,11 @@ def test_records_of_inputs_that_are_missing(world: World) -> None:
     ):
         with pytest.raises(Rejected, match=message):
             world.answer(pack("inputs", label, records))
+
+
+def test_inputs_that_do_not_say_their_limits(world: World) -> None:
+    with pytest.raises(Rejected, match="these inputs do not say how large x may be"):
+        world.answer(pack("inputs", inputs_label(world.module), unpack("inputs", world.upload).records))
 
 
 def test_a_rehearsal_changes_nothing(world: World) -> None:

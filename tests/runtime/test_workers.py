@@ -54,7 +54,7 @@ class World(worlds.World):
 
     def __init__(self, hide: Hide = "mask", text: str = PAIRS) -> None:
         super().__init__(text, hide=hide)
-        self.uploads = [self.client.encrypt(x=self.inputs["x"] + n) for n in range(5)]
+        self.uploads = [self.client.encrypt(x=self.inputs["x"] + n / 2) for n in range(5)]
 
     def data(self) -> list[bytes]:
         """What this process answers."""
@@ -63,7 +63,7 @@ class World(worlds.World):
     def check(self, answers: list[Any], numbers: Any = range(5)) -> None:
         """Each answer is that of its upload."""
         for n, answer in zip(numbers, answers, strict=True):
-            expected = self.expected(x=self.inputs["x"] + n)
+            expected = self.expected(x=self.inputs["x"] + n / 2)
             assert np.abs(self.client.decrypt(answer.data) - expected).max() < 0.1
             assert answer.counts == self.plan.counts.executed() and answer.seconds > 0
 
