@@ -358,6 +358,8 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "WEIGHTS_TOO_LARGE": "SL532",
         "RESULT_OUT_OF_RANGE": "SL533",
         "WEIGHTS_BREAK_BOUND": "SL534",
+        "NOT_EQUALIZED": "SL541",
+        "EQUALIZED_OTHERWISE": "SL542",
     }
     titles = {code: EXPLANATIONS[code].split("\n")[0] for code in codes.values()}
     assert titles == {
@@ -365,4 +367,6 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL532": "With these weights a message could wrap around the modulus.",
         "SL533": "A decrypted result is larger than the guarantee allows.",
         "SL534": "Weights are larger than the program assumes.",
+        "SL541": "This input can't be equalized by these exponents.",
+        "SL542": "An upload is equalized otherwise than the weights expect.",
     }
