@@ -123,7 +123,10 @@ def at_their_limit(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
         if 0 <= room < 0.1 or not math.isfinite(room):
             break
         step = 2.0 ** (room / count - 1e-3)
-        weights = {name: value * step for name, value in weights.items()}
+        larger = {name: value * step for name, value in weights.items()}
+        if max(float(np.abs(value).max()) for value in larger.values()) > 1e30:
+            break
+        weights = larger
     return weights
 
 
