@@ -34,7 +34,7 @@ from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Limit, Module, Server, Weights
 from slotlang_runtime.data import relative_error
 from slotlang_runtime.equalized import divided, equalize, folded
-from slotlang_runtime.limits import largest_coefficient
+from slotlang_runtime.limits import coefficients, largest_coefficient
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.ranges import ranges
 from slotlang_runtime.seal.ring import context_of
@@ -131,11 +131,12 @@ def outliers() -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the guarantee costs for one module, in bits. ``value``: the largest bound on a slot over the largest |slot|
-    that occurs. ``coefficient``: the bound on a coefficient over the largest one that occurs; it is the sum of
-    ``direction``, from the mean of |slot| that occurs to the mean of the bounds, and ``phases``, from the largest
-    coefficient to the mean of |slot|. ``default``: how much more the default limit takes than the largest norm of these
-    tokens, which is the limit here."""
+    """What the guarantee costs for one module, in bits. ``value``: the largest bound on a slot over the largest
+    |slot| that occurs. ``coefficient``: the bound on a coefficient over the largest one that occurs; it is the sum
+    of ``direction``, from the mean of |slot| that occurs to the mean of the bounds, and ``phases``, from the
+    largest coefficient to the mean of |slot|. ``rows``: what a bound of each coefficient by its own row would cost.
+    ``default``: how much more the default limit takes than the largest norm of these tokens, which is the limit
+    here."""
 
     module: str
     shape: tuple[int, int, int]
@@ -143,6 +144,7 @@ class Cost:
     coefficient: float
     direction: float
     phases: float
+    rows: float
     default: float
 
 
@@ -165,8 +167,27 @@ def guarantee() -> Iterator[Cost]:
         mean = max(float(np.abs(v).mean()) for v in held)
         largest = max(map(largest_coefficient, held))
         slot = max(float(np.max(b)) for b in found.results.values())
-        ratios = slot / np.abs(held).max(), bound / largest, bound / mean, mean / largest
+        by_rows = coefficient_bound(module, lora.up, lora.scaling * lora.down) * norm
+        ratios = slot / np.abs(held).max(), bound / largest, bound / mean, mean / largest, by_rows / largest
         yield Cost(name, shape, *map(math.log2, ratios), math.log2(4 * math.sqrt(lora.d_in) / norm))
+
+
+def coefficient_bound(module: Module, up: Any, down: Any) -> float:
+    """The largest coefficient of a result for tokens of norm 1, each coefficient bounded by the norms of its own rows:
+    a row for each token, the transform of the slots' rows."""
+    values, vectors = np.linalg.eigh(down @ down.T)
+    rows = up @ (vectors * np.sqrt(values.clip(0)))
+    half = module.parameters.degree // 2
+    largest = 0.0
+    for _, _, inside, (channels, tokens) in module.placed():
+        bound = np.zeros(2 * half)
+        for token in np.unique(tokens):
+            slots = np.zeros((half, rows.shape[1]))
+            slots[np.flatnonzero(inside)[tokens == token]] = rows[channels[tokens == token]]
+            columns = [coefficients(column) for column in slots.T]
+            bound += np.sqrt(sum(column**2 for column in columns))
+        largest = max(largest, float(bound.max()))
+    return largest
 
 
 def decrypted(client: Client, server: Server, keys: EvaluationKeys, x: Any) -> dict[Any, Any]:
@@ -186,10 +207,10 @@ def decrypted(client: Client, server: Server, keys: EvaluationKeys, x: Any) -> d
 def cost_table(found: Sequence[Cost]) -> list[list[str]]:
     """Bits of the guarantee by module."""
     head = ["module", "d_out x d_in, rank", "over the largest value", "over the largest coefficient"]
-    rows = [[*head, "direction", "phases", "default limit"]]
+    rows = [[*head, "direction", "phases", "by own rows", "default limit"]]
     for cost in found:
         d_in, d_out, rank = cost.shape
-        bits = (cost.value, cost.coefficient, cost.direction, cost.phases, cost.default)
+        bits = (cost.value, cost.coefficient, cost.direction, cost.phases, cost.rows, cost.default)
         rows.append([f"`{cost.module}`", f"{d_out} x {d_in}, {rank}", *(f"{b:.1f}" for b in bits)])
     return rows
 

@@ -117,12 +117,11 @@ def bounds_of(module: Module, weights: Mapping[str, Any]) -> Ranges:
 
 def at_their_limit(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
     """The weights, all times one factor, as large as they may be; or as they are, where no factor helps."""
-    count = max(len(weights), 1)
-    for _ in range(60):
+    for _ in range(60 if weights else 0):
         room = bounds_of(module, weights).room - 1
         if 0 <= room < 0.1 or not math.isfinite(room):
             break
-        step = 2.0 ** (room / count - 1e-3)
+        step = 2.0 ** (room / len(weights) - 1e-3)
         larger = {name: value * step for name, value in weights.items()}
         if max(float(np.abs(value).max()) for value in larger.values()) > 1e30:
             break

@@ -97,15 +97,26 @@ def _norms(sizes: Any) -> Any:
 
 
 def largest_coefficient(slots: Any) -> float:
-    """The largest |coefficient| of the real polynomial that holds these values in its slots: N/2 complex numbers, in
-    SEAL's order (slot j is the value at the root of unity with exponent 3^j)."""
+    """The largest |coefficient| of the real polynomial that holds these values in its slots."""
+    found = _transformed(slots)
+    return math.sqrt(float((found.real**2 + found.imag**2).max())) / len(found)
+
+
+def coefficients(slots: Any) -> Any:
+    """The coefficients, from N/2 complex numbers in SEAL's order: slot j is the value at the root of unity with
+    exponent 3^j."""
+    found = _transformed(slots)
+    return (found * np.exp(-1j * math.pi / len(found) * np.arange(len(found)))).real / len(found)
+
+
+def _transformed(slots: Any) -> Any:
+    """The degree times the coefficients, each turned by a power of the first root: the values at exponents 2m + 1 are a
+    transform of them."""
     places, mirrored = _places(len(slots))
     values = np.empty(2 * len(slots), np.complex128)
     values[places] = slots
     values[mirrored] = np.conj(slots)
-    # the values at exponents 2m + 1 are a transform of the coefficients times powers of the first root
-    found = np.fft.fft(values)
-    return math.sqrt(float((found.real**2 + found.imag**2).max())) / len(values)
+    return np.fft.fft(values)
 
 
 @lru_cache(maxsize=8)
