@@ -369,9 +369,9 @@ far from 1 the message may need more room in the modulus; otherwise this is a bu
 
 CKKS computes modulo a product of primes. A message that outgrows it wraps around, and decrypts to garbage without a
 word. So every module states the largest inputs that it takes: the Euclidean norm of a token, or each element. They are
-what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d), at least 32, for a token of d
-elements. The client refuses larger ones before anything is sent; the server refuses an upload that was encrypted under
-larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
+what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d), at least 32, for a
+token of d elements. The client refuses larger ones before anything is sent; the server refuses an upload that was
+encrypted under larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
     "SL532": """With these weights a message could wrap around the modulus.
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
