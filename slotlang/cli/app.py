@@ -389,8 +389,8 @@ def synth(
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
         shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
-        bounds = checked_bounds(parse_bounds(bound, bound_norm))
-        status = synthesize(found, chosen_profile(profile), output, svg, json, _console(), bounds)
+        found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
+        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)
 
 
@@ -445,6 +445,7 @@ def lower(
                     "parameters": made.plan.parameters.to_json(),
                     "parameters_from": made.plan.origin,
                     "bounds": [b.to_json() for b in program.bounds],
+                    "range": made.range.to_json(),
                     "hide": made.plan.hiding.mode,
                     "kernel": made.plan.kernel,
                     "counts": made.plan.counts.to_json(),
@@ -456,8 +457,7 @@ def lower(
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.used}; relative rms error at most {predicted_error(made.plan):.1e}")
-            if program.bounds:
-                print(f"  assumed: {', '.join(b.text for b in program.bounds)}")
+            print(f"  {made.range.line()}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")
@@ -494,6 +494,12 @@ def run(
         Path | None,
         typer.Option("-o", "--output", help="Write results: .npy, or .npz for several by name.", show_default=False),
     ] = None,
+    equalize: Annotated[
+        Path | None,
+        typer.Option(
+            help="Divide channels of the input by powers of two: a .json of exponents, or sample activations."
+        ),
+    ] = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", help="How many tokens, in as many evaluations as they need.")
     ] = None,
@@ -517,7 +523,7 @@ def run(
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
     status = OK
-    with guarded("run", json, reads=[file, data, activations], writes=[output]):
+    with guarded("run", json, reads=[file, data, activations, equalize], writes=[output]):
         if seed < 0:
             raise error("SL005", "--seed must not be negative")
         for option, value in (("--workers", workers), ("--tokens", tokens)):
@@ -539,6 +545,7 @@ def run(
                 data=data,
                 activations_file=activations,
                 output=output,
+                equalize=equalize,
                 seed=seed,
                 parameters=given,
                 target=target,

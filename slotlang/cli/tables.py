@@ -11,6 +11,7 @@ from rich.text import Text
 
 from slotlang.cost.report import Cost
 from slotlang.proof.check import Report
+from slotlang.run.equalizing import summary_text
 from slotlang.run.session import Session
 
 
@@ -74,9 +75,8 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row("", f"predicted for one thread by the profile {times.profile}")
     table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
-    head = Text.assemble(
-        (cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}{cost.parameters_note}\n"
-    )
+    parameters = parameters_text(cost.parameters) + cost.parameters_note
+    head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters}\n{cost.range_text}\n")
     return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))
 
 
@@ -172,6 +172,8 @@ def run_table(session: Session) -> RenderableType:
         rule = f" = {pair.module.rule.text}" if pair.module.rule else ""
         scaled = f"{pair.role.output}: {pair.module.name}, scaling" if len(session.pairs) > 1 else "scaling"
         table.add_row(f"{pair.module.scaling:.6g}", Text(f"{scaled}{rule}"))
+    if session.exponents:
+        table.add_row("", f"equalized: {summary_text(session.exponents)}")
     if session.unused:
         table.add_row(
             str(len(session.unused)), "tensors of the adapter are not used (slotlang adapter show lists them)"
@@ -192,5 +194,7 @@ def run_table(session: Session) -> RenderableType:
     if session.tokens is not None:
         title += f", {session.tokens} {'random' if session.tokens_in_file is None else 'real'} tokens"
     verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
-    head = Text.assemble(status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.used}\n")
+    head = Text.assemble(
+        status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.used}\n{session.range.line()}\n"
+    )
     return Group(head, table)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
-from math import ceil, floor, inf, log10
+from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias, TypeGuard
 
 from slotlang.cost.keys import key_bytes
@@ -18,7 +18,7 @@ from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
-from slotlang.planning.limits import message_bits
+from slotlang.planning.messages import State
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
@@ -63,7 +63,10 @@ def choose(
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
         if search.precise(found):
-            return search.smallest(shape, keys, found)
+            chosen = search.smallest(shape, keys, found)
+            # noise may take more than its margin
+            if search.holds(chosen):
+                return chosen
     return search.unreachable()
 
 
@@ -177,11 +180,16 @@ class _Search:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
-        return smaller if after <= before else chosen
+        return smaller if after <= before and self.holds(smaller) else chosen
 
     def _modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
         degree, k, number = shape
-        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys])
+        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
+
+    def holds(self, chosen: Chosen) -> bool:
+        """Whether the range theorem holds, noise included, or weights are checked when they are encoded; it is not
+        known of a part of a program."""
+        return self.wider != (1.0, 1.0) or chosen.plan.range.status != "refuted"
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""
@@ -228,9 +236,20 @@ class _Search:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(draft.graph, primes, [floor(sum(primes) - message_bits(self.program)) // factors] * factors)
+        form = matrix_form(draft.graph, primes, [floor(sum(primes) - self._message_bits(draft)) // factors] * factors)
         assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
         return form.seconds(degree, k, self.profile)
+
+    def _message_bits(self, draft: Draft) -> float:
+        # of sums with this many times as many terms
+        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
+        return draft.message_bits + wider
+
+    def _needs(self, number: int) -> Mapping[State, float] | None:
+        """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
+        found = self.drafts[number].needs
+        more = log2(self.wider[0] * self.wider[1])
+        return None if found is None else {state: bits + more for state, bits in found.items()}
 
     def _steps(self, shape: _Shape) -> frozenset[int]:
         return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))

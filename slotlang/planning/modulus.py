@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, exp2, inf, log2
+from math import ceil, exp2, inf, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.planning.limits import GUARD_BITS, message_bits
+from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
+from slotlang.planning.ranges import MARGIN
 from slotlang_runtime.magnitudes import SIGMAS
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
@@ -47,17 +49,23 @@ class Fit(NamedTuple):
 @dataclass(frozen=True)
 class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
-    grows in the draft."""
+    grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
+    of the program; None where it does not bound all weights, and messages are estimated."""
 
     draft: Draft
     degree: int
     data_primes: int
     gains: Gains
+    needs: Mapping[State, float] | None = None
 
     @cached_property
     def message_bits(self) -> float:
-        """Bits of modulus left above the root mean square of what slots hold."""
-        return message_bits(self.draft.program)
+        """Bits of modulus left above the scale of a result; above the root mean square of what slots hold where
+        messages are estimated."""
+        if self.needs is None:
+            return message_bits(self.draft.program)
+        last = max((level for level, _ in self.needs), default=0)
+        return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
@@ -75,26 +83,41 @@ class Modulus:
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         masks = (place for place in self.gains.sources if place.kind == "mask")
-        return all(
+        if not all(
             sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
             for mask in masks
-        ) and all(
+        ):
+            return False
+        if not all(level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS for level, _ in self.gains.peaks):
+            return False
+        if self.needs is not None:
+            return self._holds(p, self.needs)
+        return all(
             sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= self.room(peak) - ROUNDING
-            and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
             for (level, products), peak in self.gains.peaks.items()
         )
 
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
         weights are as is assumed."""
-        limit = exp2(self.message_bits - GUARD_BITS)
-        for (level, products), reach in self.gains.reach.items():
+        limit = exp2(message_bits(self.draft.program) - GUARD_BITS)
+        for state, reach in self.gains.reach.items():
+            level, products = state
             noise = NOISE * self.gains.largest_noise(p, reach, limit)
             modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            # a bit of the room is for larger weights, and noise may share it
-            if modulus < log2(exp2(self.room(self.gains.peaks[level, products]) - 1) + noise):
+            # where messages are estimated a bit of the room is for larger weights, and noise may share it
+            room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
+            if modulus < log2(exp2(room) + noise):
                 return False
         return True
+
+    def _holds(self, p: Parameters, needs: Mapping[State, float]) -> bool:
+        """Whether every message that is read has the bits it needs, with the exact primes."""
+        levels = levels_of(p, p.drops)
+        return all(
+            log2(prod(levels.primes(level))) - log2(levels.scale(level, products)) >= bits + MARGIN
+            for (level, products), bits in needs.items()
+        )
 
     def _unrescaled(self) -> Iterator[Parameters]:
         limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes
@@ -110,6 +133,8 @@ class Modulus:
     def shared(self, primes: tuple[int, ...]) -> Parameters | None:
         """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
         None where they do not fit."""
+        if self.needs is not None:
+            return self._shared(primes, self.message_bits)
         peaks = self.gains.peaks
         built = self.draft.built
         last = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import linecache
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
+from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights, load_kernel
@@ -43,7 +48,8 @@ class RunReport:
     against numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what
     was executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
     are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
-    operations are used although the module has a faster kernel; empty where they are not. ``results``: each result's
+    operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
+    with the least room, with these weights; None for weights from a cache. ``results``: each result's
     parts, one for each evaluation, without padding, and real where the theorem is.
     """
 
@@ -63,6 +69,7 @@ class RunReport:
     cache: CacheUse | None
     note: str
     errors: Mapping[str, float] = field(default_factory=dict)
+    tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -77,7 +84,10 @@ class RunReport:
 def load_module(text: str, name: str = "lowered") -> Module:
     """The module that a text defines, which was just emitted: its code is executed."""
     namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(text, f"<{name}>", "exec"), namespace)
+    file = f"<{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    # tracebacks show its lines, and the labels of its bytes are made of them
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), namespace)
     module: Module = namespace["MODULE"]
     return module
 
@@ -120,9 +130,11 @@ def execute(
     workers: int = 1,
     cache: Path | None = None,
     allowed_error: float = WORST_ERROR,
+    equalize: Exponents | None = None,
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
-    for each of several, by this many processes. ``cache``: a folder for the encoded weights.
+    for each of several, by this many processes. ``cache``: a folder for the encoded weights. ``equalize``: exponents of
+    inputs, for both sides.
 
     Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
     a worker ends before its work is done, and SL512 when the cache can't be used.
@@ -132,11 +144,12 @@ def execute(
 
     def encode() -> tuple[Weights, CacheUse | None]:
         if cache is not None:
-            return encode_cached(module, text, weights, cache)
-        return Weights.encode(module, **weights), None
+            return encode_cached(module, text, weights, cache, equalize)
+        return Weights.encode(module, equalize=equalize, **weights), None
 
     try:
-        return _executed(module, predicted, batches, weights, encode, progress, workers, allowed_error)
+        client = partial(Client, module, equalize=equalize)
+        return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
         if problem.code:
             raise error(problem.code, str(problem)) from None
@@ -159,6 +172,7 @@ def _executed(
     predicted: Mapping[str, int],
     batches: Batches,
     weights: Arrays,
+    new_client: Callable[[], Client],
     encode: Callable[[], tuple[Weights, CacheUse | None]],
     progress: Callable[[str], None],
     workers: int,
@@ -177,7 +191,7 @@ def _executed(
     def done(ready: int) -> None:
         progress(f"evaluate: {ready} of {count}")
 
-    client = timed("key generation", lambda: Client(module))
+    client = timed("key generation", new_client)
     sent_keys = timed("evaluation keys", client.evaluation_keys)
     keys = EvaluationKeys.from_bytes(sent_keys)
     if module.kernel == "fused":
@@ -241,6 +255,7 @@ def _executed(
         used,
         server.note,
         relative,
+        None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {
             name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]
             for name in parts

@@ -21,7 +21,8 @@ from small_programs import CASES, LORA, Case, case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.emit.module import KERNELS, Lowering, emit
+from slotlang.emit.head import KERNELS, Lowering
+from slotlang.emit.module import emit
 from slotlang.meaning.program import program_hash
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
@@ -362,7 +363,7 @@ prove y == x
     huge = text.replace("1/3 + -1 * X + 1 * X", " * ".join(["999999999999"] * 40))
     made = worlds.emitted(huge, Parameters(16384, (60,) * 6, 45))
     inputs, weights = random_data(made.plan.program, 0)
-    with pytest.raises(SlotError, match="SL507"):
+    with pytest.raises(SlotError, match="SL532"):
         execute(made.text, made.plan.counts.executed(), inputs, weights)
 
 
