@@ -282,7 +282,8 @@ def gains(
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
     there. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
-    return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
 
 
 def _together(parts: Mapping[str, Gains]) -> Gains:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 
 from slotlang.cost.data import Assumed, assumed_text
 from slotlang.cost.noise import Gains, Setting
 
 DEFAULT_PRECISION = 1e-3
 """The relative error below which a result counts as known, when no precision was asked for."""
+
+UNBOUNDED = 1e300
+"""Stands for an error of which nothing is known."""
 
 DIGITS = 3
 """Digits of a promise, which is rounded up."""
@@ -62,8 +65,10 @@ def promised(gains: Gains, setting: Setting, results: list[str], assumed: Assume
 
 
 def _up(value: float) -> float:
-    """Rounded up to a few digits."""
+    """Rounded up to a few digits. What is no number, as of constants beyond a double, is unbounded."""
     if not value:
         return 0.0
+    if not isfinite(value) or value > UNBOUNDED:
+        return UNBOUNDED
     exponent = floor(log10(value)) - DIGITS + 1
     return float(f"{ceil(value / 10.0**exponent * (1 - 1e-9))}e{exponent}")
