@@ -22,7 +22,7 @@ DIGITS = 3
 @dataclass(frozen=True)
 class Promise:
     """``relative_error``: relative rms error that a run is expected not to exceed, in any result. ``precision``: the
-    relative error that was asked for. ``error``: the rms error of each result, by name, which holds for smaller inputs
+    relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms error of each result, by name, which holds for smaller inputs
     too. ``assumed``: the data that this is about."""
 
     assumed: Assumed
@@ -61,7 +61,8 @@ def promised(gains: Gains, setting: Setting, results: list[str], assumed: Assume
     relative = gains.error(setting)
     parts = gains.results or {results[0]: gains}
     error = {name: _up(parts[name].absolute(setting)) for name in results}
-    return Promise(assumed, _up(relative), max(wanted or DEFAULT_PRECISION, _up(relative)), error)
+    precision = max(DEFAULT_PRECISION, 2 * _up(relative)) if wanted is None else max(wanted, _up(relative))
+    return Promise(assumed, _up(relative), precision, error)
 
 
 def _up(value: float) -> float:

@@ -27,6 +27,10 @@ from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
 
+RESERVE = 2.0
+"""How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected
+have the precision too."""
+
 MAX_PRIMES = 12
 """Most data primes that are tried."""
 
@@ -175,7 +179,7 @@ class _Search:
         def sent(p: Parameters) -> int:
             return bytes_sent(draft, replace(p, keys=keys))
 
-        fit = Slack(self._modulus(shape, keys), self.precision, sent).smallest(precise)
+        fit = Slack(self._modulus(shape, keys), self.precision / RESERVE, sent).smallest(precise)
         if fit.parameters == precise.parameters:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
