@@ -67,12 +67,12 @@ def bounded(name: str, kind: str) -> Program:
     return api.with_bounds(program, bounds)
 
 
-def extreme(module: Module, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
+def extreme(module: Module, rng: np.random.Generator, kinds: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Weights and inputs at their bounds: everywhere as large as can be, in few places, or anything."""
     weights: dict[str, Any] = {}
     for name, shape in [*module.weights.items(), *((scalar, ()) for scalar in module.scalars)]:
         own = [(axis, limit) for of, axis, limit in module.assumptions if of == name]
-        values = _drawn(rng, shape)
+        values = _drawn(rng, shape, kinds)
         if name in module.patterns:
             values = values * module.patterns[name]()
         values = values * 1e3
@@ -80,12 +80,14 @@ def extreme(module: Module, rng: np.random.Generator) -> tuple[dict[str, Any], d
             sizes = np.abs(values) if axis is None else np.sqrt((values**2).sum(axis=axis))
             values = shrunk(values, float(np.max(sizes)), limit)
         weights[name] = values
-    inputs = {name: module.limits[name].fitted(_drawn(rng, shape) * 1e3) for name, shape in module.inputs.items()}
+    inputs = {
+        name: module.limits[name].fitted(_drawn(rng, shape, kinds) * 1e3) for name, shape in module.inputs.items()
+    }
     return inputs, weights
 
 
-def _drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    match rng.integers(4):
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...], kinds: list[int]) -> Any:
+    match rng.choice(kinds):
         case 0:
             return np.ones(shape)
         case 1:
@@ -139,13 +141,13 @@ def watch(module: Module, inputs: dict[str, Any], weights: dict[str, Any]) -> di
 
 CASES: list[tuple[str, Hide, Parameters | None]] = [
     ("elements", "mask", None),
-    ("norms", "exact", None),
+    ("elements", "exact", None),
     ("norms", "none", DROPPING),
     ("both", "mask", DROPPING),
 ]
 
 
-@pytest.mark.parametrize(("kind", "hide", "parameters"), CASES, ids=["elements", "norms, exact", "dropping", "both"])
+@pytest.mark.parametrize(("kind", "hide", "parameters"), CASES, ids=["elements", "exact", "dropping", "both"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_within_the_bounds_exceeds_the_theorem(
     name: str, kind: str, hide: Hide, parameters: Parameters | None
@@ -160,8 +162,9 @@ def test_nothing_within_the_bounds_exceeds_the_theorem(
     module = load_module(made.text)
     ExactRing(module.parameters, module.slots)
     rng = np.random.default_rng(len(name))
-    for _ in range(12):
-        inputs, weights = extreme(module, rng)
+    for number in range(12):
+        # first all alike: then many results are as large as any can be
+        inputs, weights = extreme(module, rng, [0, 1, 2, 3] if number else [0])
         for where, size in watch(module, inputs, weights).items():
             assert where in bits
             assert not size or math.log2(size) <= bits[where]
