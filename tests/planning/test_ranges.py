@@ -4,6 +4,7 @@ that hold what is declared."""
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -284,3 +285,21 @@ def test_bounds_beyond_the_given_parameters_are_refused_with_the_largest_that_fi
     assert api.plan(api.with_bounds(program, {"x": largest}), given).range.proved
     with pytest.raises(SlotError, match="SL411"):
         api.plan(api.with_bounds(program, {"x": 1.05 * largest}), given)
+
+
+def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_had() -> None:
+    limit = 2**127
+    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 512})
+    program = api.with_bounds(program, dict.fromkeys(["A", "B", "G", "scale", "x"], limit))
+    target = Target(precision=1e-6)
+    with pytest.raises(SlotError) as caught:
+        api.plan(program, target=target)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "SL412" and problem.span is not None
+    (note,) = (note for note in problem.notes if note.startswith("the largest"))
+    name, text = re.findall(r"\|(\w+)\| <= (\S+)", note)[0]
+    assert problem.span.text == f"bound |{name}| <= {limit}"
+    held = api.plan(api.with_bounds(program, {name: text}), target=target)
+    assert held.range.proved
+    with pytest.raises(SlotError, match="SL412"):
+        api.plan(api.with_bounds(program, {name: f"{float(text) * 16:.6e}"}), target=target)
