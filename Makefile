@@ -6,6 +6,7 @@
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns compares matrix products with SEAL's operations: minutes, 2.5 GB of memory
 # make noise  compares predicted with measured errors, for programs of the corpus and sets of parameters
+# make range  runs 10,000 random cases in and beyond the range of their parameters, and looks for results that are silently wrong
 # make predict compares predicted with measured times, for the same
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
@@ -17,7 +18,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-slow lint ruff mypy contracts bench bench-peers columns noise predict fuzz bounds grid families mutate mutate-runtime clean
+.PHONY: setup demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -66,6 +67,10 @@ columns: setup
 
 noise: setup
 	$(BIN)/python -m benchmarks.noise --docs
+
+range: setup
+	$(BIN)/python -m benchmarks.range --docs
+	$(BIN)/python -m benchmarks.equalized --docs
 
 predict: setup
 	$(BIN)/python -m benchmarks.predict --docs

@@ -144,6 +144,7 @@ def run(
     base_changed: bool = False,
     data: str | Path | None = None,
     activations: str | Path | None = None,
+    equalize: str | Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
     target: Target = Target(),
@@ -154,10 +155,10 @@ def run(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on modules of an adapter, the arrays of a .npz file, or random
-    ones, and compare with numpy. ``Session.results`` has the results. ``bounds`` as in ``load``. ``module``,
-    ``base_changed``, ``data``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md);
-    ``parameters`` and ``target`` as in ``plan``. Raises ``SlotError`` for anything wrong with program, adapter, arrays
-    or cache, and when a worker fails."""
+    ones, and compare with numpy. ``Session.results`` has the results. ``module``, ``base_changed``, ``data``,
+    ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters``
+    and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for anything wrong with program,
+    adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(
@@ -168,6 +169,7 @@ def run(
         base_changed=base_changed,
         data=None if data is None else Path(data),
         activations_file=None if activations is None else Path(activations),
+        equalize=None if equalize is None else Path(equalize),
         seed=seed,
         parameters=parameters,
         target=target,

@@ -369,9 +369,9 @@ far from 1 the message may need more room in the modulus; otherwise this is a bu
 
 CKKS computes modulo a product of primes. A message that outgrows it wraps around, and decrypts to garbage without a
 word. So every module states the largest inputs that it takes: the Euclidean norm of a token, or each element. They are
-what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d) for a token of d
-elements. The client refuses larger ones before anything is sent; the server refuses an upload that was encrypted under
-larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
+what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d), at least 32, for a
+token of d elements. The client refuses larger ones before anything is sent; the server refuses an upload that was
+encrypted under larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
     "SL532": """With these weights a message could wrap around the modulus.
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
@@ -387,6 +387,17 @@ not the guarantee: a value can wrap to a small one.""",
 
 The program's `bound` statements say how large weights and scalars may be, and these are larger. Lower the program with
 bounds that hold for them.""",
+    "SL541": """This input can't be equalized by these exponents.
+
+An equalized input is divided by a power of two for each of its channels, and the weights that meet the channels are
+multiplied by it. Exponents are whole numbers from -256 to 256, one for each index of the input's first axis. The
+theorems must be sums of products that end with the input, with a weight before it: `A @ B @ x` multiplies the columns
+of B. A weight that stands elsewhere too, or an input that does not stand last, can't be equalized. Nor can numbers that
+would overflow or become subnormal, since the division must be exact.""",
+    "SL542": """An upload is equalized otherwise than the weights expect.
+
+Client and server must have the same exponents for each input: `Client(module, equalize=...)` and
+`Weights.encode(module, equalize=...)`. All programs that read one upload must have them too.""",
     "SL511": """A worker ended before its work was done.
 
 `run --workers N` splits evaluations over N forked processes. One of them was ended by a signal, most often because

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from slotlang_runtime.arrays import table as table
     from slotlang_runtime.client import Client as Client
     from slotlang_runtime.client import SecretKey as SecretKey
+    from slotlang_runtime.equalized import equalize as equalize
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
@@ -36,6 +37,7 @@ _HOMES = {
     "table": "arrays",
     "Client": "client",
     "SecretKey": "client",
+    "equalize": "equalized",
     "Rejected": "errors",
     "WorkerFailed": "errors",
     "EvaluationKeys": "keys",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tenseal.sealapi as seal
 
 from slotlang_runtime.arrays import check_array
+from slotlang_runtime.equalized import Exponents, checked, digests, divided, weights_that_meet
 from slotlang_runtime.errors import RESULT_OUT_OF_RANGE, Rejected
 from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
@@ -78,13 +79,22 @@ class SecretKey:
 class Client:
     """One program's client: encrypts its inputs and decrypts its results, with a new secret key or a given one.
 
-    ``limits``: smaller limits of inputs than the module's, for uploads that several programs read.
+    ``limits``: smaller limits of inputs than the module's, for uploads that several programs read. ``equalize``:
+    exponents by input (``equalized.py``); the server's weights must be encoded with the same ones, and limits are those
+    of the inputs divided by these powers of two.
     """
 
     def __init__(
-        self, module: Module, secret: SecretKey | None = None, *, limits: Mapping[str, Limit] | None = None
+        self,
+        module: Module,
+        secret: SecretKey | None = None,
+        *,
+        limits: Mapping[str, Limit] | None = None,
+        equalize: Exponents | None = None,
     ) -> None:
         self.module = module
+        self.exponents = checked(module, equalize)
+        weights_that_meet(module, self.exponents)
         self.limits = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
         # checks the parameters before there is a key
         self.ring = Ring(module.parameters, module.slots)
@@ -101,8 +111,10 @@ class Client:
         if sorted(inputs) != sorted(shapes):
             raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}")
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in shapes.items()}
+        for name, exponents in self.exponents.items():
+            arrays[name] = divided(name, arrays[name], exponents)
         for name, limit in self.limits.items():
-            limit.check(name, arrays[name])
+            limit.check(name, arrays[name], equalized=name in self.exponents)
         return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
 
     def encrypt(self, /, **inputs: Any) -> bytes:
@@ -114,6 +126,8 @@ class Client:
             encrypted = self.secret.encryptor.encrypt_symmetric(self.ring.zero() if plain is None else plain)
             records[str(number)] = saved(encrypted)
         label = {**inputs_label(self.module), "limits": limits_label(self.limits)}
+        if self.exponents:
+            label["equalized"] = digests(self.exponents)
         return pack("inputs", label, records)
 
     def decrypt(self, data: bytes) -> Any:

@@ -29,5 +29,12 @@ RESULT_OUT_OF_RANGE = "SL533"
 """A decrypted result is larger than the guarantee allows."""
 
 
+NOT_EQUALIZED = "SL541"
+"""Exponents that do not fit a program or its values, or a program that does not allow them."""
+
+EQUALIZED_OTHERWISE = "SL542"
+"""Inputs are equalized otherwise than the weights expect."""
+
+
 class WorkerFailed(RuntimeError):
     """A worker process could not start, or ended before its work was done; the message says how."""

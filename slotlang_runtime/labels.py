@@ -89,11 +89,14 @@ _WORDS = {
 }
 
 
+_COMPARED_ELSEWHERE = {"inputs": ("limits", "equalized"), "weights": ("equalized",)}
+
+
 def check_label(box: Box, wanted: Label, module: Module) -> None:
     """Raise Rejected, naming both sides, unless a box belongs to what is wanted. Limits of inputs need not be equal:
-    ``check_limits`` looks at them."""
+    ``check_limits`` looks at them, and ``check_equalized`` at exponents."""
     for key in [*wanted, *box.label]:
-        if key == "limits" and box.kind == "inputs":
+        if key in _COMPARED_ELSEWHERE.get(box.kind, ()):
             continue
         theirs, ours = box.label.get(key), wanted.get(key)
         if theirs != ours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,16 +48,18 @@ class Limit:
         """The smaller of both limits."""
         return self if other is None else Limit(min(self.norm, other.norm), min(self.entry, other.entry))
 
-    def check(self, name: str, values: Any) -> None:
-        """Raise Rejected for an input beyond the limit: which token and channel, its value, and the limit."""
+    def check(self, name: str, values: Any, *, equalized: bool = False) -> None:
+        """Raise Rejected for an input beyond the limit: which token and channel, its value, and the limit.
+        ``equalized``: whether the values are divided by powers of two, which the message says."""
         values = np.asarray(values)
         sizes = np.abs(values)
         most = float(sizes.max(initial=0.0))
+        then = ", equalized," if equalized else ""
         if not math.isfinite(most) or most > self.entry:
             place = np.unravel_index(int(np.argmax(sizes)), values.shape)
             takes = f"elements up to {self.entry:.4g}" if self.entry < math.inf else "finite numbers"
             raise Rejected(
-                f"{name}{_index(place)} is {values[place]:.4g}; this program takes {takes}: "
+                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes {takes}: "
                 f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
                 INPUT_BEYOND_LIMIT,
             )
@@ -69,7 +72,7 @@ class Limit:
             token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
             norm = float(norms.max()) * most
             raise Rejected(
-                f"the norm of {token} is {norm:.4g}; this program takes norms up to {self.norm:.4g}: "
+                f"the norm of {token}{then} is {norm:.4g}; this program takes norms up to {self.norm:.4g}: "
                 f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
                 INPUT_BEYOND_LIMIT,
             )
@@ -94,16 +97,33 @@ def _norms(sizes: Any) -> Any:
 
 
 def largest_coefficient(slots: Any) -> float:
-    """The largest |coefficient| of the real polynomial that holds these values in its slots: N/2 complex numbers, in
-    SEAL's order (slot j is the value at the root of unity with exponent 3^j)."""
-    half = len(slots)
-    degree = 2 * half
-    exponents = np.array([pow(3, j, 2 * degree) for j in range(half)])
-    values = np.empty(degree, np.complex128)
-    values[exponents // 2] = slots
-    values[degree - 1 - exponents // 2] = np.conj(slots)
-    # the values at exponents 2m + 1 are a transform of the coefficients times powers of the first root
-    return float(np.abs(np.fft.fft(values)).max()) / degree
+    """The largest |coefficient| of the real polynomial that holds these values in its slots."""
+    found = _transformed(slots)
+    return math.sqrt(float((found.real**2 + found.imag**2).max())) / len(found)
+
+
+def coefficients(slots: Any) -> Any:
+    """The coefficients, from N/2 complex numbers in SEAL's order: slot j is the value at the root of unity with
+    exponent 3^j."""
+    found = _transformed(slots)
+    return (found * np.exp(-1j * math.pi / len(found) * np.arange(len(found)))).real / len(found)
+
+
+def _transformed(slots: Any) -> Any:
+    """The degree times the coefficients, each turned by a power of the first root: the values at exponents 2m + 1 are a
+    transform of them."""
+    places, mirrored = _places(len(slots))
+    values = np.empty(2 * len(slots), np.complex128)
+    values[places] = slots
+    values[mirrored] = np.conj(slots)
+    return np.fft.fft(values)
+
+
+@lru_cache(maxsize=8)
+def _places(half: int) -> tuple[Any, Any]:
+    """For this many slots, m of the exponent 2m + 1 of each slot's root, and of its conjugate."""
+    exponents = np.array([pow(3, j, 4 * half) for j in range(half)])
+    return exponents // 2, 2 * half - 1 - exponents // 2
 
 
 def _index(place: tuple[Any, ...]) -> str:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
+from slotlang_runtime.equalized import check_equalized
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, limits_label, module_label
@@ -72,6 +73,7 @@ class Server:
         box = unpack("inputs", upload)
         check_label(box, inputs_label(self.module), self.module)
         check_limits(box, self.module)
+        check_equalized(self.module, box.label.get("equalized"), self.weights.equalized)
         records = box.exactly(str(number) for number in range(len(self.module.packed())))
         if None in records:
             raise Rejected("an input is missing")

@@ -8,12 +8,13 @@ from typing import Any
 
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.engine import Engine, SealEngine
+from slotlang_runtime.equalized import checked, digests, folded
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.ranges import Ranges, check_range
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.wire import pack, unpack
+from slotlang_runtime.wire import Box, pack, unpack
 
 
 def load_kernel(module: Module) -> None:
@@ -27,10 +28,13 @@ def load_kernel(module: Module) -> None:
 
 class Weights:
     """Encoded weights of one program; any number of servers, clients and threads share them. ``ranges``: the bounds of
-    all messages with them; None for weights from bytes, which were bounded when they were encoded."""
+    all messages with them; None for weights from bytes, which were bounded when they were encoded. ``equalized``:
+    hashes of the exponents of the inputs that clients must have equalized."""
 
-    def __init__(self, module: Module, engine: Engine, ranges: Ranges | None = None) -> None:
-        self.module, self.engine, self.ranges = module, engine, ranges
+    def __init__(
+        self, module: Module, engine: Engine, ranges: Ranges | None = None, equalized: Mapping[str, str] | None = None
+    ) -> None:
+        self.module, self.engine, self.ranges, self.equalized = module, engine, ranges, dict(equalized or {})
 
     @property
     def note(self) -> str:
@@ -38,8 +42,12 @@ class Weights:
         return self.engine.note
 
     @classmethod
-    def encode(cls, module: Module, /, **weights: Any) -> Weights:
-        """Encode weights and scalars, given by name. Raises Rejected."""
+    def encode(cls, module: Module, /, *, equalize: Any = None, **weights: Any) -> Weights:
+        """Encode weights and scalars, given by name. ``equalize``: exponents by input, those of all clients; the
+        weights that meet these channels are multiplied by the powers of two. Raises Rejected."""
+        if equalize is not None and "equalize" in (*module.weights, *module.scalars):
+            # a program may call a weight so
+            weights, equalize = {**weights, "equalize": equalize}, None
         expected = [*module.weights, *module.scalars]
         if sorted(weights) != sorted(expected):
             raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
@@ -48,8 +56,10 @@ class Weights:
             pattern = module.patterns[name]() if name in module.patterns else None
             arrays[name] = check_array(name, weights[name], shape, pattern)
         arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
+        exponents = checked(module, equalize)
+        arrays = folded(module, exponents, arrays)
         found = check_range(module, arrays)
-        return cls(module, _engine(module, arrays, None), found)
+        return cls(module, _engine(module, arrays, None), found, digests(exponents))
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:
@@ -58,12 +68,22 @@ class Weights:
         check_label(box, {**module_label(module), "kernel": module.kernel}, module)
         names = list(module.encoded())
         records = dict(zip(names, box.exactly(map(repr, names)), strict=True))
-        return cls(module, _engine(module, None, records))
+        return cls(module, _engine(module, None, records), equalized=_equalized(box, module))
 
     def to_bytes(self) -> bytes:
         """The encoded weights."""
         label = {**module_label(self.module), "kernel": self.module.kernel}
+        if self.equalized:
+            label["equalized"] = self.equalized
         return pack("weights", label, self.engine.records())
+
+
+def _equalized(box: Box, module: Module) -> dict[str, str]:
+    """What a label says of equalized inputs, checked."""
+    given = box.label.get("equalized", {})
+    if not isinstance(given, dict) or not all(n in module.inputs and isinstance(d, str) for n, d in given.items()):
+        raise Rejected("these weights do not say how inputs are equalized")
+    return given
 
 
 def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name, memoryview | None] | None) -> Engine:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slotlang.cli.output import emit_json, guarded, report
+from slotlang.cli.output import emit_json, guarded, report, write_file
+from slotlang.diagnostics import error
 
 if TYPE_CHECKING:
     from slotlang.adapter import Adapter
@@ -42,6 +43,35 @@ def show_adapter(
             print("\n".join(lines(found)))
             if found.warnings:
                 report(found.warnings, "warning")
+
+
+@adapter_app.command("equalize")
+def equalize_input(
+    activations: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Sample activations, a token per row.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .json file of exponents to write.")],
+    name: Annotated[str, typer.Option("--input", metavar="NAME", help="The program's input.")] = "x",
+    power: Annotated[
+        float, typer.Option(help="Of a channel's size over the median one: 1/2 shares outliers with the weights.")
+    ] = 0.5,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")] = False,
+) -> None:
+    """Find powers of two that even out the channels of an input, for `run --equalize`, clients and servers."""
+    with guarded("adapter.equalize", json, reads=[activations], writes=[output]):
+        from slotlang.run.equalizing import exponents_of, summary, summary_text
+        from slotlang_runtime.equalized import to_json as exponents_text
+
+        if output.suffix.lower() != ".json":
+            raise error("SL005", f"exponents are written to a .json file, not {output.name}")
+        if not 0 <= power <= 1:
+            raise error("SL005", f"--power is a number from 0 to 1, not {power}")
+        found = exponents_of(activations, name, power)
+        write_file(output, exponents_text(found))
+        if json:
+            emit_json("adapter.equalize", {"output": str(output), "equalized": summary(found)})
+        else:
+            print(f"{output}: {summary_text(found)}")
 
 
 MOST_NAMES = 12

@@ -494,6 +494,12 @@ def run(
         Path | None,
         typer.Option("-o", "--output", help="Write results: .npy, or .npz for several by name.", show_default=False),
     ] = None,
+    equalize: Annotated[
+        Path | None,
+        typer.Option(
+            help="Divide channels of the input by powers of two: a .json of exponents, or sample activations."
+        ),
+    ] = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", help="How many tokens, in as many evaluations as they need.")
     ] = None,
@@ -517,7 +523,7 @@ def run(
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
     status = OK
-    with guarded("run", json, reads=[file, data, activations], writes=[output]):
+    with guarded("run", json, reads=[file, data, activations, equalize], writes=[output]):
         if seed < 0:
             raise error("SL005", "--seed must not be negative")
         for option, value in (("--workers", workers), ("--tokens", tokens)):
@@ -539,6 +545,7 @@ def run(
                 data=data,
                 activations_file=activations,
                 output=output,
+                equalize=equalize,
                 seed=seed,
                 parameters=given,
                 target=target,

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from slotlang.cost.report import Cost
 from slotlang.proof.check import Report
+from slotlang.run.equalizing import summary_text
 from slotlang.run.session import Session
 
 
@@ -171,6 +172,8 @@ def run_table(session: Session) -> RenderableType:
         rule = f" = {pair.module.rule.text}" if pair.module.rule else ""
         scaled = f"{pair.role.output}: {pair.module.name}, scaling" if len(session.pairs) > 1 else "scaling"
         table.add_row(f"{pair.module.scaling:.6g}", Text(f"{scaled}{rule}"))
+    if session.exponents:
+        table.add_row("", f"equalized: {summary_text(session.exponents)}")
     if session.unused:
         table.add_row(
             str(len(session.unused)), "tensors of the adapter are not used (slotlang adapter show lists them)"

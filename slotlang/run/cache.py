@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import error
 from slotlang.files import read_regular, write_whole
+from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Module
 from slotlang_runtime.weights import Weights
@@ -48,8 +49,8 @@ def check_folder(folder: Path) -> None:
         ) from None
 
 
-def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]]) -> str:
-    """SHA-256 of the emitted module and of the weights' names, shapes and values.
+def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]], equalize: Exponents | None = None) -> str:
+    """SHA-256 of the emitted module, of the weights' names, shapes and values, and of the exponents of inputs.
 
     The module's text holds the program, its sizes and parameters, and how each plaintext is made of the weights: a
     compiler that makes them differently writes another text.
@@ -59,6 +60,8 @@ def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]]) -> str:
         array = np.asarray(weights[name], np.float64)
         digest.update(repr((name, array.shape)).encode())
         digest.update(array.astype("<f8").tobytes())
+    for name, exponents in sorted((equalize or {}).items()):
+        digest.update(repr((name, np.asarray(exponents).tolist())).encode())
     return digest.hexdigest()
 
 
@@ -67,6 +70,7 @@ def encode_cached(
     text: str,
     weights: Mapping[str, npt.NDArray[np.float64]],
     folder: Path,
+    equalize: Exponents | None = None,
 ) -> tuple[Weights, CacheUse]:
     """A module's encoded weights: read from the folder where an intact file is there, else encoded and stored.
 
@@ -75,7 +79,7 @@ def encode_cached(
     written is skipped. Raises SL512 when the folder can't be made.
     """
     check_folder(folder)
-    key = cache_key(text, weights)
+    key = cache_key(text, weights, equalize)
     path = folder / f"{key}.weights"
     reason = ""
     try:
@@ -87,7 +91,7 @@ def encode_cached(
         reason = problem.strerror or str(problem)
     except (_Foreign, Rejected) as problem:
         reason = str(problem)
-    encoded = Weights.encode(module, **weights)
+    encoded = Weights.encode(module, equalize=equalize, **weights)
     data = MAGIC + bytes.fromhex(key) + encoded.to_bytes()
     try:
         # readable by its owner only, as weights may be secret

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
+from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
@@ -128,9 +130,11 @@ def execute(
     workers: int = 1,
     cache: Path | None = None,
     allowed_error: float = WORST_ERROR,
+    equalize: Exponents | None = None,
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
-    for each of several, by this many processes. ``cache``: a folder for the encoded weights.
+    for each of several, by this many processes. ``cache``: a folder for the encoded weights. ``equalize``: exponents of
+    inputs, for both sides.
 
     Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
     a worker ends before its work is done, and SL512 when the cache can't be used.
@@ -140,11 +144,12 @@ def execute(
 
     def encode() -> tuple[Weights, CacheUse | None]:
         if cache is not None:
-            return encode_cached(module, text, weights, cache)
-        return Weights.encode(module, **weights), None
+            return encode_cached(module, text, weights, cache, equalize)
+        return Weights.encode(module, equalize=equalize, **weights), None
 
     try:
-        return _executed(module, predicted, batches, weights, encode, progress, workers, allowed_error)
+        client = partial(Client, module, equalize=equalize)
+        return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
         if problem.code:
             raise error(problem.code, str(problem)) from None
@@ -167,6 +172,7 @@ def _executed(
     predicted: Mapping[str, int],
     batches: Batches,
     weights: Arrays,
+    new_client: Callable[[], Client],
     encode: Callable[[], tuple[Weights, CacheUse | None]],
     progress: Callable[[str], None],
     workers: int,
@@ -185,7 +191,7 @@ def _executed(
     def done(ready: int) -> None:
         progress(f"evaluate: {ready} of {count}")
 
-    client = timed("key generation", lambda: Client(module))
+    client = timed("key generation", new_client)
     sent_keys = timed("evaluation keys", client.evaluation_keys)
     keys = EvaluationKeys.from_bytes(sent_keys)
     if module.kernel == "fused":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
 from slotlang.run.data import read_data
+from slotlang.run.equalizing import Exponents, read_exponents, summary
 from slotlang.run.foresight import check_run
 from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
 from slotlang.run.results import check_output, joined
@@ -34,7 +35,8 @@ from slotlang.syntax import tree
 @dataclass(frozen=True)
 class Session:
     """A finished run with what it was made of. ``pairs``: the adapter's module of each result; ``weights``: where they
-    are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter."""
+    are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter; ``exponents`` of
+    equalized inputs."""
 
     program: Program
     lowered: Lowered
@@ -45,6 +47,7 @@ class Session:
     tokens_in_file: int | None = None
     unused: tuple[str, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    exponents: Exponents = field(default_factory=dict)
 
     def results(self) -> dict[str, npt.NDArray[Any]]:
         """The decrypted results by name: in the program's shape, or where the run is over tokens, (tokens x d)."""
@@ -71,6 +74,7 @@ class Session:
             "modules": [pair.to_json() for pair in self.pairs],
             "unused_tensors": list(self.unused),
             "warnings": [warning.to_json() for warning in self.warnings],
+            "equalized": summary(self.exponents),
             "tokens": self.tokens,
             "tokens_in_file": self.tokens_in_file,
             "parameters": plan.parameters.to_json(),
@@ -97,6 +101,7 @@ def run(
     data: Path | None = None,
     activations_file: Path | None = None,
     output: Path | None = None,
+    equalize: Path | None = None,
     seed: int = 0,
     parameters: Parameters | None = None,
     target: Target = Target(),
@@ -111,7 +116,7 @@ def run(
 
     ``modules``: the values of --module (``pair_modules``); ``base_changed`` as in ``read_adapter``. ``data``: a .npz
     file with inputs, weights and scalars by name. ``output``: a file that the caller will write results to, checked
-    before any work.
+    before any work. ``equalize``: a file of exponents of inputs, or of sample activations (``equalizing.py``).
 
     Activations of more tokens than the program takes are split into several evaluations: all of a file, or as many as
     ``tokens`` says, random ones without a file. ``workers``: processes that evaluate. ``cache``: a folder for encoded
@@ -136,6 +141,7 @@ def run(
         token_input(syntax)
     if output is not None:
         check_output(output, [s.name for s in syntax.statements if isinstance(s, tree.Prove)])
+    exponents = {} if equalize is None else read_exponents(equalize, syntax)
     found, pairs = None, []
     if adapter is not None:
         found = read_adapter(adapter, base_changed=base_changed)
@@ -163,6 +169,7 @@ def run(
         workers=workers,
         cache=cache,
         allowed_error=target.precision or WORST_ERROR,
+        equalize=exponents,
     )
     return Session(
         program,
@@ -174,4 +181,5 @@ def run(
         held,
         found.extra if found else (),
         found.warnings if found else (),
+        exponents,
     )

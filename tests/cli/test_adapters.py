@@ -171,3 +171,52 @@ def test_adapter_show(tmp_path: Path) -> None:
     assert (found["schema"], found["modules"]) == ("slotlang.adapter.show/1", 2)
     ended = slotlang("adapter", "show", str(tmp_path / "nowhere"), "--json")
     assert ended.status == 2 and json.loads(ended.out)["diagnostics"][0]["code"] == "SL501"
+
+
+def test_outliers_are_equalized(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((6, 16))
+    x[:, 4] *= 25
+    np.save(tmp_path / "x.npy", x)
+    found = tmp_path / "e.json"
+    ended = slotlang("adapter", "equalize", str(tmp_path / "x.npy"), "-o", str(found), "--power", "1")
+    assert ended.status == 0 and ended.out.startswith(f"{found}: ") and "channels of x by up to 2^" in ended.out
+    exponents = json.loads(found.read_text())["exponents"]["x"]
+    assert len(exponents) == 16 and exponents[4] in (4, 5) and sum(exponents) <= exponents[4] + 4
+    np.savez(tmp_path / "own.npz", A=rng.standard_normal((8, 3)), B=rng.standard_normal((3, 16)) / 50, scale=1.0)
+    sizes = [word for name in ("d_in=16", "d_out=8", "r=3") for word in ("--set", name)]
+    command = ["run", LORA, *SMALL, *sizes, "--data", str(tmp_path / "own.npz"), "--activations"]
+    command += [str(tmp_path / "x.npy"), "--parameters", "degree 8192 primes 60,60,60 scales 33"]
+    ended = slotlang(*command)
+    assert ended.status == 2 and "SL531" in ended.err and "takes norms up to 16" in ended.err
+    for given in (found, tmp_path / "x.npy"):
+        ended = slotlang(*command, "--equalize", str(given), "--output", str(tmp_path / "y.npy"))
+        assert ended.status == 0, ended.err
+        assert "equalized: " in ended.out
+        with np.load(tmp_path / "own.npz") as own:
+            np.testing.assert_allclose(np.load(tmp_path / "y.npy"), (own["A"] @ own["B"] @ x.T).T, atol=1e-3)
+    entry = json.loads(slotlang(*command, "--equalize", str(found), "--json").out)["equalized"]
+    nonzero = sum(e != 0 for e in exponents)
+    assert entry == [{"input": "x", "channels": nonzero, "of": 16, "largest": exponents[4]}]
+
+
+def test_exponents_that_are_not_there_or_do_not_fit(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 16)))
+    np.save(tmp_path / "cube.npy", np.ones((2, 2, 16)))
+    (tmp_path / "junk.json").write_text("{}")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
+    (tmp_path / "short.json").write_text('{"schema": "slotlang.equalize/1", "exponents": {"x": [1, 2]}}')
+    run = ["run", LORA, *SMALL, *(word for n in ("d_in=16", "d_out=8", "r=3") for word in ("--set", n)), "--equalize"]
+    for name, code, message in (
+        ("none.json", "SL541", "none.json is missing"),
+        ("junk.json", "SL541", "this is not a file of exponents"),
+        ("binary.json", "SL541", "this is not a text file"),
+        ("short.json", "SL541", "exponents of x are 16 whole numbers"),
+        ("cube.npy", "SL505", "an array of 3 dimensions"),
+    ):
+        ended = slotlang(*run, str(tmp_path / name))
+        assert ended.status == 2 and code in ended.err and message in ended.err, ended.err
+    show = ["adapter", "equalize", str(tmp_path / "x.npy"), "-o"]
+    assert "written to a .json file" in slotlang(*show, str(tmp_path / "e.npy")).err
+    ended = slotlang(*show, str(tmp_path / "e.json"), "--power", "2")
+    assert ended.status == 2 and "--power is a number from 0 to 1" in ended.err and not (tmp_path / "e.json").exists()

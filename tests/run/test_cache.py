@@ -50,6 +50,12 @@ def test_weights_are_kept_and_found(tmp_path: Path) -> None:
     assert Path(first.file).stat().st_mode & 0o077 == 0
 
 
+def test_other_exponents_are_other_files() -> None:
+    _, weights = random_data(lowered().plan.program, 0)
+    keys = [cache_key("text", weights, e) for e in (None, {"x": [0, 1]}, {"x": [1, 0]}, {"z": [0, 1]})]
+    assert len(set(keys)) == 4 and cache_key("text", weights, {}) == keys[0] == cache_key("text", weights)
+
+
 def test_other_weights_are_other_files(tmp_path: Path) -> None:
     first = use(tmp_path)
 

@@ -1,0 +1,65 @@
+"""Exponents of equalized inputs, from their file or from sample activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.adapter.messages import read_file
+from slotlang.diagnostics import error
+from slotlang.run.activations import read_activations
+from slotlang.run.array_files import read_array
+from slotlang.run.roles import token_input
+from slotlang.syntax import tree
+from slotlang_runtime.equalized import equalize, from_json
+from slotlang_runtime.errors import Rejected
+
+Exponents = Mapping[str, npt.NDArray[np.int64]]
+
+MAX_BYTES = 64 << 20
+"""The largest file of exponents that is read."""
+
+
+def exponents_of(path: Path, name: str, power: float = 0.5) -> dict[str, npt.NDArray[np.int64]]:
+    """Exponents of an input, found from a file of sample activations, a row per token. ``power`` as in ``equalize``.
+    Raises SL505 for a file that is not one."""
+    shape = read_array(path, "SL505", name).shape
+    if len(shape) not in (1, 2) or 0 in shape:
+        message = f"samples are an array of tokens x channels, and the file holds an array of {len(shape)} dimensions"
+        raise error("SL505", message, file=str(path), hint="save a row per token")
+    return {name: equalize(read_activations(path, shape[-1], None, name), power)}
+
+
+def read_exponents(path: Path, syntax: tree.Program) -> dict[str, npt.NDArray[np.int64]]:
+    """What ``--equalize`` names: a ``.json`` file of exponents, or sample activations of the program's input. Raises
+    SL541 or SL505 for a file that is neither."""
+    if path.suffix.lower() != ".json":
+        return exponents_of(path, token_input(syntax).name)
+    raw = read_file(path, MAX_BYTES, "SL541")
+    try:
+        return from_json(raw.decode("utf-8"))
+    except (Rejected, UnicodeDecodeError) as problem:
+        hint = "write one with slotlang adapter equalize, or give a .npy, .npz or .safetensors file of activations"
+        text = str(problem) if isinstance(problem, Rejected) else "this is not a text file"
+        raise error("SL541", text, file=str(path), hint=hint) from None
+
+
+def summary(exponents: Exponents) -> list[dict[str, Any]]:
+    """By input: how many channels are divided by more than 1, and the largest exponent."""
+    return [
+        {"input": name, "channels": int((array != 0).sum()), "of": len(array), "largest": int(array.max(initial=0))}
+        for name, array in exponents.items()
+    ]
+
+
+def summary_text(exponents: Exponents) -> str:
+    """The same in words."""
+    parts = [
+        f"{entry['channels']} of {entry['of']} channels of {entry['input']} by up to 2^{entry['largest']}"
+        for entry in summary(exponents)
+    ]
+    return ", ".join(parts)
