@@ -358,8 +358,10 @@ class _Walk:
             output = node.output
             inside = program.read_slots(output, node.binders, slot)
             size = found.setdefault(node.member, np.full((2, program.slots), inf))
-            twice = 2.0 if node.member[0] in self.hiding.doubled else 1.0
-            element = np.where(inside, rows[output.name] * twice * OUTWARDS, inf)
+            if node.member[0] in self.hiding.doubled:
+                # of the part that is not read only the operations tell that it is zero
+                continue
+            element = np.where(inside, rows[output.name] * OUTWARDS, inf)
             other = np.where(inside, 0.0, inf)
             for part, bound in zip(("re", "im"), (element, element if output.part else other), strict=True):
                 if output.part in (None, part):

@@ -52,7 +52,7 @@ def _planned(program: Program, parameters: Parameters | None, target: Target, pr
         chosen = choose(program, target, profile=profile)
         if isinstance(chosen, Unreachable):
             best = f"the best with these bounds is {chosen.best:.1e}" if chosen.best < 1 else ""
-            what = f" at a relative error of {target.precision:.1e}"
+            what = f"128-bit parameters for a relative error of {target.precision:.1e}"
             raise unheld(program, lambda other: _reached(other, target, profile), what, best) or chosen.error()
         return replace(chosen.plan, origin="search")
     if (named := program_parameters(program)) is not None and program.chosen_parameters is not None:
@@ -63,7 +63,11 @@ def _planned(program: Program, parameters: Parameters | None, target: Target, pr
     except SlotError as problem:
         if [d.code for d in problem.diagnostics] != ["SL404"]:
             raise
-        raise unheld(program, lambda other: _is_fixed(other, target), " by the fixed choice") or problem from None
+        searched = _reached(program, replace(target, precision=PRECISION), profile)
+        hint = f"--precision {PRECISION:g} finds parameters that hold them" if searched else ""
+        raise (
+            unheld(program, lambda other: _is_fixed(other, target), "fixed parameters", hint=hint) or problem
+        ) from None
 
 
 def _reached(program: Program, target: Target, profile: Profile | None) -> bool:

@@ -14,11 +14,12 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import LEAST_ROOM, TOLERANCE, bounded_messages, limit_texts
 from slotlang.refusals import GaveUp
 
-MOST_BITS = 256
-"""By how many bits bounds are lowered at most when the largest that can be had are looked for."""
+LOWERED_BITS = (16, 64, 256)
+"""By how many bits bounds are lowered when the largest that can be had are looked for. Where one bound is lowered much
+more than others, the noise of these may need more bits than messages do."""
 
-MOST_HALVINGS = 5
-"""How often the interval is halved in which the largest bound lies."""
+NEAR = 0.04
+"""By how many bits a bound may lie below the largest that can be had."""
 
 MOST_NODES = 20_000
 """Of larger graphs it is not told how large the bounds could be, which takes some ten evaluations."""
@@ -61,15 +62,15 @@ def _below(power: float) -> Fraction:
 def largest(program: Program, bound: Bound, missing: float, fits: Callable[[Program], bool]) -> str:
     """The largest bounds that fit, as text: of what ``bound`` is about, or else of everything, lowered by as many bits;
     empty where none fit. ``missing``: by how many bits the bounds fail, as far as that is known."""
-    names = next(
-        (n for n in ({bound.name}, {b.name for b in program.bounds}) if fits(lowered(program, n, MOST_BITS))), None
-    )
-    if names is None:
+    tried = [max(missing, 0.0) + 0.02, *(bits for bits in LOWERED_BITS if bits > missing)]
+    for names in ({bound.name}, {b.name for b in program.bounds}):
+        high = next((bits for bits in tried if fits(lowered(program, names, bits))), None)
+        if high is not None:
+            break
+    else:
         return ""
-    low, high = 0.0, max(missing, 0.0) + 0.02
-    while high < MOST_BITS and not fits(lowered(program, names, high)):
-        low, high = high, 2 * high
-    for _ in range(MOST_HALVINGS):
+    low = 0.0
+    while high - low > NEAR:
         middle = (low + high) / 2
         if fits(lowered(program, names, middle)):
             high = middle
@@ -126,25 +127,22 @@ def _up(bits: float) -> str:
     return f"{ceil(bits * 10 - 1e-6) / 10:.1f}"
 
 
-def unheld(program: Program, holds: Callable[[Program], bool], what: str, best: str = "") -> SlotError | None:
-    """SL412: no parameters hold the bounds; None where that is not because of the bounds. ``what``: what parameters
-    were looked for; ``best``: what can be had with these bounds."""
+def unheld(
+    program: Program, holds: Callable[[Program], bool], what: str, best: str = "", hint: str = ""
+) -> SlotError | None:
+    """SL412: no parameters hold the bounds; None where that is not because of the bounds. ``what``: which parameters;
+    ``best``: what can be had with these bounds."""
     bound = costliest(program)
-    if bound is None:
+    text = "" if bound is None else largest(program, bound, 4.0, holds)
+    if bound is None or not text:
         return None
-    text = largest(program, bound, 4.0, holds)
-    if not text:
-        return None
-    limits = [limit for limit in limit_texts(program) if limit.endswith("(the default)")]
+    defaults = ", ".join(limit for limit in limit_texts(program) if limit.endswith("(the default)"))
+    notes = [f"with {defaults}" if defaults else "", f"the largest that can be had: {text}", best]
     return error(
         "SL412",
-        f"no 128-bit parameters hold the bounds of '{program.name}'{what}",
+        f"no {what} hold the bounds of '{program.name}'",
         bound.span,
         label="costs most",
-        notes=[
-            *([f"with {', '.join(limits)}"] if limits else []),
-            f"the largest that can be had: {text}",
-            *([best] if best else []),
-        ],
-        hint="lower the bound, and scale down what it is about",
+        notes=[note for note in notes if note],
+        hint=hint or "lower the bound, and scale down what it is about",
     )
