@@ -85,7 +85,7 @@ _WORDS = {
     "shapes": "input shapes",
     "packing": "packing",
     "program": "program",
-    "hash": "hash of program and parameters",
+    "hash": "hash of program, functions and parameters",
 }
 
 

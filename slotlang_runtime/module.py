@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.bodies import bodies_hash
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import Parameters
 
@@ -177,10 +178,17 @@ class Module:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """The part of the label of weights and results that names the program."""
+        """The part of the label of weights and results that names the program, and what its functions say: they may
+        have been edited, and then plaintexts or results can be others of the same names."""
         p = self.parameters
-        text = json.dumps(
-            [self.program_hash, p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]
-            + [[name, limit.norm, limit.entry] for name, limit in self.limits.items()]
-        )
+        functions = [
+            *(family.function for family in self.packing.values()),
+            *(family.function for family in self.plaintexts.values()),
+            *(output.function for output in self.outputs),
+            self.prepare,
+            self.evaluate,
+        ]
+        own = [p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]
+        limits = [[name, limit.norm, limit.entry] for name, limit in self.limits.items()]
+        text = json.dumps([self.program_hash, *own, limits, bodies_hash(functions)])
         return {"program": self.name, "hash": hashlib.sha256(text.encode()).hexdigest()}

@@ -247,13 +247,33 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     tightest, missing = found.points[0], 1 - found.room
     if not math.isfinite(missing):
         raise Rejected(f"these weights are too large for {tightest.where}", WEIGHTS_TOO_LARGE)
-    fitting = {name: limit.times(2.0**-missing) for name, limit in module.limits.items()}
+    fitting = fitting_limits(module, ring, weights, missing)
+    smaller = f", or with smaller bounds ({limits_text(module, fitting)})" if fitting else ""
     raise Rejected(
-        f"with these weights {tightest.where} could need {missing:.1f} bits more than the modulus has, for inputs with "
-        f"{limits_text(module, module.limits)}. Lower the program for these weights, or with smaller bounds "
-        f"({limits_text(module, fitting)}), or scale the weights down and the result up",
+        f"with these weights {tightest.where} could need {math.ceil(10 * missing) / 10:.1f} bits more than the modulus "
+        f"has, for inputs with {limits_text(module, module.limits)}. Lower the program for these weights{smaller}, or "
+        "scale the weights down and the result up",
         WEIGHTS_TOO_LARGE,
     )
+
+
+def fitting_limits(
+    module: Module, ring: Levels, weights: Mapping[str, Any], missing: float
+) -> Mapping[str, Limit] | None:
+    """Smaller limits, for which nothing is ``missing`` with these weights. None where noise and masks alone, which do
+    not get smaller, need too much."""
+    # a thousandth less, as limits are shown with four digits
+    factor = 2.0**-missing * (1 - 2.0**-10)
+    for _ in range(3):
+        limits = {name: limit.times(factor) for name, limit in module.limits.items()}
+        with np.errstate(over="ignore", invalid="ignore"):
+            room = ranges(module, ring, weights, limits).room
+        if room >= 1:
+            return limits
+        if not math.isfinite(room):
+            return None
+        factor *= 2.0 ** (room - 1.5)
+    return None
 
 
 def limits_text(module: Module, limits: Mapping[str, Limit]) -> str:

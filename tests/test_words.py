@@ -11,7 +11,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.recheck import reader
 from slotlang.source import Source
 from slotlang.syntax.parser import grammar_path, parse
-from slotlang.words import EXPRESSION_WORDS, MAX_DEPTH, PART_WORDS, RESERVED, SLOTWISE_WORDS
+from slotlang.words import EXPRESSION_WORDS, MAX_DEPTH, PART_WORDS, RESERVED, SLOTWISE_WORDS, SOFT_FORMS, SOFT_START
 
 GRAMMAR = re.sub(r"//.*", "", grammar_path().read_text())
 (PART,) = re.findall(r"^PART[^/]*/\(([a-z|]+)\)", GRAMMAR, re.MULTILINE)
@@ -26,6 +26,14 @@ def test_reserved_words_are_those_that_the_grammar_spells() -> None:
 def test_the_words_before_one_operand_are_the_terminal_part() -> None:
     assert set(PART_WORDS) == set(PART.split("|")) == set(reader.parts())
     assert set(PART_WORDS) - set(SLOTWISE_WORDS) == {"re", "im"}
+
+
+@pytest.mark.parametrize("word", SOFT_FORMS)
+def test_words_that_may_be_names_start_statements_where_the_grammar_says(word: str) -> None:
+    (terminal,) = re.findall(rf"^_{word.upper()}[^/]*/(.*)/$", GRAMMAR, re.MULTILINE)
+    assert terminal.replace(word, f"({word})", 1) in SOFT_START.pattern
+    assert word not in RESERVED
+    parse(Source("p.slot", SOFT_FORMS[word].removeprefix("write ").partition(", or ")[0]))
 
 
 @pytest.mark.parametrize("word", ["-", "+", "not", *PART.split("|")])

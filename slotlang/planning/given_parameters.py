@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,16 +29,12 @@ def parameters_named(text: str) -> Parameters:
 
     Raises SL102, SL103 and SL109 where it is written wrongly, SL404 where they are not secure.
     """
-    if "\n" in text or "#" in text:
-        raise error("SL005", f"{OPTION} takes one line of parameters", hint=_HINT)
-    match parse(Source(OPTION, f"parameters {text.strip() or '?'}")).statements:
-        case (tree.Parameters() as given,):
-            return _secure(given)
-        case _:
-            raise error("SL005", f"{OPTION} {text!r:.60} are not parameters", hint=_HINT)
-
-
-_HINT = f'for example {OPTION} "degree 8192 primes 60, 60, 60 scales 36"'
+    if not re.match(r"\s*\w[^\n#]*\Z", text, re.ASCII):
+        hint = f'for example {OPTION} "degree 8192 primes 60, 60, 60 scales 36"'
+        raise error("SL005", f"{OPTION} {text!r:.60} does not name parameters", hint=hint)
+    given = parse(Source(OPTION, f"parameters {text.strip()}")).statements[0]
+    assert isinstance(given, tree.Parameters)
+    return _secure(given)
 
 
 def statement_of(parameters: Parameters) -> str:

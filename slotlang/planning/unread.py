@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
-from typing import Any
+from operator import or_
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,10 @@ from slotlang.meaning.value import (
     FamilyRef,
     Iverson,
     Negate,
+    Permuted,
     Read,
+    ScalarRef,
+    Shift,
     SumOver,
     Value,
     free_variables,
@@ -50,25 +54,44 @@ from slotlang.meaning.value import (
 
 Slots = npt.NDArray[np.bool_]
 
-MAX_WORK = 1 << 22
-"""Slots times products of a family that is looked at: showing the zeros takes validation some seconds. Beyond, slots
-are masked."""
+MAX_WORK = 1 << 26
+"""Slots times values that are looked at: a second. Beyond, slots are masked."""
+MAX_PRODUCTS = 1 << 22
+"""Slots times products that get other plaintexts: validation compares them one by one, in some seconds."""
 
 
 def with_zeros(program: Program) -> tuple[Program, frozenset[str]]:
     """The program with zeros in the last plaintexts, and the returned families that are zero in all slots that no
     output reads, whether they were so before or not."""
-    families, zero = dict(program.families), set[str]()
+    zero: set[str] = set()
     for name in dict.fromkeys(output.family.name for output in program.outputs):
         read = _Read.of(program, name)
         if read is None or read.everywhere:
             continue
-        changed = _Zeros(replace(program, families=families), read).family()
-        if changed is not None:
-            families.update(changed)
-            zero.add(name)
-    steps = tuple(families[s.name] if isinstance(s, Family) else s for s in program.steps)
-    return replace(program, families=families, steps=steps), frozenset(zero)
+        changed = _Zeros(program, read.family).families(_parts(read.where))
+        for families in ({}, changed):
+            tried = _with(program, families)
+            work = program.slots * sum(_products(program, family) for family in families.values())
+            if work <= MAX_PRODUCTS and read.holds_all(tried):
+                program = tried
+                zero.add(name)
+                break
+    return program, frozenset(zero)
+
+
+def _products(program: Program, family: Family) -> int:
+    """At least as many products as a family's members have."""
+    sums = [node.extent for node in nodes(family.body) if isinstance(node, SumOver)]
+    return family.size * prod(int(evaluate(extent, program.sizes, {})) for extent in sums)
+
+
+def _with(program: Program, families: Mapping[str, Family]) -> Program:
+    """The program with other families of these names."""
+    if not families:
+        return program
+    every = {**program.families, **families}
+    steps = tuple(every[s.name] if isinstance(s, Family) else s for s in program.steps)
+    return replace(program, families=every, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,15 @@ class _Read:
     @property
     def everywhere(self) -> bool:
         return all(slots.all() for slots in self.slots.values())
+
+    def holds_all(self, program: Program) -> bool:
+        """Whether the family, in a program, is zero in all slots that are not read."""
+        support = _Support(program)
+        family = program.families[self.family.name]
+        try:
+            return not any((support.member(family, m) & ~slots).any() for m, slots in self.slots.items())
+        except _TooMuch:
+            return False
 
     @classmethod
     def of(cls, program: Program, name: str) -> _Read | None:
@@ -149,150 +181,141 @@ def _always(program: Program, family: Family, condition: Cond) -> bool:
 
 
 class _Zeros:
-    """One returned family, made zero where it is not read."""
+    """One returned family, with zeros in its last plaintexts where they cost nothing."""
 
-    def __init__(self, program: Program, read: _Read) -> None:
-        self.program, self.read = program, read
+    def __init__(self, program: Program, family: Family) -> None:
+        self.program, self.returned = program, family
         self.changed: dict[str, Family] = {}
 
     @cached_property
     def _uses(self) -> Counter[Value]:
-        """How often each value is written; of mentions of families, whatever the indices are."""
+        """How often each value is written."""
         bodies = [family.body for family in self.program.families.values()]
-        found: Counter[Value] = Counter(node for body in bodies for node in nodes(body))
-        return found
+        return Counter(node for body in bodies for node in nodes(body))
 
     @cached_property
     def _mentions(self) -> Counter[str]:
+        """How often each family is mentioned, outputs counted once."""
         names = [node.name for node in self._uses.elements() if isinstance(node, FamilyRef)]
         return Counter([*names, *{output.family.name for output in self.program.outputs}])
 
-    def family(self) -> dict[str, Family] | None:
-        """The families that change; None where slots that are not read can't be made zero for nothing."""
-        family = self.read.family
-        if self._mentions[family.name] != 1:
-            return None
-        body = self._encrypted(family.body, self.read.where, {b.name: IntVar(b.name) for b in family.binders}, 1)
-        if body is None:
-            return None
-        return {**self.changed, family.name: replace(family, body=body)}
+    def families(self, where: list[Cond]) -> dict[str, Family]:
+        """The families that change. ``where``: conditions that hold together in slots that are read."""
+        if self._mentions[self.returned.name] == 1:
+            self._within(self.returned, where)
+        return self.changed
 
-    def _encrypted(self, value: Value, where: Cond, env: Mapping[str, Int], times: int) -> Value | None:
-        """A value that holds a ciphertext, zero where ``where`` does not hold. ``env``: the family's binders in the
-        variables that are in force here; ``times``: values of the variables of sums around it."""
+    def _within(self, family: Family, where: list[Cond]) -> None:
+        body = self._encrypted(family.body, where)
+        if body != family.body:
+            self.changed[family.name] = replace(family, body=body)
+
+    def _encrypted(self, value: Value, where: list[Cond]) -> Value:
+        """A value that holds a ciphertext, its last plaintexts zero where a condition fails, as far as they may be."""
         program = self.program
         match value:
             case Negate(inner) | Conj(inner):
-                new = self._encrypted(inner, where, env, times)
-                return None if new is None else replace(value, value=new)
-            case SumOver(var, extent, how, _, body) if how in (None, "tree") and var not in variables(where):
-                size = int(evaluate(extent, program.sizes, {}))
-                outside = {name: index for name, index in env.items() if index != IntVar(var)}
-                new = self._encrypted(body, where, outside, times * size)
-                return None if new is None else replace(value, body=new)
-            case Arith("*", left, right):
-                if program.encrypted(left) and program.encrypted(right):
-                    return None
-                cipher, plain = (left, right) if program.encrypted(left) else (right, left)
-                factor = self._plain(plain, where, env, times)
-                if factor is not None:
-                    return replace(value, right=factor) if cipher is left else replace(value, left=factor)
-                operand = self._encrypted(cipher, where, env, times)
-                if operand is None:
-                    return None
-                return replace(value, left=operand) if cipher is left else replace(value, right=operand)
-            case Arith(_, left, right):
-                first, second = (
-                    (self._encrypted if program.encrypted(side) else self._plain)(side, where, env, times)
-                    for side in (left, right)
-                )
-                return None if first is None or second is None else replace(value, left=first, right=second)
+                return replace(value, value=self._encrypted(inner, where))
+            case SumOver(var, _, how, _, body) if how in (None, "tree"):
+                return replace(value, body=self._encrypted(body, [c for c in where if var not in variables(c)]))
+            case Arith("*", left, right) if program.encrypted(left) and program.encrypted(right):
+                return value
+            case Arith(op, left, right):
+                sides: list[Value] = []
+                for side, other in ((left, right), (right, left)):
+                    if not program.encrypted(side):
+                        sides.append(self._plain(side, where))
+                    elif op != "*" or self._plain(other, where) is other:
+                        sides.append(self._encrypted(side, where))
+                    else:
+                        sides.append(side)
+                return replace(value, left=sides[0], right=sides[1])
             case FamilyRef(name, indices):
-                return self._mentioned(value, program.families[name], indices, where, env, times)
+                self._mentioned(program.families[name], indices, where)
+                return value
             case _:
-                return None
+                return value
 
-    def _mentioned(
-        self, value: Value, family: Family, indices: tuple[Int, ...], where: Cond, env: Mapping[str, Int], times: int
-    ) -> Value | None:
+    def _mentioned(self, family: Family, indices: tuple[Int, ...], where: list[Cond]) -> None:
         """A family of ciphertexts that is mentioned here alone: its own products."""
-        if family.kind != "compute" or self._mentions[family.name] != 1:
-            return None
-        back = {i.name: IntVar(b.name) for b, i in zip(family.binders, indices, strict=True) if isinstance(i, IntVar)}
-        if not self._bound(where) <= back.keys():
-            return None
-        there = {name: back[at.name] for name, at in env.items() if isinstance(at, IntVar) and at.name in back}
-        body = self._encrypted(family.body, substitute_cond(where, back.get), there, times)
-        if body is None:
-            return None
-        self.changed[family.name] = replace(family, body=body)
-        return value
+        if family.kind == "compute" and self._mentions[family.name] == 1:
+            back = {
+                i.name: IntVar(b.name) for b, i in zip(family.binders, indices, strict=True) if isinstance(i, IntVar)
+            }
+            known = [substitute_cond(c, back.get) for c in where if self._bound(c) <= back.keys()]
+            self._within(family, known)
 
-    def _bound(self, where: Cond) -> frozenset[str]:
+    def _bound(self, condition: Cond) -> frozenset[str]:
         """Variables of a condition that are not given by the slot."""
-        return variables(where) - self.program.slot_extents().keys()
+        return variables(condition) - self.program.slot_extents().keys()
 
-    def _plain(self, value: Value, where: Cond, env: Mapping[str, Int], times: int) -> Value | None:
-        """A plaintext, zero where ``where`` does not hold; None where that takes another plaintext than before, or one
-        that varies between slots in place of a number."""
-        if self._is_zero(value, env):
+    def _plain(self, value: Value, where: list[Cond]) -> Value:
+        """A plaintext, zero where a condition fails; as it is where that would take more plaintexts than before, or a
+        vector in place of a number."""
+        alone = self._uses[value] == 1 and (not isinstance(value, FamilyRef) or self._mentions[value.name] == 1)
+        free = [c for c in where if self._bound(c) <= free_variables(value)]
+        if not (alone and free and vector_shape(self.program, value).varies):
             return value
-        members = prod(self.program.families[n.name].size for n in nodes(value) if isinstance(n, FamilyRef))
-        free = self._bound(where) <= free_variables(value) and self._uses[value] == 1
-        if isinstance(value, FamilyRef):
-            free = free and self._mentions[value.name] == 1
-        small = max(times, members) * self.read.family.size * self.program.slots <= MAX_WORK
-        if not (free and small and vector_shape(self.program, value).varies):
-            return None
-        return Arith("*", Iverson(where, value.span), value, value.span)
+        return Arith("*", Iverson(free[0] if len(free) == 1 else And(tuple(free)), value.span), value, value.span)
 
-    def _is_zero(self, value: Value, env: Mapping[str, Int]) -> bool:
-        """Whether a plaintext is seen to be zero in all slots that are not read."""
-        at = self.program.slot_env(np.arange(self.program.slots))
-        for point, read in self.read.slots.items():
-            known: dict[str, Any] = {**at}
-            for name, index in self.read.family.env(point).items():
-                inside = env.get(name)
-                if isinstance(inside, IntVar):
-                    known[inside.name] = index
-            if not (read | self._zeros(value, known)).all():
-                return False
-        return True
 
-    def _zeros(self, value: Value, env: Mapping[str, Any]) -> Slots:
-        """Slots in which a plaintext is zero, as far as brackets, padding and constants tell."""
+class _TooMuch(Exception):
+    """There is too much to look at."""
+
+
+class _Support:
+    """Slots in which values may not be zero, by brackets, padding and constants, whatever inputs and weights are."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.at = program.slot_env(np.arange(program.slots))
+        self.known: dict[tuple[str, tuple[int, ...]], Slots] = {}
+        self.left = MAX_WORK
+
+    def member(self, family: Family, indices: tuple[int, ...]) -> Slots:
+        """Those of a member of a family. Raises ``_TooMuch``."""
+        if (family.name, indices) not in self.known:
+            self.known[family.name, indices] = self._of(family.body, family.env(indices))
+        return self.known[family.name, indices]
+
+    def _of(self, value: Value, env: Mapping[str, int]) -> Slots:
+        self.left -= self.program.slots
+        if self.left < 0:
+            raise _TooMuch
+        sizes, everywhere = self.program.sizes, np.ones(self.program.slots, bool)
+
+        def where(*conditions: Cond) -> Slots:
+            found: Slots = everywhere & np.asarray(holds(And(conditions), sizes, {**self.at, **env}), bool)
+            return found
+
         match value:
             case Const(re, im):
-                return np.full(self.program.slots, not re and not im)
+                return everywhere & bool(re or im)
             case Iverson(condition):
-                return self._fails(condition, env)
+                return where(condition)
             case Read(tensor, indices, True):
-                return self._fails(And(within(indices, self.program.tensors[tensor].extents)), env)
+                return where(*within(indices, self.program.tensors[tensor].extents))
             case Element(form, indices, True):
-                return self._fails(And(within(indices, self.program.extents(form))), env)
-            case Arith("*", left, right):
-                return self._zeros(left, env) | self._zeros(right, env)
-            case Arith(_, left, right):
-                return self._zeros(left, env) & self._zeros(right, env)
-            case Negate(inner) | Conj(inner):
-                return self._zeros(inner, env)
-            case SumOver(var, _, _, _, body):
-                return self._zeros(body, {name: v for name, v in env.items() if name != var})
+                return where(*within(indices, self.program.extents(form)))
+            case Read() | Element() | ScalarRef():
+                return everywhere
             case FamilyRef(name, indices):
-                family = self.program.families[name]
-                digits = self.program.slot_extents().keys()
-                known = {n: v for n, v in env.items() if n in digits}
-                for binder, index in zip(family.binders, indices, strict=True):
-                    if variables(index) <= env.keys():
-                        known[binder.name] = evaluate(index, self.program.sizes, env)
-                return self._zeros(family.body, known)
+                member = tuple(int(evaluate(i, sizes, env)) for i in indices)
+                return self.member(self.program.families[name], member)
+            case Arith("*", left, right):
+                return self._of(left, env) & self._of(right, env)
+            case Arith(_, left, right):
+                return self._of(left, env) | self._of(right, env)
+            case Negate(inner) | Conj(inner):
+                return self._of(inner, env)
+            case Shift(inner, amount):
+                return np.roll(self._of(inner, env), -int(evaluate(amount, sizes, env)))
+            case SumOver(var, extent, _, _, body):
+                terms = (self._of(body, {**env, var: v}) for v in range(int(evaluate(extent, sizes, {}))))
+                return reduce(or_, terms, ~everywhere)
+            case Permuted(inner, name, inverse):
+                destination = self.program.permutations[name].destination
+                moved: Slots = self._of(inner, env)[destination if inverse else np.argsort(destination)]
+                return moved
             case _:
-                return np.zeros(self.program.slots, bool)
-
-    def _fails(self, condition: Cond, env: Mapping[str, Any]) -> Slots:
-        """Slots in which a condition does not hold; none where it depends on variables that are not given."""
-        failing = np.zeros(self.program.slots, bool)
-        for part in _parts(condition):
-            if variables(part) <= env.keys():
-                failing |= ~np.asarray(holds(part, self.program.sizes, env), bool)
-        return failing
+                assert_never(value)

@@ -14,7 +14,6 @@ from typing import Any
 
 from lark import Token
 
-from . import assumptions
 from .reader import Rejected, need, statements
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
 
@@ -272,11 +271,19 @@ class Program:
             case ("input" | "weight"), tensors:
                 for tensor in tensors: self.declare_tensor(kind, *tensor.children)
             case "bound", [about, sign, limit]:
-                scalar = (about.data, self.kind(about.children[0])) == ("entry", "scalar")
-                shape = () if scalar else self.get(about.children[0], *TENSORS)[0]
-                self.declare(assumptions.bound(self.kind, shape, about, sign, limit), "bound")
-                need(1 <= self.real(limit) * 2**128 <= 2**256, "a limit lies between 2^-128 and 2^128")
-            case "parameters", settings: self.declare(assumptions.parameters(settings), "parameters")
+                (name, *places), norm = about.children, about.data == "norm"
+                shape = self.get(name, *TENSORS)[0] if norm or self.kind(name) != "scalar" else ()
+                numbers = {self.kind(token) for token in limit.scan_values(bool)} <= {"size", "unknown"}
+                need(sign == "<=" and numbers and 1 <= self.real(limit) * 2**128 <= 2**256, "a bound is '<=' a number")
+                at, free = [str(t) for t in places] or [":"], [str(t) for t in places if t != ":"]
+                one = len(at) == len(shape) == len(free) + 1 == len({*free}) + 1
+                need(one or not norm, f"a norm goes along one dimension of '{name}', and gives the others names")
+                need(all(self.kind(i) in ("unknown", "digit") for i in free), "an index has a name of its own")
+                self.declare(f"norm of {name} along {at.index(':')}" if norm else f"|{name}|", "bound")
+            case "parameters", settings:
+                words = [str(setting.children[0]) for setting in settings]
+                need({"degree", "primes", "scales"} <= {*words} and len({*words}) == len(words), "no parameters")
+                self.declare("the parameters", "parameters")
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))
                 for i, (name, extent) in enumerate(digits):

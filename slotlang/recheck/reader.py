@@ -35,6 +35,10 @@ class Node(Tree[Token]):
                 need(how in ("tree", "horner", "doubling", "bsgs"), f"'by {how}' is not known")
                 need((how == "bsgs") == (argument is not None), f"'by {how}' takes another number of arguments")
             case "otherwise", [zero]: need(not zero.strip("0.i"), f"'else {zero}': only 0 can stand there")
+            case "setting", [word, *numbers]:
+                need(word in ("degree", "primes", "scales", "drops", "keys"), f"'{word}' is not known of parameters")
+                whole = all(re.fullmatch("[0-9]{1,9}", n) for n in numbers)
+                need(whole and (word != "degree" or len(numbers) == 1), f"these are not whole numbers for '{word}'")
             case "number", [number]: need(len(number) <= MAX_DIGITS, f"{number} is too long a number")
             case _:
                 for name in (c for c in children if isinstance(c, Token) and c.type == "NAME"):

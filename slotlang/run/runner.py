@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import linecache
 import math
 import time
 from collections import Counter
@@ -79,7 +81,10 @@ class RunReport:
 def load_module(text: str, name: str = "lowered") -> Module:
     """The module that a text defines, which was just emitted: its code is executed."""
     namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(text, f"<{name}>", "exec"), namespace)
+    file = f"<{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    # tracebacks show its lines, and the labels of its bytes are made of them
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), namespace)
     module: Module = namespace["MODULE"]
     return module
 

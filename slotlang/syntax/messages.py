@@ -81,6 +81,7 @@ _SIGNS = {
     "NUMBER": "a number",
     "COMPARE": "a comparison",
     "UPPER": '"<="',
+    "_NORM": '"norm"',
     "EQ": '"=="',
     "LT": '"<"',
     "SHIFT": '"<<" or ">>"',
@@ -175,7 +176,7 @@ class _Mistake:
         return bool(_NAME.fullmatch(self.found))
 
 
-_SOFT_ONLY = {"VBAR", "NORM", "LPAR", "NAME", "COLON", "UPPER", "COMMA", "RSQB", "RPAR", "LSQB", "NUMBER", "$END"}
+_SOFT_ONLY = {"VBAR", "_NORM", "LPAR", "NAME", "COLON", "UPPER", "COMMA", "RSQB", "RPAR", "LSQB", "NUMBER", "$END"}
 """What is expected in parameters, and where a bound says what it is about."""
 
 
@@ -369,7 +370,7 @@ def syntax_error(
     soft, accepted = bool(SOFT_START.match(text)), prefix.accepted
     if soft and pieces == 1:
         # without what follows, the word was read as a name
-        accepted = {"VBAR", "NORM"} if first == "bound" else {"NAME"}
+        accepted = {"VBAR", "_NORM"} if first == "bound" else {"NAME"}
     elif soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)

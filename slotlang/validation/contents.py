@@ -273,6 +273,14 @@ class Contents:
         self._new(self.slots, real, None, 0, False)
         return Factor(len(self.period) - 1, 0, False)
 
+    def support(self, factor: Factor) -> npt.NDArray[np.bool_]:
+        """Slots in which a factor may not be zero, by its coefficients; all, where it was not kept."""
+        vector = self.vector(factor)
+        found = np.zeros(self.slots, bool)
+        for term in vector.terms if vector is not None else ():
+            found |= np.asarray(term.coefficient, np.complex128) != 0
+        return found if vector is not None else ~found
+
     def _new(self, period: int, real: bool, vector: Vector | None, start: int, conjugated: bool) -> None:
         if vector is not None:
             self._bytes += sum(t.coefficient.nbytes + sum(p.nbytes for _, p in t.reads) for t in vector.terms)

@@ -77,6 +77,8 @@ def _unhidden(
         open_ = ~slots
         if not (slots.any() and open_.any()):
             continue
+        if not (forms.support(form) & open_).any():
+            continue
         mine = part_of(forms, form, part)
         # whether the products of plaintexts are zero there shows when they are multiplied out
         if forms.equal_on(mine, {}, open_, merging=merging or not masked):

@@ -195,7 +195,9 @@ class Matching:
 
     def _name(self, members: list[Member], form: Form, step: int) -> None:
         """From here on step and members are one vector, about which nothing needs to be known."""
-        atom = self.forms.factor(self.forms.contents.name())
+        factor = self.forms.contents.name()
+        atom = self.forms.factor(factor)
+        self.forms.named[factor.content] = form
         for member in members:
             self.program_forms.atoms[member] = atom
             self.found[member] = step

@@ -45,6 +45,9 @@ class Forms:
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
         self.slots = contents.slots
+        self.named: dict[int, Form] = {}
+        """What vectors that have a name stand for, by their content."""
+        self._supports: dict[int, npt.NDArray[np.bool_]] = {}
 
     def factor(self, factor: Factor) -> Form:
         """One vector."""
@@ -130,6 +133,28 @@ class Forms:
         """A form where the mask holds, else 0."""
         where = np.flatnonzero(mask)
         return self.product(form, {(): Sparse(where, np.ones(len(where), np.complex128))}) if where.size else {}
+
+    def support(self, form: Form) -> npt.NDArray[np.bool_]:
+        """Slots in which a form may not be zero: elsewhere some factor of every product is, by brackets or padding."""
+        found = np.zeros(self.slots, bool)
+        for monomial, coefficient in form.items():
+            here = np.ones(self.slots, bool)
+            if isinstance(coefficient, Sparse):
+                here[:] = False
+                here[coefficient.slots] = True
+            for factor in monomial:
+                here &= self._support_of(factor)
+            found |= here
+        return found
+
+    def _support_of(self, factor: Factor) -> npt.NDArray[np.bool_]:
+        known = self._supports.get(factor.content)
+        if known is None:
+            named = self.named.get(factor.content)
+            whole = Factor(factor.content, 0, False)
+            known = self.contents.support(whole) if named is None else self.support(named)
+            self._supports[factor.content] = known
+        return np.roll(known, -factor.amount)
 
     def same(self, a: Form, b: Form) -> bool:
         """Whether two forms are equal, coefficients up to the rounding of doubles."""

@@ -49,7 +49,7 @@ def test_input_and_output_are_one_file(name: str, option: str, kind: str, progra
             output = program.parent / ".." / program.parent.name / program.name
     ended = slotlang(name, str(program), option, str(output))
     assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith("error[SL006]: ") and str(output) in ended.err
+    assert ended.err.startswith("error[SL006]: ") and str(output) in ended.err and "is read and written" in ended.err
     assert program.read_bytes() == PROGRAM.read_bytes()
     assert {p.name for p in program.parent.iterdir()} <= {"p.slot", "other.slot"}
 

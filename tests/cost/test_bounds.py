@@ -96,7 +96,7 @@ def brute_force(program: Program, slots: range | None = None) -> int:
 
 
 def reads(program: Program, value: object, env: dict[str, int], slot: int) -> list[tuple[str, ...]]:
-    from slotlang.meaning import program as p
+    from slotlang.meaning import value as p
 
     here = {**program.slot_env(slot), **env}
     match value:

@@ -18,13 +18,14 @@ from slotlang.planning.parameters import (
     fixed_parameters,
     saved_bytes,
 )
+from slotlang.planning.target import Target
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime import Client, EvaluationKeys, Server, Weights
 
 KEYS = {
     *("program", "sizes", "parameters", "kernel", "counts", "rotation_lower_bound", "rotation_gap", "bounds"),
     *("galois_key_bytes", "evaluation_key_bytes", "upload_bytes", "download_bytes", "weight_bytes"),
-    *("peak_ciphertext_bytes", "predicted", "predicted_error"),
+    *("peak_ciphertext_bytes", "predicted", "predicted_error", "parameters_from"),
 }
 COUNTS = {
     *("rotations", "conjugations", "key_switches", "galois_keys", "composed_steps", "hoistable", "plain_products"),
@@ -37,6 +38,21 @@ def test_keys_of_the_json(root: Path) -> None:
     values = api.cost(api.load(root / "programs" / "rank_complex.slot")).to_json()
     assert set(values) == KEYS and set(values["counts"]) == COUNTS
     assert json.loads(json.dumps(values)) == values
+
+
+def test_where_the_parameters_come_from() -> None:
+    """In JSON always; in the text where the program or the user had a say."""
+    plain, own = api.loads(LORA), api.loads(LORA + "parameters degree 8192 primes 60, 60, 60 scales 30\n")
+    given, searched = Parameters(8192, (60, 60, 60), 31), Target(precision=1e-3)
+    for cost, origin, note in (
+        (api.cost(plain), "fixed", ""),
+        (api.cost(plain, given), "given", " (given)"),
+        (api.cost(plain, target=searched), "search", ""),
+        (api.cost(own), "program", " (the program's own)"),
+        (api.cost(own, given), "given", " (given, in place of the program's own)"),
+        (api.cost(own, target=searched), "search", " (searched, in place of the program's own)"),
+    ):
+        assert (cost.to_json()["parameters_from"], cost.parameters_note) == (origin, note)
 
 
 def test_the_example(root: Path) -> None:

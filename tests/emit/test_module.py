@@ -362,7 +362,7 @@ prove y == x
     huge = text.replace("1/3 + -1 * X + 1 * X", " * ".join(["999999999999"] * 40))
     made = worlds.emitted(huge, Parameters(16384, (60,) * 6, 45))
     inputs, weights = random_data(made.plan.program, 0)
-    with pytest.raises(SlotError, match="SL507"):
+    with pytest.raises(SlotError, match="SL532"):
         execute(made.text, made.plan.counts.executed(), inputs, weights)
 
 

@@ -193,9 +193,13 @@ prove y == A @ x - A @ x
 def test_data_too_large_for_the_scale_are_refused() -> None:
     made = lowered(case("horner and doubling").text)
     inputs, weights = random_data(made.plan.program, 0)
-    with pytest.raises(SlotError) as refused:
-        execute(made.text, made.plan.counts.executed(), inputs, {**weights, "A": weights["A"] * 1e30})
-    assert refused.value.diagnostics[0].code == "SL507"
+    for data, code in (
+        ((inputs, {**weights, "A": weights["A"] * 1e30}), "SL532"),
+        (({**inputs, "x": inputs["x"] * 1e30}, weights), "SL531"),
+    ):
+        with pytest.raises(SlotError) as refused:
+            execute(made.text, made.plan.counts.executed(), *data)
+        assert refused.value.diagnostics[0].code == code
 
 
 def test_a_result_that_is_wrong_does_not_pass() -> None:

@@ -141,7 +141,7 @@ def test_another_program(world: Sender, other: Sender, kind: str) -> None:
     """Of the same name and shapes, so that the hash is what differs."""
     message = world.rejected(kind, other.sent[kind])
     ours, theirs = (sender.module.identity["hash"][:16] for sender in (world, other))
-    what = "hash of program and parameters"
+    what = "hash of program, functions and parameters"
     assert message == f"these {kind} are for {what} {theirs}...; p needs {what} {ours}..."
 
 

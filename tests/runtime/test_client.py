@@ -125,9 +125,11 @@ def test_no_key_is_made_for_an_insecure_or_impossible_ring(degree: int, primes: 
 
 def test_results_of_another_program_or_client_parameters(world: World) -> None:
     other = World(TWO.replace("X + Z[k]", "Z[k] + X"), secret=world.client.secret)
-    with pytest.raises(Rejected, match=r"these results are for hash of program and parameters .*; two needs hash"):
+    with pytest.raises(
+        Rejected, match=r"these results are for hash of program, functions and parameters .*; two needs hash"
+    ):
         world.client.decrypt(other.answer().data)
     exact = World(TWO, hide="exact", secret=world.client.secret)
-    with pytest.raises(Rejected, match="these results are for hash of program and parameters"):
+    with pytest.raises(Rejected, match="these results are for hash of program, functions and parameters"):
         world.client.decrypt(exact.answer().data)
     assert SMALL.scale_bits == world.module.parameters.scale_bits[0]

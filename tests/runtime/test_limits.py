@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import PAIRS, World, emitted, error, layer, relabeled
+from worlds import PAIRS, ROOMY, World, emitted, error, layer, relabeled
 
 from slotlang import api
 from slotlang.codes import EXPLANATIONS
@@ -16,12 +16,15 @@ from slotlang.meaning.bounds import MAX_LIMIT_BITS
 from slotlang.planning.limits import default_limit, limits
 from slotlang.run import runner
 from slotlang.run.runner import load_module
-from slotlang_runtime import Client, Rejected, SecretKey, Server, Weights, errors
+from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights, errors
 from slotlang_runtime.data import random_data
 from slotlang_runtime.labels import limits_label
 from slotlang_runtime.limits import LARGEST_BOUND, Limit, coefficients, largest_coefficient
 from slotlang_runtime.script import main
 from slotlang_runtime.wire import unpack
+
+MASKED = PAIRS.replace("sum q < r/2: S[q] * V[q]", "(sum q < r/2: S[q] * V[q]) << d")
+"""After a rotation slots that nobody reads are masked."""
 
 
 def refused(limit: Limit, values: Any) -> str:
@@ -116,7 +119,7 @@ def test_huge_and_tiny_values() -> None:
 def test_the_bound_that_is_proposed_takes_the_input() -> None:
     assert LARGEST_BOUND == 2**MAX_LIMIT_BITS
     rng = np.random.default_rng(1)
-    for _ in range(200):
+    for _ in range(40):
         values = rng.standard_normal(3) * 10.0 ** rng.uniform(-5, 30)
         for limit, entry in ((Limit(entry=1e-9), True), (Limit(norm=1e-9), False)):
             found = re.search(r"--bound(-norm)? x=(\S+)$", refused(limit, values))
@@ -278,7 +281,7 @@ def test_programs_share_an_upload_under_the_smaller_limit() -> None:
 
 def test_results_of_a_program_with_other_limits_are_another_program_s(world: World) -> None:
     other = smaller(4, secret=world.client.secret)
-    with pytest.raises(Rejected, match="these results are for hash of program and parameters"):
+    with pytest.raises(Rejected, match="these results are for hash of program, functions and parameters"):
         world.client.decrypt(other.answer().data)
 
 
@@ -313,25 +316,34 @@ def test_weights_for_which_a_message_could_wrap_are_refused(name: str, value: fl
     assert found.value.code == "SL532"
 
 
-def test_bounds_that_are_proposed_would_do() -> None:
+@pytest.mark.parametrize("text", [PAIRS, MASKED], ids=["zeros", "masks"])
+def test_bounds_that_are_proposed_would_do(text: str) -> None:
     """The message about weights names limits of inputs under which they are taken, and no much smaller ones."""
-    here = World(PAIRS)
-    weights = {**here.weights, "A": here.weights["A"] * 1000}
+    here = World(text, ROOMY)
+    weights = {**here.weights, "A": here.weights["A"] * 3e4}
     with pytest.raises(Rejected, match=r"could need .* bits more than the modulus has") as found:
         Weights.encode(here.module, **weights)
     (proposed,) = re.findall(r"smaller bounds \(norm\(x\) <= (\S+)\)", str(found.value))
-    for factor, fits in ((0.99, True), (1.02, False)):
-        module = load_module(
-            emitted(api.loads(PAIRS, bounds={"norm(x)": float(proposed) * factor}), here.plan.parameters).text
-        )
-        if fits:
-            x = module.limits["x"].fitted(np.ones(8) * 100)
-            client = Client(module, SecretKey(module.parameters.ring))
-            server = Server(Weights.encode(module, **weights))
-            server.load(client.encrypt(x=x))
-            continue
-        with pytest.raises(Rejected, match="bits more than the modulus has"):
-            Weights.encode(module, **weights)
+    program = api.loads(text, bounds={"norm(x)": proposed})
+    module = load_module(emitted(program, here.plan.parameters).text)
+    x = module.limits["x"].fitted(np.full(8, 100.0))
+    client = Client(module)
+    server = Server(Weights.encode(module, **weights))
+    answer = server.evaluate(client.encrypt(x=x), EvaluationKeys.from_bytes(client.evaluation_keys()))
+    expected = weights["A"] @ (weights["B"] @ x)
+    assert error(client.decrypt(answer.data), expected) < 1e-2 * np.abs(expected).max()
+    larger = api.loads(text, bounds={"norm(x)": float(proposed) * (1.01 if text == PAIRS else 4)})
+    with pytest.raises(Rejected, match="bits more than the modulus has"):
+        Weights.encode(load_module(emitted(larger, here.plan.parameters).text), **weights)
+
+
+def test_no_bounds_are_proposed_where_none_would_do() -> None:
+    """Weights so large that noise alone outgrows the modulus."""
+    here = World(PAIRS)
+    with pytest.raises(Rejected, match="could need") as found:
+        Weights.encode(here.module, **{**here.weights, "A": np.full((8, 4), 1e30)})
+    assert "smaller bounds" not in str(found.value)
+    assert "Lower the program for these weights, or scale the weights down and the result up" in str(found.value)
 
 
 # random data, and codes

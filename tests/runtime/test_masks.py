@@ -510,5 +510,5 @@ def test_the_way_of_hiding_binds_both_sides() -> None:
     a = world("mask")
     b = World(MASKED, ROOMY, hide="none", secret=a.client.secret)
     answer = b.server.evaluate(a.upload, a.keys)
-    with pytest.raises(Rejected, match="these results are for hash of program and parameters"):
+    with pytest.raises(Rejected, match="these results are for hash of program, functions and parameters"):
         a.client.decrypt(answer.data)

@@ -106,7 +106,7 @@ def test_equal_slots_can_wrap_unseen(size: float, found: float | None, monkeypat
             here.result(upload)
         assert refused.value.code == "SL533"
     else:
-        assert np.abs(here.result(upload) / whole - found).max() < 1e-4
+        assert np.abs(here.result(upload) / whole - found).max() < 1e-2
         assert here.expected(x=x)[0] == pytest.approx(size * whole)
 
 

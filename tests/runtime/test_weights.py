@@ -100,7 +100,9 @@ def test_weights_of_another_program_or_parameters(world: World) -> None:
         Weights.from_bytes(renamed.module, data)
     assert str(refused.value) == "these weights are for program pairs; other needs program other"
     for other in (World(PAIRS, hide="none"), World(PAIRS.replace("d = 8", "d = 4"))):
-        with pytest.raises(Rejected, match=r"these weights are for hash of program and parameters .*; pairs needs"):
+        with pytest.raises(
+            Rejected, match=r"these weights are for hash of program, functions and parameters .*; pairs needs"
+        ):
             Weights.from_bytes(other.module, data)
 
 

@@ -25,6 +25,7 @@ from slotlang.search.space import front, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
 from slotlang.show.front import front_svg
+from slotlang.syntax.formatter import format_program
 
 SMALL = Shape(64, 48, 4, 3)
 COARSE = Target(precision=1e-3)
@@ -289,3 +290,20 @@ def test_large_batches_go_to_columns() -> None:
         winners[batch] = found.ranked[0].structure
     assert winners[2048].tokens == winners[2048].slots
     assert winners[8].tokens < winners[8].slots
+
+
+def test_the_program_names_the_parameters_it_was_chosen_for() -> None:
+    found = found_for(SMALL)
+    program = api.loads(program_text(found, {"norm(x)": 64, "scale": 2}))
+    planned = api.plan(program)
+    assert planned.parameters == found.ranked[0].parameters
+    assert planned.origin == "program"
+    assert [(b.name, b.axis, b.limit) for b in program.bounds] == [("x", 0, 64), ("scale", None, 2)]
+    assert format_program(program.syntax) == program.syntax.source.text
+
+
+@pytest.mark.parametrize(("option", "code"), [("--bound", "SL201"), ("--bound-norm", "SL201")])
+def test_bounds_of_nothing_are_refused_before_the_search(option: str, code: str) -> None:
+    ended = slotlang("synth", "--d-in", "64", "--d-out", "64", "--rank", "4", option, "z=3")
+    assert ended.status == 2
+    assert f"error[{code}]" in ended.err
