@@ -104,6 +104,8 @@ def cost(
         kernel=made.kernel,
         parameters_from=made.origin,
         parameters_note=origin_text(made.origin, program.chosen_parameters is not None),
+        range=made.unproved_range.to_json(),
+        range_text=made.unproved_range.line(),
     )
 
 
@@ -153,10 +155,10 @@ def run(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Prove, lower and run a program file encrypted, on modules of an adapter, the arrays of a .npz file, or random
-    ones, and compare with numpy. ``Session.results`` has the results. ``bounds`` as in ``load``. ``module``,
-    ``base_changed``, ``data``, ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options
-    (docs/running.md); ``parameters`` and ``target`` as in ``plan``. Raises ``SlotError`` for anything wrong with
-    program, adapter, arrays or cache, and when a worker fails."""
+    ones, and compare with numpy. ``Session.results`` has the results. ``module``, ``base_changed``, ``data``,
+    ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters``
+    and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for anything wrong with program,
+    adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     return run_session(

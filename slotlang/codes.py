@@ -251,6 +251,18 @@ slots.""",
 In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
 read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
 there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
+    "SL411": """The bounds do not fit the parameters.
+
+Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all
+inputs and weights within the bounds, noise and masks included, with one bit to spare. The message says which moment is
+too tight, by how many bits, and how large the bound that costs most could be. Only norms and elements are looked at, so
+that real weights may fit where their bounds do not. Lower the bound, search parameters with `--precision`, or leave out
+bounds of weights: these are then checked when they are encoded.""",
+    "SL412": """No parameters hold the bounds.
+
+No degree, primes and scales with 128-bit security hold every message within the program's bounds, at the precision that
+is asked for. The message names the largest bounds that can be had. Lower the bound, and scale down what it is about:
+results that are linear in an input or a weight are scaled with it.""",
     "SL441": """A profile can't be read.
 
 A profile holds measured times of TenSEAL's operations; `slotlang calibrate` writes one. It is looked for at --profile,
@@ -357,9 +369,9 @@ far from 1 the message may need more room in the modulus; otherwise this is a bu
 
 CKKS computes modulo a product of primes. A message that outgrows it wraps around, and decrypts to garbage without a
 word. So every module states the largest inputs that it takes: the Euclidean norm of a token, or each element. They are
-what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d) for a token of d
-elements. The client refuses larger ones before anything is sent; the server refuses an upload that was encrypted under
-larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
+what the program's `bound` statements say, or `--bound` and `--bound-norm`, or else 4 * sqrt(d), at least 32, for a
+token of d elements. The client refuses larger ones before anything is sent; the server refuses an upload that was
+encrypted under larger limits. Scale the input down and the result up, or lower the program with larger bounds.""",
     "SL532": """With these weights a message could wrap around the modulus.
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.

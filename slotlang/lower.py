@@ -10,12 +10,14 @@ from pathlib import Path
 
 import slotlang_runtime
 from slotlang.diagnostics import error
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
+from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report
@@ -45,12 +47,13 @@ def package_version() -> str:
 
 @dataclass(frozen=True)
 class Lowered:
-    """An emitted module with what it was made from, and what its validation found."""
+    """An emitted module with what it was made from, what its validation found, and the range theorem."""
 
     text: str
     plan: Plan
     report: Report
     validation: Report
+    range: Range
 
 
 def lower(
@@ -83,14 +86,15 @@ def lower(
         target = standalone_target(target)
     emission = emit_standalone if standalone else emit
     planned = plan(program, parameters, target=target)
-    lowering = Lowering(package_version(), report.status, report.method, validated=True)
+    found = planned.range.unless_proved(report.status)
+    lowering = Lowering(package_version(), report.status, report.method, validated=True, range=found.status)
     text = emission(planned, lowering)
     validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":
         text = emission(planned, replace(lowering, validated=False))
-    return Lowered(text, planned, report, validation)
+    return Lowered(text, planned, report, validation, found)
 
 
 def write_bundle(lowered: Lowered, folder: Path) -> list[Path]:

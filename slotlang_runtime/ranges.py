@@ -20,7 +20,6 @@ from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Reje
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
-    SIGMAS,
     Floats,
     Inputs,
     Magnitude,
@@ -30,6 +29,7 @@ from slotlang_runtime.magnitudes import (
     numbered,
 )
 from slotlang_runtime.masks import hidden_in
+from slotlang_runtime.messages import Point, Reader
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
@@ -61,16 +61,6 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         return len(self.families)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A moment when a message is read as a number. ``where``: in words. ``bits``: log2 of the bound on its
-    coefficients. ``room``: log2 of half of the modulus over that bound; below 0 a message may wrap."""
-
-    where: str
-    bits: float
-    room: float
-
-
 @dataclass(frozen=True)
 class Ranges:
     """Bounds of one program with given weights and limits. ``points``: where messages are read, the least room first.
@@ -90,30 +80,6 @@ class Ranges:
     def fits(self) -> bool:
         """Whether no message wraps, for all inputs within the limits."""
         return self.room >= 0
-
-
-class Reader:
-    """Collects the tightest point of each kind."""
-
-    def __init__(self, inputs: Inputs, levels: Levels) -> None:
-        self.inputs, self.levels = inputs, levels
-        self.points: dict[str, Point] = {}
-
-    def __call__(
-        self, value: Magnitude, where: str, factor: float = 1.0, more: float = 0.0, size: Floats | None = None
-    ) -> None:
-        """A message is read, multiplied by ``factor``, with masks of at most ``more`` in each slot. ``size``: a bound
-        on what is read of each slot, where a better one than the value's is known."""
-        mean = float(np.mean(self.inputs.bound(value) if size is None else size)) + more
-        coefficient = factor * (mean * value.scale + SIGMAS * value.noise) * OUTWARDS
-        half = math.log2(math.prod(self.levels.primes(value.level))) - 1
-        bits = math.log2(coefficient) if 0 < coefficient < math.inf else (math.inf if coefficient else -math.inf)
-        if where not in self.points or self.points[where].room > half - bits:
-            self.points[where] = Point(where, bits, half - bits)
-
-    def ordered(self) -> tuple[Point, ...]:
-        """The least room first."""
-        return tuple(sorted(self.points.values(), key=lambda point: point.room))
 
 
 def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: Mapping[str, Limit]) -> Ranges:
@@ -160,7 +126,8 @@ def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> 
         row = rows[output.name]
         size = found.setdefault(member, np.full((2, module.slots), LARGEST))
         element = np.full(module.slots, LARGEST)
-        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * OUTWARDS
+        twice = 2.0 if member[0] in module.parameters.doubled else 1.0
+        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * twice * OUTWARDS
         # without a part the slot is the element, and its imaginary part is zero
         for part, bound in enumerate((element, element) if output.part else (element, np.where(inside, 0.0, LARGEST))):
             if output.part is None or output.part == ("re", "im")[part]:

@@ -12,7 +12,7 @@ from slotlang_runtime.equalized import checked, digests, folded
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.ranges import check_range
+from slotlang_runtime.ranges import Ranges, check_range
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import Box, pack, unpack
 
@@ -27,11 +27,14 @@ def load_kernel(module: Module) -> None:
 
 
 class Weights:
-    """Encoded weights of one program; any number of servers, clients and threads share them. ``equalized``: hashes of
-    the exponents of the inputs that clients must have equalized."""
+    """Encoded weights of one program; any number of servers, clients and threads share them. ``ranges``: the bounds of
+    all messages with them; None for weights from bytes, which were bounded when they were encoded. ``equalized``:
+    hashes of the exponents of the inputs that clients must have equalized."""
 
-    def __init__(self, module: Module, engine: Engine, equalized: Mapping[str, str] | None = None) -> None:
-        self.module, self.engine, self.equalized = module, engine, dict(equalized or {})
+    def __init__(
+        self, module: Module, engine: Engine, ranges: Ranges | None = None, equalized: Mapping[str, str] | None = None
+    ) -> None:
+        self.module, self.engine, self.ranges, self.equalized = module, engine, ranges, dict(equalized or {})
 
     @property
     def note(self) -> str:
@@ -55,8 +58,8 @@ class Weights:
         arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
         exponents = checked(module, equalize)
         arrays = folded(module, exponents, arrays)
-        check_range(module, arrays)
-        return cls(module, _engine(module, arrays, None), digests(exponents))
+        found = check_range(module, arrays)
+        return cls(module, _engine(module, arrays, None), found, digests(exponents))
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:
@@ -65,7 +68,7 @@ class Weights:
         check_label(box, {**module_label(module), "kernel": module.kernel}, module)
         names = list(module.encoded())
         records = dict(zip(names, box.exactly(map(repr, names)), strict=True))
-        return cls(module, _engine(module, None, records), _equalized(box, module))
+        return cls(module, _engine(module, None, records), equalized=_equalized(box, module))
 
     def to_bytes(self) -> bytes:
         """The encoded weights."""

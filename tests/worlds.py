@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from slotlang import api
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan

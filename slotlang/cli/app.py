@@ -389,8 +389,8 @@ def synth(
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
         shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
-        bounds = checked_bounds(parse_bounds(bound, bound_norm))
-        status = synthesize(found, chosen_profile(profile), output, svg, json, _console(), bounds)
+        found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
+        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)
 
 
@@ -445,6 +445,7 @@ def lower(
                     "parameters": made.plan.parameters.to_json(),
                     "parameters_from": made.plan.origin,
                     "bounds": [b.to_json() for b in program.bounds],
+                    "range": made.range.to_json(),
                     "hide": made.plan.hiding.mode,
                     "kernel": made.plan.kernel,
                     "counts": made.plan.counts.to_json(),
@@ -456,8 +457,7 @@ def lower(
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.used}; relative rms error at most {predicted_error(made.plan):.1e}")
-            if program.bounds:
-                print(f"  assumed: {', '.join(b.text for b in program.bounds)}")
+            print(f"  {made.range.line()}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")

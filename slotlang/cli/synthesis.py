@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import OK, emit_json, write_file
 from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
-from slotlang.meaning.outside_bounds import Limit
 from slotlang.planning.target import Target
 from slotlang.search.candidate import Found
 from slotlang.search.crossover import columns_from
@@ -34,10 +32,8 @@ def synthesize(
     svg: Path | None,
     as_json: bool,
     console: Console,
-    assumed: Mapping[str, Limit],
 ) -> int:
-    """Search, print and write; the exit status: 130 when interrupted, with the best so far. ``assumed``: bounds of
-    magnitudes to be written into the program."""
+    """Search, print and write; the exit status: 130 when interrupted, with the best so far."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
     )
@@ -67,7 +63,7 @@ def synthesize(
         if not found.candidates:
             return status
     best = found.ranked[0]
-    program = program_text(found, assumed)
+    program = program_text(found)
     if output is not None:
         write_file(output, program)
     if svg is not None:

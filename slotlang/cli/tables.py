@@ -75,9 +75,8 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row("", f"predicted for one thread by the profile {times.profile}")
     table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
-    head = Text.assemble(
-        (cost.program, "bold"), f"  {sizes}\n{parameters_text(cost.parameters)}{cost.parameters_note}\n"
-    )
+    parameters = parameters_text(cost.parameters) + cost.parameters_note
+    head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters}\n{cost.range_text}\n")
     return Group(head, table, Text("\nat least, by the theorems of docs/bounds.md:"), _bounds_table(cost))
 
 
@@ -195,5 +194,7 @@ def run_table(session: Session) -> RenderableType:
     if session.tokens is not None:
         title += f", {session.tokens} {'random' if session.tokens_in_file is None else 'real'} tokens"
     verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
-    head = Text.assemble(status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.used}\n")
+    head = Text.assemble(
+        status, f"  {title}  ({sizes})\n{verdict}; {session.lowered.plan.used}\n{session.range.line()}\n"
+    )
     return Group(head, table)

@@ -17,6 +17,7 @@ from slotlang.files import read_regular
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
     from slotlang.mutation.repair import Repair
+    from slotlang.planning.ranges import Range
     from slotlang.proof.check import Method, Report
     from slotlang.proof.information_loss import Loss
     from slotlang.syntax import tree
@@ -34,6 +35,8 @@ class FileVerdict:
     module: Report | None = None
     """For an emitted module: whether it computes what its program says."""
     repairs: tuple[Repair, ...] = ()
+    range: Range | None = None
+    """For an emitted module: its range theorem."""
 
     @cached_property
     def loss(self) -> Loss | None:
@@ -76,6 +79,7 @@ class FileVerdict:
             "verdict": self.status,
             "report": self.report.to_json() if self.report else None,
             "module": self.module.to_json() if self.module else None,
+            "range": self.range.to_json() if self.range else None,
             "loss": self.loss.to_json() if self.loss else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
@@ -137,7 +141,7 @@ def _check_module(
         what = "a module keeps the bounds that it was lowered with"
         raise error("SL743", f"{path}: {what}", hint="--bound and --bound-norm are for .slot programs")
     found = check_module(read_source(path), method, seed)
-    return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation)
+    return FileVerdict(path, found.program.name, found.report, (), found.program, found.validation, range=found.range)
 
 
 def write_certificate(path: Path, verdict: FileVerdict, quiet: bool) -> bool:
@@ -236,6 +240,8 @@ def print_verdict(verdict: FileVerdict) -> None:
     for report_ in (verdict.module, r):
         for line in report_.lines() if report_ else ():
             print(f"  {line}")
+    if verdict.range:
+        print(f"  {verdict.range.line()}")
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
     for repair in verdict.repairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.predict import Prediction
@@ -20,7 +20,8 @@ class Cost:
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
     ``predicted_error``: relative rms error that a run on random data does not exceed. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
-    ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say.
+    ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
+    the plan's range theorem, as data and in words.
     """
 
     program: str
@@ -40,6 +41,8 @@ class Cost:
     kernel: str
     parameters_from: str = "fixed"
     parameters_note: str = ""
+    range: Mapping[str, object] = field(default_factory=dict)
+    range_text: str = ""
 
     @property
     def rotation_gap(self) -> int | None:
@@ -68,4 +71,5 @@ class Cost:
             "rotation_lower_bound": self.rotation_lower_bound,
             "rotation_gap": self.rotation_gap,
             "bounds": [asdict(bound) for bound in self.bounds],
+            "range": dict(self.range),
         }

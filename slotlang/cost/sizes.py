@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import prod
 from typing import TypeAlias
@@ -33,10 +33,15 @@ Sizes: TypeAlias = npt.NDArray[np.float64]
 
 
 class SizeRing:
-    """``graph.ring.Ring`` of bounds. ``entries``: for each tensor and scalar, a bound on every |element|."""
+    """``graph.ring.Ring`` of bounds. ``entries``: for each tensor and scalar, a bound on every |element|. ``form``: on
+    every |element| of a tensor expression, where there is a better one than ``form_size``."""
 
-    def __init__(self, program: Program, entries: Mapping[str, float]) -> None:
+    def __init__(
+        self, program: Program, entries: Mapping[str, float], form: Callable[[TensorForm], float] | None = None
+    ) -> None:
         self.program, self.entries = program, entries
+        self._form = form or (lambda f: form_size(program, f, entries))
+        self._patterns: dict[str, npt.NDArray[np.bool_] | None] = {}
 
     def const(self, re: Fraction, im: Fraction) -> Sizes:
         return np.array([[abs(float(re))], [abs(float(im))]])
@@ -46,11 +51,13 @@ class SizeRing:
 
     def gather(self, tensor: str, flat: npt.NDArray[np.int64]) -> Sizes:
         size = np.array([[self.entries[tensor]], [0.0]])
-        mask = pattern_mask(self.program, tensor)
+        if tensor not in self._patterns:
+            self._patterns[tensor] = pattern_mask(self.program, tensor)
+        mask = self._patterns[tensor]
         return size if mask is None else self.masked(size, mask[flat])
 
     def element(self, form: TensorForm, flat: npt.NDArray[np.int64]) -> Sizes:
-        return np.array([[form_size(self.program, form, self.entries)], [0.0]])
+        return np.array([[self._form(form)], [0.0]])
 
     def add(self, a: Sizes, b: Sizes) -> Sizes:
         return a + b
@@ -69,11 +76,12 @@ class SizeRing:
 
 
 def form_size(program: Program, form: TensorForm, entries: Mapping[str, float]) -> float:
-    """A bound on |element| of a tensor expression: in each chain, the products of the factors' bounds, times the length
-    of each sum."""
+    """A bound on |element| of a tensor expression: in each chain, the products of the bounds of scalars and factors,
+    times the length of each sum."""
     total = 0.0
     for chain in form.chains:
-        size = abs(float(chain.coefficient)) * prod(entries[factor.tensor] for factor in chain.factors)
+        names = [*chain.scalars, *(factor.tensor for factor in chain.factors)]
+        size = abs(float(chain.coefficient)) * prod(entries[name] for name in names)
         for factor in chain.factors[1:]:
             shape = program.tensors[factor.tensor].shape
             size *= shape[-1] if factor.transposed else shape[0]

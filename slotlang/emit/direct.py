@@ -108,6 +108,13 @@ class Module(NamedTuple):
     prepare: Callable[..., Any] = dict
     patterns: dict[str, Callable[[], Any]] | None = None
 
+    def excess(self, weights: dict[str, Any]) -> float:
+        """How many times as large as it may be the largest weight is."""
+        found = (
+            (np.linalg.norm(weights[n], axis=a) if a is not None else weights[n], b) for n, a, b in self.assumptions
+        )
+        return max((float(np.max(np.abs(size)) / bound) for size, bound in found), default=0.0)
+
     def placed(self) -> Iterator[tuple[Output, Any, Any, Any]]:
         """Each member that an output reads: the slots with an element, and the indices of these elements."""
         for output in self.outputs:
@@ -356,6 +363,8 @@ class Server:
 
     def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
+        if self.module.excess(weights) > 1 + 2.0**-30:
+            raise ValueError(f"weights are larger than assumed: {self.module.assumptions}")
         weights, self.plain = self.module.prepare(weights), {}
         for name, family in self.module.plaintexts.items():
             for index in np.ndindex(family.shape):
@@ -410,6 +419,7 @@ def main(module: Module) -> int:
     for name, pattern in (module.patterns or {}).items():
         weights[name] = weights[name] * pattern()
     weights.update(dict.fromkeys(module.scalars, 1.0))
+    weights = {name: value / max(module.excess(weights), 1.0) for name, value in weights.items()}
     ring = Ring(module)
     client = Client(ring)
     server = Server(ring, client.evaluation_keys(), weights)

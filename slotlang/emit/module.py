@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from math import inf
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import error
 from slotlang.emit.evaluation import EvaluationText
-from slotlang.emit.lines import comment, docstring, fitted, listed, long_string, paragraph, string
+from slotlang.emit.head import HeadText, Lowering
+from slotlang.emit.lines import comment, docstring, fitted, listed, long_string, string
 from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.meaning.integers import IntVar
@@ -22,32 +23,8 @@ from slotlang.meaning.program import Family, program_hash
 from slotlang.meaning.value import TensorForm
 from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
-from slotlang.planning.target import Kernel
-from slotlang.proof.check import SCOPE
 from slotlang.schedule import ops
 from slotlang_runtime.version import FORMAT, source_hash
-
-KERNELS: Mapping[Kernel, str] = {
-    "matrix": (
-        "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
-        "bit what SEAL's operations give."
-    ),
-    "fused": (
-        "Where numba can be imported, the server computes sums of products in one pass over the residues: bit for bit "
-        "what SEAL's operations give."
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Lowering:
-    """How a module was made: ``by`` which version of slotlang, the ``verdict`` on its program and the ``method`` that
-    found it, and whether the module was ``validated``. The header's sentences follow from it."""
-
-    by: str
-    verdict: str
-    method: str
-    validated: bool
 
 
 def _program_text(text: str) -> list[str]:
@@ -58,12 +35,8 @@ def _program_text(text: str) -> list[str]:
     return ["PROGRAM = (", *(f"    {string(piece)}" for piece in pieces or [""]), ")"]
 
 
-class ModuleText(EvaluationText, OutputText):
+class ModuleText(HeadText, EvaluationText, OutputText):
     """A module, top to bottom."""
-
-    def __init__(self, plan: Plan, lowering: Lowering) -> None:
-        super().__init__(plan)
-        self.lowering = lowering
 
     def parts(self, runtime: str) -> list[str]:
         """Everything below the imports. ``runtime``: the hash of the runtime that the module is for."""
@@ -80,47 +53,6 @@ class ModuleText(EvaluationText, OutputText):
         names = sorted(runtime, key=lambda name: (name.islower(), name))
         imports = ["import sys", "", "import numpy as np", "", *_imported("slotlang_runtime", names)]
         return "\n".join([self.head(), "", *imports, "", text]) + "\n"
-
-    def hiding_sentence(self) -> list[str]:
-        """The header's sentence on what is hidden from the key holder, and how."""
-        return paragraph(self.hiding.sentence())
-
-    def kernel_sentence(self) -> list[str]:
-        """The header's sentence on the kernel."""
-        return paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []
-
-    def head(self) -> str:
-        """The docstring."""
-        program, lowering = self.program, self.lowering
-        sizes = ", ".join(f"{n} = {program.sizes[n]}" for n in program.parameters)
-        if lowering.verdict == "proved":
-            verdict = f"Proved by the {lowering.method} method at these sizes: {SCOPE}."
-        else:
-            verdict = "NOT PROVED: lowered with --unproved; nothing is known of what this computes."
-        if lowering.validated:
-            validated = "Validated: what this module computes is what its program says."
-        else:
-            validated = "NOT VALIDATED: it is not known whether this module computes what its program says."
-        theorems = "; ".join(f"{t.name} == {t.form.text}" for t in program.theorems.values())
-        title = docstring(f"{program.name}: encrypted evaluation of {theorems}.", "")
-        lines = [
-            *title[:-1],
-            title[-1].removesuffix('"""'),
-            "",
-            *paragraph(f"Emitted by slotlang {lowering.by} from program {program.name} ({sizes or 'no sizes'})."),
-            *paragraph(verdict),
-            *paragraph(f"{validated} `slotlang check` of this file proves both again."),
-            *self.hiding_sentence(),
-            *self.kernel_sentence(),
-            "",
-            *paragraph(
-                "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "
-                "unpack_ functions, of prepare and of evaluate may be edited; `slotlang check` proves or refutes "
-                "what they compute then."
-            ),
-            '"""',
-        ]
-        return "\n".join([*lines, "# ruff: noqa: E741"] if self.names.ambiguous else lines)
 
     def _settings(self, runtime: str) -> str:
         program, names = self.program, self.names

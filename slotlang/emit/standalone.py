@@ -11,8 +11,9 @@ import re
 from functools import cache
 from pathlib import Path
 
+from slotlang.emit.head import Lowering
 from slotlang.emit.lines import paragraph
-from slotlang.emit.module import Lowering, ModuleText, compiled
+from slotlang.emit.module import ModuleText, compiled
 from slotlang.planning.plan import Plan
 
 STANDALONE = "standalone"
@@ -102,6 +103,9 @@ class _Standalone(ModuleText):
             "random value added to it. slotlang_runtime hides a part exactly, as it sends half of c0; these values do "
             "not (docs/security.md)."
         )
+
+    def unbounded_sentence(self) -> str:
+        return "Range: NOT proved, and this file does not look at its weights: with large ones a message could wrap."
 
     def kernel_sentence(self) -> list[str]:
         return paragraph(

@@ -29,7 +29,7 @@ def rewritten_text(original: tree.Program, program: tree.Program, remarks: Seque
 def _spliced(original: tree.Program, program: tree.Program, remarks: Sequence[str]) -> str:
     source = original.source
     old = {s.span.start: s for s in original.statements}
-    kept = {s.span.start: s for s in program.statements if s.span.start < s.span.end and s.span.source is source}
+    kept = {s.span.start: s for s in program.statements if s.span.start < s.span.end and s.span.source == source}
     after: dict[int | None, list[tree.Statement]] = {}
     place: int | None = None
     for s in program.statements:

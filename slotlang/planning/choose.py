@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
-from math import ceil, floor, inf, log10
+from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias, TypeGuard
 
 from slotlang.cost.keys import key_bytes
@@ -17,7 +17,7 @@ from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
-from slotlang.planning.limits import message_bits
+from slotlang.planning.messages import State
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, check_slots
 from slotlang.planning.plan import Draft, Plan
@@ -60,7 +60,10 @@ def choose(
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
         if search.precise(found):
-            return Chosen(search.draft(shape, keys).under(found.parameters, target.kernel), found.error)
+            chosen = Chosen(search.draft(shape, keys).under(found.parameters, target.kernel), found.error)
+            # noise may take more than its margin
+            if wider != (1.0, 1.0) or chosen.plan.range.status != "refuted":
+                return chosen
     return search.unreachable()
 
 
@@ -138,7 +141,7 @@ class _Search:
             if (number, degree, keys) not in self._gains:
                 own = gains(draft.graph, degree, draft.doubled, masked=self.target.hide != "none", zero=draft.zero)
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = Modulus(draft, degree, k, self._gains[number, degree, keys]).best()
+            fit = Modulus(draft, degree, k, self._gains[number, degree, keys], self._needs(number)).best()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
 
@@ -187,9 +190,20 @@ class _Search:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(draft.graph, primes, [floor(sum(primes) - message_bits(self.program)) // factors] * factors)
+        form = matrix_form(draft.graph, primes, [floor(sum(primes) - self._message_bits(draft)) // factors] * factors)
         assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
         return form.seconds(degree, k, self.profile)
+
+    def _message_bits(self, draft: Draft) -> float:
+        # of sums with this many times as many terms
+        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
+        return draft.message_bits + wider
+
+    def _needs(self, number: int) -> Mapping[State, float] | None:
+        """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
+        found = self.drafts[number].needs
+        more = log2(self.wider[0] * self.wider[1])
+        return None if found is None else {state: bits + more for state, bits in found.items()}
 
     def _steps(self, shape: _Shape) -> frozenset[int]:
         return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))

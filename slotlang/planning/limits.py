@@ -12,6 +12,9 @@ DEFAULT_NORM = 4
 """Without a bound, a token of d elements may have a Euclidean norm of this many times sqrt(d): elements of a root mean
 square of 4."""
 
+LEAST_NORM = 32
+"""The least of these: in a short token, a few large elements are not levelled out by the others."""
+
 
 def _below(limit: Fraction) -> float:
     """The largest double that is not above the limit."""
@@ -21,7 +24,7 @@ def _below(limit: Fraction) -> float:
 
 def default_limit(shape: tuple[int, ...]) -> Limit:
     """The limit of an input without a bound. ``shape``: its first axis is what a token is."""
-    return Limit(norm=DEFAULT_NORM * sqrt(shape[0] if shape else 1))
+    return Limit(norm=max(DEFAULT_NORM * sqrt(shape[0] if shape else 1), float(LEAST_NORM)))
 
 
 def limits(program: Program) -> dict[str, Limit]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, log2
+from math import ceil, inf, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.planning.limits import message_bits
+from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
+from slotlang.planning.ranges import MARGIN
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
@@ -29,6 +31,11 @@ LEAST_SCALE = 8
 """Bits of the smallest scale that is tried."""
 
 
+def _bits(power: float) -> float:
+    """Log2 of a root mean square above 1."""
+    return max(log2(power) / 2 if power else 0.0, 0.0)
+
+
 class Fit(NamedTuple):
     """Parameters with the predicted relative rms error that they give."""
 
@@ -39,17 +46,23 @@ class Fit(NamedTuple):
 @dataclass(frozen=True)
 class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
-    grows in the draft."""
+    grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
+    of the program; None where it does not bound all weights, and messages are estimated."""
 
     draft: Draft
     degree: int
     data_primes: int
     gains: Gains
+    needs: Mapping[State, float] | None = None
 
     @cached_property
     def message_bits(self) -> float:
-        """Bits of modulus left above the root mean square of what slots hold."""
-        return message_bits(self.draft.program)
+        """Bits of modulus left above the scale of a result; above the root mean square of what slots hold where
+        messages are estimated."""
+        if self.needs is None:
+            return message_bits(self.draft.program)
+        last = max((level for level, _ in self.needs), default=0)
+        return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
@@ -61,14 +74,27 @@ class Modulus:
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         masks = (place for place in self.gains.sources if place.kind == "mask")
-        return all(
+        if not all(
             sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
             for mask in masks
-        ) and all(
-            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            >= self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0) - ROUNDING
-            and (level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS)
+        ):
+            return False
+        if not all(level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS for level, _ in self.gains.peaks):
+            return False
+        if self.needs is not None:
+            return self._holds(p, self.needs)
+        least = self.message_bits - ROUNDING
+        return all(
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= least + _bits(peak)
             for (level, products), peak in self.gains.peaks.items()
+        )
+
+    def _holds(self, p: Parameters, needs: Mapping[State, float]) -> bool:
+        """Whether every message that is read has the bits it needs, with the exact primes."""
+        levels = levels_of(p, p.drops)
+        return all(
+            log2(prod(levels.primes(level))) - log2(levels.scale(level, products)) >= bits + MARGIN
+            for (level, products), bits in needs.items()
         )
 
     def _unrescaled(self) -> Iterator[Parameters]:
@@ -86,8 +112,9 @@ class Modulus:
         """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts."""
         built = self.draft.built
         factors = built.depth + 1
-        peak = max(self.gains.peaks.values(), default=1.0)
-        free = self.message_bits + max(log2(peak) / 2 if peak else 0.0, 0.0)
+        free = self.message_bits
+        if self.needs is None:
+            free += _bits(max(self.gains.peaks.values(), default=1.0))
         if any(place.kind == "mask" for place in self.gains.sources):
             free = max(free, MASK_ROOM)
         bits = int(sum(primes[:-1]) - free)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -16,7 +16,10 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
+from slotlang.planning.limits import message_bits
+from slotlang.planning.messages import State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
+from slotlang.planning.ranges import MARGIN, Range, needs, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice
 from slotlang.planning.uncovered import check_covered
 from slotlang.planning.unread import with_zeros
@@ -63,6 +66,21 @@ class Plan:
     def used(self) -> str:
         """The parameters, with where they come from as far as the program or the user had a say."""
         return self.parameters.text() + origin_text(self.origin, self.program.chosen_parameters is not None)
+
+    @cached_property
+    def range(self) -> Range:
+        """The range theorem, where the program is proved."""
+        return range_of(self.graph, self.hiding, self.parameters)
+
+    @cached_property
+    def unproved_range(self) -> Range:
+        """The range theorem, whether or not the program is proved."""
+        found = range_of(self.graph, self.hiding, self.parameters, proved=False) if self.range.proved else self.range
+        return (
+            found
+            if found.status != "refuted"
+            else self.range.given_up("a proof of the results bounds them: lower has it")
+        )
 
     @property
     def weight_bytes(self) -> int:
@@ -143,6 +161,17 @@ class Draft:
     def hiding(self) -> Hiding:
         """What is hidden in results."""
         return hiding(self.graph, self.hide, self.doubled, self.zero)
+
+    @cached_property
+    def needs(self) -> Mapping[State, float] | None:
+        """Bits of modulus that messages within the program's bounds need, as ``ranges.needs``."""
+        return needs(self.graph, self.hiding)
+
+    @cached_property
+    def message_bits(self) -> float:
+        """Bits of modulus left above the scale of a result: within the program's bounds, or by ``message_bits`` where
+        some weight has none."""
+        return message_bits(self.program) if self.needs is None else max([0.0, *self.needs.values()]) + MARGIN
 
     def under(self, parameters: Parameters, kernel: KernelChoice = "auto") -> Plan:
         """The plan with parameters that rescale as this does, and with a kernel.

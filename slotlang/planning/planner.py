@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from slotlang.cost.profile import Profile
+from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.given_parameters import at, program_parameters
-from slotlang.planning.limits import message_bits
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.range_refusal import refused, unheld
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
+
+PRECISION = 1e-3
+"""The relative error at which parameters are looked for, to tell whether any hold a program's bounds."""
 
 
 def plan(
@@ -31,19 +35,55 @@ def plan(
 
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404 (below 128
     bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not make all
-    rotations), SL451 (precision or bound on keys out of reach), SL472 (the kernel can't compute it), and as
-    ``find_profile``.
+    rotations), SL411 (bounds that these parameters do not hold), SL412 (bounds that none hold), SL451 (precision or
+    bound on keys out of reach), SL472 (the kernel can't compute it), and as ``find_profile``.
     """
+    made = _planned(program, parameters, target, profile)
+    if made.range.status == "refuted":
+        wanted = target if target.precision is not None else replace(target, precision=PRECISION)
+        raise refused(made, lambda other: _reached(other, wanted, profile), wanted.precision or PRECISION)
+    return made
+
+
+def _planned(program: Program, parameters: Parameters | None, target: Target, profile: Profile | None) -> Plan:
     if parameters is not None:
         return _under(program, parameters, target)
     if target.precision is not None:
         chosen = choose(program, target, profile=profile)
         if isinstance(chosen, Unreachable):
-            raise chosen.error()
+            best = f"the best with these bounds is {chosen.best:.1e}" if chosen.best < 1 else ""
+            what = f"128-bit parameters for a relative error of {target.precision:.1e}"
+            raise unheld(program, lambda other: _reached(other, target, profile), what, best) or chosen.error()
         return replace(chosen.plan, origin="search")
     if (named := program_parameters(program)) is not None and program.chosen_parameters is not None:
         with at(program.chosen_parameters.span):
             return replace(_under(program, named, target), origin="program")
+    try:
+        return _fixed(program, target)
+    except SlotError as problem:
+        if [d.code for d in problem.diagnostics] != ["SL404"]:
+            raise
+        searched = _reached(program, replace(target, precision=PRECISION), profile)
+        hint = f"--precision {PRECISION:g} finds parameters that hold them" if searched else ""
+        raise (
+            unheld(program, lambda other: _is_fixed(other, target), "fixed parameters", hint=hint) or problem
+        ) from None
+
+
+def _reached(program: Program, target: Target, profile: Profile | None) -> bool:
+    """Whether some parameters reach the target."""
+    return not isinstance(choose(program, target, profile=profile), Unreachable)
+
+
+def _is_fixed(program: Program, target: Target) -> bool:
+    """Whether there is a fixed choice."""
+    try:
+        return _fixed(program, target).range.status != "refuted"
+    except SlotError:
+        return False
+
+
+def _fixed(program: Program, target: Target) -> Plan:
     draft = Draft.of(program, target.hide)
     if draft.built.depth > UNRESCALED_DEPTH:
         # scales of products of products add up; levels do not
@@ -55,7 +95,7 @@ def plan(
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
-        message_bits=message_bits(program),
+        message_bits=draft.message_bits,
         masked=bool(draft.hiding.slots),
     )
     return replace(draft.under(fixed, target.kernel), origin="fixed")

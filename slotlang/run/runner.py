@@ -25,6 +25,7 @@ from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights, load_kernel
@@ -47,7 +48,8 @@ class RunReport:
     against numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what
     was executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
     are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
-    operations are used although the module has a faster kernel; empty where they are not. ``results``: each result's
+    operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
+    with the least room, with these weights; None for weights from a cache. ``results``: each result's
     parts, one for each evaluation, without padding, and real where the theorem is.
     """
 
@@ -67,6 +69,7 @@ class RunReport:
     cache: CacheUse | None
     note: str
     errors: Mapping[str, float] = field(default_factory=dict)
+    tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -252,6 +255,7 @@ def _executed(
         used,
         server.note,
         relative,
+        None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {
             name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]
             for name in parts

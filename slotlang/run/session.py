@@ -18,6 +18,7 @@ from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
 from slotlang.run.data import read_data
@@ -52,11 +53,18 @@ class Session:
         """The decrypted results by name: in the program's shape, or where the run is over tokens, (tokens x d)."""
         return {name: joined(parts, self.tokens) for name, parts in self.report.results.items()}
 
+    @property
+    def range(self) -> Range:
+        """The range theorem for the weights of this run."""
+        tightest = self.report.tightest
+        room, where = (None, "") if tightest is None else (tightest.room, tightest.where)
+        return self.lowered.range.of_weights(room, where)
+
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``run --json``."""
         plan = self.lowered.plan
         report = asdict(replace(self.report, results={}))
-        del report["results"]
+        del report["results"], report["tightest"]
         return {
             "program": self.program.name,
             "sizes": {n: self.program.sizes[n] for n in self.program.parameters},
@@ -74,6 +82,7 @@ class Session:
             "hide": plan.hiding.mode,
             "kernel": plan.kernel,
             "predicted_error": predicted_error(plan),
+            "range": self.range.to_json(),
             **report,
             "executed": executed_to_json(self.report.executed),
             "predicted": executed_to_json(self.report.predicted),

@@ -8,6 +8,7 @@ import numpy as np
 
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
+from slotlang.planning.limits import limits
 from slotlang.run.activations import read_activations
 from slotlang.run.roles import token_input
 from slotlang.run.runner import Arrays, Batches
@@ -28,6 +29,7 @@ def split_tokens(
     if path is None:
         # a stream of its own: random weights come from the one of the seed alone
         values = np.random.default_rng([seed, 1]).standard_normal((shape[0], tokens or 1))
+        values = limits(program)[name].fitted(values)
     else:
         values = read_activations(path, shape[0], None, name)
         held = int(values.shape[1])

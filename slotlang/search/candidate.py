@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.predict import Prediction
 from slotlang.diagnostics import pick
+from slotlang.meaning.outside_bounds import Limit
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.search.space import front
@@ -93,12 +95,14 @@ class Candidate:
 
 @dataclass
 class Found:
-    """What a search has found so far; it is there when the search is interrupted."""
+    """What a search has found so far; it is there when the search is interrupted. ``bounds``: of magnitudes, which the
+    parameters hold."""
 
     shape: Shape
     objective: Objective
     target: Target
     limits: Limits
+    bounds: Mapping[str, Limit] = field(default_factory=dict)
     sketched: int = 0
     candidates: list[Candidate] = field(default_factory=list)
     refused: list[Candidate] = field(default_factory=list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import wrap
-from types import MappingProxyType
 
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements
 from slotlang.planning.given_parameters import statement_of
@@ -26,8 +25,8 @@ def checked_bounds(bounds: Mapping[str, Limit]) -> Mapping[str, Limit]:
     return bounds
 
 
-def program_text(result: Found, bounds: Mapping[str, Limit] = MappingProxyType({})) -> str:
-    """The best candidate as a ``.slot`` text, with these bounds of magnitudes and the parameters it was chosen for."""
+def program_text(result: Found) -> str:
+    """The best candidate as a ``.slot`` text, with the bounds of magnitudes and the parameters it was chosen for."""
     ranked = result.ranked
     best, shape = ranked[0], result.shape
     tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
@@ -47,7 +46,7 @@ def program_text(result: Found, bounds: Mapping[str, Limit] = MappingProxyType({
         lines.append(f"Runner-up: {second.structure.name()}; {_milliseconds(second)}, {_numbers(second)}.")
     comment = [f"# {part}" for line in lines for part in wrap(line, 116)]
     text = "\n".join([*comment, best.text, statement_of(best.parameters), ""])
-    return with_bound_statements(parse(Source("synth", text)), bounds).source.text
+    return with_bound_statements(parse(Source("synth", text)), result.bounds).source.text
 
 
 def _groups(c: Candidate) -> str:

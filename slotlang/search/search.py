@@ -3,9 +3,10 @@ parameters and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, floor, log10
+from types import MappingProxyType
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
@@ -16,6 +17,7 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.theorems import Bound
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
+from slotlang.meaning.outside_bounds import Limit, with_bound_statements
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
@@ -92,7 +94,7 @@ def search(
     chosen = _chosen(drawn, result, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, result.target, profile)
+        worked = work_out(s.structure, result.target, profile, result.bounds)
         if isinstance(worked, Unreachable):
             result.best_error = min(result.best_error, worked.best)
         else:
@@ -155,9 +157,11 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
     return list(chosen.values())
 
 
-def work_out(s: Structure, target: Target, profile: Profile) -> Candidate | Unreachable:
+def work_out(
+    s: Structure, target: Target, profile: Profile, bounds: Mapping[str, Limit] = MappingProxyType({})
+) -> Candidate | Unreachable:
     """A candidate, proved and costed, at the target's precision; its keys are within the target's bound where they can
-    be, and else as small as they can be."""
+    be, and else as small as they can be. Its parameters hold the ``bounds``, which are not in its text."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -165,7 +169,7 @@ def work_out(s: Structure, target: Target, profile: Profile) -> Candidate | Unre
     group = s.one_group()
     part = _smaller(group)
     wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
-    chosen = settle(_program(text(part)), target, profile, wider)
+    chosen = settle(_program(text(part), bounds), target, profile, wider)
     if isinstance(chosen, Unreachable):
         return chosen
     planned = chosen.plan
@@ -185,8 +189,8 @@ def _kernel_of_all(planned: Plan, s: Structure) -> Plan:
     return replace(planned, matrix=form, kernel="matrix" if form.faster else by_operations)
 
 
-def _program(source: str) -> Program:
-    return bind(parse(Source("synth", source)))
+def _program(source: str, bounds: Mapping[str, Limit] = MappingProxyType({})) -> Program:
+    return bind(with_bound_statements(parse(Source("synth", source)), bounds))
 
 
 def _smaller(s: Structure) -> Structure:

@@ -74,7 +74,7 @@ class _Layout:
         self._own_lines(len(self.text) + 1)
 
     def _is_here(self, span: Span) -> bool:
-        return span.source is self.source and 0 <= span.start < span.end <= len(self.text)
+        return span.source == self.source and 0 <= span.start < span.end <= len(self.text)
 
     def _comments_before(self, offset: int) -> list[tree.Comment]:
         first = self._next

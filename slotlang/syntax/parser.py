@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -261,12 +261,26 @@ def _statements(source: Source, chunks: list[_Chunk], problems: list[Diagnostic]
             return
 
 
+_SHORT = 1 << 14
+"""Characters of a text whose tree is kept for the next time: trees are immutable, and lowering and searching parse a
+program several times."""
+
+
 def parse(source: Source) -> tree.Program:
     """The syntax tree of a program.
 
     Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all
     (codes SL101 to SL108).
     """
+    return _kept(source) if len(source.text) <= _SHORT else _parsed(source)
+
+
+@lru_cache(maxsize=128)
+def _kept(source: Source) -> tree.Program:
+    return _parsed(source)
+
+
+def _parsed(source: Source) -> tree.Program:
     splitter = _Splitter(source)
     splitter.run()
     problems = splitter.problems

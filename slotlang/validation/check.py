@@ -18,6 +18,7 @@ import numpy as np
 
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
+from slotlang.planning.ranges import Range
 from slotlang.proof.check import check
 from slotlang.proof.report import Method, Report, WrongElement
 from slotlang.proof.verdict import Status
@@ -35,11 +36,12 @@ from slotlang.validation.scopes import Failed
 
 @dataclass(frozen=True)
 class ModuleReport:
-    """The program that a module carries, the verdict on it, and the verdict on the module."""
+    """The program that a module carries, the verdict on it, the verdict on the module, and its range theorem."""
 
     program: Program
     report: Report
     validation: Report
+    range: Range
 
 
 def check_module(source: Source, method: Method = "auto", seed: int | None = None) -> ModuleReport:
@@ -52,11 +54,14 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
     check_beside(Path(source.name))
     file = read_module(source)
     program = file.program()
-    emitted = emitted_anew(file, program)
+    emitted, found = emitted_anew(file, program)
     same = compare(source, file.tree, emitted)
     report = check(program, method, seed)
     validation = validate_tree(file.tree, editable(emitted), program, proved=report.proved, edited=not same)
-    return ModuleReport(program, report, validation)
+    if not same:
+        # the theorem is about the schedule that is emitted
+        found = found.given_up("bodies of this module were edited")
+    return ModuleReport(program, report, validation, found.unless_proved(report.status))
 
 
 def validate(text: str, plan: Plan, *, proved: bool = True) -> Report:

@@ -42,7 +42,24 @@ def meaning(source: Source) -> list[Diagnostic]:
     return []
 
 
-STAGES: dict[str, Callable[[Source], list[Diagnostic]]] = {"syntax": syntax, "meaning": meaning}
+def planning(source: Source) -> list[Diagnostic]:
+    """What planning says about a program that binds: its bounds and parameters do not fit."""
+    from slotlang.meaning.bind import bind
+    from slotlang.planning.planner import plan
+
+    program = bind(parse(source), {})
+    try:
+        plan(program)
+    except SlotError as problem:
+        return list(problem.diagnostics)
+    return []
+
+
+STAGES: dict[str, Callable[[Source], list[Diagnostic]]] = {
+    "syntax": syntax,
+    "meaning": meaning,
+    "planning": planning,
+}
 
 
 def messages(path: Path) -> str:

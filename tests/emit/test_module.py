@@ -21,7 +21,8 @@ from small_programs import CASES, LORA, Case, case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.emit.module import KERNELS, Lowering, emit
+from slotlang.emit.head import KERNELS, Lowering
+from slotlang.emit.module import emit
 from slotlang.meaning.program import program_hash
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target

@@ -93,7 +93,7 @@ def outcome(text: str) -> Program | SlotError:
         result = problem
         assert problem.diagnostics
         for d in problem.diagnostics:
-            assert d.span is not None and d.span.source is source
+            assert d.span is not None and d.span.source == source
             assert 0 <= d.span.start <= d.span.end <= len(text)
             assert d.message and render(d).startswith(f"error[{d.code}]: ")
             d.to_json()

@@ -133,7 +133,7 @@ def test_wrong_candidates_are_not_taken(profile: Profile) -> None:
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "WORK", 150_000)
+    monkeypatch.setattr(search, "WORK", 40_000)
     path, out = PROGRAMS / "seed" / "rank_summed.slot", tmp_path / "out.slot"
     refused = slotlang("optimize", str(path), "-o", str(out))
     assert refused.status == 1

@@ -17,7 +17,8 @@ from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
@@ -247,16 +248,16 @@ def read_damaged_array(content: bytes) -> np.ndarray[Any, Any] | None:
             return None
 
 
+@examples(100)
 @given(st.integers(0, len(GOOD_ARRAY) - 1), st.binary(min_size=1, max_size=9))
-@settings(max_examples=100, deadline=None)
 def test_truncated_and_lengthened_arrays_are_refused(length: int, more: bytes) -> None:
     assert read_damaged_array(GOOD_ARRAY) is not None
     assert read_damaged_array(GOOD_ARRAY[:length]) is None
     assert read_damaged_array(GOOD_ARRAY + more) is None
 
 
+@examples(400)
 @given(st.lists(st.integers(0, 8 * len(GOOD_ARRAY) - 1), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
 def test_flipped_bits_in_an_array(bits: list[int]) -> None:
     array = read_damaged_array(flipped(GOOD_ARRAY, bits))
     if array is not None:
@@ -374,9 +375,9 @@ def test_values_that_are_not_finite(tmp_path: Path, value: float, kind: str) -> 
 GOOD_FILES = ("npz", "safetensors")
 
 
+@examples(150)
 @pytest.mark.parametrize("kind", GOOD_FILES)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_damaged_files_of_other_formats(kind: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = (write_npz if kind == "npz" else write_tensors)(Path(folder) / f"x.{kind}", x=ROWS)

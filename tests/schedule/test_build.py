@@ -17,7 +17,8 @@ from small_programs import CASES, LORA, Case
 from slotlang import api
 from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.integers import IntConst, IntOp, IntSize, IntVar, evaluate
 from slotlang.meaning.program import Program

@@ -294,7 +294,8 @@ def test_large_batches_go_to_columns() -> None:
 
 def test_the_program_names_the_parameters_it_was_chosen_for() -> None:
     found = found_for(SMALL)
-    program = api.loads(program_text(found, {"norm(x)": 64, "scale": 2}))
+    found.bounds = {"norm(x)": 64, "scale": 2}
+    program = api.loads(program_text(found))
     planned = api.plan(program)
     assert planned.parameters == found.ranked[0].parameters
     assert planned.origin == "program"

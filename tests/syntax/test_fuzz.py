@@ -73,7 +73,7 @@ def check(text: str) -> None:
         for diagnostic in problem.diagnostics:
             span = diagnostic.span
             assert span is not None
-            assert span.source is source
+            assert span.source == source
             assert 0 <= span.start <= span.end <= len(text)
             assert diagnostic.code.startswith("SL1")
             shown = render(diagnostic)

@@ -505,3 +505,17 @@ def test_read_source_without_a_file(tmp_path: Path) -> None:
 
 def test_grammar_is_found() -> None:
     assert grammar_path().name == "slot.lark"
+
+
+def test_a_text_that_is_parsed_again_has_the_same_tree_and_the_same_errors() -> None:
+    text = "program p(n = 4)\ninput x[n]\n"
+    first = parse(Source("a", text))
+    assert parse(Source("a", text)) is first
+    # places name the source
+    assert parse(Source("b", text)).source.name == "b"
+    said = []
+    for _ in range(2):
+        with pytest.raises(SlotError) as raised:
+            parse(Source("a", text + "output\n"))
+        said.append(str(raised.value))
+    assert said[0] == said[1]

@@ -7,7 +7,8 @@ from functools import cache
 
 import pytest
 
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.meaning.bind import bind
 from slotlang.planning.planner import plan
 from slotlang.planning.target import Hide, Target

@@ -11,7 +11,8 @@ from validation.body_edits import BODIES
 from validation.module_edits import GENERAL, Edits
 
 from slotlang.diagnostics import SlotError
-from slotlang.emit.module import Lowering, emit
+from slotlang.emit.head import Lowering
+from slotlang.emit.module import emit
 from slotlang.meaning.bind import bind
 from slotlang.planning.planner import plan
 from slotlang.source import Source

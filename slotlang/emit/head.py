@@ -1,0 +1,105 @@
+"""The header of an emitted module: what it is, what is proved of it, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slotlang.emit.emitter import Emitter
+from slotlang.emit.lines import docstring, paragraph
+from slotlang.planning.plan import Plan
+from slotlang.planning.ranges import Status, assumption_texts, limit_texts
+from slotlang.planning.target import Kernel
+from slotlang.proof.check import SCOPE
+
+KERNELS: Mapping[Kernel, str] = {
+    "matrix": (
+        "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
+        "bit what SEAL's operations give."
+    ),
+    "fused": (
+        "Where numba can be imported, the server computes sums of products in one pass over the residues: bit for bit "
+        "what SEAL's operations give."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How a module was made: ``by`` which version of slotlang, the ``verdict`` on its program and the ``method`` that
+    found it, whether the module was ``validated``, and the status of the ``range`` theorem. The header's sentences
+    follow from it."""
+
+    by: str
+    verdict: str
+    method: str
+    validated: bool
+    range: Status = "conditional"
+
+
+class HeadText(Emitter):
+    """The module's docstring."""
+
+    def __init__(self, plan: Plan, lowering: Lowering) -> None:
+        super().__init__(plan)
+        self.lowering = lowering
+
+    def hiding_sentence(self) -> list[str]:
+        """The header's sentence on what is hidden from the key holder, and how."""
+        return paragraph(self.hiding.sentence())
+
+    def kernel_sentence(self) -> list[str]:
+        """The header's sentence on the kernel."""
+        return paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []
+
+    def range_sentence(self) -> list[str]:
+        """The header's sentences on the largest inputs, and on the range theorem."""
+        taken = ", ".join(limit_texts(self.program))
+        if self.lowering.range == "proved":
+            weights = assumption_texts(self.program)
+            within = f" and weights within {', '.join(weights)}" if weights else ""
+            what = f"Range: proved. For all such inputs{within}, no message wraps, noise and masks included."
+        else:
+            what = self.unbounded_sentence()
+        return paragraph(f"Largest inputs: {taken}. {what}")
+
+    def unbounded_sentence(self) -> str:
+        """What there is in place of a proof that no message wraps."""
+        return (
+            "Range: weights are checked when they are encoded. Those for which a message of such inputs could wrap are "
+            "refused."
+        )
+
+    def head(self) -> str:
+        """The docstring."""
+        program, lowering = self.program, self.lowering
+        sizes = ", ".join(f"{n} = {program.sizes[n]}" for n in program.parameters)
+        if lowering.verdict == "proved":
+            verdict = f"Proved by the {lowering.method} method at these sizes: {SCOPE}."
+        else:
+            verdict = "NOT PROVED: lowered with --unproved; nothing is known of what this computes."
+        if lowering.validated:
+            validated = "Validated: what this module computes is what its program says."
+        else:
+            validated = "NOT VALIDATED: it is not known whether this module computes what its program says."
+        theorems = "; ".join(f"{t.name} == {t.form.text}" for t in program.theorems.values())
+        title = docstring(f"{program.name}: encrypted evaluation of {theorems}.", "")
+        lines = [
+            *title[:-1],
+            title[-1].removesuffix('"""'),
+            "",
+            *paragraph(f"Emitted by slotlang {lowering.by} from program {program.name} ({sizes or 'no sizes'})."),
+            *paragraph(verdict),
+            *paragraph(f"{validated} `slotlang check` of this file proves both again."),
+            *self.range_sentence(),
+            *self.hiding_sentence(),
+            *self.kernel_sentence(),
+            "",
+            *paragraph(
+                "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "
+                "unpack_ functions, of prepare and of evaluate may be edited; `slotlang check` proves or refutes "
+                "what they compute then."
+            ),
+            '"""',
+        ]
+        return "\n".join([*lines, "# ruff: noqa: E741"] if self.names.ambiguous else lines)
