@@ -22,8 +22,8 @@ DIGITS = 3
 @dataclass(frozen=True)
 class Promise:
     """``relative_error``: relative rms error that a run is expected not to exceed, in any result. ``precision``: the
-    relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms error of each result, by name, which holds for smaller inputs
-    too. ``assumed``: the data that this is about."""
+    relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms
+    error of each result, by name, which holds for smaller inputs too. ``assumed``: the data that this is about."""
 
     assumed: Assumed
     relative_error: float

@@ -49,7 +49,7 @@ def test_several_results_from_one_upload(qkv: list[str], tmp_path: Path) -> None
     ended = slotlang(*qkv, "--activations", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npz"), "--json")
     assert ended.status == 0, ended.err
     found = json.loads(ended.out)
-    assert found["schema"] == "slotlang.run/5"
+    assert found["schema"] == "slotlang.run/6"
     assert [(m["output"], m["module"], m["scaling"]) for m in found["modules"]] == [
         ("yq", "l.0.q_proj", 3.0),
         ("yk", "l.0.k_proj", 2.5),
@@ -150,7 +150,7 @@ def test_own_arrays_and_results(tmp_path: Path) -> None:
 def test_a_run_that_failed_writes_nothing(tmp_path: Path) -> None:
     command = ["run", LORA, *SMALL, "--set", "d_in=6", "--set", "d_out=8", "--set", "r=3"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slotlang.run.session.WORST_ERROR", 0.0)
+        patch.setattr("slotlang.run.session.WORST_ERROR", 1e-30)
         ended = slotlang(*command, "-o", str(tmp_path / "y.npy"))
     assert ended.status == 1
     assert "y.npy is not written: the run failed" in ended.out

@@ -372,6 +372,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "WEIGHTS_TOO_LARGE": "SL532",
         "RESULT_OUT_OF_RANGE": "SL533",
         "WEIGHTS_BREAK_BOUND": "SL534",
+        "BELOW_PRECISION": "SL535",
         "NOT_EQUALIZED": "SL541",
         "EQUALIZED_OTHERWISE": "SL542",
     }
