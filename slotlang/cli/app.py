@@ -402,9 +402,14 @@ def optimize(
 
 @app.command()
 def synth(
-    d_in: Annotated[int, typer.Option("--d-in", help="Channels of x.", show_default=False)],
-    d_out: Annotated[int, typer.Option("--d-out", help="Channels of y.", show_default=False)],
-    rank: Annotated[int, typer.Option(help="Rows of B and columns of A.", show_default=False)],
+    d_in: Annotated[int | None, typer.Option("--d-in", help="Channels of x.", show_default=False)] = None,
+    d_out: Annotated[int | None, typer.Option("--d-out", help="Channels of y.", show_default=False)] = None,
+    rank: Annotated[int | None, typer.Option(help="Rows of B and columns of A.", show_default=False)] = None,
+    adapter: AdapterFolder = None,
+    module: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The adapter's module, whose shape it is.", show_default=False)
+    ] = None,
+    base_changed: BaseChanged = False,
     batch: Annotated[int, typer.Option(help="Tokens.")] = 1,
     precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
     objective: Annotated[str, typer.Option(metavar="WHAT", help="time, rotations, keys or traffic.")] = "time",
@@ -425,16 +430,17 @@ def synth(
     status = OK
     with guarded("synth", json, reads=[profile], writes=[output, svg]):
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.cli.synthesis import synthesize
+        from slotlang.cli.synthesis import shape_and_weights, synthesize
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
         from slotlang.search.report import checked_bounds
         from slotlang.search.search import start
-        from slotlang.search.structure import Shape
 
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
-        shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
+        shape, weights = shape_and_weights(d_in, d_out, rank, batch, adapter, module, base_changed=base_changed)
+        limits = Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
+        found.weights = weights
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
         status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)

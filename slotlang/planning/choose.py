@@ -179,7 +179,8 @@ class _Search:
         def sent(p: Parameters) -> int:
             return bytes_sent(draft, replace(p, keys=keys))
 
-        fit = Slack(self._modulus(shape, keys), self.precision / RESERVE, sent).smallest(precise)
+        enough = max(self.precision / RESERVE, precise.error)
+        fit = Slack(self._modulus(shape, keys), enough, sent).smallest(precise)
         if fit.parameters == precise.parameters:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
