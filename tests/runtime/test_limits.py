@@ -382,6 +382,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL532": "With these weights a message could wrap around the modulus.",
         "SL533": "A decrypted result is larger than the guarantee allows.",
         "SL534": "Weights are larger than the program assumes.",
+        "SL535": "A result is below the precision of the parameters.",
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
     }
