@@ -57,7 +57,7 @@ def test_inputs_that_do_not_fit(world: World) -> None:
         ({"x": x[:, None], "z": z}, r"x must have shape \(4,\), not \(4, 1\)"),
         ({"x": x, "z": z * 1j}, "z must be real numbers, not complex128"),
         ({"x": np.full(4, np.nan), "z": z}, "x holds NaN or infinity"),
-        ({"x": np.full(4, 1e30), "z": z}, "the norm of x is 2e[+]30; this program takes norms up to 8: scale x down"),
+        ({"x": np.full(4, 1e30), "z": z}, "the norm of x is 2e[+]30; this program takes norms up to 32: scale x down"),
     ):
         with pytest.raises(Rejected, match=message) as refused:
             world.client.encrypt(**inputs)

@@ -167,7 +167,9 @@ def test_values_are_fitted_to_a_limit() -> None:
 
 
 def test_limits_of_a_program() -> None:
-    assert default_limit((16, 3)) == Limit(norm=16.0)
+    # a root mean square of 4; in tokens of less than 64 elements more
+    assert default_limit((256, 3)) == Limit(norm=64.0)
+    assert default_limit((64,)) == default_limit((16, 3)) == default_limit((1, 8)) == Limit(norm=32.0)
     text = layer("q")
     assert limits(api.loads(text))["x"] == Limit(norm=32.0)
     for bounds, limit in (

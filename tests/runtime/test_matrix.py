@@ -470,7 +470,7 @@ def test_weights_come_back_and_damaged_ones_do_not() -> None:
 def test_negative_and_zero_weights_come_back() -> None:
     here = World(COLUMNS, FEW, SMALL)
     b = here.weights["B"].copy()
-    b[0], b[1, 1] = -np.abs(b[0]) * 25, 0
+    b[0], b[1, 1] = -np.abs(b[0]) * 6, 0
     here.encode(B=b)
     assert here.engine.zeros == 1
     again = Weights.from_bytes(here.module, here.encoded.to_bytes())
