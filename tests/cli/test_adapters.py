@@ -49,7 +49,7 @@ def test_several_results_from_one_upload(qkv: list[str], tmp_path: Path) -> None
     ended = slotlang(*qkv, "--activations", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npz"), "--json")
     assert ended.status == 0, ended.err
     found = json.loads(ended.out)
-    assert found["schema"] == "slotlang.run/4"
+    assert found["schema"] == "slotlang.run/5"
     assert [(m["output"], m["module"], m["scaling"]) for m in found["modules"]] == [
         ("yq", "l.0.q_proj", 3.0),
         ("yk", "l.0.k_proj", 2.5),
@@ -188,7 +188,7 @@ def test_outliers_are_equalized(tmp_path: Path) -> None:
     command = ["run", LORA, *SMALL, *sizes, "--data", str(tmp_path / "own.npz"), "--activations"]
     command += [str(tmp_path / "x.npy"), "--parameters", "degree 8192 primes 60,60,60 scales 33"]
     ended = slotlang(*command)
-    assert ended.status == 2 and "SL531" in ended.err and "takes norms up to 16" in ended.err
+    assert ended.status == 2 and "SL531" in ended.err and "takes norms up to 32" in ended.err
     for given in (found, tmp_path / "x.npy"):
         ended = slotlang(*command, "--equalize", str(given), "--output", str(tmp_path / "y.npy"))
         assert ended.status == 0, ended.err
