@@ -53,7 +53,7 @@ def test_exit_statuses(wrong, tmp_path):
 def test_check_json(wrong):
     result = clean(call("check", PROGRAM, wrong, *SMALL, "--json"))
     values = json.loads(result.stdout)
-    assert values["schema"] == "slotlang.check/2"
+    assert values["schema"] == "slotlang.check/3"
     good, bad = values["files"]
     assert good.keys() == bad.keys() and good["report"].keys() == bad["report"].keys()
     assert (good["verdict"], bad["verdict"]) == ("proved", "refuted")
