@@ -178,7 +178,7 @@ def recheck_file(path: Path, *, json: bool) -> int:
             hint = "`slotlang check FILE --certificate OUT` writes one"
             raise error(code, message, file=str(path), hint=hint) from None
         reason = f"{code}: {message}"
-        nothing: dict[str, object] = {"program": None, "sizes": {}, "sha256": None, "goals": []}
+        nothing: dict[str, object] = {"program": None, "sizes": {}, "sha256": None, "goals": [], "range": None}
         if json:
             emit_json("recheck", {"file": str(path), "holds": False, **nothing, "reason": reason})
         else:

@@ -15,6 +15,7 @@ from typing import Any
 
 import islpy as isl
 
+from .magnitudes import range_claim
 from .program import Program
 from .reader import Rejected, need
 from .terms import Extents, Term, Terms, every, function, limited, within
@@ -76,15 +77,24 @@ def by_products(over: Extents, sides: dict[str, Terms]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a certificate proves: all goals of a program at these sizes; ``sha256`` is of the text and the sizes."""
+    """What a certificate proves: all goals of a program at these sizes; ``sha256`` is of the text and the sizes.
+    ``range``: bits of the modulus and of results within declared bounds, where the program has all that this needs."""
     program: str
     sizes: dict[str, int]
     sha256: str
     goals: list[str]
+    range: dict[str, int] | None = None
 
     def lines(self) -> list[str]:
         program = f"{self.program}({', '.join(f'{name} = {n}' for name, n in self.sizes.items())})"
-        return [f"  program {program}", f"  sha256 {self.sha256}", *(f"  proved  {goal}" for goal in self.goals)]
+        lines = [f"  program {program}", f"  sha256 {self.sha256}", *(f"  proved  {goal}" for goal in self.goals)]
+        return lines if self.range is None else [*lines, f"  range   {self.range_text(self.range)}"]
+
+    @staticmethod
+    def range_text(bits: dict[str, int]) -> str:
+        size, left = bits["result_bits"], bits["left_bits"]
+        if left < 1: return f"not shown: by this looser estimate results could reach 2^{size}, {1 - left} bits too many"
+        return f"within the bounds results stay below 2^{size}, which leaves {left} bits for noise and masks"
 
 def certificate(text: str, sizes: dict[str, int], decide: Decide) -> str:
     """The text of a certificate. ``decide`` gives a goal's "regions", or its number of "products"; it may reject."""
@@ -100,8 +110,9 @@ def written(text: str, sizes: dict[str, int], decide: Decide) -> tuple[str, Proo
     method = "exact" if any("products" in goal for goal in goals) else "polyhedral"
     digest = hashlib.sha256(f"{text}\n{','.join(f'{name}={n}' for name, n in sizes.items())}".encode()).hexdigest()
     whole = {"format": FORMAT, "version": VERSION, "method": method, "program": text, "sizes": sizes, "sha256": digest}
-    proof = Proof(program.name, sizes, digest, [goal["goal"] for goal in goals])
-    return json.dumps({**whole, "goals": goals}, indent=1) + "\n", proof
+    proof = Proof(program.name, sizes, digest, [goal["goal"] for goal in goals], range_claim(program))
+    claim = {} if proof.range is None else {"range": proof.range}
+    return json.dumps({**whole, **claim, "goals": goals}, indent=1) + "\n", proof
 
 def recheck(data: bytes) -> Proof:
     """What a certificate proves. Raises ``Rejected``."""

@@ -279,11 +279,12 @@ class Program:
                 one = len(at) == len(shape) == len(free) + 1 == len({*free}) + 1
                 need(one or not norm, f"a norm goes along one dimension of '{name}', and gives the others names")
                 need(all(self.kind(i) in ("unknown", "digit") for i in free), "an index has a name of its own")
-                self.declare(f"norm of {name} along {at.index(':')}" if norm else f"|{name}|", "bound")
+                about = (str(name), at.index(":") if norm else -1, self.real(limit))
+                self.declare(f"norm of {name} along {about[1]}" if norm else f"|{name}|", "bound", about)
             case "parameters", settings:
                 words = [str(setting.children[0]) for setting in settings]
                 need({"degree", "primes", "scales"} <= {*words} and len({*words}) == len(words), "no parameters")
-                self.declare("the parameters", "parameters")
+                self.declare("the parameters", "parameters", settings)
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))
                 for i, (name, extent) in enumerate(digits):
