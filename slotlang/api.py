@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.data import DataPowers
 from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.promise import Promise
 from slotlang.cost.report import Cost
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
@@ -100,7 +102,8 @@ def cost(
         weight_bytes=made.weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
         predicted=made.predicted(profile),
-        predicted_error=predicted_error(made),
+        predicted_error=made.promise.relative_error,
+        promise=made.promise,
         kernel=made.kernel,
         parameters_from=made.origin,
         parameters_note=origin_text(made.origin, program.chosen_parameters is not None),
@@ -184,6 +187,7 @@ def run(
 __all__ = [
     "Bound",
     "Cost",
+    "DataPowers",
     "Hide",
     "Kernel",
     "Lowered",
@@ -193,6 +197,7 @@ __all__ = [
     "Prediction",
     "Profile",
     "Program",
+    "Promise",
     "Report",
     "Session",
     "Target",

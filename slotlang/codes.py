@@ -387,6 +387,22 @@ not the guarantee: a value can wrap to a small one.""",
 
 The program's `bound` statements say how large weights and scalars may be, and these are larger. Lower the program with
 bounds that hold for them.""",
+    "SL535": """A result is below the precision of the parameters.
+
+The error of CKKS is absolute. A module says how large the rms error of each result is, for the data that it was lowered
+for, and which relative error was asked for. A result whose rms is below the one over the other is not known to that
+relative error: it is neither wrong nor right. Decryption warns of it (`slotlang_runtime.BelowPrecision`), and so do
+`run` and a module's `main`. Scale the input up and the result down, or lower the program for this data (`--adapter`,
+`--data`).""",
+    "SL536": """A run failed: its result is below the noise.
+
+The error of the run is what its parameters promise, and it is too large for the relative error that was asked for,
+since the result is small. The message says how large the result would have to be, and the hint names parameters that
+would do for this data.""",
+    "SL537": """A run failed: its error is larger than noise explains.
+
+A value was too large for the parameters, though weights and inputs passed their checks. Please report it with the
+program and the data.""",
     "SL541": """This input can't be equalized by these exponents.
 
 An equalized input is divided by a power of two for each of its channels, and the weights that meet the channels are

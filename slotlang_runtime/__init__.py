@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slotlang_runtime.client import Client as Client
     from slotlang_runtime.client import SecretKey as SecretKey
     from slotlang_runtime.equalized import equalize as equalize
+    from slotlang_runtime.errors import BelowPrecision as BelowPrecision
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
@@ -38,6 +39,7 @@ _HOMES = {
     "Client": "client",
     "SecretKey": "client",
     "equalize": "equalized",
+    "BelowPrecision": "errors",
     "Rejected": "errors",
     "WorkerFailed": "errors",
     "EvaluationKeys": "keys",

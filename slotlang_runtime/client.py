@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import tenseal.sealapi as seal
 
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.equalized import Exponents, checked, digests, divided, weights_that_meet
-from slotlang_runtime.errors import RESULT_OUT_OF_RANGE, Rejected
+from slotlang_runtime.errors import BELOW_PRECISION, RESULT_OUT_OF_RANGE, BelowPrecision, Rejected
 from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
     check_label,
@@ -25,7 +26,7 @@ from slotlang_runtime.labels import (
 )
 from slotlang_runtime.limits import Limit, largest_coefficient
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.module import Module, Name, Results
+from slotlang_runtime.module import Module, Name, Results, small_results
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.seal.halves import doubled_part, load_half
 from slotlang_runtime.seal.ring import Ring, context_of
@@ -131,7 +132,8 @@ class Client:
         return pack("inputs", label, records)
 
     def decrypt(self, data: bytes) -> Any:
-        """Results from the server's bytes: an array, or several by name. Raises Rejected."""
+        """Results from the server's bytes: an array, or several by name. Raises Rejected. Warns (``BelowPrecision``) of
+        results that are too small for the parameters."""
         values: dict[Name, npt.NDArray[Any]] = {}
         hidden = hidden_in(self.module)
         families = self.module.returned()
@@ -154,7 +156,19 @@ class Client:
             self._check_range(name, family, decoded)
             values[name] = decoded[: self.module.slots] / (2 if part else 1)
         results = self.module.collect(values)
+        self._check_precision(results)
         return results if len(results) > 1 else next(iter(results.values()))
+
+    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Warn of results below the precision of the parameters: CKKS's error is absolute."""
+        for name, size, least in small_results(self.module, results):
+            warnings.warn(
+                f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "
+                f"relative error of {self.module.precision:.1e} needs {least:.1e}; the rms error is at most "
+                f"{self.module.error[name]:.1e}",
+                BelowPrecision,
+                stacklevel=3,
+            )
 
     def _check_range(self, name: Name, family: Results, decoded: npt.NDArray[Any]) -> None:
         """Raise Rejected for a message with a coefficient that no guaranteed evaluation has: the guarantee leaves the

@@ -13,7 +13,7 @@ import numpy as np
 
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.limits import Limit, shrunk
-from slotlang_runtime.module import Module
+from slotlang_runtime.module import Module, root_mean_square
 
 Arrays: TypeAlias = dict[str, Any]
 
@@ -23,6 +23,20 @@ def relative_error(value: Any, expected: Any) -> float:
     value, expected = np.asarray(value), np.asarray(expected)
     size = math.sqrt(float(np.mean(np.abs(expected) ** 2)))
     return math.sqrt(float(np.mean(np.abs(value - expected) ** 2))) / (size or 1.0)
+
+
+SCATTER = 3.0
+"""By how many of its standard deviations the rms of normal numbers may exceed what is expected of it."""
+
+
+def within_promise(module: Module, name: str, value: Any, expected: Any) -> tuple[bool, float, float]:
+    """Whether a result is within what the module promises: its rms error, and what that may be: the absolute error, or
+    for larger results the precision times their rms. The rms of few numbers scatters."""
+    value, expected = np.asarray(value), np.asarray(expected)
+    off = root_mean_square(value - expected)
+    allowed = max(module.error.get(name, 0.0), module.precision * root_mean_square(expected))
+    allowed *= 1 + SCATTER / math.sqrt(2 * max(value.size, 1))
+    return bool(off <= allowed), off, allowed
 
 
 def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:

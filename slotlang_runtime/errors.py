@@ -36,5 +36,14 @@ EQUALIZED_OTHERWISE = "SL542"
 """Inputs are equalized otherwise than the weights expect."""
 
 
+BELOW_PRECISION = "SL535"
+"""A decrypted result is too small to be known to the precision that was asked for."""
+
+
+class BelowPrecision(RuntimeWarning):
+    """A result whose rms is below its error over the module's precision: it is not known to be wrong, and not known to
+    the precision that was asked for. ``warnings.simplefilter("ignore", BelowPrecision)`` silences it."""
+
+
 class WorkerFailed(RuntimeError):
     """A worker process could not start, or ended before its work was done; the message says how."""

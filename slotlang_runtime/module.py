@@ -85,7 +85,9 @@ class Module:
     scalars; each is a name, the dimension along which norms are bounded (None: each element), and the bound. ``forms``:
     results that are proved to be sums of products which end with an input; each is a number, then scalars and tensors
     (``.T``: transposed). ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense
-    weights. ``program_hash``: SHA-256 of the program's text and sizes."""
+    weights. ``error``: the rms error that each result is promised not to exceed, for the data that the module was
+    lowered for and smaller inputs; ``precision``: the relative error that was asked for. ``program_hash``: SHA-256 of
+    the program's text and sizes."""
 
     name: str
     program_hash: str
@@ -104,6 +106,8 @@ class Module:
     evaluate: Callable[..., dict[Name, Any]]
     reference: Callable[..., dict[str, Array]]
     counts: Mapping[str, int]
+    error: Mapping[str, float] = field(default_factory=dict)
+    precision: float = 0.0
     assumptions: Sequence[tuple[str, int | None, float]] = ()
     forms: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
@@ -192,3 +196,20 @@ class Module:
         limits = [[name, limit.norm, limit.entry] for name, limit in self.limits.items()]
         text = json.dumps([self.program_hash, *own, limits, bodies_hash(functions)])
         return {"program": self.name, "hash": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def root_mean_square(values: Any) -> float:
+    """Of any numbers; squares neither overflow nor vanish."""
+    sizes = np.abs(np.asarray(values))
+    most = float(sizes.max(initial=0.0))
+    return most * float(np.sqrt(np.mean((sizes / most) ** 2))) if 0 < most < np.inf else most
+
+
+def small_results(module: Module, results: Mapping[str, Array]) -> Iterable[tuple[str, float, float]]:
+    """Results below the precision of the module's parameters: the name, the rms, and the least rms that has the
+    precision. What is exactly zero is right."""
+    for name, value in results.items():
+        size = root_mean_square(value)
+        least = module.error.get(name, 0.0) / module.precision if module.precision else 0.0
+        if 0 < size < least:
+            yield name, size, least

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from slotlang_runtime.client import Client
-from slotlang_runtime.data import random_data, read_data, relative_error
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.data import random_data, read_data, relative_error, within_promise
+from slotlang_runtime.errors import BelowPrecision, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
@@ -17,8 +18,8 @@ from slotlang_runtime.weights import Weights
 
 
 def main(module: Module, arguments: Sequence[str] | None = None) -> int:
-    """Encrypt, evaluate and decrypt random or given data, and print the error against numpy. Returns the exit
-    status."""
+    """Encrypt, evaluate and decrypt random or given data, and print the error against numpy. Returns the exit status: 0
+    where every result is within what the module promises, 1 where one is not, 2 for bad input."""
     parser = argparse.ArgumentParser(description=f"{module.name}: encrypted evaluation on random or given data.")
     parser.add_argument("--data", type=Path, help="an .npz file with the inputs, weights and scalars by name")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random data")
@@ -33,16 +34,25 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         server = Server(Weights.encode(module, **weights))
         keys = EvaluationKeys.from_bytes(client.evaluation_keys())
         answer = server.evaluate(client.encrypt(**inputs), keys)
-        results = client.decrypt(answer.data)
+        with warnings.catch_warnings(record=True) as small:
+            warnings.simplefilter("always", BelowPrecision)
+            results = client.decrypt(answer.data)
     except (Rejected, OSError) as problem:
         code = f"[{problem.code}]" if isinstance(problem, Rejected) and problem.code else ""
         print(f"error{code}: {problem}", file=sys.stderr)
         return 2
     expected = module.reference(inputs, weights)
+    for warning in small:
+        print(f"warning{warning.message}", file=sys.stderr)
+    status = 0
     for name, wanted in expected.items():
         value = results[name] if len(expected) > 1 else results
         print(f"{name}: shape {value.shape}, relative rms error {relative_error(value, wanted):.1e}")
+        right, off, allowed = within_promise(module, name, value, wanted)
+        if not right:
+            status = 1
+            print(f"{name}: the rms error is {off:.1e}, and at most {allowed:.1e} was promised", file=sys.stderr)
     print(f"evaluation: {1000 * answer.seconds:.1f} ms, {dict(answer.counts)}")
     if server.note:
         print(server.note)
-    return 0
+    return status

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from slotlang.meaning.program import Program
     from slotlang.planning.parameters import Parameters
+    from slotlang.planning.target import Target
     from slotlang.syntax import tree
 
 app = typer.Typer(
@@ -102,6 +103,20 @@ GivenParameters = Annotated[
         show_default=False,
     ),
 ]
+AdapterFolder = Annotated[
+    Path | None, typer.Option(help="A PEFT adapter folder: its weights are what errors are predicted for.")
+]
+Modules = Annotated[
+    list[str],
+    typer.Option(metavar="[RESULT=]NAME", help="The adapter's module; one for each result, or a layer's path."),
+]
+BaseChanged = Annotated[
+    bool, typer.Option("--base-changed", help="The base was changed as the adapter needs it (SL520).")
+]
+DataFile = Annotated[
+    Path | None,
+    typer.Option(help="A .npz file with weights and scalars by name, and inputs: errors are predicted for these."),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -140,6 +155,31 @@ def _loaded(path: Path, sizes: list[str], bounds: dict[str, str] | None = None) 
     from slotlang.meaning.bind import bind
 
     return bind(_bounded(_parsed(path), bounds or {}), parse_sizes(sizes))
+
+
+def _known(
+    path: Path,
+    sizes: list[str],
+    bounds: dict[str, str],
+    target: Target,
+    adapter: Path | None,
+    modules: list[str],
+    base_changed: bool,
+    data: Path | None,
+) -> tuple[Program, Target]:
+    """The program, and the target with the weights of an adapter or a file; warnings about an adapter are shown."""
+    if adapter is None and data is None and not modules:
+        return _loaded(path, sizes, bounds), target
+    from dataclasses import replace
+
+    from slotlang.cli.output import report
+    from slotlang.run.given import Source, given
+
+    source = Source(adapter, modules, base_changed, data)
+    found = given(_bounded(_parsed(path), bounds), parse_sizes(sizes), source, inputs="optional")
+    if found.adapter is not None and found.adapter.warnings:
+        report(found.adapter.warnings, "warning")
+    return found.program, replace(target, data=found.powers)
 
 
 def _bounded(syntax: tree.Program, bounds: dict[str, str]) -> tree.Program:
@@ -250,6 +290,10 @@ def cost(
     profile: ProfileFile = None,
     hide: Hiding = "mask",
     kernel: KernelOption = "auto",
+    adapter: AdapterFolder = None,
+    module: Modules = [],  # noqa: B006
+    base_changed: BaseChanged = False,
+    data: DataFile = None,
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     parameters: GivenParameters = None,
@@ -265,7 +309,9 @@ def cost(
 
         target, times = Target.named(kernel, hide, precision, max_key_bytes), chosen_profile(profile)
         given = _given(parameters, precision)
-        program = _loaded(file, set_, parse_bounds(bound, bound_norm))
+        program, target = _known(
+            file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
+        )
         result = cost_of(program, given, profile=times, target=target)
         if json:
             emit_json("cost", result.to_json())
@@ -356,9 +402,14 @@ def optimize(
 
 @app.command()
 def synth(
-    d_in: Annotated[int, typer.Option("--d-in", help="Channels of x.", show_default=False)],
-    d_out: Annotated[int, typer.Option("--d-out", help="Channels of y.", show_default=False)],
-    rank: Annotated[int, typer.Option(help="Rows of B and columns of A.", show_default=False)],
+    d_in: Annotated[int | None, typer.Option("--d-in", help="Channels of x.", show_default=False)] = None,
+    d_out: Annotated[int | None, typer.Option("--d-out", help="Channels of y.", show_default=False)] = None,
+    rank: Annotated[int | None, typer.Option(help="Rows of B and columns of A.", show_default=False)] = None,
+    adapter: AdapterFolder = None,
+    module: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The adapter's module, whose shape it is.", show_default=False)
+    ] = None,
+    base_changed: BaseChanged = False,
     batch: Annotated[int, typer.Option(help="Tokens.")] = 1,
     precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
     objective: Annotated[str, typer.Option(metavar="WHAT", help="time, rotations, keys or traffic.")] = "time",
@@ -379,16 +430,17 @@ def synth(
     status = OK
     with guarded("synth", json, reads=[profile], writes=[output, svg]):
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.cli.synthesis import synthesize
+        from slotlang.cli.synthesis import shape_and_weights, synthesize
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
         from slotlang.search.report import checked_bounds
         from slotlang.search.search import start
-        from slotlang.search.structure import Shape
 
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
-        shape, limits = Shape(d_in, d_out, rank, batch), Limits(max_memory, copies)
+        shape, weights = shape_and_weights(d_in, d_out, rank, batch, adapter, module, base_changed=base_changed)
+        limits = Limits(max_memory, copies)
         found = start(shape, objective_named(objective), target, limits)
+        found.weights = weights
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
         status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
     raise typer.Exit(status)
@@ -408,6 +460,10 @@ def lower(
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
     kernel: KernelOption = "auto",
+    adapter: AdapterFolder = None,
+    module: Modules = [],  # noqa: B006
+    base_changed: BaseChanged = False,
+    data: DataFile = None,
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     parameters: GivenParameters = None,
@@ -416,8 +472,7 @@ def lower(
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
-    with guarded("lower", json, reads=[file], writes=[output]):
-        from slotlang.cost.noise import predicted_error
+    with guarded("lower", json, reads=[file, data], writes=[output]):
         from slotlang.lower import lower as lower_program
         from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
@@ -426,7 +481,9 @@ def lower(
             raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
         target = Target.named(kernel, hide, precision, max_key_bytes)
         given = _given(parameters, precision)
-        program = _loaded(file, set_, parse_bounds(bound, bound_norm))
+        program, target = _known(
+            file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
+        )
         with _status("proving, lowering and validating", json):
             made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
         if output is not None:
@@ -449,14 +506,16 @@ def lower(
                     "hide": made.plan.hiding.mode,
                     "kernel": made.plan.kernel,
                     "counts": made.plan.counts.to_json(),
-                    "predicted_error": predicted_error(made.plan),
+                    "predicted_error": made.plan.promise.relative_error,
+                    "promise": made.plan.promise.to_json(),
                     "validation": made.validation.to_json(),
                 },
             )
         else:
             counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
             print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
-            print(f"  {made.plan.used}; relative rms error at most {predicted_error(made.plan):.1e}")
+            print(f"  {made.plan.used}")
+            print(f"  {made.plan.promise.sentence}")
             print(f"  {made.range.line()}")
             print(f"  {counts}")
             if made.validation.status == "proved":

@@ -52,7 +52,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_VERSIONS = {"check": 3, "cost": 4, "compare": 4, "lower": 3, "optimize": 2, "recheck": 2, "run": 5, "synth": 3}
+_VERSIONS = {"check": 3, "cost": 5, "compare": 5, "lower": 4, "optimize": 3, "recheck": 2, "run": 6, "synth": 4}
 """Versions of the shapes that are not at version 1: reports, counts, parameters and kernels are spelled one way."""
 
 

@@ -57,6 +57,8 @@ def say(session: Session, output: Path | None, json: bool) -> None:
         written = True
     if session.warnings:
         report(session.warnings, "warning")
+    if session.failure is not None:
+        report([session.failure])
     if session.report.cache is not None:
         warn_of_cache(session.report.cache)
     if json:

@@ -14,15 +14,54 @@ from rich.text import Text
 
 from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
-from slotlang.cli.output import OK, emit_json, write_file
+from slotlang.cli.output import OK, emit_json, report, write_file
 from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.profile import Profile
+from slotlang.diagnostics import error
 from slotlang.planning.target import Target
 from slotlang.search.candidate import Found
 from slotlang.search.crossover import columns_from
 from slotlang.search.report import program_text
 from slotlang.search.search import bounds, finalists_for, search
+from slotlang.search.structure import Shape
+from slotlang.search.weights import GivenWeights
 from slotlang.show.front import front_svg
+
+
+def shape_and_weights(
+    d_in: int | None,
+    d_out: int | None,
+    rank: int | None,
+    batch: int,
+    adapter: Path | None,
+    module: str | None,
+    *,
+    base_changed: bool,
+) -> tuple[Shape, GivenWeights | None]:
+    """What is searched for: the shape that is named, or that of an adapter's module, with its weights. Warnings about
+    the adapter are shown. Raises SL005, and what reading the adapter raises."""
+    sizes = {"--d-in": d_in, "--d-out": d_out, "--rank": rank}
+    if adapter is None:
+        if module is not None:
+            raise error("SL005", "--module needs --adapter")
+        missing = [name for name, size in sizes.items() if size is None]
+        if d_in is None or d_out is None or rank is None:
+            hint = "or --adapter DIR --module NAME, which has the shape"
+            raise error("SL005", f"synth needs {', '.join(missing)}", hint=hint)
+        return Shape(d_in, d_out, rank, batch), None
+    from slotlang.adapter import read_adapter
+
+    found = read_adapter(adapter, base_changed=base_changed)
+    if found.warnings:
+        report(found.warnings, "warning")
+    chosen = found.only() if module is None else found.module(module)
+    own = {"--d-in": chosen.d_in, "--d-out": chosen.d_out, "--rank": chosen.rank}
+    for name, size in sizes.items():
+        if size not in (None, own[name]):
+            message = f"{name} is {size}, and module {chosen.name} has {own[name]}"
+            raise error("SL005", message, hint=f"leave out {name}: it follows from the module")
+    weights = GivenWeights(chosen.name, chosen.up, chosen.down, chosen.scaling)
+    return Shape(chosen.d_in, chosen.d_out, chosen.rank, batch), weights
 
 
 def synthesize(
@@ -55,7 +94,7 @@ def synthesize(
             )
             if found.objective == "time":
                 progress("column packing for more tokens", 1.0)
-                columns = columns_from(found.shape, Target(precision=found.precision), profile)
+                columns = columns_from(found.shape, Target(precision=found.precision), profile, found.weights)
     except KeyboardInterrupt:
         kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
         print(f"interrupted: {kept}", file=sys.stderr)
@@ -73,6 +112,8 @@ def synthesize(
         values: dict[str, Any] = {
             "shape": asdict(found.shape),
             "precision": found.precision,
+            "assumed": "unit" if found.weights is None else "weights",
+            "module": None if found.weights is None else found.weights.name,
             "objective": found.objective,
             "complete": found.complete,
             "compared": found.sketched,
@@ -133,7 +174,7 @@ def _table(found: Found) -> RenderableType:
         )
     heading = Text.assemble(
         (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens", "bold"),
-        f"  precision {found.precision:g}, least {found.objective}\n"
+        f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
         f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
         f"({best.predicted.profile}):\n",

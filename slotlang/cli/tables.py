@@ -73,7 +73,11 @@ def cost_table(cost: Cost) -> RenderableType:
         table.add_row(time_text(times.masking), "to make masks before")
     table.add_row(time_text(times.decryption), "to decrypt")
     table.add_row("", f"predicted for one thread by the profile {times.profile}")
-    table.add_row(f"{cost.predicted_error:.1e}", "relative rms error at most, predicted")
+    promise = cost.promise
+    assert promise is not None, "a cost that is shown has a promise"
+    table.add_row(f"{promise.relative_error:.1e}", f"relative rms error at most, predicted {promise.about}")
+    for name, error in promise.error.items():
+        table.add_row(f"{error:.1e}", f"rms error of {name} at most")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     parameters = parameters_text(cost.parameters) + cost.parameters_note
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters}\n{cost.range_text}\n")
@@ -185,6 +189,8 @@ def run_table(session: Session) -> RenderableType:
         f"{r.relative_error:.1e}", "relative rms error against numpy" + (", the largest" * (len(r.errors) > 1))
     )
     table.add_row(f"{r.max_error:.1e}", "largest error")
+    promise = session.lowered.plan.promise
+    table.add_row(f"{promise.relative_error:.1e}", f"relative rms error promised, {promise.about}")
     status = Text("passed", style="green bold") if r.passed else Text("FAILED", style="red bold")
     modules = ", ".join(pair.module.name for pair in session.pairs)
     title = session.program.name + {"data": " on given weights", "random": " on random weights"}.get(

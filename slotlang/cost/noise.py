@@ -8,22 +8,24 @@ results backwards, and any number of parameters can be tried on them. ``docs/cos
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import exp2, sqrt
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from slotlang.cost.data import UNIT, DataPowers, Size
 from slotlang.cost.hidden import Hidden
 from slotlang.cost.key_switch_peaks import Floats, peaks
 from slotlang.cost.mean_squares import Powers
-from slotlang.cost.variances import Contents, Power, form_variance, uniform
+from slotlang.cost.members import Members
+from slotlang.cost.noise_reach import Source, reaches
+from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
-from slotlang.graph.member_classes import Likeness
 from slotlang.meaning.program import Output, Program
-from slotlang.schedule.ops import PlainFamily
 
 ERROR_VARIANCE = 21 / 2
 """Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
@@ -94,6 +96,10 @@ class Planned(Protocol):
     def hiding(self) -> Hidden:
         """What is hidden in results."""
 
+    @property
+    def data(self) -> DataPowers:
+        """What is known of the data."""
+
 
 class Place(NamedTuple):
     """A kind of noise and where it enters: primes dropped, and products whose scale the ciphertext carries."""
@@ -107,22 +113,46 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Gains:
-    """Mean square of the results, and for each source of noise the sum of what all operations of that kind add to
-    the mean square of their error when the source has variance 1. ``degree``: the ring's. ``peaks``: of the states
-    that ciphertexts are in, the largest mean square of a slot."""
+    """Mean square of the results, times the number of their ``elements``, and for each source of noise the sum of what
+    all operations of that kind add to the mean square of their error when the source has variance 1. ``degree``: the
+    ring's. ``peaks``: of the states that ciphertexts are in, the largest mean square of a slot for inputs of unit
+    variance. ``small``: peaks below 1 are those of weights that are known. ``results``: the gains of each result, where
+    there are several. ``reach``: what the noise of a message that is read
+    adds up to at most, by the state of its ciphertext."""
 
     degree: int
     signal: float
-    sources: dict[Place, float]
-    peaks: dict[tuple[int, int], float]
+    sources: Mapping[Place, float]
+    peaks: Mapping[tuple[int, int], float]
+    elements: int = 1
+    small: bool = False
+    results: Mapping[str, Gains] = field(default_factory=dict)
+    reach: Mapping[tuple[int, int], Mapping[Source, float]] = field(default_factory=dict)
 
     def error(self, setting: Setting) -> float:
-        """Relative rms error that a run with parameters of the same degree is expected not to exceed."""
-        return self._weighted(setting, SAFETY, SPIKE_SAFETY)
+        """Relative rms error that a run with parameters of the same degree is expected not to exceed, in any of its
+        results; where a result is zero, its rms error."""
+        return max(part._weighted(setting, SAFETY, SPIKE_SAFETY) for part in self.results.values() or [self])
 
     def expected(self, setting: Setting) -> float:
-        """Relative rms error to expect, the root of the mean square of many runs with keys of their own."""
+        """Relative rms error of all results together to expect, the root of the mean square of many runs with keys of
+        their own."""
         return self._weighted(setting, 1.0, 1.0)
+
+    def absolute(self, setting: Setting) -> float:
+        """Rms error of the results that a run is expected not to exceed."""
+        size = sqrt(self.signal / self.elements) or 1.0
+        return self._weighted(setting, SAFETY, SPIKE_SAFETY) * size
+
+    def largest_noise(self, setting: Setting, reach: Mapping[Source, float], limit: float) -> float:
+        """A bound on the standard deviation of a coefficient's noise, in units of the message, in a state with this
+        reach. ``limit``: how many times as large as for inputs of unit variance values may be."""
+        total = 0.0
+        for (kind, level, products, grows), amplitude in reach.items():
+            slots = variance(Place(kind, level, products), setting)
+            coefficient = slots if kind in ("factor", "added") else slots / setting.degree
+            total += amplitude * sqrt(coefficient) * (limit if grows else 1.0)
+        return total
 
     def widened(self, first: float, later: float) -> Gains:
         """The gains of the same schedule with longer sums: ``first`` times the terms in sums of first products,
@@ -132,24 +162,42 @@ class Gains:
             place: gain * (1.0 if place.kind != "factor" else later if place.level or place.products else first)
             for place, gain in self.sources.items()
         }
-        return replace(self, sources=sources)
+        parts = {name: part.widened(first, later) for name, part in self.results.items()}
+        reach = {
+            state: {
+                source: amplitude * (1.0 if source[0] != "factor" else later if source[1] or source[2] else first)
+                for source, amplitude in found.items()
+            }
+            for state, found in self.reach.items()
+        }
+        return replace(self, sources=sources, results=parts, reach=reach)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
-        if not self.signal:
-            return 0.0
         total = sum(
             (peaked if place.kind == "spike" else flat) ** 2 * gain * variance(place, setting)
             for place, gain in self.sources.items()
         )
-        return sqrt(total / self.signal + (flat * DOUBLE) ** 2)
+        return sqrt(total / (self.signal or self.elements) + (flat * DOUBLE) ** 2 * bool(self.signal))
+
+
+def plan_gains(plan: Planned) -> Gains:
+    """The gains of a plan's graph, in its ring and for its data."""
+    hiding = plan.hiding
+    return gains(
+        plan.graph,
+        plan.parameters.degree,
+        hiding.doubled,
+        masked=hiding.mode != "none",
+        zero=hiding.zero,
+        data=plan.data,
+    )
 
 
 def predicted_error(plan: Planned) -> float:
-    """Relative rms error (rms error over rms of the result) that a run of a plan on random data is expected not to
-    exceed: standard normal inputs, weights scaled by one over the root of their last dimension."""
-    masked = plan.hiding.mode != "none"
-    noise = gains(plan.graph, plan.parameters.degree, plan.hiding.doubled, masked=masked, zero=plan.hiding.zero)
-    return noise.error(plan.parameters)
+    """Relative rms error (rms error over rms of the result) that a run of a plan is expected not to exceed, in any of
+    its results, on the plan's data: without any, standard normal inputs, and weights scaled by one over the root of
+    their last dimension."""
+    return plan_gains(plan).error(plan.parameters)
 
 
 def variance(place: Place, setting: Setting) -> float:
@@ -222,12 +270,33 @@ def spike(degree: int) -> Power:
 
 
 def gains(
-    graph: Graph, degree: int, doubled: frozenset[str], *, masked: bool, zero: frozenset[str] = frozenset()
+    graph: Graph,
+    degree: int,
+    doubled: frozenset[str],
+    *,
+    masked: bool,
+    zero: frozenset[str] = frozenset(),
+    data: DataPowers = UNIT,
+    contents: Contents | None = None,
 ) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there."""
-    return _Backwards(graph, degree, doubled, masked, zero).run()
+    there. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
+
+
+def _together(parts: Mapping[str, Gains]) -> Gains:
+    """The gains of all results, from those of each."""
+    first, *others = parts.values()
+    if not others:
+        return first
+    sources: defaultdict[Place, float] = defaultdict(float)
+    for part in parts.values():
+        for place, gain in part.sources.items():
+            sources[place] += gain
+    signal, elements = (sum(getattr(part, name) for part in parts.values()) for name in ("signal", "elements"))
+    return replace(first, signal=signal, elements=elements, sources=dict(sources), results=dict(parts))
 
 
 class _Effect(NamedTuple):
@@ -240,21 +309,28 @@ class _Effect(NamedTuple):
 class _Backwards:
     """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
 
-    def __init__(self, graph: Graph, degree: int, doubled: frozenset[str], masked: bool, zero: frozenset[str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        degree: int,
+        doubled: frozenset[str],
+        masked: bool,
+        zero: frozenset[str],
+        contents: Contents,
+    ) -> None:
         self.graph = graph
         self.degree = degree
         self.doubled = doubled
         self.masked, self.zero = masked, zero
         self.program: Program = graph.schedule.program
-        self.contents = Contents(graph.schedule)
+        self.contents = contents
+        self.members = Members(graph, contents)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
         self.spike = spike(degree)
         self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
         self.sources: defaultdict[Place, float] = defaultdict(float)
-        self.peaks: dict[tuple[int, int], float] = {}
         self.powers = Powers()
-        self._members: dict[Member, int] = {}
-        self._likeness: dict[str, Likeness] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
         self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
 
     def settled(self, power: Power) -> Power:
@@ -263,18 +339,10 @@ class _Backwards:
 
     def member(self, member: Member) -> int:
         """Mean squares of a plaintext, or of what the client packs."""
-        name, indices = member
-        family = self.graph.schedule.plains.get(name) or self.program.families[name]
-        if name not in self._likeness:
-            self._likeness[name] = Likeness(self.program, family)
-        place = (name, self._likeness[name].of(indices))
-        if place not in self._members:
-            if isinstance(family, PlainFamily):
-                power = self.contents.plain(family, indices)
-            else:
-                power = self.contents.packed(family, indices)
-            self._members[place] = self.powers.number(self.settled(power), looked_up=True)
-        return self._members[place]
+        place = (self.members, self.members.place(member))
+        if place not in self._numbers:
+            self._numbers[place] = self.powers.number(self.settled(self.members.power(member)), looked_up=True)
+        return self._numbers[place]
 
     def rounded(self, name: str) -> tuple[int, bool, complex | None]:
         """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
@@ -293,23 +361,62 @@ class _Backwards:
         return self._vectors[name]
 
     def run(self) -> Gains:
+        program, data = self.program, self.contents.data
         powers, products = self._forward()
-        signal, grown = self._results(products)
+        outside = self.members
+        same = data is UNIT or (outside.how == "each" and not data.inputs)
+        if not same:
+            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if data.inputs else self.contents
+            self.members = Members(self.graph, contents, largest=True)
+        unit = powers if same else self._forward()[0]
+        reach = reaches(self.graph, products, unit, self.powers, self._plain, known=data is not UNIT)
+        self.members = outside
+        sizes = self.contents.sizes
+        largest = self._peaks(unit, products, sizes)
+        # without weights nothing says what vanishes
+        vanished = {n for n, number in enumerate(unit) if data is not UNIT and not self.powers[number].any()}
+        reads = self._reads()
         if self.graph.schedule.routes:
             # a key that is used many times in a row makes peaks that meet
             self.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
-            for node, gain in grown.items():
-                self._met(node, gain)
-        self._back(powers, products, grown)
-        return Gains(self.degree, signal, dict(self.sources), self.peaks)
+        parts: dict[str, Gains] = {}
+        for name, theorem in program.theorems.items():
+            elements = int(np.prod(theorem.form.shape))
+            self.sources = defaultdict(float)
+            grown = self._results(name, elements, reads, products)
+            if self.met is not None:
+                for node, gain in grown.items():
+                    self._met(node, gain)
+            self._back(powers, products, grown, vanished)
+            signal = elements * sizes[name].mean_square
+            small = data is not UNIT
+            parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small, reach=reach)
+        return _together(parts)
+
+    def _plain(self, node: Node) -> int:
+        assert node.plain is not None, "the node has a plaintext"
+        return self.member(node.plain)
+
+    def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
+        """The largest mean square of a slot, by the state that the ciphertext is in."""
+        found: dict[tuple[int, int], float] = {}
+        for level, carried, number in set(zip(self.graph.levels, products, powers, strict=True)):
+            peak = float(self.powers[number].sum(axis=0).max())
+            found[level, carried] = max(found.get((level, carried), 0.0), peak)
+        for out in self.graph.outputs:
+            # rows of products of weights may be aligned, where sums of independent terms are smaller
+            largest = sizes[out.output.name].largest or 0.0
+            state = self.graph.levels[out.node], products[out.node]
+            times = (4.0 if out.output.family.name in self.doubled else 1.0) * (1 + (out.output.part is not None))
+            found[state] = max(found[state], times * largest)
+        return found
 
     def _forward(self) -> tuple[list[int], list[int]]:
         graph = self.graph
         powers: list[int] = []
         products: list[int] = []
         known: dict[tuple[object, ...], int] = {}
-        states: set[tuple[int, int, int]] = set()
-        for node, level in zip(graph.nodes, graph.levels, strict=True):
+        for node in graph.nodes:
             of = tuple([powers[n] for n in node.operands])
             carried = max([products[n] for n in node.operands], default=0)
             match node.kind:
@@ -330,10 +437,6 @@ class _Backwards:
                 known[key] = self.powers.number(self._held(node, of, plain))
             powers.append(known[key])
             products.append(carried)
-            states.add((level, carried, known[key]))
-        for level, carried, number in states:
-            peak = float(self.powers[number].sum(axis=0).max())
-            self.peaks[level, carried] = max(self.peaks.get((level, carried), 0.0), peak)
         return powers, products
 
     def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
@@ -365,27 +468,33 @@ class _Backwards:
         nodes = self.graph.nodes
         return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
 
-    def _results(self, products: list[int]) -> tuple[float, dict[int, Power]]:
-        """Mean square of the results, times their number, and the gain of the noise in each returned ciphertext."""
+    def _reads(self) -> dict[int, np.ndarray]:
+        """Slots of each returned node, in both parts, that an output reads."""
+        slot = self.program.slot_env(np.arange(self.program.slots))
+        used: dict[int, np.ndarray] = {}
+        for out in self.graph.outputs:
+            rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
+            there = used.setdefault(out.node, np.zeros((2, self.program.slots), bool))
+            there[rows] |= self.program.read_slots(out.output, out.binders, slot)
+        return used
+
+    def _results(
+        self, name: str, elements: int, used: Mapping[int, np.ndarray], products: list[int]
+    ) -> dict[int, Power]:
+        """The gain of the noise in each ciphertext that is returned for one theorem."""
         program = self.program
         slot = program.slot_env(np.arange(program.slots))
         grown: dict[int, Power] = {}
-        signal = 0.0
-        elements = {name: int(np.prod(t.form.shape)) for name, t in program.theorems.items()}
-        for name, theorem in program.theorems.items():
-            signal += elements[name] * form_variance(program, theorem.form)
         read: list[tuple[Output, int, np.ndarray, float]] = []
-        used: dict[int, np.ndarray] = {}
-        total: Counter[str] = Counter()
+        total = 0
         for out in self.graph.outputs:
-            inside = program.read_slots(out.output, out.binders, slot)
-            share = 0.25 if out.output.family.name in self.doubled else 1.0
-            read.append((out.output, out.node, inside, share))
-            rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
-            used.setdefault(out.node, np.zeros((2, program.slots), bool))[rows] |= inside
-            total[out.output.name] += int(inside.sum())
+            if out.output.name == name:
+                inside = program.read_slots(out.output, out.binders, slot)
+                share = 0.25 if out.output.family.name in self.doubled else 1.0
+                read.append((out.output, out.node, inside, share))
+                total += int(inside.sum())
         for output, node, inside, share in read:
-            weight = share * elements[output.name] / max(total[output.name], 1)
+            weight = share * elements / max(total, 1)
             window = np.zeros((2, self.degree // 2))
             window[:, : program.slots] = inside * weight
             if output.part is not None:
@@ -396,16 +505,17 @@ class _Backwards:
                 level, carried = self.graph.levels[node], products[node]
                 self._round("added", level, carried, window, _ONES, self.degree, True)
                 self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2
-        return signal, {node: self.settled(power) for node, power in grown.items()}
+        return {node: self.settled(power) for node, power in grown.items()}
 
-    def _back(self, powers: list[int], products: list[int], grown: dict[int, Power]) -> None:
+    def _back(self, powers: list[int], products: list[int], grown: dict[int, Power], vanished: set[int]) -> None:
+        """Noise from the results backwards; what is ``vanished`` is left out when it is evaluated, and has none."""
         graph = self.graph
         waiting = {node: [self.powers.number(gain)] for node, gain in grown.items()}
         effects: dict[tuple[object, ...], _Effect] = {}
         times: Counter[tuple[object, ...]] = Counter()
         for number in range(len(graph.nodes) - 1, -1, -1):
             parts = waiting.pop(number, None)
-            if parts is None:
+            if parts is None or number in vanished:
                 continue
             gain = self.powers.sum(parts)
             node, level = graph.nodes[number], graph.levels[number]

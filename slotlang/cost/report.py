@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.predict import Prediction
+from slotlang.cost.promise import Promise
 from slotlang.cost.theorems import Bound
 
 
@@ -18,7 +19,8 @@ class Cost:
     them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
     and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
-    ``predicted_error``: relative rms error that a run on random data does not exceed. ``kernel``: what
+    ``predicted_error``: relative rms error that a run is expected not to exceed; ``promise``: on which data, and the
+    absolute error of each result. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
     the plan's range theorem, as data and in words.
@@ -43,6 +45,7 @@ class Cost:
     parameters_note: str = ""
     range: Mapping[str, object] = field(default_factory=dict)
     range_text: str = ""
+    promise: Promise | None = None
 
     @property
     def rotation_gap(self) -> int | None:
@@ -68,6 +71,7 @@ class Cost:
             "peak_ciphertext_bytes": self.peak_ciphertext_bytes,
             "predicted": self.predicted.to_json(),
             "predicted_error": self.predicted_error,
+            "promise": None if self.promise is None else self.promise.to_json(),
             "rotation_lower_bound": self.rotation_lower_bound,
             "rotation_gap": self.rotation_gap,
             "bounds": [asdict(bound) for bound in self.bounds],

@@ -1,18 +1,23 @@
-"""Mean squares of what vectors hold, slot by slot, for data as ``random_data`` of the runner makes it.
+"""Mean squares of what vectors hold, slot by slot, for what is known of the data.
 
-Inputs are standard normal, weights normal with a variance of one over their last dimension, scalars 1, all of them
-independent. A vector is an array of four rows over slots (or one column, when all slots are alike): mean of the real
-and of the imaginary part, variance of the real and of the imaginary part.
+Weights that are given are constants. All other elements are independent, with the moments of ``data``. A vector is an
+array of four rows over slots (or one column, when all slots are alike): mean of the real and of the imaginary part,
+variance of the real and of the imaginary part.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.cost.data import UNIT, DataPowers, Size, form_moments, form_variance, result_size, tensor_variance
+from slotlang.cost.data import Moments as Matrices
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import TensorForm
@@ -28,17 +33,25 @@ Moments: TypeAlias = npt.NDArray[np.float64]
 class _Moments:
     """Means and variances as a ring. Products and sums take their operands to be independent."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, data: DataPowers = UNIT) -> None:
         self.program = program
+        self.data = data
         self._masks: dict[str, npt.NDArray[np.bool_] | None] = {}
+        self._forms: dict[TensorForm, Matrices] = {}
 
     def const(self, re: Fraction, im: Fraction) -> Moments:
         return np.array([[float(re)], [float(im)], [0.0], [0.0]])
 
     def scalar(self, name: str) -> Moments:
-        return self.const(Fraction(1), Fraction(0))
+        return np.array([[self.data.scalar(name)], [0.0], [0.0], [0.0]])
 
     def gather(self, tensor: str, flat: npt.NDArray[np.int64]) -> Moments:
+        if tensor in self.data.weights:
+            return self._known(np.asarray(self.data.weights[tensor], np.float64).reshape(-1)[flat])
+        if tensor in self.data.channels:
+            channels = self.data.channels[tensor]
+            elements = math.prod(self.program.tensors[tensor].shape)
+            return self._real(channels[flat // (elements // len(channels))])
         moments = self._real(tensor_variance(self.program, tensor))
         if tensor not in self._masks:
             self._masks[tensor] = pattern_mask(self.program, tensor)
@@ -46,10 +59,20 @@ class _Moments:
         return moments if mask is None else self.masked(moments, mask[flat])
 
     def element(self, form: TensorForm, flat: npt.NDArray[np.int64]) -> Moments:
-        return self._real(form_variance(self.program, form))
+        if self.data is UNIT:
+            return self._real(form_variance(self.program, form))
+        if form not in self._forms:
+            self._forms[form] = form_moments(self.program, form, self.data)
+        mean, variance = (part.reshape(-1) for part in self._forms[form])
+        known = self._known(mean[flat] if mean.size > 1 else mean)
+        return known + self._real(variance[flat]) if variance.size > 1 else known
 
-    def _real(self, variance: float) -> Moments:
-        return np.array([[0.0], [0.0], [variance], [0.0]])
+    def _known(self, values: npt.NDArray[np.float64]) -> Moments:
+        return np.stack([values, *np.zeros((3, len(values)))])
+
+    def _real(self, variance: float | npt.NDArray[np.float64]) -> Moments:
+        row = np.atleast_1d(np.asarray(variance, np.float64))
+        return np.stack([*np.zeros((2, len(row))), row, np.zeros(len(row))])
 
     def add(self, a: Moments, b: Moments) -> Moments:
         return a + b
@@ -74,34 +97,23 @@ class _Moments:
         return a if mask.all() else a * mask
 
 
-def tensor_variance(program: Program, tensor: str) -> float:
-    """Variance of an element of a tensor; of one that may be nonzero, where a pattern is declared."""
-    decl = program.tensors[tensor]
-    return 1.0 if decl.kind == "input" else 1.0 / decl.shape[-1]
-
-
-def form_variance(program: Program, form: TensorForm) -> float:
-    """Variance of an element of a tensor expression, the mean over all of them."""
-    total = 0.0
-    for chain in form.chains:
-        variance = float(chain.coefficient) ** 2
-        for place, factor in enumerate(chain.factors):
-            shape = program.tensors[factor.tensor].shape
-            mask = pattern_mask(program, factor.tensor)
-            variance *= tensor_variance(program, factor.tensor) * (1.0 if mask is None else float(mask.mean()))
-            # every factor but the first is summed over its rows
-            if place:
-                variance *= shape[-1] if factor.transposed else shape[0]
-        total += variance
-    return total
-
-
 class Contents:
-    """Mean squares of packed inputs and of plaintexts."""
+    """Mean squares of packed inputs and of plaintexts, for given data."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, data: DataPowers = UNIT) -> None:
         self.schedule = schedule
-        self._evaluator = PlainEvaluator(schedule.program, _Moments(schedule.program))
+        self.data = data
+        self._evaluator = PlainEvaluator(schedule.program, _Moments(schedule.program, data))
+        scalars = {name: data.weights[name] for name in schedule.program.scalars if name in data.weights}
+        self.known: dict[tuple[object, ...], Power] = {}
+        """Mean squares of members that were found before (``Members``)."""
+        self._fixed = PlainEvaluator(schedule.program, _Moments(schedule.program, DataPowers(scalars)))
+
+    @cached_property
+    def sizes(self) -> Mapping[str, Size]:
+        """How large each result is."""
+        program = self.schedule.program
+        return {name: result_size(program, name, self.data) for name in program.theorems}
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Mean squares of a ciphertext that the client packs."""
@@ -109,19 +121,19 @@ class Contents:
 
     def plain(self, family: PlainFamily, indices: tuple[int, ...]) -> Power:
         """Mean squares of a plaintext."""
-        return self._power(self._moments(family, indices))
+        return self._power(self._moments(self._evaluator, family, indices))
 
     def constant(self, family: PlainFamily) -> complex | None:
-        """The number that every slot of every member holds whatever the weights; None where there is none."""
+        """The number that every slot of every member holds whatever the weights are; None where there is none."""
         if family.masks:
             return None
-        moments = self._moments(family, tuple(0 for _ in family.loops))
+        moments = self._moments(self._fixed, family, tuple(0 for _ in family.loops))
         if moments.shape[1] > 1 or moments[2:].any():
             return None
         return complex(moments[0, 0], moments[1, 0])
 
-    def _moments(self, family: PlainFamily, indices: tuple[int, ...]) -> Moments:
-        moments: Moments = plain_vector(self.schedule, self._evaluator, family, indices)
+    def _moments(self, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Moments:
+        moments: Moments = plain_vector(self.schedule, evaluator, family, indices)
         return moments
 
     def _power(self, moments: Moments) -> Power:

@@ -11,6 +11,7 @@ import base64
 import math
 import secrets
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -103,6 +104,8 @@ class Module(NamedTuple):
     evaluate: Callable[..., Any]
     reference: Callable[..., Any]
     counts: dict[str, int]
+    error: dict[str, float]
+    precision: float
     assumptions: Any = ()
     forms: Any = None
     prepare: Callable[..., Any] = dict
@@ -355,6 +358,9 @@ class Client:
             if output.part is not None:
                 value = value.real if output.part == "re" else value.imag
             results[output.name][places] = value / 2 if member[0] in self.module.parameters.doubled else value
+        for name, value in results.items():
+            if 0 < rms(value) < self.module.error[name] / self.module.precision:
+                warnings.warn(f"{name} is below the precision of these parameters: {rms(value):.1e}", stacklevel=2)
         return results
 
 
@@ -397,6 +403,11 @@ class Server:
         return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
 
 
+def rms(values: Any) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.abs(values) ** 2)))
+
+
 def element(array: Any, index: tuple[Any, ...]) -> Any:
     """``array[index]`` for index arrays, and 0 where the index lies outside."""
     places = np.broadcast_arrays(*index)
@@ -410,7 +421,8 @@ def table(text: str) -> Any:
 
 
 def main(module: Module) -> int:
-    """Encrypt, evaluate and decrypt random data, and print the error against numpy. Returns the exit status."""
+    """Encrypt, evaluate and decrypt random data, and print the error against numpy. Returns the exit status: 1 where
+    a result is not within what was promised."""
     rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     inputs = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
     for name, limit in module.limits.items():
@@ -424,7 +436,13 @@ def main(module: Module) -> int:
     client = Client(ring)
     server = Server(ring, client.evaluation_keys(), weights)
     results = client.decrypt(server.evaluate(client.encrypt(inputs)))
+    status = 0
     for name, expected in module.reference(inputs, weights).items():
-        error = np.sqrt(np.mean(np.abs(results[name] - expected) ** 2)) / np.sqrt(np.mean(np.abs(expected) ** 2))
-        print(f"{name}: shape {expected.shape}, relative rms error {error:.1e}")
-    return 0
+        error, size = rms(results[name] - expected), rms(expected)
+        print(f"{name}: shape {expected.shape}, relative rms error {error / size:.1e}")
+        # the rms of few numbers scatters
+        allowed = max(module.error[name], module.precision * size) * (1 + 3 / math.sqrt(2 * expected.size))
+        if not error <= allowed:
+            print(f"{name}: the rms error is {error:.1e}, and at most {allowed:.1e} was promised", file=sys.stderr)
+            status = 1
+    return status

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from slotlang.cost.promise import Promise
 from slotlang.emit.emitter import Emitter
 from slotlang.emit.lines import docstring, paragraph
 from slotlang.planning.plan import Plan
@@ -40,9 +41,10 @@ class Lowering:
 class HeadText(Emitter):
     """The module's docstring."""
 
-    def __init__(self, plan: Plan, lowering: Lowering) -> None:
+    def __init__(self, plan: Plan, lowering: Lowering, promise: Promise | None = None) -> None:
         super().__init__(plan)
         self.lowering = lowering
+        self.promise = promise or plan.promise
 
     def hiding_sentence(self) -> list[str]:
         """The header's sentence on what is hidden from the key holder, and how."""
@@ -91,6 +93,7 @@ class HeadText(Emitter):
             *paragraph(f"Emitted by slotlang {lowering.by} from program {program.name} ({sizes or 'no sizes'})."),
             *paragraph(verdict),
             *paragraph(f"{validated} `slotlang check` of this file proves both again."),
+            *paragraph(f"Predicted: {self.promise.sentence}."),
             *self.range_sentence(),
             *self.hiding_sentence(),
             *self.kernel_sentence(),

@@ -12,6 +12,7 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.cost.promise import Promise
 from slotlang.diagnostics import error
 from slotlang.emit.evaluation import EvaluationText
 from slotlang.emit.head import HeadText, Lowering
@@ -64,6 +65,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             *_program_text(program.syntax.source.text),
             *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
             *self._parameters(),
+            *self._promise(),
             f"KERNEL = {string(self.kernel)}",
             f"SLOTS = {program.slots}",
             "",
@@ -73,6 +75,19 @@ class ModuleText(HeadText, EvaluationText, OutputText):
         for digit in program.digits.values():
             lines += fitted("", f"{names(digit.name)} = ", int_text(digit.of(IntVar("slot")), names))
         return "\n".join(lines)
+
+    def _promise(self) -> list[str]:
+        p, error = self.promise, ", ".join(self._errors())
+        entries = {
+            "assumed": string(p.assumed),
+            "relative_error": repr(p.relative_error),
+            "precision": repr(p.precision),
+            "error": f"{{{error}}}",
+        }
+        return listed("PROMISE = ", [f"{string(name)}: {text}" for name, text in entries.items()], "{}")
+
+    def _errors(self) -> list[str]:
+        return [f"{string(name)}: {value!r}" for name, value in self.promise.error.items()]
 
     def _parameters(self) -> list[str]:
         p = self.parameters
@@ -123,6 +138,8 @@ class ModuleText(HeadText, EvaluationText, OutputText):
                 *listed("weights=", shapes("weight"), "{}", "    ", ","),
                 *listed("scalars=", map(string, program.scalars), "[]", "    ", ","),
                 *listed("results=", results, "{}", "    ", ","),
+                *listed("error=", self._errors(), "{}", "    ", ","),
+                f"    precision={self.promise.precision!r},",
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
@@ -294,12 +311,12 @@ def _packed(values: npt.NDArray[np.int64]) -> str:
     return base64.b85encode(zlib.compress(values.astype("<i4").tobytes(), 9)).decode()
 
 
-def emit(plan: Plan, lowering: Lowering) -> str:
-    """Source text of the module that runs a plan's program.
+def emit(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
+    """Source text of the module that runs a plan's program. ``promise``: another than the plan's.
 
     Raises SL309 when the program nests deeper than Python can read.
     """
-    return compiled(plan, ModuleText(plan, lowering).module())
+    return compiled(plan, ModuleText(plan, lowering, promise).module())
 
 
 def compiled(plan: Plan, text: str) -> str:

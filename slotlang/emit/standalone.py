@@ -11,6 +11,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from slotlang.cost.promise import Promise
 from slotlang.emit.head import Lowering
 from slotlang.emit.lines import paragraph
 from slotlang.emit.module import ModuleText, compiled
@@ -114,6 +115,6 @@ class _Standalone(ModuleText):
         )
 
 
-def emit_standalone(plan: Plan, lowering: Lowering) -> str:
+def emit_standalone(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
     """Source text of the standalone module of a plan, whose kernel is SEAL's operations. Raises SL309 as ``emit``."""
-    return compiled(plan, _Standalone(plan, lowering).module())
+    return compiled(plan, _Standalone(plan, lowering, promise).module())

@@ -1,4 +1,4 @@
-"""The fastest parameters that a target allows."""
+"""The fastest parameters that a target allows, and of these the ones with the fewest bytes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains, gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
 from slotlang.planning.messages import State
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
-from slotlang.planning.parameters import MAX_MODULUS_BITS, check_slots
+from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
+
+RESERVE = 2.0
+"""How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected
+have the precision too."""
 
 MAX_PRIMES = 12
 """Most data primes that are tried."""
@@ -49,7 +55,8 @@ def choose(
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
     precision, which must be given, and whose evaluation keys take at most ``target.max_key_bytes`` in the server's
-    memory. Where keys for all steps of the program take more, it rotates by some of them in several key switches.
+    memory. Its primes are the smallest that meet the precision: those with the fewest bytes sent. Where keys for all
+    steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
     of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
@@ -60,11 +67,20 @@ def choose(
     for shape, keys in search.candidates():
         found = search.best(shape, keys)
         if search.precise(found):
-            chosen = Chosen(search.draft(shape, keys).under(found.parameters, target.kernel), found.error)
+            chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
-            if wider != (1.0, 1.0) or chosen.plan.range.status != "refuted":
+            if search.holds(chosen):
                 return chosen
     return search.unreachable()
+
+
+def bytes_sent(draft: Draft, p: Parameters) -> int:
+    """Bytes of keys, inputs and results together, as they are sent, without headers."""
+    counts, graph = draft.counts, draft.graph
+    halves = draft.hiding.halves
+    down = sum(p.half_bytes(n) if member in halves else p.sent_bytes(n) for member, n in graph.results().items())
+    keys = counts.galois_keys + (counts.cipher_products > 0)
+    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + keys * p.sent_key_bytes()
 
 
 def _above(value: float) -> float:
@@ -106,6 +122,8 @@ class _Search:
         self.drafts = [never, *(Draft.of(program, target.hide, after) for after in drops)]
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
+        # drafts differ in where they drop primes, not in what their plaintexts hold
+        self._contents = Contents(never.built, target.data)
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self._sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
@@ -136,14 +154,47 @@ class _Search:
     def best(self, shape: _Shape, keys: _Keys) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         if (shape, keys) not in self._best:
-            degree, k, number = shape
+            degree, _, number = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
-                own = gains(draft.graph, degree, draft.doubled, masked=self.target.hide != "none", zero=draft.zero)
+                own = gains(
+                    draft.graph,
+                    degree,
+                    draft.doubled,
+                    masked=self.target.hide != "none",
+                    zero=draft.zero,
+                    contents=self._contents,
+                )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = Modulus(draft, degree, k, self._gains[number, degree, keys], self._needs(number)).best()
+            fit = self._modulus(shape, keys).best()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
+
+    def smallest(self, shape: _Shape, keys: _Keys, precise: Fit) -> Chosen:
+        """The plan of a shape with the fewest bytes sent for the precision, if it is as fast as with the most
+        ``precise`` parameters."""
+        draft = self.draft(shape, keys)
+        chosen = Chosen(draft.under(precise.parameters, self.target.kernel), precise.error)
+
+        def sent(p: Parameters) -> int:
+            return bytes_sent(draft, replace(p, keys=keys))
+
+        enough = max(self.precision / RESERVE, precise.error)
+        fit = Slack(self._modulus(shape, keys), enough, sent).smallest(precise)
+        if fit.parameters == precise.parameters:
+            return chosen
+        smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
+        before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
+        return smaller if after <= before and self.holds(smaller) else chosen
+
+    def _modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
+        degree, k, number = shape
+        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
+
+    def holds(self, chosen: Chosen) -> bool:
+        """Whether the range theorem holds, noise included, or weights are checked when they are encoded; it is not
+        known of a part of a program."""
+        return self.wider != (1.0, 1.0) or chosen.plan.range.status != "refuted"
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""

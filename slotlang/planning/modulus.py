@@ -1,22 +1,27 @@
-"""The most precise parameters of one degree and one number of primes: sizes of primes, and scales."""
+"""Parameters of one degree and one number of primes, which are sizes of primes and scales: the most precise ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, log2, prod
+from math import ceil, exp2, inf, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
-from slotlang.planning.limits import message_bits
+from slotlang.planning.limits import GUARD_BITS, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
 from slotlang.planning.ranges import MARGIN
+from slotlang_runtime.magnitudes import SIGMAS
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
+
+NOISE = SIGMAS * 8
+"""How many standard deviations of its noise a message leaves room for: as the guarantee does, for the sign, for the
+doubling of a part that is read alone, and for the half that stays empty."""
 
 ROUNDING = 1e-6
 """Tolerance in bits when a message is compared with its modulus: rounding makes sums of products slightly larger than
@@ -27,13 +32,11 @@ LEAST_PRIME = 24
 
 LARGEST_PRIME = 60
 
+SMALLEST_ROOM = MASK_MARGIN
+"""Bits of modulus that a scale leaves whatever the message: SEAL refuses scales as large as the modulus."""
+
 LEAST_SCALE = 8
 """Bits of the smallest scale that is tried."""
-
-
-def _bits(power: float) -> float:
-    """Log2 of a root mean square above 1."""
-    return max(log2(power) / 2 if power else 0.0, 0.0)
 
 
 class Fit(NamedTuple):
@@ -71,6 +74,12 @@ class Modulus:
             tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
         return min((Fit(self.gains.error(p), p) for p in tried), key=lambda fit: fit.error, default=None)
 
+    def room(self, peak: float) -> float:
+        """Bits of modulus above the scale of messages whose largest mean square is ``peak``. Weights that are not known
+        may be larger than is assumed, but not smaller."""
+        least = SMALLEST_ROOM if self.gains.small else self.message_bits
+        return max(self.message_bits + (log2(peak) / 2 if peak else -inf), least)
+
     def _fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         masks = (place for place in self.gains.sources if place.kind == "mask")
@@ -83,11 +92,24 @@ class Modulus:
             return False
         if self.needs is not None:
             return self._holds(p, self.needs)
-        least = self.message_bits - ROUNDING
         return all(
-            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= least + _bits(peak)
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= self.room(peak) - ROUNDING
             for (level, products), peak in self.gains.peaks.items()
         )
+
+    def holds_noise(self, p: Parameters) -> bool:
+        """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
+        weights are as is assumed."""
+        limit = exp2(message_bits(self.draft.program) - GUARD_BITS)
+        for state, reach in self.gains.reach.items():
+            level, products = state
+            noise = NOISE * self.gains.largest_noise(p, reach, limit)
+            modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
+            # where messages are estimated a bit of the room is for larger weights, and noise may share it
+            room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
+            if modulus < log2(exp2(room) + noise):
+                return False
+        return True
 
     def _holds(self, p: Parameters, needs: Mapping[State, float]) -> bool:
         """Whether every message that is read has the bits it needs, with the exact primes."""
@@ -104,17 +126,31 @@ class Modulus:
         for bits in range(least, most + 1):
             key = min(LARGEST_PRIME, limit - bits)
             primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
-            found = self._shared(primes)
+            found = self.shared(primes)
             if found is not None:
                 yield found
 
-    def _shared(self, primes: tuple[int, ...]) -> Parameters | None:
-        """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts."""
+    def shared(self, primes: tuple[int, ...]) -> Parameters | None:
+        """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
+        None where they do not fit."""
+        if self.needs is not None:
+            return self._shared(primes, self.message_bits)
+        peaks = self.gains.peaks
+        built = self.draft.built
+        last = [
+            peak
+            for (level, products), peak in peaks.items()
+            if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
+        ]
+        needed = max(map(self.room, peaks.values()), default=self.message_bits)
+        for free in dict.fromkeys((max(map(self.room, last), default=needed), needed)):
+            if (found := self._shared(primes, free)) is not None:
+                return found
+        return None
+
+    def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
-        free = self.message_bits
-        if self.needs is None:
-            free += _bits(max(self.gains.peaks.values(), default=1.0))
         if any(place.kind == "mask" for place in self.gains.sources):
             free = max(free, MASK_ROOM)
         bits = int(sum(primes[:-1]) - free)
@@ -168,7 +204,7 @@ class Modulus:
                     and LEAST_PRIME * stay <= staying <= LARGEST_PRIME * stay
                 ):
                     first = (staying // stay + (n < staying % stay) for n in range(stay))
-                    found = self._shared((*first, *[dropped] * drops, key))
+                    found = self.shared((*first, *[dropped] * drops, key))
                 known[place] = None if found is None else Fit(self.gains.error(found), found)
             here = known[place]
             return here.error if here else inf
@@ -182,14 +218,18 @@ class Modulus:
             yield fit.parameters
 
     def _steady(self) -> Iterator[Parameters]:
-        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
-        which leaves it as it is."""
-        limit, drops = MAX_MODULUS_BITS[self.degree], tuple(self.draft.built.drops)
+        """The most precise ones for each size of dropped primes."""
+        limit, drops = MAX_MODULUS_BITS[self.degree], self.draft.built.drops
         for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
             for first in range(scale + ceil(self.message_bits), LARGEST_PRIME + 1):
                 key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
-                if key >= LEAST_PRIME:
-                    found = Parameters(self.degree, (first, *[scale] * len(drops), key), scale, drops)
-                    if self._fits(found):
-                        yield found
-                        break
+                found = self.steady((first, *[scale] * len(drops), key)) if key >= LEAST_PRIME else None
+                if found is not None:
+                    yield found
+                    break
+
+    def steady(self, primes: tuple[int, ...]) -> Parameters | None:
+        """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
+        which leaves it as it is. None where messages do not fit."""
+        found = Parameters(self.degree, primes, primes[1], tuple(self.draft.built.drops))
+        return found if self._fits(found) else None

@@ -8,9 +8,12 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
+from slotlang.cost.data import UNIT, Assumed, DataPowers
 from slotlang.cost.matrix import MatrixForm, matrix_form
+from slotlang.cost.noise import plan_gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
+from slotlang.cost.promise import Promise, promised
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll
@@ -51,7 +54,7 @@ def origin_text(origin: Origin, own: bool) -> str:
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
     ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
-    parameters come from."""
+    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for."""
 
     program: Program
     graph: Graph
@@ -61,6 +64,8 @@ class Plan:
     matrix: MatrixForm | GaveUp
     kernel: Kernel
     origin: Origin = "given"
+    data: DataPowers = field(default=UNIT, repr=False, compare=False)
+    wanted: float | None = None
 
     @property
     def used(self) -> str:
@@ -81,6 +86,12 @@ class Plan:
             if found.status != "refuted"
             else self.range.given_up("a proof of the results bounds them: lower has it")
         )
+
+    @cached_property
+    def promise(self) -> Promise:
+        """What is promised of the results' errors."""
+        assumed: Assumed = "unit" if self.data is UNIT else self.data.assumed
+        return promised(plan_gains(self), self.parameters, list(self.program.theorems), assumed, self.wanted)
 
     @property
     def weight_bytes(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal, TypeAlias, get_args
 
+from slotlang.cost.data import UNIT, DataPowers
 from slotlang.diagnostics import error, pick
 
 Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
@@ -28,7 +29,7 @@ HIDES: tuple[Hide, ...] = get_args(Hide)
 class Target:
     """What a plan must meet. ``precision``: the largest predicted relative rms error, for which the fastest parameters
     are searched; None for the fixed choice of parameters. ``max_key_bytes``: the most bytes of evaluation keys in the
-    server's memory, which needs a precision.
+    server's memory, which needs a precision. ``data``: the weights and inputs that errors are predicted for.
 
     Raises ``SlotError`` SL471 for an unknown kernel, SL005 for any other value that is not as described here.
     """
@@ -37,6 +38,7 @@ class Target:
     hide: Hide = "mask"
     precision: float | None = None
     max_key_bytes: int | None = None
+    data: DataPowers = field(default=UNIT, repr=False)
 
     def __post_init__(self) -> None:
         kernel_named(self.kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +17,18 @@ from slotlang.run.array_files import read_npz
 Arrays = dict[str, npt.NDArray[np.float64]]
 
 
-def read_data(program: Program, path: Path, *, without_inputs: bool = False) -> tuple[Arrays, Arrays]:
+def read_data(
+    program: Program, path: Path, *, inputs: Literal["needed", "elsewhere", "optional"] = "needed"
+) -> tuple[Arrays, Arrays]:
     """The inputs, and the weights with scalars, from a file with an array for each by its name and in its shape.
 
-    ``without_inputs``: inputs come from elsewhere, and may not be there too. Raises SL523: for a file that is not a
-    ``.npz`` file, names that are missing or not the program's, other shapes, values that are not finite real numbers,
-    and values where the program declares zeros."""
+    ``inputs``: whether they must be there, come from elsewhere and may not, or may be there. Raises SL523: for a file
+    that is not a ``.npz`` file, names that are missing or not the program's, other shapes, values that are not finite
+    real numbers, and values where the program declares zeros."""
     fail = partial(error, "SL523", file=str(path))
     names = {**dict.fromkeys(program.tensors), **dict.fromkeys(program.scalars)}
-    inputs = [name for name, tensor in program.tensors.items() if tensor.kind == "input"]
-    needed = [name for name in names if not (without_inputs and name in inputs)]
+    of_inputs = [name for name, tensor in program.tensors.items() if tensor.kind == "input"]
+    needed = [name for name in names if inputs == "needed" or name not in of_inputs]
     if path.suffix.lower() != ".npz":
         hint = "save it with numpy.savez(path, name=array, ...)"
         raise fail("--data takes a .npz file, with an array for each name", hint=hint)
@@ -34,7 +37,7 @@ def read_data(program: Program, path: Path, *, without_inputs: bool = False) -> 
         notes = [f"it holds {listed(stored)}" if stored else "it holds no arrays"]
         hint = "add them with numpy.savez; nothing is made up in their place"
         raise fail(f"the file has no {listed(missing)}", notes=notes, hint=hint)
-    if twice := [name for name in stored if name not in needed]:
+    if inputs == "elsewhere" and (twice := [name for name in stored if name not in needed]):
         hint = "leave out --activations and --tokens, or the array"
         raise fail(f"{listed(twice)} is given twice: by the file, and as tokens", hint=hint)
     arrays: Arrays = {}
@@ -46,7 +49,8 @@ def read_data(program: Program, path: Path, *, without_inputs: bool = False) -> 
             raise fail(f"'{name}' does not have the shape of the program", notes=notes, hint=hint)
         arrays[name] = array.values(f"'{name}'")
     _check_patterns(program, arrays, path)
-    return {n: a for n, a in arrays.items() if n in inputs}, {n: a for n, a in arrays.items() if n not in inputs}
+    given = {name: array for name, array in arrays.items() if name in of_inputs}
+    return given, {name: array for name, array in arrays.items() if name not in of_inputs}
 
 
 def _check_patterns(program: Program, arrays: Arrays, path: Path) -> None:

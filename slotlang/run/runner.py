@@ -6,6 +6,7 @@ import hashlib
 import linecache
 import math
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +24,10 @@ from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
-from slotlang_runtime.errors import Rejected, WorkerFailed
+from slotlang_runtime.errors import BelowPrecision, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
-from slotlang_runtime.module import Module
+from slotlang_runtime.module import Module, root_mean_square, small_results
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights, load_kernel
 from slotlang_runtime.workers import Pool
@@ -42,15 +43,16 @@ values."""
 class RunReport:
     """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
-    "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate" the
-    sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms error
-    over rms of each result, and ``relative_error`` the largest of them; ``max_error``: largest absolute error. All
-    against numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what
-    was executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
+    "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate"
+    the sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms
+    error over rms of each result, ``sizes`` the rms of each, ``below`` those that decryption warned of, and
+    ``relative_error`` the largest of them; ``max_error``: largest absolute error. All against numpy.
+    ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what was
+    executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
     are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
     operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
-    with the least room, with these weights; None for weights from a cache. ``results``: each result's
-    parts, one for each evaluation, without padding, and real where the theorem is.
+    with the least room, with these weights; None for weights from a cache. ``results``: each result's parts, one
+    for each evaluation, without padding, and real where the theorem is.
     """
 
     seconds: Mapping[str, float]
@@ -69,6 +71,8 @@ class RunReport:
     cache: CacheUse | None
     note: str
     errors: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    below: tuple[str, ...] = ()
     tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -213,7 +217,10 @@ def _executed(
         if pool is not None:
             pool.close()
     seconds["evaluate"] = sum(answer.seconds for answer in answers)
-    results = timed("decrypt", lambda: [client.decrypt(answer.data) for answer in answers])
+    with warnings.catch_warnings():
+        # it is said of all evaluations together
+        warnings.simplefilter("ignore", BelowPrecision)
+        results = timed("decrypt", lambda: [client.decrypt(answer.data) for answer in answers])
     parts: dict[str, list[Any]] = {}
     wanted: dict[str, list[Any]] = {}
     for number, (inputs, result) in enumerate(zip(batches.inputs, results, strict=True), 1):
@@ -223,12 +230,13 @@ def _executed(
             parts.setdefault(name, []).append((result[name] if len(expected) > 1 else result)[..., kept])
             wanted.setdefault(name, []).append(value[..., kept])
     relative: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     largest = 0.0
     for name in parts:
         values = np.concatenate([part.ravel() for part in wanted[name]])
         difference = np.abs(np.concatenate([part.ravel() for part in parts[name]]) - values)
-        size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
-        relative[name] = float(np.sqrt(np.mean(difference**2))) / (size or 1.0)
+        size = sizes[name] = root_mean_square(values)
+        relative[name] = root_mean_square(difference) / (size or 1.0)
         # a NaN is the largest error
         largest = float(np.max([largest, difference.max()]))
     counts = sum((answer.counts for answer in answers), Counter[str]())
@@ -255,6 +263,11 @@ def _executed(
         used,
         server.note,
         relative,
+        sizes,
+        tuple(
+            name
+            for name, _, _ in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
+        ),
         None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {
             name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]

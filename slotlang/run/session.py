@@ -10,23 +10,21 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.adapter import read_adapter
 from slotlang.cost.counts import executed_to_json
-from slotlang.cost.noise import predicted_error
-from slotlang.diagnostics import Diagnostic, error
+from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.lower import Lowered, lower
-from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
-from slotlang.run.data import read_data
 from slotlang.run.equalizing import Exponents, read_exponents, summary
+from slotlang.run.failure import below_precision, failure, with_parameters
 from slotlang.run.foresight import check_run
-from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
+from slotlang.run.given import Source, equalized, given, with_activations
+from slotlang.run.pairing import Pair
 from slotlang.run.results import check_output, joined
-from slotlang.run.roles import roles, token_input
+from slotlang.run.roles import token_input
 from slotlang.run.runner import WORST_ERROR, Batches, RunReport, execute, random_data
 from slotlang.run.tokens import split_tokens
 from slotlang.syntax import tree
@@ -35,8 +33,9 @@ from slotlang.syntax import tree
 @dataclass(frozen=True)
 class Session:
     """A finished run with what it was made of. ``pairs``: the adapter's module of each result; ``weights``: where they
-    are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter; ``exponents`` of
-    equalized inputs."""
+    are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter and
+    of results below the precision; ``exponents`` of
+    equalized inputs; ``failure``: why a result is not what was asked for."""
 
     program: Program
     lowered: Lowered
@@ -48,6 +47,7 @@ class Session:
     unused: tuple[str, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     exponents: Exponents = field(default_factory=dict)
+    failure: Diagnostic | None = None
 
     def results(self) -> dict[str, npt.NDArray[Any]]:
         """The decrypted results by name: in the program's shape, or where the run is over tokens, (tokens x d)."""
@@ -81,7 +81,9 @@ class Session:
             "parameters_from": plan.origin,
             "hide": plan.hiding.mode,
             "kernel": plan.kernel,
-            "predicted_error": predicted_error(plan),
+            "predicted_error": plan.promise.relative_error,
+            "promise": plan.promise.to_json(),
+            "failure": None if self.failure is None else self.failure.to_json(),
             "range": self.range.to_json(),
             **report,
             "executed": executed_to_json(self.report.executed),
@@ -132,54 +134,59 @@ def run(
     sizes = dict(sizes or {})
     if cache is not None:
         check_folder(cache)
-    if data is not None and adapter is not None:
-        raise error("SL005", "--data and --adapter both give weights", hint="leave out one of them")
-    if modules and adapter is None:
-        raise error("SL005", "--module needs --adapter")
-    given = activations_file is not None or tokens is not None
-    if given:
+    source = Source(adapter, modules, base_changed, data)
+    source.check()
+    by_tokens = activations_file is not None or tokens is not None
+    if by_tokens:
         token_input(syntax)
     if output is not None:
         check_output(output, [s.name for s in syntax.statements if isinstance(s, tree.Prove)])
     exponents = {} if equalize is None else read_exponents(equalize, syntax)
-    found, pairs = None, []
-    if adapter is not None:
-        found = read_adapter(adapter, base_changed=base_changed)
-        pairs = pair_modules(roles(syntax), found, modules)
-        sizes = {**adapter_sizes(syntax, pairs), **sizes}
     progress("prove")
-    program = bind(syntax, sizes)
+    known = given(syntax, sizes, source, inputs="elsewhere" if by_tokens else "needed")
+    if activations_file is not None:
+        known = with_activations(known, activations_file, tokens)
+    program = known.program
+    powers = equalized(program, known.powers, exponents)
+    target = replace(target, data=powers)
     lowered = lower(program, parameters, unproved=unproved, target=target)
     check_run(lowered.plan, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
     progress("make data")
     inputs, weights = random_data(program, seed)
     if data is not None:
-        own, weights = read_data(program, data, without_inputs=given)
-        inputs = {**inputs, **own}
-    chosen: dict[str, npt.NDArray[np.float64]] = {**weights, **adapter_weights(program, pairs)}
+        inputs = {**inputs, **known.inputs}
+    chosen: dict[str, npt.NDArray[np.float64]] = {**weights, **known.weights}
     batches, held = Batches([inputs]), None
-    if given:
+    if by_tokens:
         batches, tokens, held = split_tokens(program, inputs, activations_file, tokens, seed)
-    report = execute(
-        lowered.text,
-        lowered.plan.counts.executed(),
-        batches,
-        chosen,
-        progress,
-        workers=workers,
-        cache=cache,
-        allowed_error=target.precision or WORST_ERROR,
-        equalize=exponents,
-    )
+    try:
+        report = execute(
+            lowered.text,
+            lowered.plan.counts.executed(),
+            batches,
+            chosen,
+            progress,
+            workers=workers,
+            cache=cache,
+            allowed_error=target.precision or WORST_ERROR,
+            equalize=exponents,
+        )
+    except SlotError as problem:
+        raise with_parameters(problem, lowered.plan, target) from None
+    failed = failure(lowered.plan, report, target)
     return Session(
         program,
         lowered,
         report,
-        tuple(pairs),
-        "data" if data is not None else "adapter" if adapter is not None else "random",
+        known.pairs,
+        source.origin,
         tokens,
         held,
-        found.extra if found else (),
-        found.warnings if found else (),
+        known.adapter.extra if known.adapter else (),
+        (
+            *(known.adapter.warnings if known.adapter else ()),
+            *([] if failed else below_precision(lowered.plan, report)),
+        ),
         exponents,
+        failed,
     )

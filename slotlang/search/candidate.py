@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
+from slotlang.cost.data import assumed_text
 from slotlang.cost.predict import Prediction
 from slotlang.diagnostics import pick
 from slotlang.meaning.outside_bounds import Limit
@@ -14,6 +15,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.search.space import front
 from slotlang.search.structure import Shape, Structure
+from slotlang.search.weights import GivenWeights
 
 Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -96,13 +98,14 @@ class Candidate:
 @dataclass
 class Found:
     """What a search has found so far; it is there when the search is interrupted. ``bounds``: of magnitudes, which the
-    parameters hold."""
+    parameters hold; ``weights``: what errors are predicted for."""
 
     shape: Shape
     objective: Objective
     target: Target
     limits: Limits
     bounds: Mapping[str, Limit] = field(default_factory=dict)
+    weights: GivenWeights | None = None
     sketched: int = 0
     candidates: list[Candidate] = field(default_factory=list)
     refused: list[Candidate] = field(default_factory=list)
@@ -116,6 +119,13 @@ class Found:
         """The target's; ``start`` has made sure that there is one."""
         assert self.target.precision is not None
         return self.target.precision
+
+    @property
+    def about(self) -> str:
+        """The data that errors are predicted for, in words."""
+        if self.weights is None:
+            return assumed_text("unit")
+        return f"for the weights of {self.weights.name} and inputs of unit variance"
 
     @property
     def ranked(self) -> list[Candidate]:

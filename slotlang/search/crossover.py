@@ -12,12 +12,13 @@ from slotlang.search.candidate import Candidate, Limits
 from slotlang.search.search import allowed, work_out
 from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
 from slotlang.search.structure import Shape, Structure
+from slotlang.search.weights import GivenWeights
 
 MOST_TOKENS = 1 << 14
 """Beyond this number, column packing is taken never to be the fastest."""
 
 
-def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
+def columns_from(shape: Shape, target: Target, profile: Profile, given: GivenWeights | None = None) -> int | None:
     """A number of tokens, to two digits; None where column packing can't reach the target, or is never the fastest.
 
     Column packing is worked out. Of all other schedules the best by formula counts, at ever more tokens, and the best
@@ -27,7 +28,7 @@ def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
     columns: dict[int, float] = {}
     for slots in SLOTS[:2]:
         full = Structure(replace(shape, batch=slots), slots, slots, "real", dense=False, ranks=1)
-        worked = work_out(full, target, profile)
+        worked = work_out(full, target, profile, weights=given)
         if isinstance(worked, Candidate):
             columns[slots] = worked.predicted.evaluation
     if not columns:
@@ -58,7 +59,7 @@ def columns_from(shape: Shape, target: Target, profile: Profile) -> int | None:
     by_formula = meet(1.0)
     near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
     times(near, 1.0)
-    others = [work_out(s.structure, target, profile) for s in best[near]]
+    others = [work_out(s.structure, target, profile, weights=given) for s in best[near]]
     seconds = [c.predicted.evaluation for c in others if isinstance(c, Candidate)]
     exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
     if exact is None:

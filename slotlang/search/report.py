@@ -36,7 +36,7 @@ def program_text(result: Found) -> str:
         f"Found by slotlang synth, {best.verdict}.",
         f"Structure: {best.structure.name()}; {_groups(best)}{_numbers(best)}.",
         f"Parameters: {best.parameters.text()}. Predicted relative error {best.error:.1e}, "
-        f"at most {result.precision:g} was asked for.",
+        f"{result.about}; at most {result.precision:g} was asked for.",
         f"Predicted: {_milliseconds(best)} for an evaluation, by the profile {best.predicted.profile}.",
         f"Chosen for the least {result.objective} among {result.sketched:,} structures, "
         f"{len(result.candidates)} of them proved and costed.{ended}",

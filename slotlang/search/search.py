@@ -30,6 +30,7 @@ from slotlang.search.settings import settle
 from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
+from slotlang.search.weights import GivenWeights, data_of
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
@@ -94,7 +95,7 @@ def search(
     chosen = _chosen(drawn, result, finalists)
     for number, s in enumerate(chosen):
         progress(f"{len(drawn):,} structures compared; proving and costing {s.structure.name()}", number / len(chosen))
-        worked = work_out(s.structure, result.target, profile, result.bounds)
+        worked = work_out(s.structure, result.target, profile, result.bounds, result.weights)
         if isinstance(worked, Unreachable):
             result.best_error = min(result.best_error, worked.best)
         else:
@@ -158,10 +159,15 @@ def _finalists(drawn: Sequence[Sketch], objective: Objective) -> list[Sketch]:
 
 
 def work_out(
-    s: Structure, target: Target, profile: Profile, bounds: Mapping[str, Limit] = MappingProxyType({})
+    s: Structure,
+    target: Target,
+    profile: Profile,
+    bounds: Mapping[str, Limit] = MappingProxyType({}),
+    weights: GivenWeights | None = None,
 ) -> Candidate | Unreachable:
     """A candidate, proved and costed, at the target's precision; its keys are within the target's bound where they can
-    be, and else as small as they can be. Its parameters hold the ``bounds``, which are not in its text."""
+    be, and else as small as they can be. Its parameters hold the ``bounds``, which are not in its text,
+    and are precise for the ``weights``."""
     source = format_program(parse(Source("synth", text(s))))
     report = check(_program(source), "polyhedral")
     if not report.proved:
@@ -169,7 +175,7 @@ def work_out(
     group = s.one_group()
     part = _smaller(group)
     wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
-    chosen = settle(_program(text(part), bounds), target, profile, wider)
+    chosen = settle(_program(text(part), bounds), replace(target, data=data_of(weights, part.shape)), profile, wider)
     if isinstance(chosen, Unreachable):
         return chosen
     planned = chosen.plan

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
+from math import inf, isclose
+from typing import get_args
 
+from slotlang.cost.data import Assumed
+from slotlang.cost.promise import Promise
 from slotlang.diagnostics import error
 from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
@@ -17,6 +21,9 @@ from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.validation.module_file import ModuleFile, assigned
 
+AS_PREDICTED = 0.02
+"""By how much a promise may differ from what is predicted anew: it is rounded, and machines round differently."""
+
 
 def emitted_anew(file: ModuleFile, program: Program) -> tuple[ast.Module, Range]:
     """The syntax tree of a module emitted from what a module says of itself, and its range theorem.
@@ -28,7 +35,7 @@ def emitted_anew(file: ModuleFile, program: Program) -> tuple[ast.Module, Range]
     made, lowering = planned(file, program), _lowering(file)
     # proved again, and not believed
     found = made.range.unless_proved(lowering.verdict)
-    return ast.parse(emission(made, replace(lowering, range=found.status))), found
+    return ast.parse(emission(made, replace(lowering, range=found.status), _promise(file, made))), found
 
 
 def planned(file: ModuleFile, program: Program) -> Plan:
@@ -38,6 +45,43 @@ def planned(file: ModuleFile, program: Program) -> Plan:
     keys = p.rotations if p.routes else ()
     parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys)
     return plan(program, parameters, target=Target(kernel=file.kernel, hide=p.hide))
+
+
+def _promise(file: ModuleFile, made: Plan) -> Promise:
+    """What the module promises. About given weights, which are not in the module, that is read and not checked; about
+    data of unit variance it is what is predicted again, for any precision.
+
+    Raises ``SlotError`` SL745 for anything else.
+    """
+    found = file.promise
+    kinds = {"assumed": str, "relative_error": float, "precision": float, "error": dict}
+    right = list(found) == list(kinds) and all(type(found[name]) is kind for name, kind in kinds.items())
+    if right:
+        numbers = [found["relative_error"], found["precision"], *found["error"].values()]
+        right = (
+            found["assumed"] in get_args(Assumed)
+            and list(found["error"]) == list(made.program.theorems)
+            and all(type(number) is float and 0 <= number < inf for number in numbers)
+            and 0 < found["precision"] >= found["relative_error"]
+        )
+    if right and found["assumed"] == "unit":
+        own = made.promise
+        right = all(
+            isclose(a, b, rel_tol=AS_PREDICTED)
+            for a, b in zip(
+                [found["relative_error"], *found["error"].values()],
+                [own.relative_error, *own.error.values()],
+                strict=True,
+            )
+        )
+    if not right:
+        raise error(
+            "SL745",
+            "this module was changed outside of the bodies that may be edited: `PROMISE` is not what is predicted",
+            file.span(assigned(file.tree, "PROMISE") or file.tree),
+            hint="lower the program again",
+        )
+    return Promise(**found)
 
 
 def _lowering(file: ModuleFile) -> Lowering:

@@ -29,7 +29,8 @@ _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 @dataclass(frozen=True)
 class ModuleFile:
     """What a module says of itself, not believed. ``lowered``: who emitted it, and the verdicts of then. ``sizes``: of
-    the program. ``tree``: the whole text. ``standalone``: it has its own operations in place of the runtime."""
+    the program. ``promise``: of the results' errors. ``tree``: the whole text. ``standalone``: it has its own
+    operations in place of the runtime."""
 
     source: Source = field(repr=False)
     tree: ast.Module = field(repr=False)
@@ -38,6 +39,7 @@ class ModuleFile:
     sizes: Mapping[str, int]
     parameters: Parameters
     kernel: Kernel
+    promise: Mapping[str, Any]
     standalone: bool = False
 
     def span(self, node: ast.AST) -> Span:
@@ -114,7 +116,9 @@ def read_module(source: Source) -> ModuleFile:
     kernel = _literal(source, tree, "KERNEL", str)
     if kernel not in get_args(Kernel):
         raise _broken(source, f"there is no kernel '{kernel}'", _span(source, tree, "KERNEL"))
-    return ModuleFile(source, tree, text, lowered, sizes, _parameters(source, tree), kernel, runtime == STANDALONE)
+    promise = _literal(source, tree, "PROMISE", dict)
+    parameters = _parameters(source, tree)
+    return ModuleFile(source, tree, text, lowered, sizes, parameters, kernel, promise, runtime == STANDALONE)
 
 
 def _parsed(source: Source) -> ast.Module:

@@ -49,7 +49,7 @@ def test_several_results_from_one_upload(qkv: list[str], tmp_path: Path) -> None
     ended = slotlang(*qkv, "--activations", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npz"), "--json")
     assert ended.status == 0, ended.err
     found = json.loads(ended.out)
-    assert found["schema"] == "slotlang.run/5"
+    assert found["schema"] == "slotlang.run/6"
     assert [(m["output"], m["module"], m["scaling"]) for m in found["modules"]] == [
         ("yq", "l.0.q_proj", 3.0),
         ("yk", "l.0.k_proj", 2.5),
@@ -150,7 +150,7 @@ def test_own_arrays_and_results(tmp_path: Path) -> None:
 def test_a_run_that_failed_writes_nothing(tmp_path: Path) -> None:
     command = ["run", LORA, *SMALL, "--set", "d_in=6", "--set", "d_out=8", "--set", "r=3"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slotlang.run.session.WORST_ERROR", 0.0)
+        patch.setattr("slotlang.run.session.WORST_ERROR", 1e-30)
         ended = slotlang(*command, "-o", str(tmp_path / "y.npy"))
     assert ended.status == 1
     assert "y.npy is not written: the run failed" in ended.out
@@ -186,7 +186,13 @@ def test_outliers_are_equalized(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", A=rng.standard_normal((8, 3)), B=rng.standard_normal((3, 16)) / 50, scale=1.0)
     sizes = [word for name in ("d_in=16", "d_out=8", "r=3") for word in ("--set", name)]
     command = ["run", LORA, *SMALL, *sizes, "--data", str(tmp_path / "own.npz"), "--activations"]
-    command += [str(tmp_path / "x.npy"), "--parameters", "degree 8192 primes 60,60,60 scales 33"]
+    command += [
+        str(tmp_path / "x.npy"),
+        "--parameters",
+        "degree 8192 primes 60,60,60 scales 33",
+        "--bound-norm",
+        "x=16",
+    ]
     ended = slotlang(*command)
     assert ended.status == 2 and "SL531" in ended.err and "takes norms up to 32" in ended.err
     for given in (found, tmp_path / "x.npy"):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from repository import bind_text
 
-from slotlang.cost.variances import Contents, form_variance, tensor_variance, uniform
+from slotlang.cost.data import form_variance, tensor_variance
+from slotlang.cost.variances import Contents, uniform
 from slotlang.schedule.build import schedule
 
 SAMPLES = 40_000

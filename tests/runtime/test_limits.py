@@ -372,6 +372,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "WEIGHTS_TOO_LARGE": "SL532",
         "RESULT_OUT_OF_RANGE": "SL533",
         "WEIGHTS_BREAK_BOUND": "SL534",
+        "BELOW_PRECISION": "SL535",
         "NOT_EQUALIZED": "SL541",
         "EQUALIZED_OTHERWISE": "SL542",
     }
@@ -381,6 +382,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL532": "With these weights a message could wrap around the modulus.",
         "SL533": "A decrypted result is larger than the guarantee allows.",
         "SL534": "Weights are larger than the program assumes.",
+        "SL535": "A result is below the precision of the parameters.",
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
     }

@@ -381,6 +381,7 @@ def test_products_of_products_need_levels_not_powers() -> None:
     """((x*x)*(x*x)) has the fourth power of the scale without rescaling, and two levels with it."""
     text = """program p(slots = 4)
 input x[slots, slots]
+bound |x| <= 4
 cipher X = x[0, slot]
 S = X * X
 Y = S * S

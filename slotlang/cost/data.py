@@ -1,0 +1,248 @@
+"""What is known of the data that errors are predicted for: weights and scalars, and a sample of the inputs.
+
+What is not given is as ``random_data`` of the runner makes it: inputs are standard normal, weights normal with a
+variance of one over their last dimension, scalars 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Chain, Factor, TensorForm
+from slotlang.proof.field import pattern_mask
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+Assumed: TypeAlias = Literal["unit", "weights", "weights and inputs"]
+"""What a prediction is about: data of unit variance, these weights with inputs of unit variance, or these weights and
+inputs."""
+
+BLOCK = 1 << 22
+"""Elements of a product of weights that are worked out at once."""
+
+
+def assumed_text(assumed: Assumed) -> str:
+    """As it is said wherever a promise is shown."""
+    return {
+        "unit": "for inputs and weights of unit variance",
+        "weights": "for these weights and inputs of unit variance",
+        "weights and inputs": "for these weights and inputs",
+    }[assumed]
+
+
+@dataclass(frozen=True, eq=False)
+class DataPowers:
+    """``weights``: weights and scalars by name. ``inputs``: samples by name; the first axis is the input's, and others
+    may be longer or shorter, as of all tokens of a file. ``signals``: mean squares of results, where they are not those
+    of the weights: the program is a part of another one."""
+
+    weights: Mapping[str, Floats] = field(default_factory=dict, repr=False)
+    inputs: Mapping[str, Floats] = field(default_factory=dict, repr=False)
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def assumed(self) -> Assumed:
+        """What is known."""
+        return "weights and inputs" if self.inputs else "weights"
+
+    @cached_property
+    def channels(self) -> Mapping[str, Floats]:
+        """For each given input, the mean square of each channel: the mean over all axes but the first."""
+        return {
+            name: np.mean(np.asarray(values, np.float64).reshape(len(values), -1) ** 2, axis=1)
+            for name, values in self.inputs.items()
+            if np.ndim(values)
+        }
+
+    def of_unit_inputs(self) -> DataPowers:
+        """The same without the inputs."""
+        return DataPowers(self.weights) if self.inputs else self
+
+    def scalar(self, name: str) -> float:
+        """The value of a scalar; 1 where it is not given."""
+        return float(self.weights.get(name, np.float64(1.0)))
+
+
+UNIT = DataPowers()
+"""Nothing is known."""
+
+
+class Moments(NamedTuple):
+    """Means and variances of the elements of a tensor expression, as matrices; one number where all are equal."""
+
+    mean: Floats
+    variance: Floats
+
+    def times(self, other: Moments) -> Moments:
+        """The product of matrices whose elements are independent."""
+        mean = self.mean @ other.mean
+        if not self.variance.any() and not other.variance.any():
+            return Moments(mean, np.zeros((1, 1)))
+        squares = (self.variance + self.mean**2) @ (other.variance + other.mean**2)
+        return Moments(mean, np.maximum(squares - self.mean**2 @ other.mean**2, 0.0))
+
+
+def tensor_variance(program: Program, tensor: str) -> float:
+    """Variance of an element of a tensor that is not given; of one that may be nonzero, where a pattern is declared."""
+    decl = program.tensors[tensor]
+    return 1.0 if decl.kind == "input" else 1.0 / decl.shape[-1]
+
+
+def form_variance(program: Program, form: TensorForm) -> float:
+    """Variance of an element of a tensor expression of which no tensor is given, the mean over all of them."""
+    total = 0.0
+    for chain in form.chains:
+        variance = float(chain.coefficient) ** 2
+        for place, factor in enumerate(chain.factors):
+            shape = program.tensors[factor.tensor].shape
+            mask = pattern_mask(program, factor.tensor)
+            variance *= tensor_variance(program, factor.tensor) * (1.0 if mask is None else float(mask.mean()))
+            # every factor but the first is summed over its rows
+            if place:
+                variance *= shape[-1] if factor.transposed else shape[0]
+        total += variance
+    return total
+
+
+def tensor_moments(program: Program, tensor: str, data: DataPowers) -> Moments:
+    """Means and variances of the elements of a declared tensor, as a matrix; a vector is a column."""
+    shape = program.tensors[tensor].shape
+    matrix = (shape[0], shape[1] if len(shape) == 2 else 1) if shape else (1, 1)
+    if tensor in data.weights:
+        return Moments(np.asarray(data.weights[tensor], np.float64).reshape(matrix), np.zeros(matrix))
+    if tensor in data.channels:
+        return Moments(np.zeros(matrix), np.broadcast_to(data.channels[tensor][:, None], matrix))
+    mask = pattern_mask(program, tensor)
+    variance = np.full(matrix, tensor_variance(program, tensor))
+    return Moments(np.zeros(matrix), variance if mask is None else variance * mask.reshape(matrix))
+
+
+def form_moments(program: Program, form: TensorForm, data: DataPowers) -> Moments:
+    """Means and variances of the elements of a tensor expression: sums and products of independent ones."""
+    mean, variance = np.zeros((1, 1)), np.zeros((1, 1))
+    for chain in form.chains:
+        found: Moments | None = None
+        for factor in chain.factors:
+            part = tensor_moments(program, factor.tensor, data)
+            part = Moments(part.mean.T, part.variance.T) if factor.transposed else part
+            found = part if found is None else found.times(part)
+        assert found is not None, "a chain has a factor"
+        times = _number(chain, data)
+        mean, variance = mean + times * found.mean, variance + times**2 * found.variance
+    return Moments(mean, variance)
+
+
+class Size(NamedTuple):
+    """How large a result is: the mean square of its elements, and for inputs of unit variance, the largest mean square
+    of one of them; None where the latter is not known."""
+
+    mean_square: float
+    largest: float | None
+
+
+def result_size(program: Program, name: str, data: DataPowers) -> Size:
+    """The size of a theorem's result, for what is known of the data.
+
+    Where the result is linear in one input, the product of the weights is worked out: their rows may be aligned, and
+    terms may cancel.
+    """
+    form = program.theorems[name].form
+    own = data.signals.get(name)
+    if not data.weights and not data.inputs:
+        return Size(form_variance(program, form) if own is None else own, None)
+    if not data.weights:
+        found = form_moments(program, form, data)
+        return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
+    if all(f.tensor in data.weights for chain in form.chains for f in chain.factors):
+        value = float(np.mean(form_moments(program, form, data).mean ** 2))
+        return Size(value if own is None else own, None)
+    linear = _linear_input(program, form, data)
+    if linear is None:
+        given = all(
+            f.tensor in data.weights
+            or (f.tensor in data.inputs and np.shape(data.inputs[f.tensor]) == program.tensors[f.tensor].shape)
+            for chain in form.chains
+            for f in chain.factors
+        )
+        known = DataPowers({**data.weights, **data.inputs}) if given else data
+        found = form_moments(program, form, known)
+        return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
+    squares = _row_squares(program, form, linear, data)
+    largest = float(squares.max(initial=0.0))
+    sample = data.inputs.get(linear)
+    if sample is not None:
+        applied = _applied(program, form, np.asarray(sample, np.float64).reshape(len(sample), -1), data)
+        squares = np.mean(applied**2, axis=1)
+    return Size(float(np.mean(squares)) if own is None else own, largest)
+
+
+def _number(chain: Chain, data: DataPowers) -> float:
+    number = float(chain.coefficient)
+    for scalar in chain.scalars:
+        number *= data.scalar(scalar)
+    return number
+
+
+def _linear_input(program: Program, form: TensorForm, data: DataPowers) -> str | None:
+    """The input that every chain ends with, not transposed, behind nothing but known weights; None otherwise."""
+    last = {chain.factors[-1] for chain in form.chains}
+    if len(last) != 1:
+        return None
+    (factor,) = last
+    if factor.transposed or program.tensors[factor.tensor].kind != "input":
+        return None
+    weights = (f for chain in form.chains for f in chain.factors[:-1])
+    return factor.tensor if all(f.tensor in data.weights for f in weights) else None
+
+
+def _matrix(program: Program, factor: Factor, data: DataPowers) -> Floats:
+    values = tensor_moments(program, factor.tensor, data).mean
+    return values.T if factor.transposed else values
+
+
+def _applied(program: Program, form: TensorForm, sample: Floats, data: DataPowers) -> Floats:
+    """The linear form of a sample: rows x tokens."""
+    total = np.zeros((form.shape[0], sample.shape[1]))
+    for chain in form.chains:
+        value = sample
+        for factor in reversed(chain.factors[:-1]):
+            value = _matrix(program, factor, data) @ value
+        total += _number(chain, data) * value
+    return total
+
+
+def _row_squares(program: Program, form: TensorForm, name: str, data: DataPowers) -> Floats:
+    """For each row of the matrix that the input is multiplied with, the sum of the squares of its elements."""
+    if len(form.chains) == 1 and len(form.chains[0].factors) > 2:
+        # by products as small as the ranks between the factors
+        (chain,) = form.chains
+        first, *others = (_matrix(program, factor, data) for factor in chain.factors[:-1])
+        gram = others[-1] @ others[-1].T
+        for matrix in reversed(others[:-1]):
+            gram = matrix @ gram @ matrix.T
+        found: Floats = _number(chain, data) ** 2 * np.maximum(((first @ gram) * first).sum(axis=1), 0.0)
+        return found
+    count, width = form.shape[0], program.tensors[name].shape[0]
+    step = max(1, BLOCK // width)
+    squares = []
+    for start in range(0, count, step):
+        total = np.zeros((min(step, count - start), width))
+        for chain in form.chains:
+            if len(chain.factors) == 1:
+                own = np.arange(len(total))
+                rows = np.zeros_like(total)
+                rows[own, own + start] = 1.0
+            else:
+                rows = _matrix(program, chain.factors[0], data)[start : start + step]
+                for factor in chain.factors[1:-1]:
+                    rows = rows @ _matrix(program, factor, data)
+            total += _number(chain, data) * rows
+        squares.append((total**2).sum(axis=1))
+    return np.concatenate(squares)

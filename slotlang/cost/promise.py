@@ -1,0 +1,75 @@
+"""What is promised of a result: its error, relative and absolute, and the data that this is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, floor, isfinite, log10
+
+from slotlang.cost.data import Assumed, assumed_text
+from slotlang.cost.noise import Gains, Setting
+
+DEFAULT_PRECISION = 1e-3
+"""The relative error below which a result counts as known, when no precision was asked for."""
+
+UNBOUNDED = 1e300
+"""Stands for an error of which nothing is known."""
+
+DIGITS = 3
+"""Digits of a promise, which is rounded up."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """``relative_error``: relative rms error that a run is expected not to exceed, in any result. ``precision``: the
+    relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms
+    error of each result, by name, which holds for smaller inputs too. ``assumed``: the data that this is about."""
+
+    assumed: Assumed
+    relative_error: float
+    precision: float
+    error: Mapping[str, float]
+
+    @property
+    def about(self) -> str:
+        """The data, as it is said wherever the promise is shown."""
+        return assumed_text(self.assumed)
+
+    @property
+    def absolute(self) -> str:
+        """The absolute errors: ``rms error of y at most 1.2e-05``."""
+        return "rms error of " + ", ".join(f"{name} at most {error:.1e}" for name, error in self.error.items())
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"relative rms error at most {self.relative_error:.1e} {self.about}; {self.absolute}"
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; keys as in ``cost --json``."""
+        return {
+            "assumed": self.assumed,
+            "relative_error": self.relative_error,
+            "precision": self.precision,
+            "error": dict(self.error),
+        }
+
+
+def promised(gains: Gains, setting: Setting, results: list[str], assumed: Assumed, wanted: float | None) -> Promise:
+    """The promise of parameters. ``wanted``: the precision that was asked for; what is promised is no more than what is
+    predicted."""
+    relative = gains.error(setting)
+    parts = gains.results or {results[0]: gains}
+    error = {name: _up(parts[name].absolute(setting)) for name in results}
+    precision = max(DEFAULT_PRECISION, 2 * _up(relative)) if wanted is None else max(wanted, _up(relative))
+    return Promise(assumed, _up(relative), precision, error)
+
+
+def _up(value: float) -> float:
+    """Rounded up to a few digits. What is no number, as of constants beyond a double, is unbounded."""
+    if not value:
+        return 0.0
+    if not isfinite(value) or value > UNBOUNDED:
+        return UNBOUNDED
+    exponent = floor(log10(value)) - DIGITS + 1
+    return float(f"{ceil(value / 10.0**exponent * (1 - 1e-9))}e{exponent}")

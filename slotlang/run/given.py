@@ -1,0 +1,132 @@
+"""The weights and inputs that a user gives, by an adapter or a file, before anything is planned for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.adapter import Adapter, read_adapter
+from slotlang.cost.data import UNIT, DataPowers
+from slotlang.diagnostics import error
+from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Program
+from slotlang.run.activations import activation_rows, read_activations
+from slotlang.run.data import read_data
+from slotlang.run.equalizing import Exponents
+from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
+from slotlang.run.roles import roles, token_input
+from slotlang.syntax import tree
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
+
+Origin: TypeAlias = Literal["adapter", "data", "random"]
+
+MOST_SAMPLED = 1 << 24
+"""Numbers of a file of activations that errors are predicted for; of larger files nothing is assumed."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights come from. ``modules``: the values of --module; ``base_changed`` as in ``read_adapter``."""
+
+    adapter: Path | None = None
+    modules: Sequence[str] = ()
+    base_changed: bool = False
+    data: Path | None = None
+
+    def check(self) -> None:
+        """Raises SL005 for what excludes each other."""
+        if self.data is not None and self.adapter is not None:
+            raise error("SL005", "--data and --adapter both give weights", hint="leave out one of them")
+        if self.modules and self.adapter is None:
+            raise error("SL005", "--module needs --adapter")
+
+    @property
+    def origin(self) -> Origin:
+        """Where weights come from."""
+        return "data" if self.data is not None else "adapter" if self.adapter is not None else "random"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A program bound to the sizes of what is given, with ``inputs`` and ``weights`` (scalars too) by name, as far as
+    they are given, the ``adapter`` and its ``pairs``."""
+
+    program: Program
+    inputs: Arrays = field(default_factory=dict, repr=False)
+    weights: Arrays = field(default_factory=dict, repr=False)
+    adapter: Adapter | None = None
+    pairs: tuple[Pair, ...] = ()
+
+    @property
+    def powers(self) -> DataPowers:
+        """What errors are predicted for."""
+        return DataPowers(self.weights, self.inputs) if self.weights or self.inputs else UNIT
+
+
+def given(
+    syntax: tree.Program,
+    sizes: Mapping[str, int],
+    source: Source,
+    *,
+    inputs: Literal["needed", "elsewhere", "optional"] = "needed",
+) -> Given:
+    """Read what a source gives, and bind the program. ``inputs``: whether a file of data must, may not or may hold the
+    inputs too. Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given.
+
+    Raises ``SlotError`` for anything wrong with program, adapter or arrays.
+    """
+    source.check()
+    found, pairs = None, []
+    if source.adapter is not None:
+        found = read_adapter(source.adapter, base_changed=source.base_changed)
+        pairs = pair_modules(roles(syntax), found, source.modules)
+        sizes = {**adapter_sizes(syntax, pairs), **sizes}
+    program = bind(syntax, sizes)
+    own: Arrays = {}
+    weights: Arrays = adapter_weights(program, pairs)
+    if source.data is not None:
+        own, weights = read_data(program, source.data, inputs=inputs)
+    return Given(program, own, weights, found, tuple(pairs))
+
+
+def with_activations(known: Given, file: Path, tokens: int | None) -> Given:
+    """With the tokens of a file as a sample of the input, unless it is large."""
+    name = token_input(known.program.syntax).name
+    channels = known.program.tensors[name].shape[0]
+    if activation_rows(file, channels, name) * channels > MOST_SAMPLED:
+        return known
+    sample = read_activations(file, channels, None, name)[:, :tokens]
+    return replace(known, inputs={**known.inputs, name: sample})
+
+
+def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> DataPowers:
+    """The data as it is encrypted and encoded with equalized inputs: channels divided by powers of two, and the weights
+    that meet them multiplied. Whether a program can be equalized is the runtime's to say."""
+    known = {name: found for name, found in exponents.items() if program.tensors.get(name)}
+    if powers is UNIT or not known:
+        return powers
+    weights, inputs = dict(powers.weights), dict(powers.inputs)
+    for name, found in known.items():
+        if name in inputs and len(inputs[name]) == len(found):
+            inputs[name] = np.ldexp(inputs[name], -found.reshape(-1, *[1] * (inputs[name].ndim - 1)))
+    met = {
+        (chain.factors[-2], chain.factors[-1].tensor)
+        for theorem in program.theorems.values()
+        for chain in theorem.form.chains
+        if len(chain.factors) > 1
+    }
+    for factor, name in sorted(met, key=str):
+        array = weights.get(factor.tensor)
+        if array is None or name not in known or array.ndim != 2:
+            continue
+        exponent = known[name][:, None] if factor.transposed else known[name]
+        if prod(np.broadcast_shapes(array.shape, exponent.shape)) == array.size:
+            weights[factor.tensor] = np.ldexp(array, exponent)
+    return DataPowers(weights, inputs)
