@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import slotlang
 from faulty import environment
@@ -119,3 +120,17 @@ def test_a_standalone_module_refuses_weights_beyond_bounds(tmp_path: Path) -> No
         ended = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, env=environment())
         assert ended.returncode == status
     assert "weights are larger than assumed" in ended.stderr
+
+
+def test_weights_that_are_given_take_the_place_of_bounds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = {"A": rng.standard_normal((32, 4)) / 8, "B": rng.standard_normal((4, 32)), "scale": np.array(2.0)}
+    np.savez(tmp_path / "own.npz", **weights)
+    command = ["lower", PROGRAM, *SIZES, "--data", str(tmp_path / "own.npz"), "-o", str(tmp_path / "m.py"), "--json"]
+    found = json.loads(slotlang(*command).out)["range"]
+    assert (found["status"], found["assumptions"]) == ("proved", ["these weights"])
+    # 120 bits of primes, the scale of three factors; sign, twice a part: the mean bound over all slots
+    rows = np.sqrt(((2 * weights["A"] @ weights["B"]) ** 2).sum(axis=1)) * 32
+    assert found["room_bits"] == pytest.approx(120 - 3 * 36 - 2 - np.log2(rows.mean()), abs=0.01)
+    np.savez(tmp_path / "own.npz", **{**weights, "A": weights["A"] * 1e9})
+    assert "SL532" in json.loads(slotlang(*command).out)["diagnostics"][0]["code"]
