@@ -140,8 +140,8 @@ def packed_elements(module: Module) -> dict[Name, Any]:
             kept = all(np.abs(function(inputs, *indices)).max() <= gain * most * OUTWARDS for inputs in signs)
         if not kept:
             raise Rejected(
-                f"the packing of {name[0]} was edited: its slots hold other numbers than those it was lowered with, and "
-                "how large they can be is not known; change the program and lower it again"
+                f"the packing of {name[0]} was edited: its slots hold other numbers than those it was lowered with, "
+                "and how large they can be is not known; change the program and lower it again"
             )
     return packed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -359,3 +360,15 @@ prove y == z @ x
     assert [problem.code for problem in refused.value.diagnostics] == ["SL411"]
     fitting = text.replace("1024", "8", 1)
     assert api.lower(api.loads(fitting.replace("<= 1024", "<= 64"))).plan.range.proved
+
+
+@pytest.mark.parametrize(("name", "status"), [("rank_complex", "conditional"), ("rank_first", "proved")])
+def test_a_standalone_module_is_proved_only_where_it_sends_what_the_theorem_is_about(name: str, status: str) -> None:
+    """The theorem bounds the half that is read; standalone modules send both parts, and check no weights."""
+    program = bounded(name, "entry")
+    module, alone = (api.lower(program, standalone=standalone) for standalone in (False, True))
+    assert (module.range.status, alone.range.status) == ("proved", status)
+    assert f'"range": "{status}"' in alone.text
+    unbounded = api.lower(replace(program, bounds=()), standalone=True)
+    assert "checked when they are encoded" not in unbounded.range.line()
+    assert "a standalone module checks no weights" in unbounded.range.line()
