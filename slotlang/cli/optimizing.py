@@ -87,7 +87,7 @@ def optimize_file(
         raise typer.Exit(INTERRUPTED)
 
 
-_COST_KEYS = ("parameters", "counts", "galois_key_bytes", "predicted", "predicted_error")
+_COST_KEYS = ("parameters", "counts", "galois_key_bytes", "predicted", "predicted_error", "promise")
 
 
 def _figures(cost: Cost) -> dict[str, Any]:
@@ -160,12 +160,17 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
     if not found.changes:
         lines.append(f"  nothing cheaper was found by {found.objective}: {_why(found, costs)}")
     search = found.search
+    about = "" if costs[0].promise is None else costs[0].promise.about
     tail = f"{search.looked_at} programs looked at, {search.proofs} proved or refuted"
     if search.interrupted:
         tail += "; interrupted, this is the best so far"
     elif not search.exhausted:
         tail += "; the search ended before all was tried"
-    return Group(Text("\n".join(lines)), table, Text(f"{tail}; times by the profile {costs[0].predicted.profile}"))
+    return Group(
+        Text("\n".join(lines)),
+        table,
+        Text(f"{tail}; times by the profile {costs[0].predicted.profile}, errors {about}"),
+    )
 
 
 __all__ = ["objective_named", "optimize_file"]
