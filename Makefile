@@ -5,7 +5,7 @@
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns compares matrix products with SEAL's operations: minutes, 2.5 GB of memory
-# make noise  compares predicted with measured errors, for programs of the corpus and sets of parameters
+# make noise  compares predicted with measured errors, for programs of the corpus and sets of parameters, and small weights
 # make range  runs 10,000 random cases in and beyond the range of their parameters, and looks for results that are silently wrong
 # make predict compares predicted with measured times, for the same
 # make bounds searches every small two-product schedule for one below the bound
@@ -67,6 +67,7 @@ columns: setup
 
 noise: setup
 	$(BIN)/python -m benchmarks.noise --docs
+	$(BIN)/python -m benchmarks.noise_weights --docs
 
 range: setup
 	$(BIN)/python -m benchmarks.range --docs

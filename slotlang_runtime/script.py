@@ -43,7 +43,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         return 2
     expected = module.reference(inputs, weights)
     for warning in small:
-        print(f"warning{warning.message}", file=sys.stderr)
+        print("warning" + str(warning.message).replace("]", "]:", 1), file=sys.stderr)
     status = 0
     for name, wanted in expected.items():
         value = results[name] if len(expected) > 1 else results

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, Assumed, DataPowers
 from slotlang.cost.matrix import MatrixForm, matrix_form
-from slotlang.cost.noise import plan_gains
+from slotlang.cost.noise import Gains, plan_gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, promised
@@ -88,10 +88,15 @@ class Plan:
         )
 
     @cached_property
+    def gains(self) -> Gains:
+        """How noise grows, for the plan's data."""
+        return plan_gains(self)
+
+    @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
         assumed: Assumed = "unit" if self.data is UNIT else self.data.assumed
-        return promised(plan_gains(self), self.parameters, list(self.program.theorems), assumed, self.wanted)
+        return promised(self.gains, self.parameters, list(self.program.theorems), assumed, self.wanted)
 
     @property
     def weight_bytes(self) -> int:

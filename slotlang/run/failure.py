@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod, sqrt
+from math import inf, prod, sqrt
 
 from slotlang.cost.promise import DEFAULT_PRECISION
 from slotlang.diagnostics import Diagnostic, SlotError
@@ -23,15 +23,16 @@ def failure(plan: Plan, report: RunReport, target: Target) -> Diagnostic | None:
     if report.relative_error <= report.allowed_error:
         return None
     name = max(report.errors, key=lambda n: report.errors[n])
-    size, wanted = report.sizes[name], report.allowed_error
+    size, wanted = report.rms[name], report.allowed_error
     off, promised = report.errors[name] * (size or 1.0), plan.promise.error[name]
+    least = promised / wanted if wanted else inf
     elements = max(prod(report.shapes[name]) * report.evaluations, 1)
     noise = max(promised, plan.promise.relative_error * size) * (1 + SCATTER / sqrt(2 * elements))
     measured = f"its rms is {size:.1e}, and its rms error {off:.1e}: a relative error of {report.errors[name]:.1e}"
     if off <= noise:
         return Diagnostic(
             "SL536",
-            f"{name} is below the noise: a relative error of {wanted:.1e} needs an rms of {promised / wanted:.1e} with "
+            f"{name} is below the noise: a relative error of {wanted:.1e} needs an rms of {least:.1e} with "
             "these parameters",
             plan.program.span,
             notes=(measured, f"the parameters promise an rms error of at most {promised:.1e}, {plan.promise.about}"),
@@ -52,7 +53,7 @@ def below_precision(plan: Plan, report: RunReport) -> list[Diagnostic]:
     return [
         Diagnostic(
             BELOW_PRECISION,
-            f"{name} is below the precision of these parameters: its rms is {report.sizes[name]:.1e}, and a relative "
+            f"{name} is below the precision of these parameters: its rms is {report.rms[name]:.1e}, and a relative "
             f"error of {promise.precision:.1e} needs {promise.error[name] / promise.precision:.1e}",
             notes=(f"the rms error is at most {promise.error[name]:.1e}",),
         )

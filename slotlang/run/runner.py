@@ -45,7 +45,7 @@ class RunReport:
 
     "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate"
     the sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms
-    error over rms of each result, ``sizes`` the rms of each, ``below`` those that decryption warned of, and
+    error over rms of each result, ``rms`` the rms of each, ``below`` those that decryption warned of, and
     ``relative_error`` the largest of them; ``max_error``: largest absolute error. All against numpy.
     ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what was
     executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
@@ -71,7 +71,7 @@ class RunReport:
     cache: CacheUse | None
     note: str
     errors: Mapping[str, float] = field(default_factory=dict)
-    sizes: Mapping[str, float] = field(default_factory=dict)
+    rms: Mapping[str, float] = field(default_factory=dict)
     below: tuple[str, ...] = ()
     tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)

@@ -37,7 +37,7 @@ def test_arrays_by_name(tmp_path: Path) -> None:
     assert list(inputs) == ["x"] and set(weights) == {"A", "b", "s"}
     np.testing.assert_array_equal(weights["A"], ARRAYS["A"])
     assert weights["s"] == 2.0 and weights["s"].shape == ()
-    inputs, weights = read_data(PROGRAM, saved(tmp_path, x=None), without_inputs=True)
+    inputs, weights = read_data(PROGRAM, saved(tmp_path, x=None), inputs="elsewhere")
     assert not inputs and set(weights) == {"A", "b", "s"}
 
 
@@ -68,7 +68,7 @@ def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) ->
 
 def test_inputs_that_come_twice(tmp_path: Path) -> None:
     with pytest.raises(SlotError, match="SL523: x is given twice"):
-        read_data(PROGRAM, saved(tmp_path), without_inputs=True)
+        read_data(PROGRAM, saved(tmp_path), inputs="elsewhere")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4" + b"\0" * 60, b"not a zip file"])

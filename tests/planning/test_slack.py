@@ -1,0 +1,118 @@
+"""The smallest primes that meet a precision, against the most precise ones and against neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+from small_programs import LORA
+from worlds import emitted
+
+from slotlang import api
+from slotlang.cost.noise import gains
+from slotlang.planning import choose as choosing
+from slotlang.planning.choose import RESERVE, bytes_sent
+from slotlang.planning.modulus import Fit
+from slotlang.planning.plan import Draft
+from slotlang.planning.slack import Slack
+from slotlang.planning.target import Target
+from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import Weights
+
+PROFILE = api.find_profile()
+SMALL_LORA = api.loads(LORA, {"d": 1024, "r": 4, "batch": 4, "slots": 1024})
+SQUARES = api.loads("""program squares(slots = 1024)
+input x[slots], z[slots]
+cipher X = x[slot]
+cipher Z = z[slot]
+Y = X * Z * X
+output y[slot] = Y
+prove y == x
+""")
+
+
+def most_precise(monkeypatch: pytest.MonkeyPatch, program: api.Program, target: Target) -> api.Plan:
+    with monkeypatch.context() as patch:
+        patch.setattr(Slack, "smallest", lambda self, precise: precise)
+        return api.plan(program, target=target, profile=PROFILE)
+
+
+def sent(made: api.Plan) -> int:
+    draft = Draft.of(made.program, made.hiding.mode, made.parameters.drops).keyed(made.parameters.keys)
+    return bytes_sent(draft, made.parameters)
+
+
+@pytest.mark.parametrize("precision", [1e-1, 1e-3, 1e-6])
+@pytest.mark.parametrize(
+    "name", ["rank_complex", "nonsquare", "several_outputs", "swapped", "seed/rank_block", "seed/column_major"]
+)
+def test_bytes_fall_and_times_do_not_rise(name: str, precision: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = next(p for p in (ROOT / "programs").rglob("*.slot") if p.stem == Path(name).name)
+    program = api.load(path, {"slots": 2048} if name == "rank_complex" else {})
+    target = Target(precision=precision)
+    before = most_precise(monkeypatch, program, target)
+    made = api.plan(program, target=target, profile=PROFILE)
+    assert api.predicted_error(made) <= precision
+    assert sent(made) <= sent(before)
+    assert made.predicted(PROFILE).evaluation <= before.predicted(PROFILE).evaluation
+    if api.predicted_error(before) < precision / 100:
+        assert sent(made) < 0.95 * sent(before)
+        assert api.predicted_error(made) > precision / 100
+
+
+def test_bytes_are_those_that_cost_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = api.plan(SMALL_LORA, target=Target(precision=1e-3))
+    cost = api.cost(SMALL_LORA, made.parameters)
+    assert sent(made) == cost.evaluation_key_bytes + cost.upload_bytes + cost.download_bytes
+
+
+def test_no_prime_can_be_a_bit_smaller() -> None:
+    made = api.plan(SMALL_LORA, target=Target(precision=1e-3), profile=PROFILE)
+    p = made.parameters
+    draft = Draft.of(SMALL_LORA, "mask", p.drops)
+    found = gains(draft.graph, p.degree, draft.doubled, masked=True, zero=draft.zero)
+    modulus = choosing.Modulus(draft, p.degree, p.data_primes, found)
+    for n in range(len(p.primes)):
+        fewer = tuple(bits - (k == n) for k, bits in enumerate(p.primes))
+        best = modulus.shared(fewer) if min(fewer) >= 24 else None
+        assert best is None or found.error(best) > 1e-3 / RESERVE
+
+
+def test_products_of_ciphertexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for precision in (1e-2, 1e-5):
+        target = Target(precision=precision, hide="none")
+        before, made = most_precise(monkeypatch, SQUARES, target), api.plan(SQUARES, target=target, profile=PROFILE)
+        assert api.predicted_error(made) <= precision
+        assert sent(made) < sent(before)
+
+
+def test_weights_of_unit_variance_are_accepted() -> None:
+    """The guarantee bounds noise otherwise than the prediction: small primes leave room for that too."""
+    for path in ("lora", "nonsquare", "seed/outer_products_broadcast", "seed/lazy", "seed/wide_rank"):
+        program = api.load(ROOT / "programs" / f"{path}.slot")
+        for precision in (1e-1, 1e-3):
+            made = emitted(program, target=Target(precision=precision))
+            _, weights = random_data(program, 5)
+            Weights.encode(load_module(made.text), **weights)
+
+
+def test_what_is_precise_already_stays() -> None:
+    draft = Draft.of(SMALL_LORA, "mask")
+    found = gains(draft.graph, 4096, draft.doubled, masked=True, zero=draft.zero)
+    modulus = choosing.Modulus(draft, 4096, 2, found)
+    best = modulus.best()
+    assert best is not None
+    slack = Slack(modulus, best.error / 2, lambda p: sum(p.primes))
+    assert slack.smallest(best) == best
+    free = Slack(modulus, 1.0, lambda p: sum(p.primes)).smallest(best)
+    assert sum(free.parameters.primes) < sum(best.parameters.primes)
+    assert isinstance(free, Fit)
+
+
+def test_keys_keep_their_bound() -> None:
+    free = api.plan(SMALL_LORA, target=Target(precision=1e-6))
+    bound = free.counts.galois_keys * free.parameters.key_bytes() // 2
+    made = api.plan(SMALL_LORA, target=Target(precision=1e-6, max_key_bytes=bound))
+    assert made.parameters.keys
+    assert made.counts.galois_keys * made.parameters.key_bytes() <= bound

@@ -1,0 +1,158 @@
+"""What is promised of a result: warnings of results below it, the status of ``main``, and the text of a module."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import PAIRS, ROOMY, World, emitted
+
+from slotlang import api
+from slotlang.cost.data import DataPowers
+from slotlang.diagnostics import SlotError
+from slotlang.emit.standalone import emit_standalone
+from slotlang.lower import Lowered, lower
+from slotlang.planning.target import Target
+from slotlang.run.runner import load_module, random_data
+from slotlang.source import Source
+from slotlang.validation.check import check_module
+from slotlang_runtime import BelowPrecision, Client, EvaluationKeys, Module, Server, Weights, main
+from slotlang_runtime.data import within_promise
+from slotlang_runtime.module import small_results
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(PAIRS, ROOMY)
+
+
+def decrypted(world: World, size: float) -> Any:
+    inputs = {name: array * size for name, array in world.inputs.items()}
+    return world.client.decrypt(world.answer(world.client.encrypt(**inputs)).data)
+
+
+def test_a_result_that_is_too_small_comes_back_with_a_warning(world: World) -> None:
+    least = world.module.error["y"] / world.module.precision
+    large = np.sqrt(np.mean(world.expected() ** 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decrypted(world, 2 * least / large)
+    with pytest.warns(BelowPrecision, match=r"\[SL535\] y is below the precision of these parameters") as caught:
+        decrypted(world, least / large / 2)
+    assert caught[0].filename == __file__
+    with pytest.warns(BelowPrecision):
+        decrypted(world, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", BelowPrecision)
+        decrypted(world, 0.0)
+
+
+def test_a_result_that_is_exactly_zero_is_right(world: World) -> None:
+    zero = {name: 0 * np.asarray(array) for name, array in world.weights.items()}
+    server = Server(Weights.encode(world.module, **zero))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = world.client.decrypt(server.evaluate(world.upload, world.keys).data)
+    assert not found.any()
+
+
+def test_which_results_are_small(world: World) -> None:
+    module = changed(world.module, error={"y": 1e-3}, precision=1e-2)
+    assert [name for name, _, _ in small_results(module, {"y": np.full(8, 0.099)})] == ["y"]
+    assert not list(small_results(module, {"y": np.full(8, 0.101)}))
+    assert not list(small_results(module, {"y": np.zeros(8)}))
+    # squares of these vanish, or overflow
+    assert [size for _, size, _ in small_results(module, {"y": np.full(8, 1e-200)})] == [pytest.approx(1e-200)]
+    assert not list(small_results(module, {"y": np.full(8, 1e200)}))
+
+
+def changed(module: Module, **values: Any) -> Module:
+    return replace(module, **values)
+
+
+def test_what_is_within_a_promise(world: World) -> None:
+    module = changed(world.module, error={"y": 1e-3}, precision=1e-2)
+    many = np.zeros(20_000)
+    assert within_promise(module, "y", many + 0.9e-3, many)[0]
+    assert not within_promise(module, "y", many + 1.1e-3, many)[0]
+    # for larger results the error is relative
+    assert within_promise(module, "y", many + 1 + 0.9e-2, many + 1)[0]
+    assert not within_promise(module, "y", many + 1 + 1.1e-2, many + 1)[0]
+    # one number exceeds its own rms in a third of runs
+    assert within_promise(module, "y", np.array([2e-3]), np.zeros(1))[0]
+    assert not within_promise(module, "y", np.array([np.nan]), np.zeros(1))[0]
+
+
+def test_main_ends_with_status_1_when_it_breaks_its_promise(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(world.module, []) == 0
+    assert "promised" not in capsys.readouterr().err
+    broken = changed(world.module, error={"y": 1e-30}, precision=1e-30)
+    assert main(broken, []) == 1
+    assert "y: the rms error is" in capsys.readouterr().err
+    small = {**world.inputs, **world.weights, "x": world.inputs["x"] * 1e-9}
+    np.savez(tmp_path / "small.npz", **small)
+    assert main(world.module, ["--data", str(tmp_path / "small.npz")]) == 0
+    assert capsys.readouterr().err.startswith("warning[SL535]: y is below the precision")
+
+
+def test_a_standalone_file_does_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = emitted(PAIRS, ROOMY, Target(kernel="seal"))
+    from slotlang.emit.head import Lowering
+
+    text = emit_standalone(made.plan, Lowering("0", "proved", "exact", validated=True))
+    namespace: dict[str, Any] = {"__name__": "standalone"}
+    exec(compile(text, "<standalone>", "exec"), namespace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["standalone.py"])
+        assert namespace["main"](namespace["MODULE"]) == 0
+        namespace["MODULE"].error["y"] = 1e-30
+        broken = namespace["MODULE"]._replace(precision=1e-30)
+        assert namespace["main"](broken) == 1
+    assert "was promised" in capsys.readouterr().err
+
+
+def lowered(target: Target) -> Lowered:
+    return lower(api.loads(PAIRS), target=target)
+
+
+def test_the_header_says_what_a_promise_is_about() -> None:
+    unit = lowered(Target(precision=1e-3)).text
+    assert "for inputs and weights of unit variance; rms error of y at most" in " ".join(unit.split())
+    _, weights = random_data(api.loads(PAIRS), 0)
+    given = lowered(Target(precision=1e-3, data=DataPowers({n: w / 1000 for n, w in weights.items()}))).text
+    assert "for these weights and inputs of unit variance" in " ".join(given.split())
+    module = load_module(given)
+    assert module.precision == 1e-3
+    # A and B are a thousand times smaller
+    assert module.error["y"] < 1e-3 * load_module(unit).error["y"]
+    server = Server(Weights.encode(module, **{n: w / 1000 for n, w in weights.items()}))
+    client = Client(module)
+    answer = server.evaluate(client.encrypt(x=np.ones(8)), EvaluationKeys.from_bytes(client.evaluation_keys()))
+    wanted = module.reference({"x": np.ones(8)}, {n: w / 1000 for n, w in weights.items()})["y"]
+    assert within_promise(module, "y", client.decrypt(answer.data), wanted)[0]
+
+
+def test_check_reads_a_promise_about_weights_and_predicts_others() -> None:
+    _, weights = random_data(api.loads(PAIRS), 0)
+    for target in (Target(), Target(data=DataPowers({n: w / 1000 for n, w in weights.items()}))):
+        text = lowered(target).text
+        assert check_module(Source("/nowhere/module.py", text)).validation.proved
+    text = lowered(Target()).text
+    error = repr(load_module(text).error["y"])
+    assert text.count(f'"y": {error}') == 2
+    for old, new in (
+        (f'"y": {error}', '"y": 1e-30'),
+        ('"precision": 0.001', '"precision": 1e-30'),
+        ('"assumed": "unit"', '"assumed": "all"'),
+        ("    precision=0.001,", "    precision=0.1,"),
+    ):
+        assert old in text
+        with pytest.raises(SlotError, match="SL745"):
+            check_module(Source("/nowhere/module.py", text.replace(old, new)))
