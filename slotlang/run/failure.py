@@ -17,10 +17,10 @@ from slotlang_runtime.data import SCATTER
 from slotlang_runtime.errors import BELOW_PRECISION, WEIGHTS_TOO_LARGE
 
 
-def failure(plan: Plan, report: RunReport, target: Target) -> Diagnostic | None:
-    """Why a run's result has not the precision that was asked for; None where it has. ``target``: with the run's
-    data."""
-    if report.relative_error <= report.allowed_error:
+def failure(plan: Plan, report: RunReport, target: Target, verdict: str) -> Diagnostic | None:
+    """Why a run's result has not the precision that was asked for; None where it has, and where the ``verdict`` on the
+    program is reason enough. ``target``: with the run's data."""
+    if report.relative_error <= report.allowed_error or verdict != "proved":
         return None
     name = max(report.errors, key=lambda n: report.errors[n])
     size, wanted = report.rms[name], report.allowed_error

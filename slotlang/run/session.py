@@ -173,7 +173,7 @@ def run(
         )
     except SlotError as problem:
         raise with_parameters(problem, lowered.plan, target) from None
-    failed = failure(lowered.plan, report, target)
+    failed = failure(lowered.plan, report, target, lowered.report.status)
     return Session(
         program,
         lowered,
