@@ -87,6 +87,8 @@ def lower(
     emission = emit_standalone if standalone else emit
     planned = plan(program, parameters, target=target)
     found = planned.range.unless_proved(report.status)
+    if standalone:
+        found = found.standalone(whole=bool(planned.hiding.halves))
     lowering = Lowering(package_version(), report.status, report.method, validated=True, range=found.status)
     text = emission(planned, lowering)
     validation = validate(text, planned, proved=report.proved)

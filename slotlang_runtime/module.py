@@ -29,7 +29,8 @@ evaluation as matrix products."""
 class Packing:
     """A family of ciphertexts that the client sends: ``function(inputs, *indices)`` is what a member holds, one value
     per slot; ``shape`` the sizes of its indices. ``gain`` is None where each slot holds an element of an input, or an
-    element plus i times another one, or zero; otherwise |slot| is at most this many times the largest |element|."""
+    element plus i times another one, or zero; otherwise |slot| is at most this many times the largest |element| that
+    the module's limits allow."""
 
     function: Callable[..., Array]
     shape: tuple[int, ...] = ()

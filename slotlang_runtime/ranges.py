@@ -86,12 +86,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     """Bounds of every message that is read, for all inputs within ``limits``, with these checked weights."""
     plaintexts = Plaintexts(module, levels, weights)
     degree = module.parameters.degree
-    probes = numbered(module.inputs)
-    packed: dict[Name, Any] = {}
-    for name, (function, indices) in module.packed().items():
-        gain = module.packing[name[0]].gain
-        packed[name] = function(probes, *indices) if gain is None else float(gain)
-    inputs = Inputs(module.inputs, module.slots, packed, limits)
+    inputs = Inputs(module.inputs, module.slots, packed_elements(module), limits)
     reader = Reader(inputs, levels)
     operations = MagnitudeOperations(inputs, levels, degree, reader)
     ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
@@ -113,6 +108,50 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             results[name] = size
             noise[name] = value.noise * math.sqrt(degree) / value.scale
     return Ranges(reader.ordered(), results, noise)
+
+
+SIGNS = 32
+"""How many choices of signs a packing is tried with, with all elements at their limits."""
+
+
+def packed_elements(module: Module) -> dict[Name, Any]:
+    """What each uploaded ciphertext holds, as ``Inputs`` takes it. Raises Rejected where that is not what its gain
+    says: functions may have been edited, and a checked module can pack other numbers than it was lowered with."""
+    rng = np.random.default_rng(0)
+    probes = numbered(module.inputs)
+    others = {name: rng.uniform(1, 2, shape) for name, shape in module.inputs.items()}
+    known = np.concatenate([np.zeros(1), *(values.ravel() for values in others.values())])
+    limits = {name: module.limits[name].within(shape[0] if shape else 1) for name, shape in module.inputs.items()}
+    most = max((limit.largest for limit in limits.values()), default=0.0)
+    signs = [
+        {name: rng.choice([-1.0, 1.0], shape) * limits[name].largest for name, shape in module.inputs.items()}
+        for _ in range(SIGNS if any(family.gain is not None for family in module.packing.values()) else 0)
+    ]
+    packed: dict[Name, Any] = {}
+    for name, (function, indices) in module.packed().items():
+        gain = module.packing[name[0]].gain
+        if gain is None:
+            packed[name] = held = np.asarray(function(probes, *indices), np.complex128)
+            again = np.asarray(function(others, *indices), np.complex128)
+            parts = ((held.real, again.real), (held.imag, again.imag))
+            kept = all(_same_elements(np.abs(number), np.abs(value), known) for number, value in parts)
+        else:
+            packed[name] = float(gain)
+            kept = all(np.abs(function(inputs, *indices)).max() <= gain * most * OUTWARDS for inputs in signs)
+        if not kept:
+            raise Rejected(
+                f"the packing of {name[0]} was edited: its slots hold other numbers than those it was lowered with, "
+                "and how large they can be is not known; change the program and lower it again"
+            )
+    return packed
+
+
+def _same_elements(numbers: Floats, values: Floats, known: Floats) -> bool:
+    """Whether slots are the elements with these numbers, or zero (number 0), for ``known`` elements too."""
+    if numbers.shape != values.shape or numbers.max(initial=0) >= known.size:
+        return False
+    places = numbers.astype(np.int64)
+    return bool((places == numbers).all() and (known[places] == values).all())
 
 
 def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> dict[Name, Floats]:

@@ -48,16 +48,8 @@ class Weights:
         if equalize is not None and "equalize" in (*module.weights, *module.scalars):
             # a program may call a weight so
             weights, equalize = {**weights, "equalize": equalize}, None
-        expected = [*module.weights, *module.scalars]
-        if sorted(weights) != sorted(expected):
-            raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
-        arrays: dict[str, Any] = {}
-        for name, shape in module.weights.items():
-            pattern = module.patterns[name]() if name in module.patterns else None
-            arrays[name] = check_array(name, weights[name], shape, pattern)
-        arrays.update({name: check_array(name, weights[name], ())[()] for name in module.scalars})
         exponents = checked(module, equalize)
-        arrays = folded(module, exponents, arrays)
+        arrays = folded(module, exponents, checked_weights(module, weights))
         found = check_range(module, arrays)
         return cls(module, _engine(module, arrays, None), found, digests(exponents))
 
@@ -84,6 +76,18 @@ def _equalized(box: Box, module: Module) -> dict[str, str]:
     if not isinstance(given, dict) or not all(n in module.inputs and isinstance(d, str) for n, d in given.items()):
         raise Rejected("these weights do not say how inputs are equalized")
     return given
+
+
+def checked_weights(module: Module, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of a program's weights and scalars, of their shapes and patterns. Raises Rejected."""
+    expected = [*module.weights, *module.scalars]
+    if sorted(weights) != sorted(expected):
+        raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
+    arrays: dict[str, Any] = {}
+    for name, shape in module.weights.items():
+        pattern = module.patterns[name]() if name in module.patterns else None
+        arrays[name] = check_array(name, weights[name], shape, pattern)
+    return {**arrays, **{name: check_array(name, weights[name], ())[()] for name in module.scalars}}
 
 
 def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name, memoryview | None] | None) -> Engine:

@@ -486,6 +486,11 @@ def lower(
         )
         with _status("proving, lowering and validating", json):
             made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
+        range_ = made.range
+        if target.data.weights and not standalone:
+            from slotlang.run.exact_range import exact_range
+
+            range_ = exact_range(made, target.data.weights)
         if output is not None:
             write_file(output, made.text)
         files = write_bundle(made, bundle) if bundle is not None else [output]
@@ -502,7 +507,7 @@ def lower(
                     "parameters": made.plan.parameters.to_json(),
                     "parameters_from": made.plan.origin,
                     "bounds": [b.to_json() for b in program.bounds],
-                    "range": made.range.to_json(),
+                    "range": range_.to_json(),
                     "hide": made.plan.hiding.mode,
                     "kernel": made.plan.kernel,
                     "counts": made.plan.counts.to_json(),
@@ -516,7 +521,7 @@ def lower(
             print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
             print(f"  {made.plan.used}")
             print(f"  {made.plan.promise.sentence}")
-            print(f"  {made.range.line()}")
+            print(f"  {range_.line()}")
             print(f"  {counts}")
             if made.validation.status == "proved":
                 print("  validated: the module computes what the program says")

@@ -89,18 +89,24 @@ def form_size(program: Program, form: TensorForm, entries: Mapping[str, float]) 
     return total
 
 
-def packing_gain(program: Program, family: Family) -> float | None:
+LARGEST_GAIN = 2.0**1000
+"""Stands for all that is larger: no modulus has as many bits."""
+
+
+def packing_gain(program: Program, family: Family, limits: Mapping[str, float]) -> float | None:
     """None where each slot of a packed family holds an element of an input, or an element plus i times another one, or
-    zero. Otherwise the factor by which |slot| can exceed the largest |element| of all inputs."""
+    zero. Otherwise the factor by which |slot| can exceed the largest |element| of all inputs, for elements within these
+    ``limits``: constants, and products of inputs, do not grow as inputs do."""
     if _element(program, family.body) or _complex_element(program, family.body):
         return None
-    ring = SizeRing(program, dict.fromkeys([*program.tensors, *program.scalars], 1.0))
+    ring = SizeRing(program, limits)
     evaluator = PlainEvaluator(program, ring)
     most = 0.0
     for indices in np.ndindex(*(binder.size for binder in family.binders)):
         size = evaluator.value(family.body, family.env(indices), evaluator.all_slots)
-        most = max(most, float(np.hypot(size[0], size[1]).max()))
-    return most
+        with np.errstate(over="ignore"):
+            most = max(most, float(np.hypot(size[0], size[1]).max()))
+    return min(most / max(limits.values()), LARGEST_GAIN)
 
 
 def _element(program: Program, value: Value) -> bool:

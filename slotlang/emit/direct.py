@@ -369,7 +369,7 @@ class Server:
 
     def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
-        if self.module.excess(weights) > 1 + 2.0**-30:
+        if not self.module.excess(weights) <= 1 + 2.0**-30:
             raise ValueError(f"weights are larger than assumed: {self.module.assumptions}")
         weights, self.plain = self.module.prepare(weights), {}
         for name, family in self.module.plaintexts.items():

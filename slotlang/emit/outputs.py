@@ -11,6 +11,7 @@ from slotlang.emit.emitter import Emitter, encoding_of
 from slotlang.emit.lines import docstring, fitted, listed, string
 from slotlang.emit.numpy_text import cond_text, int_text
 from slotlang.meaning.program import Output
+from slotlang.planning.limits import limits
 from slotlang.schedule import ops
 
 
@@ -101,7 +102,8 @@ class OutputText(Emitter):
         for family in self.schedule.ciphers:
             if family.body is None:
                 function = self.names.made("pack", family.name)
-                gain = packing_gain(self.program, self.program.families[family.name])
+                largest = {name: limit.largest for name, limit in limits(self.program).items()}
+                gain = packing_gain(self.program, self.program.families[family.name], largest)
                 more = "" if gain is None else f", gain={gain!r}"
                 packing.append(f"{string(family.name)}: Packing({function}, {_shape(family.loops)}{more})")
         plaintexts = []

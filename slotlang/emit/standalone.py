@@ -106,7 +106,7 @@ class _Standalone(ModuleText):
         )
 
     def unbounded_sentence(self) -> str:
-        return "Range: NOT proved, and this file does not look at its weights: with large ones a message could wrap."
+        return "Range: NOT proved. With large weights a message could wrap, and results be wrong without a word."
 
     def kernel_sentence(self) -> list[str]:
         return paragraph(

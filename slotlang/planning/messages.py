@@ -250,7 +250,8 @@ class _Walk:
         self._spend(4 * self.slots * len(used))
         evaluator = PlainEvaluator(program, _Elements(program))
         packed: dict[Any, Any] = {}
-        gains = {name: packing_gain(program, program.families[name]) for name, _ in used}
+        limits = {name: limit.largest for name, limit in self.declared.limits.items()}
+        gains = {name: packing_gain(program, program.families[name], limits) for name, _ in used}
         for name, indices in used:
             family, gain = program.families[name], gains[name]
             content = evaluator.value(family.body, family.env(indices), evaluator.all_slots) if gain is None else gain

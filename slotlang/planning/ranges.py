@@ -43,6 +43,7 @@ class Range:
     inputs within ``limits``, and the weights that ``Weights.encode`` accepts, which it checks; ``reason`` says why no
     more is proved. ``refuted``: the bounds are not known to fit the parameters. ``room``: bits of room of the tightest
     message, at ``where``; None where it is not known. ``limits`` and ``assumptions`` as a program writes them.
+    ``guarded``: whether weights are checked when they are encoded.
     """
 
     status: Status
@@ -51,6 +52,7 @@ class Range:
     room: float | None = None
     where: str = ""
     reason: str = ""
+    guarded: bool = True
 
     @property
     def proved(self) -> bool:
@@ -65,6 +67,12 @@ class Range:
         """No more than that weights are checked when they are encoded."""
         return replace(self, status="conditional", room=None, where="", reason=reason)
 
+    def standalone(self, *, whole: bool) -> Range:
+        """The theorem for a standalone module, which does not check weights. ``whole``: it sends whole ciphertexts
+        where others send the half that is read, and nothing bounds the part that is not read."""
+        found = replace(self, guarded=False)
+        return found.given_up("it sends parts that are not read") if whole and self.proved else found
+
     def of_weights(self, room: float | None, where: str) -> Range:
         """The theorem for given weights, which were accepted when they were encoded: exact gains in place of bounds."""
         return Range("proved", self.limits, ("these weights",), room, where)
@@ -73,7 +81,10 @@ class Range:
         """The theorem in one line."""
         inputs = ", ".join(self.limits)
         if self.status == "conditional":
-            return f"range: for {inputs}; weights are checked when they are encoded ({self.reason})"
+            checked = (
+                "weights are checked when they are encoded" if self.guarded else "a standalone module checks no weights"
+            )
+            return f"range: for {inputs}; {checked} ({self.reason})"
         everything = ", ".join([*self.limits, *self.assumptions])
         if self.room is None:
             return f"range: {self.status} for {everything}"

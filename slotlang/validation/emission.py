@@ -35,6 +35,8 @@ def emitted_anew(file: ModuleFile, program: Program) -> tuple[ast.Module, Range]
     made, lowering = planned(file, program), _lowering(file)
     # proved again, and not believed
     found = made.range.unless_proved(lowering.verdict)
+    if file.standalone:
+        found = found.standalone(whole=bool(made.hiding.halves))
     return ast.parse(emission(made, replace(lowering, range=found.status), _promise(file, made))), found
 
 

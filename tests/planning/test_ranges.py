@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -303,3 +304,71 @@ def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_h
     assert held.range.proved
     with pytest.raises(SlotError, match="SL412"):
         api.plan(api.with_bounds(program, {name: f"{float(text) * 16:.6e}"}), target=target)
+
+
+@pytest.mark.parametrize(
+    "packing",
+    ["x[h] * z[h]", "x[h] * x[h] + 3 * z[h]", "x[h] - 100000", "65536", "(x @ w)[h]", "2 * x[h] - 1i * z[h + 1 - h]"],
+)
+@pytest.mark.parametrize("largest", ["512", "1/512"])
+def test_packings_that_do_not_grow_as_inputs_do(packing: str, largest: str) -> None:
+    """Products of inputs, constants, and inputs with limits of their own: no slot exceeds its bound, which is reached
+    where all elements are at their limits."""
+    text = f"""
+program packed(n = 4, slots = 4)
+input v[n], z[n], w[n]
+input x[n, n]
+bound |v| <= 1
+bound |x| <= {largest}
+bound |z| <= 3
+bound |w| <= 2
+axes (h < n)
+cipher X = {packing.replace("x[h]", "x[h, 0]")}
+cipher V = v[h]
+Y = X + V
+output y[h] = Y
+prove y == v
+"""
+    module = load_module(api.lower(api.loads(text), unproved=True).text)
+    family = module.packing["X"]
+    assert family.gain is not None
+    most = max(limit.largest for limit in module.limits.values())
+    reached = 0.0
+    for signs in product((-1.0, 1.0), repeat=len(module.inputs)):
+        extremes = zip(module.inputs.items(), signs, strict=True)
+        inputs = {name: np.full(shape, sign * module.limits[name].largest) for (name, shape), sign in extremes}
+        reached = max(reached, float(np.abs(family.function(inputs)).max()))
+    assert family.gain * most == pytest.approx(reached, rel=1e-12)
+
+
+def test_products_that_the_client_packs_need_their_bits() -> None:
+    """Each input is within its limit, and four products of two of them are the modulus: equal slots would wrap to 0."""
+    text = """
+program packed(n = 4, slots = 4)
+input x[n], z[n, n]
+bound |x| <= 1024
+bound |z| <= 1024
+parameters degree 2048 primes 27, 27 scales 10
+axes (h < n)
+cipher X[k < n] = z[h, k] * x[k]
+Y = sum k < n: X[k]
+output y[h] = Y
+prove y == z @ x
+"""
+    with pytest.raises(SlotError) as refused:
+        api.lower(api.loads(text))
+    assert [problem.code for problem in refused.value.diagnostics] == ["SL411"]
+    fitting = text.replace("1024", "8", 1)
+    assert api.lower(api.loads(fitting.replace("<= 1024", "<= 64"))).plan.range.proved
+
+
+@pytest.mark.parametrize(("name", "status"), [("rank_complex", "conditional"), ("rank_first", "proved")])
+def test_a_standalone_module_is_proved_only_where_it_sends_what_the_theorem_is_about(name: str, status: str) -> None:
+    """The theorem bounds the half that is read; standalone modules send both parts, and check no weights."""
+    program = bounded(name, "entry")
+    module, alone = (api.lower(program, standalone=standalone) for standalone in (False, True))
+    assert (module.range.status, alone.range.status) == ("proved", status)
+    assert f'"range": "{status}"' in alone.text
+    unbounded = api.lower(replace(program, bounds=()), standalone=True)
+    assert "checked when they are encoded" not in unbounded.range.line()
+    assert "a standalone module checks no weights" in unbounded.range.line()

@@ -15,6 +15,7 @@ from repository import PROGRAMS
 
 from slotlang import api
 from slotlang.run.runner import load_module
+from slotlang_runtime import Rejected
 from slotlang_runtime.data import random_data
 from slotlang_runtime.engine import encoded_plaintexts
 from slotlang_runtime.limits import Limit
@@ -88,3 +89,53 @@ def test_no_input_within_the_limits_exceeds_a_bound(name: str, proved: bool) -> 
         assert (bound >= reached * (1 - 1e-9)).all()
         # two parts that are read make one modulus
         assert bound.mean() <= (12 if not proved else 1.5 if read.all() else 1.01) * reached.mean()
+
+
+EDITED = """
+program edited(n = 4, slots = 4)
+input x[n], z[n]
+weight w[n, n]
+axes (h < n)
+cipher X = {packing}
+cipher Z = z[h]
+plain  W[q < n] = w[h, (h + q) % n]
+Y = sum q < n: (X << q) * W[q] + (Z << q) * W[q]
+output y[h] = Y
+prove y == {times} w @ x + w @ z
+"""
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5, 1024.0, 1e6, 1j, 2 + 1j])
+@pytest.mark.parametrize("packing", ["x[h]", "3 * x[h]"])
+def test_a_packing_that_was_edited_to_hold_larger_numbers_is_refused(packing: str, factor: complex) -> None:
+    """`check` proves modules whose packing multiplies and whose plaintexts divide: bounds are about what is packed."""
+    text = EDITED.format(packing=packing, times="3 *" if packing != "x[h]" else "")
+    module = load_module(api.lower(api.loads(text)).text)
+    ring = ExactRing(module.parameters, module.slots)
+    weights = {"w": np.eye(4)}
+    sound = ranges(module, ring, weights, module.limits)
+    family = module.packing["X"]
+    changed = dataclasses.replace(family, function=lambda inputs: factor * family.function(inputs))
+    edited = dataclasses.replace(module, packing={**module.packing, "X": changed})
+    if factor == 1j or (factor == 0.5 and family.gain is not None):
+        # still an element, or no larger than it was
+        assert ranges(edited, ring, weights, module.limits).room == pytest.approx(sound.room)
+        return
+    with pytest.raises(Rejected, match="the packing of X was edited"):
+        ranges(edited, ring, weights, module.limits)
+
+
+def test_a_packing_that_was_edited_to_hold_sums_or_products_is_refused() -> None:
+    module = load_module(api.lower(api.loads(EDITED.format(packing="x[h]", times=""))).text)
+    ring = ExactRing(module.parameters, module.slots)
+    for function in (
+        lambda inputs: inputs["x"] + inputs["z"],
+        lambda inputs: inputs["x"] * inputs["x"],
+        lambda inputs: inputs["x"] + 1.0,
+        lambda inputs: 0.0 * inputs["x"] + 7.0,
+        lambda inputs: 1j * inputs["x"] * inputs["x"][0],
+    ):
+        changed = dataclasses.replace(module.packing["X"], function=function)
+        edited = dataclasses.replace(module, packing={**module.packing, "X": changed})
+        with pytest.raises(Rejected, match="the packing of X was edited"):
+            ranges(edited, ring, {"w": np.eye(4)}, module.limits)
