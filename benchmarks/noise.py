@@ -31,8 +31,8 @@ from benchmarks.pages import markdown, rewrite
 from benchmarks.predict import fitting
 from benchmarks.sides import sides
 from slotlang.api import check, plan
-from slotlang.cost.noise import predicted_error
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.promise import predicted_error
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters

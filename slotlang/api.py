@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.data import DataPowers
-from slotlang.cost.noise import predicted_error
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
-from slotlang.cost.promise import Promise
+from slotlang.cost.promise import Promise, predicted_error
 from slotlang.cost.report import Cost
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind

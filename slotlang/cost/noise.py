@@ -1,13 +1,12 @@
 """The error of a result before anything runs: noise of every operation, and what it grows to on the way out.
 
 CKKS noise is linear in its sources to first order, so the mean square error of a result is a sum over sources: their
-variance, which depends on parameters, times a gain, which depends on the graph alone. Gains are found once, from the
-results backwards, and any number of parameters can be tried on them. ``docs/cost.md`` has the formulas.
+variance, which depends on parameters, times a gain, which depends on the graph alone. Gains are found once
+(``gains.py``), and any number of parameters can be tried on them. ``docs/cost.md`` has the formulas.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import exp2, sqrt
@@ -15,17 +14,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from slotlang.cost.data import UNIT, DataPowers, Size
-from slotlang.cost.hidden import Hidden
-from slotlang.cost.key_switch_peaks import Floats, peaks
-from slotlang.cost.mean_squares import Powers
-from slotlang.cost.members import Members
-from slotlang.cost.noise_reach import Source, reaches
-from slotlang.cost.variances import Contents, Power, uniform
-from slotlang.cost.vectors import plain_shape, vector_shape
-from slotlang.graph.graph import Graph, Member, Node
-from slotlang.graph.kinds import KINDS
-from slotlang.meaning.program import Output, Program
+from slotlang.cost.noise_reach import Source
+from slotlang.cost.variances import Power
 
 ERROR_VARIANCE = 21 / 2
 """Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
@@ -55,9 +45,6 @@ MASK_MARGIN = 3
 """Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
 alone, and one so that a result as large as the mask still fits."""
 
-MAX_PROFILE = 1 << 27
-"""Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
-
 
 class Setting(Protocol):
     """What noise depends on besides the graph; ``Parameters`` of the lowering are one."""
@@ -79,26 +66,6 @@ class Setting(Protocol):
 
     def plain_bits(self, level: int, products: int) -> float:
         """Scale of a plaintext that multiplies it, log2."""
-
-
-class Planned(Protocol):
-    """A graph under parameters; ``Plan`` of the lowering is one."""
-
-    @property
-    def graph(self) -> Graph:
-        """What is executed."""
-
-    @property
-    def parameters(self) -> Setting:
-        """What it is executed with."""
-
-    @property
-    def hiding(self) -> Hidden:
-        """What is hidden in results."""
-
-    @property
-    def data(self) -> DataPowers:
-        """What is known of the data."""
 
 
 class Place(NamedTuple):
@@ -180,26 +147,6 @@ class Gains:
         return sqrt(total / (self.signal or self.elements) + (flat * DOUBLE) ** 2 * bool(self.signal))
 
 
-def plan_gains(plan: Planned) -> Gains:
-    """The gains of a plan's graph, in its ring and for its data."""
-    hiding = plan.hiding
-    return gains(
-        plan.graph,
-        plan.parameters.degree,
-        hiding.doubled,
-        masked=hiding.mode != "none",
-        zero=hiding.zero,
-        data=plan.data,
-    )
-
-
-def predicted_error(plan: Planned) -> float:
-    """Relative rms error (rms error over rms of the result) that a run of a plan is expected not to exceed, in any of
-    its results, on the plan's data: without any, standard normal inputs, and weights scaled by one over the root of
-    their last dimension."""
-    return plan_gains(plan).error(plan.parameters)
-
-
 def variance(place: Place, setting: Setting) -> float:
     """Mean square of one source of noise in a slot, in units of the message."""
     kind, level, products, constant = place
@@ -233,17 +180,6 @@ def variance(place: Place, setting: Setting) -> float:
             raise AssertionError(kind)
 
 
-_ONES = np.array([[1.0], [0.0]])
-
-
-def _times(a: Power, b: Power) -> Power:
-    """Mean squares of a product, and gains of a factor from those of a product and the other factor."""
-    product = np.empty((2, max(a.shape[1], b.shape[1])))
-    product[0] = a[0] * b[0] + a[1] * b[1]
-    product[1] = a[0] * b[1] + a[1] * b[0]
-    return product
-
-
 def _rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
     ``exact``, a power of two, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``,
@@ -267,376 +203,3 @@ def spike(degree: int) -> Power:
     three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
     exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
     return 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
-
-
-def gains(
-    graph: Graph,
-    degree: int,
-    doubled: frozenset[str],
-    *,
-    masked: bool,
-    zero: frozenset[str] = frozenset(),
-    data: DataPowers = UNIT,
-    contents: Contents | None = None,
-) -> Gains:
-    """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
-    result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
-
-
-def _together(parts: Mapping[str, Gains]) -> Gains:
-    """The gains of all results, from those of each."""
-    first, *others = parts.values()
-    if not others:
-        return first
-    sources: defaultdict[Place, float] = defaultdict(float)
-    for part in parts.values():
-        for place, gain in part.sources.items():
-            sources[place] += gain
-    signal, elements = (sum(getattr(part, name) for part in parts.values()) for name in ("signal", "elements"))
-    return replace(first, signal=signal, elements=elements, sources=dict(sources), results=dict(parts))
-
-
-class _Effect(NamedTuple):
-    """What operations that are alike do: the noise that each adds, and the gain that it gives each operand."""
-
-    sources: dict[Place, float]
-    given: tuple[int, ...]
-
-
-class _Backwards:
-    """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        degree: int,
-        doubled: frozenset[str],
-        masked: bool,
-        zero: frozenset[str],
-        contents: Contents,
-    ) -> None:
-        self.graph = graph
-        self.degree = degree
-        self.doubled = doubled
-        self.masked, self.zero = masked, zero
-        self.program: Program = graph.schedule.program
-        self.contents = contents
-        self.members = Members(graph, contents)
-        self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.spike = spike(degree)
-        self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
-        self.sources: defaultdict[Place, float] = defaultdict(float)
-        self.powers = Powers()
-        self._numbers: dict[tuple[object, ...], int] = {}
-        self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
-
-    def settled(self, power: Power) -> Power:
-        power = uniform(power)
-        return power.mean(axis=1, keepdims=True) if self.coarse else power
-
-    def member(self, member: Member) -> int:
-        """Mean squares of a plaintext, or of what the client packs."""
-        place = (self.members, self.members.place(member))
-        if place not in self._numbers:
-            self._numbers[place] = self.powers.number(self.settled(self.members.power(member)), looked_up=True)
-        return self._numbers[place]
-
-    def rounded(self, name: str) -> tuple[int, bool, complex | None]:
-        """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
-        slots hold, if it is known."""
-        if name not in self._vectors:
-            family = self.graph.schedule.plains[name]
-            shape = plain_shape(self.program, family)
-            constant = None
-            if shape.varies:
-                coefficients = 2 * self.program.slots
-            elif (constant := self.contents.constant(family)) is not None:
-                coefficients = 1
-            else:
-                coefficients = 1 + 2 * shape.imaginary
-            self._vectors[name] = coefficients, shape.imaginary, constant
-        return self._vectors[name]
-
-    def run(self) -> Gains:
-        program, data = self.program, self.contents.data
-        powers, products = self._forward()
-        outside = self.members
-        same = data is UNIT or (outside.how == "each" and not data.inputs)
-        if not same:
-            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if data.inputs else self.contents
-            self.members = Members(self.graph, contents, largest=True)
-        unit = powers if same else self._forward()[0]
-        reach = reaches(self.graph, products, unit, self.powers, self._plain, known=data is not UNIT)
-        self.members = outside
-        sizes = self.contents.sizes
-        largest = self._peaks(unit, products, sizes)
-        # without weights nothing says what vanishes
-        vanished = {n for n, number in enumerate(unit) if data is not UNIT and not self.powers[number].any()}
-        reads = self._reads()
-        if self.graph.schedule.routes:
-            # a key that is used many times in a row makes peaks that meet
-            self.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
-        parts: dict[str, Gains] = {}
-        for name, theorem in program.theorems.items():
-            elements = int(np.prod(theorem.form.shape))
-            self.sources = defaultdict(float)
-            grown = self._results(name, elements, reads, products)
-            if self.met is not None:
-                for node, gain in grown.items():
-                    self._met(node, gain)
-            self._back(powers, products, grown, vanished)
-            signal = elements * sizes[name].mean_square
-            small = data is not UNIT
-            parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small, reach=reach)
-        return _together(parts)
-
-    def _plain(self, node: Node) -> int:
-        assert node.plain is not None, "the node has a plaintext"
-        return self.member(node.plain)
-
-    def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
-        """The largest mean square of a slot, by the state that the ciphertext is in."""
-        found: dict[tuple[int, int], float] = {}
-        for level, carried, number in set(zip(self.graph.levels, products, powers, strict=True)):
-            peak = float(self.powers[number].sum(axis=0).max())
-            found[level, carried] = max(found.get((level, carried), 0.0), peak)
-        for out in self.graph.outputs:
-            # rows of products of weights may be aligned, where sums of independent terms are smaller
-            largest = sizes[out.output.name].largest or 0.0
-            state = self.graph.levels[out.node], products[out.node]
-            times = (4.0 if out.output.family.name in self.doubled else 1.0) * (1 + (out.output.part is not None))
-            found[state] = max(found[state], times * largest)
-        return found
-
-    def _forward(self) -> tuple[list[int], list[int]]:
-        graph = self.graph
-        powers: list[int] = []
-        products: list[int] = []
-        known: dict[tuple[object, ...], int] = {}
-        for node in graph.nodes:
-            of = tuple([powers[n] for n in node.operands])
-            carried = max([products[n] for n in node.operands], default=0)
-            match node.kind:
-                case "mul_plain":
-                    carried += 1
-                case "mul":
-                    carried = sum(products[n] for n in node.operands) + 1
-                case "plain":
-                    assert node.plain is not None, "a plaintext has a name"
-                    carried = self._encoded(node.plain)
-                case "rescale":
-                    carried = 0
-            if node.kind == "sum":
-                of = (self.powers.sum(of),)
-            plain = -1 if node.plain is None else self.member(node.plain)
-            key = (node.kind, of, node.step, plain, node.kind == "sum" and self._conjugates(node.operands))
-            if key not in known:
-                known[key] = self.powers.number(self._held(node, of, plain))
-            powers.append(known[key])
-            products.append(carried)
-        return powers, products
-
-    def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
-        """Mean squares of an operation's result, from those of its operands (of a sum: of their sum)."""
-        match node.kind:
-            case "cipher" | "plain":
-                return self.powers[plain]
-            case "rotate":
-                power = self.powers[of[0]]
-                return power if power.shape[1] == 1 else np.roll(power, -node.step, axis=1)
-            case "mul_plain":
-                return self.settled(_times(self.powers[of[0]], self.powers[plain]))
-            case "mul":
-                return self.settled(_times(*(self.powers[n] for n in of)))
-            case "add_plain":
-                return self.settled(self.powers[of[0]] + self.powers[plain])
-            case "sum":
-                return self.settled(self.powers[of[0]] * (2.0 if self._conjugates(node.operands) else 1.0))
-            case _:
-                return self.powers[of[0]]
-
-    def _encoded(self, member: Member) -> int:
-        encoding = self.graph.schedule.plains[member[0]].encoding
-        assert encoding is not None, "levels are assigned"
-        return encoding.products
-
-    def _conjugates(self, operands: tuple[int, ...]) -> bool:
-        """Whether a sum adds a value to its own conjugate: their noise is the same in one part."""
-        nodes = self.graph.nodes
-        return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
-
-    def _reads(self) -> dict[int, np.ndarray]:
-        """Slots of each returned node, in both parts, that an output reads."""
-        slot = self.program.slot_env(np.arange(self.program.slots))
-        used: dict[int, np.ndarray] = {}
-        for out in self.graph.outputs:
-            rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
-            there = used.setdefault(out.node, np.zeros((2, self.program.slots), bool))
-            there[rows] |= self.program.read_slots(out.output, out.binders, slot)
-        return used
-
-    def _results(
-        self, name: str, elements: int, used: Mapping[int, np.ndarray], products: list[int]
-    ) -> dict[int, Power]:
-        """The gain of the noise in each ciphertext that is returned for one theorem."""
-        program = self.program
-        slot = program.slot_env(np.arange(program.slots))
-        grown: dict[int, Power] = {}
-        read: list[tuple[Output, int, np.ndarray, float]] = []
-        total = 0
-        for out in self.graph.outputs:
-            if out.output.name == name:
-                inside = program.read_slots(out.output, out.binders, slot)
-                share = 0.25 if out.output.family.name in self.doubled else 1.0
-                read.append((out.output, out.node, inside, share))
-                total += int(inside.sum())
-        for output, node, inside, share in read:
-            weight = share * elements / max(total, 1)
-            window = np.zeros((2, self.degree // 2))
-            window[:, : program.slots] = inside * weight
-            if output.part is not None:
-                window[1 if output.part == "re" else 0] = 0.0
-            grown[node] = grown[node] + window if node in grown else window
-            unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
-            if unread and self.masked and output.family.name not in self.zero:
-                level, carried = self.graph.levels[node], products[node]
-                self._round("added", level, carried, window, _ONES, self.degree, True)
-                self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2
-        return {node: self.settled(power) for node, power in grown.items()}
-
-    def _back(self, powers: list[int], products: list[int], grown: dict[int, Power], vanished: set[int]) -> None:
-        """Noise from the results backwards; what is ``vanished`` is left out when it is evaluated, and has none."""
-        graph = self.graph
-        waiting = {node: [self.powers.number(gain)] for node, gain in grown.items()}
-        effects: dict[tuple[object, ...], _Effect] = {}
-        times: Counter[tuple[object, ...]] = Counter()
-        for number in range(len(graph.nodes) - 1, -1, -1):
-            parts = waiting.pop(number, None)
-            if parts is None or number in vanished:
-                continue
-            gain = self.powers.sum(parts)
-            node, level = graph.nodes[number], graph.levels[number]
-            if node.kind in ("sum", "neg"):
-                if node.kind == "sum" and self._conjugates(node.operands):
-                    gain = self.powers.sum([gain, gain])
-                for operand in node.operands:
-                    waiting.setdefault(operand, []).append(gain)
-                continue
-            held = tuple([(powers[n], products[n]) for n in (number, *node.operands)])
-            plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
-            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain)
-            times[key] += 1
-            if key not in effects:
-                effects[key] = self._effect(node, level, gain, held)
-            for operand, given in zip(node.operands, effects[key].given, strict=True):
-                waiting.setdefault(operand, []).append(given)
-                if self.met is not None and KINDS[node.kind].mixes:
-                    self._met(operand, self.powers[given])
-        for key, effect in effects.items():
-            for place, amount in effect.sources.items():
-                self.sources[place] += times[key] * amount
-
-    def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
-        """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
-        then of its operands."""
-        outside, self.sources = self.sources, defaultdict(float)
-        gain = self.powers[number]
-        (own, carried), *of = held
-        given: list[Power] = []
-        match node.kind:
-            case "cipher":
-                assert node.plain is not None, "an input has a name"
-                self._add("fresh", level, carried, gain)
-                self._transformed(gain, self.powers[own])
-                both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
-                self._round("added", level, carried, gain, _ONES, 2 * self.program.slots, both)
-            case "rotate":
-                self._switch(level, carried, gain)
-                given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
-            case "mul_plain":
-                assert node.plain is not None, "a product has a plaintext"
-                ((power, before),) = of
-                rounding = self.rounded(node.plain[0])
-                self._round("factor", level, before, gain, self.powers[power], *rounding)
-                if rounding[0] == 2 * self.program.slots:
-                    self._transformed(gain, self.powers[own])
-                given = [self._product(gain, self.powers[self.member(node.plain)])]
-            case "mul":
-                self._switch(level, carried, gain)
-                given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
-            case "add_plain" | "plain":
-                assert node.plain is not None, "a sum has a plaintext"
-                self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
-                if node.kind == "plain":
-                    self._add("rescale", level, carried, gain)
-                given = [gain] * len(of)
-            case "rescale":
-                self._add("rescale", level, carried, gain)
-                given = [gain]
-            case kind:
-                # slot by slot, and no larger than before
-                if KINDS[kind].key is not None:
-                    self._switch(level, carried, gain)
-                given = [gain] * len(of)
-        added, self.sources = self.sources, outside
-        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))
-
-    def _wide(self, power: Power) -> float:
-        """Sum over both parts and all slots."""
-        columns: int = power.shape[1]
-        return float(power.sum()) * (self.degree // 2 // columns)
-
-    def _product(self, gain: Power, power: Power) -> Power:
-        return _times(gain, self._fitted(gain, power))
-
-    def _fitted(self, gain: Power, power: Power) -> Power:
-        """Repeated over the ring, as what a program's slots hold is, where the gain differs between slots."""
-        if power.shape[1] == 1:
-            return power
-        return np.tile(power, (1, self.degree // 2 // power.shape[1]))
-
-    def _round(
-        self,
-        kind: str,
-        level: int,
-        products: int,
-        gain: Power,
-        content: Power,
-        coefficients: int,
-        both: bool,
-        constant: complex | None = None,
-    ) -> None:
-        """Rounding of a plaintext that is multiplied with ``content``. A real vector's stays real."""
-        content = self._fitted(gain, content)
-        if both:
-            spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
-        else:
-            spread = gain[:1] * content[:1] + gain[1:] * content[1:]
-        self.sources[Place(kind, level, products, constant)] += coefficients * self._wide(spread)
-
-    def _transformed(self, gain: Power, content: Power) -> None:
-        """Encoding a vector that is ``content``, or a factor of it, in double precision."""
-        content = self._fitted(gain, content)
-        spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
-        self.sources[Place("double", 0, 0)] += self._wide(spread)
-
-    def _switch(self, level: int, products: int, gain: Power) -> None:
-        self._add("switch", level, products, gain)
-        if self.met is None:
-            self._add("spike", level, products, gain * self.spike if gain.shape[1] > 1 else gain)
-
-    def _met(self, node: int, gain: Power) -> None:
-        """The peaks that a ciphertext has when it is multiplied, conjugated or returned, with the gain of its noise."""
-        for (level, products), times in (self.met or {}).get(node, {}).items():
-            if gain.shape[1] == 1 or times.size == 1:
-                self._add("spike", level, products, gain * times.sum())
-            else:
-                there = np.fft.irfft(np.fft.rfft(times) * np.fft.rfft(self.spike), times.size)
-                self._add("spike", level, products, gain * np.maximum(there, 0.0))
-
-    def _add(self, kind: str, level: int, products: int, gain: Power) -> None:
-        """Noise alike in both parts."""
-        self.sources[Place(kind, level, products)] += self._wide(gain) / 2

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
+from typing import Protocol
 
-from slotlang.cost.data import Assumed, assumed_text
+from slotlang.cost.data import Assumed, DataPowers, assumed_text
+from slotlang.cost.gains import gains
+from slotlang.cost.hidden import Hidden
 from slotlang.cost.noise import Gains, Setting
+from slotlang.graph.graph import Graph
 
 DEFAULT_PRECISION = 1e-3
 """The relative error below which a result counts as known, when no precision was asked for."""
@@ -17,6 +21,26 @@ UNBOUNDED = 1e300
 
 DIGITS = 3
 """Digits of a promise, which is rounded up."""
+
+
+class Planned(Protocol):
+    """A graph under parameters; ``Plan`` of the lowering is one."""
+
+    @property
+    def graph(self) -> Graph:
+        """What is executed."""
+
+    @property
+    def parameters(self) -> Setting:
+        """What it is executed with."""
+
+    @property
+    def hiding(self) -> Hidden:
+        """What is hidden in results."""
+
+    @property
+    def data(self) -> DataPowers:
+        """What is known of the data."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +79,31 @@ class Promise:
         }
 
 
-def promised(gains: Gains, setting: Setting, results: list[str], assumed: Assumed, wanted: float | None) -> Promise:
+def plan_gains(plan: Planned) -> Gains:
+    """The gains of a plan's graph, in its ring and for its data."""
+    hiding = plan.hiding
+    return gains(
+        plan.graph,
+        plan.parameters.degree,
+        hiding.doubled,
+        masked=hiding.mode != "none",
+        zero=hiding.zero,
+        data=plan.data,
+    )
+
+
+def predicted_error(plan: Planned) -> float:
+    """Relative rms error (rms error over rms of the result) that a run of a plan is expected not to exceed, in any of
+    its results, on the plan's data: without any, standard normal inputs, and weights scaled by one over the root of
+    their last dimension."""
+    return plan_gains(plan).error(plan.parameters)
+
+
+def promised(found: Gains, setting: Setting, results: list[str], assumed: Assumed, wanted: float | None) -> Promise:
     """The promise of parameters. ``wanted``: the precision that was asked for; what is promised is no more than what is
     predicted."""
-    relative = gains.error(setting)
-    parts = gains.results or {results[0]: gains}
+    relative = found.error(setting)
+    parts = found.results or {results[0]: found}
     error = {name: _up(parts[name].absolute(setting)) for name in results}
     precision = max(DEFAULT_PRECISION, 2 * _up(relative)) if wanted is None else max(wanted, _up(relative))
     return Promise(assumed, _up(relative), precision, error)

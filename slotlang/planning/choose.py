@@ -9,9 +9,10 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias, TypeGuard
 
+from slotlang.cost.gains import gains
 from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form
-from slotlang.cost.noise import Gains, gains
+from slotlang.cost.noise import Gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.variances import Contents

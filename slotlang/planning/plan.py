@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, Assumed, DataPowers
 from slotlang.cost.matrix import MatrixForm, matrix_form
-from slotlang.cost.noise import Gains, plan_gains
+from slotlang.cost.noise import Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
-from slotlang.cost.promise import Promise, promised
+from slotlang.cost.promise import Promise, plan_gains, promised
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
 from slotlang.graph.unroll import unroll

@@ -12,9 +12,11 @@ import pytest
 from small_programs import LORA
 
 from slotlang import api
+from slotlang.cost.gains import gains
 from slotlang.cost.key_switch_peaks import peaks
 from slotlang.cost.mean_squares import Powers
-from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, gains, predicted_error, spike, variance
+from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, spike, variance
+from slotlang.cost.promise import predicted_error
 from slotlang.cost.variances import Power
 from slotlang.graph.member_classes import Likeness
 from slotlang.planning.parameters import Parameters

@@ -12,7 +12,7 @@ from benchmarks.noise_weights import MOST, measured, small_weights
 from slotlang import api
 from slotlang.cost import members
 from slotlang.cost.data import DataPowers
-from slotlang.cost.noise import gains
+from slotlang.cost.gains import gains
 from slotlang.planning.plan import Draft
 from slotlang.planning.target import Target
 

@@ -10,7 +10,7 @@ from small_programs import LORA
 from worlds import emitted
 
 from slotlang import api
-from slotlang.cost.noise import gains
+from slotlang.cost.gains import gains
 from slotlang.planning import choose as choosing
 from slotlang.planning.choose import RESERVE, bytes_sent
 from slotlang.planning.modulus import Fit
