@@ -28,6 +28,9 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 ERROR_VARIANCE = 21 / 2
 """Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
 
+SECRET_VARIANCE = 2 / 3
+"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
+
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
 
@@ -40,6 +43,12 @@ MOST_PAIRS = 1 << 22
 
 OUTWARDS = 1 + 2.0**-30
 """Covers the rounding of double precision: at most 2^20 operations with a relative error of 2^-53 each."""
+
+
+def dropped_variance(degree: int) -> float:
+    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded, and one is multiplied
+    with the secret key."""
+    return ROUNDING * (1 + degree * SECRET_VARIANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +225,7 @@ class MagnitudeOperations:
     def __init__(self, inputs: Inputs, levels: Levels, degree: int, read: Callable[[Magnitude, str], None]) -> None:
         self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
         self.slots = inputs.slots
-        # standard deviation of a coefficient, when a prime is dropped: both polynomials are rounded, and one is
-        # multiplied with the secret
-        self.dropped = math.sqrt(ROUNDING * (1 + degree * 2 / 3))
+        self.dropped = math.sqrt(dropped_variance(degree))
 
     def fresh(self, linear: Mapping[str, Linear], rest: Floats) -> Magnitude:
         """A ciphertext that the client has just encrypted."""

@@ -16,15 +16,7 @@ import numpy as np
 
 from slotlang.cost.noise_reach import Source
 from slotlang.cost.variances import Power
-
-ERROR_VARIANCE = 21 / 2
-"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
-
-SECRET_VARIANCE = 2 / 3
-"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
-
-ROUNDING = 1 / 12
-"""Variance of what rounding to an integer adds."""
+from slotlang_runtime.magnitudes import ERROR_VARIANCE, ROUNDING, dropped_variance
 
 SAFETY = 2.5
 """By how much the prediction exceeds the expected error where many independent numbers make it up: a run has one draw
@@ -173,9 +165,9 @@ def variance(place: Place, setting: Setting) -> float:
             digits = sum(exp2(2 * (bits - setting.primes[-1])) for bits in data)
             if kind == "spike":
                 return n * n * ERROR_VARIANCE * digits / 4 * units
-            return n * (n * ERROR_VARIANCE * digits / 12 + _dropped(n)) * units
+            return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
         case "rescale":
-            return n * _dropped(n) * units
+            return n * dropped_variance(n) * units
         case _:
             raise AssertionError(kind)
 
@@ -191,11 +183,6 @@ def _rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     parts = (abs(constant.real) * exp2(bits), abs(constant.imag) * exp2(bits - 0.5))
     real, imaginary = (part - round(part) for part in parts)
     return (real**2 + 2 * imaginary**2) * exp2(-2 * bits)
-
-
-def _dropped(n: int) -> float:
-    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded."""
-    return ROUNDING * (1 + n * SECRET_VARIANCE)
 
 
 def spike(degree: int) -> Power:
