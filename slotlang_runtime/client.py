@@ -26,6 +26,7 @@ from slotlang_runtime.labels import (
 )
 from slotlang_runtime.limits import Limit, largest_coefficient
 from slotlang_runtime.masks import hidden_in
+from slotlang_runtime.messages import LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, small_results
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.seal.halves import doubled_part, load_half
@@ -171,10 +172,10 @@ class Client:
             )
 
     def _check_range(self, name: Name, family: Results, decoded: npt.NDArray[Any]) -> None:
-        """Raise Rejected for a message with a coefficient that no guaranteed evaluation has: the guarantee leaves the
-        upper half of the modulus empty. A tripwire: a message can wrap to small coefficients, which it does not see."""
+        """Raise Rejected for a coefficient that no guaranteed evaluation has (``LEAST_ROOM``). A tripwire:
+        a message can wrap to small coefficients, which it does not see."""
         most = largest_coefficient(decoded) * self.ring.scale(family.level, family.products)
-        allowed = math.prod(self.ring.primes(family.level)) / 4
+        allowed = math.prod(self.ring.primes(family.level)) / 2 / 2**LEAST_ROOM
         if most > allowed * (1 + 2.0**-20):
             raise Rejected(
                 f"the result {name[0]} has a coefficient of 2^{math.log2(most):.1f}; the guarantee allows "

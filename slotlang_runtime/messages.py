@@ -4,12 +4,17 @@ compiler reads its graph's messages with it, as ``ranges`` reads those of a modu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from slotlang_runtime.magnitudes import OUTWARDS, SIGMAS, Floats, Inputs, Magnitude
 from slotlang_runtime.parameters import Levels
+
+LEAST_ROOM = 1
+"""Bits of room that every message must have: the upper half of the modulus stays empty, where the tripwire of
+``Client.decrypt`` looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +49,19 @@ class Reader:
     def ordered(self) -> tuple[Point, ...]:
         """The least room first."""
         return tuple(sorted(self.points.values(), key=lambda point: point.room))
+
+
+def tighten(sizes: Floats, part: str | None, element: Floats) -> None:
+    """Lower the bounds of the real and of the imaginary part of each slot (2 x slots), in place, by those of the
+    elements that an output reads there: ``element``, infinite where it reads none. ``part``: re, im, or None where the
+    slot is the element, and its imaginary part is zero."""
+    if part != "im":
+        np.minimum(sizes[0], element, out=sizes[0])
+    if part != "re":
+        np.minimum(sizes[1], element if part else np.where(np.isfinite(element), 0.0, math.inf), out=sizes[1])
+
+
+def read_sizes(sizes: Floats, proved: Floats, parts: Sequence[bool]) -> Floats:
+    """Bounds on what is read of each slot: the lower one of ``sizes``, and of ``proved`` (2 x slots) in the ``parts``
+    that are read."""
+    return np.minimum(sizes, np.hypot(*np.where(np.asarray(parts)[:, None], proved, 0.0)))

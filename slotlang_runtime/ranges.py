@@ -29,14 +29,11 @@ from slotlang_runtime.magnitudes import (
     numbered,
 )
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.messages import Point, Reader
+from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.seal.ring import context_of
-
-LARGEST = 2.0**500
-"""Stands for no bound: its square is a double."""
 
 
 class Plaintexts(Mapping[Name, "Plain | None"]):
@@ -73,13 +70,8 @@ class Ranges:
 
     @property
     def room(self) -> float:
-        """Bits of room of the tightest point; below 0 a message may wrap."""
+        """Bits of room of the tightest point."""
         return self.points[0].room if self.points else math.inf
-
-    @property
-    def fits(self) -> bool:
-        """Whether no message wraps, for all inputs within the limits."""
-        return self.room >= 0
 
 
 def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: Mapping[str, Limit]) -> Ranges:
@@ -102,8 +94,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             factor, mask = reading(module, name)
             size = np.broadcast_to(inputs.bound(value), module.slots)
             if name in proved:
-                parts = module.read[name].any(axis=1) if factor > 1 else np.array([True, True])
-                size = np.minimum(size, np.hypot(*np.where(np.asarray(parts)[:, None], proved[name], 0.0)))
+                size = read_sizes(size, proved[name], [factor == 1 or bool(part.any()) for part in module.read[name]])
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
             noise[name] = value.noise * math.sqrt(degree) / value.scale
@@ -156,21 +147,17 @@ def _same_elements(numbers: Floats, values: Floats, known: Floats) -> bool:
 
 def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> dict[Name, Floats]:
     """Bounds that follow from what the results are proved to be, by returned ciphertext: of the real and of the
-    imaginary part of each slot (2 x slots). ``LARGEST`` where no output reads it."""
+    imaginary part of each slot (2 x slots), infinite where no output reads it."""
     rows = {name: result_sizes(chains, weights, inputs) for name, chains in module.forms.items()}
     found: dict[Name, Floats] = {}
     for output, member, inside, places in module.placed():
-        if output.name not in rows:
+        # of the part of doubled results that is not read only the operations tell that it is zero
+        if output.name not in rows or member[0] in module.parameters.doubled:
             continue
         row = rows[output.name]
-        size = found.setdefault(member, np.full((2, module.slots), LARGEST))
-        element = np.full(module.slots, LARGEST)
-        twice = 2.0 if member[0] in module.parameters.doubled else 1.0
-        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * twice * OUTWARDS
-        # without a part the slot is the element, and its imaginary part is zero
-        for part, bound in enumerate((element, element) if output.part else (element, np.where(inside, 0.0, LARGEST))):
-            if output.part is None or output.part == ("re", "im")[part]:
-                size[part] = np.minimum(size[part], bound)
+        element = np.full(module.slots, math.inf)
+        element[inside] = (row[places[0]] if row.size > 1 else row[0]) * OUTWARDS
+        tighten(found.setdefault(member, np.full((2, module.slots), math.inf)), output.part, element)
     return found
 
 
@@ -189,7 +176,7 @@ def result_sizes(chains: Sequence[tuple[Any, ...]], weights: Mapping[str, Any], 
             elif array.ndim == 2:
                 matrices.append((name, array.T if name != plain else array))
             else:
-                return np.array([LARGEST])
+                return np.array([math.inf])
         size *= inputs.limits[factors[-1]].norm
         leading = next((n for n, (_, matrix) in enumerate(matrices) if matrix is None), len(matrices))
         # beyond the first input: the Frobenius norm bounds what a matrix does to the norm of a vector
@@ -231,8 +218,7 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
 
 
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
-    """Bounds with checked weights. Raises Rejected unless every message fits half of what its modulus holds: the other
-    half stays empty, which is what the tripwire of ``Client.decrypt`` looks at."""
+    """Bounds with checked weights. Raises Rejected unless every message has ``LEAST_ROOM``."""
     module.parameters.check(module.slots)
     for name, axis, limit in module.assumptions:
         sizes = np.abs(np.asarray(weights[name], np.float64))
@@ -248,9 +234,9 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     with np.errstate(over="ignore", invalid="ignore"):
         # what is beyond a double is too large, and so is what is not a number
         found = ranges(module, ring, weights, module.limits)
-    if found.room >= 1:
+    if found.room >= LEAST_ROOM:
         return found
-    tightest, missing = found.points[0], 1 - found.room
+    tightest, missing = found.points[0], LEAST_ROOM - found.room
     if not math.isfinite(missing):
         raise Rejected(f"these weights are too large for {tightest.where}", WEIGHTS_TOO_LARGE)
     fitting = fitting_limits(module, ring, weights, missing)
@@ -274,11 +260,11 @@ def fitting_limits(
         limits = {name: limit.times(factor) for name, limit in module.limits.items()}
         with np.errstate(over="ignore", invalid="ignore"):
             room = ranges(module, ring, weights, limits).room
-        if room >= 1:
+        if room >= LEAST_ROOM:
             return limits
         if not math.isfinite(room):
             return None
-        factor *= 2.0 ** (room - 1.5)
+        factor *= 2.0 ** (room - LEAST_ROOM - 0.5)
     return None
 
 

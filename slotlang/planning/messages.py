@@ -36,7 +36,7 @@ from slotlang_runtime.magnitudes import (
     compact,
     numbered,
 )
-from slotlang_runtime.messages import Point, Reader
+from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.parameters import Parameters as RuntimeParameters
 
@@ -53,14 +53,14 @@ State: TypeAlias = tuple[int, int]
 @dataclass(frozen=True)
 class Messages:
     """``points``: where messages are read, the least room first. ``needs``: for each state in which some are, the bits
-    of modulus above the scale that they need for one bit of room, without noise."""
+    of modulus above the scale that they need for ``LEAST_ROOM``, without noise."""
 
     points: tuple[Point, ...]
     needs: Mapping[State, float]
 
     @property
     def room(self) -> float:
-        """Bits of room of the tightest point: 1 where half of each modulus stays empty."""
+        """Bits of room of the tightest point."""
         return self.points[0].room if self.points else inf
 
     @property
@@ -331,7 +331,7 @@ class _Walk:
     def _read(self, value: Magnitude, where: str, state: State, factor: float, more: float, size: Floats) -> None:
         self.reader(value, where, factor, more, size)
         coefficient = factor * (float(np.mean(size)) + more)
-        bits = 2 + (log2(coefficient) if 0 < coefficient < inf else inf if coefficient else -inf)
+        bits = 1 + LEAST_ROOM + (log2(coefficient) if 0 < coefficient < inf else inf if coefficient else -inf)
         self.needs[state] = max(self.needs.get(state, -inf), bits)
 
     def _result(self, member: Member, value: Magnitude, state: State, read: Any, proved: Any) -> None:
@@ -344,8 +344,7 @@ class _Walk:
             more = float(np.hypot(*np.asarray(masked, np.float64)).mean()) * 2.0**MASK_BITS
         size = np.broadcast_to(self.inputs.bound(value), self.slots)
         if proved is not None:
-            parts = [not half or inside.any() for inside in read]
-            size = np.minimum(size, np.hypot(*np.where(np.asarray(parts)[:, None], proved, 0.0)))
+            size = read_sizes(size, proved, [not half or bool(inside.any()) for inside in read])
         self._read(value, f"the result {member[0]}", state, factor, more, size)
 
     def _proved(self) -> dict[Member, Any]:
@@ -358,13 +357,8 @@ class _Walk:
         for node in self.graph.outputs:
             output = node.output
             inside = program.read_slots(output, node.binders, slot)
-            size = found.setdefault(node.member, np.full((2, program.slots), inf))
-            if node.member[0] in self.hiding.doubled:
-                # of the part that is not read only the operations tell that it is zero
-                continue
-            element = np.where(inside, rows[output.name] * OUTWARDS, inf)
-            other = np.where(inside, 0.0, inf)
-            for part, bound in zip(("re", "im"), (element, element if output.part else other), strict=True):
-                if output.part in (None, part):
-                    np.minimum(size[("re", "im").index(part)], bound, out=size[("re", "im").index(part)])
+            # of the part of doubled results that is not read only the operations tell that it is zero
+            if node.member[0] not in self.hiding.doubled:
+                element = np.where(inside, rows[output.name] * OUTWARDS, inf)
+                tighten(found.setdefault(node.member, np.full((2, program.slots), inf)), output.part, element)
         return found

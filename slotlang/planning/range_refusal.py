@@ -11,8 +11,9 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.program import Bound, Program
 from slotlang.planning.limits import DEFAULT_NORM
 from slotlang.planning.plan import Plan
-from slotlang.planning.ranges import LEAST_ROOM, TOLERANCE, bounded_messages, limit_texts
+from slotlang.planning.ranges import TOLERANCE, bounded_messages, limit_texts
 from slotlang.refusals import GaveUp
+from slotlang_runtime.messages import LEAST_ROOM
 
 LOWERED_BITS = (16, 64, 256)
 """By how many bits bounds are lowered when the largest that can be had are looked for. Where one bound is lowered much

@@ -17,15 +17,13 @@ from slotlang.planning.limits import limits
 from slotlang.planning.messages import Messages, State, levels_of, messages, nominal_levels
 from slotlang.planning.parameters import Parameters
 from slotlang.refusals import GaveUp
+from slotlang_runtime.messages import LEAST_ROOM
 
 if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
     from slotlang.planning.hiding import Hiding
 
 Status: TypeAlias = Literal["proved", "conditional", "refuted"]
-
-LEAST_ROOM = 1.0
-"""Bits of room that every message must have."""
 
 TOLERANCE = 1e-6
 """Bits by which the room must exceed the least one: real weights within their bounds give a bound that differs from
