@@ -9,7 +9,7 @@ multiply bounds. Imports neither tenseal nor numba, so that the compiler bounds 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -335,3 +335,22 @@ class MagnitudeOperations:
         if plain.level:
             coefficient = coefficient / self.levels.primes(plain.level - 1)[-1] + SIGMAS * self.dropped
         return Magnitude({}, np.zeros(1), plain.scale, plain.level, coefficient)
+
+
+def row_norms(matrices: Sequence[Floats]) -> Floats:
+    """Bounds on the Euclidean norms of the rows of a product of matrices; 1 for an empty one. By Gram matrices from the
+    right, which are as small as the ranks between the factors."""
+    if not matrices:
+        return np.ones(1)
+    first, *others = matrices
+    if not others:
+        norms: Floats = np.sqrt((first**2).sum(axis=1))
+        return norms
+    gram, norms = others[-1] @ others[-1].T, np.sqrt((others[-1] ** 2).sum(axis=1))
+    for matrix in reversed(others[:-1]):
+        gram, norms = matrix @ gram @ matrix.T, np.abs(matrix) @ norms
+    squares = ((first @ gram) * first).sum(axis=1)
+    # sums may cancel: their rounding is relative to the magnitudes of their terms
+    terms = 4 * sum(sum(matrix.shape) for matrix in matrices)
+    found: Floats = np.sqrt(squares.clip(0) + 2.0**-52 * terms * (np.abs(first) @ norms) ** 2)
+    return found

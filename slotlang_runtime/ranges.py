@@ -27,6 +27,7 @@ from slotlang_runtime.magnitudes import (
     Plain,
     compact,
     numbered,
+    row_norms,
 )
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
@@ -186,25 +187,6 @@ def result_sizes(chains: Sequence[tuple[Any, ...]], weights: Mapping[str, Any], 
             )
         total = total + size * row_norms([matrix for _, matrix in matrices[:leading] if matrix is not None])
     return np.asarray(total, np.float64)
-
-
-def row_norms(matrices: Sequence[Floats]) -> Floats:
-    """Bounds on the Euclidean norms of the rows of a product of matrices; 1 for an empty one. By Gram matrices from the
-    right, which are as small as the ranks between the factors."""
-    if not matrices:
-        return np.ones(1)
-    first, *others = matrices
-    if not others:
-        norms: Floats = np.sqrt((first**2).sum(axis=1))
-        return norms
-    gram, norms = others[-1] @ others[-1].T, np.sqrt((others[-1] ** 2).sum(axis=1))
-    for matrix in reversed(others[:-1]):
-        gram, norms = matrix @ gram @ matrix.T, np.abs(matrix) @ norms
-    squares = ((first @ gram) * first).sum(axis=1)
-    # sums may cancel: their rounding is relative to the magnitudes of their terms
-    terms = 4 * sum(sum(matrix.shape) for matrix in matrices)
-    found: Floats = np.sqrt(squares.clip(0) + 2.0**-52 * terms * (np.abs(first) @ norms) ** 2)
-    return found
 
 
 def reading(module: Module, name: Name) -> tuple[float, float]:

@@ -539,15 +539,8 @@ def run(
     file: File,
     set_: Sizes = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="A PEFT adapter folder.")] = None,
-    module: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[RESULT=]NAME", help="The adapter's module to run; one for each result, or a layer's path."
-        ),
-    ] = [],  # noqa: B006
-    base_changed: Annotated[
-        bool, typer.Option("--base-changed", help="The base was changed as the adapter needs it (SL520).")
-    ] = False,
+    module: Modules = [],  # noqa: B006
+    base_changed: BaseChanged = False,
     data: Annotated[
         Path | None, typer.Option(help="A .npz file with the program's inputs, weights and scalars by name.")
     ] = None,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.proof.field import pattern_mask
+from slotlang_runtime.magnitudes import row_norms
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -220,15 +221,10 @@ def _applied(program: Program, form: TensorForm, sample: Floats, data: DataPower
 
 def _row_squares(program: Program, form: TensorForm, name: str, data: DataPowers) -> Floats:
     """For each row of the matrix that the input is multiplied with, the sum of the squares of its elements."""
-    if len(form.chains) == 1 and len(form.chains[0].factors) > 2:
-        # by products as small as the ranks between the factors
+    if len(form.chains) == 1:
         (chain,) = form.chains
-        first, *others = (_matrix(program, factor, data) for factor in chain.factors[:-1])
-        gram = others[-1] @ others[-1].T
-        for matrix in reversed(others[:-1]):
-            gram = matrix @ gram @ matrix.T
-        found: Floats = _number(chain, data) ** 2 * np.maximum(((first @ gram) * first).sum(axis=1), 0.0)
-        return found
+        rows = row_norms([_matrix(program, factor, data) for factor in chain.factors[:-1]])
+        return (_number(chain, data) * np.broadcast_to(rows, form.shape[:1])) ** 2
     count, width = form.shape[0], program.tensors[name].shape[0]
     step = max(1, BLOCK // width)
     squares = []

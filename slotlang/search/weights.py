@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from slotlang.cost.data import UNIT, DataPowers
 from slotlang.search.structure import Shape
+from slotlang_runtime.magnitudes import row_norms
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,8 +28,7 @@ class GivenWeights:
     @cached_property
     def mean_square(self) -> float:
         """Of the elements of ``y`` for inputs of unit variance."""
-        gram = self.down @ self.down.T
-        return float(self.scale**2 * np.mean(np.maximum(((self.up @ gram) * self.up).sum(axis=1), 0.0)))
+        return float(self.scale**2 * np.mean(row_norms([self.up, self.down]) ** 2))
 
     def of(self, shape: Shape) -> DataPowers:
         """The data of a program of this shape, which may be a part: with some of the rows and columns, as large in sums
