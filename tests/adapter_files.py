@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from slotlang.diagnostics import Diagnostic, SlotError, render
 
 PREFIX = "base_model.model."
 CONFIG: dict[str, object] = {"peft_type": "LORA", "r": 4, "lora_alpha": 16}
@@ -64,3 +67,20 @@ def write_adapter(
     content, values = random_safetensors(layout, seed)
     (folder / "adapter_model.safetensors").write_bytes(content)
     return values
+
+
+def refusal(code: str, call: Callable[[], object]) -> Diagnostic:
+    """The single diagnostic of a refusal; what it prints is one printable line each, and names a file."""
+    with pytest.raises(SlotError) as caught:
+        call()
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == code, diagnostic
+    assert diagnostic.file
+    for line in render(diagnostic).splitlines():
+        assert line.isprintable() or line.startswith("  --> ")  # the place is the caller's own text
+        assert len(line) < 2500
+    return diagnostic
+
+
+def text_of(diagnostic: Diagnostic) -> str:
+    return " ".join((diagnostic.message, *diagnostic.notes, diagnostic.hint))

@@ -21,6 +21,7 @@ from slotlang_runtime.data import random_data
 from slotlang_runtime.engine import encoded_plaintexts
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.masks import hidden_in
+from slotlang_runtime.module import Module
 from slotlang_runtime.operations import Cancelled, Evaluation
 from slotlang_runtime.parameters import Levels, Parameters
 
@@ -152,6 +153,17 @@ class ExactOperations:
         return self._made(like.values * 0, plain.level, plain.scale, _mixed("zero", like.c1, plain.level))
 
 
+def packed_ciphertexts(
+    module: Module, ring: ExactRing, memory: Memory, inputs: Mapping[str, Any], rng: random.Random
+) -> dict[Any, Cipher]:
+    """What the client sends, by name."""
+    cipher = {}
+    for name, (function, indices) in module.packed().items():
+        values = np.broadcast_to(np.asarray(function(inputs, *indices), complex), module.slots).copy()
+        cipher[name] = Cipher(memory, values, 0, ring.scale(0), rng.randrange(1, MODULUS))
+    return cipher
+
+
 class Run:
     """An emitted module's evaluation on random data: values by family member, counts, and the peak."""
 
@@ -165,10 +177,7 @@ class Run:
         self.plain = encoded_plaintexts(module, ring, {n: a if a.ndim else float(a) for n, a in arrays.items()})
         memory = Memory()
         rng = random.Random(seed)
-        cipher = {}
-        for name, (function, indices) in module.packed().items():
-            values = np.broadcast_to(np.asarray(function(self.inputs, *indices), complex), module.slots).copy()
-            cipher[name] = Cipher(memory, values, 0, ring.scale(0), rng.randrange(1, MODULUS))
+        cipher = packed_ciphertexts(module, ring, memory, self.inputs, rng)
         added = any(family.added for family in module.plaintexts.values())
         operations = ExactOperations(ring, memory, one_pass=one_pass)
         evaluation: Evaluation[Cipher, Plain] = Evaluation(

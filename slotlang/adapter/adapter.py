@@ -83,7 +83,7 @@ class Unusable:
     file: str
 
     def refusal(self) -> SlotError:
-        """The error for who asks for it."""
+        """The error when this module is asked for."""
         why = self.obstacle
         message = f"{plain(self.name)} can't be run: {why.reason}"
         return error(why.code, message, notes=why.notes, hint=why.hint, file=self.file)

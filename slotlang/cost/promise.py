@@ -66,7 +66,7 @@ class Promise:
 
     @property
     def sentence(self) -> str:
-        """All of it."""
+        """The relative and the absolute errors, and the data they are about."""
         return f"relative rms error at most {self.relative_error:.1e} {self.about}; {self.absolute}"
 
     def to_json(self) -> dict[str, object]:
@@ -110,7 +110,7 @@ def promised(found: Gains, setting: Setting, results: list[str], assumed: Assume
 
 
 def _up(value: float) -> float:
-    """Rounded up to a few digits. What is no number, as of constants beyond a double, is unbounded."""
+    """Rounded up to a few digits. NaN and infinity, which constants beyond a double give, count as ``UNBOUNDED``."""
     if not value:
         return 0.0
     if not isfinite(value) or value > UNBOUNDED:

@@ -1,4 +1,4 @@
-"""How large what slots hold can be, when only bounds of tensors and scalars are known."""
+"""Bounds of what slots hold, from bounds of tensors and scalars."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Limit(NamedTuple):
     entry: float = math.inf
 
     def excess(self, values: Any) -> float:
-        """How many times as large as the limit an input is."""
+        """An input's size over its limit: at most 1 where it fits."""
         return float(max(np.linalg.norm(values, axis=0).max() / self.norm, np.abs(values).max() / self.entry))
 
 
@@ -112,7 +112,7 @@ class Module(NamedTuple):
     patterns: dict[str, Callable[[], Any]] | None = None
 
     def excess(self, weights: dict[str, Any]) -> float:
-        """How many times as large as it may be the largest weight is."""
+        """The largest ratio of a weight to its bound: at most 1 where all fit."""
         found = (
             (np.linalg.norm(weights[n], axis=a) if a is not None else weights[n], b) for n, a, b in self.assumptions
         )

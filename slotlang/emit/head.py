@@ -66,7 +66,7 @@ class HeadText(Emitter):
         return paragraph(f"Largest inputs: {taken}. {what}")
 
     def unbounded_sentence(self) -> str:
-        """What there is in place of a proof that no message wraps."""
+        """The header's sentence where the range theorem is not proved."""
         return (
             "Range: weights are checked when they are encoded. Those for which a message of such inputs could wrap are "
             "refused."

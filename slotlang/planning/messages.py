@@ -65,7 +65,7 @@ class Messages:
 
     @property
     def where(self) -> str:
-        """The tightest point."""
+        """Where the tightest point is, in words."""
         return self.points[0].where if self.points else ""
 
 

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from adapter_files import refusal, text_of
 from amounts import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from safetensors.numpy import save as save_safetensors
 
 from slotlang.adapter import Adapter, LoraModule, patterns, read_adapter
 from slotlang.adapter.config import REFUSED
-from slotlang.diagnostics import Diagnostic, SlotError, render
+from slotlang.diagnostics import SlotError, render
 from slotlang.run.activations import read_activations
 
 FIXTURE = Path(__file__).parents[2] / "examples" / "minilm_adapter"
@@ -71,23 +72,6 @@ def write(folder: Path, settings: object, weights: Tensors | bytes) -> Path:
     content = weights if isinstance(weights, bytes) else save_safetensors(weights)
     (folder / "adapter_model.safetensors").write_bytes(content)
     return folder
-
-
-def refusal(code: str, call: Callable[[], object]) -> Diagnostic:
-    """The single diagnostic of a refusal; what it prints is one printable line each, and names a file."""
-    with pytest.raises(SlotError) as caught:
-        call()
-    (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == code, diagnostic
-    assert diagnostic.file
-    for line in render(diagnostic).splitlines():
-        assert line.isprintable() or line.startswith("  --> ")  # the place is the caller's own text
-        assert len(line) < 2500
-    return diagnostic
-
-
-def text_of(diagnostic: Diagnostic) -> str:
-    return " ".join((diagnostic.message, *diagnostic.notes, diagnostic.hint))
 
 
 # --- the fixture made from a real transformer -------------------------------------------------------------

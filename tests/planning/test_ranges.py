@@ -4,6 +4,7 @@ that hold what is declared."""
 from __future__ import annotations
 
 import math
+import random
 import re
 from dataclasses import replace
 from itertools import pairwise, product
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exact_slots import Cipher, ExactOperations, ExactRing, Memory
+from exact_slots import Cipher, ExactOperations, ExactRing, Memory, packed_ciphertexts
 from judging import tiny
 from repository import PROGRAMS
 
@@ -120,10 +121,7 @@ def watch(module: Module, inputs: dict[str, Any], weights: dict[str, Any]) -> di
     ring = ExactRing(module.parameters, module.slots)
     Levels.__init__(ring, module.parameters, moduli(module.parameters.degree, module.parameters.prime_bits))
     memory = Memory()
-    cipher = {}
-    for number, (name, (function, indices)) in enumerate(module.packed().items()):
-        values = np.broadcast_to(np.asarray(function(inputs, *indices), complex), module.slots).copy()
-        cipher[name] = Cipher(memory, values, 0, ring.scale(0), number + 1)
+    cipher = packed_ciphertexts(module, ring, memory, inputs, random.Random(0))
     operations = Watched(ring, memory)
     for name, value in cipher.items():
         operations.see(f"the input {name[0]}", np.abs(value.values).mean() * value.scale)

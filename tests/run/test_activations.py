@@ -7,38 +7,22 @@ import pickle
 import struct
 import tempfile
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from adapter_files import refusal, text_of
 from amounts import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 
-from slotlang.diagnostics import Diagnostic, SlotError, render
+from slotlang.diagnostics import SlotError
 from slotlang.run.activations import activation_rows, read_activations
 
 # a stranger's file has no business with stderr either
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-def refusal(call: Callable[[], object], code: str = "SL505") -> Diagnostic:
-    """The single diagnostic of a refusal; it names a file."""
-    with pytest.raises(SlotError) as caught:
-        call()
-    (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == code, diagnostic
-    assert diagnostic.file
-    for line in render(diagnostic).splitlines():
-        assert line.isprintable() or line.startswith("  --> ")
-    return diagnostic
-
-
-def text_of(diagnostic: Diagnostic) -> str:
-    return " ".join((diagnostic.message, *diagnostic.notes, diagnostic.hint))
 
 
 def spoilt(array: np.ndarray[Any, Any], value: float) -> np.ndarray[Any, Any]:
@@ -123,7 +107,7 @@ BAD_ARRAYS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("array", "message"), BAD_ARRAYS)
 def test_arrays_that_are_not_the_input(tmp_path: Path, array: Any, message: str) -> None:
     path = saved(tmp_path, array)
-    found = refusal(lambda: read_activations(path, 3, 2))
+    found = refusal("SL505", lambda: read_activations(path, 3, 2))
     assert message in text_of(found)
     assert found.file == str(path)
 
@@ -140,12 +124,12 @@ def test_arrays_that_are_not_the_input(tmp_path: Path, array: Any, message: str)
     ],
 )
 def test_the_hint_about_a_shape_is_only_given_where_it_helps(tmp_path: Path, shape: tuple[int, ...], hint: str) -> None:
-    found = refusal(lambda: read_activations(saved(tmp_path, np.ones(shape)), 3, 2))
+    found = refusal("SL505", lambda: read_activations(saved(tmp_path, np.ones(shape)), 3, 2))
     assert found.hint == hint
 
 
 def test_no_tokens_at_all(tmp_path: Path) -> None:
-    found = refusal(lambda: read_activations(saved(tmp_path, np.ones((0, 3))), 3, None))
+    found = refusal("SL505", lambda: read_activations(saved(tmp_path, np.ones((0, 3))), 3, None))
     assert "the program takes tokens x 3" in text_of(found)
 
 
@@ -162,9 +146,9 @@ class Bomb:
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     path = saved(tmp_path, np.array([Bomb(str(trap))], object))
-    refusal(lambda: read_activations(path, 1, None))
+    refusal("SL505", lambda: read_activations(path, 1, None))
     path.write_bytes(pickle.dumps(Bomb(str(trap))))
-    refusal(lambda: read_activations(path, 1, None))
+    refusal("SL505", lambda: read_activations(path, 1, None))
     assert not trap.exists()
 
 
@@ -193,13 +177,13 @@ FOREIGN: dict[str, bytes] = {
 def test_files_that_are_no_arrays(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(FOREIGN[kind])
-    found = refusal(lambda: read_activations(path, 3, None))
+    found = refusal("SL505", lambda: read_activations(path, 3, None))
     assert found.message == "the file is not a .npy array, or is damaged"
 
 
 def test_an_unknown_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(FOREIGN["an unknown version"])
-    found = refusal(lambda: read_activations(tmp_path / "x.npy", 3, None))
+    found = refusal("SL505", lambda: read_activations(tmp_path / "x.npy", 3, None))
     assert found.notes == ("version (7, 0) of the format is unknown",)
 
 
@@ -221,7 +205,7 @@ def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path, shape: st
     path = tmp_path / "x.npy"
     path.write_bytes(npy("'<f4'", shape, b"\0" * 12))
     tracemalloc.start()
-    found = refusal(lambda: read_activations(path, 3, None))
+    found = refusal("SL505", lambda: read_activations(path, 3, None))
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
     assert found.message == "the file is truncated, or is not what its header says"
@@ -229,9 +213,9 @@ def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path, shape: st
 
 
 def test_missing_arrays(tmp_path: Path) -> None:
-    assert refusal(lambda: read_activations(tmp_path / "y.npy", 3, None)).message == "y.npy is missing"
-    assert "not a regular file" in refusal(lambda: read_activations(tmp_path, 3, None)).message
-    assert "can't be read" in refusal(lambda: read_activations(Path("a" * 300), 3, None)).message
+    assert refusal("SL505", lambda: read_activations(tmp_path / "y.npy", 3, None)).message == "y.npy is missing"
+    assert "not a regular file" in refusal("SL505", lambda: read_activations(tmp_path, 3, None)).message
+    assert "can't be read" in refusal("SL505", lambda: read_activations(Path("a" * 300), 3, None)).message
 
 
 GOOD_ARRAY = npy("'<f4'", "(2, 3)", struct.pack("<6f", 1, 2, 3, 4, 5, 6))
@@ -304,7 +288,7 @@ def test_of_several_arrays_the_one_of_the_input(tmp_path: Path) -> None:
     ):
         np.testing.assert_array_equal(read_activations(path, 3, None, "x"), ROWS.T)
         assert activation_rows(path, 3, "x") == 2
-        found = refusal(lambda path=path: read_activations(path, 3, None, "hidden"))  # type: ignore[misc]
+        found = refusal("SL505", lambda path=path: read_activations(path, 3, None, "hidden"))  # type: ignore[misc]
         assert "holds 2 arrays" in found.message and "'hidden'" in found.hint
         assert activation_rows(path, 3, "hidden") == 0
 
@@ -340,7 +324,7 @@ def test_bit_patterns_are_not_numbers(tmp_path: Path, array: np.ndarray[Any, Any
         np.save(path, array)
     else:
         (write_npz if kind == "npz" else write_tensors)(path, x=array)
-    found = refusal(lambda: read_activations(path, 3, None, "x"))
+    found = refusal("SL505", lambda: read_activations(path, 3, None, "x"))
     assert "bit patterns" in found.message
     assert str(array.dtype) in found.notes[0]
     assert "float()" in found.hint and "astype" in found.hint
@@ -354,20 +338,20 @@ def test_whole_numbers_that_a_float_of_that_width_holds(tmp_path: Path, dtype: s
     np.testing.assert_array_equal(read_activations(tmp_path / "x.npy", 3, None), [[largest], [0], [1]])
     # 2^53 + 1 is not even a float64, so the next one that differs is taken
     np.save(tmp_path / "x.npy", np.array([[largest + 2, 0, 1]], dtype))
-    assert "bit patterns" in refusal(lambda: read_activations(tmp_path / "x.npy", 3, None)).message
+    assert "bit patterns" in refusal("SL505", lambda: read_activations(tmp_path / "x.npy", 3, None)).message
 
 
 def test_raw_bfloat16_of_numpy_is_named(tmp_path: Path) -> None:
     # as ml_dtypes saves it
     np.save(tmp_path / "x.npy", bfloat16_bits(ROWS).view("V2"))
-    assert "bfloat16" in refusal(lambda: read_activations(tmp_path / "x.npy", 3, None)).hint
+    assert "bfloat16" in refusal("SL505", lambda: read_activations(tmp_path / "x.npy", 3, None)).hint
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])
 def test_values_that_are_not_finite(tmp_path: Path, value: float, kind: str) -> None:
     path = (write_npz if kind == "npz" else write_tensors)(tmp_path / f"x.{kind}", x=spoilt(ROWS, value))
-    found = refusal(lambda: read_activations(path, 3, None, "x"))
+    found = refusal("SL505", lambda: read_activations(path, 3, None, "x"))
     assert found.message == "activations must be finite, and there are NaN or infinite values"
     assert found.notes == (f"the first is {value}, in row 1, column 2",)
 
@@ -397,4 +381,4 @@ def test_a_compressed_file_that_grows(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("slotlang.run.array_files.MAX_ARRAY_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "x.npz", x=np.zeros((1 << 16, 3)))
     assert (tmp_path / "x.npz").stat().st_size < 10_000
-    assert "too large" in refusal(lambda: read_activations(tmp_path / "x.npz", 3, None, "x")).message
+    assert "too large" in refusal("SL505", lambda: read_activations(tmp_path / "x.npz", 3, None, "x")).message

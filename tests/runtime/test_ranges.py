@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from exact_slots import Cipher, ExactOperations, ExactRing, Memory
+from exact_slots import ExactOperations, ExactRing, Memory, packed_ciphertexts
 from judging import tiny
 from repository import PROGRAMS
 
@@ -51,10 +52,7 @@ def slots_of(module: Module, ring: ExactRing, weights: dict[str, Any], inputs: d
     """What the returned ciphertexts hold, without masks."""
     memory = Memory()
     plain = encoded_plaintexts(module, ring, weights)
-    cipher = {}
-    for number, (name, (function, indices)) in enumerate(module.packed().items()):
-        values = np.broadcast_to(np.asarray(function(inputs, *indices), complex), module.slots).copy()
-        cipher[name] = Cipher(memory, values, 0, ring.scale(0), number + 1)
+    cipher = packed_ciphertexts(module, ring, memory, inputs, random.Random(0))
     ev: Any = Evaluation(ExactOperations(ring, memory), module.parameters, module.slots, next(iter(cipher.values())))
     return {name: value.values for name, value in module.evaluate(ev, cipher, plain).items() if value is not None}
 
