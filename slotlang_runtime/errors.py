@@ -37,12 +37,13 @@ EQUALIZED_OTHERWISE = "SL542"
 
 
 BELOW_PRECISION = "SL535"
-"""A decrypted result is too small to be known to the precision that was asked for."""
+"""A decrypted result, or weights, are too small for the precision that was asked for."""
 
 
 class BelowPrecision(RuntimeWarning):
-    """A result whose rms is below its error over the module's precision: it is not known to be wrong, and not known to
-    the precision that was asked for. ``warnings.simplefilter("ignore", BelowPrecision)`` silences it."""
+    """A result whose rms is below its error over the module's precision, or weights that rounding changes by more than
+    that. Results are not known to be wrong, and not known to the precision that was asked for.
+    ``warnings.simplefilter("ignore", BelowPrecision)`` silences it."""
 
 
 class WorkerFailed(RuntimeError):

@@ -10,6 +10,7 @@ the modulus of that moment. A coefficient is at most the scale times the mean of
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Reje
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
+    ROUNDING,
     Floats,
     Inputs,
     Magnitude,
@@ -38,19 +40,30 @@ from slotlang_runtime.seal.ring import context_of
 
 
 class Plaintexts(Mapping[Name, "Plain | None"]):
-    """Magnitudes of the plaintexts by name, from weights, each computed when it is asked for."""
+    """Magnitudes of the plaintexts by name, from weights, each computed when it is asked for. ``held`` and ``rounded``:
+    by family of factors, the mean squares of what was asked for, and of what rounding adds to it in a slot."""
 
     def __init__(self, module: Module, levels: Levels, weights: Mapping[str, Any]) -> None:
-        self.levels, self.families = levels, module.encoded()
+        self.levels, self.families, self.slots = levels, module.encoded(), module.slots
         self.weights = module.prepare(dict(weights))
+        self.held: defaultdict[str, float] = defaultdict(float)
+        self.rounded: defaultdict[str, float] = defaultdict(float)
 
     def __getitem__(self, name: Name) -> Plain | None:
         family = self.families[name]
-        size = np.atleast_1d(np.abs(np.asarray(family.function(self.weights, *name[1:])))).astype(np.float64)
+        values = np.asarray(family.function(self.weights, *name[1:]))
+        size = np.atleast_1d(np.abs(values)).astype(np.float64)
         if not size.any():
             return None
         scale = self.levels.plaintext_scale(family.level, family.products, family.added)
+        if not family.added:
+            self.held[name[0]] += float(np.mean(size**2))
+            self.rounded[name[0]] += _rounded(values, scale, self.slots)
         return Plain(compact(size), scale, family.level)
+
+    def coarse(self, precision: float) -> tuple[str, ...]:
+        """Families of factors to which rounding alone adds a larger relative error than this."""
+        return tuple(name for name, held in self.held.items() if self.rounded[name] > precision**2 * held)
 
     def __iter__(self) -> Iterator[Name]:
         return iter(self.families)
@@ -59,15 +72,27 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         return len(self.families)
 
 
+def _rounded(values: Any, scale: float, slots: int) -> float:
+    """The mean square that rounding a plaintext adds in a slot. One number ``a + b*i`` in all slots has the coefficients
+    ``a``, ``b/sqrt(2)`` and again ``b/sqrt(2)``, so its rounding is known."""
+    first = complex(values.flat[0])
+    if (values != first).any():
+        return 2 * slots * ROUNDING / scale**2
+    re, im = (part - round(part) for part in (first.real * scale, first.imag * scale / math.sqrt(2)))
+    return (re**2 + 2 * im**2) / scale**2
+
+
 @dataclass(frozen=True)
 class Ranges:
     """Bounds of one program with given weights and limits. ``points``: where messages are read, the least room first.
     ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
-    deviation of its noise in a slot, bounded."""
+    deviation of its noise in a slot, bounded. ``coarse``: families of plaintexts that the module's precision is lost in
+    when they are rounded, since the weights are small."""
 
     points: tuple[Point, ...]
     results: Mapping[Name, Floats] = field(repr=False)
     noise: Mapping[Name, float] = field(repr=False)
+    coarse: tuple[str, ...] = ()
 
     @property
     def room(self) -> float:
@@ -99,7 +124,8 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
             noise[name] = value.noise * math.sqrt(degree) / value.scale
-    return Ranges(reader.ordered(), results, noise)
+    coarse = plaintexts.coarse(module.precision) if module.precision else ()
+    return Ranges(reader.ordered(), results, noise, coarse)
 
 
 SIGNS = 32

@@ -31,11 +31,11 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         if options.data:
             read_data(options.data, inputs, weights)
         client = Client(module)
-        server = Server(Weights.encode(module, **weights))
-        keys = EvaluationKeys.from_bytes(client.evaluation_keys())
-        answer = server.evaluate(client.encrypt(**inputs), keys)
         with warnings.catch_warnings(record=True) as small:
             warnings.simplefilter("always", BelowPrecision)
+            server = Server(Weights.encode(module, **weights))
+            keys = EvaluationKeys.from_bytes(client.evaluation_keys())
+            answer = server.evaluate(client.encrypt(**inputs), keys)
             results = client.decrypt(answer.data)
     except (Rejected, OSError) as problem:
         code = f"[{problem.code}]" if isinstance(problem, Rejected) and problem.code else ""

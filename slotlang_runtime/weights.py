@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.equalized import checked, digests, folded
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BELOW_PRECISION, BelowPrecision, Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.ranges import Ranges, check_range
@@ -44,13 +45,22 @@ class Weights:
     @classmethod
     def encode(cls, module: Module, /, *, equalize: Any = None, **weights: Any) -> Weights:
         """Encode weights and scalars, given by name. ``equalize``: exponents by input, those of all clients; the
-        weights that meet these channels are multiplied by the powers of two. Raises Rejected."""
+        weights that meet these channels are multiplied by the powers of two. Raises Rejected. Warns
+        (``BelowPrecision``) of weights that are too small for the parameters."""
         if equalize is not None and "equalize" in (*module.weights, *module.scalars):
             # a program may call a weight so
             weights, equalize = {**weights, "equalize": equalize}, None
         exponents = checked(module, equalize)
         arrays = folded(module, exponents, checked_weights(module, weights))
         found = check_range(module, arrays)
+        if found.coarse:
+            warnings.warn(
+                f"[{BELOW_PRECISION}] these weights are below the precision of these parameters: rounding "
+                f"{found.coarse[0]} loses a relative error of {module.precision:.1e}, whatever the inputs are; lower "
+                "the program for these weights, or scale them up and the result down",
+                BelowPrecision,
+                stacklevel=2,
+            )
         return cls(module, _engine(module, arrays, None), found, digests(exponents))
 
     @classmethod

@@ -156,3 +156,37 @@ def test_check_reads_a_promise_about_weights_and_predicts_others() -> None:
         assert old in text
         with pytest.raises(SlotError, match="SL745"):
             check_module(Source("/nowhere/module.py", text.replace(old, new)))
+
+
+DIAGONALS = """program diagonals(n = 8, slots = 8)
+input x[n]
+weight w[n, n]
+bound |x| <= 1000000
+axes (h < n)
+cipher X = x[h]
+plain W[q < n] = w[h, (h + q) % n]
+Y = sum q < n: (X << q) * W[q]
+output y[h] = Y
+prove y == w @ x
+"""
+
+
+@pytest.mark.parametrize(("size", "warned"), [(1.0, False), (1e-3, True), (3e-5, True), (0.0, False)])
+def test_weights_that_are_too_small_are_said_to_be(size: float, warned: bool, capsys: Any, tmp_path: Path) -> None:
+    """Large inputs make results that are large, and wrong: decryption sees nothing small."""
+    module = load_module(lower(api.loads(DIAGONALS), target=Target(precision=1e-3)).text)
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((8, 8)) * size
+    inputs = rng.choice([-1.0, 1.0], 8) * 1e6
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        encoded = Weights.encode(module, w=weights)
+    assert [w.category for w in seen] == [BelowPrecision] * warned
+    client = Client(module)
+    keys = EvaluationKeys.from_bytes(client.evaluation_keys())
+    result = client.decrypt(Server(encoded).evaluate(client.encrypt(x=inputs), keys).data)
+    off = np.abs(result - weights @ inputs).max()
+    assert (off > 1e-3 * np.abs(weights @ inputs).max()) == warned
+    np.savez(tmp_path / "data.npz", w=weights, x=inputs)
+    main(module, ["--data", str(tmp_path / "data.npz")])
+    assert ("warning[SL535]: these weights" in capsys.readouterr().err) == warned
