@@ -73,12 +73,13 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
 
 
 def _rounded(values: Any, scale: float, slots: int) -> float:
-    """The mean square that rounding a plaintext adds in a slot. One number ``a + b*i`` in all slots has the coefficients
-    ``a``, ``b/sqrt(2)`` and again ``b/sqrt(2)``, so its rounding is known."""
+    """The mean square that rounding a plaintext adds in a slot. One number ``a + b*i`` in all slots has the
+    coefficients ``a``, ``b/sqrt(2)`` and again ``b/sqrt(2)``, so its rounding is known."""
     first = complex(values.flat[0])
     if (values != first).any():
         return 2 * slots * ROUNDING / scale**2
-    re, im = (part - round(part) for part in (first.real * scale, first.imag * scale / math.sqrt(2)))
+    # np.rint: what is beyond a double is refused elsewhere
+    re, im = (float(part - np.rint(part)) for part in (first.real * scale, first.imag * scale / math.sqrt(2)))
     return (re**2 + 2 * im**2) / scale**2
 
 
