@@ -12,6 +12,7 @@ from worlds import PAIRS, World, error, layer
 
 from slotlang_runtime import Rejected, Server, Weights
 from slotlang_runtime.limits import largest_coefficient
+from slotlang_runtime.ranges import Ranges
 
 
 def embedded(coefficients: Any) -> Any:
@@ -62,7 +63,7 @@ def unchecked(world: World, weights: dict[str, Any], monkeypatch: pytest.MonkeyP
     with pytest.raises(Rejected) as refused:
         Weights.encode(world.module, **weights)
     assert refused.value.code == "SL532"
-    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: None)
+    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}))
     world.weights, world.server = weights, Server(Weights.encode(world.module, **weights))
     return world
 
