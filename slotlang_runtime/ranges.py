@@ -63,7 +63,7 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
 
     def coarse(self, precision: float) -> tuple[str, ...]:
         """Families of factors to which rounding alone adds a larger relative error than this."""
-        return tuple(name for name, held in self.held.items() if self.rounded[name] > precision**2 * held)
+        return tuple(name for name, held in self.held.items() if self.rounded[name] > held * precision * precision)
 
     def __iter__(self) -> Iterator[Name]:
         return iter(self.families)
