@@ -17,8 +17,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# commands that tests start are compiled once, as in an installation
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -75,6 +77,9 @@ range: setup
 
 predict: setup
 	$(BIN)/python -m benchmarks.predict --docs
+
+grammar: setup
+	$(BIN)/python -m slotlang.syntax.tables
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

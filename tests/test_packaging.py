@@ -13,7 +13,7 @@ from repository import PROGRAMS, ROOT
 
 PROBE = """
 import sys
-from slotlang.syntax.parser import grammar_path
+from slotlang.syntax.tables import grammar_path
 from slotlang.api import cost, load, lower
 print(grammar_path())
 program = load(sys.argv[1], {"d": 32, "r": 4, "batch": 2, "slots": 16})

@@ -10,7 +10,8 @@ from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import SlotError
 from slotlang.recheck import reader
 from slotlang.source import Source
-from slotlang.syntax.parser import grammar_path, parse
+from slotlang.syntax.parser import parse
+from slotlang.syntax.tables import grammar_path
 from slotlang.words import EXPRESSION_WORDS, MAX_DEPTH, PART_WORDS, RESERVED, SLOTWISE_WORDS, SOFT_FORMS, SOFT_START
 
 GRAMMAR = re.sub(r"//.*", "", grammar_path().read_text())

@@ -101,7 +101,6 @@ def check_file(
     changes that would make a refuted program prove are looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.outside_bounds import with_bound_statements
-    from slotlang.planning.given_parameters import program_parameters
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
@@ -114,7 +113,10 @@ def check_file(
 
             return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
         program = bind(syntax, sizes)
-        program_parameters(program)
+        if program.chosen_parameters is not None:
+            from slotlang.planning.given_parameters import program_parameters
+
+            program_parameters(program)
         found = check(program, method, seed)
         return FileVerdict(path, program.name, found, (), program, repairs=_repairs(program, found) if repair else ())
     except Exception as problem:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-from lark import Lark
 from lark.exceptions import UnexpectedInput, VisitError
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
-from slotlang.syntax.build import Build, FailedError, ParseNode, TooDeepError
+from slotlang.syntax.build import Build, FailedError, TooDeepError
 from slotlang.syntax.messages import syntax_error, too_deep
+from slotlang.syntax.tables import parser
 from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "MAX_ERRORS",
     "RESERVED",
     "STATEMENT_WORDS",
-    "grammar_path",
     "parse",
     "read_source",
 ]
@@ -36,27 +35,6 @@ MAX_BYTES = 1_000_000
 """Longest program text read; real programs have some hundred lines."""
 MAX_ERRORS = 20
 """Most messages given for one program."""
-
-
-def grammar_path() -> Path:
-    """``slot.lark``: inside the package in a wheel, beside it in an editable install or a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "grammar", package.parent / "grammar"):
-        if (folder / "slot.lark").is_file():
-            return folder / "slot.lark"
-    raise FileNotFoundError("grammar/slot.lark is neither in the package nor beside it")
-
-
-@cache
-def _lark() -> Lark:
-    return Lark(
-        grammar_path().read_text(encoding="utf-8"),
-        parser="lalr",
-        start="statement",
-        propagate_positions=True,
-        maybe_placeholders=True,
-        tree_class=ParseNode,
-    )
 
 
 def read_source(path: Path) -> Source:
@@ -227,7 +205,7 @@ def _statement(source: Source, chunk: _Chunk, indented: bool, continued: bool) -
     if run:
         return too_deep(Span(source, chunk.start + run.start(), chunk.start + run.start() + 1))
     try:
-        result: tree.Statement = Build(source, chunk.start).transform(_lark().parse(text))
+        result: tree.Statement = Build(source, chunk.start).transform(parser().parse(text))
         return result
     except VisitError as problem:
         if isinstance(problem.orig_exc, FailedError):
@@ -236,7 +214,7 @@ def _statement(source: Source, chunk: _Chunk, indented: bool, continued: bool) -
     except TooDeepError as problem:
         return too_deep(Span(source, chunk.start + problem.offset, chunk.start + problem.offset + 1))
     except UnexpectedInput as problem:
-        return syntax_error(source, chunk.start, chunk.end, problem, _lark(), indented=indented, continued=continued)
+        return syntax_error(source, chunk.start, chunk.end, problem, parser(), indented=indented, continued=continued)
 
 
 def _statements(source: Source, chunks: list[_Chunk], problems: list[Diagnostic]) -> Iterator[tree.Statement]:

@@ -15,7 +15,8 @@ from repository import PROGRAMS
 from slotlang.diagnostics import SlotError
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
-from slotlang.syntax.parser import MAX_BYTES, MAX_DEPTH, MAX_ERRORS, grammar_path, parse, read_source
+from slotlang.syntax.parser import MAX_BYTES, MAX_DEPTH, MAX_ERRORS, parse, read_source
+from slotlang.syntax.tables import grammar_path
 
 NOWHERE = Span(Source("", ""), 0, 0)
 
