@@ -296,7 +296,7 @@ def test_only_imaginary_parts() -> None:
     )
     for hide in HIDES:
         w = World(text, hide=hide, parameters=Parameters(8192, (60, 60, 60), 40))
-        assert np.abs(w.result() - w.inputs["z"]).max() < 1e-6
+        assert np.abs(w.result() - w.inputs["z"]).max() < 1e-5  # a key switch peaks at the first slots
         values = w.ring.decode(w.raw(("X_im",) if hide == "exact" else ("X",)))[:8]
         seen = np.abs(values.real - w.inputs["x"]).max() < 1e-3
         assert seen == (hide == "none")
