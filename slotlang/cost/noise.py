@@ -151,10 +151,10 @@ def variance(place: Place, setting: Setting) -> float:
     if kind == "factor":
         # without a scale of its own a plaintext has that of its ciphertext
         exact = level == 0 or bool(setting.scales)
-        return _rounding(setting.plain_bits(level, products), constant, exact=exact)
+        return rounding(setting.plain_bits(level, products), constant, exact=exact)
     carried = setting.carried_bits(level, products)
     if kind == "added":
-        return _rounding(carried, constant, exact=level == 0)
+        return rounding(carried, constant, exact=level == 0)
     units = exp2(-2 * carried)
     data = setting.primes[: len(setting.primes) - 1 - level]
     match kind:
@@ -172,7 +172,7 @@ def variance(place: Place, setting: Setting) -> float:
             raise AssertionError(kind)
 
 
-def _rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
+def rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     """Mean square of rounding one coefficient, at a scale in bits. That of a known number is known where the scale is
     ``exact``, a power of two, which it is not after a rescale: SEAL puts ``a + b*i`` into coefficients ``a``,
     ``b/sqrt(2)`` and again ``b/sqrt(2)``, by the order of its slots."""

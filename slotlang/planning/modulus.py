@@ -9,6 +9,7 @@ from math import ceil, exp2, inf, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
+from slotlang.cost.scale_errors import ScaleErrors
 from slotlang.planning.limits import GUARD_BITS, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
@@ -168,7 +169,8 @@ class Modulus:
         best = make(scales)
         if min(scales) < LEAST_SCALE or not self._fits(best):
             return None
-        least = self.gains.error(best)
+        error = ScaleErrors(self.gains, best, scales, built.drops)
+        least = error(scales)
         step = 8
         while step:
             moved = False
@@ -177,9 +179,8 @@ class Modulus:
                     new = tuple(s + step * ((n == to) - (n == source)) for n, s in enumerate(scales))
                     if to == source or min(new) < LEAST_SCALE:
                         continue
-                    tried = make(new)
-                    value = self.gains.error(tried)
-                    if value < least and self._fits(tried):
+                    value = error(new)
+                    if value < least and self._fits(tried := make(new)):
                         best, least, scales, moved = tried, value, new, True
             if not moved:
                 step //= 2

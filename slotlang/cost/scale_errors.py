@@ -1,0 +1,88 @@
+"""The predicted error as a function of the scales alone: primes are given, and many ways to share them are compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import exp2, sqrt
+
+from slotlang.cost.noise import DOUBLE, SAFETY, SPIKE_SAFETY, Gains, Setting, rounding, variance
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Rounding of a known number at the scale of factors ``first`` to ``end``, without the bits that were dropped."""
+
+    weight: float
+    constant: complex
+    first: int
+    end: int
+    dropped: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The mean square error of one result, relative to the result, at the first scales: ``fixed``, and what falls by
+    four for each bit more of the scale that the first factors have together (``carried``, by their number), or that one
+    has alone (``own``)."""
+
+    fixed: float
+    carried: tuple[tuple[int, float], ...]
+    own: tuple[tuple[int, float], ...]
+    known: tuple[_Known, ...]
+
+    def mean_square(self, scales: Sequence[int], more: Sequence[int], together: Sequence[int]) -> float:
+        """At scales in bits; how many they are more than the first ones, and their partial sums."""
+        total = self.fixed
+        for count, weight in self.carried:
+            total += weight * exp2(-2 * together[count - 1])
+        for factor, weight in self.own:
+            total += weight * exp2(-2 * more[factor])
+        for k in self.known:
+            bits = sum(scales[k.first : k.end]) - k.dropped
+            total += k.weight * rounding(bits, k.constant, exact=k.exact)
+        return total
+
+
+class ScaleErrors:
+    """``Gains.error`` of settings that have the primes of ``setting`` and drop primes after these products. ``scales``:
+    those of ``setting``, one for each factor."""
+
+    def __init__(self, gains: Gains, setting: Setting, scales: Sequence[int], drops: Sequence[int]) -> None:
+        self._scales = tuple(scales)
+        self._parts = [_part(part, setting, (0, *drops)) for part in gains.results.values() or [gains]]
+
+    def __call__(self, scales: Sequence[int]) -> float:
+        """The relative rms error with these scales in bits: the inputs', then those of each product's plaintexts."""
+        more = [new - old for new, old in zip(scales, self._scales, strict=True)]
+        together = list(accumulate(more))
+        return max(sqrt(part.mean_square(scales, more, together)) for part in self._parts)
+
+
+def _part(gains: Gains, setting: Setting, behind: Sequence[int]) -> _Part:
+    size = gains.signal or gains.elements
+    fixed = (SAFETY * DOUBLE) ** 2 * bool(gains.signal)
+    carried: defaultdict[int, float] = defaultdict(float)
+    own: defaultdict[int, float] = defaultdict(float)
+    known = []
+    for place, gain in gains.sources.items():
+        weight = (SPIKE_SAFETY if place.kind == "spike" else SAFETY) ** 2 * gain / size
+        kind, level, products, constant = place
+        factors = behind[level] + products + 1
+        if constant is not None and kind in ("factor", "added"):
+            first = factors if kind == "factor" else 0
+            dropped = 0 if first else sum(setting.primes[len(setting.primes) - 1 - level : -1])
+            exact = level == 0 or kind == "factor"
+            known.append(_Known(weight, constant, first, max(factors, first + 1), dropped, exact=exact))
+            continue
+        weight *= variance(place, setting)
+        if kind in ("mask", "double"):
+            fixed += weight
+        elif kind == "factor":
+            own[factors] += weight
+        else:
+            carried[factors] += weight
+    return _Part(fixed, tuple(carried.items()), tuple(own.items()), tuple(known))

@@ -1,0 +1,48 @@
+"""Errors by scales alone are those that the gains predict."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from repository import PROGRAMS
+from small_programs import LORA
+
+from slotlang import api
+from slotlang.cost.gains import gains
+from slotlang.cost.scale_errors import ScaleErrors
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Draft
+
+CONSTANTS = """program p(slots = 64)
+input x[slots]
+weight A[slots]
+cipher X = x[slot]
+Y = (X * 3/7 + 2) * A[slot] * (1 - 2i)
+Z = X * A[slot] + 1/3
+output y[slot] = re Y
+output z[slot] = Z
+prove y == x
+prove z == x
+"""
+
+
+@pytest.mark.parametrize("drops", [(), (1,), (2,), (1, 2)])
+@pytest.mark.parametrize(
+    "text", [LORA, CONSTANTS, (PROGRAMS / "gated.slot").read_text()], ids=["lora", "constants", "gated"]
+)
+def test_errors_are_those_of_the_gains(text: str, drops: tuple[int, ...]) -> None:
+    rng = random.Random(len(text) + sum(drops))
+    draft = Draft.of(api.loads(text, {"d": 512} if "gated" in text else {}), "mask", drops)
+    assert not draft.built.multiplies_ciphertexts
+    found = gains(draft.graph, 8192, draft.doubled, masked=True, zero=draft.zero)
+    made, count = tuple(draft.built.drops), draft.built.depth + 1
+    for _ in range(20):
+        primes = tuple(rng.randint(24, 60) for _ in range(rng.randint(len(made) + 1, 4) + 1))
+        first, other = (tuple(rng.randint(8, 60) for _ in range(count)) for _ in range(2))
+        equal = (first[0],) * count
+        for start, scales in ((first, first), (first, other), (equal, other), (other, equal)):
+            own = () if len(set(start)) == 1 and not made else start
+            errors = ScaleErrors(found, Parameters(8192, primes, start[0], made, own), start, made)
+            expected = found.error(Parameters(8192, primes, scales[0], made, scales))
+            assert errors(scales) == pytest.approx(expected, rel=1e-12)
