@@ -27,7 +27,7 @@ def test_kept_tables_are_those_of_the_grammar() -> None:
 def fresh(
     monkeypatch: pytest.MonkeyPatch, text: str | None, folder: Path, programs: Sequence[Path] = PROGRAMS[:3]
 ) -> bool:
-    """Whether the parser is built from the grammar when the kept tables are these; it then reads these programs alike."""
+    """Whether the parser is built from the grammar when these tables are kept; it reads these programs alike."""
     expected = [_parsed(read_source(path)) for path in programs]
     path = folder / "slot.tables.json"
     if text is not None:
