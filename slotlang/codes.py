@@ -475,9 +475,10 @@ Sizes stand in the program's header. What `let` defines follows from them and is
     "SL722": """A size has nothing to do with the program.
 
 No statement after the header mentions it, so that there is nothing to prove for all its values.""",
-    "SL723": """--for-all and --method exclude each other.
+    "SL723": """--for-all does not go with --method or --certificate.
 
-With --for-all the method is chosen by what the sizes allow; docs/for-all.md says how.""",
+With --for-all the method is chosen by what the sizes allow; docs/for-all.md says how. A certificate speaks of given
+sizes, and of a proof that can be re-checked without the prover.""",
     "SL724": """No sizes meet the program's conditions.
 
 Its `let`s, `require`s and extents contradict each other at the sizes that are given, whatever the free ones are.

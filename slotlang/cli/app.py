@@ -250,6 +250,12 @@ def check(
         open_sizes = None if for_all is None else parse_names(for_all)
         if open_sizes is not None and chosen != "auto":
             raise error("SL723", "--for-all picks its method", hint="drop --method")
+        if open_sizes is not None and certificate is not None:
+            raise error(
+                "SL723",
+                "--certificate is of a proof at given sizes, and --for-all proves all of them at once",
+                hint="drop --for-all, and give sizes with --set",
+            )
         results = []
         for path in files:
             results.append(check_file(path, sizes, chosen, seed, open_sizes, bounds, repair=len(files) == 1))

@@ -200,6 +200,7 @@ def test_a_size_used_as_a_number():
         (["--for-all", "K"], "SL720"),
         (["--for-all", "d", "--set", "d=512"], "SL721"),
         (["--for-all", "d", "--method", "exact"], "SL723"),
+        (["--for-all", "d", "--certificate", "never.json"], "SL723"),
         (["--for-all", "d,,r"], "SL005"),
         (["--for-all", "d,d"], "SL005"),
         (["--for-all", "d", "--set", "slots=12"], "SL724"),
