@@ -39,7 +39,7 @@ def print_refuted(program: Program, report: Report, loss: Loss | None) -> None:
     console = Console(highlight=False)
     console.print(draw_refutation(refutation(program, report, reach=1), words=False))
     for line in explanation(program, report, loss):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def write_svg(path: Path, program: Program, report: Report, loss: Loss | None) -> None:
