@@ -41,6 +41,13 @@ SOFT_FORMS = {
 }
 """How statements that start with these words are written."""
 
+TRANSPOSE_WORDS = ("T", "mT")
+"""What can follow a tensor's dot: the transpose of a matrix, and of the last two dimensions."""
+
+CONSTANT_WORDS = ("ones", "eye", "zeros")
+"""Tensors of ones and zeros, by their shapes; names all the same where no parenthesis follows: the terminal
+``CONSTANT`` of the grammar."""
+
 PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
 """What ``parameters`` gives; the first three are needed."""
 

@@ -114,9 +114,12 @@ def _linear_input(program: Program, graph: Graph) -> tuple[str, dict[str, _Spec]
     return (inputs[0].name, known) if known and len(known) == len(specs) else None
 
 
-def _spec(program: Program, form: TensorForm) -> _Spec | None:
+def _spec(program: Program, form: TensorForm | None) -> _Spec | None:
     """The chain with the largest variety, among the chains that are the only term left when all weights outside them
-    are zero. Terms without any weight may be left too: they move the variety and keep its dimension."""
+    are zero. Terms without any weight may be left too: they move the variety and keep its dimension. None for a result
+    that is no sum of products."""
+    if form is None:
+        return None
     weights = [{f.tensor for f in chain.factors if _is_weight(program, f.tensor)} for chain in form.chains]
     operands = []
     for number, chain in enumerate(form.chains):
@@ -193,7 +196,7 @@ def _token_axis(program: Program, tensor: str) -> int | None:
     """The axis of an input that its weights do not act on; None for a vector."""
     axes = set()
     for theorem in program.theorems.values():
-        for chain in theorem.form.chains:
+        for chain in theorem.chains:
             for place, factor in enumerate(chain.factors):
                 if factor.tensor == tensor:
                     axes.add((place == len(chain.factors) - 1) != factor.transposed)

@@ -130,7 +130,11 @@ def _needed(program: Program, output: Output, field: Field) -> dict[str, Flat]:
     here: dict[str, Any] = {**program.slot_env(int(read[0])), **first}
     place = [int(evaluate(i, program.sizes, here)) for i in output.indices]
     total: dict[str, Any] = {}
-    for chain in program.theorems[output.name].form.chains:
+    form = program.theorems[output.name].form
+    if form is None:
+        # less is known: what a result by elements needs is not looked for
+        return {}
+    for chain in form.chains:
         for tensor, derivative in _derivatives(program, chain, place, field):
             before = total.get(tensor)
             total[tensor] = derivative if before is None else (before + derivative) % field.primes[0]

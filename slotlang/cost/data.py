@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeAlias
+from math import prod
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.meaning.program import Program
+from slotlang.graph.numbers import elements
+from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang_runtime.magnitudes import row_norms
@@ -27,6 +29,12 @@ inputs."""
 
 BLOCK = 1 << 22
 """Elements of a product of weights that are worked out at once."""
+
+SAMPLED = 1 << 12
+"""Elements of a result whose mean square is taken for that of all."""
+
+SEED = 7
+"""Of the values that are drawn for it."""
 
 
 def assumed_text(assumed: Assumed) -> str:
@@ -156,6 +164,8 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
     """
     form = program.theorems[name].form
     own = data.signals.get(name)
+    if form is None:
+        return Size(_sampled(program, program.theorems[name], data) if own is None else own, None)
     if not data.weights and not data.inputs:
         return Size(form_variance(program, form) if own is None else own, None)
     if not data.weights:
@@ -182,6 +192,28 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
         applied = _applied(program, form, np.asarray(sample, np.float64).reshape(len(sample), -1), data)
         squares = np.mean(applied**2, axis=1)
     return Size(float(np.mean(squares)) if own is None else own, largest)
+
+
+def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
+    """The mean square of a result that is not a sum of products of matrices, at random elements and random values of what
+    is not given."""
+    rng = np.random.default_rng(SEED)
+    values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
+    for name, decl in program.tensors.items():
+        drawn = rng.standard_normal(decl.shape) * tensor_variance(program, name) ** 0.5
+        if name in data.weights:
+            drawn = np.asarray(data.weights[name], np.float64).reshape(decl.shape)
+        elif name in data.inputs:
+            # other axes than the first may be longer or shorter
+            sample = np.asarray(data.inputs[name], np.float64).reshape(decl.shape[0], -1)
+            count = drawn.size // decl.shape[0]
+            drawn = sample[:, np.arange(count) % sample.shape[1]].reshape(decl.shape)
+        elif (mask := pattern_mask(program, name)) is not None:
+            drawn = drawn * mask.reshape(decl.shape)
+        values[name] = drawn
+    count = prod(theorem.shape)
+    flat = np.arange(count) if count <= SAMPLED else rng.integers(0, count, SAMPLED)
+    return float(np.mean(elements(program, theorem, values, flat) ** 2))
 
 
 def _number(chain: Chain, data: DataPowers) -> float:

@@ -151,7 +151,7 @@ class _Backwards:
             self.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
         parts: dict[str, Gains] = {}
         for name, theorem in program.theorems.items():
-            elements = int(np.prod(theorem.form.shape))
+            elements = int(np.prod(theorem.shape))
             self.sources = defaultdict(float)
             grown = self._results(name, elements, reads, products)
             if self.met is not None:

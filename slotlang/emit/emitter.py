@@ -37,6 +37,8 @@ def _names(program: Program, schedule: ops.Schedule) -> Names:
         own += sum_variables(family.body)
     for output in program.outputs:
         own += [b.name for b in output.binders]
+    for theorem in program.theorems.values():
+        own += [*theorem.indices, *sum_variables(theorem.value)] if theorem.form is None else []
     for tensor in program.tensors.values():
         own += [i for i in tensor.indices if i.isidentifier()]
     for plain in schedule.plains.values():

@@ -84,7 +84,7 @@ class HeadText(Emitter):
             validated = "Validated: what this module computes is what its program says."
         else:
             validated = "NOT VALIDATED: it is not known whether this module computes what its program says."
-        theorems = "; ".join(f"{t.name} == {t.form.text}" for t in program.theorems.values())
+        theorems = "; ".join(f"{t.name} == {t.text}" for t in program.theorems.values())
         title = docstring(f"{program.name}: encrypted evaluation of {theorems}.", "")
         lines = [
             *title[:-1],

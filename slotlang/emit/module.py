@@ -118,7 +118,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
         for name, theorem in program.theorems.items():
             outputs = [o for o in program.outputs if o.name == name]
             kind = "complex" if any(o.part is None for o in outputs) else "float"
-            results.append(f"{string(name)}: ({theorem.form.shape!r}, {kind})")
+            results.append(f"{string(name)}: ({theorem.shape!r}, {kind})")
         executed = [f"{string(k)}: {v}" for k, v in self.counts.executed().items()]
         patterns = [
             f"{string(t.name)}: {self.names.made('pattern', t.name)}"

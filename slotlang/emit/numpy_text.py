@@ -57,12 +57,13 @@ class Names:
     def __init__(self, own: Iterable[str], reserved: Iterable[str]) -> None:
         self._reserved = frozenset(reserved) | LOCAL
         own = list(dict.fromkeys(own))
-        self._names = {name: name for name in own if not self._unusable(name)}
+        self._names = {name: name for name in own if name.isidentifier() and not self._unusable(name)}
         self._taken = set(self._names)
         self._made: dict[tuple[str, str], str] = {}
         for name in own:
             if name not in self._names:
-                self._names[name] = self._free(f"{name}_")
+                # a variable that no program can name has a sign in it
+                self._names[name] = self._free(name.replace("'", "_") if "'" in name else f"{name}_")
 
     def _unusable(self, name: str) -> bool:
         return (
@@ -163,12 +164,13 @@ class ValueText:
     """Numpy text of slot values.
 
     The object collects what the text refers to: ``forms``, the tensor expressions whose elements are read, with a name
-    for each; ``families``, the plain families called; ``permutations``, whose tables it indexes with.
+    for each, made of ``stem``; ``families``, the plain families called; ``permutations``, whose tables it indexes with.
     """
 
-    def __init__(self, program: Program, names: Names) -> None:
+    def __init__(self, program: Program, names: Names, stem: str = "product") -> None:
         self.program = program
         self.names = names
+        self.stem = stem
         self.forms: dict[TensorForm, str] = {}
         self.families: set[str] = set()
         self.permutations: set[str] = set()
@@ -188,7 +190,7 @@ class ValueText:
                 return self._read(self.names(tensor), indices, else_zero)
             case Element(form, indices, else_zero):
                 if form not in self.forms:
-                    self.forms[form] = self.names.made("product", len(self.forms))
+                    self.forms[form] = self.names.made(self.stem, len(self.forms))
                 return self._read(self.forms[form], indices, else_zero)
             case FamilyRef(name, indices):
                 self.families.add(name)

@@ -9,8 +9,8 @@ from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.sizes import packing_gain
 from slotlang.emit.emitter import Emitter, encoding_of
 from slotlang.emit.lines import docstring, fitted, listed, string
-from slotlang.emit.numpy_text import cond_text, int_text
-from slotlang.meaning.program import Output
+from slotlang.emit.numpy_text import ValueText, cond_text, int_text
+from slotlang.meaning.program import Output, Theorem
 from slotlang.planning.limits import limits
 from slotlang.schedule import ops
 
@@ -48,8 +48,10 @@ class OutputText(Emitter):
 
     def reference(self) -> str:
         """The function that computes the expected results in numpy."""
-        theorems = {n: self.values.form(t.form) for n, t in self.program.theorems.items()}
-        words = set(re.findall(r"[A-Za-z_]\w*", " ".join(theorems.values())))
+        values = ValueText(self.program, self.names, "term")
+        theorems = {name: self._result(theorem, values) for name, theorem in self.program.theorems.items()}
+        terms = {name: self.values.form(form) for form, name in values.forms.items()}
+        words = set(re.findall(r"[A-Za-z_]\w*", " ".join([*theorems.values(), *terms.values()])))
         lines = ["def reference(inputs, weights):", '    """What the results should be, in double precision."""']
         for tensor in self.program.tensors.values():
             if self.names(tensor.name) in words:
@@ -58,13 +60,28 @@ class OutputText(Emitter):
         for scalar in self.program.scalars:
             if self.names(scalar) in words:
                 lines.append(f"    {self.names(scalar)} = weights[{string(scalar)}]")
+        for name, text in terms.items():
+            lines += fitted("    ", f"{name} = ", text)
+        for theorem in self.program.theorems.values():
+            if theorem.form is None and theorem.indices:
+                own = ", ".join(map(self.names, theorem.indices))
+                comma = "," if len(theorem.indices) == 1 else ""
+                lines.append(f"    {own}{comma} = np.indices({theorem.shape!r}, sparse=True)")
         entries = [f"{string(name)}: {text}" for name, text in theorems.items()]
         return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
+
+    def _result(self, theorem: Theorem, values: ValueText) -> str:
+        """A sum of products as such, all else by its elements, over arrays of indices."""
+        if theorem.form is not None:
+            return self.values.form(theorem.form)
+        return f"np.broadcast_to({values.text(theorem.value)}, {theorem.shape!r})"
 
     def forms(self) -> list[str]:
         """The theorems that are sums of products which end with an input, as ``Module.forms`` has them."""
         found = []
         for name, theorem in self.program.theorems.items():
+            if theorem.form is None:
+                continue
             chains = []
             for chain in theorem.form.chains:
                 last = chain.factors[-1]

@@ -90,9 +90,10 @@ class PlainEvaluator:
     def _env(self, slots: Slots) -> Mapping[str, Any]:
         return self._digits[None] if slots is self.all_slots else self.program.slot_env(slots)
 
-    def value(self, value: Value, env: Mapping[str, int], slots: Slots) -> Any:
+    def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         """``value`` at the given slots, loop variables given by ``env``. Ciphertext families are evaluated
-        through their definitions, so this is also the reference meaning of any value."""
+        through their definitions, so this is also the reference meaning of any value. For the value of a theorem, which
+        does not depend on slots, ``env`` has an array of indices, and ``slots`` one of the same length."""
         ring = self.ring
         match value:
             case Const(re, im):
@@ -141,7 +142,7 @@ class PlainEvaluator:
             case _:
                 assert_never(value)
 
-    def _holds(self, cond: Cond, env: Mapping[str, int], slots: Slots) -> npt.NDArray[np.bool_]:
+    def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
         truth = holds(cond, self.program.sizes, {**self._env(slots), **env})
         return np.broadcast_to(np.asarray(truth, bool), slots.shape)
 
@@ -149,7 +150,7 @@ class PlainEvaluator:
         self,
         indices: tuple[Int, ...],
         shape: tuple[int, ...],
-        env: Mapping[str, int],
+        env: Mapping[str, Any],
         slots: Slots,
         else_zero: bool,
     ) -> tuple[Slots, npt.NDArray[np.bool_] | None]:

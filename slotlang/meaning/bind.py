@@ -24,7 +24,8 @@ from slotlang.meaning.scope import (
     unknown_name,
 )
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
-from slotlang.meaning.tensors import shape_text, tensor_form
+from slotlang.meaning.tensors import shape_text
+from slotlang.meaning.theorems import theorem
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -277,8 +278,7 @@ class _Binder:
                 notes=[f"first in line {self.theorems[prove.name].span.line}"],
                 hint="a result has one meaning; give another output a name of its own",
             )
-        form = tensor_form(self.scope, prove.value)
-        self.theorems[prove.name] = Theorem(prove.name, form, prove.span)
+        self.theorems[prove.name] = theorem(self.scope, prove)
 
     def _parameters(self, given: tree.Parameters) -> None:
         if self.chosen is not None:
@@ -295,16 +295,16 @@ class _Binder:
 
     def _whole(self) -> None:
         for output in self.outputs:
-            theorem = self.theorems.get(output.name)
-            if theorem is not None and len(output.indices) != len(theorem.form.shape):
-                shape = theorem.form.shape
+            said = self.theorems.get(output.name)
+            if said is not None and len(output.indices) != len(said.shape):
+                shape = said.shape
                 self._problem(
                     "SL303",
                     f"'{output.name}' has {count(len(shape), 'dimension')}, and {given(output.indices)}",
                     name_span(output.name, output.span),
-                    "give each dimension one index",
-                    f"line {theorem.span.line} proves it equal to {theorem.form.text}, "
-                    f"whose shape is {shape_text(shape)}",
+                    "give each dimension one index" if shape else "a number has no indices: output y = S where slot == 0",
+                    f"line {said.span.line} proves it equal to {said.text}, "
+                    + (f"whose shape is {shape_text(shape)}" if shape else "which is a number"),
                 )
         statements = self.syntax.statements
         outputs = {s.name: name_span(s.name, s.span) for s in statements[::-1] if isinstance(s, tree.Output)}

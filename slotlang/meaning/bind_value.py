@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.elements import Elements, padded, power_of
 from slotlang.meaning.integers import SLOT, Int, neg, variables
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
@@ -19,7 +20,7 @@ from slotlang.meaning.scope import (
     text_of,
     unknown_name,
 )
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form, whole_power
 from slotlang.meaning.value import (
     Arith,
     Conj,
@@ -76,7 +77,13 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             shifted = slot_value(scope, local, left)
             amount = integer(scope, local.fixed("a shift"), right)
             return Shift(shifted, amount if op == "<<" else neg(amount), span)
-        case tree.Binary("@") | tree.Transpose():
+        case tree.Binary("**", left, right, span):
+            if local.slotwise:
+                raise error(
+                    "SL302", '"**" is for tensors and theorems', span, hint="a slot value times itself is v * v"
+                )
+            return power_of(slot_value(scope, local, left), whole_power(scope, right), span)
+        case tree.Binary("@") | tree.Transpose() | tree.Constant():
             raise error(
                 "SL302",
                 "this is a tensor, and a slot holds a number",
@@ -181,7 +188,9 @@ def _index(
             raise unknown_name(scope, name, place, [*scope.families, *scope.tensors])
         case _ if is_tensor_expression(scope, base):
             form = tensor_form(scope, base)
-            places = _places(scope, local, form.text, form.shape, indices, else_zero, span)
+            places = _places(scope, local, text_of(base.span), form.shape, indices, else_zero, span)
+            if isinstance(form, Elements):
+                return padded(form, places, span) if else_zero else form.at(places)
             return Element(form, places, else_zero, span)
         case _:
             raise error(
@@ -303,12 +312,14 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     return body
 
 
-def binder_extent(scope: Scope, local: Local, binder: tree.Binder) -> tuple[Int, int]:
-    """Extent of a loop variable, symbolic and bound. Raises SL202 for a name in use, SL209 when empty."""
+def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bool = False) -> tuple[Int, int]:
+    """Extent of a loop variable, symbolic and bound; with ``digits`` it may have the name of one. Raises SL202 for a name
+    in use, SL209 when empty."""
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
         raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")
-    scope.loop(binder.name, place)
+    if not (digits and binder.name in scope.digits):
+        scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
     used = sorted(variables(extent))
     if used:

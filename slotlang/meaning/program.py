@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
-from slotlang.meaning.value import FamilyRef, Leaf, TensorForm, Value, leaves
+from slotlang.meaning.value import Chain, Element, FamilyRef, Leaf, TensorForm, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -176,11 +176,37 @@ class Output(_Indexed):
 
 @dataclass(frozen=True, slots=True)
 class Theorem:
-    """``prove name == form``."""
+    """``prove name == ...``: the element at ``indices``, names that stand in nothing else, is ``value``, a value of tensors
+    and scalars that does not depend on the slot. ``text``: the right side as the program writes it."""
 
     name: str
-    form: TensorForm
+    indices: tuple[str, ...]
+    extents: tuple[Int, ...]
+    shape: tuple[int, ...]
+    value: Value
+    text: str = field(compare=False)
     span: Span = field(compare=False, repr=False)
+
+    @property
+    def form(self) -> TensorForm | None:
+        """The sum of products of matrices that the result is; None when it is something else."""
+        return self.value.form if isinstance(self.value, Element) else None
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """The products of matrices that the result is made of."""
+        return tuple(chain for leaf in leaves(self.value) if isinstance(leaf, Element) for chain in leaf.form.chains)
+
+    def env(self, output: Output) -> dict[str, Int]:
+        """The indices of the element that a slot of an output carries."""
+        return dict(zip(self.indices, output.indices, strict=True))
+
+    def at(self, flat: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+        """The indices of elements at flat positions."""
+        env: dict[str, npt.NDArray[np.int64]] = {}
+        for name, size in zip(self.indices[::-1], self.shape[::-1], strict=True):
+            flat, env[name] = flat // size, flat % size
+        return env
 
 
 @dataclass(frozen=True)
@@ -277,7 +303,7 @@ class Program:
     def read_where(self, output: Output) -> Cond:
         """The condition, over the output's binders and the slot, that a slot carries an element: the element lies
         inside the result, and the output's own condition holds."""
-        shape = self.extents(self.theorems[output.name].form)
+        shape = self.theorems[output.name].extents
         own = () if output.where is None else (output.where,)
         return And((*within(output.indices, shape), *own))
 
@@ -300,7 +326,7 @@ class Program:
 
         here = {**(at or self.slot_env(np.arange(self.slots))), **env}
         flat: Any = 0
-        for index, size in zip(output.indices, self.theorems[output.name].form.shape, strict=True):
+        for index, size in zip(output.indices, self.theorems[output.name].shape, strict=True):
             flat = flat * size + evaluate(index, self.sizes, here)
         return np.broadcast_to(np.asarray(flat, np.int64), (self.slots,))
 
@@ -313,13 +339,7 @@ class Program:
 
     def extents(self, form: TensorForm) -> tuple[Int, ...]:
         """The shape of a tensor expression over the names of sizes."""
-        first, last = form.chains[0].factors[0], form.chains[0].factors[-1]
-        rows, columns = self.tensors[first.tensor].extents, self.tensors[last.tensor].extents
-        if first.transposed:
-            rows = rows[::-1]
-        if last.transposed:
-            columns = columns[::-1]
-        return (rows[0], columns[-1]) if len(form.shape) == 2 else rows[:1]
+        return form_extents(self.tensors, form)
 
     def slot_env(self, slot: npt.NDArray[np.int64] | int) -> dict[str, npt.NDArray[np.int64] | int]:
         """Values of ``slot`` and of every digit at the given slot indices."""
@@ -331,6 +351,17 @@ class Program:
     def slot_extents(self) -> dict[str, int]:
         """Extents of ``slot`` and of every digit."""
         return {SLOT: self.slots, **{name: digit.size for name, digit in self.digits.items()}}
+
+
+def form_extents(tensors: Mapping[str, TensorDecl], form: TensorForm) -> tuple[Int, ...]:
+    """The shape of a tensor expression over the names of sizes."""
+    first, last = form.chains[0].factors[0], form.chains[0].factors[-1]
+    rows, columns = tensors[first.tensor].extents, tensors[last.tensor].extents
+    if first.transposed:
+        rows = rows[::-1]
+    if last.transposed:
+        columns = columns[::-1]
+    return (rows[0], columns[-1]) if len(form.shape) == 2 else rows[:1]
 
 
 def member_text(name: str, indices: Sequence[object]) -> str:

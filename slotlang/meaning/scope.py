@@ -329,6 +329,7 @@ def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
             | tree.Name()
             | tree.Index()
             | tree.Transpose()
+            | tree.Constant()
             | tree.Unary()
             | tree.Binary()
             | tree.Sum()

@@ -1,19 +1,29 @@
-"""Tensor expressions, ``scale * A @ B @ x + W @ x.T``: multiplied out into sums of chains."""
+"""Tensor expressions, ``scale * A @ B @ x + W @ x.T``: multiplied out into sums of chains, or by their elements where
+they are not sums of products of matrices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 from slotlang.diagnostics import error
-from slotlang.meaning.scope import Scope, text_of, unknown_name
-from slotlang.meaning.value import Chain, Factor, TensorForm
+from slotlang.meaning import elements
+from slotlang.meaning.elements import MAX_POWER, Elements
+from slotlang.meaning.integers import Int
+from slotlang.meaning.program import form_extents
+from slotlang.meaning.scope import Local, Scope, constant, integer, text_of, unknown_name
+from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarRef, TensorForm, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
 
 MAX_CHAINS = 64
 """Products of sums multiply out; more chains than this is an error, not a wait."""
-_BUILT_FROM = "tensor expressions are built from declared tensors with @ + - .T, and numbers or scalars with *"
+_BUILT_FROM = (
+    "tensor expressions are built from declared tensors, ones(n), zeros(n) and eye(n) with @ + - * ** .T .mT, and from "
+    "numbers or scalars with *"
+)
+_BY_ELEMENTS = "what differs in shape is said by elements: prove y[i < n, t < m] == x[i, t] * b[i]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +52,15 @@ class _Sum:
         return _Sum(chains, self.shape[::-1])
 
 
-def tensor_form(scope: Scope, e: tree.Expr) -> TensorForm:
-    """The multiplied-out form of a tensor expression.
+def tensor_form(scope: Scope, e: tree.Expr) -> TensorForm | Elements:
+    """The multiplied-out form of a tensor expression; by its elements where it is not a sum of products.
 
     Raises SL220 when shapes clash, SL221 when something in it is not a tensor, SL222 when it multiplies out to
-    more than ``MAX_CHAINS`` products.
+    more than ``MAX_CHAINS`` products, or has elements that are too long.
     """
     result = _expand(scope, e)
+    if isinstance(result, Elements):
+        return result
     if result.shape is None:
         raise error(
             "SL221",
@@ -68,7 +80,7 @@ def is_tensor_expression(scope: Scope, e: tree.Expr) -> bool:
         case tree.Name(name):
             scope.sure(name)
             return name in scope.tensors
-        case tree.Binary("@") | tree.Transpose():
+        case tree.Binary("@") | tree.Transpose() | tree.Constant():
             return True
         case tree.Binary(_, left, right):
             return is_tensor_expression(scope, left) or is_tensor_expression(scope, right)
@@ -83,14 +95,53 @@ def shape_text(shape: tuple[int, ...] | None) -> str:
     return "a number" if shape is None else " x ".join(map(str, shape))
 
 
-def _sides(left: tree.Expr, a: _Sum, right: tree.Expr, b: _Sum) -> list[str]:
+_Tensor: TypeAlias = _Sum | Elements
+
+
+def _sides(left: tree.Expr, a: _Tensor, right: tree.Expr, b: _Tensor) -> list[str]:
     return [
-        f"left:  {shape_text(a.shape)}   ({text_of(left.span)})",
-        f"right: {shape_text(b.shape)}   ({text_of(right.span)})",
+        f"left:  {shape_text(a.shape or None)}   ({text_of(left.span)})",
+        f"right: {shape_text(b.shape or None)}   ({text_of(right.span)})",
     ]
 
 
-def _expand(scope: Scope, e: tree.Expr) -> _Sum:
+def _by_elements(scope: Scope, tensor: _Tensor, e: tree.Expr) -> Elements:
+    """A sum of products by its elements: products of matrices stay whole."""
+    if isinstance(tensor, Elements):
+        return tensor
+    span, chains = e.span, tensor.chains
+    if tensor.shape is None:
+        return Elements((), (), lambda _: _number(chains, span), len(chains), 0, span)
+    form = TensorForm(chains, tensor.shape, text_of(span))
+    match chains:
+        case (Chain(1, (), (Factor(name, transposed),)),):
+            one = elements.declared(scope.tensors[name], span)
+            return one.swapped(span) if transposed else one
+        case _:
+            return Elements(
+                form.shape,
+                form_extents(scope.tensors, form),
+                lambda at: Element(form, tuple(at), False, span),
+                1,
+                0,
+                span,
+            )
+
+
+def _number(chains: tuple[Chain, ...], span: Span) -> Value:
+    """The value of a number, which is a sum of products of scalars."""
+    total: Value | None = None
+    for chain in chains:
+        part: Value = Const(chain.coefficient, Fraction(0), span)
+        for name in chain.scalars:
+            scalar = ScalarRef(name, span)
+            part = scalar if part == Const(Fraction(1), Fraction(0), span) else Arith("*", part, scalar, span)
+        total = part if total is None else Arith("+", total, part, span)
+    assert total is not None, "a number has a term"
+    return total
+
+
+def _expand(scope: Scope, e: tree.Expr) -> _Tensor:
     match e:
         case tree.Number(value, imaginary, span):
             if imaginary:
@@ -98,24 +149,27 @@ def _expand(scope: Scope, e: tree.Expr) -> _Sum:
             return _Sum((Chain(value, (), ()),), None)
         case tree.Name(name, span):
             return _name(scope, name, span)
-        case tree.Transpose(base, span):
-            inner = _expand(scope, base)
-            if inner.shape is None or len(inner.shape) != 2:
-                what = "a number" if inner.shape is None else f"a vector of {inner.shape[0]}"
-                raise error("SL220", f'".T" transposes a matrix, and this is {what}', span)
-            return inner.transposed()
+        case tree.Transpose():
+            return _transposed(scope, e)
+        case tree.Constant():
+            return _constant(scope, e)
         case tree.Unary("-", operand):
             inner = _expand(scope, operand)
+            if isinstance(inner, Elements):
+                return inner.negated(e.span)
             return _Sum(tuple(Chain(-c.coefficient, c.scalars, c.factors) for c in inner.chains), inner.shape)
         case tree.Binary("+" | "-" as op, left, right, span):
             a, b = _expand(scope, left), _expand(scope, right)
-            if a.shape != b.shape:
+            if (a.shape or None) != (b.shape or None):
                 raise error(
                     "SL220",
                     f'"{op}" needs equal shapes on both sides',
                     span,
                     notes=_sides(left, a, right, b),
+                    hint=_BY_ELEMENTS if a.shape and b.shape else "",
                 )
+            if isinstance(a, Elements) or isinstance(b, Elements):
+                return elements.combined(op, _by_elements(scope, a, left), _by_elements(scope, b, right), span)
             sign = 1 if op == "+" else -1
             more = tuple(Chain(sign * c.coefficient, c.scalars, c.factors) for c in b.chains)
             return _limited(_merged(_Sum(a.chains + more, a.shape)), span)
@@ -123,21 +177,63 @@ def _expand(scope: Scope, e: tree.Expr) -> _Sum:
             return _scaled(scope, op, left, right, span)
         case tree.Binary("@", left, right, span):
             return _product(scope, left, right, span)
+        case tree.Binary("**", left, right, span):
+            a = _by_elements(scope, _expand(scope, left), left)
+            return elements.power(a, whole_power(scope, right), span)
         case _:
             raise error("SL221", "this can't be part of a tensor expression", e.span, hint=_BUILT_FROM)
 
 
-def _name(scope: Scope, name: str, span: Span) -> _Sum:
+def whole_power(scope: Scope, e: tree.Expr) -> int:
+    """An exponent. Raises SL221 when it is not between 1 and ``MAX_POWER``."""
+    exponent = constant(scope, e, "an exponent")
+    if not 1 <= exponent <= MAX_POWER:
+        raise error("SL221", f"an exponent is between 1 and {MAX_POWER}", e.span, label=f"is {exponent}")
+    return exponent
+
+
+def _transposed(scope: Scope, e: tree.Transpose) -> _Tensor:
+    inner = _expand(scope, e.base)
+    dimensions = len(inner.shape or ())
+    if dimensions < 2 or (dimensions > 2 and e.word == "T"):
+        what = ("a number", f"a vector of {(inner.shape or (0,))[0]}")[dimensions] if dimensions < 2 else ""
+        raise error(
+            "SL220",
+            f'".{e.word}" transposes a matrix, and this {f"is {what}" if what else f"has {dimensions} dimensions"}',
+            e.span,
+            label="" if what else f"its shape is {shape_text(inner.shape)}",
+            hint="" if what else '".mT" exchanges the last two dimensions',
+        )
+    return inner.swapped(e.span) if isinstance(inner, Elements) else inner.transposed()
+
+
+def _constant(scope: Scope, e: tree.Constant) -> Elements:
+    square = e.kind == "eye"
+    if square and len(e.arguments) != 1:
+        raise error(
+            "SL221",
+            f'"eye" is a square matrix, and {len(e.arguments)} sizes are given',
+            e.span,
+            hint="write eye(n)",
+        )
+    extents = [_extent(scope, argument) for argument in e.arguments] * (2 if square else 1)
+    return elements.constant(e.kind, tuple(n for _, n in extents), tuple(extent for extent, _ in extents), e.span)
+
+
+def _extent(scope: Scope, e: tree.Expr) -> tuple[Int, int]:
+    """The length of a dimension, symbolic and bound. Raises SL209 when it is empty."""
+    extent = integer(scope, Local({}, False, "a shape"), e)
+    if (size := scope.value(extent)) < 1:
+        raise error("SL209", f"this dimension would have {size} elements", e.span, label=f"is {size}")
+    return extent, size
+
+
+def _name(scope: Scope, name: str, span: Span) -> _Tensor:
     scope.sure(name)
     if name in scope.tensors:
         shape = scope.tensors[name].shape
         if len(shape) > 2:
-            raise error(
-                "SL220",
-                f"'{name}' has {len(shape)} dimensions; tensor expressions take vectors and matrices",
-                span,
-                label=f"its shape is {shape_text(shape)}",
-            )
+            return elements.declared(scope.tensors[name], span)
         return _Sum((Chain(Fraction(1), (), (Factor(name, False),)),), shape)
     if name in scope.scalars:
         return _Sum((Chain(Fraction(1), (name,), ()),), None)
@@ -171,27 +267,32 @@ def _limited(result: _Sum, span: Span) -> _Sum:
     return result
 
 
-def _scaled(scope: Scope, op: str, left: tree.Expr, right: tree.Expr, span: Span) -> _Sum:
+def _scaled(scope: Scope, op: str, left: tree.Expr, right: tree.Expr, span: Span) -> _Tensor:
     a, b = _expand(scope, left), _expand(scope, right)
     if op == "/":
-        if b.shape is not None or len(b.chains) != 1 or b.chains[0].scalars or not b.chains[0].coefficient:
+        if isinstance(b, Elements) or b.shape is not None or len(b.chains) != 1 or b.chains[0].scalars or not b.chains[0].coefficient:
             raise error("SL221", 'the right side of "/" must be a nonzero number', right.span)
+        if isinstance(a, Elements):
+            return a.scaled(1 / b.chains[0].coefficient, span)
         inverse = _Sum((Chain(1 / b.chains[0].coefficient, (), ()),), None)
         return _Sum(a.scaled(inverse), a.shape)
-    if a.shape is not None and b.shape is not None:
+    if a.shape and b.shape and a.shape != b.shape:
         raise error(
             "SL220",
-            '"*" scales a tensor by a number; these are two tensors',
+            f"operands could not be broadcast together with shapes {a.shape} {b.shape}",
             span,
+            label='"*" multiplies tensors of equal shape, element by element',
             notes=_sides(left, a, right, b),
-            hint='the matrix product is "@"',
+            hint='the matrix product is "@"' if a.shape[-1] == b.shape[0] else _BY_ELEMENTS,
         )
+    if isinstance(a, Elements) or isinstance(b, Elements) or (a.shape and b.shape):
+        return elements.combined("*", _by_elements(scope, a, left), _by_elements(scope, b, right), span)
     return _limited(_merged(_Sum(a.scaled(b), a.shape if b.shape is None else b.shape)), span)
 
 
-def _product(scope: Scope, left: tree.Expr, right: tree.Expr, span: Span) -> _Sum:
+def _product(scope: Scope, left: tree.Expr, right: tree.Expr, span: Span) -> _Tensor:
     a, b = _expand(scope, left), _expand(scope, right)
-    if a.shape is None or b.shape is None:
+    if not a.shape or not b.shape:
         raise error(
             "SL220",
             '"@" multiplies two tensors',
@@ -199,22 +300,26 @@ def _product(scope: Scope, left: tree.Expr, right: tree.Expr, span: Span) -> _Su
             notes=_sides(left, a, right, b),
             hint='scale by a number with "*"',
         )
-    if a.shape[-1] != b.shape[0]:
+    rows = b.shape[-2:][0]
+    if a.shape[-1] != rows:
         raise error(
             "SL220",
             '"@" needs as many columns on its left as there are rows on its right',
             span,
-            label=f"{a.shape[-1]} columns, {b.shape[0]} rows",
+            label=f"{a.shape[-1]} columns, {rows} rows",
             notes=_sides(left, a, right, b),
         )
-    if len(a.shape) == 1 and len(b.shape) == 1:
+    if len(a.shape) > 1 and len(b.shape) > 1 and a.shape[:-2] != b.shape[:-2]:
         raise error(
             "SL220",
-            "the product of two vectors is a number, and a tensor is needed",
+            '"@" acts on the last two dimensions, and needs the others to be equal',
             span,
             notes=_sides(left, a, right, b),
-            hint="declare one of them as a matrix with one row or column",
+            hint=_BY_ELEMENTS,
         )
+    if isinstance(a, Elements) or isinstance(b, Elements) or (len(a.shape) == 1 and len(b.shape) == 1):
+        first, second = _by_elements(scope, a, left), _by_elements(scope, b, right)
+        return elements.product(first, second, span)
     if len(a.shape) == 1:
         # v @ M = M.T @ v, so that a vector stands last in its chain and products need no brackets
         return _limited(_Sum(b.transposed().scaled(a), b.shape[1:]), span)

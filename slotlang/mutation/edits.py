@@ -16,7 +16,7 @@ from slotlang.mutation.names import Names
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.printer import expression_text
-from slotlang.words import SLOTWISE_WORDS
+from slotlang.words import CONSTANT_WORDS, SLOTWISE_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +161,23 @@ def tensor_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
             for other, arity in names.tensors.items():
                 if other != name and arity == names.tensors[name]:
                     yield put(kind, e, tree.Name(other, e.span))
-            if names.tensors[name] == 2:
-                yield put(kind, e, tree.Transpose(e, e.span))
+            if names.tensors[name] >= 2:
+                yield put(kind, e, tree.Transpose(e, e.span, "T" if names.tensors[name] == 2 else "mT"))
         case tree.Name() | tree.Number():
             yield put(kind, e, tree.Binary("*", _number(2, e), e, e.span))
         case tree.Transpose(base):
             yield put(kind, e, base)
             yield from within(tensor_edits(base, kind, names), lambda new: replace(e, base=new))
+        case tree.Constant(word, arguments):
+            for other in CONSTANT_WORDS:
+                if other != word and "eye" not in (word, other):
+                    yield put(kind, e, replace(e, kind=other))
+            parts = each(arguments, lambda argument: integer_edits(argument, kind, names))
+            yield from within(parts, lambda new: replace(e, arguments=new))
+        case tree.Binary("**", left, right):
+            yield put(kind, e, left)
+            yield from within(tensor_edits(left, kind, names), lambda new: replace(e, left=new))
+            yield from within(integer_edits(right, kind, names), lambda new: replace(e, right=new))
         case tree.Unary("-", operand):
             yield put(kind, e, operand)
             yield from within(tensor_edits(operand, kind, names), lambda new: replace(e, operand=new))
@@ -243,6 +253,10 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
             yield from within(value_edits(left, names), lambda new: replace(e, left=new))
             shifts = integer_edits(right, "shift amount", replace(names, systems=()))
             yield from within(shifts, lambda new: replace(e, right=new))
+        case tree.Binary("**", left, right):
+            yield put("operand", e, left)
+            yield from within(value_edits(left, names), lambda new: replace(e, left=new))
+            yield from within(integer_edits(right, "operand", names), lambda new: replace(e, right=new))
         case tree.Binary(op, left, right):
             yield from _arithmetic_edits(e, names)
             yield from within(value_edits(left, names), lambda new: replace(e, left=new))
@@ -266,7 +280,7 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
                 if other != permutation:
                     yield put("permutation", e, replace(e, permutation=other))
             yield from within(value_edits(value, names), lambda new: replace(e, value=new))
-        case tree.Transpose() | tree.Compare():
+        case tree.Transpose() | tree.Compare() | tree.Constant():
             return
         case _:
             assert_never(e)

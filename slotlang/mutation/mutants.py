@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from typing import Any
 
 from slotlang.diagnostics import SlotError
@@ -122,6 +122,13 @@ def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
                 yield replace(edit, kind="claim")
         case tree.Output():
             yield from _output_edits(s, names)
+        case tree.Prove(_, value, binders=binders) if binders:
+            inside = replace(names.inside(b.name for b in binders), systems=())
+            edits = chain(
+                within(binder_edits(binders, names), lambda new: replace(s, binders=new)),
+                within(value_edits(value, inside), lambda new: replace(s, value=new)),
+            )
+            yield from (replace(edit, kind="theorem") for edit in edits)
         case tree.Prove(_, value):
             yield from within(tensor_edits(value, "theorem", names), lambda new: replace(s, value=new))
 

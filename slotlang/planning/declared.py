@@ -119,10 +119,10 @@ class Declared:
             total += min(self._coefficient(chain) * size, by_elements)
         return total * OUTWARDS
 
-    def result(self, form: TensorForm) -> float:
+    def result(self, form: TensorForm | None) -> float:
         """A bound on |element| of a result that is a sum of products which end with an input, as the runtime bounds it
         by the rows of its weights (``slotlang_runtime.ranges.result_sizes``); infinite for other results."""
-        if not self.proved:
+        if form is None or not self.proved:
             return inf
         total = 0.0
         for chain in form.chains:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import inf, log2, nextafter, prod, sqrt
 
 from slotlang.meaning.program import Program
+from slotlang.meaning.value import Arith, Chain, Element, Read, Value, children
 from slotlang_runtime.limits import Limit
 
 DEFAULT_NORM = 4
@@ -71,12 +72,24 @@ def message_bits(program: Program) -> float:
     shapes = {name: decl.shape for name, decl in program.tensors.items() if decl.kind == "input"}
     norms = {name: limit.within(shapes[name][0] if shapes[name] else 1).norm for name, limit in limits(program).items()}
     inner: dict[str, float] = {}
-    chains = [chain for theorem in program.theorems.values() for chain in theorem.form.chains]
     for name, shape in shapes.items():
         # a factor in the middle is bounded by its Frobenius norm
         inner[name] = norms[name] * sqrt(prod(shape[1:]))
-    ratios = [
-        prod((norms if f is chain.factors[-1] else inner)[f.tensor] for f in chain.factors if f.tensor in norms)
-        for chain in chains
-    ]
-    return log2(max([1.0, *ratios])) + GUARD_BITS
+
+    def ratio(value: Value) -> float:
+        match value:
+            case Read(name):
+                return norms.get(name, 1.0)
+            case Element(form):
+                return max(map(of_chain, form.chains), default=1.0)
+            case Arith("*", left, right):
+                return ratio(left) * ratio(right)
+            case _:
+                return max(map(ratio, children(value)), default=1.0)
+
+    def of_chain(chain: Chain) -> float:
+        return prod((norms if f is chain.factors[-1] else inner)[f.tensor] for f in chain.factors if f.tensor in norms)
+
+    # beyond what a double holds no modulus is large enough
+    largest = max([1.0, *(ratio(theorem.value) for theorem in program.theorems.values())])
+    return min(log2(largest) if largest < inf else 1024.0, 1024.0) + GUARD_BITS

@@ -164,7 +164,7 @@ class _Finder:
         self.constants = _constants(program)
         p = field.primes[0]
         self.inverses = np.array([f.denominator * pow(f.numerator, -1, p) % p for f in self.constants], np.uint64)
-        self.scalars = sorted({c.scalars for t in program.theorems.values() for c in t.form.chains if c.scalars})
+        self.scalars = sorted({c.scalars for t in program.theorems.values() for c in t.chains if c.scalars})
 
     def claims(self, family: Family, members: list[Any]) -> list[str]:
         """Claims about one family, given what its members hold."""
@@ -323,7 +323,7 @@ def _partial_products(program: Program) -> Iterator[tuple[tuple[Factor, ...], tu
     """Contiguous parts of the proved chains that hold an input, the longest first."""
     products: dict[tuple[Factor, ...], tuple[int, ...]] = {}
     for theorem in program.theorems.values():
-        for chain in theorem.form.chains:
+        for chain in theorem.chains:
             for start, end in product(range(len(chain.factors)), range(1, len(chain.factors) + 1)):
                 part = chain.factors[start:end]
                 shape = _shape(program, part)

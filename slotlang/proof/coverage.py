@@ -26,7 +26,7 @@ MAX_READ = 1 << 30
 
 def covered_exact(program: Program, name: str) -> Outcome:
     """Whether every element of result ``name`` is carried by exactly one slot, by counting."""
-    shape = program.theorems[name].form.shape
+    shape = program.theorems[name].shape
     if prod(shape) > MAX_ELEMENTS:
         return Outcome("unknown", reason=f"output {name}: {prod(shape):,} elements are too many to count")
     outputs = [o for o in program.outputs if o.name == name]
@@ -48,8 +48,8 @@ def covered_exact(program: Program, name: str) -> Outcome:
 
 def carriers(program: Program, name: str, element: tuple[int, ...]) -> tuple[tuple[Output, dict[str, int], int], ...]:
     """Every slot that carries an element of a result: output statement, values of its binders, slot."""
-    shape = program.theorems[name].form.shape
-    place = int(np.ravel_multi_index(element, shape))
+    shape = program.theorems[name].shape
+    place = int(np.ravel_multi_index(element, shape)) if shape else 0
     places: list[tuple[Output, dict[str, int], int]] = []
     for output, env, flat, slots in _carried(program, [o for o in program.outputs if o.name == name]):
         places.extend((output, env, slot) for slot in slots[flat == place].tolist())
@@ -60,7 +60,7 @@ def confirmed_uncovered(program: Program, failure: Uncovered) -> bool | None:
     """Whether an element is carried by no slot or by several, by looking at all of them; None when there are more than
     ``MAX_READ``, or more elements than 64 bits count."""
     outputs = [o for o in program.outputs if o.name == failure.output]
-    if prod(program.theorems[failure.output].form.shape) > MAX_PLACE:
+    if prod(program.theorems[failure.output].shape) > MAX_PLACE:
         return None
     if program.slots > MAX_SLOTS or program.slots * sum(o.size for o in outputs) > MAX_READ:
         return None

@@ -42,7 +42,7 @@ class _Evaluator(PlainEvaluator):
         super().__init__(prover.program, prover.ring)
         self.prover = prover
 
-    def value(self, value: Value, env: Mapping[str, int], slots: Slots) -> Any:
+    def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         if not isinstance(value, FamilyRef) or self.program.families[value.name].kind == "plain":
             return super().value(value, env, slots)
         indices = tuple(int(evaluate(i, self.program.sizes, env)) for i in value.indices)
@@ -325,9 +325,9 @@ class _Prover:
             if isinstance(statement, Claim):
                 vector = self.evaluator.value(statement.value, env, slots)
             else:
-                form = self.program.theorems[statement.name].form
+                theorem = self.program.theorems[statement.name]
                 elements = self.program.read_elements(statement, env, self.slot_env)
-                vector = ring.element(form, elements[slots])
+                vector = self.evaluator.value(theorem.value, theorem.at(elements[slots]), slots)
             right = np.broadcast_to(ring.ids(vector), slots.shape)
         bad = np.flatnonzero(left != right)
         if not bad.size:

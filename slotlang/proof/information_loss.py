@@ -24,6 +24,8 @@ from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Family, Program, member_text
 from slotlang.meaning.value import FamilyRef, leaves
+from slotlang.graph.ring import PlainEvaluator
+from slotlang.proof.random import degree
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, random_field
 from slotlang.proof.size_abstraction import order, outline
@@ -85,7 +87,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def find_loss(program: Program) -> Loss | None:
     """The statement at which a refuted program lost its result. None where that can't be told: because ciphertexts are
-    multiplied by each other, because no small sizes are found at which the program is wrong, or because every statement
+    multiplied by each other, because the result is not linear in the inputs, because no small sizes are found at which the program is wrong, or because every statement
     leaves enough for a correct continuation.
 
     Small sizes keep the program's outline and the order of its sizes; where no such sizes are small enough, the outline
@@ -114,7 +116,8 @@ def _told_at(program: Program) -> Iterator[Loss | None]:
     """What is said at these sizes; nothing where the program is not wrong at them."""
     checker = Checker(program)
     if any(outcome.status == "refuted" for _, outcome in checker.random()):
-        yield None if any(checker.graph.of_kind("mul")) else _loss(checker.graph)
+        linear = all(degree(program, t.value, _inputs(program)) < 2 for t in program.theorems.values())
+        yield _loss(checker.graph) if linear and not any(checker.graph.of_kind("mul")) else None
 
 
 def _inputs(program: Program) -> list[str]:
@@ -231,9 +234,13 @@ class _Forms:
         self._members: dict[str, list[Numbers]] = {}
         for (name, _), node in nodes.items():
             self._members.setdefault(name, []).append(self._linear(values[node].reshape(count + 1, -1)))
-        self.results = {
-            name: self._linear(field.form(t.form).astype(np.uint64)) for name, t in program.theorems.items()
-        }
+        evaluator = PlainEvaluator(program, field)
+        self.results = {}
+        for name, theorem in program.theorems.items():
+            flat = np.arange(prod(theorem.shape))
+            value = evaluator.value(theorem.value, theorem.at(flat), flat)
+            every = np.broadcast_to(value, (*value.shape[:2], len(flat)))
+            self.results[name] = self._linear(every[:, 0].astype(np.uint64))
 
     def _linear(self, values: Numbers) -> Numbers:
         """Without what does not depend on the inputs, which any continuation can add; (forms, columns)."""

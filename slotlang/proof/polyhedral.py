@@ -57,7 +57,8 @@ def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term],
         right = expander.expand(statement.value, {}, here)
         return left, right, statement.where
     left = real_part(expander.expand(statement.family, {}, here), statement.part)
-    right = expander.element(program.theorems[statement.name].form, statement.indices)
+    theorem = program.theorems[statement.name]
+    right = expander.expand(theorem.value, theorem.env(statement), here)
     return left, right, program.read_where(statement)
 
 
@@ -241,7 +242,7 @@ class Polyhedral:
         """Whether every element of result ``name`` is carried by exactly one slot."""
         self.context.reset_operations()
         outputs = [o for o in self.program.outputs if o.name == name]
-        shape = self.program.theorems[name].form.shape
+        shape = self.program.theorems[name].shape
         try:
             failure = self._covered(name, outputs, shape)
         except GaveUp as problem:

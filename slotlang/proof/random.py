@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
@@ -34,36 +34,38 @@ from slotlang.proof.verdict import Goal, Outcome, Wrong
 DEFAULT_SEED = 20_240_229
 
 
-def degree(program: Program, value: Value) -> int:
-    """Degree of a value as a polynomial in the tensor elements and scalars; an upper bound."""
+def degree(program: Program, value: Value, of: Container[str] | None = None) -> int:
+    """Degree of a value as a polynomial in the tensor elements and scalars, or in the elements of some tensors; an upper
+    bound."""
     if isinstance(value, Linear):
         (operand,) = children(value)
-        return degree(program, operand)
+        return degree(program, operand, of)
     match value:
         case Const() | Iverson():
             return 0
-        case Read() | ScalarRef():
-            return 1
+        case Read(name) | ScalarRef(name):
+            return int(of is None or name in of)
         case Element(form):
-            return form_degree(form)
+            return form_degree(form, of)
         case FamilyRef(name):
-            return degree(program, program.families[name].body)
+            return degree(program, program.families[name].body, of)
         case Arith("*", left, right):
-            return degree(program, left) + degree(program, right)
+            return degree(program, left, of) + degree(program, right, of)
         case Arith(_, left, right):
-            return max(degree(program, left), degree(program, right))
+            return max(degree(program, left, of), degree(program, right, of))
 
 
-def form_degree(form: TensorForm) -> int:
-    """Degree of a tensor expression's elements."""
-    return max((len(c.factors) + len(c.scalars) for c in form.chains), default=0)
+def form_degree(form: TensorForm, of: Container[str] | None = None) -> int:
+    """Degree of a tensor expression's elements, or in the elements of some tensors."""
+    names = ([f.tensor for f in c.factors] + list(c.scalars) for c in form.chains)
+    return max((sum(of is None or name in of for name in chain) for chain in names), default=0)
 
 
 def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
     """Probability, at most, that a wrong program passes: a nonzero polynomial of degree D vanishes at a
     uniform point of GF(p) with probability at most D/p (Schwartz 1980, Zippel 1979), independently for each
     prime. It presumes that no prime divides the wrong coefficient itself."""
-    degrees = [form_degree(t.form) for t in program.theorems.values()]
+    degrees = [degree(program, t.value) for t in program.theorems.values()]
     degrees += [degree(program, o.family) for o in program.outputs]
     for step in program.steps:
         if isinstance(step, Claim):
@@ -128,10 +130,10 @@ def _differs(
             where &= np.broadcast_to(holds(s.where, program.sizes, here), where.shape)
     else:
         actual = field.part(actual, s.part)
-        form = program.theorems[s.name].form
+        theorem = program.theorems[s.name]
         where = program.read_slots(s, env, here)
         flat = program.read_elements(s, env, here)
-        expected = field.element(form, np.where(where, flat, 0))
+        expected = evaluator.value(theorem.value, theorem.at(np.where(where, flat, 0)), slots)
     differs = np.asarray((actual != expected).any(axis=(0, 1)))
     return np.broadcast_to(differs, slots.shape) & where, where
 

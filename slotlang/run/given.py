@@ -119,7 +119,7 @@ def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> Dat
     met = {
         (chain.factors[-2], chain.factors[-1].tensor)
         for theorem in program.theorems.values()
-        for chain in theorem.form.chains
+        for chain in theorem.chains
         if len(chain.factors) > 1
     }
     for factor, name in sorted(met, key=str):

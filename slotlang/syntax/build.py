@@ -19,6 +19,7 @@ from slotlang.words import (
     PARAMETER_WORDS,
     RESERVED,
     SOFT_FORMS,
+    TRANSPOSE_WORDS,
 )
 
 # An accepted expression of depth n has at most 3n parse tree nodes on a path: the operator, its parentheses
@@ -128,14 +129,18 @@ class Build(Transformer_NonRecursive[Token, Any]):
         return True
 
     def attribute(self, meta: Any, items: list[Any]) -> Any:
-        if str(items[1]) != "T":
+        if str(items[1]) not in TRANSPOSE_WORDS:
             raise _fail(
                 "SL106",
                 f'".{items[1]}" is not known',
                 self._token_span(items[1]),
-                '".T" is the transpose of a matrix',
+                '".T" is the transpose of a matrix, and ".mT" of the last two dimensions',
             )
-        return self._deepen(tree.Transpose(items[0], self._at(meta)), items[0])
+        return self._deepen(tree.Transpose(items[0], self._at(meta), str(items[1])), items[0])
+
+    def constant(self, meta: Any, items: list[Any]) -> Any:
+        kind, *arguments = items
+        return self._deepen(tree.Constant(str(kind), tuple(arguments), self._at(meta)), *arguments)
 
     def sign(self, meta: Any, items: list[Any]) -> Any:
         if str(items[0]) == "+":
@@ -300,6 +305,7 @@ class Build(Transformer_NonRecursive[Token, Any]):
 
     def output(self, meta: Any, items: list[Any]) -> Any:
         name, *indices, value, where = items
+        indices = [index for index in indices if index is not None]
         return tree.Output(self._declared(name), tuple(indices), value, where, self._at(meta))
 
     def setting(self, meta: Any, items: list[Any]) -> Any:
@@ -336,4 +342,5 @@ class Build(Transformer_NonRecursive[Token, Any]):
         return tree.Parameters(degree, primes, scales, drops, keys, self._at(meta))
 
     def prove(self, meta: Any, items: list[Any]) -> Any:
-        return tree.Prove(self._declared(items[0]), items[2], self._at(meta))
+        name, family, _, value = items
+        return tree.Prove(self._declared(name), value, self._at(meta), family or ())

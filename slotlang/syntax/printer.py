@@ -11,7 +11,7 @@ from slotlang.syntax import tree
 from slotlang.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
-_OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POSTFIX = range(9)
+_OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POWER, _POSTFIX = range(10)
 _STRENGTH = {
     "or": _OR,
     "and": _AND,
@@ -24,6 +24,7 @@ _STRENGTH = {
     "//": _PRODUCT,
     "%": _PRODUCT,
     "@": _PRODUCT,
+    "**": _POWER,
 }
 _TIGHT_OPERATORS = ("*", "/", "//")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?i?")
@@ -123,8 +124,10 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
             return name
         case tree.Index(base, indices, else_zero):
             return f"{expression_text(base, _POSTFIX)}[{_list(indices)}]{' else 0' if else_zero else ''}"
-        case tree.Transpose(base):
-            return f"{expression_text(base, _POSTFIX)}.T"
+        case tree.Transpose(base, word=word):
+            return f"{expression_text(base, _POSTFIX)}.{word}"
+        case tree.Constant(kind, arguments):
+            return f"{kind}({_list(arguments)})"
         case tree.Unary("-", operand):
             return f"-{expression_text(operand, _UNARY, tight=tight, followed=followed)}"
         case tree.Unary("not", operand):
@@ -158,8 +161,10 @@ def _binary(e: tree.Binary, tight: bool, followed: bool) -> str:
             left_tight, right_tight = False, True
         case "@":
             left_tight = right_tight = False
-    left = expression_text(e.left, strength, tight=left_tight, followed=True)
-    right = expression_text(e.right, strength + 1, tight=right_tight, followed=followed)
+    # a power binds its base more tightly than itself, and an exponent may have a sign
+    below, above = (_POSTFIX, _UNARY) if op == "**" else (strength, strength + 1)
+    left = expression_text(e.left, below, tight=left_tight, followed=True)
+    right = expression_text(e.right, above, tight=right_tight, followed=followed)
     if (tight and _is_short_product(e)) or _is_rational(e):
         return f"{left}{op}{right}"
     return f"{left} {op} {right}"
@@ -250,9 +255,11 @@ def statement_text(statement: tree.Statement) -> str:
             sides = expression_text(target, _SHIFT, followed=True), expression_text(value, _SHIFT)
             return f"claim {sides[0]} == {sides[1]}{_where(where)}"
         case tree.Output(name, indices, value, where):
-            return f"output {name}[{_list(indices)}] = {expression_text(value)}{_where(where)}"
-        case tree.Prove(name, value):
-            return f"{_padded('prove')}{name} == {expression_text(value, _SHIFT)}"
+            places = f"[{_list(indices)}]" if indices else ""
+            return f"output {name}{places} = {expression_text(value)}{_where(where)}"
+        case tree.Prove(name, value, binders=binders):
+            family = f"[{_binders(binders)}]" if binders else ""
+            return f"{_padded('prove')}{name}{family} == {expression_text(value, _SHIFT)}"
         case tree.Parameters(degree):
             lists = {word: getattr(statement, word) for word in PARAMETER_WORDS[1:]}
             parts = [f"{word} {', '.join(map(str, numbers))}" for word, numbers in lists.items() if numbers]

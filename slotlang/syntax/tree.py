@@ -48,9 +48,19 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
-    """``base.T``."""
+    """``base.T``, or ``base.mT``, by its ``word``."""
 
     base: Expr
+    span: Span = _span()
+    word: str = "T"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """``ones(n, m)``, ``zeros(n)`` or ``eye(n)``: a tensor of ones and zeros, with its shape as it is written."""
+
+    kind: str
+    arguments: tuple[Expr, ...]
     span: Span = _span()
 
 
@@ -65,7 +75,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``+ - * / // % @ << >>``, ``and``, ``or``."""
+    """``+ - * / // % @ ** << >>``, ``and``, ``or``."""
 
     op: str
     left: Expr
@@ -128,7 +138,9 @@ class Permute:
     span: Span = _span()
 
 
-Expr: TypeAlias = Number | Name | Index | Transpose | Unary | Binary | Compare | Bracket | Sum | Permute
+Expr: TypeAlias = (
+    Number | Name | Index | Transpose | Constant | Unary | Binary | Compare | Bracket | Sum | Permute
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +293,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """``output NAME[indices] = value [where cond]``: which element each slot carries."""
+    """``output NAME[indices] = value [where cond]``: which element each slot carries. A number has no indices."""
 
     name: str
     indices: tuple[Expr, ...]
@@ -292,11 +304,12 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """``prove NAME == value``."""
+    """``prove NAME == value``, or by elements, ``prove NAME[binders] == value``."""
 
     name: str
     value: Expr
     span: Span = _span()
+    binders: tuple[Binder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class SymbolicRun:
     def _results(self, matching: Matching, values: dict[Name, Form], merging: bool) -> None:
         """Every slot that is read is the element that it becomes, and every element is read somewhere."""
         module, program, forms = self.module, self.program, self.recorder.forms
-        wanted = {name: _Carriers(t.form.shape) for name, t in program.theorems.items()}
+        wanted = {name: _Carriers(t.shape) for name, t in program.theorems.items()}
         if {n: shape for n, (shape, _) in module.results.items()} != {n: c.shape for n, c in wanted.items()}:
             raise Different("the results are not the program's")
         for result, carrier, part, inside, flat in carried(program):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from slotlang.graph.numbers import result
 from slotlang.meaning.program import Program, member_text
 from slotlang.proof.report import WrongElement
 from slotlang.validation.evaluation import Backend, evaluated
@@ -62,16 +63,4 @@ def random_data(program: Program, seed: int = 1) -> tuple[dict[str, Any], dict[s
 
 def specification(program: Program, data: dict[str, Any]) -> dict[str, Any]:
     """What each result should be."""
-    results = {}
-    for name, theorem in program.theorems.items():
-        total: Any = 0.0
-        for chain in theorem.form.chains:
-            value: Any = None
-            for factor in reversed(chain.factors):
-                matrix = data[factor.tensor].T if factor.transposed else data[factor.tensor]
-                value = matrix if value is None else matrix @ value
-            for scalar in chain.scalars:
-                value = value * data[scalar]
-            total = total + float(chain.coefficient) * value
-        results[name] = np.broadcast_to(total, theorem.form.shape)
-    return results
+    return {name: result(program, theorem, data) for name, theorem in program.theorems.items()}

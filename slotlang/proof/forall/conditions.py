@@ -220,8 +220,13 @@ class _Reader:
                 self._value(value)
                 if where is not None:
                     self._cond(where)
-            case tree.Prove(_, value):
-                self._shape(value)
+            case tree.Prove(_, value, binders=binders):
+                for binder in binders:
+                    self._extent(binder.extent)
+                if binders:
+                    self._value(value)
+                else:
+                    self._shape(value)
 
     def _equal(self, a: Int, b: Int) -> None:
         if a != b:
@@ -309,6 +314,9 @@ class _Reader:
             case tree.Binary("<<" | ">>", left, right):
                 self._value(left)
                 self._int(right)
+            case tree.Binary("**", left, right):
+                self._value(left)
+                self._exponent(right)
             case tree.Binary(_, left, right):
                 self._value(left)
                 self._value(right)
@@ -326,11 +334,15 @@ class _Reader:
                 self._value(value)
             case tree.Number():
                 pass
-            case tree.Compare():
+            case tree.Compare() | tree.Constant():
                 raise AssertionError("not a value of a slot")
 
+    def _exponent(self, e: tree.Expr) -> None:
+        """An exponent says how often a value is written down."""
+        self.found.valued += [(name, e.span) for name in sorted(sizes_in(self._int(e)))]
+
     def _shape(self, e: tree.Expr) -> tuple[Int, ...] | None:
-        """Shape of a tensor expression, None of a number; what it asks of shapes becomes conditions."""
+        """Shape of a tensor expression, None or empty of a number; what it asks of shapes becomes conditions."""
         match e:
             case tree.Name(name, span):
                 if name in self.sizes:
@@ -338,7 +350,9 @@ class _Reader:
                 return self.tensors.get(name)
             case tree.Transpose(base):
                 inner = self._shape(base)
-                return None if inner is None else inner[::-1]
+                return None if inner is None else (*inner[:-2], inner[-1], inner[-2])
+            case tree.Constant(kind, arguments):
+                return tuple(self._extent(argument) for argument in arguments) * (2 if kind == "eye" else 1)
             case tree.Unary(_, operand):
                 return self._shape(operand)
             case tree.Binary("+" | "-", left, right):
@@ -349,11 +363,18 @@ class _Reader:
             case tree.Binary("@", left, right):
                 a, b = self._shape(left), self._shape(right)
                 assert a is not None and b is not None
-                self._equal(a[-1], b[0])
-                return b[1:] if len(a) == 1 else a[:-1] + b[1:]
+                self._equal(a[-1], b[-2:][0])
+                for m, n in zip(a[:-2], b[:-2], strict=False):
+                    self._equal(m, n)
+                return (*(a[:-1] if len(a) > 1 else b[:-2]), *(b[-1:] if len(b) > 1 else ()))
+            case tree.Binary("**", left, right):
+                self._exponent(right)
+                return self._shape(left)
             case tree.Binary(_, left, right):
                 a, b = self._shape(left), self._shape(right)
-                return b if a is None else a
+                for m, n in zip(a or (), b or (), strict=False):
+                    self._equal(m, n)
+                return a or b
             case tree.Number():
                 return None
             case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute():

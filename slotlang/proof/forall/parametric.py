@@ -178,7 +178,7 @@ class OpenPolyhedral(Polyhedral):
         return Outcome("proved")
 
     def _covered(self, name: str, outputs: list[Output], shape: tuple[int, ...]) -> Failure | None:
-        extents = self.program.extents(self.program.theorems[name].form)
+        extents = self.program.theorems[name].extents
         names = [(f"e{n}", size) for n, size in enumerate(shape)]
         named = {f"e{n}": extent for n, extent in enumerate(extents)}
         whole = _OpenBox(self.program, self.context, (), names, self.symbols, named, with_slot=False)

@@ -298,7 +298,7 @@ class MixedRadix:
 
     def _whole(self, question: _Question, name: str) -> Sum:
         indices = []
-        for extent in self.program.extents(self.program.theorems[name].form):
+        for extent in self.program.theorems[name].extents:
             indices.append(question.rules.variable(question.poly(extent)))
         reads = ((name, tuple(Poly.symbol(i) for i in indices)),)
         return Sum(Fraction(1), Fraction(0), (), tuple(indices), (), reads)

@@ -1,0 +1,100 @@
+"""Values in doubles, for given tensors and scalars: a ring for ``PlainEvaluator``, and the results of theorems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.graph.ring import PlainEvaluator, Slots
+from slotlang.meaning.program import Program, Theorem
+from slotlang.meaning.value import TensorForm
+
+Floats = npt.NDArray[np.float64]
+
+BLOCK = 1 << 20
+"""Elements of a result that are evaluated at once."""
+
+
+class Doubles:
+    """Arithmetic on doubles. ``data``: tensors, which have their declared shapes, and scalars, by name; all real, and
+    what is evaluated has no imaginary constants."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self._forms: dict[TensorForm, Floats] = {}
+
+    def const(self, re: Fraction, im: Fraction) -> Any:
+        """A constant."""
+        assert not im, "a theorem is real"
+        return np.float64(re)
+
+    def scalar(self, name: str) -> Any:
+        """A declared scalar."""
+        return self.data[name]
+
+    def gather(self, tensor: str, flat: Slots) -> Any:
+        """Elements of a tensor."""
+        return np.asarray(self.data[tensor]).reshape(-1)[flat]
+
+    def element(self, form: TensorForm, flat: Slots) -> Any:
+        """Elements of a tensor expression, which is multiplied out once."""
+        if form not in self._forms:
+            self._forms[form] = np.broadcast_to(self.product(form), form.shape).reshape(-1)
+        return self._forms[form][flat]
+
+    def product(self, form: TensorForm) -> Any:
+        """A tensor expression."""
+        total: Any = 0.0
+        for chain in form.chains:
+            value: Any = None
+            for factor in reversed(chain.factors):
+                matrix = np.asarray(self.data[factor.tensor])
+                matrix = matrix.T if factor.transposed else matrix
+                value = matrix if value is None else matrix @ value
+            for scalar in chain.scalars:
+                value = value * self.data[scalar]
+            total = total + float(chain.coefficient) * value
+        return total
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b."""
+        return a + b
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """a - b."""
+        return a - b
+
+    def mul(self, a: Any, b: Any) -> Any:
+        """a * b."""
+        return a * b
+
+    def conj(self, a: Any) -> Any:
+        """Real numbers are their own conjugates."""
+        return a
+
+    def masked(self, a: Any, mask: npt.NDArray[np.bool_]) -> Any:
+        """``a`` where the mask holds, else 0."""
+        return np.where(mask, a, 0.0)
+
+
+def result(program: Program, theorem: Theorem, data: Mapping[str, Any]) -> Floats:
+    """What a theorem says that its result is, for these tensors and scalars."""
+    parts = list(_parts(program, theorem, data, np.arange(prod(theorem.shape))))
+    return np.concatenate(parts).reshape(theorem.shape)
+
+
+def elements(program: Program, theorem: Theorem, data: Mapping[str, Any], flat: Slots) -> Floats:
+    """Elements of a theorem's result at flat positions."""
+    return np.concatenate(list(_parts(program, theorem, data, flat)))
+
+
+def _parts(program: Program, theorem: Theorem, data: Mapping[str, Any], flat: Slots) -> Iterator[Floats]:
+    evaluator = PlainEvaluator(program, Doubles(data))
+    for start in range(0, len(flat), BLOCK):
+        here = flat[start : start + BLOCK]
+        yield np.broadcast_to(evaluator.value(theorem.value, theorem.at(here), here), here.shape)

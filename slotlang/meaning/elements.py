@@ -1,0 +1,155 @@
+"""Tensors by their elements: what can't be written as a sum of matrix products, such as squares and masks.
+
+A tensor is a function from its indices to a slot value. Sums inside it run over variables that no program can name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeAlias
+
+from slotlang.diagnostics import error
+from slotlang.meaning.integers import And, Cmp, Int, IntVar, within
+from slotlang.meaning.program import TensorDecl
+from slotlang.meaning.value import (
+    Arith,
+    Const,
+    Element,
+    Iverson,
+    Negate,
+    Read,
+    SumOver,
+    Value,
+    rebuilt,
+)
+from slotlang.source import Span
+
+MAX_NODES = 512
+"""A tensor whose element takes more operations and reads to write down is an error, not a wait."""
+MAX_POWER = 64
+"""Largest exponent."""
+
+Indices: TypeAlias = Sequence[Int]
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """A tensor of shape ``shape``, over the names of sizes ``extents``: ``at`` gives the value of an element, which
+    takes ``nodes`` operations and reads, with sums nested ``depth`` deep. A number has no dimensions."""
+
+    shape: tuple[int, ...]
+    extents: tuple[Int, ...]
+    at: Callable[[Indices], Value]
+    nodes: int
+    depth: int
+    span: Span
+
+    def limited(self) -> Elements:
+        """Itself. Raises SL222 when an element is too long to be written down."""
+        if self.nodes > MAX_NODES:
+            raise error(
+                "SL222",
+                f"an element of this takes {self.nodes} operations and reads, and {MAX_NODES} is the limit",
+                self.span,
+                hint="write it with smaller powers, and fewer products inside products",
+            )
+        return self
+
+    def swapped(self, span: Span) -> Elements:
+        """The last two dimensions exchanged; there are two or more."""
+
+        def order(items: Sequence[Int]) -> tuple[Int, ...]:
+            return (*items[:-2], items[-1], items[-2])
+
+        shape = (*self.shape[:-2], self.shape[-1], self.shape[-2])
+        return replace(self, shape=shape, extents=order(self.extents), at=lambda at: self.at(order(at)), span=span)
+
+    def negated(self, span: Span) -> Elements:
+        """The tensor times -1."""
+        return replace(self, at=lambda at: Negate(self.at(at), span), nodes=self.nodes + 1, span=span)
+
+    def scaled(self, factor: Fraction, span: Span) -> Elements:
+        """The tensor times a number."""
+        const = Const(factor, Fraction(0), span)
+        return replace(self, at=lambda at: Arith("*", const, self.at(at), span), nodes=self.nodes + 2, span=span)
+
+
+def declared(decl: TensorDecl, span: Span) -> Elements:
+    """A declared tensor."""
+    return Elements(decl.shape, decl.extents, lambda at: Read(decl.name, tuple(at), False, span), 1, 0, span)
+
+
+def constant(kind: str, shape: tuple[int, ...], extents: tuple[Int, ...], span: Span) -> Elements:
+    """``ones``, ``zeros`` or ``eye`` of a shape."""
+
+    def at(indices: Indices) -> Value:
+        if kind == "eye":
+            return Iverson(Cmp("==", indices[0], indices[1]), span)
+        return Const(Fraction(kind == "ones"), Fraction(0), span)
+
+    return Elements(shape, extents, at, 1, 0, span)
+
+
+def combined(op: str, a: Elements, b: Elements, span: Span) -> Elements:
+    """``+``, ``-`` or ``*`` of two tensors of one shape, element by element; one of the two may be a number."""
+    whole = a if a.shape else b
+
+    def at(indices: Indices) -> Value:
+        left, right = (side.at(indices if side.shape else ()) for side in (a, b))
+        return Arith(op, left, right, span)
+
+    depth = max(a.depth, b.depth)
+    return Elements(whole.shape, whole.extents, at, a.nodes + b.nodes + 1, depth, span).limited()
+
+
+def power(a: Elements, exponent: int, span: Span) -> Elements:
+    """A whole power of every element, 1 or more."""
+
+    def at(indices: Indices) -> Value:
+        return power_of(a.at(indices), exponent, span)
+
+    return replace(a, at=at, nodes=exponent * (a.nodes + 1), span=span).limited()
+
+
+def power_of(value: Value, exponent: int, span: Span) -> Value:
+    """A value times itself."""
+    result = value
+    for _ in range(exponent - 1):
+        result = Arith("*", result, value, span)
+    return result
+
+
+def product(a: Elements, b: Elements, span: Span) -> Elements:
+    """``a @ b``: the sum over the last dimension of ``a``, which is as long as the last but one of ``b``, or its only
+    one. Dimensions before these are equal."""
+    depth = max(a.depth, b.depth) + 1
+    # no program can use this name, and no sum inside has it
+    variable = f"m'{depth}"
+    extent, link = a.extents[-1], IntVar(variable)
+    left, right = len(a.shape) > 1, len(b.shape) > 1
+    batch = max(len(a.shape), len(b.shape)) - 2 if left or right else 0
+
+    def at(indices: Indices) -> Value:
+        front, rest = tuple(indices[:batch]), list(indices[batch:])
+        row = (*front, rest.pop(0), link) if left else (link,)
+        column = (*front, link, rest.pop(0)) if right else (link,)
+        body = Arith("*", a.at(row), b.at(column), span)
+        return SumOver(variable, extent, None, None, body, span)
+
+    extents = (*(a.extents[:-1] if left else b.extents[:-2]), *(b.extents[-1:] if right else ()))
+    sizes = (*(a.shape[:-1] if left else b.shape[:-2]), *(b.shape[-1:] if right else ()))
+    return Elements(sizes, extents, at, a.nodes + b.nodes + 2, depth, span).limited()
+
+
+def padded(tensor: Elements, indices: Indices, span: Span) -> Value:
+    """An element where the indices lie inside the tensor, and zero elsewhere."""
+
+    def inside(value: Value) -> Value:
+        if isinstance(value, Read | Element):
+            return replace(value, else_zero=True)
+        return rebuilt(value, inside)
+
+    holds = Iverson(And(within(indices, tensor.extents)), span)
+    return Arith("*", holds, inside(tensor.at(indices)), span)

@@ -1,0 +1,81 @@
+"""What a program proves: a tensor expression, or a value for each element of a result."""
+
+from __future__ import annotations
+
+from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.bind_value import binder_extent, slot_value
+from slotlang.meaning.elements import Elements
+from slotlang.meaning.integers import IntVar
+from slotlang.meaning.program import Theorem, form_extents
+from slotlang.meaning.scope import Local, Scope, text_of
+from slotlang.meaning.tensors import tensor_form
+from slotlang.meaning.value import Arith, Const, Element, Iverson, Negate, Read, ScalarRef, SumOver, Value, nodes, renamed
+from slotlang.syntax import tree
+
+
+def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
+    """The theorem that a statement proves.
+
+    Raises SL201 to SL209 (names and integers), SL220 to SL222 (tensor expressions), SL301 to SL308 (values).
+    """
+    return _by_elements(scope, prove) if prove.binders else _of_tensor(scope, prove)
+
+
+def _of_tensor(scope: Scope, prove: tree.Prove) -> Theorem:
+    tensor = tensor_form(scope, prove.value)
+    indices = tuple(f"i'{n}" for n in range(1, len(tensor.shape) + 1))
+    places = tuple(map(IntVar, indices))
+    text = text_of(prove.value.span)
+    if isinstance(tensor, Elements):
+        return Theorem(prove.name, indices, tensor.extents, tensor.shape, tensor.at(places), text, prove.span)
+    extents = form_extents(scope.tensors, tensor)
+    value = Element(tensor, places, False, prove.value.span)
+    return Theorem(prove.name, indices, extents, tensor.shape, value, text, prove.span)
+
+
+def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
+    local = Local({}, False, "what a theorem says of an element")
+    extents, shape = [], []
+    for binder in prove.binders:
+        extent, size = binder_extent(scope, local, binder, digits=True)
+        local = local.bind(binder.name, size)
+        extents.append(extent)
+        shape.append(size)
+    own = {binder.name for binder in prove.binders}
+    # a name in the brackets is an index of the result, also where a digit has it
+    hidden = Scope(
+        scope.sizes,
+        scope.slots,
+        {name: digit for name, digit in scope.digits.items() if name not in own},
+        [tuple(name for name in system if name not in own) for system in scope.axes],
+        scope.tensors,
+        scope.scalars,
+        scope.families,
+        scope.permutations,
+        scope.declared,
+        scope.poisoned,
+        scope.loops,
+        scope.later,
+        scope.effort,
+    )
+    value = slot_value(hidden, local, prove.value)
+    scope.effort = hidden.effort
+    for node in nodes(value):
+        if not isinstance(node, Read | Element | ScalarRef | Const | Iverson | Arith | Negate | SumOver):
+            raise _unfit(node)
+        if isinstance(node, Const) and node.im:
+            raise error("SL221", "a theorem has real constants only", node.span)
+    names = {name: f"{name}'" for name in local.extents}
+    value = renamed(value, {name: IntVar(new) for name, new in names.items()})
+    indices = tuple(names[binder.name] for binder in prove.binders)
+    return Theorem(prove.name, indices, tuple(extents), tuple(shape), value, text_of(prove.value.span), prove.span)
+
+
+def _unfit(node: Value) -> SlotError:
+    return error(
+        "SL221",
+        "this can't be part of a theorem",
+        node.span,
+        label="speaks of slots",
+        hint="a theorem by elements is built from elements of tensors, scalars, numbers and brackets with + - * ** and sum",
+    )
