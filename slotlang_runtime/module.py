@@ -162,7 +162,7 @@ class Module:
             if output.part is not None:
                 value = value.real if output.part == "re" else value.imag
             value = value[inside]
-            results[output.name][places] = value / 2 if member[0] in self.parameters.doubled else value
+            results[output.name][places or ...] = value / 2 if member[0] in self.parameters.doubled else value
         return results
 
     @cached_property

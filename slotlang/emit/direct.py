@@ -357,7 +357,7 @@ class Client:
             value = values[member][inside]
             if output.part is not None:
                 value = value.real if output.part == "re" else value.imag
-            results[output.name][places] = value / 2 if member[0] in self.module.parameters.doubled else value
+            results[output.name][places or ...] = value / 2 if member[0] in self.module.parameters.doubled else value
         for name, value in results.items():
             if 0 < rms(value) < self.module.error[name] / self.module.precision:
                 warnings.warn(f"{name} is below the precision of these parameters: {rms(value):.1e}", stacklevel=2)

@@ -62,11 +62,16 @@ class OutputText(Emitter):
                 lines.append(f"    {self.names(scalar)} = weights[{string(scalar)}]")
         for name, text in terms.items():
             lines += fitted("    ", f"{name} = ", text)
-        for theorem in self.program.theorems.values():
+        for name, theorem in self.program.theorems.items():
             if theorem.form is None and theorem.indices:
+                # another result has indices of the same names
                 own = ", ".join(map(self.names, theorem.indices))
-                comma = "," if len(theorem.indices) == 1 else ""
-                lines.append(f"    {own}{comma} = np.indices({theorem.shape!r}, sparse=True)")
+                lines.append(
+                    f"    {own}{',' * (len(theorem.indices) == 1)} = np.indices({theorem.shape!r}, sparse=True)"
+                )
+                result = self.names.made("result", name)
+                lines += fitted("    ", f"{result} = ", theorems[name])
+                theorems[name] = result
         entries = [f"{string(name)}: {text}" for name, text in theorems.items()]
         return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
 

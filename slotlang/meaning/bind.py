@@ -302,7 +302,9 @@ class _Binder:
                     "SL303",
                     f"'{output.name}' has {count(len(shape), 'dimension')}, and {given(output.indices)}",
                     name_span(output.name, output.span),
-                    "give each dimension one index" if shape else "a number has no indices: output y = S where slot == 0",
+                    "give each dimension one index"
+                    if shape
+                    else "a number has no indices: output y = S where slot == 0",
                     f"line {said.span.line} proves it equal to {said.text}, "
                     + (f"whose shape is {shape_text(shape)}" if shape else "which is a number"),
                 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.integers import And, Cmp, Int, IntVar, within
 from slotlang.meaning.program import TensorDecl
 from slotlang.meaning.value import (
@@ -26,6 +26,8 @@ from slotlang.meaning.value import (
 )
 from slotlang.source import Span
 
+MAX_CHAINS = 64
+"""Products of sums multiply out; more chains than this is an error, not a wait."""
 MAX_NODES = 512
 """A tensor whose element takes more operations and reads to write down is an error, not a wait."""
 MAX_POWER = 64
@@ -37,17 +39,21 @@ Indices: TypeAlias = Sequence[Int]
 @dataclass(frozen=True, slots=True)
 class Elements:
     """A tensor of shape ``shape``, over the names of sizes ``extents``: ``at`` gives the value of an element, which
-    takes ``nodes`` operations and reads, with sums nested ``depth`` deep. A number has no dimensions."""
+    takes ``nodes`` operations and reads, with sums nested ``depth`` deep, and multiplies out to ``terms`` products. A
+    number has no dimensions."""
 
     shape: tuple[int, ...]
     extents: tuple[Int, ...]
     at: Callable[[Indices], Value]
     nodes: int
     depth: int
+    terms: int
     span: Span
 
     def limited(self) -> Elements:
-        """Itself. Raises SL222 when an element is too long to be written down."""
+        """Itself. Raises SL222 when an element is too long to be written down, or multiplies out to too many products."""
+        if self.terms > MAX_CHAINS:
+            raise too_many(self.terms, self.span)
         if self.nodes > MAX_NODES:
             raise error(
                 "SL222",
@@ -76,9 +82,19 @@ class Elements:
         return replace(self, at=lambda at: Arith("*", const, self.at(at), span), nodes=self.nodes + 2, span=span)
 
 
+def too_many(terms: int, span: Span) -> SlotError:
+    """SL222 for a tensor expression that multiplies out to this many products."""
+    return error(
+        "SL222",
+        f"this multiplies out to {terms} products, and {MAX_CHAINS} is the limit",
+        span,
+        hint="write it with fewer sums inside products",
+    )
+
+
 def declared(decl: TensorDecl, span: Span) -> Elements:
     """A declared tensor."""
-    return Elements(decl.shape, decl.extents, lambda at: Read(decl.name, tuple(at), False, span), 1, 0, span)
+    return Elements(decl.shape, decl.extents, lambda at: Read(decl.name, tuple(at), False, span), 1, 0, 1, span)
 
 
 def constant(kind: str, shape: tuple[int, ...], extents: tuple[Int, ...], span: Span) -> Elements:
@@ -89,7 +105,7 @@ def constant(kind: str, shape: tuple[int, ...], extents: tuple[Int, ...], span: 
             return Iverson(Cmp("==", indices[0], indices[1]), span)
         return Const(Fraction(kind == "ones"), Fraction(0), span)
 
-    return Elements(shape, extents, at, 1, 0, span)
+    return Elements(shape, extents, at, 1, 0, 1, span)
 
 
 def combined(op: str, a: Elements, b: Elements, span: Span) -> Elements:
@@ -100,8 +116,8 @@ def combined(op: str, a: Elements, b: Elements, span: Span) -> Elements:
         left, right = (side.at(indices if side.shape else ()) for side in (a, b))
         return Arith(op, left, right, span)
 
-    depth = max(a.depth, b.depth)
-    return Elements(whole.shape, whole.extents, at, a.nodes + b.nodes + 1, depth, span).limited()
+    depth, terms = max(a.depth, b.depth), a.terms * b.terms if op == "*" else a.terms + b.terms
+    return Elements(whole.shape, whole.extents, at, a.nodes + b.nodes + 1, depth, terms, span).limited()
 
 
 def power(a: Elements, exponent: int, span: Span) -> Elements:
@@ -110,7 +126,7 @@ def power(a: Elements, exponent: int, span: Span) -> Elements:
     def at(indices: Indices) -> Value:
         return power_of(a.at(indices), exponent, span)
 
-    return replace(a, at=at, nodes=exponent * (a.nodes + 1), span=span).limited()
+    return replace(a, at=at, nodes=exponent * (a.nodes + 1), terms=a.terms**exponent, span=span).limited()
 
 
 def power_of(value: Value, exponent: int, span: Span) -> Value:
@@ -140,7 +156,7 @@ def product(a: Elements, b: Elements, span: Span) -> Elements:
 
     extents = (*(a.extents[:-1] if left else b.extents[:-2]), *(b.extents[-1:] if right else ()))
     sizes = (*(a.shape[:-1] if left else b.shape[:-2]), *(b.shape[-1:] if right else ()))
-    return Elements(sizes, extents, at, a.nodes + b.nodes + 2, depth, span).limited()
+    return Elements(sizes, extents, at, a.nodes + b.nodes + 2, depth, a.terms * b.terms, span).limited()
 
 
 def padded(tensor: Elements, indices: Indices, span: Span) -> Value:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from slotlang.diagnostics import error
 from slotlang.meaning import elements
-from slotlang.meaning.elements import MAX_POWER, Elements
+from slotlang.meaning.elements import MAX_CHAINS, MAX_POWER, Elements
 from slotlang.meaning.integers import Int
 from slotlang.meaning.program import form_extents
 from slotlang.meaning.scope import Local, Scope, constant, integer, text_of, unknown_name
@@ -17,8 +17,6 @@ from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarR
 from slotlang.source import Span
 from slotlang.syntax import tree
 
-MAX_CHAINS = 64
-"""Products of sums multiply out; more chains than this is an error, not a wait."""
 _BUILT_FROM = (
     "tensor expressions are built from declared tensors, ones(n), zeros(n) and eye(n) with @ + - * ** .T .mT, and from "
     "numbers or scalars with *"
@@ -111,7 +109,7 @@ def _by_elements(scope: Scope, tensor: _Tensor, e: tree.Expr) -> Elements:
         return tensor
     span, chains = e.span, tensor.chains
     if tensor.shape is None:
-        return Elements((), (), lambda _: _number(chains, span), len(chains), 0, span)
+        return Elements((), (), lambda _: _number(chains, span), len(chains), 0, len(chains), span)
     form = TensorForm(chains, tensor.shape, text_of(span))
     match chains:
         case (Chain(1, (), (Factor(name, transposed),)),):
@@ -124,6 +122,7 @@ def _by_elements(scope: Scope, tensor: _Tensor, e: tree.Expr) -> Elements:
                 lambda at: Element(form, tuple(at), False, span),
                 1,
                 0,
+                len(chains),
                 span,
             )
 
@@ -258,19 +257,20 @@ def _merged(result: _Sum) -> _Sum:
 
 def _limited(result: _Sum, span: Span) -> _Sum:
     if len(result.chains) > MAX_CHAINS:
-        raise error(
-            "SL222",
-            f"this multiplies out to {len(result.chains)} products, and {MAX_CHAINS} is the limit",
-            span,
-            hint="write it with fewer sums inside products",
-        )
+        raise elements.too_many(len(result.chains), span)
     return result
 
 
 def _scaled(scope: Scope, op: str, left: tree.Expr, right: tree.Expr, span: Span) -> _Tensor:
     a, b = _expand(scope, left), _expand(scope, right)
     if op == "/":
-        if isinstance(b, Elements) or b.shape is not None or len(b.chains) != 1 or b.chains[0].scalars or not b.chains[0].coefficient:
+        if (
+            isinstance(b, Elements)
+            or b.shape is not None
+            or len(b.chains) != 1
+            or b.chains[0].scalars
+            or not b.chains[0].coefficient
+        ):
             raise error("SL221", 'the right side of "/" must be a nonzero number', right.span)
         if isinstance(a, Elements):
             return a.scaled(1 / b.chains[0].coefficient, span)

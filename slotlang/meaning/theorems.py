@@ -9,7 +9,19 @@ from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Theorem, form_extents
 from slotlang.meaning.scope import Local, Scope, text_of
 from slotlang.meaning.tensors import tensor_form
-from slotlang.meaning.value import Arith, Const, Element, Iverson, Negate, Read, ScalarRef, SumOver, Value, nodes, renamed
+from slotlang.meaning.value import (
+    Arith,
+    Const,
+    Element,
+    Iverson,
+    Negate,
+    Read,
+    ScalarRef,
+    SumOver,
+    Value,
+    nodes,
+    renamed,
+)
 from slotlang.syntax import tree
 
 

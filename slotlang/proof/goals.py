@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slotlang.meaning.integers import Int, evaluate, show
-from slotlang.meaning.program import Claim, Output, Program
+from slotlang.meaning.program import Claim, Output, Program, member_text
 from slotlang.proof.verdict import Goal
 
 
@@ -23,7 +23,7 @@ def claim_target(claim: Claim) -> str:
 
 def output_target(output: Output) -> str:
     """``y[c*C + h, t]``."""
-    return f"{output.name}[{', '.join(show(i) for i in output.indices)}]"
+    return member_text(output.name, [show(i) for i in output.indices])
 
 
 def target(statement: Claim | Output) -> tuple[str, tuple[Int, ...]]:

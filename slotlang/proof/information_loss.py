@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError
 from slotlang.graph.graph import Graph
+from slotlang.graph.ring import PlainEvaluator
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Family, Program, member_text
 from slotlang.meaning.value import FamilyRef, leaves
-from slotlang.graph.ring import PlainEvaluator
-from slotlang.proof.random import degree
 from slotlang.proof.check import Checker
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, random_field
+from slotlang.proof.random import degree
 from slotlang.proof.size_abstraction import order, outline
 from slotlang.refusals import GaveUp
 

@@ -307,8 +307,9 @@ def _element_map(box: Box, output: Output, cond: Cond) -> isl.Map:
     for index in output.indices:
         part = isl.Map.from_pw_aff(box.aff(index))
         result = part if result is None else result.flat_range_product(part)
-    assert result is not None
-    return result.intersect_domain(box.points((cond,)))
+    points = box.points((cond,))
+    # a number has one element, which has no indices
+    return isl.Map.from_domain(points) if result is None else result.intersect_domain(points)
 
 
 def _point(like: isl.Set, element: Sequence[int]) -> isl.Set:

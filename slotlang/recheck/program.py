@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import reduce
 from math import prod
 from typing import Any
 
 from lark import Token
 
 from .reader import Rejected, need, statements
+from .tensors import TENSORS, Form, exponent, form, note, real, tensor, unfit
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
 
-MAX_TABLE, MAX_CHAINS, MAX_DIVISOR = 1 << 20, 64, 120
-TENSORS, FAMILIES = ("input", "weight"), ("cipher", "plain", "compute")
+MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
 UNREADABLE = {"cipher": {"weight", "scalar", *FAMILIES}, "plain": {"input", "cipher", "compute"}, "compute": {"input"}}
 Env = dict[str, Int]  # what the variables of a statement are
-Form = tuple[tuple[int, ...], Callable[[Sequence[Int]], Terms]]  # shape, empty for a number, and elements
-
-def unfit(what: str, e: Any) -> Rejected:
-    return Rejected(f"{what} is needed where '{' '.join(e.scan_values(bool))}' stands", "SL703", 1)
 
 class Program:
     """A program's text at its sizes. ``names`` are (kind, meaning), claims and outputs (family, indices, bare names,
@@ -133,70 +130,13 @@ class Program:
 
     # tensor expressions and values of slots
 
-    def real(self, e: Any) -> Fraction:
-        """A number to divide by, made of numbers and sizes."""
-        shape, f = self.form(e)
-        if shape or f(()) != [Term(c := f(())[0].re)] or not c: raise unfit("a real number, not zero,", e)
-        need(sum(len(t) for t in e.scan_values(bool)) <= MAX_DIVISOR, "a number to divide by is too long")
-        return c
-
-    def form(self, e: Any) -> Form:
-        """A tensor expression, multiplied out."""
+    def terms(self, e: Any, env: Env, slot: Any, known: int) -> Terms:
+        """The terms of a value at ``slot``, which is None in a theorem, where the first ``known`` claims stand for what they speak of."""
+        def go(inner: Any, slot: Any = slot) -> Terms: return self.terms(inner, env, slot, known)
         match e.data, e.children:
-            case "number", [n] if n[-1] != "i": return (), lambda _: [Term(Fraction(n))]
-            case "name", [name] if self.kind(name) == "size": return (), lambda _: [Term(Fraction(self.names[name][1]))]
-            case "name", [name] if self.kind(name) == "scalar": return (), lambda _: [Term(scalars=(self.note(name),))]
-            case "name", [name] if len(self.get(name, *TENSORS)[0]) < 3: return self.tensor(name)
-            case "sign", [_, inner]:
-                s, f = self.form(inner)
-                return s, lambda at: times([Term(Fraction(-1))], f(at))
-            case "attribute", [inner, _]:
-                s, f = self.form(inner)
-                if len(s) == 2: return s[::-1], lambda at: f(at[::-1])
-            case "binary", [a, ("+" | "-" | "*" | "/" | "@") as op, b]:
-                (s, f), (t, g) = self.form(a), self.form(b)
-                if op == "/":
-                    inverse = [Term(1 / self.real(b))]
-                    return self.short(s, lambda at: times(inverse, f(at)))
-                if op == "@" and s and t and s[-1] == t[0] and len(s) + len(t) > 2:
-                    (loop, new), k = self.named([("m", t[0])]), len(s) - 1
-                    m, over = [*new.values()], [Term(loops=loop)]
-                    return self.short(s[:-1] + t[1:], lambda at: times(over, times(f([*at[:k], *m]), g([*m, *at[k:]]))))
-                if op == "*" and not (s and t):
-                    return self.short(s or t, lambda at: times(f(at if s else ()), g(at if t else ())))
-                if op in "+-" and s == t:
-                    return self.short(s, lambda at: f(at) + times([Term(Fraction(f"{op}1"))], g(at)))
-        raise unfit("a tensor expression of fitting shapes", e)
-
-    def short(self, shape: tuple[int, ...], f: Callable[[Sequence[Int]], Terms]) -> Form:
-        """A tensor expression of few products; like terms of a number are added up."""
-        if not shape:
-            sums: dict[tuple[str, ...], Fraction] = {}
-            for term in f(()): sums[term.scalars] = sums.get(term.scalars, Fraction()) + term.re
-            constants = [Term(c, scalars=names) for names, c in sums.items() if c] or [Term(Fraction())]
-            return (), lambda _: constants
-        need(len(f([number(0)] * len(shape))) <= MAX_CHAINS, "this multiplies out to too many products")
-        return shape, f
-
-    def note(self, name: str) -> str:
-        if self.read is not None: self.read.add(str(name))
-        return str(name)
-
-    def tensor(self, name: str) -> Form:
-        """A declared tensor; its elements are zero where its pattern says so."""
-        (shape, indices, zeros), read = self.names[name][1], self.note(name)
-        def elements(at: Sequence[Int]) -> Terms:
-            where = (self.condition(zeros, dict(zip(indices, at, strict=True)), None),) if zeros else ()
-            return [Term(where=where, reads=((read, tuple(at)),))]
-        return shape, elements
-
-    def terms(self, e: Any, env: Env, slot: Int, known: int) -> Terms:
-        """The terms of a value at ``slot``, where the first ``known`` claims stand for what they speak of."""
-        def go(inner: Any, slot: Int = slot) -> Terms: return self.terms(inner, env, slot, known)
-        match e.data, e.children:
-            case "number", [n]: return [Term(Fraction(), Fraction(n[:-1])) if n[-1] == "i" else Term(Fraction(n))]
+            case "number", [n] if slot or n[-1] != "i": return [Term(Fraction(), Fraction(n[:-1])) if n[-1] == "i" else Term(Fraction(n))]
             case "bracket", [inner]: return [Term(where=(self.condition(inner, env, slot),))]
-            case "name", [name] if self.kind(name) in ("size", "scalar"): return self.form(e)[1](())
+            case "name", [name] if self.kind(name) in ("size", "scalar"): return form(self, e)[1](())
             case ("name" | "index"), _:
                 base, *indices, padded = e.children if e.data == "index" else [e, None]
                 kind = self.kind(name := base.children[0]) if base.data == "name" else ""
@@ -204,14 +144,14 @@ class Program:
                     at = [self.integer(i, env, None) for i in indices]
                     if self.read is None: return self.member(name, at, slot, known, known)
                     self.inside(at, [n for _, n in self.names[name][1][0]])
-                    return [Term(scalars=(self.note(name),))]
-                shape, f = self.tensor(name) if kind in TENSORS else self.form(base)
+                    return [Term(scalars=(note(self, name),))]
+                shape, f = tensor(self, name) if kind in TENSORS else form(self, base)
                 at = [self.integer(i, env, slot) for i in indices]
                 need(shape and len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
                 if self.read is not None and not padded: self.inside(at, shape)
                 inside = (within(at, shape),)
                 return times([Term(where=inside) if padded else Term(inside=inside)], f(at))
-            case "part", ["conj", inner]: return [replace(t, im=-t.im) for t in go(inner)]
+            case "part", ["conj", inner] if slot: return [replace(t, im=-t.im) for t in go(inner)]
             case "sign", [_, inner]: return times([Term(Fraction(-1))], go(inner))
             case "sum", [*binders, by, body]:
                 extents = self.binders(binders)
@@ -219,15 +159,16 @@ class Program:
                 need(not (by and by.children[1]) or self.constant(by.children[1]) > 0, "there are no baby steps")
                 loops, new = self.named(extents)
                 return times([Term(loops=loops)], self.terms(body, env | new, slot, known))
-            case "permute", [inner, way]:
+            case "permute", [inner, way] if slot:
                 link, (loops, new) = self.get(way.children[0], "perm"), self.named([("u", self.slots)])
                 there = link(*((new["u"], slot) if way.data == "forward" else (slot, new["u"])))
                 return times([Term(loops=loops, where=(there,))], go(inner, new["u"]))
-            case "binary", [a, ("<<" | ">>") as op, b]:
+            case "binary", [a, ("<<" | ">>") as op, b] if slot:
                 step = self.integer(b, env, None)
                 if self.read is not None: return go(a)  # whatever the slot is
                 return go(a, arith("%", arith("+" if op == "<<" else "-", slot, step), number(self.slots)))
-            case "binary", [a, "/", b]: return times([Term(1 / self.real(b))], go(a))
+            case "binary", [a, "/", b]: return times([Term(1 / real(self, b))], go(a))
+            case "binary", [a, "**", b] if slot is None: return reduce(times, [go(a) for _ in range(exponent(self, b))])
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
         raise unfit("a value of a slot", e)
@@ -274,12 +215,12 @@ class Program:
                 (name, *places), norm = about.children, about.data == "norm"
                 shape = self.get(name, *TENSORS)[0] if norm or self.kind(name) != "scalar" else ()
                 numbers = {self.kind(token) for token in limit.scan_values(bool)} <= {"size", "unknown"}
-                need(sign == "<=" and numbers and 1 <= self.real(limit) * 2**128 <= 2**256, "a bound is '<=' a number")
+                need(sign == "<=" and numbers and 1 <= real(self, limit) * 2**128 <= 2**256, "a bound is '<=' a number")
                 at, free = [str(t) for t in places] or [":"], [str(t) for t in places if t != ":"]
                 one = len(at) == len(shape) == len(free) + 1 == len({*free}) + 1
                 need(one or not norm, f"a norm goes along one dimension of '{name}', and gives the others names")
                 need(all(self.kind(i) in ("unknown", "digit") for i in free), "an index has a name of its own")
-                about = (str(name), at.index(":") if norm else -1, self.real(limit))
+                about = (str(name), at.index(":") if norm else -1, real(self, limit))
                 self.declare(f"norm of {name} along {about[1]}" if norm else f"|{name}|", "bound", about)
             case "parameters", settings:
                 words = [str(setting.children[0]) for setting in settings]
@@ -299,24 +240,36 @@ class Program:
                 need(not (bad := kinds & UNREADABLE[kind]), f"{kind} '{name}' can't read {' or '.join(sorted(bad))}")
                 need(kind != "compute" or kinds & {"cipher", "compute"}, f"no ciphertext takes part in '{name}'")
                 self.declare(name, kind, (extents, body))
-            case "perm", [name, form]:
+            case "perm", [name, moves]:
                 need(0 < self.slots <= MAX_TABLE, "a permutation has up to 2^20 slots")
-                self.declare(name, "perm", self.permutation(form, slot))
+                self.declare(name, "perm", self.permutation(moves, slot))
             case "claim", [e, _, value, where]:
                 env, spoken = self.spoken_of(e, where, slot)
                 self.terms(value, env, slot, 0)
                 self.claims.append((*spoken, value))
             case "output", [name, *places, e, where]:
+                places = [place for place in places if place]
                 part, e = e.children if e.data == "part" and e.children[0] in ("re", "im") else ("", e)
                 env, spoken = self.spoken_of(e, where, slot)
                 need(self.kind(spoken[0]) != "plain", f"'{spoken[0]}' is not encrypted")
                 for place in places: self.integer(place, env, slot)
                 if self.kind(name) != "output" or name in self.loops: self.declare(name, "output")
                 self.outputs.append((*spoken, (str(name), places, part)))
-            case "prove", [name, _, e]:
+            case "prove", [name, family, _, e]:
                 need(name not in self.theorems, f"'{name}' is proved twice")
-                need((form := self.form(e))[0], "a tensor is needed, and this is a number")
-                self.theorems[str(name)] = form
+                shape, f = self.by_elements(self.binders(family.children), e) if family else form(self, e)
+                need(shape or any(t.reads for t in f(())), "a tensor is needed, and this is a number")
+                self.theorems[str(name)] = shape, f
+
+    def by_elements(self, extents: Extents, e: Any) -> Form:
+        """What a theorem says of each element. An index may have the name of a digit, which means nothing in it."""
+        digits = {name: self.names.pop(name) for name, _ in extents if self.kind(name) == "digit"}
+        try: self.terms(e, self.bound(extents, {}), None, 0)
+        finally: self.names |= digits
+        self.loops -= digits.keys()
+        need({self.kind(name) for name in self.read or ()} <= {"input", "weight", "scalar"}, "a theorem is about tensors")
+        names = [name for name, _ in extents]
+        return tuple(n for _, n in extents), lambda at: self.terms(e, dict(zip(names, at, strict=True)), None, 0)
 
     def declare_tensor(self, kind: str, name: str, *parts: Any) -> None:
         *dims, sparse = parts

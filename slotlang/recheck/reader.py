@@ -13,7 +13,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 MAX_PROGRAM, MAX_DEPTH, MAX_DIGITS = 1_000_000, 150, 40
-DEEPER = re.compile("bracket|index|attribute|sign|part|negate|binary|either|both|compare|sum|permute|binder")
+DEEPER = re.compile("bracket|index|attribute|constant|sign|part|negate|binary|either|both|compare|sum|permute|binder")
 
 class Rejected(Exception):
     """Why a certificate proves nothing, a diagnostic's code, and an exit status."""
@@ -30,7 +30,7 @@ class Node(Tree[Token]):
         self.deep: int = bool(DEEPER.fullmatch(data)) + max((c.deep for c in inner), default=0)
         need(self.deep <= MAX_DEPTH and self.raw <= 4 * MAX_DEPTH, "an expression is nested too deeply")
         match data, children:
-            case "attribute", [_, name]: need(name == "T", f"'.{name}' is not known")
+            case "attribute", [_, name]: need(name in ("T", "mT"), f"'.{name}' is not known")
             case "by", [how, argument]:
                 need(how in ("tree", "horner", "doubling", "bsgs"), f"'by {how}' is not known")
                 need((how == "bsgs") == (argument is not None), f"'by {how}' takes another number of arguments")

@@ -52,8 +52,9 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
 
 def joined(parts: Sequence[npt.NDArray[Any]], tokens: int | None) -> npt.NDArray[Any]:
     """One result of all evaluations: with ``tokens`` a row per token, as activations are, and else in the program's
-    shape. A part is (d,) or (d x tokens), without padding."""
+    shape. A part is a number, (d,) or (d x tokens), without
+    padding."""
     if tokens is None:
         (whole,) = parts
         return np.ascontiguousarray(whole)
-    return np.concatenate([part.reshape(len(part), -1).T for part in parts])
+    return np.concatenate([part.reshape(part.shape[0] if part.ndim else 1, -1).T for part in parts])

@@ -138,5 +138,9 @@ def _of_pair(op: str, left: _Kind, right: _Kind) -> _Kind:
     if op == "@":
         return "tokens" if right == "tokens" and left != "tokens" else "mixed"
     # elementwise: by itself, or by a number
-    fits = kinds == {"tokens"} or (op == "*" and kinds == {"tokens", "scalar"}) or (op == "/" and right == "scalar")
+    fits = (
+        kinds == {"tokens"}
+        or (op == "*" and kinds == {"tokens", "scalar"})
+        or (op in ("/", "**") and right == "scalar")
+    )
     return "tokens" if fits else "mixed"

@@ -138,9 +138,7 @@ class Permute:
     span: Span = _span()
 
 
-Expr: TypeAlias = (
-    Number | Name | Index | Transpose | Constant | Unary | Binary | Compare | Bracket | Sum | Permute
-)
+Expr: TypeAlias = Number | Name | Index | Transpose | Constant | Unary | Binary | Compare | Bracket | Sum | Permute
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Rules:
 
     def normal(self, s: Sum) -> Sum | None:
         """The normal form of a sum; None when it is 0."""
-        rules = (self._single, self._solved, self._cut, self._reflected, self._wound, self._merged)
+        rules = (self._single, self._solved, self._inside, self._cut, self._reflected, self._wound, self._merged)
         for _ in range(MAX_STEPS):
             settled = self.settled(s)
             if settled is None:
@@ -215,6 +215,22 @@ class Rules:
                     inside = (("ge", value), ("ge", self.domain.extents[name] - 1 - value))
                     return replace(rest, bound=tuple(b for b in s.bound if b != name), conds=rest.conds + inside)
         return None
+
+    def _inside(self, s: Sum) -> Sum | None:
+        """[0 <= e < M] f(e % M) = [0 <= e < M] f(e), and the same of e + M and e - M."""
+        for remainder in sorted(set().union(*(p.names() for p in s.polynomials())) & self.domain.remainders.keys()):
+            dividend, modulus = self.domain.remainders[remainder]
+            # a condition on the remainder itself may hold where that of its value does not
+            known = [p for kind, p in s.conds if kind == "ge" and remainder not in self.mentions(p)]
+            for shift in (Poly(), modulus, -modulus):
+                value = dividend + shift
+                if self._implied(value, known) and self._implied(modulus - 1 - value, known):
+                    return self.mapped(s, lambda p, r=remainder, v=value: p.replaced(r, v))  # type: ignore[misc]
+        return None
+
+    def _implied(self, p: Poly, known: Iterable[Poly]) -> bool:
+        """Whether p is at least 0 where the known polynomials are."""
+        return self.domain.nonnegative(p) or any(self.domain.nonnegative(p - q) for q in known)
 
     def _cut(self, s: Sum) -> Sum | None:
         """sum over v < E of [v < D] f(v) = sum over v < D of f(v) when 1 <= D <= E."""
