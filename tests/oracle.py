@@ -527,11 +527,16 @@ class _Oracle:
                 return _Matrix(None, {(): ring.symbol(name)})
             case tree.Name(name) if name in self.sizes:
                 return _Matrix(None, {(): ring.constant(self.sizes[name], 0)})
-            case tree.Transpose(base):
+            case tree.Transpose(base, word=word):
                 inner = self._matrix(base)
-                if inner.shape is None or len(inner.shape) != 2:
+                if inner.shape is None or len(inner.shape) < 2 or (word == "T" and len(inner.shape) > 2):
                     raise Invalid("only matrices are transposed")
-                return _Matrix(inner.shape[::-1], {p[::-1]: v for p, v in inner.values.items()})
+                return _Matrix(_exchanged(inner.shape), {_exchanged(p): v for p, v in inner.values.items()})
+            case tree.Constant(kind, arguments):
+                return self._constant(kind, [self._integer(a, {}, None) for a in arguments])
+            case tree.Binary("**", left, right):
+                base, exponent = self._matrix(left), self._integer(right, {}, None)
+                return _Matrix(base.shape, {p: self._power(v, exponent) for p, v in base.values.items()})
             case tree.Unary("-", operand):
                 inner = self._matrix(operand)
                 return _Matrix(inner.shape, {p: ring.scale(v, -1) for p, v in inner.values.items()})
@@ -539,33 +544,118 @@ class _Oracle:
                 return self._matmul(self._matrix(left), self._matrix(right))
             case tree.Binary("*" | "/" as op, left, right):
                 a, b = self._matrix(left), self._matrix(right)
-                if (a.shape is not None and b.shape is not None) or (op == "/" and b.shape is not None):
-                    raise Invalid("tensors are scaled by numbers")
-                shape = a.shape if b.shape is None else b.shape
+                if a.shape and b.shape and op == "*" and a.shape == b.shape:
+                    return _Matrix(a.shape, {p: ring.mul(v, b.values[p]) for p, v in a.values.items()})
+                if (a.shape and b.shape) or (op == "/" and b.shape is not None):
+                    raise Invalid("tensors of different shapes are not multiplied")
+                shape = b.shape if b.shape else a.shape if a.shape is not None else b.shape
                 values = {
                     p + q: self._slotwise(op, v, w) for (p, v), (q, w) in product(a.values.items(), b.values.items())
                 }
                 return _Matrix(shape, values)
             case tree.Binary("+" | "-" as op, left, right):
                 a, b = self._matrix(left), self._matrix(right)
-                if a.shape != b.shape:
+                if (a.shape or ()) != (b.shape or ()):
                     raise Invalid("the shapes of a sum differ")
                 return _Matrix(a.shape, {p: self._slotwise(op, v, b.values[p]) for p, v in a.values.items()})
             case _:
                 raise Invalid(f"{e.span.text} is no tensor expression")
 
     def _matmul(self, a: _Matrix, b: _Matrix) -> _Matrix:
-        if a.shape is None or b.shape is None or a.shape[-1] != b.shape[0]:
+        """As numpy does it, without broadcasting: a vector is a row on the left, and a column on the right."""
+        if not a.shape or not b.shape:
+            raise Invalid("a product with a number")
+        left = a if len(a.shape) > 1 else _Matrix((1, *a.shape), {(0, *p): v for p, v in a.values.items()})
+        right = b if len(b.shape) > 1 else _Matrix((*b.shape, 1), {(*p, 0): v for p, v in b.values.items()})
+        assert left.shape is not None and right.shape is not None
+        stacks = {m.shape[:-2] for m, n in ((left, a), (right, b)) if len(n.shape or ()) > 1 and m.shape is not None}
+        if left.shape[-1] != right.shape[-2] or len(stacks) > 1:
             raise Invalid("the shapes of a product do not fit")
-        if len(a.shape) > 2 or len(b.shape) > 2 or len(a.shape) + len(b.shape) == 2:
-            raise Invalid("a product of vectors, or of more than two dimensions")
-        rows, columns = a.shape[:-1], b.shape[1:]
-        values = {
-            (*p, *q): self.ring.add(self.ring.mul(a.values[(*p, k)], b.values[(k, *q)]) for k in range(b.shape[0]))
-            for p in _points(rows)
-            for q in _points(columns)
-        }
-        return _Matrix(rows + columns, values)
+        stack, inner = next(iter(stacks), ()), left.shape[-1]
+        shape: tuple[int, ...] = stack
+        if len(a.shape) > 1:
+            shape += left.shape[-2:-1]
+        if len(b.shape) > 1:
+            shape += right.shape[-1:]
+        values = {}
+        for s in _points(stack):
+            # a vector is in every matrix of a stack
+            front, back = (s if len(m.shape or ()) > 1 else () for m in (a, b))
+            for i, j in product(range(left.shape[-2]), range(right.shape[-1])):
+                terms = (self.ring.mul(left.values[(*front, i, k)], right.values[(*back, k, j)]) for k in range(inner))
+                place = (*s, *((i,) if len(a.shape) > 1 else ()), *((j,) if len(b.shape) > 1 else ()))
+                values[place] = self.ring.add(terms)
+        return _Matrix(shape, values)
+
+    def _constant(self, kind: str, shape: Sequence[int]) -> _Matrix:
+        if min(shape) < 1 or (kind == "eye" and len(shape) != 1):
+            raise Invalid(f"{kind} has no such shape")
+        if kind == "eye":
+            shape = [*shape, *shape]
+        one = {p: kind == "ones" or (kind == "eye" and p[0] == p[1]) for p in _points(shape)}
+        return _Matrix(tuple(shape), {p: self.ring.constant(int(v), 0) for p, v in one.items()})
+
+    def _power(self, value: Any, exponent: int) -> Any:
+        if exponent < 1:
+            raise Invalid(f"a power of {exponent}")
+        result = value
+        for _ in range(exponent - 1):
+            result = self.ring.mul(result, value)
+        return result
+
+    def _said(self, theorem: tree.Prove) -> _Matrix:
+        """What a theorem says of every element."""
+        if not theorem.binders:
+            expected = self._matrix(theorem.value)
+            if expected.shape is None:
+                raise Invalid("a theorem is about a tensor")
+            return expected
+        names = [b.name for b in theorem.binders]
+        shape = tuple(self._integer(b.extent, {}, None) for b in theorem.binders)
+        if min(shape) < 1 or len(set(names)) < len(names):
+            raise Invalid("the indices of a theorem")
+        return _Matrix(shape, {p: self._said_of(theorem.value, _bound(names, p)) for p in _points(shape)})
+
+    def _said_of(self, e: tree.Expr, env: Env) -> Any:
+        """A value that depends on indices and not on slots."""
+        ring = self.ring
+        match e:
+            case tree.Number(value, False):
+                return ring.constant(value, 0)
+            case tree.Name(name) if name in self.scalars:
+                return ring.symbol(name)
+            case tree.Name(name) if name in self.sizes:
+                return ring.constant(self.sizes[name], 0)
+            case tree.Index(base, indices, else_zero):
+                point = tuple(self._integer(i, env, None) for i in indices)
+                if isinstance(base, tree.Name) and base.name in self.tensors:
+                    tensor = self.tensors[base.name]
+                elif isinstance(base, tree.Name):
+                    raise Invalid(f"{base.name} is not a tensor")
+                else:
+                    matrix = self._matrix(base)
+                    tensor = _Tensor(matrix.shape or (), matrix.values.__getitem__)
+                if len(point) != len(tensor.shape):
+                    raise Invalid(f"{e.span.text}: wrong number of indices")
+                if _inside(point, tensor.shape):
+                    return tensor.element(point)
+                if else_zero:
+                    return ring.constant(0, 0)
+                raise Invalid(f"{e.span.text} reads element {point}")
+            case tree.Bracket(condition):
+                return ring.constant(int(self._holds(condition, env, None)), 0)
+            case tree.Unary("-", operand):
+                return ring.scale(self._said_of(operand, env), -1)
+            case tree.Sum(binders, _, body):
+                extents = [self._integer(b.extent, env, None) for b in binders]
+                names = [b.name for b in binders]
+                return ring.add([self._said_of(body, {**env, **_bound(names, p)}) for p in _points(extents)])
+            case tree.Binary("**", left, right):
+                return self._power(self._said_of(left, env), self._integer(right, {}, None))
+            case tree.Binary("+" | "-" | "*" | "/" as op, left, right):
+                return self._slotwise(op, self._said_of(left, env), self._said_of(right, env))
+            case _:
+                raise Invalid(f"{e.span.text} can't be part of a theorem")
 
     # what is to be true
 
@@ -615,9 +705,8 @@ class _Oracle:
         self.complaints.append(f"line {line}, {what}: {at}slot {slot}: {holds}")
 
     def _theorem(self, theorem: tree.Prove, outputs: Sequence[tree.Output]) -> None:
-        expected = self._matrix(theorem.value)
-        if expected.shape is None:
-            raise Invalid("a theorem is about a tensor")
+        expected = self._said(theorem)
+        assert expected.shape is not None
         name = theorem.name
         carried: dict[tuple[int, ...], list[Any]] = {p: [] for p in _points(expected.shape)}
         for output in outputs:
@@ -661,6 +750,10 @@ def _points(extents: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 def _bound(names: Sequence[str], point: Sequence[int]) -> dict[str, int]:
     return dict(zip(names, point, strict=True))
+
+
+def _exchanged(items: tuple[int, ...]) -> tuple[int, ...]:
+    return (*items[:-2], items[-1], items[-2])
 
 
 def _inside(point: Sequence[int], shape: Sequence[int]) -> bool:

@@ -195,8 +195,8 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
 
 
 def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
-    """The mean square of a result that is not a sum of products of matrices, at random elements and random values of what
-    is not given."""
+    """The mean square of a result that is not a sum of products of matrices, at random elements and random values of
+    what is not given."""
     rng = np.random.default_rng(SEED)
     values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
     for name, decl in program.tensors.items():

@@ -313,8 +313,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
 
 
 def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bool = False) -> tuple[Int, int]:
-    """Extent of a loop variable, symbolic and bound; with ``digits`` it may have the name of one. Raises SL202 for a name
-    in use, SL209 when empty."""
+    """Extent of a loop variable, symbolic and bound; with ``digits`` it may have the name of one. Raises SL202 for a
+    name in use, SL209 when empty."""
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
         raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")

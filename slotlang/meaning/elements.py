@@ -51,7 +51,7 @@ class Elements:
     span: Span
 
     def limited(self) -> Elements:
-        """Itself. Raises SL222 when an element is too long to be written down, or multiplies out to too many products."""
+        """Itself. Raises SL222 when an element is too long to be written down, or multiplies out to too much."""
         if self.terms > MAX_CHAINS:
             raise too_many(self.terms, self.span)
         if self.nodes > MAX_NODES:

@@ -176,8 +176,8 @@ class Output(_Indexed):
 
 @dataclass(frozen=True, slots=True)
 class Theorem:
-    """``prove name == ...``: the element at ``indices``, names that stand in nothing else, is ``value``, a value of tensors
-    and scalars that does not depend on the slot. ``text``: the right side as the program writes it."""
+    """``prove name == ...``: the element at ``indices``, names that stand in nothing else, is ``value``, a value of
+    tensors and scalars that does not depend on the slot. ``text``: the right side as the program writes it."""
 
     name: str
     indices: tuple[str, ...]

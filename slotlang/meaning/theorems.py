@@ -89,5 +89,5 @@ def _unfit(node: Value) -> SlotError:
         "this can't be part of a theorem",
         node.span,
         label="speaks of slots",
-        hint="a theorem by elements is built from elements of tensors, scalars, numbers and brackets with + - * ** and sum",
+        hint="a theorem by elements is built from elements of tensors, scalars, numbers and brackets with + - * ** sum",
     )

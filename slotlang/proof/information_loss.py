@@ -87,8 +87,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def find_loss(program: Program) -> Loss | None:
     """The statement at which a refuted program lost its result. None where that can't be told: because ciphertexts are
-    multiplied by each other, because the result is not linear in the inputs, because no small sizes are found at which the program is wrong, or because every statement
-    leaves enough for a correct continuation.
+    multiplied by each other, because the result is not linear in the inputs, because no small sizes are found at which
+    the program is wrong, or because every statement leaves enough for a correct continuation.
 
     Small sizes keep the program's outline and the order of its sizes; where no such sizes are small enough, the outline
     alone. All sizes that are tried must name the same statement.

@@ -35,8 +35,8 @@ DEFAULT_SEED = 20_240_229
 
 
 def degree(program: Program, value: Value, of: Container[str] | None = None) -> int:
-    """Degree of a value as a polynomial in the tensor elements and scalars, or in the elements of some tensors; an upper
-    bound."""
+    """Degree of a value as a polynomial in the tensor elements and scalars, or in the elements of some tensors; an
+    upper bound."""
     if isinstance(value, Linear):
         (operand,) = children(value)
         return degree(program, operand, of)

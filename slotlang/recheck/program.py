@@ -131,10 +131,12 @@ class Program:
     # tensor expressions and values of slots
 
     def terms(self, e: Any, env: Env, slot: Any, known: int) -> Terms:
-        """The terms of a value at ``slot``, which is None in a theorem, where the first ``known`` claims stand for what they speak of."""
+        """The terms of a value at ``slot``, where the first ``known`` claims stand for what they speak of; in a theorem,
+        where ``slot`` is None, nothing depends on it."""
         def go(inner: Any, slot: Any = slot) -> Terms: return self.terms(inner, env, slot, known)
         match e.data, e.children:
-            case "number", [n] if slot or n[-1] != "i": return [Term(Fraction(), Fraction(n[:-1])) if n[-1] == "i" else Term(Fraction(n))]
+            case "number", [n] if n[-1] != "i": return [Term(Fraction(n))]
+            case "number", [n] if slot: return [Term(Fraction(), Fraction(n[:-1]))]
             case "bracket", [inner]: return [Term(where=(self.condition(inner, env, slot),))]
             case "name", [name] if self.kind(name) in ("size", "scalar"): return form(self, e)[1](())
             case ("name" | "index"), _:
@@ -267,7 +269,8 @@ class Program:
         try: self.terms(e, self.bound(extents, {}), None, 0)
         finally: self.names |= digits
         self.loops -= digits.keys()
-        need({self.kind(name) for name in self.read or ()} <= {"input", "weight", "scalar"}, "a theorem is about tensors")
+        kinds = {self.kind(name) for name in self.read or ()}
+        need(kinds <= {"input", "weight", "scalar"}, "a theorem is about tensors")
         names = [name for name, _ in extents]
         return tuple(n for _, n in extents), lambda at: self.terms(e, dict(zip(names, at, strict=True)), None, 0)
 
