@@ -17,10 +17,7 @@ from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarR
 from slotlang.source import Span
 from slotlang.syntax import tree
 
-_BUILT_FROM = (
-    "tensor expressions are built from declared tensors, ones(n), zeros(n) and eye(n) with @ + - * ** .T .mT, and from "
-    "numbers or scalars with *"
-)
+_BUILT_FROM = "tensor expressions are built from declared tensors, ones(n) and eye(n) with @ + - * ** .T, and numbers"
 _BY_ELEMENTS = "what differs in shape is said by elements: prove y[i < n, t < m] == x[i, t] * b[i]"
 
 
@@ -176,9 +173,11 @@ def _expand(scope: Scope, e: tree.Expr) -> _Tensor:
             return _scaled(scope, op, left, right, span)
         case tree.Binary("@", left, right, span):
             return _product(scope, left, right, span)
-        case tree.Binary("**", left, right, span):
-            a = _by_elements(scope, _expand(scope, left), left)
-            return elements.power(a, whole_power(scope, right), span)
+        case tree.Binary("**", left, right):
+            return _power(scope, _expand(scope, left), whole_power(scope, right), e, left)
+        case tree.Index() | tree.Sum() | tree.Bracket():
+            hint = "elements stand in a theorem by elements: prove y[i < n] == ..."
+            raise error("SL221", "this can't be part of a tensor expression", e.span, hint=hint)
         case _:
             raise error("SL221", "this can't be part of a tensor expression", e.span, hint=_BUILT_FROM)
 
@@ -189,6 +188,15 @@ def whole_power(scope: Scope, e: tree.Expr) -> int:
     if not 1 <= exponent <= MAX_POWER:
         raise error("SL221", f"an exponent is between 1 and {MAX_POWER}", e.span, label=f"is {exponent}")
     return exponent
+
+
+def _power(scope: Scope, a: _Tensor, exponent: int, e: tree.Expr, base: tree.Expr) -> _Tensor:
+    if isinstance(a, Elements) or a.shape is not None:
+        return elements.power(_by_elements(scope, a, base), exponent, e.span)
+    result = a
+    for _ in range(exponent - 1):
+        result = _limited(_merged(_Sum(result.scaled(a), None)), e.span)
+    return result
 
 
 def _transposed(scope: Scope, e: tree.Transpose) -> _Tensor:

@@ -131,7 +131,7 @@ class Program:
     # tensor expressions and values of slots
 
     def terms(self, e: Any, env: Env, slot: Any, known: int) -> Terms:
-        """The terms of a value at ``slot``, where the first ``known`` claims stand for what they speak of; in a theorem,
+        """The terms of a value at ``slot``, where the first ``known`` claims stand for what they speak of; in theorems,
         where ``slot`` is None, nothing depends on it."""
         def go(inner: Any, slot: Any = slot) -> Terms: return self.terms(inner, env, slot, known)
         match e.data, e.children:

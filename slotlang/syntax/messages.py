@@ -64,7 +64,7 @@ _PIECE = re.compile(
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?i?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
-_CONTINUES = {"+", "-", "*", "/", "//", "%", "@", "<<", ">>", "==", "!=", "<", "<=", ">", ">=", "=", ",", ":"}
+_CONTINUES = {"+", "-", "*", "**", "/", "//", "%", "@", "<<", ">>", "==", "!=", "<", "<=", ">", ">=", "=", ",", ":"}
 _GOES_ON = "a statement ends with its line; to go on in the next one, open a parenthesis"
 _STARTS = "a statement starts with a keyword, or defines a family: NAME[q < R] = ..."
 
@@ -74,8 +74,8 @@ def _any_of(texts: list[str]) -> str:
     return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-_OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE"}
-_STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT"}
+_OPERATORS = {"ADD", "MUL", "POW", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE"}
+_STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT", "CONSTANT"}
 _SIGNS = {
     "NAME": "a name",
     "NUMBER": "a number",
@@ -92,8 +92,7 @@ _SIGNS = {
 
 # Signs of other languages and typefaces, and how the thing is written here.
 _FOREIGN = {
-    "**": "there is no power: write the product out, x * x",
-    "^": "there is no power: write the product out, x * x",
+    "^": 'a power of a tensor is written "**": x ** 2',
     "&&": 'conditions are joined by "and"',
     "&": 'conditions are joined by "and"',
     "||": 'conditions are joined by "or"',
@@ -252,12 +251,10 @@ def _form_hint(m: _Mistake) -> str:
             return f"a tensor is declared with its shape: {m.first} {m.before}[d, batch]"
         case "axes" if m.expected == {"LPAR"}:
             return "axes are listed in parentheses: axes (h < C, t < batch)"
-        case "output" if m.expected == {"LSQB"}:
+        case "output" if m.expected == {"LSQB", "EQUAL"}:
             return f"an output says which element each slot carries: output {m.before}[i, t] = ..."
         case "scalar" if m.found == "[":
             return f"a scalar is one number; several are a tensor: weight {m.before}[r]"
-        case "prove" if m.found == "[":
-            return f"the theorem is about the whole tensor: prove {m.before} == ..."
         case "program" if m.expected == {"LPAR", "$END"}:
             return f"sizes are listed in parentheses: program {m.before}(d = 16)"
         case "program" if m.expected == {"EQUAL", "COMMA", "RPAR"}:

@@ -34,7 +34,9 @@ def form_of(text: str) -> TensorForm:
     for indices in ("slot", "slot, 0"):
         program = f"{HEAD}output y[{indices}] = X\nprove y == {text}\n"
         try:
-            return bind_text(program).theorems["y"].form
+            form = bind_text(program).theorems["y"].form
+            assert form is not None
+            return form
         except SlotError as problem:
             last = problem
             if [d.code for d in problem.diagnostics] != ["SL303"]:
@@ -179,11 +181,10 @@ def test_the_text_is_kept_on_one_line_without_comments() -> None:
         ("A + B", "SL220", "A + B"),
         ("v + s", "SL220", "v + s"),
         ("A * v", "SL220", "A * v"),
-        ("v @ w", "SL220", "v @ w"),
         ("v @ s", "SL220", "v @ s"),
         ("v.T", "SL220", "v.T"),
         ("s.T * v", "SL220", "s.T"),
-        ("cube @ u", "SL220", "cube"),
+        ("cube.T", "SL220", "cube.T"),
         ("s * 2", "SL221", "s * 2"),
         ("v * 1i", "SL221", "1i"),
         ("v / s", "SL221", "s"),

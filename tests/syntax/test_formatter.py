@@ -255,13 +255,14 @@ def compounds(e: st.SearchStrategy[tree.Expr]) -> st.SearchStrategy[tree.Expr]:
         st.builds(tree.How, st.sampled_from(["tree", "horner", "doubling"]), st.none(), nowhere),
         st.builds(tree.How, st.just("bsgs"), e, nowhere),
     )
-    binary = ["+", "-", "*", "/", "//", "%", "@", "<<", ">>", "and", "or"]
+    binary = ["+", "-", "*", "/", "//", "%", "@", "**", "<<", ">>", "and", "or"]
     return st.one_of(
         st.builds(tree.Binary, st.sampled_from(binary), e, e, nowhere),
         st.builds(tree.Binary, st.sampled_from(binary), e, e, nowhere),
         st.builds(tree.Unary, st.sampled_from(["-", "not", "conj", "re", "im"]), e, nowhere),
         st.builds(tree.Index, e, tuples(e), st.booleans(), nowhere),
-        st.builds(tree.Transpose, e, nowhere),
+        st.builds(tree.Transpose, e, nowhere, st.sampled_from(["T", "mT"])),
+        st.builds(tree.Constant, st.sampled_from(["ones", "eye", "zeros"]), tuples(e), nowhere),
         comparisons(),
         st.builds(tree.Bracket, e, nowhere),
         st.builds(tree.Sum, tuples(binders(e), 2), hows, e, nowhere),
@@ -298,6 +299,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.CyclePermutation, tuples(tuples(EXPRESSIONS)), nowhere),
     )
     sizes = st.lists(st.builds(tree.Size, NAMES, maybe, nowhere), max_size=3).map(tuple)
+    indices = st.one_of(st.just(()), tuples(EXPRESSIONS))
     whole = st.integers(0, 999_999_999)
     numbers = tuples(whole)
     places = st.lists(st.one_of(st.none(), name_nodes()), max_size=3).map(tuple)
@@ -313,10 +315,10 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.Define, st.sampled_from(["cipher", "plain", "compute"]), NAMES, family, EXPRESSIONS, nowhere),
         st.builds(tree.DefinePermutation, NAMES, forms, nowhere),
         st.builds(tree.Claim, EXPRESSIONS, EXPRESSIONS, maybe, nowhere),
-        st.builds(tree.Output, NAMES, tuples(EXPRESSIONS), EXPRESSIONS, maybe, nowhere),
+        st.builds(tree.Output, NAMES, indices, EXPRESSIONS, maybe, nowhere),
         st.builds(tree.Parameters, whole, numbers, numbers, st.just(()), numbers, nowhere),
         st.builds(tree.Parameters, whole, numbers, numbers, numbers, st.just(()), nowhere),
-        st.builds(tree.Prove, NAMES, EXPRESSIONS, nowhere),
+        st.builds(tree.Prove, NAMES, EXPRESSIONS, nowhere, family),
     )
 
 
