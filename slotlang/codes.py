@@ -140,15 +140,17 @@ Inputs, weights and scalars are bounded: what comes from outside. Sizes have val
 follows from its definition.""",
     "SL220": """The shapes in a tensor expression do not fit.
 
-`@` is the matrix product, `+` and `-` need equal shapes, `*` scales by a number or scalar, `.T` transposes a
-matrix. A vector is a column on the right of `@` and a row on its left.""",
+`@` is the matrix product of the last two dimensions, and the others are equal. `+`, `-` and `*` of tensors need equal
+shapes: only numbers are broadcast. `.T` transposes a matrix, `.mT` the last two dimensions. A vector is a column on the
+right of `@` and a row on its left. What differs in shape is said by elements: `prove y[i < n] == ...`.""",
     "SL221": """Something in a tensor expression is not a tensor.
 
-Tensor expressions are built from declared tensors with `@`, `+`, `-`, `.T`, and from numbers or scalars with
-`*`. They are divided by numbers only.""",
+Tensor expressions are built from declared tensors, `ones`, `zeros` and `eye` with `@`, `+`, `-`, `*`, `**`, `.T` and
+`.mT`, and from numbers or scalars with `*`. They are divided by numbers only, and exponents are whole numbers from 1 to
+64. A theorem by elements speaks of tensors and scalars, and of no slots.""",
     "SL222": """A tensor expression is too large.
 
-Products of sums are multiplied out. Write the specification with fewer sums inside products.""",
+Products of sums are multiplied out. Write the specification with fewer sums inside products, and smaller powers.""",
     "SL223": """A norm does not go along one dimension of a tensor.
 
 `bound norm(x[:, t]) <= 64` is about the Euclidean norm of every column of x, `bound norm(B[q, :]) <= 1` about that of
@@ -203,7 +205,7 @@ the polyhedral method has no such limit: `slotlang check --method polyhedral`.""
 `claim S == e`, `claim P[q] == e` or `claim P[0] == e`.""",
     "SL311": """An output does not read a ciphertext.
 
-`output y[indices] = Y[c]`, or `re Y[c]`, or `im Y[c]`.""",
+`output y[indices] = Y[c]`, or `re Y[c]`, or `im Y[c]`. A number has no indices: `output y = S where slot == 0`.""",
     "SL312": """Outputs and theorems do not match.
 
 Every `output y` needs one `prove y == ...`, and every `prove` an output. A program proves something.""",
