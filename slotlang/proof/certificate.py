@@ -78,6 +78,9 @@ def regions(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> dict[str,
             pieces[key] = overlay(pieces.get(key, []), new)
             if len(pieces[key]) > MAX_REGIONS:
                 raise recheck.Rejected("there are too many regions", "SL705", 1)
+    if any(region.left != region.right for disjoint in pieces.values() for region in disjoint):
+        # elements of one tensor in another order: product by product they are found to agree
+        raise recheck.Rejected("the two sides have different regions", "SL705", 1)
     parts = [
         {
             "scalars": scalars,
