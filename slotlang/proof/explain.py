@@ -110,26 +110,35 @@ def monomial_text(monomial: Monomial) -> str:
 
 def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int) -> Polynomial:
     """The terms at one point, bound variables enumerated. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
-    packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
     base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
+    # whole arrays are added up first: a term has as many parts as its elements of one tensor have orders
+    found: dict[tuple[Signature, Fraction, Fraction], list[Any]] = {}
+    points = 0
     for original in terms:
         for term in canonical(original):
             signature = (term.scalars, tuple(t for t, _ in term.reads))
-            for key, times in _occurrences(program, term, base):
-                re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
-                packed[signature, key] = (re + term.re * times, im + term.im * times)
+            points += math.prod(extent for _, extent in term.bound)
+            if points > MAX_POINTS:
+                raise GaveUp(f"{points:,} products")
+            found.setdefault((signature, term.re, term.im), []).append(_occurrences(program, term, base))
+    packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
+    for (signature, real, imaginary), keys in found.items():
+        places, counts = np.unique(np.concatenate(keys), return_counts=True)
+        for key, times in zip(places.tolist(), counts.tolist(), strict=True):
+            re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
+            packed[signature, key] = (re + real * times, im + imaginary * times)
     return {
         _unpacked(program, signature, key): value for (signature, key), value in packed.items() if value[0] or value[1]
     }
 
 
-def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Each monomial of a term, its indices packed into one integer, with how often it occurs."""
+def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Any:
+    """Each monomial of a term, its indices packed into one integer, as often as it occurs."""
     extents = [extent for _, extent in term.bound]
     total = math.prod(extents)
     room = math.prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
-    if total > MAX_POINTS or room >= 1 << 62:
-        raise GaveUp(f"{total:,} products")
+    if room >= 1 << 62:
+        raise GaveUp(f"numbers of {room:,} products")
     grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
     env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
     keep = np.ones(total, bool)
@@ -139,8 +148,7 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> list[
     for tensor, indices in term.reads:
         for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
             packed = packed * size + evaluate(index, program.sizes, env)
-    keys, counts = np.unique(packed[keep], return_counts=True)
-    return list(zip(keys.tolist(), counts.tolist(), strict=True))
+    return np.broadcast_to(packed, keep.shape)[keep]
 
 
 def _unpacked(program: Program, signature: Signature, key: int) -> Monomial:

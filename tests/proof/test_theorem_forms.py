@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -129,5 +128,7 @@ CORPUS = sorted((PROGRAMS / "theorems").glob("*.slot"))
 @pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
 def test_programs_are_proved_for_all_sizes(path) -> None:
     syntax = parse(Source(path.name, path.read_text(encoding="utf-8")))
-    report = check_for_all(syntax, [s.name for s in syntax.header.sizes if s.name != "m" or path.stem != "square_layer"])
+    report = check_for_all(
+        syntax, [s.name for s in syntax.header.sizes if s.name != "m" or path.stem != "square_layer"]
+    )
     assert report.proved == (path.stem != "without_diagonal")

@@ -141,6 +141,26 @@ def test_sums_keep_their_value(seed):
         assert counted(rules.domain, [] if normal is None else [normal], sizes) == counted(rules.domain, [s], sizes)
 
 
+@pytest.mark.parametrize("seed", range(80))
+def test_remainders_of_what_conditions_keep_inside(seed):
+    """Conditions on the dividend of a remainder, on more or less than it, and on the remainder itself."""
+    draw = Random(seed)
+    rules = Rules(domain())
+    d = rules.domain
+    v, w = rules.variable(sized(["M", "N"])), rules.variable(symbol("R"))
+    modulus = draw.choice([symbol("M") * symbol("N"), symbol("N") * symbol("R"), symbol("R") + 1])
+    e = symbol(v) + symbol(w) * draw.choice([1, 1, -1]) + draw.randint(-2, 2)
+    remainder = d.mod(e, modulus)
+    shift = draw.choice([Poly(), modulus, -modulus])
+    conds = [("ge", e + shift + draw.choice([0, 0, 1])), ("ge", modulus - 1 - e - shift + draw.choice([0, 0, -1]))]
+    conds += [("ge", remainder - draw.randint(0, 2)), ("ge", symbol("M") - 1 - remainder)][: draw.randint(0, 2)]
+    draw.shuffle(conds)
+    s = Sum(Fraction(1), Fraction(0), (), (v, w), tuple(conds), (("x", (remainder, symbol(w))),))
+    normal = rules.normal(s)
+    for sizes in ({"M": 1, "N": 2, "R": 3}, {"M": 2, "N": 2, "R": 1}, {"M": 2, "N": 3, "R": 2}):
+        assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
+
+
 def symbol(name: str) -> Poly:
     return Poly.symbol(name)
 
