@@ -28,6 +28,31 @@ def found(*statements: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(
+    ("theorem", "changed"),
+    [
+        ("y == x ** 2", "y == x"),
+        ("y == x ** 2", "y == x ** 3"),
+        ("y == eye(n) @ x", "y == eye(n + 1) @ x"),
+        ("y == ones(n) * x", "y == zeros(n) * x"),
+        ("y == Q[0] * x", ""),
+        ("y == Q @ x", "y == Q.mT @ x"),
+        ("y[i < n] == x[i] + s", "y[i < n + 1] == x[i] + s"),
+        ("y[i < n] == x[i] + s", "y[i < n] == x[i] - s"),
+        ("y[i < n] == x[i] + s", "y[i < n] == x[i + 1] + s"),
+        ("y[i < n] == x[i] ** 2", "y[i < n] == x[i] ** 1"),
+        ("y[i < n] == sum k < n: A[i, k] * x[k]", "y[i < n] == sum k < n: A[k, i] * x[k]"),
+        ("y[i < n] == [i < 2] * x[i]", "y[i < n] == [i <= 2] * x[i]"),
+        ("y[i < n] == (x[i - 1] else 0)", "y[i < n] == x[i - 1]"),
+    ],
+)
+def test_theorems(theorem: str, changed: str) -> None:
+    text = "program small(n = 4)\ninput x[n]\nweight A[n, n], Q[n, n, n]\nscalar s\naxes (h < n)\ncipher X = x[h]\n"
+    made = mutants(parse(Source("small", f"{text}output y[h] = X\nprove {theorem}\n")))
+    lines = {"".join(line.split()) for m in made if m.kind in ("theorem", "order") for line in m.lines()}
+    assert "".join(f"prove{changed}".split()) in lines or not changed
+
+
+@pytest.mark.parametrize(
     ("statement", "kind", "changed"),
     [
         ("Z = X << 1", "shift direction", "Z = X >> 1"),
