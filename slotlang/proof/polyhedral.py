@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from typing import TypeAlias
 
 import islpy as isl
@@ -29,7 +29,7 @@ from slotlang.meaning.integers import (
 from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.loops import fixed, nonlinear, one_period
 from slotlang.proof.sets import Box, coordinates
-from slotlang.proof.terms import Expander, Term, drop_unused
+from slotlang.proof.terms import Expander, Term, drop_unused, products
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
 from slotlang.refusals import GaveUp
 
@@ -37,6 +37,8 @@ MAX_OPERATIONS = 300_000
 """isl operations per question before the answer is "unknown" (some ten seconds); proofs of the corpus take a third."""
 MAX_UNROLLED = 512
 MAX_REGIONS = 400
+MAX_ORDERS = 6
+"""Orders of the elements of one tensor in a product, at most: those of three elements."""
 
 
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
@@ -112,9 +114,7 @@ class Polyhedral:
         """Decide one goal: proved, refuted with a place, or unknown with the reason."""
         self.context.reset_operations()
         try:
-            left, right, where = sides(self.program, self.expander, goal)
-            free = [(b.name, b.size) for b in goal.statement.binders]
-            wrong = self._equal(goal, free, left, right, () if where is None else (where,))
+            wrong = None if self._whole(goal) else self._failed(goal)
         except GaveUp as problem:
             return Outcome("unknown", reason=f"{goal.what}: {problem}")
         except isl.Error:
@@ -124,6 +124,30 @@ class Polyhedral:
         if isinstance(goal.statement, Claim):
             self.expander.learn(goal.statement)
         return Outcome("proved")
+
+    def _failed(self, goal: Goal) -> Failure | None:
+        """Where a goal fails."""
+        left, right, where = sides(self.program, self.expander, goal)
+        free = [(b.name, b.size) for b in goal.statement.binders]
+        return self._equal(goal, free, left, right, () if where is None else (where,))
+
+    def _whole(self, goal: Goal) -> bool:
+        """Whether both sides agree already while the products of matrices that the goal speaks of stay whole, where proved
+        claims speak of them too. (M @ x)[h] ** 4 is one product then, and n^4 of them multiplied out."""
+        statement, program = goal.statement, self.program
+        value = statement.value if isinstance(statement, Claim) else program.theorems[statement.name].value
+        wanted = products(program, value)
+        known = [c.value for claims in self.expander.facts.values() for c in claims]
+        if not wanted or not wanted <= frozenset[str]().union(*(products(program, v) for v in known)):
+            return False
+        self.expander.opaque = True
+        try:
+            return self._failed(goal) is None
+        except (GaveUp, isl.Error):
+            return False
+        finally:
+            self.expander.opaque = False
+            self.context.reset_operations()
 
     def _equal(
         self,
@@ -158,6 +182,8 @@ class Polyhedral:
                     raise GaveUp("too many regions")
         for region in regions:
             if region.left != region.right:
+                if self.expander.opaque:
+                    raise GaveUp("the products of matrices differ, multiplied out they may agree")
                 return self._failure(goal, free, members[0][0], region)
         return None
 
@@ -329,9 +355,9 @@ def canonical(term: Term) -> list[Term]:
         by_tensor.setdefault(tensor, []).append(indices)
     results = [replace(term, reads=())]
     for tensor, group in by_tensor.items():
-        if len(group) > 3:
+        orders = _orders(group)
+        if len(orders) > MAX_ORDERS:
             raise GaveUp(f"a product of {len(group)} elements of '{tensor}'")
-        orders = list(permutations(range(len(group))))
         grown = []
         for partial in results:
             for order in orders:
@@ -348,6 +374,18 @@ def canonical(term: Term) -> list[Term]:
                 )
         results = grown
     return results
+
+
+def _orders(group: Sequence[tuple[Int, ...]]) -> list[tuple[int, ...]]:
+    """Every order of some elements, by their positions; equal elements keep the written order. One more than
+    ``MAX_ORDERS`` where there are more."""
+    if len(set(group)) == 1:
+        return [tuple(range(len(group)))]
+    if len(group) > MAX_ORDERS:
+        return [()] * (MAX_ORDERS + 1)
+    every = permutations(range(len(group)))
+    kept = (o for o in every if all(a < b or group[a] != group[b] for n, b in enumerate(o) for a in o[:n]))
+    return list(islice(kept, MAX_ORDERS + 1))
 
 
 def _ascending(a: tuple[Int, ...], b: tuple[Int, ...], strict: bool) -> Cond:

@@ -35,6 +35,7 @@ from slotlang.meaning.value import (
     Conj,
     Const,
     Element,
+    Factor,
     FamilyRef,
     Iverson,
     Negate,
@@ -45,6 +46,7 @@ from slotlang.meaning.value import (
     SumOver,
     TensorForm,
     Value,
+    leaves,
 )
 from slotlang.refusals import GaveUp
 
@@ -75,7 +77,8 @@ ONE = Term(Fraction(1), Fraction(0), (), (), (), ())
 class Expander:
     """Expands values to terms, with the claims proved so far in force.
 
-    ``facts`` maps a family to its proved claims (see ``learn``); a reference to it then means what they say.
+    ``facts`` maps a family to its proved claims (see ``learn``); a reference to it then means what they say. While
+    ``opaque``, elements of products of matrices stay whole, as if the product were a tensor.
     ``extents`` has the extent of every bound variable made so far, over the names of sizes.
     """
 
@@ -83,6 +86,7 @@ class Expander:
         self.program = program
         self.facts: dict[str, list[Claim]] = {}
         self.extents: dict[str, Int] = {}
+        self.opaque = False
         self._order: list[Claim] = []
         self._known = 0
         self._fresh = 0
@@ -199,6 +203,11 @@ class Expander:
         for chain in form.chains:
             if not chain.coefficient:
                 continue
+            if self.opaque and len(chain.factors) > 1:
+                name, transposed = product_name(self.program, chain.factors)
+                reads = ((name, indices[::-1] if transposed else indices),)
+                terms.append(replace(ONE, re=chain.coefficient, scalars=chain.scalars, conds=padding, reads=reads))
+                continue
             bound: list[tuple[str, int]] = []
             term = replace(ONE, re=chain.coefficient, scalars=chain.scalars)
             decls = [self.program.tensors[f.tensor] for f in chain.factors]
@@ -306,6 +315,26 @@ class Expander:
         return terms
 
 
+def product_name(program: Program, factors: tuple[Factor, ...]) -> tuple[str, bool]:
+    """``(B @ x)`` for a product, and whether its indices are swapped: (B @ x)[i, t] is (x.T @ B.T)[t, i]."""
+    transposed = tuple(
+        replace(f, transposed=not f.transposed and len(program.tensors[f.tensor].shape) == 2) for f in reversed(factors)
+    )
+    forward, backward = _product_text(factors), _product_text(transposed)
+    swap = (backward.count(".T"), backward) < (forward.count(".T"), forward)
+    return (backward, True) if swap else (forward, False)
+
+
+def _product_text(factors: tuple[Factor, ...]) -> str:
+    return f"({' @ '.join(f.tensor + '.T' * f.transposed for f in factors)})"
+
+
+def products(program: Program, value: Value) -> frozenset[str]:
+    """The products of matrices whose elements a value reads, by name."""
+    forms = [leaf.form for leaf in leaves(value) if isinstance(leaf, Element)]
+    return frozenset(product_name(program, c.factors)[0] for form in forms for c in form.chains if len(c.factors) > 1)
+
+
 def shifted(program: Program, slot: Int, step: Int) -> Int:
     """``(slot + step) % slots``, nested remainders by ``slots`` merged: (a % n + b) % n = (a + b) % n."""
     if step == IntConst(0):
@@ -335,4 +364,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "drop_unused", "shifted"]
+__all__ = ["Expander", "Term", "drop_unused", "product_name", "products", "shifted"]

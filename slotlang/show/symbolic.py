@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, variables, within
 from slotlang.meaning.program import Claim, Program
-from slotlang.meaning.value import Factor, Permuted, TensorForm, Value
-from slotlang.proof.terms import ONE, Expander, Term
+from slotlang.meaning.value import Permuted, TensorForm, Value
+from slotlang.proof.terms import ONE, Expander, Term, product_name
 
 __all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
 
@@ -79,7 +79,7 @@ class Named(Expander):
                 (factor,) = chain.factors
                 read = self._read(factor.tensor, indices[::-1] if factor.transposed else indices, False)
             else:
-                name, transposed = self._chain(chain.factors)
+                name, transposed = product_name(self.program, chain.factors)
                 at = indices[::-1] if transposed else indices
                 self.shapes[name] = form.shape[::-1] if transposed else form.shape
                 read = replace(ONE, reads=((name, at),))
@@ -92,20 +92,6 @@ class Named(Expander):
                 )
             )
         return terms
-
-    def _chain(self, factors: tuple[Factor, ...]) -> tuple[str, bool]:
-        """``(B @ x)`` and whether its indices are swapped: (B @ x)[i, t] is (x.T @ B.T)[t, i]."""
-        transposed = tuple(
-            replace(f, transposed=not f.transposed and len(self.program.tensors[f.tensor].shape) == 2)
-            for f in reversed(factors)
-        )
-        forward, backward = _chain_text(factors), _chain_text(transposed)
-        swap = (backward.count(".T"), backward) < (forward.count(".T"), forward)
-        return (backward, True) if swap else (forward, False)
-
-
-def _chain_text(factors: tuple[Factor, ...]) -> str:
-    return f"({' @ '.join(f.tensor + '.T' * f.transposed for f in factors)})"
 
 
 class Atoms:
