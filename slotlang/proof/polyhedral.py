@@ -132,8 +132,8 @@ class Polyhedral:
         return self._equal(goal, free, left, right, () if where is None else (where,))
 
     def _whole(self, goal: Goal) -> bool:
-        """Whether both sides agree already while the products of matrices that the goal speaks of stay whole, where proved
-        claims speak of them too. (M @ x)[h] ** 4 is one product then, and n^4 of them multiplied out."""
+        """Whether both sides agree already while the products of matrices that the goal speaks of stay whole, where
+        proved claims speak of them too. (M @ x)[h] ** 4 is one product then, and n^4 multiplied out."""
         statement, program = goal.statement, self.program
         value = statement.value if isinstance(statement, Claim) else program.theorems[statement.name].value
         wanted = products(program, value)
