@@ -168,6 +168,20 @@ to 0.""",
 
 Two slots would go to the same slot, or one would leave the vector. The message names them. This is decided at
 every slot.""",
+    "SL240": """A function of integers has no value.
+
+`log2(n)` is exact, so `n` is a power of two, made of sizes and constants. The exponent of `a ** k` is a whole number,
+0 or more. `(a ^ b)` takes numbers that are 0 or more. The message gives the values; where they depend on a loop
+variable, choose: `(2**(k - 1) if k > 0 else 0)`. A branch that is not taken is not looked at.""",
+    "SL241": """A family's recursion does not go down.
+
+A family may read its own members, those that stand before the one that is defined: of a smaller first index, or of
+the same one and a smaller second, and so on. The first of them is a choice:
+`S[k < 5] = (X if k == 0 else S[k - 1] + ...)`.""",
+    "SL242": """The terms of a sum differ by more than their index.
+
+A choice by a sum's own variable, or a member of a family that is written out, makes other operations of each term. They
+are added up one by one, or `by tree`; `horner`, `doubling` and `bsgs` need terms of one form.""",
     "SL301": """`re` or `im` of something encrypted.
 
 The real part is known only after decryption, in an `output`. On a ciphertext it costs a conjugation: `1/2 *

@@ -54,6 +54,9 @@ PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
 MAX_PARAMETER_DIGITS = 9
 """Longest number there: none of the parameters is beyond 2^16."""
 
+INTEGER_FUNCTIONS = ("min", "max", "log2")
+"""Functions of integers. Their names can be declared: a call is a name with a parenthesis behind it."""
+
 EXPRESSION_WORDS = (
     "sum",
     "by",
@@ -69,6 +72,9 @@ EXPRESSION_WORDS = (
     "sparse",
     "slot",
 )
+
+SOFT_WORDS = frozenset(["if"])
+"""Words of the grammar that can be names: no name stands where they do."""
 
 RESERVED = frozenset([*STATEMENT_WORDS, *EXPRESSION_WORDS])
 """Words that can't be declared as names. ``slot`` can be read: it is the index of a slot."""

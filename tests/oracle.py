@@ -283,8 +283,10 @@ class _Oracle:
                 case tree.Define(_, name, binders, body):
                     extents = tuple(self._integer(b.extent, {}, None) for b in binders)
                     names = [b.name for b in binders]
-                    members = {p: self._vector(body, _bound(names, p)) for p in _points(extents)}
-                    self.families[name] = _Family(extents, members)
+                    # a member may read those before it
+                    self.families[name] = _Family(extents, {})
+                    for p in _points(extents):
+                        self.families[name].members[p] = self._vector(body, _bound(names, p))
                 case tree.DefinePermutation(name, form):
                     self.permutations[name] = self._permutation(form)
                 case tree.Claim():
@@ -374,6 +376,10 @@ class _Oracle:
                 return self._variable(name, env, slot)
             case tree.Unary("-", operand):
                 return -self._integer(operand, env, slot)
+            case tree.Choice(condition, yes, no):
+                return self._integer(yes if self._holds(condition, env, slot) else no, env, slot)
+            case tree.Call(name, arguments):
+                return _function(name, [self._integer(a, env, slot) for a in arguments])
             case tree.Binary(op, left, right):
                 a, b = self._integer(left, env, slot), self._integer(right, env, slot)
                 return _arithmetic(op, a, b)
@@ -433,6 +439,18 @@ class _Oracle:
                 return [ring.scale(v, -1) for v in self._vector(operand, env)]
             case tree.Unary("conj", operand):
                 return [ring.conj(v) for v in self._vector(operand, env)]
+            case tree.Choice(condition, yes, no):
+                return self._vector(yes if self._holds(condition, env, None) else no, env)
+            case tree.Call():
+                return [ring.constant(self._integer(e, env, None), 0)] * self.slots
+            case tree.Binary("**", left, right):
+                exponent = self._integer(right, env, None)
+                if exponent < 0:
+                    raise Invalid("a negative power")
+                result = [ring.constant(1, 0)] * self.slots
+                for _ in range(exponent):
+                    result = [ring.mul(a, b) for a, b in zip(result, self._vector(left, env), strict=True)]
+                return result
             case tree.Bracket(condition):
                 return self._each(lambda s: ring.constant(int(self._holds(condition, env, s)), 0))
             case tree.Sum(binders, _, body):
@@ -527,6 +545,8 @@ class _Oracle:
                 return _Matrix(None, {(): ring.symbol(name)})
             case tree.Name(name) if name in self.sizes:
                 return _Matrix(None, {(): ring.constant(self.sizes[name], 0)})
+            case tree.Call():
+                return _Matrix(None, {(): ring.constant(self._integer(e, {}, None), 0)})
             case tree.Transpose(base, word=word):
                 inner = self._matrix(base)
                 if inner.shape is None or len(inner.shape) < 2 or (word == "T" and len(inner.shape) > 2):
@@ -769,8 +789,27 @@ def _names(e: tree.Expr) -> Iterator[str]:
         case tree.Binary(_, left, right):
             yield from _names(left)
             yield from _names(right)
+        case tree.Call(_, arguments):
+            for argument in arguments:
+                yield from _names(argument)
+        case tree.Choice(condition, yes, no):
+            for part in (condition, yes, no):
+                yield from _names(part)
+        case tree.Compare(_, operands):
+            for operand in operands:
+                yield from _names(operand)
         case _:
             return
+
+
+def _function(name: str, arguments: list[int]) -> int:
+    if name in ("min", "max"):
+        return sorted(arguments)[0 if name == "min" else -1]
+    if name == "log2" and len(arguments) == 1:
+        for power in range(63):
+            if 2**power == arguments[0]:
+                return power
+    raise Invalid(f"{name} of {arguments}")
 
 
 def _arithmetic(op: str, a: int, b: int) -> int:
@@ -781,6 +820,10 @@ def _arithmetic(op: str, a: int, b: int) -> int:
             return a - b
         case "*":
             return a * b
+        case "**" if b >= 0:
+            return prod([a] * b)
+        case "^" if a >= 0 and b >= 0:
+            return sum(2**i for i in range(64) if a // 2**i % 2 != b // 2**i % 2)
     if b <= 0:
         raise Invalid(f"{a} {op} {b}")
     match op:

@@ -324,6 +324,65 @@ prove y == B @ A @ x - x + C @ B @ A @ x
         {"depth": 3, "rotations": 9},
     ),
     Case(
+        "a ladder of a family's own members",
+        """program ladder(n = 16, rows = 3)
+input x[n]
+weight w[rows, n]
+axes (h < n)
+cipher X = x[h]
+plain W[r < rows] = w[r, h]
+S[k < 5, r < rows] = (X * W[r] if k == 0 else S[k - 1, r] + (S[k - 1, r] << 2**(k - 1)))
+claim S[2, r] == sum j < 4: (X * W[r]) << j
+output y[r] = S[log2(n), r] where h == 0
+prove y == w @ x
+""",
+        {"rotations": 4 * 3, "additions": 4 * 3, "plain_products": 3, "ciphertexts_out": 3, "depth": 1},
+    ),
+    Case(
+        "members at different levels",
+        """program powers(n = 8)
+input x[n]
+weight a[n, n], b[n, n]
+axes (h < n)
+cipher X = x[h]
+plain W[k < 2, q < n] = (a[h, (h + q) % n] if k == 0 else b[h, (h + q) % n])
+P[k < 3] = (X if k == 0 else (sum q < n: (P[k - 1] << q) * W[k - 1, q]))
+S = sum k < 3: P[k]
+output y[h] = S
+prove y == x + a @ x + b @ a @ x
+""",
+        # x and its first product are multiplied by 1 to come to the level of the last: 2 + 1
+        {"depth": 2, "rotations": 14, "plain_products": 16 + 3, "ciphertexts_out": 1},
+    ),
+    Case(
+        "a swizzle",
+        """program swizzle(n = 4, slots = 16)
+input x[n, n]
+axes (a < n, b < n)
+cipher X = x[a, b]
+perm s: slot -> a*n + (a ^ b)
+Y = permute(X, s)
+output y[a, (a ^ b)] = Y
+prove y == x
+""",
+    ),
+    Case(
+        "functions in indices",
+        """program functions(n = 8, m = 4, min = 3)
+let small = n if n < m else m
+require log2(max(n, m)) == min
+input x[n, m]
+weight w[n]
+axes (h < n, t < m)
+cipher X = x[min(h, n - 1), (t if t < small else 2**t)]
+plain W[q < 2] = [(h ^ q) == h] + w[(h ^ q)] * [2**(t + 1) <= max(h - 8, t, 0)]
+V = sum q < 2: (X * 2**2 * W[q] << 2**(q + 2) - 4)
+output y[h, t] = V
+prove y == 4 * x
+""",
+        {"ciphertexts_out": 1},
+    ),
+    Case(
         "packed differences",
         """program differences(slots = 8)
 input x[8], z[8]

@@ -7,7 +7,8 @@ from functools import reduce
 from math import ceil
 from operator import or_
 
-from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntOp, Not, Or, evaluate, variables
+from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntCall, IntIf, IntOp, Not, Or, evaluate, variables
+from slotlang.meaning.integers import parts as integer_parts
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
     Const,
@@ -128,8 +129,8 @@ class _Shapes:
                 return sum(map(self.operations, parts)) + len(parts) - 1
             case Not(part):
                 return 1 + self.operations(part)
-            case IntOp(_, a, b) | Cmp(_, a, b):
-                return 1 + self.operations(a) + self.operations(b)
+            case IntOp() | Cmp() | IntCall() | IntIf():
+                return 1 + sum(map(self.operations, integer_parts(e)))
             case _:
                 return 0
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import builtins
 import keyword
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import assert_never
 
 from slotlang.meaning.integers import (
+    SLOT,
     And,
     Cmp,
     Cond,
     Int,
+    IntCall,
     IntConst,
+    IntIf,
     IntOp,
     IntSize,
     IntVar,
     Not,
     Or,
+    evaluate,
+    variables,
 )
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
@@ -52,9 +58,18 @@ class Names:
 
     ``own``: the program's names, which are distinct; ``reserved``: the module's. A name that is reserved, a keyword or
     a builtin gets an underscore. A made name, such as ``plain_W``, gets underscores until it is unique.
+    ``sizes`` are the values of the program's sizes, ``digits`` the names of what differs from slot to slot.
     """
 
-    def __init__(self, own: Iterable[str], reserved: Iterable[str]) -> None:
+    def __init__(
+        self,
+        own: Iterable[str],
+        reserved: Iterable[str],
+        sizes: Mapping[str, int] | None = None,
+        digits: Iterable[str] = (),
+    ) -> None:
+        self.sizes = sizes or {}
+        self._digits = frozenset(digits) | {SLOT}
         self._reserved = frozenset(reserved) | LOCAL
         own = list(dict.fromkeys(own))
         self._names = {name: name for name in own if name.isidentifier() and not self._unusable(name)}
@@ -72,9 +87,16 @@ class Names:
             or hasattr(builtins, name)
             or name in self._reserved
             or name.startswith("__")
+            or not name.isidentifier()
         )
 
+    def slotwise(self, e: Int) -> bool:
+        """Whether an expression differs from slot to slot: it is an array there, and one integer elsewhere."""
+        return not self._digits.isdisjoint(variables(e))
+
     def _free(self, name: str) -> str:
+        if not name.isidentifier():
+            name = re.sub(r"\W+", "_", name).rstrip("_")  # S[2], a member of a family that is written out
         name = f"v{name}" if name.startswith("__") else name
         while name in self._taken or self._unusable(name):
             name += "_"
@@ -119,6 +141,28 @@ def int_text(e: Int, names: Names, strength: int = 0) -> str:
             tight = op == "*" and not (isinstance(a, IntOp) and a.op in ("//", "%"))
             text = f"{int_text(a, names, mine)}{op if tight else f' {op} '}{int_text(b, names, mine + 1)}"
             return f"({text})" if mine < strength else text
+        case IntCall() if not variables(e):
+            return str(evaluate(e, names.sizes, {}))
+        case IntCall("**" as op, (a, b)):
+            exponent = int_text(b, names, 5)
+            if names.slotwise(b) and not isinstance(b, IntVar):
+                # in a branch that is not taken it may be negative, which numpy refuses
+                exponent = f"np.maximum({int_text(b, names)}, 0)"
+            text = f"{int_text(a, names, 5)}**{exponent}"
+            return f"({text})" if strength > 3 else text
+        case IntCall("^", (a, b)):
+            text = f"{int_text(a, names, 5)} ^ {int_text(b, names, 5)}"
+            return f"({text})" if strength else text
+        case IntCall(name, (a, b)) if names.slotwise(e):
+            return f"np.{name}imum({int_text(a, names)}, {int_text(b, names)})"
+        case IntCall(name, (a, b)):
+            return int_text(IntIf(Cmp("<=" if name == "min" else ">=", a, b), a, b), names, strength)
+        case IntCall(name, args):
+            return int_text(IntCall(name, (IntCall(name, args[:-1]), args[-1])), names, strength)
+        case IntIf(cond, yes, no) if names.slotwise(e):
+            return f"np.where({cond_text(cond, names)}, {int_text(yes, names)}, {int_text(no, names)})"
+        case IntIf(cond, yes, no):
+            return f"({int_text(yes, names)} if {cond_text(cond, names)} else {int_text(no, names)})"
         case _:
             assert_never(e)
 

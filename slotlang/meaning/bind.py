@@ -8,7 +8,7 @@ from typing import assert_never
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.meaning.bind_value import binder_extent, count, family_ref, given, not_padded, slot_value
 from slotlang.meaning.bounds import bind_bound
-from slotlang.meaning.checks import check_kinds, check_tensors
+from slotlang.meaning.checks import check_kinds, check_tensors, what_family
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.permutations import permutation
 from slotlang.meaning.program import Binder, Bound, ChosenParameters, Claim, Family, Output, Program, Theorem
@@ -26,6 +26,7 @@ from slotlang.meaning.scope import (
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
 from slotlang.meaning.tensors import shape_text
 from slotlang.meaning.theorems import theorem
+from slotlang.meaning.unroll import Split, at_each_value
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -186,14 +187,40 @@ class _Binder:
             extent, size = binder_extent(self.scope, local, binder)
             local = local.bind(binder.name, size)
             binders.append(Binder(binder.name, extent, size))
-        body = slot_value(self.scope, local, define.body)
-        check_kinds(self.scope, define.kind, define.name, body, define.body.span)
-        check_tensors(self.scope, define.kind, body)
-        what = "a computed family" if define.kind == "compute" else f"a {define.kind} family"
-        self.scope.declare(define.name, what, place)
-        family = Family(define.kind, define.name, tuple(binders), body, define.span)
-        self.scope.families[define.name] = family
-        self.steps.append(family)
+        self.steps += self._members(define, local, tuple(binders))
+        self.scope.declare(define.name, what_family(define.kind), place)
+
+    def _members(self, define: tree.Define, local: Local, binders: tuple[Binder, ...]) -> list[Family]:
+        """The family, or, where it is written out, the families of its members."""
+        scope, name = self.scope, define.name
+        made: list[Family] = []
+        split = Split(name, binders)
+
+        def restart(positions: tuple[int, ...]) -> None:
+            for family in made:
+                del scope.families[family.name]
+            made.clear()
+            split.positions = positions
+
+        def member(at: Local, values: tuple[int, ...]) -> None:
+            split.point = values
+            body = slot_value(scope, at, define.body)
+            own = split.member(values) if values else name
+            check_kinds(scope, define.kind, own, body, define.body.span)
+            check_tensors(scope, define.kind, body)
+            rest = tuple(b for b in binders if b.name not in at.values)
+            family = Family(define.kind, own, rest, body, define.span)
+            scope.families[family.name] = family
+            made.append(family)
+
+        scope.splits[name] = split
+        try:
+            at_each_value(local, binders, member, restart)
+        finally:
+            if not split.positions:
+                del scope.splits[name]
+        split.point = None
+        return made
 
     def _member(
         self, e: tree.Expr, code: str, message: str, hint: str
@@ -205,7 +232,8 @@ class _Binder:
             raise error(code, message, e.span, hint=hint)
         name = base.name
         scope.sure(name)
-        if name not in scope.families:
+        indexed = scope.binders(name)
+        if indexed is None:
             if name in scope.declared:
                 raise error(code, message, base.span, label=f"is {scope.what_is(name)}", hint=hint)
             raise unknown_name(scope, name, base.span, scope.families)
@@ -214,7 +242,7 @@ class _Binder:
         local = Local({}, True)
         binders: list[Binder] = []
         # a wrong number of indices is reported by family_ref
-        for index, binder in zip(indices, scope.families[name].binders, strict=False):
+        for index, binder in zip(indices, indexed, strict=False):
             if (
                 isinstance(index, tree.Name)
                 and index.name != SLOT
@@ -235,11 +263,15 @@ class _Binder:
             "a claim is about a family or a member of it",
             "claim S == ... or claim P[q] == ...",
         )
-        ref = family_ref(scope, local, name, indices, target.span)
-        value = slot_value(scope, local, claim.value)
-        where = None if claim.where is None else condition(scope, local, claim.where)
-        every = len(binders) == len(ref.indices)
-        self.steps.append(Claim(name, binders, ref.indices, value, where, every, claim.span))
+
+        def claimed(at: Local, _: tuple[int, ...]) -> Claim:
+            ref = family_ref(scope, at, name, indices, target.span)
+            value = slot_value(scope, at, claim.value)
+            where = None if claim.where is None else condition(scope, at, claim.where)
+            rest = tuple(b for b in binders if b.name not in at.values)
+            return Claim(ref.name, rest, ref.indices, value, where, len(rest) == len(ref.indices), claim.span)
+
+        self.steps += at_each_value(local, binders, claimed)
 
     def _output(self, output: tree.Output) -> None:
         scope, value, part = self.scope, output.value, None
@@ -251,7 +283,7 @@ class _Binder:
             "an output reads a ciphertext, or its real or imaginary part",
             "output y[c*C + h, t] = re Y[c]; compute anything else in a family first",
         )
-        if scope.families[name].kind == "plain":
+        if self._plain(name):
             raise error(
                 "SL311",
                 "an output is decrypted, and this is not encrypted",
@@ -262,12 +294,22 @@ class _Binder:
         place = name_span(output.name, output.span)
         if not any(o.name == output.name for o in self.outputs):
             scope.free(output.name, place)
-        ref = family_ref(scope, local, name, indices, value.span)
-        places = tuple(integer(scope, local, e) for e in output.indices)
-        where = None if output.where is None else condition(scope, local, output.where)
+
+        def read(at: Local, _: tuple[int, ...]) -> Output:
+            ref = family_ref(scope, at, name, indices, value.span)
+            places = tuple(integer(scope, at, e) for e in output.indices)
+            where = None if output.where is None else condition(scope, at, output.where)
+            rest = tuple(b for b in binders if b.name not in at.values)
+            return Output(output.name, rest, places, part, ref, where, output.span)
+
+        outputs = at_each_value(local, binders, read)
         if output.name not in scope.declared:
             scope.declare(output.name, "an output", place)
-        self.outputs.append(Output(output.name, binders, places, part, ref, where, output.span))
+        self.outputs += outputs
+
+    def _plain(self, name: str) -> bool:
+        """Whether a family is plain; one that is written out has that of its members."""
+        return any(f.kind == "plain" for f in self.scope.families.values() if f.name.partition("[")[0] == name)
 
     def _prove(self, prove: tree.Prove) -> None:
         if prove.name in self.theorems:

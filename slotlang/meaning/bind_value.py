@@ -7,8 +7,11 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.constants import arithmetic, number, power
 from slotlang.meaning.elements import Elements, padded, power_of
+from slotlang.meaning.functions import taken
 from slotlang.meaning.integers import SLOT, Int, neg, variables
+from slotlang.meaning.program import Binder
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
     Local,
@@ -21,6 +24,7 @@ from slotlang.meaning.scope import (
     unknown_name,
 )
 from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form, whole_power
+from slotlang.meaning.unroll import Unroll, at_each_value
 from slotlang.meaning.value import (
     Arith,
     Conj,
@@ -39,9 +43,6 @@ from slotlang.meaning.value import (
 from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
-
-MAX_CONSTANT_BITS = 512
-"""Constants are folded while they are shorter than this; longer ones stay expressions."""
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
@@ -70,19 +71,27 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 hint=f"read it in an output: output y[...] = {part} Y. On a ciphertext v it is {half}",
             )
         case tree.Binary("+" | "-" | "*" as op, left, right, span):
-            return _arith(op, slot_value(scope, local, left), slot_value(scope, local, right), span)
+            return arithmetic(op, slot_value(scope, local, left), slot_value(scope, local, right), span)
+        case tree.Choice(cond, yes, no, span):
+            test = condition(scope, local.fixed("which branch is taken"), cond)
+            if variables(test):
+                raise Unroll(variables(test), cond.span)
+            return slot_value(scope, local, yes if taken(scope, test) else no)
+        case tree.Binary("**", left, right, span):
+            factor = slot_value(scope, local, left)
+            if local.slotwise or isinstance(factor, Const):
+                return power(factor, constant(scope, right, "an exponent"), left.span, right.span, span)
+            return power_of(factor, whole_power(scope, right), span)
+        case tree.Binary("^", span=span):
+            raise error("SL302", '"^" does not work on slot values', span, hint="use it in indices and conditions")
+        case tree.Call():
+            return number(scope, local, e)
         case tree.Binary("/", left, right, span):
             return _quotient(scope, local, left, right, span)
         case tree.Binary("<<" | ">>" as op, left, right, span):
             shifted = slot_value(scope, local, left)
             amount = integer(scope, local.fixed("a shift"), right)
             return Shift(shifted, amount if op == "<<" else neg(amount), span)
-        case tree.Binary("**", left, right, span):
-            if local.slotwise:
-                raise error(
-                    "SL302", '"**" is for tensors and theorems', span, hint="a slot value times itself is v * v"
-                )
-            return power_of(slot_value(scope, local, left), whole_power(scope, right), span)
         case tree.Binary("@") | tree.Transpose() | tree.Constant():
             raise error(
                 "SL302",
@@ -110,32 +119,18 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             assert_never(e)
 
 
-def _arith(op: str, a: Value, b: Value, span: Span) -> Value:
-    if not (isinstance(a, Const) and isinstance(b, Const)) or not (_short(a) and _short(b)):
-        return Arith(op, a, b, span)
-    if op == "*":
-        return Const(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re, span)
-    sign = 1 if op == "+" else -1
-    return Const(a.re + sign * b.re, a.im + sign * b.im, span)
-
-
-def _short(c: Const) -> bool:
-    parts = (c.re.numerator, c.re.denominator, c.im.numerator, c.im.denominator)
-    return all(part.bit_length() < MAX_CONSTANT_BITS for part in parts)
-
-
 def _quotient(scope: Scope, local: Local, left: tree.Expr, right: tree.Expr, span: Span) -> Value:
     value, divisor = slot_value(scope, local, left), slot_value(scope, local, right)
     if not isinstance(divisor, Const) or divisor.im or not divisor.re:
         raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span)
     inverse = Const(1 / divisor.re, Fraction(0), right.span)
-    return _arith("*", value, inverse, span) if isinstance(value, Const) else Arith("*", inverse, value, span)
+    return arithmetic("*", value, inverse, span) if isinstance(value, Const) else Arith("*", inverse, value, span)
 
 
 def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
     if name not in local.extents:
         scope.sure(name)
-    if name in scope.families:
+    if scope.binders(name) is not None:
         return family_ref(scope, local, name, (), span)
     if name in scope.scalars:
         return ScalarRef(name, span)
@@ -173,7 +168,7 @@ def _index(
     if isinstance(base, tree.Name) and base.name not in local.extents:
         scope.sure(base.name)
     match base:
-        case tree.Name(name) if name in scope.families:
+        case tree.Name(name) if scope.binders(name) is not None:
             if else_zero:
                 raise not_padded(name, span)
             return family_ref(scope, local, name, indices, span)
@@ -257,29 +252,39 @@ def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint:
 
 
 def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, ...], span: Span) -> FamilyRef:
-    """A member of a family. Raises SL303 (number of indices), SL305 (leaves the family), SL306."""
-    family = scope.families[name]
-    if len(indices) != len(family.binders):
-        want = f"{name}[{', '.join(b.name for b in family.binders)}]" if family.binders else name
+    """A member of a family. Raises SL303 (number of indices), SL305 (leaves the family), SL306; of one that is written
+    out, ``Unroll``, and SL241 where that reads itself."""
+    binders = scope.binders(name)
+    assert binders is not None
+    if len(indices) != len(binders):
+        want = f"{name}[{', '.join(b.name for b in binders)}]" if binders else name
         raise error(
             "SL303",
-            f"'{name}' has {count(len(family.binders), 'index')}, and {given(indices)}",
+            f"'{name}' has {count(len(binders), 'index')}, and {given(indices)}",
             span,
             hint=f"write {want}",
         )
     fixed = local.fixed("which member of a family is meant")
     places = tuple(integer(scope, fixed, index) for index in indices)
-    for place, binder, index in zip(places, family.binders, indices, strict=True):
+    split = scope.splits.get(name)
+    if split is not None:
+        split.values(scope, places, span)
+    for place, binder, index in zip(places, binders, indices, strict=True):
         bad = _escape(scope, fixed, place, binder.size, index.span)
         if bad is not None:
             raise error(
                 "SL305",
                 f"this index leaves the family '{name}'",
                 index.span,
-                label=f"is {bad.value}" + (f" at {bad.at}" if bad.at else ""),
+                label=f"is {bad.value}" + (f" at {at}" if (at := bad.at or fixed.point) else ""),
                 notes=[f"'{name}' has {binder.name} from 0 to {binder.size - 1}"],
             )
-    return FamilyRef(name, places, span)
+    if split is None:
+        return FamilyRef(name, places, span)
+    own = split.point is not None
+    values = split.earlier(scope, places, span) if own else split.values(scope, places, span)
+    rest = tuple(place for p, place in enumerate(places) if p not in split.positions)
+    return FamilyRef(split.member(values), rest, span)
 
 
 def count(n: int, what: str) -> str:
@@ -295,21 +300,40 @@ def given(indices: Sized) -> str:
 
 def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     inner = local
-    binders: list[tuple[str, Int]] = []
+    binders: list[Binder] = []
     for binder in e.binders:
         extent, size = binder_extent(scope, inner, binder)
         inner = inner.bind(binder.name, size)
-        binders.append((binder.name, extent))
+        binders.append(Binder(binder.name, extent, size))
     how = e.how.name if e.how else None
     argument = None
     if e.how is not None and e.how.argument is not None:
         argument = constant(scope, e.how.argument, "the number of baby steps")
         if argument < 1:
             raise error("SL107", f"there can't be {argument} baby steps", e.how.argument.span)
-    body = slot_value(scope, inner, e.body)
-    for name, extent in reversed(binders):
-        body = SumOver(name, extent, how, argument, body, e.span)
-    return body
+
+    def term(at: Local, values: tuple[int, ...]) -> Value:
+        if values and how not in (None, "tree"):
+            raise error(
+                "SL242",
+                f"the terms of this sum differ, so they are added up one by one, and not by {how}",
+                e.span,
+                hint=f"drop `by {how}`, or write `by tree`",
+            )
+        body = slot_value(scope, at, e.body)
+        for binder in reversed([b for b in binders if b.name not in at.values]):
+            body = SumOver(binder.name, binder.extent, how, argument, body, e.span)
+        return body
+
+    return _balanced(at_each_value(inner, binders, term), e.span)
+
+
+def _balanced(terms: list[Value], span: Span) -> Value:
+    """The sum of terms that are written out, nested as little as can be."""
+    if len(terms) == 1:
+        return terms[0]
+    middle = (len(terms) + 1) // 2
+    return Arith("+", _balanced(terms[:middle], span), _balanced(terms[middle:], span), span)
 
 
 def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bool = False) -> tuple[Int, int]:

@@ -9,7 +9,7 @@ from typing import Literal
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind_value import count, given
 from slotlang.meaning.program import Bound
-from slotlang.meaning.scope import Scope, text_of, unknown_name
+from slotlang.meaning.scope import Scope, constant, text_of, unknown_name
 from slotlang.meaning.tensors import shape_text
 from slotlang.syntax import tree
 from slotlang.syntax.printer import bounded_text
@@ -143,13 +143,18 @@ def _rational(scope: Scope, e: tree.Expr) -> Fraction:
             raise unknown_name(scope, name, span, scope.sizes)
         case tree.Unary("-", operand):
             return -_rational(scope, operand)
+        case tree.Binary("**", left, right):
+            exponent = constant(scope, right, "an exponent")
+            if not 0 <= exponent <= MAX_LIMIT_BITS:
+                raise _wrong(right, f"an exponent is 0 to {MAX_LIMIT_BITS}", f"is {exponent}")
+            return _rational(scope, left) ** exponent
         case tree.Binary("+" | "-" | "*" | "/" as op, left, right):
             a, b = _rational(scope, left), _rational(scope, right)
             if op == "/" and not b:
                 raise _wrong(right, "a limit divides by zero", "is 0")
             return a + b if op == "+" else a - b if op == "-" else a * b if op == "*" else a / b
         case _:
-            raise _wrong(e, "a limit is a real number", "is not one made of numbers and sizes with + - * /")
+            raise _wrong(e, "a limit is a real number", "is not one made of numbers and sizes with + - * / **")
 
 
 def _wrong(e: tree.Expr, message: str, label: str) -> SlotError:

@@ -15,16 +15,22 @@ from slotlang.meaning.value import (
 from slotlang.source import Span
 
 
+def what_family(kind: str) -> str:
+    """A kind of families, in words."""
+    return "a computed family" if kind == "compute" else f"a {kind} family"
+
+
 def check_kinds(scope: Scope, kind: str, name: str, body: Value, span: Span) -> None:
     """Raises SL307 when what takes part in a family is not what its keyword says."""
     families = [leaf for leaf in leaves(body) if isinstance(leaf, FamilyRef)]
     encrypted = [ref for ref in families if scope.families[ref.name].kind != "plain"]
+    family = name.partition("[")[0]
     if kind == "compute" and not encrypted:
         raise error(
             "SL307",
             f"no ciphertext takes part in '{name}'",
             span,
-            hint=f"write `plain {name}` (the server's) or `cipher {name}` (packed by the client)",
+            hint=f"write `plain {family}` (the server's) or `cipher {family}` (packed by the client)",
         )
     if kind == "plain" and encrypted:
         raise error(
@@ -36,7 +42,7 @@ def check_kinds(scope: Scope, kind: str, name: str, body: Value, span: Span) -> 
     if kind == "cipher" and families:
         raise error(
             "SL307",
-            f"'{families[0].name}' is {scope.what_is(families[0].name)}; "
+            f"'{families[0].name}' is {what_family(scope.families[families[0].name].kind)}; "
             "what the client packs is made from inputs alone",
             families[0].span,
             hint="drop the keyword `cipher` to define a computed family"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any, TypeAlias, assert_never
 
+from slotlang.meaning import integer_functions
+
 SLOT = "slot"
 """The variable that is the plain slot index."""
 
@@ -44,7 +46,28 @@ class IntOp:
     right: Int
 
 
-Int: TypeAlias = IntConst | IntSize | IntVar | IntOp
+@dataclass(frozen=True, slots=True)
+class IntCall:
+    """A function of integers: ``min``, ``max``, ``log2``, the power ``**``, the exclusive or ``^``.
+
+    Binding has shown that it has a value wherever it is looked at: exponents and what ``^`` joins are not negative,
+    ``log2`` is of a power of two and holds no variables. Elsewhere, in a branch that is not taken, its value is any.
+    """
+
+    name: str
+    args: tuple[Int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IntIf:
+    """``yes if condition else no``, with variables in the condition; one of sizes alone is decided when it is bound."""
+
+    condition: Cond
+    yes: Int
+    no: Int
+
+
+Int: TypeAlias = IntConst | IntSize | IntVar | IntOp | IntCall | IntIf
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +142,30 @@ def within(indices: Sequence[Int], extents: Sequence[Int]) -> tuple[Cond, ...]:
     return tuple(parts)
 
 
-def variables(e: Int | Cond) -> frozenset[str]:
-    """Names of the ``IntVar`` in an expression or condition."""
+def parts(e: Int | Cond) -> tuple[Int | Cond, ...]:
+    """What an expression or condition is made of, in the order in which it is written."""
     match e:
-        case IntConst() | IntSize():
-            return frozenset()
-        case IntVar(name):
-            return frozenset([name])
+        case IntConst() | IntSize() | IntVar():
+            return ()
         case IntOp(_, a, b) | Cmp(_, a, b):
-            return variables(a) | variables(b)
-        case And(parts) | Or(parts):
-            return frozenset().union(*map(variables, parts))
+            return (a, b)
+        case IntCall(_, args):
+            return args
+        case IntIf(cond, yes, no):
+            return (yes, cond, no)
+        case And(inner) | Or(inner):
+            return inner
         case Not(part):
-            return variables(part)
+            return (part,)
         case _:
             assert_never(e)
+
+
+def variables(e: Int | Cond) -> frozenset[str]:
+    """Names of the ``IntVar`` in an expression or condition."""
+    if isinstance(e, IntVar):
+        return frozenset([e.name])
+    return frozenset[str]().union(*map(variables, parts(e)))
 
 
 def substitute(e: Int, get: Callable[[str], Int | None]) -> Int:
@@ -147,6 +179,10 @@ def substitute(e: Int, get: Callable[[str], Int | None]) -> Int:
         case IntOp(op, a, b):
             na, nb = substitute(a, get), substitute(b, get)
             return e if na is a and nb is b else IntOp(op, na, nb)
+        case IntCall(name, args):
+            return IntCall(name, tuple(substitute(a, get) for a in args))
+        case IntIf(cond, yes, no):
+            return IntIf(substitute_cond(cond, get), substitute(yes, get), substitute(no, get))
         case _:
             assert_never(e)
 
@@ -184,6 +220,11 @@ def evaluate(e: Int, sizes: Mapping[str, int], env: Mapping[str, Any]) -> Any:
             if op == "*":
                 return x * y
             return x // y if op == "//" else x % y
+        case IntCall(name, args):
+            return integer_functions.value(name, [evaluate(a, sizes, env) for a in args])
+        case IntIf(cond, yes, no):
+            truth = holds(cond, sizes, env)
+            return integer_functions.chosen(truth, evaluate(yes, sizes, env), evaluate(no, sizes, env))
         case _:
             assert_never(e)
 
@@ -250,8 +291,37 @@ def interval(e: Int, sizes: Mapping[str, int], ranges: Mapping[str, tuple[int, i
             if op == "//":
                 return lo // lo2, hi // lo2
             return (lo % lo2, hi % lo2) if lo // lo2 == hi // lo2 else (0, lo2 - 1)
+        case IntCall(name, args):
+            return integer_functions.interval(name, [interval(a, sizes, ranges) for a in args])
+        case IntIf(cond, yes, no):
+            truth = decided(cond, sizes, ranges)
+            taken = [interval(e, sizes, ranges) for e, way in ((yes, True), (no, False)) if truth in (way, None)]
+            return min(low for low, _ in taken), max(high for _, high in taken)
         case _:
             assert_never(e)
+
+
+def decided(c: Cond, sizes: Mapping[str, int], ranges: Mapping[str, tuple[int, int]]) -> bool | None:
+    """Whether a condition holds, or fails, for all variables in their ranges; None where neither is plain. Never None
+    when each range is one value."""
+    match c:
+        case Cmp(op, a, b):
+            (lo, hi), (lo2, hi2) = interval(a, sizes, ranges), interval(b, sizes, ranges)
+            truths = {_COMPARE[op](x, y) for x in {lo, hi} for y in {lo2, hi2}}
+            if op in ("==", "!=") and (lo, lo2) != (hi, hi2) and hi >= lo2 and hi2 >= lo:
+                return None
+            return truths.pop() if len(truths) == 1 else None
+        case And(parts) | Or(parts):
+            found = [decided(part, sizes, ranges) for part in parts]
+            stops = isinstance(c, Or)
+            if stops in found:
+                return stops
+            return None if None in found else not stops
+        case Not(part):
+            truth = decided(part, sizes, ranges)
+            return None if truth is None else not truth
+        case _:
+            assert_never(c)
 
 
 def divisors(n: int) -> list[int]:
@@ -280,6 +350,15 @@ def show(e: Int, strength: int = 0) -> str:
             sign = f" {op} " if wide else op
             text = f"{show(a, mine)}{sign}{show(b, mine + 1)}"
             return f"({text})" if mine < strength else text
+        case IntCall("**", (a, b)):
+            text = f"{show(a, 5)}**{show(b, 4)}"
+            return f"({text})" if strength > 4 else text
+        case IntCall("^", (a, b)):
+            return f"({show(a)} ^ {show(b)})"
+        case IntCall(name, args):
+            return f"{name}({', '.join(map(show, args))})"
+        case IntIf(cond, yes, no):
+            return f"({show(yes)} if {show_cond(cond)} else {show(no)})"
         case _:
             assert_never(e)
 

@@ -366,7 +366,11 @@ def form_extents(tensors: Mapping[str, TensorDecl], form: TensorForm) -> tuple[I
 
 def member_text(name: str, indices: Sequence[object]) -> str:
     """A member of a family, or an element of a tensor, as the program writes it: ``Z[0, 3]``, and ``S`` without
-    indices."""
+    indices; ``S[2, 3]`` for the member 3 of ``S[2, :]``."""
+    if ":" in name:
+        for index in indices:
+            name = name.replace(":", str(index), 1)
+        return name
     return f"{name}[{', '.join(map(str, indices))}]" if len(indices) else name
 
 

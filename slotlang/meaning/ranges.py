@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from slotlang.meaning.integers import (
     SLOT,
+    Cond,
     Int,
-    IntOp,
     IntVar,
     evaluate,
     interval,
+    parts,
     show,
     substitute,
     variables,
@@ -114,5 +115,5 @@ def _try_all(scope: Scope, index: Int, size: int, box: dict[str, int]) -> dict[s
     return None
 
 
-def _nodes(e: Int) -> int:
-    return 1 + _nodes(e.left) + _nodes(e.right) if isinstance(e, IntOp) else 1
+def _nodes(e: Int | Cond) -> int:
+    return 1 + sum(map(_nodes, parts(e)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.integers import (
@@ -24,9 +24,12 @@ from slotlang.meaning.integers import (
     evaluate,
     variables,
 )
-from slotlang.meaning.program import Digit, Family, Permutation, TensorDecl
+from slotlang.meaning.program import Binder, Digit, Family, Permutation, TensorDecl
 from slotlang.source import Span
 from slotlang.syntax import tree
+
+if TYPE_CHECKING:
+    from slotlang.meaning.unroll import Split
 
 MAX_INTEGER = 1 << 40
 """Largest size or constant in an index: far above any real one."""
@@ -48,7 +51,8 @@ class Scope:
 
     ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
-    ``effort`` is what is left of ``MAX_EFFORT``.
+    ``effort`` is what is left of ``MAX_EFFORT``; ``splits`` are the families that are written out, and the one that is
+    being defined.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -64,6 +68,13 @@ class Scope:
     loops: dict[str, Span] = field(default_factory=dict)
     later: Mapping[str, Span] = field(default_factory=dict)
     effort: int = MAX_EFFORT
+    splits: dict[str, Split] = field(default_factory=dict)
+
+    def binders(self, family: str) -> tuple[Binder, ...] | None:
+        """The indices of a family, one that is written out or that is being defined as well; None for other names."""
+        if family in self.splits:
+            return self.splits[family].binders
+        return self.families[family].binders if family in self.families else None
 
     def free(self, name: str, span: Span) -> None:
         """Raises SL202 when the name is taken, ``Poisoned`` when its first definition was wrong."""
@@ -119,6 +130,10 @@ class Local:
     extents: Mapping[str, int]
     slotwise: bool
     why: str = ""
+    values: Mapping[str, int] = field(default_factory=dict)
+    """Loop variables that have one value here: their loops are unrolled."""
+    given: tuple[Cond, ...] = ()
+    """What holds where this expression is looked at: the conditions of the choices around it."""
 
     def fixed(self, why: str) -> Local:
         """This environment without slot digits; ``why`` completes "... can't depend on the slot"."""
@@ -127,6 +142,19 @@ class Local:
     def bind(self, name: str, extent: int) -> Local:
         """With one more loop variable."""
         return replace(self, extents={**self.extents, name: extent})
+
+    def at(self, values: Mapping[str, int]) -> Local:
+        """With values of some loop variables."""
+        return replace(self, values={**self.values, **values})
+
+    def where(self, condition: Cond) -> Local:
+        """Inside a branch that a condition takes."""
+        return replace(self, given=(*self.given, condition))
+
+    @property
+    def point(self) -> str:
+        """``k = 0, c = 2``: the values there are."""
+        return ", ".join(f"{name} = {value}" for name, value in self.values.items())
 
 
 def name_span(name: str, span: Span) -> Span:
@@ -169,15 +197,20 @@ def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str])
     return error("SL201", f"'{name}' is not known", span, hint=hint)
 
 
-_INTEGER_HINT = "integers are built from sizes, loop variables, slot digits and constants with + - * / // %"
+_INTEGER_HINT = (
+    "integers are built from sizes, loop variables, slot digits and constants with + - * / // % ** (a ^ b), "
+    "min, max, log2 and (a if c else b)"
+)
 
 
 def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
     """``e`` as an integer expression.
 
     Raises SL201 and SL203 (names and kinds), SL204 (inexact division), SL205 (divisors), SL206 (too large),
-    SL207 (depends on the slot where it must not).
+    SL207 (depends on the slot where it must not), SL240 (a function that has no value).
     """
+    from slotlang.meaning.functions import function  # it is made of integer expressions itself
+
     match e:
         case tree.Number(value, imaginary, span):
             if imaginary or value.denominator != 1:
@@ -195,6 +228,10 @@ def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
             result = _arithmetic(scope, op, a, b, right, span)
             _check_range(scope, local, result, span)
             return result
+        case tree.Binary("**" | "^") | tree.Call() | tree.Choice():
+            result = function(scope, local, e)
+            _check_range(scope, local, result, e.span)
+            return result
         case _:
             raise error(
                 "SL203",
@@ -206,6 +243,8 @@ def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
 
 
 def _variable(scope: Scope, local: Local, name: str, span: Span) -> Int:
+    if name in local.values:
+        return IntConst(local.values[name])
     if name in local.extents:
         return IntVar(name)
     scope.sure(name)
@@ -334,6 +373,8 @@ def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
             | tree.Binary()
             | tree.Sum()
             | tree.Permute()
+            | tree.Choice()
+            | tree.Call()
         ):
             raise error(
                 "SL208",

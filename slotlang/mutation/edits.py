@@ -104,8 +104,29 @@ def _integer_parts(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
             yield from within(_integer_parts(left, kind, names), lambda new: replace(e, left=new))
             inner = integer_edits if op == "%" else _integer_parts
             yield from within(inner(right, modulus, names), lambda new: replace(e, right=new))
+        case tree.Call(name, arguments):
+            if name in ("min", "max"):
+                yield put(kind, e, replace(e, name="max" if name == "min" else "min"))
+            for argument in arguments:
+                yield put(kind, e, argument)
+            parts = each(arguments, lambda argument: _integer_parts(argument, kind, names))
+            yield from within(parts, lambda new: replace(e, arguments=new))
+        case tree.Choice():
+            yield from _choice_edits(e, kind, names, lambda branch: _integer_parts(branch, kind, names))
         case _:
             return
+
+
+def _choice_edits(
+    e: tree.Choice, kind: str, names: Names, edits: Callable[[tree.Expr], Iterator[Edit]]
+) -> Iterator[Edit]:
+    """A branch without its condition, the branches exchanged, and every change inside."""
+    yield put(kind, e, e.yes)
+    yield put(kind, e, e.no)
+    yield put(kind, e, replace(e, yes=e.no, no=e.yes))
+    yield from within(condition_edits(e.condition, kind, names), lambda new: replace(e, condition=new))
+    yield from within(edits(e.yes), lambda new: replace(e, yes=new))
+    yield from within(edits(e.no), lambda new: replace(e, no=new))
 
 
 def condition_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
@@ -280,7 +301,9 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
                 if other != permutation:
                     yield put("permutation", e, replace(e, permutation=other))
             yield from within(value_edits(value, names), lambda new: replace(e, value=new))
-        case tree.Transpose() | tree.Compare() | tree.Constant():
+        case tree.Choice():
+            yield from _choice_edits(e, "choice", names, lambda branch: value_edits(branch, names))
+        case tree.Transpose() | tree.Compare() | tree.Constant() | tree.Call():
             return
         case _:
             assert_never(e)

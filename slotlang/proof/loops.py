@@ -9,7 +9,9 @@ from slotlang.meaning.integers import (
     Cmp,
     Cond,
     Int,
+    IntCall,
     IntConst,
+    IntIf,
     IntOp,
     IntSize,
     IntVar,
@@ -43,7 +45,7 @@ def fixed(term: Term, name: str, value: int) -> Term:
 
 
 def nonlinear(term: Term) -> set[str]:
-    """Variables that a term multiplies by other variables."""
+    """Variables that a term multiplies by other variables, or that stand in powers."""
     names: set[str] = set()
 
     def visit(e: Int | Cond) -> None:
@@ -53,6 +55,15 @@ def nonlinear(term: Term) -> set[str]:
                     names.update(variables(e))
                 visit(left)
                 visit(right)
+            case IntCall(name, args):
+                if name == "**":
+                    names.update(variables(e))
+                for arg in args:
+                    visit(arg)
+            case IntIf(cond, yes, no):
+                visit(cond)
+                visit(yes)
+                visit(no)
             case Cmp(_, left, right):
                 visit(left)
                 visit(right)

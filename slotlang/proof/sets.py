@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, assert_never
 
 import islpy as isl
@@ -13,12 +14,15 @@ from slotlang.meaning.integers import (
     Cmp,
     Cond,
     Int,
+    IntCall,
     IntConst,
+    IntIf,
     IntOp,
     IntSize,
     IntVar,
     Not,
     Or,
+    bounds,
     evaluate,
 )
 from slotlang.meaning.program import Program
@@ -118,8 +122,40 @@ class Box:
                 if op == "//":
                     return self.aff(a).scale_down_val(right).floor()
                 return self.aff(a).mod_val(right)
+            case IntCall(name, args):
+                number = self._number(e)
+                return self._call(name, args) if number is None else self._constant(number.to_python())
+            case IntIf(cond, yes, no):
+                here = self.where(cond)
+                chosen = self.aff(yes).intersect_domain(here)
+                return chosen.union_add(self.aff(no).intersect_domain(here.complement()))
             case _:
                 assert_never(e)
+
+    def _call(self, name: str, args: tuple[Int, ...]) -> isl.PwAff:
+        match name:
+            case "min":
+                return reduce(isl.PwAff.min, map(self.aff, args))
+            case "max":
+                return reduce(isl.PwAff.max, map(self.aff, args))
+            case "^":
+                # a bit of it is the sum of the two bits, modulo 2
+                low = self._constant(0)
+                for bit in range(max(self._greatest(a) for a in args).bit_length()):
+                    power = self._value(1 << bit)
+                    bits = [self.aff(a).scale_down_val(power).floor() for a in args]
+                    low = low.add(bits[0].add(bits[1]).mod_val(self._value(2)).scale_val(power))
+                return low
+            case _:
+                raise GaveUp("a power with a variable in it")
+
+    def _greatest(self, e: Int) -> int:
+        """A number that no value of ``e`` in the box is beyond."""
+        ranges = {**self.program.slot_extents(), **dict(self.dims)}
+        return max(bounds(e, self.sizes, ranges)[1], 0)
+
+    def _value(self, value: int) -> isl.Val:
+        return isl.Val.int_from_si(self._local.get_ctx(), value)
 
     def _number(self, e: Int) -> Any:
         try:

@@ -6,7 +6,7 @@ The front end has the same rules. They are written anew here, so that nothing is
 # fmt: off
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
@@ -15,15 +15,14 @@ from typing import Any
 
 from lark import Token
 
+from .integers import Env, Integers, chooses, points, unfit
 from .reader import Rejected, need, statements
-from .tensors import TENSORS, Form, exponent, form, note, real, tensor, unfit
-from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, never, number, times, variable, within
+from .tensors import TENSORS, Form, exponent, form, note, real, tensor
+from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, number, times, variable, within
 
 MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
 UNREADABLE = {"cipher": {"weight", "scalar", *FAMILIES}, "plain": {"input", "cipher", "compute"}, "compute": {"input"}}
-Env = dict[str, Int]  # what the variables of a statement are
-
-class Program:
+class Program(Integers):
     """A program's text at its sizes. ``names`` are (kind, meaning), claims and outputs (family, indices, bare names,
     condition, what they say). ``read`` is what a statement reads while it is taken in: rules are looked at then, and
     families are not expanded. It is None when all are in."""
@@ -34,6 +33,8 @@ class Program:
         self.axes, self.claims, self.outputs, self.digits = list[list[str]](), list[Any](), list[Any](), Extents()
         self.theorems: dict[str, Form] = {}
         self.read: set[str] | None = None
+        self.written_out: set[str] = set()  # families whose members differ by more than their index
+        self.before: Any = None  # such a family while it is looked at, and the indices of the member
         for line, statement in statements(text):
             fresh, self.read = self.fresh, set()
             try:
@@ -45,13 +46,6 @@ class Program:
         carried = {(name, len(at)) for *_, (name, at, _) in self.outputs}
         proved = {(name, len(shape)) for name, (shape, _) in self.theorems.items()}
         need(carried == proved != set(), f"outputs and theorems do not match: {carried}, {proved}")
-
-    def kind(self, name: str) -> str:
-        return self.names.get(name, ("unknown",))[0]
-
-    def get(self, name: str, *kinds: str) -> Any:
-        need(self.kind(name) in kinds, f"'{name}' is {self.kind(name)} here, and not {' or '.join(kinds)}")
-        return self.names[name][1]
 
     def free(self, name: str) -> None:
         need(name not in {*self.names, *self.loops, "slot"}, f"'{name}' is declared twice")
@@ -89,45 +83,6 @@ class Program:
     def binders(self, binders: Any) -> Extents:
         return [(str(b.children[0]), self.constant(b.children[2])) for b in binders if b]
 
-    # integers and conditions: ``slot`` is None where nothing may depend on it
-
-    def integer(self, e: Any, env: Env, slot: Int | None) -> Int:
-        match e.data, e.children:
-            case "number", [n] if n[-1] != "i" and (value := Fraction(n)) <= MAX_SIZE and value.denominator == 1:
-                return number(int(value))
-            case "sign", [_, inner]: return arith("-", number(0), self.integer(inner, env, slot))
-            case "binary", [a, ("+" | "-" | "*" | "/" | "//" | "%") as op, b]:
-                return arith(op, self.integer(a, env, slot), self.integer(b, env, slot))
-            case "name", [name] if name in env: return env[name]
-            case "name", ["slot"] if slot: return slot
-            case "name", [name]:
-                value = self.get(name, *(["size", "digit"] if slot else ["size"]))
-                if isinstance(value, int): return number(value)
-                if slot == self.here and (name, value[0]) in self.digits: return variable(f"{name}_0", value[0])
-                return arith("%", arith("//", slot or self.here, number(value[1])), number(value[0]))
-        raise unfit("an integer", e)
-
-    def constant(self, e: Any) -> int:
-        return self.integer(e, {}, None).low
-
-    def condition(self, e: Any, env: Env, slot: Int | None) -> str:
-        match e.data, e.children:
-            case "either", [a, b]: return f"({self.condition(a, env, slot)} or {self.condition(b, env, slot)})"
-            case "both", [a, b]: return f"({self.condition(a, env, slot)} and {self.condition(b, env, slot)})"
-            case "negate", [inner]: return f"(not {self.condition(inner, env, slot)})"
-            case "compare", [*parts]:
-                values = [self.integer(part, env, slot) for part in parts[::2]]
-                triples = zip(values, parts[1::2], values[1:], strict=False)
-                return every(f"({a} {op.replace('==', '=')} {b})" for a, op, b in triples)
-        raise unfit("a condition", e)
-
-    def inside(self, at: list[Int], shape: Sequence[int]) -> None:
-        """Each index lies between 0 and its extent, whatever the variables in it are."""
-        need(len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
-        for i, n in zip(at, shape, strict=True):
-            stays = (i.low >= 0 and i.high < n) or never(f"(not {within([i], [n])})", [*i.used])
-            need(stays, f"an index leaves 0 to {n - 1}: {i}")
-
     # tensor expressions and values of slots
 
     def terms(self, e: Any, env: Env, slot: Any, known: int) -> Terms:
@@ -142,6 +97,12 @@ class Program:
             case ("name" | "index"), _:
                 base, *indices, padded = e.children if e.data == "index" else [e, None]
                 kind = self.kind(name := base.children[0]) if base.data == "name" else ""
+                if self.before and kind == "unknown" and name == self.before[0] and not padded:
+                    at = [self.integer(i, env, None) for i in indices]
+                    self.inside(at, [n for _, n in self.before[1]])
+                    stands = not any(i.used for i in at) and tuple(i.low for i in at) < self.before[2]
+                    need(stands, f"'{name}' reads a member of itself that does not stand before")
+                    return [Term()]
                 if kind in FAMILIES and not padded:
                     at = [self.integer(i, env, None) for i in indices]
                     if self.read is None: return self.member(name, at, slot, known, known)
@@ -153,12 +114,16 @@ class Program:
                 if self.read is not None and not padded: self.inside(at, shape)
                 inside = (within(at, shape),)
                 return times([Term(where=inside) if padded else Term(inside=inside)], f(at))
+            case "choice", [yes, test, no]: return go(yes if self.holds(test, env) else no)
+            case ("call", _) | ("binary", [_, "**", _]) if slot: return form(self, e)[1](())
             case "part", ["conj", inner] if slot: return [replace(t, im=-t.im) for t in go(inner)]
             case "sign", [_, inner]: return times([Term(Fraction(-1))], go(inner))
             case "sum", [*binders, by, body]:
                 extents = self.binders(binders)
                 if self.read is not None: self.bound(extents, env)
                 need(not (by and by.children[1]) or self.constant(by.children[1]) > 0, "there are no baby steps")
+                if chooses(body, dict(extents)):
+                    return [t for at in points(extents) for t in self.terms(body, env | at, slot, known)]
                 loops, new = self.named(extents)
                 return times([Term(loops=loops)], self.terms(body, env | new, slot, known))
             case "permute", [inner, way] if slot:
@@ -170,7 +135,9 @@ class Program:
                 if self.read is not None: return go(a)  # whatever the slot is
                 return go(a, arith("%", arith("+" if op == "<<" else "-", slot, step), number(self.slots)))
             case "binary", [a, "/", b]: return times([Term(1 / real(self, b))], go(a))
-            case "binary", [a, "**", b] if slot is None: return reduce(times, [go(a) for _ in range(exponent(self, b))])
+            case "binary", [a, "**", b] if slot is None:
+                if (base := go(a)) == [Term(base[0].re)] and not self.constant(b): return [Term(Fraction(1))]
+                return reduce(times, [base] * exponent(self, b))
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
         raise unfit("a value of a slot", e)
@@ -182,7 +149,14 @@ class Program:
         # that they are inside is in the goal: bounds need not be wider
         at = [replace(i, low=max(i.low, 0), high=min(i.high, n - 1)) for i, (_, n) in zip(at, binders, strict=True)]
         k = next((k for k in range(top)[::-1] if self.claims[k][0] == name), None)
-        if k is None: return times(inside, self.terms(body, dict(zip(dict(binders), at, strict=True)), slot, known))
+        if k is None:
+            here = dict(zip(dict(binders), at, strict=True))
+            vary = [j for j, i in enumerate(at) if i.used and name in self.written_out]
+            if not vary: return times(inside, self.terms(body, here, slot, known))
+            j = vary[0]
+            cases = [number(v) for v in range(at[j].low, at[j].high + 1)]  # a member for each value
+            return [t for v in cases for t in times([Term(where=(f"({at[j]} = {v})",))],
+                    self.member(name, [*at[:j], v, *at[j + 1 :]], slot, known, top))]
         _, places, bare, where, says = self.claims[k]
         env, conditions = Env(), list[str]()
         for place, index in zip(places, at, strict=True):
@@ -237,7 +211,7 @@ class Program:
             case ("cipher" | "plain" | "compute"), [name, family, body]:
                 need(self.slots, "the number of slots is not known yet")
                 extents = self.binders(family.children if family else [])
-                self.terms(body, self.bound(extents, {}), slot, 0)
+                self.members(name, extents, body, slot)
                 kinds = {self.kind(other) for other in self.read or ()}
                 need(not (bad := kinds & UNREADABLE[kind]), f"{kind} '{name}' can't read {' or '.join(sorted(bad))}")
                 need(kind != "compute" or kinds & {"cipher", "compute"}, f"no ciphertext takes part in '{name}'")
@@ -287,6 +261,18 @@ class Program:
         need(kind == "weight" or not sparse, f"'{name}' is encrypted, and its zeros can't be known")
         if zeros: self.condition(zeros, env, None)
         self.declare(name, kind, (tuple(shape), [v for v, _ in extents], zeros))
+
+    def members(self, name: str, extents: Extents, body: Any, slot: Int) -> None:
+        """Look at a family's definition: member by member where it chooses, or reads members that stand before."""
+        env = self.bound(extents, {})
+        if not chooses(body, None, {name, *self.written_out}):
+            self.terms(body, env, slot, 0)
+            return
+        self.written_out.add(str(name))
+        for at in points(extents):
+            self.before = (str(name), extents, tuple(i.low for i in at.values()))
+            self.terms(body, at, slot, 0)
+        self.before = None
 
     def spoken_of(self, e: Any, where: Any, slot: Int) -> tuple[Env, tuple[Any, ...]]:
         """A member of a family that a claim or an output is about. Bare new names in it run over all indices."""

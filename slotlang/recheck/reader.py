@@ -13,7 +13,8 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 MAX_PROGRAM, MAX_DEPTH, MAX_DIGITS = 1_000_000, 150, 40
-DEEPER = re.compile("bracket|index|attribute|constant|sign|part|negate|binary|either|both|compare|sum|permute|binder")
+DEEPER = re.compile("bracket|index|attribute|constant|sign|part|negate|binary|xor|either|both|compare|choice|call|sum|"
+                    "permute|binder")
 
 class Rejected(Exception):
     """Why a certificate proves nothing, a diagnostic's code, and an exit status."""
@@ -68,8 +69,8 @@ def parts() -> list[str]:
 
 @cache
 def reserved() -> re.Pattern[str]:
-    """Every word that the grammar spells out, and ``slot``, which can be read."""
-    words = [w for t in grammar().terminals if (w := t.pattern.value).isalpha()]
+    """Every word that the grammar spells out, but ``if``, and ``slot``, which can be read."""
+    words = [w for t in grammar().terminals if (w := t.pattern.value).isalpha() and w != "if"]
     return re.compile("|".join(["slot", *parts(), *words]))
 
 @cache

@@ -8,18 +8,16 @@ from fractions import Fraction
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
-from .reader import Rejected, need
+from .integers import unfit
+from .reader import need
 from .terms import Int, Term, Terms, number, times
 
 if TYPE_CHECKING:
     from .program import Program
 
-MAX_CHAINS, MAX_DIVISOR, MAX_POWER = 64, 120, 64
+MAX_CHAINS, MAX_DIVISOR, MAX_POWER, MAX_EXPONENT = 64, 120, 64, 62
 TENSORS = ("input", "weight")
 Form = tuple[tuple[int, ...], Callable[[Sequence[Int]], Terms]]  # shape, empty for a number, and elements
-
-def unfit(what: str, e: Any) -> Rejected:
-    return Rejected(f"{what} is needed where '{' '.join(e.scan_values(bool))}' stands", "SL703", 1)
 
 def swapped(items: Any) -> Any:
     return (*items[:-2], items[-1], items[-2])
@@ -52,7 +50,13 @@ def form(p: Program, e: Any) -> Form:
             s, f = form(p, inner)
             if len(s) == 2 or (len(s) > 2 and e.children[1] == "mT"):
                 return swapped(s), lambda at: f(swapped(at))
-        case "binary", [a, "**", b]: return reduce(partial(entrywise, p), [form(p, a) for _ in range(exponent(p, b))])
+        case "call", _:
+            whole = Fraction(p.constant(e))
+            return (), lambda _: [Term(whole)]
+        case "binary", [a, "**", b]:
+            (s, f), n = form(p, a), p.constant(b)
+            if not s and 0 <= n <= MAX_EXPONENT and f(()) == [Term(c := f(())[0].re)]: return (), lambda _: [Term(c**n)]
+            return reduce(partial(entrywise, p), [form(p, a) for _ in range(exponent(p, b))])
         case "binary", [a, ("+" | "-" | "*" | "/" | "@") as op, b]:
             (s, f), (t, g) = form(p, a), form(p, b)
             if op == "/":

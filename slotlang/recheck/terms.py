@@ -53,7 +53,7 @@ def within(indices: Sequence[Int | str], extents: Sequence[int]) -> str:
 
 def function(text: str, variables: Iterable[str]) -> Callable[..., Any]:
     python = f"lambda {', '.join(variables)}: {text}".replace(" = ", " == ").replace("floord(", "int.__floordiv__(")
-    return eval(python, {"__builtins__": {}, "int": int})  # type: ignore[no-any-return]
+    return eval(python, {"__builtins__": {}, "int": int, "min": min, "max": max})  # type: ignore[no-any-return]
 
 def limited() -> isl.Context:
     context = isl.Context()

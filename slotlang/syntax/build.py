@@ -167,6 +167,18 @@ class Build(Transformer_NonRecursive[Token, Any]):
         node = tree.Compare(tuple(map(str, items[1::2])), tuple(items[0::2]), self._at(meta))
         return self._deepen(node, *items[0::2])
 
+    def xor(self, meta: Any, items: list[Any]) -> Any:
+        left, sign, right = items
+        return self._deepen(tree.Binary(str(sign), left, right, self._at(meta)), left, right)
+
+    def choice(self, meta: Any, items: list[Any]) -> Any:
+        yes, condition, no = items
+        return self._deepen(tree.Choice(condition, yes, no, self._at(meta)), *items)
+
+    def call(self, meta: Any, items: list[Any]) -> Any:
+        name, *arguments = items
+        return self._deepen(tree.Call(self._declared(name), tuple(arguments), self._at(meta)), *arguments)
+
     def sum(self, meta: Any, items: list[Any]) -> Any:
         *binders, how, body = items
         node = tree.Sum(tuple(binders), how, body, self._at(meta))

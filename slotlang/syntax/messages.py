@@ -74,7 +74,7 @@ def _any_of(texts: list[str]) -> str:
     return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-_OPERATORS = {"ADD", "MUL", "POW", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE"}
+_OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE", "POWER", "XOR", "IF"}
 _STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT", "CONSTANT"}
 _SIGNS = {
     "NAME": "a name",
@@ -92,7 +92,7 @@ _SIGNS = {
 
 # Signs of other languages and typefaces, and how the thing is written here.
 _FOREIGN = {
-    "^": 'a power of a tensor is written "**": x ** 2',
+    "^": 'a power of integers is written "**"; an exclusive or of indices stands in parentheses: (a ^ b)',
     "&&": 'conditions are joined by "and"',
     "&": 'conditions are joined by "and"',
     "||": 'conditions are joined by "or"',
@@ -145,7 +145,7 @@ def _expected_text(lark: Lark, names: set[str]) -> str:
     if len(names & _OPERATORS) >= 3:
         shown.append("an operator")
         # where == or < alone is listed it is what the statement is waiting for, not one operator of many
-        names = names - _OPERATORS - ({"EQ", "LT"} if "COMPARE" in names else set())
+        names = names - _OPERATORS - {"LPAR"} - ({"EQ", "LT"} if "COMPARE" in names else set())
     shown.extend(sorted(_terminal_text(lark, n) for n in names))
     if ends:
         shown.append("the end of the statement")
@@ -230,6 +230,8 @@ def _hint(m: _Mistake) -> str:
         return _binder_hint(m)
     if m.found in STATEMENT_WORDS:
         return "every statement starts on a line of its own"
+    if m.found == "if":
+        return "a choice is a whole right side, or stands in parentheses: (a if c else b)"
     if m.found == "else":
         return "else 0 follows a read: x[k, t] else 0"
     if m.found == "where":
@@ -246,6 +248,8 @@ def _hint(m: _Mistake) -> str:
 
 def _form_hint(m: _Mistake) -> str:
     """How the statement or expression that was begun is written."""
+    if "ELSE" in m.expected and m.before != "]":
+        return "a choice has two branches: (a if c else b)"
     match m.first:
         case "input" | "weight" if m.expected == {"LSQB"}:
             return f"a tensor is declared with its shape: {m.first} {m.before}[d, batch]"

@@ -11,7 +11,7 @@ from slotlang.syntax import tree
 from slotlang.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
-_OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POWER, _POSTFIX = range(10)
+_CHOICE, _OR, _AND, _NOT, _COMPARE, _SHIFT, _SUM, _PRODUCT, _UNARY, _POWER, _POSTFIX = range(11)
 _STRENGTH = {
     "or": _OR,
     "and": _AND,
@@ -25,6 +25,7 @@ _STRENGTH = {
     "%": _PRODUCT,
     "@": _PRODUCT,
     "**": _POWER,
+    "^": _POSTFIX,
 }
 _TIGHT_OPERATORS = ("*", "/", "//")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?i?")
@@ -62,6 +63,8 @@ def _written(e: tree.Expr) -> tree.Expr:
 
 def _strength(e: tree.Expr) -> int:
     match e:
+        case tree.Choice():
+            return _CHOICE
         case tree.Binary(op=op):
             return _STRENGTH[op]
         case tree.Compare():
@@ -102,7 +105,7 @@ def _is_rational(e: tree.Binary) -> bool:
     return e.op == "/" and isinstance(left, tree.Number) and isinstance(_written(e.right), tree.Number)
 
 
-def expression_text(e: tree.Expr, at_least: int = _OR, *, tight: bool = False, followed: bool = False) -> str:
+def expression_text(e: tree.Expr, at_least: int = _CHOICE, *, tight: bool = False, followed: bool = False) -> str:
     """Text of an expression, with the parentheses it needs where an operand of strength ``at_least`` is due.
 
     ``tight`` inside something whose short products are written without spaces; ``followed`` where an operator
@@ -110,7 +113,7 @@ def expression_text(e: tree.Expr, at_least: int = _OR, *, tight: bool = False, f
     """
     e = _written(e)
     # x[k] else 0 + y and x[k] else 0[j] parse as meant, but read as if more than the zero came after else
-    padded = isinstance(e, tree.Index) and e.else_zero and at_least > _OR
+    padded = isinstance(e, tree.Index) and e.else_zero and at_least > _CHOICE
     if _strength(e) < at_least or padded or (followed and isinstance(e, tree.Sum)):
         return f"({_bare(e, tight, followed=False)})"
     return _bare(e, tight, followed)
@@ -134,8 +137,19 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
             return f"not {expression_text(operand, _NOT, tight=tight, followed=followed)}"
         case tree.Unary(op, operand):
             return f"{op} {expression_text(operand, _UNARY, followed=followed)}"
+        case tree.Binary("**", left, right):
+            sign = "**" if tight else " ** "
+            power = expression_text(right, _UNARY, tight=tight, followed=followed)
+            return f"{expression_text(left, _POSTFIX)}{sign}{power}"
+        case tree.Binary("^", left, right):
+            return f"({expression_text(left, _SUM, tight=True)} ^ {expression_text(right, _SUM, tight=True)})"
         case tree.Binary():
             return _binary(e, tight, followed)
+        case tree.Choice(condition, yes, no):
+            parts = [expression_text(part, _OR, tight=tight, followed=True) for part in (yes, condition)]
+            return f"{parts[0]} if {parts[1]} else {expression_text(no, tight=tight, followed=followed)}"
+        case tree.Call(name, arguments):
+            return f"{name}({_list(arguments)})"
         case tree.Compare(ops, operands):
             *front, last = operands
             texts = [expression_text(o, _SHIFT, tight=tight, followed=True) for o in front]

@@ -75,7 +75,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``+ - * / // % @ ** << >>``, ``and``, ``or``."""
+    """``+ - * / // % @ ** ^ << >>``, ``and``, ``or``."""
 
     op: str
     left: Expr
@@ -138,7 +138,28 @@ class Permute:
     span: Span = _span()
 
 
-Expr: TypeAlias = Number | Name | Index | Transpose | Constant | Unary | Binary | Compare | Bracket | Sum | Permute
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``yes if condition else no``: the branch that the condition does not take is not looked at."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``name(argument, ...)``, a function of integers: ``INTEGER_FUNCTIONS`` of ``slotlang.words``."""
+
+    name: str
+    arguments: tuple[Expr, ...]
+    span: Span = _span()
+
+
+Expr: TypeAlias = (
+    Number | Name | Index | Transpose | Constant | Unary | Binary | Compare | Bracket | Sum | Permute | Choice | Call
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ _OPERATIONS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.MatMult: operator.matmul,
+    ast.Pow: operator.pow,
+    ast.BitXor: operator.xor,
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
     ast.Lt: operator.lt,
@@ -53,6 +55,8 @@ _KINDS: Mapping[type[ast.AST], str] = {
     ast.FloorDiv: "i",
     ast.Mod: "i",
     ast.MatMult: "t",
+    ast.Pow: "i",
+    ast.BitXor: "i",
     ast.BitAnd: "b",
     ast.BitOr: "b",
 }
@@ -100,6 +104,8 @@ def binary(op: type[ast.AST], a: Any, b: Any) -> Any:
         raise Unsupported(f"an operator of {described(a)} and {described(b)}")
     if op is ast.Div and type(b) not in (int, float, complex):
         raise Unsupported(f"a division by {described(b)}")
+    if op is ast.Pow and is_int(b) and not 0 <= b <= MAX_BITS:
+        raise Unsupported(f"a power whose exponent is not between 0 and {MAX_BITS}")
     _check_size(a, b)
     if "s" in kinds:
         _check_terms(op, a, b)
@@ -198,6 +204,32 @@ def logical_not(value: Any) -> Any:
     if kind(value) != "b":
         raise Unsupported(f"`np.logical_not` of {described(value)}")
     return np.logical_not(value)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """``np.minimum`` of integers."""
+    return _of_integers(np.minimum, a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """``np.maximum`` of integers."""
+    return _of_integers(np.maximum, a, b)
+
+
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """``np.where`` of integers, by a condition."""
+    if kind(condition) != "b":
+        raise Unsupported(f"`np.where` by {described(condition)}")
+    _check_size(condition, yes, no)
+    return _of_integers(lambda a, b: np.where(condition, a, b), yes, no)
+
+
+def _of_integers(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    for value in (a, b):
+        if kind(value) != "i":
+            raise Unsupported(f"{described(value)} where integers are expected")
+    _check_size(a, b)
+    return function(a, b)
 
 
 def element(array: Any, places: Any) -> Any:

@@ -47,6 +47,8 @@ OPERATORS: Mapping[type[ast.AST], str] = {
     ast.FloorDiv: "//",
     ast.Mod: "%",
     ast.MatMult: "@",
+    ast.Pow: "**",
+    ast.BitXor: "^",
     ast.BitAnd: "&",
     ast.BitOr: "|",
     ast.USub: "-",
@@ -59,7 +61,7 @@ OPERATORS: Mapping[type[ast.AST], str] = {
 }
 """Operators, of two operands but for the second ``-``."""
 
-NUMPY = ("broadcast_to", "roll", "conj", "argsort", "logical_not", "ndindex")
+NUMPY = ("broadcast_to", "roll", "conj", "argsort", "logical_not", "ndindex", "minimum", "maximum", "where")
 """Functions of numpy that a body may call; ``arange`` too where a module defines ``slot``."""
 
 METHODS = (

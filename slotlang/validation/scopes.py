@@ -58,6 +58,9 @@ NUMPY = Library(
         "argsort": (arithmetic.argsort, 1),
         "logical_not": (arithmetic.logical_not, 1),
         "ndindex": (arithmetic.ndindex, None),
+        "minimum": (arithmetic.minimum, 2),
+        "maximum": (arithmetic.maximum, 2),
+        "where": (arithmetic.where, 3),
     }
 )
 """For bodies."""

@@ -129,11 +129,11 @@ def test_says_what_it_speaks_of(tmp_path: Path) -> None:
 
 
 def test_small_enough_to_be_read() -> None:
-    """800 lines that say something, imports apart, and less than 400 in each file."""
+    """900 lines that say something, imports apart, and less than 400 in each file."""
     texts = [path.read_text(encoding="utf-8").splitlines() for path in CHECKER.glob("*.py")]
     assert max(map(len, texts)) < 400
     said = [line for text in texts for line in text if line.strip() and not line.startswith(("import ", "from "))]
-    assert len(said) <= 800
+    assert len(said) <= 900
 
 
 # tampering

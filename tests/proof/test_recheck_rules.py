@@ -160,7 +160,7 @@ NO_PROGRAMS = {
     "one index too many": ("output y[h] = Y", "output y[h, 0] = Y"),
     "slots known already": ("cipher X", "let slots = 4\ncipher X"),
     "slots unknown": ("axes (h < n)\ncipher X = x[h]", "cipher X = x[slot]\naxes (h < n)"),
-    "a vector as a theorem's product": ("prove y == 2 * x", "prove y == (x @ x) * x"),
+    "a vector as a theorem's product": ("prove y == 2 * x", "prove y == (A @ x) * A"),
     "a line that ends in a comment": ("Y = 2 * X", "Y = 2 * X # \r + X"),
     "too deep": ("2 * X", "-" * 151 + "X"),
     "brackets too deep": ("2 * X", "(" * 151 + "2 * X" + ")" * 151),

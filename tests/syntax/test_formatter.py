@@ -218,7 +218,9 @@ def test_constants_that_a_pass_made(value: str, text: str) -> None:
 
 # any tree
 
-NAMES = st.sampled_from(["x", "A", "C", "K", "R", "h", "t", "f", "T", "P2", "re_", "sums", "letter", "i", "e1"])
+NAMES = st.sampled_from(
+    ["x", "A", "C", "K", "R", "h", "t", "f", "T", "P2", "re_", "sums", "letter", "i", "e1", "if", "min"]
+)
 
 
 @st.composite
@@ -255,7 +257,7 @@ def compounds(e: st.SearchStrategy[tree.Expr]) -> st.SearchStrategy[tree.Expr]:
         st.builds(tree.How, st.sampled_from(["tree", "horner", "doubling"]), st.none(), nowhere),
         st.builds(tree.How, st.just("bsgs"), e, nowhere),
     )
-    binary = ["+", "-", "*", "/", "//", "%", "@", "**", "<<", ">>", "and", "or"]
+    binary = ["+", "-", "*", "/", "//", "%", "@", "**", "^", "<<", ">>", "and", "or"]
     return st.one_of(
         st.builds(tree.Binary, st.sampled_from(binary), e, e, nowhere),
         st.builds(tree.Binary, st.sampled_from(binary), e, e, nowhere),
@@ -266,6 +268,8 @@ def compounds(e: st.SearchStrategy[tree.Expr]) -> st.SearchStrategy[tree.Expr]:
         comparisons(),
         st.builds(tree.Bracket, e, nowhere),
         st.builds(tree.Sum, tuples(binders(e), 2), hows, e, nowhere),
+        st.builds(tree.Choice, e, e, e, nowhere),
+        st.builds(tree.Call, NAMES, tuples(e), nowhere),
         st.builds(tree.Permute, e, NAMES, st.booleans(), nowhere),
     )
 
@@ -340,7 +344,7 @@ def test_the_strategies_know_every_node() -> None:
 
 # any layout of a text
 
-PIECE = re.compile(r"\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|\.\w+|.")
+PIECE = re.compile(r"\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|\*\*|\.\w+|.")
 COMMENTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12),
     st.sampled_from([" expect: proved", "", "(", ")]", "#", " let a = (", "x" * 90]),
@@ -385,7 +389,8 @@ weight A[i < d, r] sparse where i < r, B[r]
 axes (h < C, t < r)
 cipher X[c < r] = x[c*C + h, t] else 0
 plain  W[q < r] = A[(h + q) % C, q] + 1i * [h < 2]
-T = sum q < r by bsgs(2): (X[q] << q*C) * (W[q] + W[0])
+T = sum q < r by bsgs(2): (X[q] << 2 ** q*C) * (W[q] + W[0])
+S[k < 3] = (X[0] if k == 0 else S[min(k - 1, (k ^ 1))] * 2)
 perm p: (h, t) -> (t, h)
 claim (T + T) == permute(T, inverse(p)) where h < 2
 output y[h, t] = re (T + T)

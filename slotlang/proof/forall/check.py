@@ -10,10 +10,12 @@ from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Checker, Method, Report, check
-from slotlang.proof.forall.conditions import Conditions, Defined, conditions, sizes_in
+from slotlang.proof.forall.condition_kinds import Conditions, Defined, sizes_in
+from slotlang.proof.forall.conditions import conditions
 from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
 from slotlang.proof.forall.families import LIMITS, Family, Sizes, families_of, in_turn
 from slotlang.proof.forall.parametric import OpenPolyhedral, RefutedAt, linear
+from slotlang.proof.forall.partial_functions import partial
 from slotlang.proof.forall.prover import MixedRadix
 from slotlang.proof.forall.size_solver import Empty, Unsolved, cases
 from slotlang.proof.polyhedral import MAX_OPERATIONS
@@ -97,15 +99,19 @@ def _decided(
 
     Where all sizes are linear in the symbols the polyhedral method decides; what it can't, and all else, is rewritten.
     """
-    if reason := here.leak(found):
+    if reason := found.undecided or here.leak(found):
         return "mixed-radix", [], reason, []
     if here.program is None:
         return "mixed-radix", [], f"no sizes of the family {here.text} were found at which to look at the program", []
+    if reason := partial(here.program):
+        return "mixed-radix", [], reason, []
     symbols = here.symbols
     if linear(symbols):
         try:
             results = OpenPolyhedral(here.program, symbols).run()
         except RefutedAt as problem:
+            if symbols.loose:
+                return "polyhedral", [], "a function of sizes, such as log2, is not followed exactly", []
             sizes = {name: int(symbols.sizes[name].value(problem.point)) for name in free}
             return "polyhedral", [], f"wrong at {values_text(sizes)}", [sizes]
         if not _open_reason(results):

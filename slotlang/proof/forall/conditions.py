@@ -7,16 +7,16 @@ Its limits of magnitude (2^40 for a size, 2^20 slots of a permutation) are no pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from slotlang.meaning.integers import (
     And,
     Cmp,
     Cond,
     Int,
+    IntCall,
     IntConst,
+    IntIf,
     IntOp,
     IntSize,
     IntVar,
@@ -24,114 +24,25 @@ from slotlang.meaning.integers import (
     Or,
     add,
     evaluate,
-    holds,
     mul,
     neg,
     show,
     show_cond,
+    variables,
 )
 from slotlang.meaning.scope import not_positive, text_of
-from slotlang.source import Span
+from slotlang.proof.forall.condition_kinds import (
+    Condition,
+    Conditions,
+    Defined,
+    Divides,
+    Positive,
+    PowerOfTwo,
+    Required,
+    sizes_in,
+)
+from slotlang.proof.forall.written_out import WrittenOut
 from slotlang.syntax import tree
-
-
-@dataclass(frozen=True, slots=True)
-class Defined:
-    """A ``let``, or a size of the header that follows from others by its default."""
-
-    name: str
-    value: Int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Divides:
-    """``dividend / divisor`` leaves nothing. Divisors are positive by a condition of their own."""
-
-    dividend: Int
-    divisor: Int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Positive:
-    """``value >= 1``: an extent, a divisor."""
-
-    value: Int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Required:
-    """A ``require``, or what else must hold of sizes. ``written`` when the program says it in these words."""
-
-    condition: Cond
-    text: str
-    written: bool = False
-
-
-Condition: TypeAlias = Defined | Divides | Positive | Required
-
-
-@dataclass
-class Conditions:
-    """The conditions of a program in the order of its text.
-
-    ``parameters`` are the sizes of its header. ``valued`` are sizes whose value enters the program as a
-    number and not only by way of indices and extents, with the places.
-    """
-
-    parameters: tuple[str, ...] = ()
-    all: list[Condition] = field(default_factory=list)
-    valued: list[tuple[str, Span]] = field(default_factory=list)
-
-    def names(self) -> set[str]:
-        """Every size that some condition or definition mentions."""
-        found: set[str] = set()
-        for condition in self.all:
-            match condition:
-                case Defined(_, value) | Positive(value):
-                    found |= sizes_in(value)
-                case Divides(a, b):
-                    found |= sizes_in(a) | sizes_in(b)
-                case Required(cond):
-                    found |= sizes_in(cond)
-        return found | {name for name, _ in self.valued}
-
-    def hold(self, sizes: Mapping[str, int]) -> bool:
-        """Whether values of the header's sizes meet all conditions."""
-        known = dict(sizes)
-        if any(value < 0 for value in known.values()):
-            return False
-        for condition in self.all:
-            match condition:
-                case Defined(name, value):
-                    known[name] = int(evaluate(value, known, {}))
-                case Divides(a, b):
-                    if evaluate(a, known, {}) % evaluate(b, known, {}):
-                        return False
-                case Positive(value):
-                    if evaluate(value, known, {}) < 1:
-                        return False
-                case Required(cond):
-                    if not holds(cond, known, {}):
-                        return False
-        return True
-
-
-def sizes_in(e: Int | Cond) -> set[str]:
-    """Names of the sizes in an expression or condition."""
-    match e:
-        case IntSize(name):
-            return {name}
-        case IntOp(_, a, b) | Cmp(_, a, b):
-            return sizes_in(a) | sizes_in(b)
-        case And(parts) | Or(parts):
-            return set().union(*map(sizes_in, parts))
-        case Not(part):
-            return sizes_in(part)
-        case IntConst() | IntVar():
-            return set()
 
 
 def conditions(syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...]) -> Conditions:
@@ -149,6 +60,7 @@ class _Reader:
         self.sizes: set[str] = set()
         self.tensors: dict[str, tuple[Int, ...]] = {}
         self.slots: Int | None = None
+        self.written_out = WrittenOut()
 
     def read(self, syntax: tree.Program) -> Conditions:
         for statement in syntax.statements:
@@ -166,6 +78,7 @@ class _Reader:
             self._add(Positive(self.slots, "slots >= 1"))
 
     def _statement(self, statement: tree.Statement) -> None:
+        self.written_out.take(statement)
         match statement:
             case tree.Header(_, sizes):
                 self.found.parameters = tuple(s.name for s in sizes)
@@ -176,11 +89,11 @@ class _Reader:
                         value = self.fixed[size.name]
                         self._add(Defined(size.name, IntConst(value), f"{size.name} = {value}"))
                     elif size.default is not None:
-                        default = self._int(size.default)
+                        default = self._int(size.default, kept=True)
                         self._add(Defined(size.name, default, f"{size.name} = {text_of(size.default.span)}"))
                     self._size(size.name)
             case tree.Let(name, value, _):
-                self._add(Defined(name, self._int(value), f"{name} = {text_of(value.span)}"))
+                self._add(Defined(name, self._int(value, kept=True), f"{name} = {text_of(value.span)}"))
                 self._size(name)
             case tree.Require(condition):
                 self._add(Required(self._cond(condition), text_of(condition.span), True))
@@ -205,7 +118,7 @@ class _Reader:
                     self._equal(total, self.slots)
             case tree.Define(_, _, binders, body):
                 for binder in binders:
-                    self._extent(binder.extent)
+                    self._loop(binder)
                 self._value(body)
             case tree.DefinePermutation(_, form):
                 self._permutation(form)
@@ -237,13 +150,40 @@ class _Reader:
         self._positive(extent)
         return extent
 
+    def _loop(self, binder: tree.Binder) -> None:
+        extent = self._extent(binder.extent)
+        if binder.name in self.written_out.names:
+            self._valued(extent, binder.extent)
+
+    def _valued(self, e: Int | Cond, at: tree.Expr) -> None:
+        self.found.valued += [(name, at.span) for name in sorted(sizes_in(e))]
+
     def _positive(self, e: Int) -> None:
         if isinstance(e, IntConst) and e.value >= 1:
             return
         self._add(Positive(e, f"{show(e)} >= 1"))
 
-    def _int(self, e: tree.Expr) -> Int:
+    def _int(self, e: tree.Expr, *, kept: bool = False) -> Int:
+        """An integer; ``kept`` where a name stands for all of it, so that a choice by sizes is part of no program."""
         match e:
+            case tree.Choice(condition, yes, no):
+                cond = self._cond(condition)
+                if not kept:
+                    self._valued(cond, condition)
+                before = len(self.found.all)
+                branches = self._int(yes, kept=kept), self._int(no, kept=kept)
+                self._unchanged(before, e)
+                return IntIf(cond, *branches)
+            case tree.Call(name, arguments):
+                args = tuple(self._int(argument) for argument in arguments)
+                if name == "log2":
+                    self._add(PowerOfTwo(args[0], f"{show(args[0])} is a power of two"))
+                return IntCall(name, args)
+            case tree.Binary("**" | "^" as op, left, right):
+                args = (self._int(left), self._int(right))
+                if op == "**" and not variables(args[1]) and not isinstance(args[1], IntConst):
+                    self._add(Required(Cmp(">=", args[1], IntConst(0)), f"{show(args[1])} >= 0"))
+                return IntCall(op, args)
             case tree.Number(value):
                 return IntConst(int(value))
             case tree.Name(name):
@@ -266,6 +206,13 @@ class _Reader:
             case _:
                 raise AssertionError("not an integer expression")
 
+    def _unchanged(self, before: int, choice: tree.Choice) -> None:
+        """A condition that holds where one branch is taken is not kept."""
+        if len(self.found.all) > before and not self.found.undecided:
+            self.found.undecided = (
+                f"line {choice.span.line}: `{self.found.all[-1].text}` is asked for in one branch of a choice only"
+            )
+
     def _ratio(self, e: tree.Expr) -> tuple[Int, Int]:
         """The limit of a bound as a quotient; both have the same sign where the limit is positive."""
         match e:
@@ -276,6 +223,9 @@ class _Reader:
             case tree.Unary(_, operand):
                 above, below = self._ratio(operand)
                 return neg(above), below
+            case tree.Binary("**", left, right):
+                (a, b), exponent = self._ratio(left), self._int(right)
+                return IntCall("**", (a, exponent)), IntCall("**", (b, exponent))
             case tree.Binary("*" | "/" as op, left, right):
                 (a, b), (c, d) = self._ratio(left), self._ratio(right)
                 return (mul(a, c), mul(b, d)) if op == "*" else (mul(a, d), mul(b, c))
@@ -306,9 +256,22 @@ class _Reader:
             case tree.Name(name, span):
                 if name in self.sizes:
                     self.found.valued.append((name, span))
+            case tree.Choice(condition, yes, no):
+                self._valued(self._cond(condition), condition)
+                before = len(self.found.all)
+                self._value(yes)
+                self._value(no)
+                self._unchanged(before, e)
+            case tree.Call() | tree.Binary("^"):
+                self._valued(self._int(e), e)
+            case tree.Binary("**", left, right):
+                self._value(left)
+                self._valued(self._int(right), right)
             case tree.Index(base, indices):
                 for index in indices:
-                    self._int(index)
+                    place = self._int(index)
+                    if isinstance(base, tree.Name) and base.name in self.written_out.families:
+                        self._valued(place, index)
                 if not isinstance(base, tree.Name):
                     self._shape(base)
             case tree.Binary("<<" | ">>", left, right):
@@ -326,7 +289,7 @@ class _Reader:
                 self._cond(inner)
             case tree.Sum(binders, how, body):
                 for binder in binders:
-                    self._extent(binder.extent)
+                    self._loop(binder)
                 if how is not None and how.argument is not None:
                     self._positive(self._int(how.argument))
                 self._value(body)
@@ -377,7 +340,10 @@ class _Reader:
                 return a or b
             case tree.Number():
                 return None
-            case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute():
+            case tree.Call():
+                self._valued(self._int(e), e)
+                return None
+            case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute() | tree.Choice():
                 raise AssertionError("not a tensor expression")
 
     def _permutation(self, form: tree.PermutationForm) -> None:
@@ -400,15 +366,3 @@ class _Reader:
                         if not (isinstance(point, IntConst) and isinstance(other, IntConst)):
                             differ = Cmp("!=", other, point)
                             self._add(Required(differ, show_cond(differ)))
-
-
-def integer_parts(cond: Cond) -> Iterator[Cmp]:
-    """The comparisons that a condition is the conjunction of, as far as it is one."""
-    match cond:
-        case Cmp():
-            yield cond
-        case And(parts):
-            for part in parts:
-                yield from integer_parts(part)
-        case Or() | Not():
-            pass

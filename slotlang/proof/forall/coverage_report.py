@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slotlang.meaning.integers import Cmp, IntConst, IntOp, IntSize
-from slotlang.proof.forall.conditions import Conditions, Defined, Divides, Positive, Required
+from slotlang.proof.forall.condition_kinds import Conditions, Defined, Divides, Positive, PowerOfTwo, Required
 from slotlang.proof.forall.size_solver import Symbols
 
 
@@ -86,6 +86,8 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
     for condition in conditions.all:
         match condition:
             case Defined(name, _, text) if name not in fixed:
+                found.append(text)
+            case PowerOfTwo(text=text):
                 found.append(text)
             case Divides(a, b, text) if IntOp("//", a, b) not in quotients and (a, b) not in whole:
                 found.append(text)

@@ -14,7 +14,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.forall import size_points
-from slotlang.proof.forall.conditions import Conditions
+from slotlang.proof.forall.condition_kinds import Conditions
 from slotlang.proof.forall.coverage_report import values_text
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.syntax import tree

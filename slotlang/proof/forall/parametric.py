@@ -76,6 +76,9 @@ class _OpenBox(Box):
     def _extent(self, name: str, extent: int) -> isl.PwAff:
         return self.aff(self.extents[name])
 
+    def _greatest(self, e: Int) -> int:
+        raise GaveUp("an exclusive or, which is decided at numbers alone")
+
     def _number(self, e: Int) -> Any:
         known = {name: int(n) for name, p in self.symbols.sizes.items() if (n := p.number()) is not None}
         try:

@@ -8,7 +8,7 @@ a larger ring when it meets another that lives there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from threading import Lock
@@ -275,3 +275,16 @@ def common(a: Poly, b: Poly) -> Poly:
     home, p, q = a._with(b)
     ((m, c),), ((n, k),) = p.items(), q.items()
     return Poly._of(home, {home.ring.monomial_gcd(m, n): QQ(gcd(int(c), int(k)))})
+
+
+def simplest_bounds(name: str, value: Poly, args: Sequence[Poly]) -> list[Poly]:
+    """Polynomials that are not negative where ``value`` is a function of integers of ``args``."""
+    match name:
+        case "min":
+            return [p - value for p in args]
+        case "max":
+            return [value - p for p in args]
+        case "log2":
+            return [args[0] - value - 1]
+        case _:
+            return []

@@ -13,7 +13,9 @@ from slotlang.meaning.integers import (
     Cmp,
     Cond,
     Int,
+    IntCall,
     IntConst,
+    IntIf,
     IntOp,
     IntSize,
     IntVar,
@@ -85,6 +87,8 @@ class _Question:
                 if op == "*":
                     return x * y
                 return self.domain.div(x, y) if op == "//" else self.domain.mod(x, y)
+            case IntCall() | IntIf():
+                raise NotNormal(f"{show(e)}, which is decided at numbers alone")
 
     def cases(self, cond: Cond, positive: bool = True) -> list[list[Given]]:
         """Disjoint alternatives, of which one holds exactly where the condition does."""

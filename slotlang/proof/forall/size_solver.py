@@ -9,12 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from slotlang.meaning.integers import And, Cmp, Cond, Int, IntConst, IntOp, IntSize, IntVar, divisors
+from slotlang.meaning.integer_functions import value
+from slotlang.meaning.integers import (
+    And,
+    Cmp,
+    Cond,
+    Int,
+    IntCall,
+    IntConst,
+    IntIf,
+    IntOp,
+    IntSize,
+    IntVar,
+    divisors,
+    show,
+)
 from slotlang.proof.forall import size_points
-from slotlang.proof.forall.conditions import Condition, Conditions, Defined, Divides, Positive, Required, integer_parts
+from slotlang.proof.forall.condition_kinds import (
+    Condition,
+    Conditions,
+    Defined,
+    Divides,
+    Positive,
+    PowerOfTwo,
+    Required,
+    integer_parts,
+)
 from slotlang.proof.forall.inequalities import Domain
-from slotlang.proof.forall.polynomials import Poly, common
+from slotlang.proof.forall.polynomials import Poly, common, simplest_bounds
 
 MAX_CASES = 64
 """Most families of sizes."""
@@ -41,11 +65,13 @@ class Empty(Exception):
 @dataclass
 class Symbols:
     """``sizes`` gives every size and ``let`` as a polynomial; ``domain`` what is known of the symbols. ``implied`` are
-    requirements that follow from the conditions before them."""
+    requirements that follow from the conditions before them. ``loose`` when the symbols take values that no sizes give
+    them: a proof for all of them is one for all sizes, and what is wrong at some of them need not be at any sizes."""
 
     sizes: dict[str, Poly] = field(default_factory=dict)
     domain: Domain = field(default_factory=lambda: Domain({}))
     implied: tuple[Required, ...] = ()
+    loose: bool = False
 
     def parametrization(self, names: tuple[str, ...]) -> dict[str, str]:
         """The sizes of the given names as texts."""
@@ -126,6 +152,7 @@ class _Solver:
         self.taken = {*conditions.parameters, *(c.name for c in conditions.all if isinstance(c, Defined))}
         self.hint = ""
         self.implied: list[Required] = []
+        self.loose = False
 
     def run(self) -> Symbols:
         fixed = {c.name for c in self.conditions.all if isinstance(c, Defined)}
@@ -146,7 +173,10 @@ class _Solver:
             if self._excluded():
                 raise Empty(condition.text)
         symbols = Symbols(
-            self.sizes, Domain(self.least, [f for f in self.facts if f.number() is None]), tuple(self.implied)
+            self.sizes,
+            Domain(self.least, [f for f in self.facts if f.number() is None]),
+            tuple(self.implied),
+            self.loose,
         )
         names = sorted(symbols.names() | symbols.domain.least.keys())
         symbols.domain.points = list(size_points.small(symbols.domain, names, 8, 0))
@@ -170,6 +200,11 @@ class _Solver:
                 self.hint = ""
             case Positive(value):
                 self._positive(self._poly(value))
+            case PowerOfTwo(value):
+                self._positive(self._poly(value))  # no more is said of it, which only covers more sizes
+                number = self._poly(value).number()
+                if number is not None and int(number) & (int(number) - 1):
+                    raise Empty
             case Required(cond, text):
                 before = self.sizes, list(self.facts)
                 self._require(cond, text)
@@ -211,6 +246,32 @@ class _Solver:
                     return x * y
                 floor = self._floor(x, y)
                 return floor if op == "//" else x - y * floor
+            case IntCall(name, args):
+                return self._function(e, name, [self._poly(a) for a in args])
+            case IntIf(_, yes, no):
+                x, y = self._poly(yes), self._poly(no)
+                return x if x == y else self._function(e, "if", [x, y])
+            case _:
+                assert_never(e)
+
+    def _function(self, e: Int, name: str, args: list[Poly]) -> Poly:
+        """A number, or a symbol of which the simplest bounds are known."""
+        numbers = [p.number() for p in args]
+        known = [int(n) for n in numbers if n is not None]
+        if len(known) == len(args) and name != "if":
+            if name == "log2" and known[0] < 1:
+                raise Empty
+            return Poly.const(int(value(name, known)))
+        text = show(e)  # like a size, so that it is replaced as the sizes are
+        if text in self.sizes:
+            return self.sizes[text]
+        if name == "^" or not all(self._domain().nonnegative(p) for p in args):
+            raise Unsolved(f"{text} is decided at numbers alone")
+        self.loose = True
+        symbol = self._fresh(int(name == "**" and bool(self._domain().nonnegative(args[0] - 1))))
+        self.facts += simplest_bounds(name, symbol, args)
+        self.sizes[text] = symbol
+        return symbol
 
     def _floor(self, x: Poly, y: Poly) -> Poly:
         if y.single() is not None and x.over(y).whole():

@@ -1,0 +1,69 @@
+"""Constants in slot values: folded, and made from sizes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from slotlang.diagnostics import error
+from slotlang.meaning.functions import unknown_function
+from slotlang.meaning.integer_functions import LARGEST_POWER
+from slotlang.meaning.integers import variables
+from slotlang.meaning.scope import Local, Scope, integer, text_of
+from slotlang.meaning.value import Arith, Const, Value
+from slotlang.source import Span
+from slotlang.syntax import tree
+from slotlang.words import INTEGER_FUNCTIONS
+
+MAX_CONSTANT_BITS = 512
+"""Constants are folded while they are shorter than this; longer ones stay expressions."""
+
+
+def arithmetic(op: str, a: Value, b: Value, span: Span) -> Value:
+    """``a op b``, with short constants folded."""
+    if not (isinstance(a, Const) and isinstance(b, Const)) or not (_short(a) and _short(b)):
+        return Arith(op, a, b, span)
+    if op == "*":
+        return Const(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re, span)
+    sign = 1 if op == "+" else -1
+    return Const(a.re + sign * b.re, a.im + sign * b.im, span)
+
+
+def _short(c: Const) -> bool:
+    parts = (c.re.numerator, c.re.denominator, c.im.numerator, c.im.denominator)
+    return all(part.bit_length() < MAX_CONSTANT_BITS for part in parts)
+
+
+def power(base: Value, exponent: int, left: Span, right: Span, span: Span) -> Value:
+    """A power of a constant. A ciphertext's is written out: what it costs should be seen. Raises SL302 and SL240."""
+    if not isinstance(base, Const):
+        raise error(
+            "SL302",
+            '"**" is of constants and sizes here',
+            left,
+            label="is not a constant",
+            hint="write the product out: X * X",
+        )
+    if not 0 <= exponent <= LARGEST_POWER:
+        raise error(
+            "SL240",
+            f"a power has an exponent that is a whole number between 0 and {LARGEST_POWER}",
+            right,
+            label=f"is {exponent}",
+        )
+    result: Value = Const(Fraction(1), Fraction(0), span)
+    for _ in range(exponent):
+        result = arithmetic("*", result, base, span)
+    return result
+
+
+def number(scope: Scope, local: Local, e: tree.Call) -> Value:
+    """A function of sizes as a constant. Raises SL302 for one of an index, SL201 for what is not a function."""
+    if e.name in INTEGER_FUNCTIONS:
+        value = integer(scope, local, e)
+        if not variables(value):
+            return Const(Fraction(scope.value(value)), Fraction(0), e.span)
+        raise error("SL302", "this is an index, not a value", e.span, hint="use it in indices and conditions")
+    if scope.binders(e.name):
+        indices = ", ".join(text_of(argument.span) for argument in e.arguments)
+        raise error("SL302", f"'{e.name}' is not a function", e.span, hint=f"a member is written {e.name}[{indices}]")
+    raise unknown_function(e.name, e.span)

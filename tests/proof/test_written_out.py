@@ -1,0 +1,197 @@
+"""Choices, families that read themselves, swizzles, functions of integers: by every method, against the oracle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import oracle
+import pytest
+from amounts import drawn, some
+from repository import bind_text
+from small_programs import case
+
+from slotlang import api, recheck
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.bind import bind
+from slotlang.mutation.mutants import mutants
+from slotlang.proof.certificate import certificate
+from slotlang.proof.check import METHODS, check
+from slotlang.proof.forall.check import check_for_all
+from slotlang.source import Source
+from slotlang.syntax.formatter import format_program
+from slotlang.syntax.parser import parse
+
+CONDITIONAL = """program conditional(n = 16, m = 8)
+let big = n if n > m else m
+let lg = log2(n)
+let p = 2 ** 3
+let q = min(n, m)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+output y[h] = X
+prove y == x
+"""
+WINDOWS = """program windows(n = 8, steps = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < steps] = (X if k == 0 else S[k - 1] + (S[k - 1] << 2**(k - 1)))
+claim S[0] == x[h]
+claim S[1] == sum j < 2: x[(h + j) % n]
+claim S[2] == sum j < 4: x[(h + j) % n]
+D = S[2] - (sum j < 4: X << j) + X
+output y[h] = D
+prove y == x
+"""
+SWIZZLE = """program swizzle(n = 4, slots = 16)
+input x[n, n]
+axes (a < n, b < n)
+cipher X = x[a, b]
+perm s: slot -> a*n + (a ^ b)
+Y = permute(X, s)
+Z = permute(Y, inverse(s))
+output y[a, b] = Z
+prove y == x
+"""
+ACROSS = """program across(n = 8)
+input x[n]
+weight u[3, n]
+axes (h < n)
+cipher X[c < 2] = (x[h] if c == 0 else x[(h + 4) % n])
+plain U[k < 3] = (u[k, h] if k == 0 else U[k - 1] + u[k, h])
+P[k < 3, c < 2] = (X[c] if k == 0 else P[k - 1, (c + 1) % 2] * U[k])
+claim P[1, c] == X[1 - c] * (u[0, h] + u[1, h])
+T = sum k < 3, c < 2: ([h < 4] * P[k, c] if k < 1 and c == 0 else 0 * P[k, c])
+R = (sum k < 2 by tree: T << k*4) - [h >= 4] * X[0] + [h >= 4] * (X[1] << 4 if n > 4 else X[0])
+output y[h] = R where h < 4
+output y[h] = R where h >= 4
+prove y == x
+"""
+ACROSS = ACROSS.replace("(sum k < 2 by tree: T << k*4)", "(sum k < 2 by tree: (T if k == 0 else [h >= 4] * X[0]))")
+OWN = """program own(n = 8, steps = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < steps] = (X if k == 0 else (S[k - 1] << 2**(k - 1)))
+T[k < steps] = (S[k] if k == 0 else T[k - 1] - S[k] + S[k - 1])
+output y[(h + 3) % n] = S[2]
+prove y == x
+"""
+FUNCTIONS = case("functions in indices").text.replace("n = 8, m = 4", "n = 4, m = 4").replace("min = 3", "min = 2")
+LADDER = case("a ladder of a family's own members").text.replace("n = 16, rows = 3", "n = 4, rows = 2")
+LADDER = LADDER.replace("k < 5", "k < 3").replace("j < 4", "j < 2**2")
+POWERS = case("members at different levels").text.replace("n = 8", "n = 4")
+TEXTS = {
+    "conditional": CONDITIONAL,
+    "windows": WINDOWS,
+    "swizzle": SWIZZLE,
+    "across": ACROSS,
+    "functions": FUNCTIONS,
+    "ladder": LADDER,
+    "powers": POWERS,
+}
+every = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@every
+def test_right_programs(text: str, method: str) -> None:
+    program = bind_text(text)
+    assert oracle.judge(program.syntax, {}).correct
+    report = check(program, method)  # type: ignore[arg-type]
+    expected = {"random": {"tested"}, "polyhedral": {"proved", "unknown"}}.get(method, {"proved"})
+    assert report.status in expected, report.reason
+
+
+@every
+def test_texts_and_certificates(text: str) -> None:
+    program = bind_text(text)
+    formatted = format_program(program.syntax)
+    assert parse(Source("p", formatted)) == program.syntax
+    assert format_program(parse(Source("p", formatted))) == formatted
+    made = certificate(program, check(program))
+    proof = recheck.recheck(made.encode())
+    assert proof.program == program.name
+    with pytest.raises(recheck.Rejected):
+        recheck.recheck(made.replace("h", "(h + 0)", 1).encode())
+
+
+@drawn
+@every
+def test_changed_programs(text: str) -> None:
+    """No method says what the oracle does not find, of any single change."""
+    seen: Counter[str] = Counter()
+    changed = list(mutants(parse(Source("p", text))))
+    for mutation in Random(text).sample(changed, min(len(changed), some(36))):
+        source = mutation.text()
+        syntax = parse(Source("p", source))
+        try:
+            program = bind(syntax)
+        except SlotError:
+            seen["refused"] += 1
+            continue
+        judged = oracle.judge(syntax, {})
+        for method in METHODS:
+            try:
+                status = check(program, method).status
+            except SlotError as problem:
+                assert problem.diagnostics[0].code in ("SL401", "SL402", "SL403"), source
+                continue
+            seen[f"{method} {status}"] += 1
+            assert status != "refuted" or not judged.correct, (method, source)
+            assert status not in ("proved", "tested") or judged.correct, (method, judged.first_wrong, source)
+            assert status != "unknown" or method == "polyhedral", source
+        try:
+            sizes = {n: program.sizes[n] for n in program.parameters}
+            made = recheck.certificate(source, sizes, lambda _, over, sides: recheck.by_products(over, sides))
+        except recheck.Rejected:
+            seen["not re-checked"] += 1
+        else:
+            seen["re-checked"] += 1
+            assert judged.correct, source
+            assert made
+    assert seen["exact refuted"] and seen["refused"] < sum(seen.values()) / 3, seen
+
+
+@every
+def test_encrypted_runs(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.slot"
+    path.write_text(text, encoding="utf-8")
+    report = api.run(path).report
+    assert report.passed and report.executed == report.predicted
+    assert report.relative_error < 1e-5
+
+
+def test_members_lie_at_levels_of_their_own() -> None:
+    counts = api.cost(bind_text(POWERS)).counts
+    assert counts.depth == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "status"),
+    [
+        (CONDITIONAL, ["all"], "proved"),
+        (CONDITIONAL, ["m"], "proved"),
+        (WINDOWS, ["n"], "unknown"),
+        (WINDOWS, ["steps"], "unknown"),
+        (SWIZZLE, ["all"], "unknown"),
+        (FUNCTIONS, ["all"], "unknown"),
+        (LADDER, ["rows"], "proved"),
+        (LADDER, ["n"], "unknown"),
+        (OWN, ["n"], "proved"),
+        (OWN.replace("= S[2]\n", "= S[1]\n"), ["n"], "refuted"),
+        (OWN, ["steps"], "unknown"),
+        (CONDITIONAL.replace("cipher X = x[h]", "cipher X = x[(h if n > m else n - 1 - h)]"), ["m"], "refuted"),
+        (CONDITIONAL.replace("= X\n", "= (X if n > m else X << 1)\n").replace("output y[h]", "Y"), ["m"], "refuted"),
+        (CONDITIONAL.replace("cipher X = x[h]", "cipher X = x[(h if n > m else h * 1)]"), ["m"], "unknown"),
+    ],
+)
+def test_for_all_sizes(text: str, names: list[str], status: str) -> None:
+    if "Y = (X if" in text:
+        text = text.replace("prove", "output y[h] = Y\nprove")
+    report = check_for_all(parse(Source("p", text)), names)
+    assert report.status == status, report.reason
+    assert report.reason or status != "unknown"
