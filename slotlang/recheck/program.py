@@ -100,9 +100,10 @@ class Program(Integers):
                 if self.before and kind == "unknown" and name == self.before[0] and not padded:
                     at = [self.integer(i, env, None) for i in indices]
                     self.inside(at, [n for _, n in self.before[1]])
-                    stands = not any(i.used for i in at) and tuple(i.low for i in at) < self.before[2]
+                    own = [i.low for i in self.before[2].values()]
+                    stands = not any(i.used for i in at) and [i.low for i in at] < own
                     need(stands, f"'{name}' reads a member of itself that does not stand before")
-                    return [Term()]
+                    return [Term(scalars=(self.note(name),))]
                 if kind in FAMILIES and not padded:
                     at = [self.integer(i, env, None) for i in indices]
                     if self.read is None: return self.member(name, at, slot, known, known)
@@ -123,6 +124,7 @@ class Program(Integers):
                 if self.read is not None: self.bound(extents, env)
                 need(not (by and by.children[1]) or self.constant(by.children[1]) > 0, "there are no baby steps")
                 if chooses(body, dict(extents)):
+                    need(not by or by.children[0] == "tree", "the terms of a sum that chooses are added up one by one")
                     return [t for at in points(extents) for t in self.terms(body, env | at, slot, known)]
                 loops, new = self.named(extents)
                 return times([Term(loops=loops)], self.terms(body, env | new, slot, known))
@@ -211,10 +213,18 @@ class Program(Integers):
             case ("cipher" | "plain" | "compute"), [name, family, body]:
                 need(self.slots, "the number of slots is not known yet")
                 extents = self.binders(family.children if family else [])
-                self.members(name, extents, body, slot)
-                kinds = {self.kind(other) for other in self.read or ()}
-                need(not (bad := kinds & UNREADABLE[kind]), f"{kind} '{name}' can't read {' or '.join(sorted(bad))}")
-                need(kind != "compute" or kinds & {"cipher", "compute"}, f"no ciphertext takes part in '{name}'")
+                env = self.bound(extents, {})
+                several = chooses(body, None, {name, *self.written_out})
+                if several: self.written_out.add(str(name))
+                # member by member where it chooses, or reads members that stand before
+                for here in points(extents) if several else [env]:
+                    self.read, self.before = set(), (str(name), extents, here) if several else None
+                    self.terms(body, here, slot, 0)
+                    kinds = {kind if other == name else self.kind(other) for other in self.read}
+                    bad = kinds & UNREADABLE[kind]
+                    need(not bad, f"{kind} '{name}' can't read {' or '.join(sorted(bad))}")
+                    need(kind != "compute" or kinds & {"cipher", "compute"}, f"no ciphertext takes part in '{name}'")
+                self.before = None
                 self.declare(name, kind, (extents, body))
             case "perm", [name, moves]:
                 need(0 < self.slots <= MAX_TABLE, "a permutation has up to 2^20 slots")
@@ -261,18 +271,6 @@ class Program(Integers):
         need(kind == "weight" or not sparse, f"'{name}' is encrypted, and its zeros can't be known")
         if zeros: self.condition(zeros, env, None)
         self.declare(name, kind, (tuple(shape), [v for v, _ in extents], zeros))
-
-    def members(self, name: str, extents: Extents, body: Any, slot: Int) -> None:
-        """Look at a family's definition: member by member where it chooses, or reads members that stand before."""
-        env = self.bound(extents, {})
-        if not chooses(body, None, {name, *self.written_out}):
-            self.terms(body, env, slot, 0)
-            return
-        self.written_out.add(str(name))
-        for at in points(extents):
-            self.before = (str(name), extents, tuple(i.low for i in at.values()))
-            self.terms(body, at, slot, 0)
-        self.before = None
 
     def spoken_of(self, e: Any, where: Any, slot: Int) -> tuple[Env, tuple[Any, ...]]:
         """A member of a family that a claim or an output is about. Bare new names in it run over all indices."""
