@@ -17,6 +17,7 @@ from slotlang.meaning.scope import (
     integer,
     last_mention,
     text_of,
+    unknown_definition,
     unknown_name,
 )
 from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
@@ -97,6 +98,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             if name in scope.declared:
                 raise error("SL203", f"'{name}' is {scope.what_is(name)}, not a permutation", place)
             raise unknown_name(scope, name, place, scope.permutations)
+        case tree.Call():
+            raise unknown_definition(e)
         case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
             raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
         case _:

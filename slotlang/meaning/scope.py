@@ -169,6 +169,13 @@ def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str])
     return error("SL201", f"'{name}' is not known", span, hint=hint)
 
 
+def unknown_definition(call: tree.Call) -> SlotError:
+    """SL111: definitions are expanded before anything is bound, so this is none."""
+    names = ", ".join("abcdefgh"[: len(call.arguments)])
+    hint = f"def {call.name}({names}) = ... defines it"
+    return error("SL111", f"there is no definition '{call.name}'", call.span, hint=hint)
+
+
 _INTEGER_HINT = "integers are built from sizes, loop variables, slot digits and constants with + - * / // %"
 
 
@@ -190,6 +197,8 @@ def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
         case tree.Unary("-", operand):
             inner = integer(scope, local, operand)
             return IntConst(-inner.value) if isinstance(inner, IntConst) else IntOp("-", IntConst(0), inner)
+        case tree.Call():
+            raise unknown_definition(e)
         case tree.Binary("+" | "-" | "*" | "//" | "%" | "/" as op, left, right, span):
             a, b = integer(scope, local, left), integer(scope, local, right)
             result = _arithmetic(scope, op, a, b, right, span)
@@ -307,6 +316,8 @@ def constant(scope: Scope, e: tree.Expr, why: str) -> int:
 def condition(scope: Scope, local: Local, e: tree.Expr) -> Cond:
     """``e`` as a condition. Raises SL208 when it is a value."""
     match e:
+        case tree.Call():
+            raise unknown_definition(e)
         case tree.Compare(ops, operands):
             values = [integer(scope, local, operand) for operand in operands]
             parts = tuple(Cmp(op, a, b) for op, a, b in zip(ops, values, values[1:], strict=False))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slotlang.diagnostics import error
-from slotlang.meaning.scope import Scope, text_of, unknown_name
+from slotlang.meaning.scope import Scope, text_of, unknown_definition, unknown_name
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.source import Span
 from slotlang.syntax import tree
@@ -123,6 +123,8 @@ def _expand(scope: Scope, e: tree.Expr) -> _Sum:
             return _scaled(scope, op, left, right, span)
         case tree.Binary("@", left, right, span):
             return _product(scope, left, right, span)
+        case tree.Call():
+            raise unknown_definition(e)
         case _:
             raise error("SL221", "this can't be part of a tensor expression", e.span, hint=_BUILT_FROM)
 

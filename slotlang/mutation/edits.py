@@ -266,7 +266,7 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
                 if other != permutation:
                     yield put("permutation", e, replace(e, permutation=other))
             yield from within(value_edits(value, names), lambda new: replace(e, value=new))
-        case tree.Transpose() | tree.Compare():
+        case tree.Transpose() | tree.Compare() | tree.Call():
             return
         case _:
             assert_never(e)

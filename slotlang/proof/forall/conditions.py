@@ -326,7 +326,7 @@ class _Reader:
                 self._value(value)
             case tree.Number():
                 pass
-            case tree.Compare():
+            case tree.Compare() | tree.Call():
                 raise AssertionError("not a value of a slot")
 
     def _shape(self, e: tree.Expr) -> tuple[Int, ...] | None:
@@ -356,7 +356,7 @@ class _Reader:
                 return b if a is None else a
             case tree.Number():
                 return None
-            case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute():
+            case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute() | tree.Call():
                 raise AssertionError("not a tensor expression")
 
     def _permutation(self, form: tree.PermutationForm) -> None:
