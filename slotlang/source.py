@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -49,18 +49,15 @@ class Source:
         around = [o for o in whole.inner if o.start <= start and end <= o.end]
         return min(around, key=lambda o: o.end - o.start, default=whole)
 
-    def edited(self, edits: Iterable[tuple[int, int, str]]) -> Source:
-        """The text with other ones at some ranges, in order; what is beside them keeps its origin."""
-        parts, origins, done, moved = list[str](), list(self.origins), 0, 0
+    def edited(self, edits: Sequence[tuple[int, int, str]]) -> Source:
+        """The text with other ones at some ranges, in order. What is beside them keeps its origin; an expanded part
+        that is changed inside has none any more."""
+        parts, done = list[str](), 0
         for start, end, new in edits:
             parts += [self.text[done:start], new]
             done = end
-            at, change = start + moved, len(new) - (end - start)
-            kept = (o.moved(change if o.start > at else 0) for o in origins if not o.start <= at < o.end)
-            cut = (part for o in origins if o.start <= at < o.end for part in o.without(at, end + moved, change))
-            origins = sorted([*kept, *cut], key=lambda o: o.start)
-            moved += change
-        return replace(self, text="".join(parts) + self.text[done:], origins=tuple(origins))
+        origins = tuple(kept for origin in self.origins for kept in origin.after(edits))
+        return replace(self, text="".join(parts) + self.text[done:], origins=origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +81,22 @@ class Origin:
         inner = tuple(o.moved(by) for o in self.inner)
         return replace(self, start=self.start + by, end=self.end + by, inner=inner) if by else self
 
-    def without(self, start: int, end: int, change: int) -> list[Origin]:
-        """What is left of a copied part when a range of it is written anew; of another one, all of it."""
+    def after(self, edits: Sequence[tuple[int, int, str]]) -> list[Origin]:
+        """What is left of the part in an edited text."""
+
+        def shift(at: int) -> int:
+            return sum(len(new) - (end - start) for start, end, new in edits if end <= at)
+
+        inside = [(start, end) for start, end, _ in edits if start < self.end and end > self.start]
+        if not inside:
+            return [self.moved(shift(self.start))]
         if not self.verbatim:
-            return [replace(self, end=self.end + change)]
-        places = ((self.start, start, 0), (end, self.end, change))
-        span, first = self.span, self.start
+            return []
+        starts, ends = [self.start, *(end for _, end in inside)], [*(start for start, _ in inside), self.end]
+        to, source = self.span.start - self.start, self.span.source
         return [
-            Origin(a + by, b + by, Span(span.source, span.start + a - first, span.start + b - first))
-            for a, b, by in places
+            Origin(a + shift(a), b + shift(a), Span(source, a + to, b + to))
+            for a, b in zip(starts, ends, strict=True)
             if a < b
         ]
 
