@@ -91,6 +91,10 @@ PAIRS = {
         HEAD + "def f(T) = sum q < 2: g(T << q)\ndef g(T) = sum q < 3: T << q\nY = f(X)\n",
         HEAD + "Y = sum q < 2: (sum q_2 < 3: X << q << q_2)\n",
     ),
+    "a loop within another one, of which it needs nothing": (
+        HEAD + "def f(T) = sum q < 2: g(T)\ndef g(T) = sum q < 3: T << q\nY = f(X)\n",
+        HEAD + "Y = sum q < 2: (sum q_2 < 3: X << q_2)\n",
+    ),
     "a loop beside the argument's own loop": (
         HEAD + "def f(T) = sum q < 2: T << q\nY = f(sum q < 3: X << q)\n",
         HEAD + "Y = sum q_2 < 2: (sum q < 3: X << q) << q_2\n",
