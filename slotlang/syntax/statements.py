@@ -82,8 +82,7 @@ class _Chunk:
 _CLOSING = {"(": ")", "[": "]"}
 _KEYWORD_LINE = re.compile(
     rf"(?:{'|'.join(STATEMENT_WORDS)})(?![A-Za-z_0-9])|bound[ \t]*(?:\||norm\()|parameters[ \t]+degree"
-    r"|def[ \t]+\w+[ \t]*\(|import[ \t]*\"|end[ \t]*(?:#.*)?$",
-    re.MULTILINE,
+    r"|def[ \t]+\w+[ \t]*\(|import[ \t]*\""
 )
 _FAMILY_LINE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*[ \t]*(?:\[[^\]=\n]*\])?[ \t]*=(?!=)")
 
@@ -286,7 +285,7 @@ def _blocks(lines: Iterator[_Line], problems: list[Diagnostic]) -> Iterator[tree
                     hint = "a definition has let, require, perm, cipher, plain, claim and computed families"
                     wrong(line.span, "this statement can't stand in a definition", hint)
                 body.append(line)
-    if head is not None:
+    if head is not None and not problems:
         wrong(head.head, f"'{head.name}' is never closed", 'write "end" on a line of its own below its statements')
 
 

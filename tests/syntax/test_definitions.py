@@ -12,6 +12,8 @@ from repository import bind_text
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
+from slotlang.mutation.mutants import mutants
+from slotlang.mutation.repair import nearest_repairs
 from slotlang.proof.check import check
 from slotlang.proof.verdict import Wrong
 from slotlang.recheck import recheck
@@ -177,7 +179,7 @@ def test_by_hand(name: str) -> None:
 
 
 def test_families_and_imports_take_the_soft_words() -> None:
-    text = HEAD + "end = X\ndef[q < 2] = end << q\nimport = def[0] + def[1]\nas = import\n"
+    text = HEAD + "end = (\nX\n)\ndef[q < 2] = end << q\nimport = def[0] + def[1]\nas = (\nend\n+ import)\n"
     program = bind_text(text + "output y[h] = X\nprove y == x\n")
     assert {"end", "def", "import", "as"} <= set(program.families)
 
@@ -256,6 +258,25 @@ def test_a_refutation_names_the_lines_that_were_written() -> None:
     assert report.status == "refuted"
     assert isinstance(report.failure, Wrong)
     assert report.failure.goal.span.line == text.splitlines().index("Y = bsgs(X, D, n, 2)") + 1
+
+
+def test_a_repair_names_the_definition_and_the_use() -> None:
+    text = BSGS.replace(">> i*b", "<< i*b").replace("    claim Y == sum q < n: (X << q) * D[q]\n", "")
+    program = bind_text(text + HEAD + DIAGONALS + "Y = bsgs(X, D, n, 2)\noutput y[h] = Y\nprove y == M @ x\n")
+    (repair, *_) = nearest_repairs(program, check(program), seconds=30)
+    use = repair.mutation.span.line
+    assert program.syntax.source.origins[0].span.source.line_text(use) == "Y = bsgs(X, D, n, 2)"
+    assert repair.description() == (
+        f"with `>>` for `<<` in line {use}, in the definition of 'bsgs' (t.slot:3:37) this proves"
+    )
+    assert repair.after() == "Y_T[i < n/2] = sum j < 2: Y_G[j] * (D[i*2 + j] >> i*2)"
+
+
+def test_changes_of_an_expanded_program_are_changes_of_its_text() -> None:
+    text = BSGS + HEAD + DIAGONALS + "Y = bsgs(X, D, n, 2)\noutput y[h] = Y\nprove y == M @ x\n"
+    every = list(mutants(parse(Source("t.slot", text))))
+    for mutation in every[::5]:
+        assert parse(Source("t.slot", mutation.text())) == mutation.program, mutation.description
 
 
 def test_comments_stay_and_those_of_definitions_go() -> None:
