@@ -44,8 +44,9 @@ message names the bracket where the trouble starts.""",
     "SL102": """A word or sign stands where it can't.
 
 The label under the caret says what could stand there. Statements start with a keyword (`let`, `require`, `input`,
-`weight`, `scalar`, `bound`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`, `parameters`) or with the
-name of a computed family. Equality in `claim`, `prove` and conditions is `==`; definitions use `=`.""",
+`weight`, `scalar`, `bound`, `axes`, `cipher`, `plain`, `perm`, `claim`, `output`, `prove`, `parameters`, `def`,
+`import`) or with the name of a computed family. Equality in `claim`, `prove` and conditions is `==`; definitions use
+`=`.""",
     "SL103": """A statement ends too early.
 
 An operand or a bracket is missing at its end. A statement ends with its line unless a bracket is open.""",
@@ -71,6 +72,50 @@ A program starts with `program NAME(size = default, ...)`.""",
 each prime (the last is the key prime), the bits of scale (one number, or one for the inputs and one for the plaintexts
 of each product in a row), and, where they are wanted, after which products a prime is dropped and which rotations have
 a key. Every word stands once, in any order.""",
+    "SL110": """A definition is written wrongly.
+
+`def name(a, b) = expression` names an expression. `def name(a, b):` names statements, up to a line `end`: let, require,
+perm, cipher, plain, claim and computed families, of which the last one is its result.""",
+    "SL111": """A definition is not known, or is used with a wrong number of arguments.
+
+A definition is used by its name with as many arguments as it has parameters: `diagonal(M, q)`. One of
+`import "std/layouts.slot" as l` is written `l.diagonal(M, q)`.""",
+    "SL112": """A definition uses a name that is not its own.
+
+It may use its parameters, `slot`, `slots`, its own loop variables and other definitions. In a program's own file it may
+also use what the program declares above the use: never a loop variable that happens to be there. Make the name a
+parameter.""",
+    "SL113": """A definition is defined by itself.
+
+Definitions are expanded where they are used, so none can use itself, at once or through others.""",
+    "SL114": """A name of a definition or of an import has another meaning already.
+
+Nothing is shadowed: definitions, imports, parameters and what a program declares have different names. Two imported
+files that define one name are told apart by `as`: `import "./mine.slot" as m`, and then `m.diagonal(M, q)`.""",
+    "SL115": """What definitions stand for is too large.
+
+At most 10,000 definitions are read, and they may put 50,000 names, numbers and operators into a program, nested as
+deeply as any expression. A definition that uses another one twice doubles it: name parts in statements of their
+own.""",
+    "SL116": """A definition stands where it can't.
+
+One of several statements is the whole right side of a family, `Y = product(X, D)`, of the kind that its last family
+has. Where a name is needed, as for a permutation, the argument is a name.""",
+    "SL117": """An import leads outside.
+
+`import "./mine.slot"` names a file in the folder of the file that imports it, or below, `import "std/layouts.slot"` one
+of the library. There are no absolute paths, none through `..` or links that leave the folder, and a text that is in no
+folder imports from the library alone.""",
+    "SL118": """A file can't be imported.
+
+It can't be read, or holds more than definitions and imports. Programs stand in files of their own.""",
+    "SL119": """Files import each other in a circle, or too many in a row.
+
+Move what both need into a third file.""",
+    "SL120": """It is open which program of a file is meant.
+
+`check FILE` checks all programs of a file. Other commands take one: `FILE:name`. Each has its own name, and definitions
+and imports come before the first.""",
     "SL201": """A name is not known.
 
 It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",
@@ -108,7 +153,7 @@ Loops, families, digits and tensors have an extent of at least 1.""",
 
 It is the size named `slots`, or else the product of the extents of the first `axes` statement; between 1 and
 2^40, and fixed before the first vector.""",
-    "SL211": """The program's header is missing or stands twice.
+    "SL211": """The program's header is missing.
 
 The first statement is `program NAME(size = default, ...)`.""",
     "SL212": """A size that does not exist is set.

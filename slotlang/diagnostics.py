@@ -7,6 +7,7 @@ keeps its meaning. ``EXPLANATIONS`` is what ``slotlang explain CODE`` prints.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,6 +38,11 @@ class Diagnostic:
     def __post_init__(self) -> None:
         if self.code not in EXPLANATIONS:
             raise KeyError(f"diagnostic code {self.code} has no explanation")
+        if self.span is not None and self.span.source.origins:
+            # what was expanded is shown where it was written: its use, and below it what the definitions say there
+            notes = (*self.notes, *map(_definition_note, self.span.definitions))
+            object.__setattr__(self, "notes", notes)
+            object.__setattr__(self, "span", self.span.written)
 
     def to_json(self) -> dict[str, object]:
         """The shape used by every command's ``--json``."""
@@ -53,6 +59,13 @@ class Diagnostic:
             "notes": list(self.notes),
             "hint": self.hint,
         }
+
+
+def _definition_note(place: tuple[str, Span]) -> str:
+    name, span = place
+    text = " ".join(re.sub(r"#[^\n]*", " ", span.text).split())
+    text = text if len(text) <= 80 else text[:77] + "..."
+    return f"in the definition of '{name}', {span}: {text}"
 
 
 class SlotError(Exception):

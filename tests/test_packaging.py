@@ -19,6 +19,9 @@ print(grammar_path())
 program = load(sys.argv[1], {"d": 32, "r": 4, "batch": 2, "slots": 16})
 assert cost(program).predicted.evaluation > 0
 assert "MODULE = Module(" in lower(program).text
+from slotlang.api import loads
+text = 'import "std/layouts.slot"\\nprogram p(n = 4)\\ninput x[n]\\naxes (h < n)\\ncipher X = padded(x)\\n'
+assert loads(text + "output y[h] = X\\nprove y == x\\n").name == "p"
 """
 
 
@@ -40,6 +43,7 @@ def test_the_wheel_holds_grammar_and_runtime(wheel):
     assert "slotlang/cost/profiles/default.json" in names
     assert {"slotlang_runtime/server.py", "slotlang_runtime/seal/ring.py", "slotlang_runtime/py.typed"} <= set(names)
     assert "slotlang/emit/direct.py" in names
+    assert {"slotlang/std/layouts.slot", "slotlang/std/schedules.slot"} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "programs/"))]
 
 

@@ -117,7 +117,9 @@ DataFile = Annotated[
     Path | None,
     typer.Option(help="A .npz file with weights and scalars by name, and inputs: errors are predicted for these."),
 ]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A .slot program; FILE:name, of several in it.", show_default=False)
+]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
 
@@ -233,7 +235,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Prove programs, or show the slot that is wrong. Exit status 0 only when all are proved."""
-    from slotlang.cli.verdicts import check_file, print_line, print_verdict, write_certificate
+    from slotlang.cli.verdicts import check_file, print_line, print_verdict, programs_in, write_certificate
 
     status = OK
     with guarded("check", json, reads=files, writes=[svg, certificate]):
@@ -242,11 +244,12 @@ def check(
         chosen = pick(method, METHODS, "SL005", "method", "methods")
         if seed is not None and seed < 0:
             raise error("SL005", "--seed must not be negative")
-        if svg is not None and len(files) > 1:
-            raise error("SL005", f"--svg draws one program, and {len(files)} are given")
-        if certificate is not None and len(files) > 1:
-            raise error("SL005", "--certificate takes one program")
         sizes, bounds = parse_sizes(set_), parse_bounds(bound, bound_norm)
+        programs = [program for path in files for program in programs_in(path, sizes)]
+        if svg is not None and len(programs) > 1:
+            raise error("SL005", f"--svg draws one program, and {len(programs)} are given")
+        if certificate is not None and len(programs) > 1:
+            raise error("SL005", "--certificate takes one program")
         open_sizes = None if for_all is None else parse_names(for_all)
         if open_sizes is not None and chosen != "auto":
             raise error("SL723", "--for-all picks its method", hint="drop --method")
@@ -257,9 +260,9 @@ def check(
                 hint="drop --for-all, and give sizes with --set",
             )
         results = []
-        for path in files:
-            results.append(check_file(path, sizes, chosen, seed, open_sizes, bounds, repair=len(files) == 1))
-            if not json and len(files) == 1:
+        for path, own in programs:
+            results.append(check_file(path, own, chosen, seed, open_sizes, bounds, repair=len(programs) == 1))
+            if not json and len(programs) == 1:
                 print_verdict(results[-1])
             elif not json:
                 print_line(results[-1])
@@ -653,12 +656,14 @@ def fmt(
     changed = False
     with guarded("fmt", json):
         from slotlang.syntax.formatter import format_program
-        from slotlang.syntax.parser import parse, read_source
+        from slotlang.syntax.statements import parse_file, read_source
 
         texts = []
         for path in files:
             source = read_source(path)
-            texts.append((path, source.text, format_program(parse(source))))
+            if source.program is not None:
+                raise error("SL120", "fmt formats all programs of a file", file=str(path), hint=f"name {source.name}")
+            texts.append((path, source.text, format_program(parse_file(source))))
         for path, before, after in texts:
             if before != after:
                 changed = True

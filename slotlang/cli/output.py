@@ -162,7 +162,9 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
     outputs = [path for path in writes if path is not None]
     if not outputs:
         return
-    inputs = [path for path in reads if path is not None]
+    from slotlang.syntax.statements import program_path
+
+    inputs = [program_path(path)[0] for path in reads if path is not None]
     with suppress(OSError, RuntimeError):
         from slotlang.cost.profile import user_profile
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
-from slotlang.diagnostics import Diagnostic, error
+from slotlang.diagnostics import Diagnostic, SlotError, closest, error
 from slotlang.files import read_regular
 
 if TYPE_CHECKING:
@@ -84,6 +84,34 @@ class FileVerdict:
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
+
+
+def programs_in(path: Path, sizes: Mapping[str, int]) -> list[tuple[Path, Mapping[str, int]]]:
+    """All programs of a file as ``FILE:name``, each with the sizes that it has; a file of one program as it is, with
+    all sizes. What is wrong with the file is left to ``check_file``.
+
+    Raises ``SlotError`` SL212 for a size that none of several programs has.
+    """
+    from slotlang.syntax import tree
+    from slotlang.syntax.parser import parse_file, program_names, read_source
+
+    try:
+        source = read_source(path)
+        names = program_names(source) if path.suffix != ".py" and source.program is None else ()
+    except SlotError:
+        return [(path, sizes)]
+    if len(names) < 2:
+        return [(path, sizes)]
+    headers = [s for s in parse_file(source).statements if isinstance(s, tree.Header)]
+    own = [{size.name for size in header.sizes} for header in headers]
+    for name in sizes:
+        if not any(name in known for known in own):
+            hint = closest(name, {size for known in own for size in known})
+            raise error("SL212", f"no program of {path} has a size '{name}' to set", hint=hint, file=str(path))
+    return [
+        (Path(f"{path}:{name}"), {n: value for n, value in sizes.items() if n in known})
+        for name, known in zip(names, own, strict=True)
+    ]
 
 
 def check_file(

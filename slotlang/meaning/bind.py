@@ -116,14 +116,7 @@ class _Binder:
     def _statement(self, statement: tree.Statement, header: tree.Header) -> None:
         scope = self.scope
         match statement:
-            case tree.Header(span=span):
-                if statement is not header:
-                    raise error(
-                        "SL211",
-                        "a program has one header",
-                        span,
-                        notes=[f"it stands in line {header.span.line}"],
-                    )
+            case tree.Header():
                 bind_header(scope, header, self.overrides)
             case tree.Let(name, value, span):
                 scope.free(name, name_span(name, span))

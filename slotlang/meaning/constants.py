@@ -57,7 +57,7 @@ def power(base: Value, exponent: int, left: Span, right: Span, span: Span) -> Va
 
 
 def number(scope: Scope, local: Local, e: tree.Call) -> Value:
-    """A function of sizes as a constant. Raises SL302 for one of an index, SL201 for what is not a function."""
+    """A function of sizes as a constant. Raises SL302 for one of an index, SL111 for what is not a function."""
     if e.name in INTEGER_FUNCTIONS:
         value = integer(scope, local, e)
         if not variables(value):
@@ -66,4 +66,4 @@ def number(scope: Scope, local: Local, e: tree.Call) -> Value:
     if scope.binders(e.name):
         indices = ", ".join(text_of(argument.span) for argument in e.arguments)
         raise error("SL302", f"'{e.name}' is not a function", e.span, hint=f"a member is written {e.name}[{indices}]")
-    raise unknown_function(e.name, e.span)
+    raise unknown_function(e)

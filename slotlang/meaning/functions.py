@@ -16,7 +16,7 @@ from slotlang.words import INTEGER_FUNCTIONS
 def function(scope: Scope, local: Local, e: tree.Expr) -> Int:
     """A power, an exclusive or, a call or a choice as an integer.
 
-    Raises SL240 where it has no value, SL306 where that can't be told, SL201 for a function that is not known, and what
+    Raises SL240 where it has no value, SL306 where that can't be told, SL111 for a function that is not known, and what
     ``integer`` raises of its parts.
     """
     match e:
@@ -32,18 +32,19 @@ def function(scope: Scope, local: Local, e: tree.Expr) -> Int:
         case tree.Choice(cond, yes, no):
             return _choice(scope, local, cond, yes, no)
         case tree.Call(name, arguments, span):
+            if name not in INTEGER_FUNCTIONS:
+                raise unknown_function(e)
             return _call(scope, local, name, arguments, span)
         case _:
             raise AssertionError("not a function of integers")
 
 
-def unknown_function(name: str, span: Span) -> SlotError:
-    """SL201 for a call of what is not a function."""
-    known = ", ".join(INTEGER_FUNCTIONS)
-    place = Span(span.source, span.start, span.start + len(name))
-    return error(
-        "SL201", f"'{name}' is not a function", place, hint=closest(name, INTEGER_FUNCTIONS) or f"these are {known}"
-    )
+def unknown_function(call: tree.Call) -> SlotError:
+    """SL111 for a call of what is neither a function of integers nor, since these are expanded first, a definition."""
+    place = Span(call.span.source, call.span.start, call.span.start + len(call.name))
+    parameters = ", ".join("abcdefgh"[: len(call.arguments)])
+    hint = closest(call.name, INTEGER_FUNCTIONS) or f"def {call.name}({parameters}) = ... defines it"
+    return error("SL111", f"there is no definition '{call.name}'", place, hint=hint)
 
 
 def taken(scope: Scope, cond: Cond) -> bool:
@@ -59,8 +60,6 @@ def _choice(scope: Scope, local: Local, cond: tree.Expr, yes: tree.Expr, no: tre
 
 
 def _call(scope: Scope, local: Local, name: str, arguments: tuple[tree.Expr, ...], span: Span) -> Int:
-    if name not in INTEGER_FUNCTIONS:
-        raise unknown_function(name, span)
     args = tuple(integer(scope, local, argument) for argument in arguments)
     if name != "log2":
         return _folded(IntCall(name, args))

@@ -60,16 +60,18 @@ def with_bound_statements(program: tree.Program, bounds: Mapping[str, Limit]) ->
         if about in given:
             raise error("SL218", f"{key} is bounded twice", hint="give one limit")
         given[about] = bound
-    text, added = program.source.text, dict(given)
+    source, added = program.source, dict(given)
+    edits: list[tuple[int, int, str]] = []
     own = [s for s in program.statements if isinstance(s, tree.Bound)]
-    for statement in sorted(own, key=lambda s: s.span.start, reverse=True):
+    for statement in sorted(own, key=lambda s: s.span.start):
         new = given.get((statement.name.name, _axis(program, statement)))
         if new is not None:
-            text = text[: statement.span.start] + statement_text(new) + text[statement.span.end :]
+            edits.append((statement.span.start, statement.span.end, statement_text(new)))
             added.pop((new.name.name, _axis(program, new)), None)
     if added:
-        text += ("" if text.endswith("\n") else "\n") + "".join(f"{statement_text(s)}\n" for s in added.values())
-    return parse(Source(program.source.name, text))
+        end, before = len(source.text), "" if source.text.endswith("\n") else "\n"
+        edits.append((end, end, before + "".join(f"{statement_text(s)}\n" for s in added.values())))
+    return parse(source.edited(edits))
 
 
 def _tensors(program: tree.Program) -> dict[str, tuple[str, int]]:

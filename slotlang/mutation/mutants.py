@@ -47,7 +47,8 @@ class Mutation:
         """``"`>>` for `<<` in line 14"``."""
         before = " ".join(self.span.text.split())
         what = f"`{self.after}` for `{before}`" if self.after else f"without `{before}`"
-        return f"{what} in line {self.span.line}"
+        places = [f", in the definition of '{name}' ({place})" for name, place in self.span.definitions[-1:]]
+        return f"{what} in line {self.span.line}{''.join(places)}"
 
     def text(self) -> str:
         """The text of the changed program; outside the changed place it is the author's, sign by sign."""

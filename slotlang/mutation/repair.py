@@ -52,12 +52,12 @@ class Repair:
     def before(self) -> str:
         """The line before the change."""
         span = self.mutation.span
-        return span.source.line_text(span.line).strip()
+        return span.source.line_text(span.row).strip()
 
     def after(self) -> str:
         """The line as it would be."""
         lines = self.mutation.text().split("\n")
-        return lines[self.mutation.span.line - 1].strip()
+        return lines[self.mutation.span.row - 1].strip()
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``repairs`` in ``check --json``."""

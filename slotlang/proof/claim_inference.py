@@ -27,7 +27,6 @@ from slotlang.meaning.program import Claim, Family, Program
 from slotlang.meaning.value import Chain, Const, Factor, TensorForm, leaves
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
 from slotlang.proof.index_maps import Names, fit
-from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
 MAX_VALUES = 1 << 24
@@ -85,11 +84,9 @@ def with_claims(program: Program, lines: Sequence[str]) -> Program:
     for family in program.families.values():
         end = source.text.find("\n", family.span.end)
         ends[family.name] = len(source.text) if end < 0 else end
-    text = source.text
-    for line in sorted(lines, key=lambda line: ends[_family_of(line)], reverse=True):
-        end = ends[_family_of(line)]
-        text = f"{text[:end]}\n{line}{text[end:]}"
-    return bind(parse(Source(source.name, text)), {name: program.sizes[name] for name in program.parameters})
+    places = [(ends[_family_of(line)], line) for line in reversed(lines)]
+    edits = [(end, end, f"\n{line}") for end, line in sorted(places, key=lambda place: place[0])]
+    return bind(parse(source.edited(edits)), {name: program.sizes[name] for name in program.parameters})
 
 
 def _family_of(line: str) -> str:

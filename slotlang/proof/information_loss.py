@@ -193,7 +193,7 @@ def _told(forms: _Forms, family: Family, lost: tuple[str, ...], before: tuple[st
     wanted = np.concatenate([forms.results[name] for name in lost])
     needed = rank(wanted)
     left = needed + after.rank - rank(np.concatenate([wanted, after.rows]))
-    source = family.span.source.line_text(family.span.line).partition("#")[0].strip()
+    source = family.span.source.line_text(family.span.row).partition("#")[0].strip()
     sizes = {name: program.sizes[name] for name in program.parameters}
     mixed = forms.mixed(wanted, after.rows)
     return Loss(source, family.span.line, lost, before, after.families, needed, left, mixed, sizes)

@@ -103,7 +103,7 @@ class Program(Integers):
                     own = [i.low for i in self.before[2].values()]
                     stands = not any(i.used for i in at) and [i.low for i in at] < own
                     need(stands, f"'{name}' reads a member of itself that does not stand before")
-                    return [Term(scalars=(self.note(name),))]
+                    return [Term(scalars=(note(self, name),))]
                 if kind in FAMILIES and not padded:
                     at = [self.integer(i, env, None) for i in indices]
                     if self.read is None: return self.member(name, at, slot, known, known)

@@ -40,6 +40,8 @@ class Node(Tree[Token]):
                 need(word in ("degree", "primes", "scales", "drops", "keys"), f"'{word}' is not known of parameters")
                 whole = all(re.fullmatch("[0-9]{1,9}", n) for n in numbers)
                 need(whole and (word != "degree" or len(numbers) == 1), f"these are not whole numbers for '{word}'")
+            case ("named" | "template" | "finish" | "imported" | "qualified"), _:
+                need(False, "definitions and imports are expanded in what is proved")
             case "number", [number]: need(len(number) <= MAX_DIGITS, f"{number} is too long a number")
             case _:
                 for name in (c for c in children if isinstance(c, Token) and c.type == "NAME"):

@@ -142,6 +142,18 @@ class Build(Transformer_NonRecursive[Token, Any]):
         kind, *arguments = items
         return self._deepen(tree.Constant(str(kind), tuple(arguments), self._at(meta)), *arguments)
 
+    def call(self, meta: Any, items: list[Any]) -> Any:
+        name, *arguments = items
+        return self._deepen(tree.Call(self._declared(name), tuple(arguments), self._at(meta)), *arguments)
+
+    def qualified(self, meta: Any, items: list[Any]) -> Any:
+        base, name, *arguments = items
+        if not isinstance(base, tree.Name):
+            hint = "a definition of an import is written l.name(a, b), with the import's own name before the point"
+            raise _fail("SL106", f'".{name}" is not known', self._token_span(name), hint)
+        call = tree.Call(f"{base.name}.{self._declared(name)}", tuple(arguments), self._at(meta))
+        return self._deepen(call, *arguments)
+
     def sign(self, meta: Any, items: list[Any]) -> Any:
         if str(items[0]) == "+":
             return items[1]
@@ -174,10 +186,6 @@ class Build(Transformer_NonRecursive[Token, Any]):
     def choice(self, meta: Any, items: list[Any]) -> Any:
         yes, condition, no = items
         return self._deepen(tree.Choice(condition, yes, no, self._at(meta)), *items)
-
-    def call(self, meta: Any, items: list[Any]) -> Any:
-        name, *arguments = items
-        return self._deepen(tree.Call(self._declared(name), tuple(arguments), self._at(meta)), *arguments)
 
     def sum(self, meta: Any, items: list[Any]) -> Any:
         *binders, how, body = items
@@ -352,6 +360,28 @@ class Build(Transformer_NonRecursive[Token, Any]):
             raise _fail("SL109", f"these parameters have no {missing[0]}", self._at(meta), SOFT_FORMS["parameters"])
         (degree,), primes, scales, drops, keys = (settings.get(word, ()) for word in PARAMETER_WORDS)
         return tree.Parameters(degree, primes, scales, drops, keys, self._at(meta))
+
+    # definitions and imports
+    def _head(self, meta: Any, items: list[Any], body: Any) -> tree.Definition:
+        name, *parameters = items
+        names = tuple(tree.Name(self._declared(t), self._token_span(t)) for t in parameters)
+        place = self._at(meta)
+        return tree.Definition(self._declared(name), names, body, place, place, place)
+
+    def named(self, meta: Any, items: list[Any]) -> Any:
+        *head, body = items
+        return self._head(meta, head, body)
+
+    def template(self, meta: Any, items: list[Any]) -> Any:
+        return self._head(meta, items, ())
+
+    def finish(self, meta: Any, items: list[Any]) -> Any:
+        return tree.End(self._at(meta))
+
+    def imported(self, meta: Any, items: list[Any]) -> Any:
+        path, alias = items
+        name = self._declared(alias) if alias is not None else None
+        return tree.Import(str(path)[1:-1], name, self._at(meta), self._token_span(path))
 
     def prove(self, meta: Any, items: list[Any]) -> Any:
         name, family, _, value = items

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from slotlang.diagnostics import SlotError
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
-from slotlang.syntax.parser import parse
-from slotlang.syntax.printer import statement_text
+from slotlang.syntax.printer import head_text, statement_text
+from slotlang.syntax.statements import parse_file
 
 MAX_WIDTH = 110
 """A statement longer than this that was written on several lines keeps them."""
 COMMENT_COLUMN = 33
 """Where trailing comments stand (0-based), unless a line of their block needs more room."""
+INDENT = "    "
+"""What stands before the statements of a definition, and the comments between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class _Item:
     blank: bool
 
 
-def _group(statement: tree.Statement) -> str:
+def _group(statement: tree.Item) -> str:
     """Statements without a place in the text are set in paragraphs of one group each."""
     match statement:
         case tree.Let() | tree.Require():
@@ -58,7 +60,7 @@ class _Layout:
     own.
     """
 
-    def __init__(self, program: tree.Program) -> None:
+    def __init__(self, program: tree.Program | tree.File) -> None:
         self.source = program.source
         self.text = program.source.text
         self.items: list[_Item] = []
@@ -66,11 +68,15 @@ class _Layout:
         self._next = 0
         self._end: int | None = None
         self._group = ""
+        self._indent = ""
         for comment in program.comments:
             if not self._is_here(comment.span):
                 self.items.append(_Item(comment.text, "", blank=False))
         for statement in program.statements:
-            self._add(statement)
+            if isinstance(statement, tree.Definition) and isinstance(statement.body, tuple):
+                self._add_block(statement, statement.body)
+            else:
+                self._add(statement, statement_text(statement), statement.span)
         self._own_lines(len(self.text) + 1)
 
     def _is_here(self, span: Span) -> bool:
@@ -89,14 +95,23 @@ class _Layout:
 
     def _own_lines(self, offset: int) -> None:
         for comment in self._comments_before(offset):
-            self.items.append(_Item(comment.text, "", self._blank_before(comment.span.start)))
+            self.items.append(_Item(self._indent + comment.text, "", self._blank_before(comment.span.start)))
             self._end = comment.span.end
             self._group = ""
 
-    def _add(self, statement: tree.Statement) -> None:
-        line = statement_text(statement)
+    def _add_block(self, definition: tree.Definition, body: tuple[tree.Statement, ...]) -> None:
+        """A definition of several statements: its first line, they, and its last line."""
+        self._add(definition, f"{head_text(definition)}:", definition.head)
+        self._indent = INDENT
+        for statement in body:
+            self._add(statement, statement_text(statement), statement.span)
+        self._own_lines(definition.end.start)
+        self._indent = ""
+        self._add(definition, "end", definition.end)
+
+    def _add(self, statement: tree.Item, line: str, span: Span) -> None:
         group = _group(statement)
-        span = statement.span
+        line = self._indent + line
         if not self._is_here(span) or span.start < (self._end or 0):
             self.items.append(_Item(line, "", bool(self._group) and group != self._group))
             self._group = group
@@ -106,12 +121,12 @@ class _Layout:
         blank = self._group not in ("", group) if unplaced else self._blank_before(span.start)
         inside = self._comments_before(span.end)
         if "\n" in span.text and (inside or len(line) > MAX_WIDTH):
-            kept = _as_written(statement)
+            kept = _as_written(statement, span)
             if kept is None:
                 for comment in inside:
-                    self.items.append(_Item(comment.text, "", blank))
+                    self.items.append(_Item(self._indent + comment.text, "", blank))
                     blank = False
-            line = kept or line
+            line = line if kept is None else self._indent + kept
         self._end = span.end
         trailing = ""
         if self._next < len(self._comments):
@@ -124,12 +139,12 @@ class _Layout:
         self._group = group
 
 
-def _as_written(statement: tree.Statement) -> str | None:
+def _as_written(statement: tree.Item, span: Span) -> str | None:
     """The statement's own text without trailing blanks; None when a pass has changed what it says."""
-    lines = [line.rstrip() for line in statement.span.text.split("\n")]
+    lines = [line.rstrip() for line in span.text.split("\n")]
     text = "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
     try:
-        same = parse(Source(statement.span.source.name, text)).statements == (statement,)
+        same = parse_file(Source(span.source.name, text)).statements == (statement,)
     except SlotError:
         same = False
     return text if same else None
@@ -160,8 +175,8 @@ def _with_comments(items: list[_Item]) -> list[str]:
     return lines
 
 
-def format_program(program: tree.Program) -> str:
-    """The canonical text of a program, with its comments and its author's blank lines."""
+def format_program(program: tree.Program | tree.File) -> str:
+    """The canonical text of a program or a file, with its comments and its author's blank lines. Definitions stay."""
     lines = _with_comments(_Layout(program).items)
     while lines and not lines[0]:
         lines.pop(0)

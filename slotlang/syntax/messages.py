@@ -74,14 +74,17 @@ def _any_of(texts: list[str]) -> str:
     return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-_OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE", "POWER", "XOR", "IF"}
+_OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE", "LPAR", "POWER", "XOR", "IF"}
 _STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT", "CONSTANT"}
+
 _SIGNS = {
     "NAME": "a name",
     "NUMBER": "a number",
     "COMPARE": "a comparison",
     "UPPER": '"<="',
     "_NORM": '"norm"',
+    "STRING": "a path in quotation marks",
+    "_AS": '"as"',
     "EQ": '"=="',
     "LT": '"<"',
     "SHIFT": '"<<" or ">>"',
@@ -212,6 +215,8 @@ def _binder_hint(m: _Mistake) -> str:
 
 
 def _hint(m: _Mistake) -> str:
+    if m.soft and m.first in ("def", "import") and not m.expected >= {"NAME", "NUMBER"} and "MUL" not in m.expected:
+        return SOFT_FORMS[m.first]
     if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _SOFT_ONLY)):
         return SOFT_FORMS[m.first]
     if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
@@ -371,8 +376,8 @@ def syntax_error(
     soft, accepted = bool(SOFT_START.match(text)), prefix.accepted
     if soft and pieces == 1:
         # without what follows, the word was read as a name
-        accepted = {"VBAR", "_NORM"} if first == "bound" else {"NAME"}
-    elif soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
+        accepted = {"bound": {"VBAR", "_NORM"}, "import": {"STRING"}}.get(first, {"NAME"})
+    elif first == "bound" and soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
     label = f"expected {_expected_text(lark, m.expected)}"

@@ -1,24 +1,17 @@
-"""From text to syntax tree, with several messages per run and no cascades."""
+"""From a text to the programs in it, their definitions expanded."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
-from pathlib import Path
 
-from lark.exceptions import UnexpectedInput, VisitError
-
-from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.files import read_regular
+from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
-from slotlang.syntax.build import Build, FailedError, TooDeepError
-from slotlang.syntax.messages import syntax_error, too_deep
-from slotlang.syntax.tables import parser
-from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, STATEMENT_WORDS
+from slotlang.syntax.definitions import space_of
+from slotlang.syntax.expand import Expansion
+from slotlang.syntax.expanded_text import ExpandedText
+from slotlang.syntax.statements import MAX_BYTES, MAX_ERRORS, SHORT, parse_file, program_path, read_source
+from slotlang.words import HOW_NAMES, MAX_DEPTH, RESERVED, STATEMENT_WORDS
 
 __all__ = [
     "HOW_NAMES",
@@ -28,249 +21,110 @@ __all__ = [
     "RESERVED",
     "STATEMENT_WORDS",
     "parse",
+    "parse_file",
+    "program_names",
+    "program_path",
     "read_source",
 ]
 
-MAX_BYTES = 1_000_000
-"""Longest program text read; real programs have some hundred lines."""
-MAX_ERRORS = 20
-"""Most messages given for one program."""
-
-
-def read_source(path: Path) -> Source:
-    """The text of a program file.
-
-    Raises ``SlotError`` SL001 when it can't be read, SL002 when it is not text, SL003 when it is too long.
-    """
-    name = str(path)
-    try:
-        if path.is_dir():
-            raise error("SL001", f"{name} is a folder, not a program", file=name)
-        data = read_regular(path, MAX_BYTES)
-    except OSError as problem:
-        raise error("SL001", f"can't read {name}: {problem.strerror or problem}", file=name) from None
-    if len(data) > MAX_BYTES:
-        raise error(
-            "SL003",
-            f"{name} is longer than {MAX_BYTES:,} bytes",
-            file=name,
-            hint="a slot program is a short text; is this the right file?",
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise error(
-            "SL002",
-            f"{name} is not UTF-8 text (byte {problem.start})",
-            file=name,
-            hint="is this the right file?",
-        ) from None
-    if "\0" in text:
-        raise error("SL002", f"{name} is not a text file: it holds NUL bytes", file=name)
-    return Source(name, text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """A statement's text, from its first sign to its last (a comment behind it not counted)."""
-
-    start: int
-    end: int
-
-
-_CLOSING = {"(": ")", "[": "]"}
-_KEYWORD_LINE = re.compile(
-    rf"(?:{'|'.join(STATEMENT_WORDS)})(?![A-Za-z_0-9])|bound[ \t]*(?:\||norm\()|parameters[ \t]+degree"
-)
-_FAMILY_LINE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*[ \t]*(?:\[[^\]=\n]*\])?[ \t]*=(?!=)")
-
-
-class _Splitter:
-    """Cuts a text into statements, which end at newlines outside brackets.
-
-    An unclosed bracket ends at the next line that can only be a statement's first, so that it costs one
-    message: a line that starts, in the first column, with a statement's keyword or with ``NAME[...] =``
-    (a single ``=`` stands in brackets only in the program's header).
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.chunks: list[_Chunk] = []
-        self.comments: list[tree.Comment] = []
-        self.problems: list[Diagnostic] = []
-        self._open: list[int] = []
-        self._start: int | None = None
-        self._end = 0
-        self._bad = False
-
-    def _problem(self, diagnostic: Diagnostic) -> None:
-        """One per statement, which is then not parsed."""
-        if not self._bad:
-            self.problems.append(diagnostic)
-        self._bad = True
-
-    def _unclosed(self) -> None:
-        place = self._open[-1]
-        bracket = self.source.text[place]
-        self._problem(
-            Diagnostic(
-                "SL101",
-                f'"{bracket}" is never closed',
-                Span(self.source, place, place + 1),
-                label="opened here",
-                hint=f'add "{_CLOSING[bracket]}" before the statement ends',
-            )
-        )
-
-    def _finish(self) -> None:
-        if self._open:
-            self._unclosed()
-        if self._start is not None and not self._bad:
-            self.chunks.append(_Chunk(self._start, self._end))
-        self._start, self._bad = None, False
-        self._open.clear()
-
-    def _starts_statement(self, line: int) -> bool:
-        text = self.source.text
-        if _KEYWORD_LINE.match(text, line):
-            return True
-        in_header = self._start is not None and text.startswith("program", self._start)
-        return not in_header and _FAMILY_LINE.match(text, line) is not None
-
-    def _close(self, at: int) -> None:
-        sign = self.source.text[at]
-        span = Span(self.source, at, at + 1)
-        if not self._open:
-            self._problem(Diagnostic("SL101", f'"{sign}" closes nothing', span, label="no bracket is open here"))
-            return
-        opening = self._open[-1]
-        bracket = self.source.text[opening]
-        if _CLOSING[bracket] == sign:
-            self._open.pop()
-            return
-        place = Span(self.source, opening, opening + 1)
-        wanted = _CLOSING[bracket]
-        self._problem(
-            Diagnostic(
-                "SL101",
-                f'"{sign}" stands where "{wanted}" is due',
-                span,
-                label=f'expected "{wanted}"',
-                notes=(f'the open bracket is "{bracket}" in line {place.line}, column {place.column}',),
-            )
-        )
-
-    def run(self) -> None:
-        """Fills ``chunks``, ``comments`` and ``problems``; stops at ``MAX_ERRORS`` problems."""
-        text = self.source.text
-        line_has_code = False
-        i = 0
-        while i < len(text) and len(self.problems) < MAX_ERRORS:
-            ch = text[i]
-            if ch == "#":
-                end = text.find("\n", i)
-                end = len(text) if end < 0 else end
-                span = Span(self.source, i, end)
-                self.comments.append(tree.Comment(text[i:end].rstrip(), not line_has_code, span))
-                i = end
-                continue
-            if ch == "\n":
-                line_has_code = False
-                if not self._open or self._starts_statement(i + 1):
-                    self._finish()
-            elif not ch.isspace():
-                line_has_code = True
-                if self._start is None:
-                    self._start = i
-                self._end = i + 1
-                if ch in _CLOSING:
-                    self._open.append(i)
-                    if len(self._open) > MAX_DEPTH and not self._bad:
-                        self._problem(too_deep(Span(self.source, i, i + 1)))
-                elif ch in ")]":
-                    self._close(i)
-            i += 1
-        self._finish()
-
-
-# Operators before an operand are stacked until the operand is seen, and a plus sign leaves no trace in the
-# tree: neither of the two depth checks would stop at a long run of them.
-_PREFIX_RUN = re.compile(rf"(?:(?:[-+]|\b(?:not|{'|'.join(PART_WORDS)})\b)\s*){{{MAX_DEPTH + 1}}}")
-_COMMENT = re.compile(r"#[^\n]*")
-
-
-def _statement(source: Source, chunk: _Chunk, indented: bool, continued: bool) -> tree.Statement | Diagnostic:
-    text = source.text[chunk.start : chunk.end]
-    run = _PREFIX_RUN.search(_COMMENT.sub(lambda comment: " " * len(comment[0]), text))
-    if run:
-        return too_deep(Span(source, chunk.start + run.start(), chunk.start + run.start() + 1))
-    try:
-        result: tree.Statement = Build(source, chunk.start).transform(parser().parse(text))
-        return result
-    except VisitError as problem:
-        if isinstance(problem.orig_exc, FailedError):
-            return problem.orig_exc.diagnostic
-        raise
-    except TooDeepError as problem:
-        return too_deep(Span(source, chunk.start + problem.offset, chunk.start + problem.offset + 1))
-    except UnexpectedInput as problem:
-        return syntax_error(source, chunk.start, chunk.end, problem, parser(), indented=indented, continued=continued)
-
-
-def _statements(source: Source, chunks: list[_Chunk], problems: list[Diagnostic]) -> Iterator[tree.Statement]:
-    """The statements that are well formed; a message goes to ``problems`` for each that is not."""
-    margin = Span(source, chunks[0].start, chunks[0].end).column if chunks else 1
-
-    def indented(chunk: _Chunk | None) -> bool:
-        return chunk is not None and Span(source, chunk.start, chunk.end).column > margin
-
-    failed = False
-    for chunk, following in zip_longest(chunks, chunks[1:]):
-        result = _statement(source, chunk, indented(chunk), indented(following))
-        if not isinstance(result, Diagnostic):
-            failed = False
-            yield result
-            continue
-        # an indented line behind a wrong one is most likely its continuation, and the same mistake
-        if not (failed and indented(chunk)):
-            problems.append(result)
-        failed = True
-        if len(problems) >= MAX_ERRORS:
-            return
-
-
-_SHORT = 1 << 14
-"""Characters of a text whose tree is kept for the next time: trees are immutable, and lowering and searching parse a
-program several times."""
-
 
 def parse(source: Source) -> tree.Program:
-    """The syntax tree of a program.
+    """The syntax tree of a program, definitions and imports expanded: of the text's only one, or of ``source.program``.
 
-    Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all
-    (codes SL101 to SL108).
+    Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all (codes SL101
+    to SL110); the first error of definitions and imports (SL110 to SL119); and SL120 when it is open which program is
+    meant.
     """
-    return _kept(source) if len(source.text) <= _SHORT else _parsed(source)
+    file = parse_file(source)
+    names = _names(file)
+    if len(names) < 2 and source.program is None and all(_stands(item) for item in file.statements):
+        return _kept(source) if len(source.text) <= SHORT and not source.origins else _program(file)
+    return _expanded(file, names)
+
+
+def program_names(source: Source) -> tuple[str, ...]:
+    """The names of a text's programs, in order. Raises as ``parse``: SL101 to SL110, SL120."""
+    return _names(parse_file(source))
+
+
+def _names(file: tree.File) -> tuple[str, ...]:
+    headers = [s for s in file.statements if isinstance(s, tree.Header)]
+    names = tuple(h.name for h in headers)
+    for number, header in enumerate(headers):
+        if header.name in names[:number]:
+            raise error("SL120", f"two programs are named '{header.name}'", header.span, hint="give each its own name")
+    return names
+
+
+def _stands(item: tree.Item) -> bool:
+    return not isinstance(item, tree.Definition | tree.Import)
 
 
 @lru_cache(maxsize=128)
 def _kept(source: Source) -> tree.Program:
-    return _parsed(source)
+    return _program(parse_file(source))
 
 
-def _parsed(source: Source) -> tree.Program:
-    splitter = _Splitter(source)
-    splitter.run()
-    problems = splitter.problems
-    statements = tuple(_statements(source, splitter.chunks, problems))
-    if not splitter.chunks and not problems:
-        raise error(
-            "SL108",
-            "this program is empty",
-            Span(source, 0, 0),
-            hint="a program starts with `program NAME(size = default, ...)`",
-        )
-    if problems:
-        problems.sort(key=lambda d: d.span.start if d.span else 0)
-        raise SlotError(problems[:MAX_ERRORS])
-    return tree.Program(source, statements, tuple(splitter.comments))
+def _program(file: tree.File) -> tree.Program:
+    statements = tuple(s for s in file.statements if not isinstance(s, tree.Definition | tree.Import))
+    return tree.Program(file.source, statements, file.comments)
+
+
+def _expanded(file: tree.File, names: tuple[str, ...]) -> tree.Program:
+    source = file.source
+    _check_order(file, names)
+    wanted = _wanted(file, names)
+    starts = [n for n, s in enumerate(file.statements) if isinstance(s, tree.Header)]
+    first = starts[wanted] if wanted else 0
+    last = starts[wanted + 1] if wanted + 1 < len(names) else len(file.statements)
+    space = space_of(file)
+    inside = file.statements[first:last]
+    statements = tuple(s for s in inside if not isinstance(s, tree.Definition | tree.Import))
+    text = ExpandedText(
+        source, _cut(file, first), len(source.text) if last == len(file.statements) else _cut(file, last)
+    )
+    made = Expansion(space, statements)
+    expanded = made.run()
+    for item in inside:
+        if isinstance(item, tree.Definition | tree.Import):
+            text.leave_out(item)
+        else:
+            text.put(*next(expanded), made)
+    new = parse_file(text.source()) if statements else tree.File(source, (), ())
+    return _program(new)
+
+
+def _cut(file: tree.File, index: int) -> int:
+    """Where a program's text starts: below the line of the statement before it."""
+    if index == 0:
+        return 0
+    text, before = file.source.text, file.statements[index - 1].span.end
+    return text.find("\n", before) + 1
+
+
+def _wanted(file: tree.File, names: tuple[str, ...]) -> int:
+    """The number of the program that is meant. Raises SL120."""
+    source = file.source
+    headers = [s for s in file.statements if isinstance(s, tree.Header)]
+    if source.program is not None:
+        if source.program in names:
+            return names.index(source.program)
+        hint = closest(source.program, names) or f"it has {', '.join(names) or 'none'}"
+        place = headers[0].span if headers else Span(source, 0, 0)
+        raise error("SL120", f"there is no program '{source.program}' in this file", place, hint=hint)
+    if len(names) > 1:
+        hint = f"name one of them: {source.name}:{names[0]}"
+        raise error("SL120", f"this file has {len(names)} programs: {', '.join(names)}", headers[1].span, hint=hint)
+    return 0
+
+
+def _check_order(file: tree.File, names: tuple[str, ...]) -> None:
+    """Raises SL120 for a definition or an import between several programs: it would be one program's or all's."""
+    met = False
+    for item in file.statements:
+        met = met or isinstance(item, tree.Header)
+        if met and len(names) > 1 and not _stands(item):
+            hint = "move it above the first program"
+            raise error(
+                "SL120", "in a file of several programs definitions and imports come first", item.span, hint=hint
+            )

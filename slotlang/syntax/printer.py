@@ -159,6 +159,8 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
             return f"[{expression_text(condition, tight=True)}]"
         case tree.Sum(binders, how, body):
             return f"sum {_binders(binders)}{_how(how)}: {expression_text(body, _SHIFT)}"
+        case tree.Call(name, arguments):
+            return f"{name}({_list(arguments)})"
         case tree.Permute(value, permutation, inverse):
             return f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
         case _:
@@ -242,8 +244,13 @@ def bounded_text(bound: tree.Bound) -> str:
     return f"norm({bound.name.name}{f'[{places}]' if places else ''})"
 
 
-def statement_text(statement: tree.Statement) -> str:
-    """The statement on one line, without comments."""
+def head_text(definition: tree.Definition) -> str:
+    """What stands before a definition's expression or statements."""
+    return f"def {definition.name}({', '.join(p.name for p in definition.parameters)})"
+
+
+def statement_text(statement: tree.Item) -> str:
+    """The statement on one line, without comments; a definition of several statements on theirs."""
     match statement:
         case tree.Header(name, sizes):
             return f"program {name}" + (f"({', '.join(map(_size, sizes))})" if sizes else "")
@@ -278,5 +285,11 @@ def statement_text(statement: tree.Statement) -> str:
             lists = {word: getattr(statement, word) for word in PARAMETER_WORDS[1:]}
             parts = [f"{word} {', '.join(map(str, numbers))}" for word, numbers in lists.items() if numbers]
             return " ".join([f"parameters degree {degree}", *parts])
+        case tree.Definition(_, _, body):
+            if isinstance(body, tuple):
+                return "\n".join([f"{head_text(statement)}:", *(f"    {statement_text(s)}" for s in body), "end"])
+            return f"{head_text(statement)} = {expression_text(body)}"
+        case tree.Import(path, alias):
+            return f'import "{path}"' + (f" as {alias}" if alias is not None else "")
         case _:
             assert_never(statement)

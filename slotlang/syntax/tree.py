@@ -150,7 +150,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``name(argument, ...)``, a function of integers: ``INTEGER_FUNCTIONS`` of ``slotlang.words``."""
+    """``name(argument, ...)``: a definition, whose name may be one of an import's, ``l.diagonal``, or a function of
+    integers, ``INTEGER_FUNCTIONS`` of ``slotlang.words``."""
 
     name: str
     arguments: tuple[Expr, ...]
@@ -361,6 +362,41 @@ Statement: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """``def name(a, b) = expression``, or ``def name(a, b):`` with statements and an ``end``.
+
+    ``head`` and ``end``: the places of the first and the last line of one with statements; the whole of another.
+    """
+
+    name: str
+    parameters: tuple[Name, ...]
+    body: Expr | tuple[Statement, ...]
+    span: Span = _span()
+    head: Span = _span()
+    end: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """``import "path" [as alias]``; ``place`` is that of the path."""
+
+    path: str
+    alias: str | None
+    span: Span = _span()
+    place: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The line ``end``; in no ``File``: it belongs to the definition that it closes."""
+
+    span: Span = _span()
+
+
+Item: TypeAlias = Statement | Definition | Import
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """A ``#`` comment; ``own_line`` when nothing but blanks stands before it."""
 
@@ -370,8 +406,17 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A text as it is written: programs, definitions and imports in order, and comments for the formatter."""
+
+    source: Source = field(compare=False, repr=False)
+    statements: tuple[Item, ...]
+    comments: tuple[Comment, ...] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """A parsed file: its statements in order, and its comments for the formatter."""
+    """One program: its statements in order, without definitions and imports, and its comments."""
 
     source: Source = field(compare=False, repr=False)
     statements: tuple[Statement, ...]
@@ -383,6 +428,13 @@ class Program:
         for statement in self.statements:
             if isinstance(statement, Header):
                 return statement
+        if not self.statements:
+            raise error(
+                "SL211",
+                "this file has definitions and no program",
+                Span(self.source, 0, 0),
+                hint="a program imports it",
+            )
         raise error(
             "SL211",
             "a program starts with its header",

@@ -18,7 +18,7 @@ from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = sorted(HERE.rglob("*.slot"))
+PROGRAMS = sorted(path for path in HERE.rglob("*.slot") if path.parent.name != "imported")
 
 
 def syntax(source: Source) -> list[Diagnostic]:
@@ -65,7 +65,7 @@ STAGES: dict[str, Callable[[Source], list[Diagnostic]]] = {
 def messages(path: Path) -> str:
     """The rendered messages for a program; places name the file without its folder."""
     stage = STAGES[path.relative_to(HERE).parts[0]]
-    source = Source(path.name, read_source(path).text)
+    source = Source(path.name, read_source(path).text, str(path.parent))
     return "\n\n".join(map(render, stage(source))) + "\n"
 
 

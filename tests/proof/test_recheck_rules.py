@@ -246,3 +246,23 @@ def test_many_edited_programs() -> None:
     programs, proved = compare(1, 2500)
     assert programs >= 400
     assert proved >= 100
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("axes", "def f(a) = a\naxes"),
+        ("axes", "def f(a):\naxes"),
+        ("output", "end\noutput"),
+        ("axes", 'import "std/layouts.slot"\naxes'),
+        ("2 * X", "f(X)"),
+        ("2 * X", "l.f(X)"),
+        ("x[h]", "x[f(h)]"),
+        ("output", "require f(n)\noutput"),
+        ("prove y == 2 * x", "prove y == f(x)"),
+    ],
+)
+def test_definitions_are_no_part_of_what_is_proved(old: str, new: str) -> None:
+    """They are expanded before: nothing in a certificate says what a definition, an import or its use stands for."""
+    assert not rejection(BASE, {"n": 4})
+    assert rejection(BASE.replace(old, new, 1), {"n": 4})

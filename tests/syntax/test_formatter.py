@@ -16,19 +16,19 @@ from repository import PROGRAMS, program_text
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.formatter import MAX_WIDTH, format_program
-from slotlang.syntax.parser import parse, read_source
+from slotlang.syntax.parser import parse_file, read_source
 
 NOWHERE = Span(Source("", ""), 0, 0)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def formatted(text: str) -> str:
-    return format_program(parse(Source("t.slot", text)))
+    return format_program(parse_file(Source("t.slot", text)))
 
 
-def check(program: tree.Program, text: str) -> tree.Program:
+def check(program: tree.Program | tree.File, text: str) -> tree.File:
     """The properties of every formatted text."""
-    again = parse(Source("formatted.slot", text))
+    again = parse_file(Source("formatted.slot", text))
     assert again.statements == program.statements
     assert [c.text for c in again.comments] == [c.text for c in program.comments]
     assert format_program(again) == text
@@ -49,7 +49,7 @@ def test_the_example_is_canonical() -> None:
 
 @pytest.mark.parametrize("path", sorted(PROGRAMS.rglob("*.slot")), ids=lambda p: p.stem)
 def test_programs(path: Path) -> None:
-    program = parse(read_source(path))
+    program = parse_file(read_source(path))
     check(program, format_program(program))
 
 
@@ -110,7 +110,7 @@ def test_programs(path: Path) -> None:
 )
 def test_spelling(text: str, expected: str) -> None:
     assert formatted(text) == expected + "\n"
-    check(parse(Source("t.slot", text)), expected + "\n")
+    check(parse_file(Source("t.slot", text)), expected + "\n")
 
 
 def test_blank_lines_and_own_line_comments() -> None:
@@ -157,14 +157,14 @@ def test_a_long_statement_keeps_the_authors_lines() -> None:
 
 
 def test_statements_without_a_place_come_in_paragraphs() -> None:
-    source = parse(read_source(PROGRAMS / "rank_complex.slot"))
+    source = parse_file(read_source(PROGRAMS / "rank_complex.slot"))
     bare = tree.Program(Source("made", ""), source.statements, ())
     text = format_program(bare)
     paragraphs = text.split("\n\n")
     assert paragraphs[0] == "program rank_complex(d = 4096, r = 16, batch = 8, slots = 4096)"
     assert paragraphs[1].splitlines()[-1] == "require C % R == 0"
     assert paragraphs[3] == "axes (h < C, t < batch)"
-    assert parse(Source("t", text)).statements == source.statements
+    assert parse_file(Source("t", text)).statements == source.statements
 
 
 def test_changed_statements_keep_the_comments() -> None:
@@ -172,7 +172,7 @@ def test_changed_statements_keep_the_comments() -> None:
         "# top\nlet a = 1  # one\nT = (a  # inner\n  + b)  # tail\n\nlet gone = 2  # left over\n"
         "# before c\nlet c = 3  # three\n"
     )
-    program = parse(Source("t.slot", text))
+    program = parse_file(Source("t.slot", text))
     a, t, gone, c = program.statements
     assert isinstance(t, tree.Define)
     new = tree.Let("new", tree.Name("a", NOWHERE), NOWHERE)
@@ -187,7 +187,7 @@ def test_changed_statements_keep_the_comments() -> None:
         result = format_program(after)
         assert "\n\n\n" not in result
         if changed:
-            again = parse(Source("again.slot", result))
+            again = parse_file(Source("again.slot", result))
             assert again.statements == changed
             assert sorted(x.text for x in again.comments) == sorted(x.text for x in program.comments)
             assert format_program(again) == result
@@ -213,7 +213,7 @@ def test_constants_that_a_pass_made(value: str, text: str) -> None:
     assert format_program(program) == f"let a = {text}\n"
     scaled = tree.Binary("@", tree.Name("x", NOWHERE), number, NOWHERE)
     program = tree.Program(Source("", ""), (tree.Let("a", scaled, NOWHERE),), ())
-    parse(Source("", format_program(program)))
+    parse_file(Source("", format_program(program)))
 
 
 # any tree
@@ -269,8 +269,8 @@ def compounds(e: st.SearchStrategy[tree.Expr]) -> st.SearchStrategy[tree.Expr]:
         st.builds(tree.Bracket, e, nowhere),
         st.builds(tree.Sum, tuples(binders(e), 2), hows, e, nowhere),
         st.builds(tree.Choice, e, e, e, nowhere),
-        st.builds(tree.Call, NAMES, tuples(e), nowhere),
         st.builds(tree.Permute, e, NAMES, st.booleans(), nowhere),
+        st.builds(tree.Call, st.one_of(NAMES, st.just("l.f")), tuples(e), nowhere),
     )
 
 
@@ -291,6 +291,25 @@ def tensors(draw: st.DrawFn) -> tree.Tensor:
     sparse = draw(st.booleans())
     pattern = draw(st.one_of(st.none(), EXPRESSIONS)) if sparse else None
     return tree.Tensor(draw(NAMES), shape, indices, sparse, pattern, NOWHERE)
+
+
+SPANS = [st.just(NOWHERE)] * 3
+PARAMETERS = tuples(name_nodes())
+
+
+def items() -> st.SearchStrategy[tree.Item]:
+    """Statements, definitions and imports."""
+    inner = statements().filter(lambda s: isinstance(s, tree.Let | tree.Require | tree.Claim | tree.DefinePermutation))
+    family = st.builds(tree.Define, st.just("compute"), NAMES, st.just(()), EXPRESSIONS, st.just(NOWHERE))
+    block = st.tuples(st.lists(inner, max_size=2), family).map(lambda parts: (*parts[0], parts[1]))
+    return st.one_of(
+        statements(),
+        statements(),
+        st.builds(tree.Definition, NAMES, PARAMETERS, EXPRESSIONS, *SPANS),
+        st.builds(tree.Definition, NAMES, PARAMETERS, block, *SPANS),
+        st.builds(tree.Import, st.sampled_from(["./a.slot", "std/b c.slot"]), st.none(), *SPANS[:2]),
+        st.builds(tree.Import, st.just("./a-b/a.slot"), NAMES, *SPANS[:2]),
+    )
 
 
 def statements() -> st.SearchStrategy[tree.Statement]:
@@ -327,9 +346,9 @@ def statements() -> st.SearchStrategy[tree.Statement]:
 
 
 @examples(200, suppress_health_check=SLOW)
-@given(st.lists(statements(), min_size=1, max_size=3))
-def test_any_tree(made: list[tree.Statement]) -> None:
-    program = tree.Program(Source("made", ""), tuple(made), ())
+@given(st.lists(items(), min_size=1, max_size=3))
+def test_any_tree(made: list[tree.Item]) -> None:
+    program = tree.File(Source("made", ""), tuple(made), ())
     check(program, format_program(program))
 
 
@@ -337,14 +356,14 @@ def test_the_strategies_know_every_node() -> None:
     """A node type that is added to the tree must be added here."""
     source = Path(__file__).read_text(encoding="utf-8")
     nodes = {t.__name__ for t in vars(tree).values() if isinstance(t, type) and dataclasses.is_dataclass(t)}
-    nodes -= {"Source", "Span", "Comment", "Program"}
+    nodes -= {"Source", "Span", "Comment", "Program", "File", "End"}
     built = set(re.findall(r"tree\.([A-Z]\w+)[,(]", source[source.index("# any tree") :]))
     assert nodes - built == set()
 
 
 # any layout of a text
 
-PIECE = re.compile(r"\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|\*\*|\.\w+|.")
+PIECE = re.compile(r"\"[^\"]*\"|\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|\*\*|\.\w+|.")
 COMMENTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12),
     st.sampled_from([" expect: proved", "", "(", ")]", "#", " let a = (", "x" * 90]),
@@ -401,16 +420,16 @@ prove  y == A @ B @ x
 @examples(80, suppress_health_check=SLOW)
 @given(disarranged(EXAMPLE))
 def test_any_layout(text: str) -> None:
-    program = parse(Source("t.slot", text))
-    assert program.statements == parse(Source("t.slot", EXAMPLE)).statements
+    program = parse_file(Source("t.slot", text))
+    assert program.statements == parse_file(Source("t.slot", EXAMPLE)).statements
     check(program, format_program(program))
 
 
 @examples(80, suppress_health_check=SLOW)
 @given(st.data())
 def test_any_layout_of_any_tree(data: st.DataObject) -> None:
-    made = tuple(data.draw(st.lists(statements(), min_size=1, max_size=2)))
-    plain_text = format_program(tree.Program(Source("made", ""), made, ()))
-    program = parse(Source("t.slot", data.draw(disarranged(plain_text))))
+    made = tuple(data.draw(st.lists(items(), min_size=1, max_size=2)))
+    plain_text = format_program(tree.File(Source("made", ""), made, ()))
+    program = parse_file(Source("t.slot", data.draw(disarranged(plain_text))))
     assert program.statements == made
     check(program, format_program(program))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from slotlang.diagnostics import SlotError, render
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
-from slotlang.syntax.parser import MAX_BYTES, MAX_ERRORS, parse, read_source
+from slotlang.syntax.parser import MAX_BYTES, MAX_ERRORS, parse, parse_file, read_source
 from slotlang.words import HOW_NAMES, RESERVED
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
@@ -58,6 +58,12 @@ STATEMENTS = [
     "output y[h, t] = re T",
     "bound |x| <= 4*d + 1/2",
     "bound norm(A[:, j]) <= 64",
+    "def diagonal(M, q) = M[slot, (slot + q) % slots]",
+    "plain  V[q < 2] = diagonal(u, q)",
+    "Z = product(T, V, diagonal(T, 2))",
+    "def product(S, D, n):\n    G[q < n] = (S << q) * D[q]\n    Y = sum q < n: G[q]\nend",
+    'import "std/layouts.slot" as l',
+    "end",
     "parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64",
     "prove  y == scale * A.T @ B @ x",
 ]
@@ -81,9 +87,11 @@ def check(text: str) -> None:
             assert not diagnostic.label.endswith("expected ")
             assert len(max(shown.split("\n"), key=len)) < 400
         return
-    text = format_program(program)
-    again = parse(Source("again.slot", text))
-    assert again.statements == program.statements
+    assert parse(program.source).statements == program.statements
+    file = parse_file(source)
+    text = format_program(file)
+    again = parse_file(Source("again.slot", text))
+    assert again.statements == file.statements
     assert format_program(again) == text
 
 

@@ -10,7 +10,7 @@ import pytest
 from repository import ROOT
 
 from slotlang.syntax import tables
-from slotlang.syntax.parser import _parsed, read_source
+from slotlang.syntax.statements import _parsed, read_source
 
 PROGRAMS = sorted((ROOT / "programs").rglob("*.slot"))
 
@@ -37,7 +37,7 @@ def fresh(
     monkeypatch.setattr(tables, "tables_path", lambda: path)
     monkeypatch.setattr(tables, "_built", lambda grammar: built.append(grammar) or build(grammar))
     found = tables.parser.__wrapped__()
-    monkeypatch.setattr("slotlang.syntax.parser.parser", lambda: found)
+    monkeypatch.setattr("slotlang.syntax.statements.parser", lambda: found)
     assert [_parsed(read_source(path)) for path in programs] == expected
     return bool(built)
 

@@ -297,7 +297,7 @@ class _Reader:
                 self._value(value)
             case tree.Number():
                 pass
-            case tree.Compare() | tree.Constant():
+            case tree.Compare() | tree.Constant() | tree.Call():
                 raise AssertionError("not a value of a slot")
 
     def _exponent(self, e: tree.Expr) -> None:

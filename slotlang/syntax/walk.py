@@ -1,0 +1,66 @@
+"""Walks over syntax trees that do not ask which node they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from typing import Any
+
+from slotlang.source import Span
+from slotlang.syntax import tree
+
+
+@cache
+def _parts(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.compare)
+
+
+def parts(node: Any) -> Iterator[Any]:
+    """The nodes right below a node, in order."""
+    for name in _parts(node.__class__):
+        value = getattr(node, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            yield from (p for p in (part if isinstance(part, tuple) else (part,)) if is_dataclass(p))
+
+
+def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The node with ``change`` of every node right below it; the node itself where nothing changes."""
+
+    def new(value: Any) -> Any:
+        if isinstance(value, tuple):
+            values = tuple(map(new, value))
+            return values if any(a is not b for a, b in zip(values, value, strict=True)) else value
+        return change(value) if is_dataclass(value) else value
+
+    values = {name: getattr(node, name) for name in _parts(node.__class__)}
+    changed = {name: v for name, value in values.items() if (v := new(value)) is not value}
+    return replace(node, **changed) if changed else node
+
+
+def nodes(node: Any) -> Iterator[Any]:
+    """The node and all below it."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting.extend(reversed(tuple(parts(one))))
+
+
+def declared(statement: tree.Item) -> Iterator[tuple[str, Span]]:
+    """The names that a statement declares for the whole program, with the places that do."""
+    match statement:
+        case tree.Header(_, sizes):
+            yield from ((s.name, s.span) for s in sizes)
+        case tree.Declare(_, tensors):
+            yield from ((t.name, t.span) for t in tensors)
+        case tree.Scalars(names):
+            yield from ((n.name, n.span) for n in names)
+        case tree.Axes(_, binders):
+            yield from ((b.name, b.span) for b in binders)
+        case tree.Let(name, span=span) | tree.Define(_, name, span=span) | tree.DefinePermutation(name, span=span):
+            yield name, span
+        case tree.Output(name, span=span):
+            yield name, span
+        case _:
+            pass
