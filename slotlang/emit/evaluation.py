@@ -131,6 +131,8 @@ class EvaluationText(Emitter):
                 return self._call(op, "multiply", self._op(value), self._plain_ref(plain))
             case ops.Mul(left, right):
                 return self._call(op, "product", self._op(left), self._op(right))
+            case ops.Relinearize(value):
+                return self._call(op, "relinearize", self._op(value))
             case ops.Rotate(value, amount, table):
                 step = int_text(amount, self.names)
                 if table is not None:

@@ -8,6 +8,7 @@ from math import prod
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.graph.graph import Graph, Member, Node, OutputNode
+from slotlang.graph.kinds import KINDS
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate
 from slotlang.schedule import ops
 
@@ -79,6 +80,8 @@ class _Unroller:
             op = creator[number]
             if node.kind != "sum" or not isinstance(op, ops.Sum) or not ops.sum_of_products(op, graph.shared):
                 continue
+            if number in graph.open:
+                continue
             products = 0
             for operand in node.operands:
                 products += graph.dots.pop(operand, 1)
@@ -120,6 +123,8 @@ class _Unroller:
         if number >= MAX_NODES:
             raise self._too_large(f"more than {MAX_NODES:,}")
         self.graph.nodes.append(node)
+        if node.kind == "mul" or (KINDS[node.kind].key is None and not self.graph.open.isdisjoint(node.operands)):
+            self.graph.open.add(number)
         self.graph.levels.append(level)
         self.graph.statement.append(self._family)
         self._creator.append(op)
@@ -217,6 +222,10 @@ class _Unroller:
                 return self._rotated(self._op(value, env), step if table is None else table[step], op)
             case ops.Ladder():
                 return self._rung(op, env)
+            case ops.Relinearize(value):
+                number = self._op(value, env)
+                # where the products vanish there is nothing to do
+                return self._node(Node(op.kind, (number,)), levels[number], op) if number in self.graph.open else number
             case ops.Rescale(value):
                 number = self._op(value, env)
                 if number is None:
@@ -281,16 +290,10 @@ class _Unroller:
         return total
 
 
-def _steps(op: ops.Op) -> int:
-    """Operations executed for one member of a family, shared or not."""
-    inside = sum(map(_steps, ops.children(op)))
-    return 1 + inside * (op.loop.size if isinstance(op, ops.Sum | ops.Horner) else 1)
-
-
 def operations(schedule: ops.Schedule) -> int:
     """Operations that a schedule executes, shared or not; it takes no time, whatever their number."""
     return sum(
-        prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
+        prod(loop.size for loop in family.loops) * (1 if family.body is None else ops.executions(family.body))
         for family in schedule.ciphers
     )
 

@@ -118,10 +118,18 @@ class MulPlain:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mul:
-    """Ciphertext product, relinearised (one key switch)."""
+    """Ciphertext product. It has three polynomials until it, or a sum that it is part of, is relinearised."""
 
     left: Op
     right: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relinearize:
+    """Back to two polynomials; one key switch."""
+
+    kind: ClassVar = "relinearize"
+    value: Op
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,11 +200,24 @@ class Doubling:
 
 
 Op: TypeAlias = (
-    Ref | Add | Neg | AddPlain | MulPlain | Mul | Rotate | Ladder | Conjugate | Rescale | Sum | Horner | Doubling
+    Ref
+    | Add
+    | Neg
+    | AddPlain
+    | MulPlain
+    | Mul
+    | Relinearize
+    | Rotate
+    | Ladder
+    | Conjugate
+    | Rescale
+    | Sum
+    | Horner
+    | Doubling
 )
 
 
-Unary: TypeAlias = Neg | Conjugate
+Unary: TypeAlias = Neg | Conjugate | Relinearize
 """Operations that are one node of the graph, of their ``kind``, and work slot by slot."""
 
 SwitchesKeys: TypeAlias = Rotate | Ladder | Conjugate | Horner | Doubling
@@ -263,6 +284,7 @@ def children(op: Op) -> tuple[Op, ...]:
             Neg(value)
             | AddPlain(value)
             | MulPlain(value)
+            | Relinearize(value)
             | Rotate(value)
             | Ladder(value)
             | Conjugate(value)
@@ -287,6 +309,12 @@ def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
             return replace(op, body=change(body))
         case _:
             return replace(op, value=change(op.value))
+
+
+def executions(op: Op) -> int:
+    """Operations executed for one member of a family, shared or not."""
+    inside = sum(map(executions, children(op)))
+    return 1 + inside * (op.loop.size if isinstance(op, Sum | Horner) else 1)
 
 
 def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:
