@@ -137,14 +137,16 @@ def _references(op: ops.Op) -> Iterator[str]:
 def _peak(graph: Graph) -> int:
     """Most ciphertexts alive at once in the emitted program.
 
-    It keeps a family until the last statement that reads it, results until the end, and what it computes only
-    once until the end too; anything else goes after its last use. Sums over a loop are added up as their terms come.
+    It keeps a family until the last statement that reads it, or a member until another one takes its place, results
+    until the end, and what it computes only once until the end too; anything else goes after its last use. Sums over a
+    loop are added up as their terms come.
     """
     nodes = graph.nodes
     end = len(nodes)
-    position = {family.name: n for n, family in enumerate(graph.schedule.ciphers)}
+    groups = graph.schedule.groups
+    position = {family.name: n for n, group in enumerate(groups) for family in group.families}
     statement = [position[name] for name in graph.statement]
-    ends_at = [0] * len(position)
+    ends_at = [0] * len(groups)
     for number, place in enumerate(statement):
         ends_at[place] = number
     for place in range(1, len(ends_at)):
@@ -173,8 +175,8 @@ def _peak(graph: Graph) -> int:
             for name in _references(family.body):
                 last_read[name] = position[family.name]
     results = {o.member[0] for o in graph.outputs}
-    for (name, _), number in graph.values.items():
-        until = end if name in results else ends_at[last_read[name]]
+    for member, number in graph.values.items():
+        until = end if member[0] in results else graph.replaced.get(member, ends_at[last_read[member[0]]])
         dies[number] = max(dies.get(number, 0), until)
 
     changes: dict[int, int] = defaultdict(int)

@@ -32,6 +32,8 @@ class _Unroller:
         self.slots = schedule.program.slots
         self.graph = Graph(schedule)
         self._members: dict[Member, int | None] = {}
+        # members of local families that are there, by their place in a turn
+        self._places: dict[Member, Member] = {}
         self._numbers: dict[Node, int] = {}
         self._creator: list[ops.Op | None] = []
         # composed rotations: those asked for, and what the last ciphertext was rotated to, by step
@@ -46,18 +48,11 @@ class _Unroller:
         results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
-        for family in self.schedule.ciphers:
-            self._family = family.name
-            for point in product(*(range(loop.size) for loop in family.loops)):
-                env = {loop.var: v for loop, v in zip(family.loops, point, strict=True)}
-                member = (family.name, point)
-                if family.body is None:
-                    number: int | None = self._node(Node("cipher", (), plain=member), 0, None)
-                else:
-                    number = self._op(family.body, env)
-                self._members[member] = number
-                if number is not None:
-                    graph.values[member] = number
+        for group in self.schedule.groups:
+            for turn in product(*(range(loop.size) for loop in group.loops)):
+                shared = {loop.var: v for loop, v in zip(group.loops, turn, strict=True)}
+                for family in group.families:
+                    self._turn_of(group, family, shared)
         for output in self.schedule.outputs:
             for env in output.envs():
                 member = (output.family.name, self._indices(output.family.indices, env))
@@ -72,6 +67,28 @@ class _Unroller:
         self._turn(None)
         self._find_dots()
         return graph
+
+    def _turn_of(self, group: ops.Group, family: ops.CipherFamily, shared: dict[str, int]) -> None:
+        """The members of a family in one turn of its group."""
+        graph = self.graph
+        self._family = family.name
+        within = group.within(family)
+        for point in product(*(range(loop.size) for loop in within)):
+            inside = shared | {loop.var: v for loop, v in zip(within, point, strict=True)}
+            env = {loop.var: inside[loop.var] for loop in family.loops}
+            member = (family.name, tuple(env.values()))
+            if family.body is None:
+                number: int | None = self._node(Node("cipher", (), plain=member), 0, None)
+            else:
+                number = self._op(family.body, env)
+            self._members[member] = number
+            if number is not None:
+                graph.values[member] = number
+            if group.is_local(family):
+                before = self._places.get((family.name, point))
+                if before is not None:
+                    graph.replaced[before] = len(graph.nodes) - 1
+                self._places[family.name, point] = member
 
     def _find_dots(self) -> None:
         """Sums of products, the outermost of nested ones."""

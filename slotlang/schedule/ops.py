@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import ClassVar, TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
@@ -235,12 +236,41 @@ class CipherFamily:
     source: str
     span: Span = field(compare=False, repr=False)
 
+    @property
+    def size(self) -> int:
+        """The number of members."""
+        return prod(loop.size for loop in self.loops)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Families computed in turns: for each turn of ``loops``, which all have, the members of the first family, then of
+    the next. Only the last family is read outside; of the others a turn reads its own members, and the next turn's take
+    their place. A family alone is a group without loops."""
+
+    loops: tuple[Loop, ...]
+    families: tuple[CipherFamily, ...]
+
+    def within(self, family: CipherFamily) -> tuple[Loop, ...]:
+        """The loops of a family inside of a turn."""
+        shared = {loop.var for loop in self.loops}
+        return tuple(loop for loop in family.loops if loop.var not in shared)
+
+    def is_local(self, family: CipherFamily) -> bool:
+        """Whether a turn's members take the place of the last one's."""
+        return family is not self.families[-1]
+
+    def held(self, family: CipherFamily) -> int:
+        """How many members of a family are there in the end."""
+        return prod(loop.size for loop in self.within(family)) if self.is_local(family) else family.size
+
 
 @dataclass(frozen=True)
 class Schedule:
     """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
     1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
-    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one."""
+    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one. ``groups``:
+    the families in the order in which they are computed, which is that of ``ciphers``."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -251,6 +281,7 @@ class Schedule:
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    groups: tuple[Group, ...] = ()
 
     @property
     def depth(self) -> int:
