@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
-from slotlang.diagnostics import Diagnostic, error
+from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class FileVerdict:
     repairs: tuple[Repair, ...] = ()
     range: Range | None = None
     """For an emitted module: its range theorem."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What the program declares and does not need."""
 
     @cached_property
     def loss(self) -> Loss | None:
@@ -83,6 +85,7 @@ class FileVerdict:
             "loss": self.loss.to_json() if self.loss else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
+            "warnings": [d.to_json() for d in self.warnings],
         }
 
 
@@ -101,6 +104,7 @@ def check_file(
     changes that would make a refuted program prove are looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.outside_bounds import with_bound_statements
+    from slotlang.meaning.unused import unused
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
@@ -111,19 +115,32 @@ def check_file(
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
-            return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
+            found = check_for_all(syntax, open_sizes, sizes, seed or 0)
+            return FileVerdict(path, program_name(syntax), found, (), warnings=_warnings_at_any_size(syntax, sizes))
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
 
             program_parameters(program)
         found = check(program, method, seed)
-        return FileVerdict(path, program.name, found, (), program, repairs=_repairs(program, found) if repair else ())
+        repairs = _repairs(program, found) if repair else ()
+        return FileVerdict(path, program.name, found, (), program, repairs=repairs, warnings=unused(program))
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def _warnings_at_any_size(syntax: tree.Program, sizes: Mapping[str, int]) -> tuple[Diagnostic, ...]:
+    """Warnings of a program that is proved for all sizes, where it has some without further ones."""
+    from slotlang.meaning.bind import bind
+    from slotlang.meaning.unused import unused
+
+    try:
+        return unused(bind(syntax, sizes))
+    except SlotError:
+        return ()
 
 
 def _check_module(
@@ -223,6 +240,8 @@ def print_line(verdict: FileVerdict) -> None:
     what = r.what or (verdict.module.what if verdict.module else "")
     detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
     typer.echo(f"{word} {verdict.path}  ({detail})")
+    if verdict.warnings:
+        report(verdict.warnings, "warning")
 
 
 def print_verdict(verdict: FileVerdict) -> None:
@@ -249,3 +268,5 @@ def print_verdict(verdict: FileVerdict) -> None:
     for repair in verdict.repairs:
         print(f"  {repair.description()}:")
         print(f"    {repair.after()}")
+    if verdict.warnings:
+        report(verdict.warnings, "warning")
