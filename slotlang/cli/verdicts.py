@@ -34,7 +34,8 @@ class FileVerdict:
     bound: Program | None = field(default=None, repr=False)
     module: Report | None = None
     """For an emitted module: whether it computes what its program says."""
-    repairs: tuple[Repair, ...] = ()
+    repair: bool = False
+    """Whether changes are looked for that would make a refuted program prove."""
     range: Range | None = None
     """For an emitted module: its range theorem."""
     warnings: tuple[Diagnostic, ...] = ()
@@ -49,6 +50,15 @@ class FileVerdict:
         if self.bound is None or self.report is None or not isinstance(self.report.failure, Wrong):
             return None
         return find_loss(self.bound)
+
+    @cached_property
+    def repairs(self) -> tuple[Repair, ...]:
+        """Single changes with which a refuted program proves, looked for some seconds at most."""
+        if not self.repair or self.bound is None or self.report is None or self.report.status != "refuted":
+            return ()
+        from slotlang.mutation.repair import nearest_repairs
+
+        return tuple(nearest_repairs(self.bound, self.report))
 
     @property
     def refuted(self) -> tuple[Program, Report] | None:
@@ -123,8 +133,7 @@ def check_file(
 
             program_parameters(program)
         found = check(program, method, seed)
-        repairs = _repairs(program, found) if repair else ()
-        return FileVerdict(path, program.name, found, (), program, repairs=repairs, warnings=unused(program))
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=unused(program))
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -215,14 +224,6 @@ def program_name(syntax: tree.Program) -> str:
     return syntax.header.name
 
 
-def _repairs(program: Program, verdict: Report) -> tuple[Repair, ...]:
-    if verdict.status != "refuted":
-        return ()
-    from slotlang.mutation.repair import nearest_repairs
-
-    return tuple(nearest_repairs(program, verdict))
-
-
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
@@ -263,6 +264,8 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"  {line}")
     if verdict.range:
         print(f"  {verdict.range.line()}")
+    # what follows takes a second or two
+    sys.stdout.flush()
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
     for repair in verdict.repairs:

@@ -115,9 +115,14 @@ def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[st
     for original in terms:
         for term in canonical(original):
             signature = (term.scalars, tuple(t for t, _ in term.reads))
+            # most products occur once: arithmetic on fractions is slow
+            values: dict[int, tuple[Fraction, Fraction]] = {}
             for key, times in _occurrences(program, term, base):
-                re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
-                packed[signature, key] = (re + term.re * times, im + term.im * times)
+                if times not in values:
+                    values[times] = term.re * times, term.im * times
+                re, im = values[times]
+                known = packed.get((signature, key))
+                packed[signature, key] = (re, im) if known is None else (known[0] + re, known[1] + im)
     return {
         _unpacked(program, signature, key): value for (signature, key), value in packed.items() if value[0] or value[1]
     }

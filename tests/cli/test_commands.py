@@ -317,3 +317,11 @@ def test_warnings_change_no_verdict_and_no_status(tmp_path):
         found = json.loads(clean(call("check", path, *more, "--json")).stdout)["files"]
         assert [[w["code"] for w in entry["warnings"]] for entry in found] == [["SL333"]] + [[]] * (len(found) - 1)
     assert "warning[SL333]" in clean(call("check", path, PROGRAM)).stderr
+
+
+def test_a_refutation_is_printed_before_it_is_explained(wrong, monkeypatch):
+    monkeypatch.setattr("slotlang.proof.information_loss.find_loss", lambda _: print("LOSS"))
+    monkeypatch.setattr("slotlang.mutation.repair.nearest_repairs", lambda *_: print("REPAIRS") or [])
+    printed = clean(call("check", wrong, *SMALL)).stdout
+    places = [printed.index(text) for text in ("refuted", "slot 0 of S", "LOSS", "REPAIRS")]
+    assert places == sorted(places)
