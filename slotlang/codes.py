@@ -272,6 +272,18 @@ Every `output y` needs one `prove y == ...`, and every `prove` an output. A prog
 
 The client packs inputs into `cipher` families; the server makes `plain` families from weights and scalars;
 computed families work on both.""",
+    "SL331": """Something is never used.
+
+A warning: a weight or a scalar that no statement mentions, or a family that no output depends on, so that nothing
+computes it. Leave it out, or use it.""",
+    "SL332": """A claim is about a family that nothing executes.
+
+A warning: the claim is proved or refuted as any other, but no output depends on the family, so that it says nothing of
+what runs.""",
+    "SL333": """The outputs do not depend on an input.
+
+A warning: whatever the client encrypts of it, the results are the same. It is uploaded for nothing, or a family that
+reads it was forgotten.""",
     "SL401": """A sum can't be evaluated as its `by` says.
 
 `horner` and `doubling` take `sum q < R: v << q*step`, a sum of rotations in equal steps; with `doubling` the

@@ -279,8 +279,11 @@ class MagnitudeOperations:
         left, right = self.inputs.bound(a), self.inputs.bound(b)
         noise = a.noise * float(right.max()) * b.scale + b.noise * float(left.max()) * a.scale
         noise += a.noise * b.noise * math.sqrt(self.degree)
-        product = Magnitude({}, left * right, a.scale * b.scale, a.level, noise)
-        return replace(product, noise=self._switched(product))
+        return Magnitude({}, left * right, a.scale * b.scale, a.level, noise)
+
+    def relinearize(self, a: Magnitude) -> Magnitude:
+        """Magnitudes stay; the noise of a key switch is added."""
+        return replace(a, noise=self._switched(a))
 
     def rescale(self, a: Magnitude) -> Magnitude:
         """A message is read: it is divided by a prime."""

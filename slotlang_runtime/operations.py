@@ -33,7 +33,9 @@ class Cancelled(Exception):
 class Operations(Protocol[C, P]):
     """What a backend computes. ``C`` is its ciphertext, ``P`` its plaintext; neither is ever zero everywhere.
 
-    No operation changes its operands, except ``add`` where ``owned`` allows it.
+    No operation changes its operands, except ``add`` where ``owned`` allows it. A product of ciphertexts has three
+    polynomials until it is relinearised. Those can be added, also to others of two, multiplied with plaintexts, negated
+    and rescaled; any other operation raises Rejected for them.
     """
 
     def rotate(self, a: C, step: int) -> C:
@@ -46,7 +48,10 @@ class Operations(Protocol[C, P]):
         """Ciphertext times plaintext; the scales multiply."""
 
     def multiply(self, a: C, b: C) -> C:
-        """Ciphertext times ciphertext, relinearised by one key switch."""
+        """Ciphertext times ciphertext, of three polynomials."""
+
+    def relinearize(self, a: C) -> C:
+        """``a`` with two polynomials, by one key switch; ``a`` itself where it has two."""
 
     def rescale(self, a: C) -> C:
         """``a`` at the next level, one prime fewer, at exactly the scale that ``Levels`` has there. Raises Rejected
@@ -144,13 +149,21 @@ class Evaluation(Generic[C, P]):
         return self.operations.conjugate(a)
 
     def product(self, a: C | None, b: C | None) -> C | None:
-        """Ciphertext times ciphertext, relinearised; one key switch."""
+        """Ciphertext times ciphertext, to be relinearised before it is rotated, multiplied with another or returned."""
         if a is None or b is None:
+            return None
+        self.counts["cipher_products"] += 1
+        return self.operations.multiply(a, b)
+
+    def relinearize(self, a: C | None) -> C | None:
+        """Back to two polynomials, after products of ciphertexts; one key switch."""
+        if a is None:
             return None
         if not self._relinearization:
             raise Rejected("there is no relinearization key")
-        self.counts["cipher_products"] += 1
-        return self.operations.multiply(a, b)
+        two = self.operations.relinearize(a)
+        self.counts["relinearizations"] += two is not a
+        return two
 
     # products with plaintexts, and sums
 

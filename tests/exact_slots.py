@@ -46,10 +46,11 @@ class Plain:
 
 
 class Cipher:
-    """A ciphertext: its slots, level and scale, and what stands for its second polynomial."""
+    """A ciphertext: its slots, level and scale, what stands for its second polynomial, and how many it has."""
 
-    def __init__(self, memory: Memory, values: Any, level: int, scale: float, c1: int) -> None:
+    def __init__(self, memory: Memory, values: Any, level: int, scale: float, c1: int, polynomials: int = 2) -> None:
         self.memory, self.values, self.level, self.scale, self.c1 = memory, values, level, scale, c1
+        self.polynomials = polynomials
         memory.alive += 1
         memory.peak = max(memory.peak, memory.alive)
 
@@ -82,35 +83,42 @@ class ExactOperations:
     def __init__(self, ring: ExactRing, memory: Memory, *, one_pass: bool = False) -> None:
         self.ring, self.memory, self.one_pass = ring, memory, one_pass
 
-    def _made(self, values: Any, level: int, scale: float, c1: int) -> Cipher:
+    def _made(self, values: Any, level: int, scale: float, c1: int, polynomials: int = 2) -> Cipher:
         assert np.log2(scale) < sum(self.ring.bits[: self.ring.count - level]), "scale out of bounds"
-        return Cipher(self.memory, values, level, scale, c1)
+        return Cipher(self.memory, values, level, scale, c1, polynomials)
 
     def rotate(self, a: Cipher, step: int) -> Cipher:
-        assert type(step) is int and 0 < step < self.ring.slots
+        assert type(step) is int and 0 < step < self.ring.slots and a.polynomials == 2
         return self._made(np.roll(a.values, -step), a.level, a.scale, _mixed("rotate", a.c1, step))
 
     def conjugate(self, a: Cipher) -> Cipher:
+        assert a.polynomials == 2
         return self._made(a.values.conj(), a.level, a.scale, _mixed("conj", a.c1))
 
     def multiply_plain(self, a: Cipher, plain: Plain) -> Cipher:
         assert a.level == plain.level, "encrypted and plain parameter mismatch"
         c1 = a.c1 * _mixed(plain.values.tobytes(), plain.scale) % MODULUS
-        return self._made(a.values * plain.values, a.level, a.scale * plain.scale, c1)
+        return self._made(a.values * plain.values, a.level, a.scale * plain.scale, c1, a.polynomials)
 
     def multiply(self, a: Cipher, b: Cipher) -> Cipher:
         assert a.level == b.level
-        return self._made(a.values * b.values, a.level, a.scale * b.scale, _mixed(*sorted((a.c1, b.c1))))
+        assert a.polynomials == b.polynomials == 2
+        return self._made(a.values * b.values, a.level, a.scale * b.scale, _mixed(*sorted((a.c1, b.c1))), 3)
+
+    def relinearize(self, a: Cipher) -> Cipher:
+        if a.polynomials == 2:
+            return a
+        return self._made(a.values, a.level, a.scale, a.c1)
 
     def rescale(self, a: Cipher) -> Cipher:
         level = a.level + 1
         scale = a.scale / self.ring.moduli[self.ring.count - level]
         if level >= len(self.ring.scales) or abs(scale / self.ring.scales[level] - 1) > 1e-12:
             raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
-        return self._made(a.values, level, self.ring.scales[level], _mixed("rescale", a.c1))
+        return self._made(a.values, level, self.ring.scales[level], _mixed("rescale", a.c1), a.polynomials)
 
     def negate(self, a: Cipher) -> Cipher:
-        return self._made(-a.values, a.level, a.scale, -a.c1 % MODULUS)
+        return self._made(-a.values, a.level, a.scale, -a.c1 % MODULUS, a.polynomials)
 
     def add(self, total: Cipher, term: Cipher, sign: int, *, owned: bool) -> Cipher:
         assert total.level == term.level, "encrypted1 and encrypted2 parameter mismatch"
@@ -119,9 +127,10 @@ class ExactOperations:
         values = total.values + sign * term.values
         if c1 == 0:
             raise self._cancelled(values, total)
+        polynomials = max(total.polynomials, term.polynomials)
         if not owned:
-            return self._made(values, total.level, total.scale, c1)
-        total.values, total.c1 = values, c1
+            return self._made(values, total.level, total.scale, c1, polynomials)
+        total.values, total.c1, total.polynomials = values, c1, polynomials
         return total
 
     def dot(self, pairs: list[tuple[Cipher, Plain]]) -> Cipher | None:
@@ -144,7 +153,7 @@ class ExactOperations:
 
     def add_plain(self, a: Cipher, plain: Plain, sign: int) -> Cipher:
         assert (a.level, a.scale) == (plain.level, plain.scale), "encrypted and plain mismatch"
-        return self._made(a.values + sign * plain.values, a.level, a.scale, a.c1)
+        return self._made(a.values + sign * plain.values, a.level, a.scale, a.c1, a.polynomials)
 
     def zero(self, like: Cipher, plain: Plain) -> Cipher:
         assert plain.level >= like.level
@@ -196,6 +205,7 @@ class Run:
                 self.values[name] = self.returned[name] = np.zeros(module.slots, complex)
                 continue
             family = families[name]
+            assert found.polynomials == 2
             assert found.scale == ring.scale(family.level, family.products) and found.level == family.level
             self.values[name] = found.values
             self.returned[name] = self._hidden(evaluation, name, found, rng)

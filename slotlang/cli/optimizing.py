@@ -135,6 +135,7 @@ _ROWS = (
     "galois_keys",
     "plain_products",
     "cipher_products",
+    "relinearizations",
     "depth",
     "ciphertexts_in",
     "ciphertexts_out",

@@ -55,7 +55,8 @@ def cost_table(cost: Cost) -> RenderableType:
         str(c.plain_products),
         f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})",
     )
-    table.add_row(str(c.cipher_products), "ciphertext-ciphertext products")
+    relinearised = f", {c.relinearizations} relinearisations" if c.cipher_products else ""
+    table.add_row(str(c.cipher_products), f"ciphertext-ciphertext products{relinearised}")
     table.add_row(str(c.additions), "additions")
     levels = ", ".join(f"{n} at level {level}" for level, n in c.rescales_by_level.items())
     table.add_row(str(c.masks), "random masks on results")

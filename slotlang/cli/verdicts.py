@@ -34,9 +34,12 @@ class FileVerdict:
     bound: Program | None = field(default=None, repr=False)
     module: Report | None = None
     """For an emitted module: whether it computes what its program says."""
-    repairs: tuple[Repair, ...] = ()
+    repair: bool = False
+    """Whether changes are looked for that would make a refuted program prove."""
     range: Range | None = None
     """For an emitted module: its range theorem."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What the program declares and does not need."""
 
     @cached_property
     def loss(self) -> Loss | None:
@@ -47,6 +50,15 @@ class FileVerdict:
         if self.bound is None or self.report is None or not isinstance(self.report.failure, Wrong):
             return None
         return find_loss(self.bound)
+
+    @cached_property
+    def repairs(self) -> tuple[Repair, ...]:
+        """Single changes with which a refuted program proves, looked for some seconds at most."""
+        if not self.repair or self.bound is None or self.report is None or self.report.status != "refuted":
+            return ()
+        from slotlang.mutation.repair import nearest_repairs
+
+        return tuple(nearest_repairs(self.bound, self.report))
 
     @property
     def refuted(self) -> tuple[Program, Report] | None:
@@ -83,6 +95,7 @@ class FileVerdict:
             "loss": self.loss.to_json() if self.loss else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
+            "warnings": [d.to_json() for d in self.warnings],
         }
 
 
@@ -129,6 +142,7 @@ def check_file(
     changes that would make a refuted program prove are looked for, which takes some seconds at most."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.outside_bounds import with_bound_statements
+    from slotlang.meaning.unused import unused
     from slotlang.proof.check import check
     from slotlang.syntax.parser import parse, read_source
 
@@ -139,19 +153,31 @@ def check_file(
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
-            return FileVerdict(path, program_name(syntax), check_for_all(syntax, open_sizes, sizes, seed or 0), ())
+            found = check_for_all(syntax, open_sizes, sizes, seed or 0)
+            return FileVerdict(path, program_name(syntax), found, (), warnings=_warnings_at_any_size(syntax, sizes))
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
 
             program_parameters(program)
         found = check(program, method, seed)
-        return FileVerdict(path, program.name, found, (), program, repairs=_repairs(program, found) if repair else ())
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=unused(program))
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
             raise
         return FileVerdict(path, None, None, diagnostics)
+
+
+def _warnings_at_any_size(syntax: tree.Program, sizes: Mapping[str, int]) -> tuple[Diagnostic, ...]:
+    """Warnings of a program that is proved for all sizes, where it has some without further ones."""
+    from slotlang.meaning.bind import bind
+    from slotlang.meaning.unused import unused
+
+    try:
+        return unused(bind(syntax, sizes))
+    except SlotError:
+        return ()
 
 
 def _check_module(
@@ -226,14 +252,6 @@ def program_name(syntax: tree.Program) -> str:
     return syntax.header.name
 
 
-def _repairs(program: Program, verdict: Report) -> tuple[Repair, ...]:
-    if verdict.status != "refuted":
-        return ()
-    from slotlang.mutation.repair import nearest_repairs
-
-    return tuple(nearest_repairs(program, verdict))
-
-
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
@@ -251,6 +269,8 @@ def print_line(verdict: FileVerdict) -> None:
     what = r.what or (verdict.module.what if verdict.module else "")
     detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
     typer.echo(f"{word} {verdict.path}  ({detail})")
+    if verdict.warnings:
+        report(verdict.warnings, "warning")
 
 
 def print_verdict(verdict: FileVerdict) -> None:
@@ -272,8 +292,12 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"  {line}")
     if verdict.range:
         print(f"  {verdict.range.line()}")
+    # what follows takes a second or two
+    sys.stdout.flush()
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
     for repair in verdict.repairs:
         print(f"  {repair.description()}:")
         print(f"    {repair.after()}")
+    if verdict.warnings:
+        report(verdict.warnings, "warning")

@@ -19,6 +19,7 @@ EXECUTED = (
     "conjugations",
     "plain_products",
     "cipher_products",
+    "relinearizations",
     "additions",
     "negations",
     "rescales",
@@ -32,13 +33,14 @@ class Counts:
     """Numbers of operations.
 
     ``rotations``: as executed, equal ones shared, each by a step that has a key. ``key_switches``: rotations,
-    conjugations and relinearised products. ``galois_keys``: distinct steps, one more if there are conjugations.
-    ``composed_steps``: steps of the program that have no key, so that several rotations stand for one.
-    ``hoistable``: rotations that, as the program writes them, share their operand with another one: a ladder
-    ``S << q`` made of rotations by one step each counts as rotations of S, which is what a backend with hoisting would
-    make of it. ``plain_products`` leaves out those with plaintexts that are zero whatever the weights. ``depth``: most
-    products behind one ciphertext. ``rescales_by_level``: at the level they leave. ``ciphertexts_in`` and
-    ``ciphertexts_out`` are what is sent; a result that is always zero is not. ``plaintexts``: those used.
+    conjugations and relinearizations. ``relinearizations``: of products of ciphertexts, or of sums of them.
+    ``galois_keys``: distinct steps, one more if there are conjugations. ``composed_steps``: steps of the program that
+    have no key, so that several rotations stand for one. ``hoistable``: rotations that, as the program writes them,
+    share their operand with another one: a ladder ``S << q`` made of rotations by one step each counts as rotations of
+    S, which is what a backend with hoisting would make of it. ``plain_products`` leaves out those with plaintexts that
+    are zero whatever the weights. ``depth``: most products behind one ciphertext. ``rescales_by_level``: at the level
+    they leave. ``ciphertexts_in`` and ``ciphertexts_out`` are what is sent; a result that is always zero is not.
+    ``plaintexts``: those used.
     ``peak_ciphertexts``: alive at once, inputs and results included, give or take the two at hand; where a program
     writes the same value several times, up to half too many. ``masks``: random plaintexts added to results, so that the
     key holder reads nothing else in them; the graph does not have them.
@@ -51,6 +53,7 @@ class Counts:
     hoistable: int
     plain_products: int
     cipher_products: int
+    relinearizations: int
     additions: int
     negations: int
     rescales: int
@@ -110,6 +113,7 @@ def count(graph: Graph) -> Counts:
         hoistable=sum(n for n in operands.values() if n > 1),
         plain_products=executed["plain_products"],
         cipher_products=executed["cipher_products"],
+        relinearizations=executed["relinearizations"],
         additions=additions + executed["additions"],
         negations=negations + executed["negations"],
         rescales=executed["rescales"],
@@ -133,14 +137,16 @@ def _references(op: ops.Op) -> Iterator[str]:
 def _peak(graph: Graph) -> int:
     """Most ciphertexts alive at once in the emitted program.
 
-    It keeps a family until the last statement that reads it, results until the end, and what it computes only
-    once until the end too; anything else goes after its last use. Sums over a loop are added up as their terms come.
+    It keeps a family until the last statement that reads it, or a member until another one takes its place, results
+    until the end, and what it computes only once until the end too; anything else goes after its last use. Sums over a
+    loop are added up as their terms come.
     """
     nodes = graph.nodes
     end = len(nodes)
-    position = {family.name: n for n, family in enumerate(graph.schedule.ciphers)}
+    groups = graph.schedule.groups
+    position = {family.name: n for n, group in enumerate(groups) for family in group.families}
     statement = [position[name] for name in graph.statement]
-    ends_at = [0] * len(position)
+    ends_at = [0] * len(groups)
     for number, place in enumerate(statement):
         ends_at[place] = number
     for place in range(1, len(ends_at)):
@@ -169,8 +175,8 @@ def _peak(graph: Graph) -> int:
             for name in _references(family.body):
                 last_read[name] = position[family.name]
     results = {o.member[0] for o in graph.outputs}
-    for (name, _), number in graph.values.items():
-        until = end if name in results else ends_at[last_read[name]]
+    for member, number in graph.values.items():
+        until = end if member[0] in results else graph.replaced.get(member, ends_at[last_read[member[0]]])
         dies[number] = max(dies.get(number, 0), until)
 
     changes: dict[int, int] = defaultdict(int)

@@ -335,7 +335,6 @@ class _Backwards:
                     self._transformed(gain, self.powers[own])
                 given = [self._product(gain, self.powers[self.member(node.plain)])]
             case "mul":
-                self._switch(level, carried, gain)
                 given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
             case "add_plain" | "plain":
                 assert node.plain is not None, "a sum has a plaintext"

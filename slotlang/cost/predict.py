@@ -56,10 +56,19 @@ def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> C
         for number, products in graph.dots.items():
             calls["dot", data_primes - graph.levels[number]] += 1
             calls["dot_product", data_primes - graph.levels[number]] += products
+    alone = (n for n in range(len(graph.nodes)) if not (fused and (n in graph.in_dots or n in graph.dots)))
+    return calls + _calls_of(graph, alone, data_primes)
+
+
+def open_calls(graph: Graph, data_primes: int) -> Calls:
+    """Those of the primitives that work on three polynomials, and so take half as long again."""
+    return _calls_of(graph, (n for n in graph.open if graph.nodes[n].kind != "mul"), data_primes)
+
+
+def _calls_of(graph: Graph, numbers: Iterable[int], data_primes: int) -> Calls:
+    calls: Calls = Counter()
     kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter(
-        (node.kind, level, node.signs)
-        for number, (node, level) in enumerate(zip(graph.nodes, graph.levels, strict=True))
-        if not (fused and (number in graph.in_dots or number in graph.dots))
+        (graph.nodes[n].kind, graph.levels[n], graph.nodes[n].signs) for n in numbers
     )
     for (kind, level, signs), nodes in kinds.items():
         for primitive, times, above in _primitives(kind, level, signs):
@@ -175,7 +184,10 @@ def predict(
         return total(calls, degree, profile)
 
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
-    evaluation = seconds(evaluation_calls(graph, data_primes, fused=fused)) if matrix is None else matrix
+    evaluation = matrix
+    if evaluation is None:
+        calls = evaluation_calls(graph, data_primes, fused=fused)
+        evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2
     return Prediction(
         profile=profile.name,
         evaluation=evaluation + seconds(adding),

@@ -205,8 +205,12 @@ class Evaluation:
         return self.new(self.evaluator.multiply_plain, a, plain)
 
     def product(self, a: Any, b: Any) -> Any:
-        """Ciphertext times ciphertext."""
-        return self.new(self.evaluator.relinearize, self.new(self.evaluator.multiply, a, b), self.relin_keys)
+        """Ciphertext times ciphertext: three polynomials, until they are relinearised."""
+        return self.new(self.evaluator.multiply, a, b)
+
+    def relinearize(self, a: Any) -> Any:
+        """Back to two polynomials."""
+        return self.new(self.evaluator.relinearize, a, self.relin_keys)
 
     def rescale(self, a: Any) -> Any:
         """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""

@@ -89,6 +89,12 @@ class Emitter:
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)
         self.families = {f.name: f for f in self.schedule.ciphers}
+        # the loops whose indices name a member
+        self.named_by = {
+            family.name: group.within(family) if group.is_local(family) else family.loops
+            for group in self.schedule.groups
+            for family in group.families
+        }
         # the table of a stage and the list of its steps, by the steps
         self.stages: dict[int, tuple[str, str]] = {}
         for name, network in self.schedule.networks.items():

@@ -20,8 +20,9 @@ class EvaluationText(Emitter):
             '    """The schedule: ciphertexts of the client in, ciphertexts of the results out, by name."""',
         ]
         last = self._last_use()
-        for number, family in enumerate(self.schedule.ciphers):
-            lines += self._received(family) if family.body is None else self._computed(family)
+        for number, group in enumerate(self.schedule.groups):
+            family = group.families[-1]
+            lines += self._received(family) if family.body is None else self._computed(group)
             for name in [n for n, at in last.items() if at == number and n != family.name]:
                 lines.append(f"    del {self.names(name)}")
         lines.append("    result = {}")
@@ -38,9 +39,10 @@ class EvaluationText(Emitter):
             for child in ops.children(op):
                 visit(child, at)
 
-        for number, family in enumerate(self.schedule.ciphers):
-            if family.body is not None:
-                visit(family.body, number)
+        for number, group in enumerate(self.schedule.groups):
+            for family in group.families:
+                if family.body is not None:
+                    visit(family.body, number)
         for output in self.schedule.outputs:
             last.pop(output.family.name, None)
         return last
@@ -55,14 +57,30 @@ class EvaluationText(Emitter):
             return [f"    {name} = {{}}", *loops, f"{indent}{self._key(family.name, variables)} = {taken}"]
         return [f"    {name} = {{{variables[0]}: {taken} {loops[0].strip().removesuffix(':')}}}"]
 
-    def _computed(self, family: ops.CipherFamily) -> list[str]:
-        assert family.body is not None
-        source = self.program.families[family.source]
-        lines = comment(f"line {source.span.line}: {source.span.text}", "    ")
-        if not family.loops:
-            return [*lines, *fitted("    ", f"{self.names(family.name)} = ", self._op(family.body))]
-        lines.append(f"    {self.names(family.name)} = {{}}")
-        loops, variables, indent = self._nest(family.loops)
+    def _computed(self, group: ops.Group) -> list[str]:
+        # a ladder reads what the turn before has left under its name
+        filled = [
+            f for f in group.families if self.named_by[f.name] or (group.loops and isinstance(f.body, ops.Ladder))
+        ]
+        made = [f"    {self.names(family.name)} = {{}}" for family in filled]
+        turns, _, indent = self._nest(group.loops)
+        lines: list[str] = []
+        cited: list[str] = []
+        for family in group.families:
+            source = self.program.families[family.source]
+            before, cited = cited, comment(f"line {source.span.line}: {source.span.text}", indent)
+            lines += cited if cited != before else []
+            if not group.loops:
+                # what a family alone is put into stands below the line that it cites
+                lines += made
+            lines += self._members(group, family, indent)
+        return lines if not group.loops else [*made, *turns, *lines]
+
+    def _members(self, group: ops.Group, family: ops.CipherFamily, indent: str) -> list[str]:
+        """The members of a family in one turn of its group."""
+        assert family.body is not None, "the family is computed"
+        loops, _, inside = self._nest(group.within(family), indent)
+        variables = [self.names(loop.var) for loop in self.named_by[family.name]]
         key = self._key(family.name, variables)
         if isinstance(family.body, ops.Ladder):
             ladder = family.body
@@ -72,7 +90,7 @@ class EvaluationText(Emitter):
             text = f"{turned} if {var} else {self._op(ladder.value)}"
         else:
             text = self._op(family.body)
-        return [*lines, *loops, *fitted(indent, f"{key} = ", text)]
+        return [*loops, *fitted(inside, f"{key} = ", text)]
 
     def _sending(self, family: str, places: list[tuple[int, ...]] | None) -> list[str]:
         if places is None:
@@ -116,7 +134,9 @@ class EvaluationText(Emitter):
         shared = ", shared=True" if op in self.graph.shared else ""
         match op:
             case ops.Ref(name, indices):
-                return self._key(name, [int_text(i, self.names) for i in indices])
+                loops = zip(self.families[name].loops, indices, strict=True)
+                named = [index for loop, index in loops if loop in self.named_by[name]]
+                return self._key(name, [int_text(i, self.names) for i in named])
             case ops.Add(operands):
                 parts = [self._op(o) for _, o in operands]
                 if all(s > 0 for s, _ in operands):
@@ -131,6 +151,8 @@ class EvaluationText(Emitter):
                 return self._call(op, "multiply", self._op(value), self._plain_ref(plain))
             case ops.Mul(left, right):
                 return self._call(op, "product", self._op(left), self._op(right))
+            case ops.Relinearize(value):
+                return self._call(op, "relinearize", self._op(value))
             case ops.Rotate(value, amount, table):
                 step = int_text(amount, self.names)
                 if table is not None:

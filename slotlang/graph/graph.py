@@ -53,6 +53,9 @@ class Graph:
     number of nodes there are when that ends. ``at_once`` are sums whose operands are all there before the first is
     added. ``dots`` are sums of two or more products with plaintexts that can be computed in one pass, with how many
     products they have, and ``in_dots`` the products, and sums of some of them, that are then computed nowhere else.
+    ``replaced`` are members whose place another one takes before its group is complete, with the last node made until
+    then. ``open`` are products of ciphertexts, and what is computed of them, before they are relinearised: they have
+    three polynomials.
     """
 
     schedule: Schedule
@@ -68,6 +71,8 @@ class Graph:
     at_once: set[int] = field(default_factory=set)
     dots: dict[int, int] = field(default_factory=dict)
     in_dots: set[int] = field(default_factory=set)
+    replaced: dict[Member, int] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
 
     def ancestors(self, numbers: Iterable[int], ends: Container[int] = ()) -> set[int]:
         """The given nodes and everything they depend on; what ``ends`` depend on is left out."""

@@ -42,10 +42,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "mul": Kind(
             "product of ciphertexts",
             "cipher_products",
-            ("multiply", "relinearize"),
-            key="relinearization",
+            ("multiply",),
             mixes=True,
             colour="salmon",
+        ),
+        "relinearize": Kind(
+            "relinearisation", "relinearizations", ("relinearize",), key="relinearization", colour="orange"
         ),
         "mul_plain": Kind(
             "product with a plaintext",

@@ -74,6 +74,8 @@ def unary(ring: Ring, kind: str, value: Any) -> Any:
             return ring.sub(ring.const(Fraction(0), Fraction(0)), value)
         case "conj":
             return ring.conj(value)
+        case "relinearize":
+            return value
         case _:
             raise AssertionError(kind)
 

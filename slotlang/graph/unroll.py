@@ -8,6 +8,7 @@ from math import prod
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.graph.graph import Graph, Member, Node, OutputNode
+from slotlang.graph.kinds import KINDS
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate
 from slotlang.schedule import ops
 
@@ -31,6 +32,8 @@ class _Unroller:
         self.slots = schedule.program.slots
         self.graph = Graph(schedule)
         self._members: dict[Member, int | None] = {}
+        # members of local families that are there, by their place in a turn
+        self._places: dict[Member, Member] = {}
         self._numbers: dict[Node, int] = {}
         self._creator: list[ops.Op | None] = []
         # composed rotations: those asked for, and what the last ciphertext was rotated to, by step
@@ -45,18 +48,11 @@ class _Unroller:
         results = sum(output.size for output in self.schedule.outputs)
         if steps + results > MAX_STEPS:
             raise self._too_large(f"{steps + results:,}")
-        for family in self.schedule.ciphers:
-            self._family = family.name
-            for point in product(*(range(loop.size) for loop in family.loops)):
-                env = {loop.var: v for loop, v in zip(family.loops, point, strict=True)}
-                member = (family.name, point)
-                if family.body is None:
-                    number: int | None = self._node(Node("cipher", (), plain=member), 0, None)
-                else:
-                    number = self._op(family.body, env)
-                self._members[member] = number
-                if number is not None:
-                    graph.values[member] = number
+        for group in self.schedule.groups:
+            for turn in product(*(range(loop.size) for loop in group.loops)):
+                shared = {loop.var: v for loop, v in zip(group.loops, turn, strict=True)}
+                for family in group.families:
+                    self._turn_of(group, family, shared)
         for output in self.schedule.outputs:
             for env in output.envs():
                 member = (output.family.name, self._indices(output.family.indices, env))
@@ -72,12 +68,36 @@ class _Unroller:
         self._find_dots()
         return graph
 
+    def _turn_of(self, group: ops.Group, family: ops.CipherFamily, shared: dict[str, int]) -> None:
+        """The members of a family in one turn of its group."""
+        graph = self.graph
+        self._family = family.name
+        within = group.within(family)
+        for point in product(*(range(loop.size) for loop in within)):
+            inside = shared | {loop.var: v for loop, v in zip(within, point, strict=True)}
+            env = {loop.var: inside[loop.var] for loop in family.loops}
+            member = (family.name, tuple(env.values()))
+            if family.body is None:
+                number: int | None = self._node(Node("cipher", (), plain=member), 0, None)
+            else:
+                number = self._op(family.body, env)
+            self._members[member] = number
+            if number is not None:
+                graph.values[member] = number
+            if group.is_local(family):
+                before = self._places.get((family.name, point))
+                if before is not None:
+                    graph.replaced[before] = len(graph.nodes) - 1
+                self._places[family.name, point] = member
+
     def _find_dots(self) -> None:
         """Sums of products, the outermost of nested ones."""
         graph, creator = self.graph, self._creator
         for number, node in enumerate(graph.nodes):
             op = creator[number]
             if node.kind != "sum" or not isinstance(op, ops.Sum) or not ops.sum_of_products(op, graph.shared):
+                continue
+            if number in graph.open:
                 continue
             products = 0
             for operand in node.operands:
@@ -120,6 +140,8 @@ class _Unroller:
         if number >= MAX_NODES:
             raise self._too_large(f"more than {MAX_NODES:,}")
         self.graph.nodes.append(node)
+        if node.kind == "mul" or (KINDS[node.kind].key is None and not self.graph.open.isdisjoint(node.operands)):
+            self.graph.open.add(number)
         self.graph.levels.append(level)
         self.graph.statement.append(self._family)
         self._creator.append(op)
@@ -217,6 +239,10 @@ class _Unroller:
                 return self._rotated(self._op(value, env), step if table is None else table[step], op)
             case ops.Ladder():
                 return self._rung(op, env)
+            case ops.Relinearize(value):
+                number = self._op(value, env)
+                # where the products vanish there is nothing to do
+                return self._node(Node(op.kind, (number,)), levels[number], op) if number in self.graph.open else number
             case ops.Rescale(value):
                 number = self._op(value, env)
                 if number is None:
@@ -281,16 +307,10 @@ class _Unroller:
         return total
 
 
-def _steps(op: ops.Op) -> int:
-    """Operations executed for one member of a family, shared or not."""
-    inside = sum(map(_steps, ops.children(op)))
-    return 1 + inside * (op.loop.size if isinstance(op, ops.Sum | ops.Horner) else 1)
-
-
 def operations(schedule: ops.Schedule) -> int:
     """Operations that a schedule executes, shared or not; it takes no time, whatever their number."""
     return sum(
-        prod(loop.size for loop in family.loops) * (1 if family.body is None else _steps(family.body))
+        prod(loop.size for loop in family.loops) * (1 if family.body is None else ops.executions(family.body))
         for family in schedule.ciphers
     )
 

@@ -14,15 +14,14 @@ from slotlang.optimize.rewriting import (
     claim_of,
     inlined,
     name,
-    names,
     number,
-    parts,
     read,
     substituted,
     tidied,
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.names import names, parts
 
 
 def client_packs(subject: Subject) -> Iterator[Rewrite]:

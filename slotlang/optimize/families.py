@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, names, nowhere, read, tidied
+from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, nowhere, read, tidied
 from slotlang.optimize.sums import joined, rotated_first
 from slotlang.syntax import tree
+from slotlang.syntax.names import names
 
 
 def same(subject: Subject) -> Iterator[Rewrite]:

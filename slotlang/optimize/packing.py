@@ -16,7 +16,6 @@ from slotlang.optimize.rewriting import (
     inlined,
     member,
     name,
-    names,
     nowhere,
     number,
     places,
@@ -29,6 +28,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.names import names
 
 
 @dataclass(frozen=True)

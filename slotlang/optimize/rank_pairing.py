@@ -16,15 +16,14 @@ from slotlang.optimize.rewriting import (
     inlined,
     mapped,
     name,
-    names,
     nowhere,
     number,
-    parts,
     product,
     substituted,
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.names import names, parts
 from slotlang.words import PART_WORDS
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.syntax.names import names, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +88,6 @@ def integer(e: tree.Expr, sizes: Mapping[str, int]) -> int | None:
                 case "%":
                     return a % b
     return None
-
-
-def parts(node: Any) -> Iterator[Any]:
-    """Every node of a tree, itself first."""
-    if isinstance(node, tuple):
-        for part in node:
-            yield from parts(part)
-    elif is_dataclass(node) and not isinstance(node, Span):
-        yield node
-        for f in fields(node):
-            if f.compare:
-                yield from parts(getattr(node, f.name))
-
-
-def names(node: Any) -> frozenset[str]:
-    """Names used in a tree, those of permutations too."""
-    used = set()
-    for part in parts(node):
-        if isinstance(part, tree.Name):
-            used.add(part.name)
-        elif isinstance(part, tree.Permute):
-            used.add(part.permutation)
-    return frozenset(used)
 
 
 def mapped(node: Any, change: Callable[[Any], Any]) -> Any:

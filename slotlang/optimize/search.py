@@ -19,7 +19,7 @@ from slotlang.optimize.nested import nested
 from slotlang.optimize.packing import ranks_packed
 from slotlang.optimize.permutations import permutations_moved
 from slotlang.optimize.rank_pairing import ranks_paired
-from slotlang.optimize.rewriting import Rewrite, Subject, parts, tidied
+from slotlang.optimize.rewriting import Rewrite, Subject, tidied
 from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
@@ -30,6 +30,7 @@ from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Status
 from slotlang.schedule.build import schedule
 from slotlang.syntax import tree
+from slotlang.syntax.names import parts
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

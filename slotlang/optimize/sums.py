@@ -14,7 +14,6 @@ from slotlang.optimize.rewriting import (
     divided,
     inlined,
     mapped,
-    names,
     negated,
     nowhere,
     number,
@@ -26,6 +25,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.names import names
 
 
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:

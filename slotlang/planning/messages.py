@@ -292,6 +292,8 @@ class _Walk:
                 return operations.multiply_plain(of[0], plains[0])
             case "mul":
                 return operations.multiply(of[0], of[1])
+            case "relinearize":
+                return operations.relinearize(of[0])
             case "add_plain":
                 return operations.add_plain(of[0], plains[0], 1)
             case "plain":

@@ -30,6 +30,7 @@ from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
 from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
+from slotlang.schedule.fusion import apart
 from slotlang.schedule.ops import Schedule
 
 Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
@@ -161,7 +162,12 @@ class Draft:
                 self.program.span,
                 notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
             )
-        return replace(self, built=replace(self.built, routes=found))
+        routed = replace(self, built=replace(self.built, routes=found))
+        if all(not group.loops for group in self.built.groups):
+            return routed
+        # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
+        one_by_one = replace(routed, built=apart(routed.built))
+        return min(routed, one_by_one, key=lambda draft: draft.counts.rotations)
 
     @cached_property
     def graph(self) -> Graph:

@@ -35,9 +35,11 @@ from slotlang.meaning.value import (
     sum_variables,
 )
 from slotlang.schedule import ops
+from slotlang.schedule.fusion import fused
 from slotlang.schedule.hoist import free_loops, hoist
 from slotlang.schedule.levels import assign_levels
 from slotlang.schedule.permutation import Network, plan
+from slotlang.schedule.relinearization import relinearised
 from slotlang.source import Span
 
 MAX_NETWORK_LEVELS = 12
@@ -457,6 +459,6 @@ def schedule(program: Program, drops: Sequence[int] = (), *, max_levels: int = M
     """
     builder = _Builder(program, max_levels)
     builder.run()
-    ciphers = hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program)
+    ciphers = relinearised(hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program), program)
     built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
-    return assign_levels(built, builder.fresh)
+    return fused(assign_levels(built, builder.fresh), builder.fresh)

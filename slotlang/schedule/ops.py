@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import ClassVar, TypeAlias
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
@@ -118,10 +119,18 @@ class MulPlain:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mul:
-    """Ciphertext product, relinearised (one key switch)."""
+    """Ciphertext product. It has three polynomials until it, or a sum that it is part of, is relinearised."""
 
     left: Op
     right: Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relinearize:
+    """Back to two polynomials; one key switch."""
+
+    kind: ClassVar = "relinearize"
+    value: Op
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,11 +201,24 @@ class Doubling:
 
 
 Op: TypeAlias = (
-    Ref | Add | Neg | AddPlain | MulPlain | Mul | Rotate | Ladder | Conjugate | Rescale | Sum | Horner | Doubling
+    Ref
+    | Add
+    | Neg
+    | AddPlain
+    | MulPlain
+    | Mul
+    | Relinearize
+    | Rotate
+    | Ladder
+    | Conjugate
+    | Rescale
+    | Sum
+    | Horner
+    | Doubling
 )
 
 
-Unary: TypeAlias = Neg | Conjugate
+Unary: TypeAlias = Neg | Conjugate | Relinearize
 """Operations that are one node of the graph, of their ``kind``, and work slot by slot."""
 
 SwitchesKeys: TypeAlias = Rotate | Ladder | Conjugate | Horner | Doubling
@@ -214,12 +236,41 @@ class CipherFamily:
     source: str
     span: Span = field(compare=False, repr=False)
 
+    @property
+    def size(self) -> int:
+        """The number of members."""
+        return prod(loop.size for loop in self.loops)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Families computed in turns: for each turn of ``loops``, which all have, the members of the first family, then of
+    the next. Only the last family is read outside; of the others a turn reads its own members, and the next turn's take
+    their place. A family alone is a group without loops."""
+
+    loops: tuple[Loop, ...]
+    families: tuple[CipherFamily, ...]
+
+    def within(self, family: CipherFamily) -> tuple[Loop, ...]:
+        """The loops of a family inside of a turn."""
+        shared = {loop.var for loop in self.loops}
+        return tuple(loop for loop in family.loops if loop.var not in shared)
+
+    def is_local(self, family: CipherFamily) -> bool:
+        """Whether a turn's members take the place of the last one's."""
+        return family is not self.families[-1]
+
+    def held(self, family: CipherFamily) -> int:
+        """How many members of a family are there in the end."""
+        return prod(loop.size for loop in self.within(family)) if self.is_local(family) else family.size
+
 
 @dataclass(frozen=True)
 class Schedule:
     """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
     1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
-    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one."""
+    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one. ``groups``:
+    the families in the order in which they are computed, which is that of ``ciphers``."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -230,6 +281,7 @@ class Schedule:
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    groups: tuple[Group, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -263,6 +315,7 @@ def children(op: Op) -> tuple[Op, ...]:
             Neg(value)
             | AddPlain(value)
             | MulPlain(value)
+            | Relinearize(value)
             | Rotate(value)
             | Ladder(value)
             | Conjugate(value)
@@ -287,6 +340,12 @@ def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
             return replace(op, body=change(body))
         case _:
             return replace(op, value=change(op.value))
+
+
+def executions(op: Op) -> int:
+    """Operations executed for one member of a family, shared or not."""
+    inside = sum(map(executions, children(op)))
+    return 1 + inside * (op.loop.size if isinstance(op, Sum | Horner) else 1)
 
 
 def sum_of_products(op: Op, shared: Container[Op]) -> tuple[tuple[Loop, ...], MulPlain] | None:

@@ -280,6 +280,7 @@ def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int)
         hoistable=n * grown(c.hoistable, "rotations"),
         plain_products=n * grown(c.plain_products, "products"),
         cipher_products=n * c.cipher_products,
+        relinearizations=n * c.relinearizations,
         additions=n * grown(c.additions, "additions"),
         negations=n * grown(c.negations, "additions"),
         rescales=sum(rescales.values()),

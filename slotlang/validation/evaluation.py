@@ -59,6 +59,8 @@ def evaluated(
             continue
         if not isinstance(result, Cipher):
             raise Failed(evaluate.line, f"TypeError: {name!r} is sent, and not a ciphertext")
+        if result.polynomials > 2:
+            raise Failed(evaluate.line, f"{name!r} is sent before it is relinearised: Rejected")
         at = returned[name]
         if result.level != at.level or not close(result.scale, levels.scale(at.level, at.products)):
             raise Failed(evaluate.line, f"{name!r} is sent at another level or scale than expected: Rejected")

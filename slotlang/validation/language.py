@@ -65,8 +65,8 @@ NUMPY = ("broadcast_to", "roll", "conj", "argsort", "logical_not", "ndindex", "m
 """Functions of numpy that a body may call; ``arange`` too where a module defines ``slot``."""
 
 METHODS = (
-    *("rotate", "conj", "product", "multiply", "rescale", "negate", "sum", "sum_of", "dot", "combine", "add_plain"),
-    *("tree", "horner", "doubling"),
+    *("rotate", "conj", "product", "relinearize", "multiply", "rescale", "negate"),
+    *("sum", "sum_of", "dot", "combine", "add_plain", "tree", "horner", "doubling"),
 )
 """Methods of ``slotlang_runtime.operations.Evaluation`` that a body may call, or give to ``ev.once``."""
 

@@ -87,6 +87,7 @@ _OPERANDS: Mapping[str, tuple[Check, ...]] = {
     "rotate": (_any, _rotation),
     "conj": (_any,),
     "product": (_any, _any),
+    "relinearize": (_any,),
     "multiply": (_any, _any),
     "rescale": (_any,),
     "negate": (_any,),

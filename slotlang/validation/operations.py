@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +35,8 @@ class Cipher:
     content: Any
     level: int
     scale: float
+    polynomials: int = 2
+    """Three from a product of ciphertexts on, until that, or a sum of such, is relinearised."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,6 +186,7 @@ class CheckedOperations:
         self._ciphers(a)
         self._count()
         self._only("a rotation")
+        self._relinearised(a)
         return Cipher(self.algebra.rotate(a.content, step), a.level, a.scale)
 
     def conjugate(self, a: Cipher) -> Cipher:
@@ -191,6 +194,7 @@ class CheckedOperations:
         self._ciphers(a)
         self._count()
         self._only("a conjugation")
+        self._relinearised(a)
         return Cipher(self.algebra.conjugate(a.content), a.level, a.scale)
 
     def multiply_plain(self, a: Cipher, plain: Plain) -> Cipher:
@@ -206,8 +210,15 @@ class CheckedOperations:
         """Ciphertext times ciphertext."""
         self._ciphers(a, b)
         self._only("a product of ciphertexts")
+        self._relinearised(a, b)
         self._same_level(a, b)
-        return self._product(a, b, self.algebra.multiply)
+        return replace(self._product(a, b, self.algebra.multiply), polynomials=3)
+
+    def relinearize(self, a: Cipher) -> Cipher:
+        """The same value, of two polynomials."""
+        self._ciphers(a)
+        self._count()
+        return a if a.polynomials == 2 else replace(a, polynomials=2)
 
     def rescale(self, a: Cipher) -> Cipher:
         """The same value at the next level."""
@@ -219,13 +230,13 @@ class CheckedOperations:
         scale = a.scale / self.levels.primes(a.level)[-1]
         if level >= len(self.levels.scales) or abs(scale / self.levels.scales[level] - 1) > ROUNDING:
             raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
-        return Cipher(a.content, level, self.levels.scales[level])
+        return replace(a, level=level, scale=self.levels.scales[level])
 
     def negate(self, a: Cipher) -> Cipher:
         """``-a``."""
         self._ciphers(a)
         self._count()
-        return Cipher(self.algebra.negate(a.content), a.level, a.scale)
+        return replace(a, content=self.algebra.negate(a.content))
 
     def add(self, total: Cipher, term: Cipher, sign: int, *, owned: bool) -> Cipher:
         """``total + term`` or ``total - term``."""
@@ -233,7 +244,8 @@ class CheckedOperations:
         self._count()
         self._same_level(total, term)
         self._same_scale(total, term)
-        return Cipher(self.algebra.add(total.content, term.content, sign), total.level, total.scale)
+        content = self.algebra.add(total.content, term.content, sign)
+        return Cipher(content, total.level, total.scale, max(total.polynomials, term.polynomials))
 
     def dot(self, pairs: list[tuple[Cipher, Plain]]) -> Cipher | None:
         """Left to ``multiply_plain`` and ``add``."""
@@ -247,7 +259,7 @@ class CheckedOperations:
         self._only("a sum with a plaintext")
         self._same_level(a, plain)
         self._same_scale(a, plain)
-        return Cipher(self.algebra.add_plain(a.content, plain.content, sign), a.level, a.scale)
+        return replace(a, content=self.algebra.add_plain(a.content, plain.content, sign))
 
     def zero(self, like: Cipher, plain: Plain) -> Cipher:
         """Zeros at the level and scale of a plaintext."""
@@ -271,13 +283,17 @@ class CheckedOperations:
         scale = a.scale * b.scale
         if int(math.log2(scale)) >= math.prod(self.levels.primes(a.level)).bit_length():
             raise Rejected("scale out of bounds")
-        return Cipher(combine(a.content, b.content), a.level, scale)
+        return replace(a, content=combine(a.content, b.content), scale=scale)
 
     def _ciphers(self, *values: object) -> None:
         """SEAL's own functions take nothing else."""
         for value in values:
             if not isinstance(value, Cipher):
                 raise TypeError(f"a {type(value).__name__} where a ciphertext is expected")
+
+    def _relinearised(self, *values: Cipher) -> None:
+        if any(value.polynomials > 2 for value in values):
+            raise Rejected("a product of ciphertexts is used before it is relinearised")
 
     def _plain(self, value: object) -> None:
         if not isinstance(value, Plain):

@@ -78,7 +78,7 @@ class Recording:
     def _other(self, *operands: Any) -> NoReturn:
         raise Impossible("an operation that is neither a product with a constant nor a sum")
 
-    rotate = conjugate = multiply = rescale = add_plain = zero = _other
+    rotate = conjugate = multiply = relinearize = rescale = add_plain = zero = _other
 
 
 class Stage:

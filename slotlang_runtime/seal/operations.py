@@ -44,10 +44,19 @@ class SealOperations:
         return out
 
     def multiply(self, a: Any, b: Any) -> Any:
-        """Relinearised: one key switch."""
+        """Three polynomials."""
+        if a.size() > 2 or b.size() > 2:
+            raise Rejected("a product of ciphertexts is multiplied with another before it is relinearised")
         out = seal.Ciphertext()
         self.evaluator.multiply(a, b, out)
-        self.evaluator.relinearize_inplace(out, self.relin_keys)
+        return out
+
+    def relinearize(self, a: Any) -> Any:
+        """One key switch."""
+        if a.size() == 2:
+            return a
+        out = seal.Ciphertext()
+        self.evaluator.relinearize(a, self.relin_keys, out)
         return out
 
     def rescale(self, a: Any) -> Any:
@@ -83,7 +92,9 @@ class SealOperations:
         raise self.cancelled(out)
 
     def cancelled(self, total: Any) -> Cancelled:
-        """What to raise for a sum whose second polynomial is zero: its first one holds what plaintexts left."""
+        """What to raise for a sum that is zero but for its first polynomial, which holds what plaintexts left."""
+        if total.size() > 2:
+            total.resize(self.ring.context, total.parms_id(), 2)
         return Cancelled(total if polynomials_of(self.ring, total).any() else None)
 
     def dot(self, pairs: list[tuple[Any, Any]]) -> Any:

@@ -49,7 +49,7 @@ def test_several_results_from_one_upload(qkv: list[str], tmp_path: Path) -> None
     ended = slotlang(*qkv, "--activations", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npz"), "--json")
     assert ended.status == 0, ended.err
     found = json.loads(ended.out)
-    assert found["schema"] == "slotlang.run/6"
+    assert found["schema"] == "slotlang.run/7"
     assert [(m["output"], m["module"], m["scaling"]) for m in found["modules"]] == [
         ("yq", "l.0.q_proj", 3.0),
         ("yk", "l.0.k_proj", 2.5),

@@ -53,7 +53,7 @@ def test_exit_statuses(wrong, tmp_path):
 def test_check_json(wrong):
     result = clean(call("check", PROGRAM, wrong, *SMALL, "--json"))
     values = json.loads(result.stdout)
-    assert values["schema"] == "slotlang.check/3"
+    assert values["schema"] == "slotlang.check/4"
     good, bad = values["files"]
     assert good.keys() == bad.keys() and good["report"].keys() == bad["report"].keys()
     assert (good["verdict"], bad["verdict"]) == ("proved", "refuted")
@@ -301,3 +301,27 @@ def test_check_draws_what_is_wrong(tmp_path: Path, root: Path) -> None:
     assert slotlang("check", str(right), *small, "--svg", str(tmp_path / "b.svg")).status == 0
     assert not (tmp_path / "b.svg").exists()
     assert slotlang("check", str(wrong), str(right), "--svg", str(tmp_path / "c.svg")).status == 2
+
+
+def test_warnings_change_no_verdict_and_no_status(tmp_path):
+    path = tmp_path / "idle.slot"
+    program = "program idle(n = 8, slots = 8)\ninput x[n], z[n]\ncipher X = x[slot]\nY = X << n\n"
+    path.write_text(program + "output y[slot] = Y\nprove y == x\n")
+    result = clean(call("check", path))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("proved") and "warning[SL333]: no output depends on the input 'z'" in result.stderr
+    (entry,) = json.loads(clean(call("check", path, "--json")).stdout)["files"]
+    assert (entry["verdict"], entry["diagnostics"]) == ("proved", [])
+    assert [(w["code"], w["place"]["line"], w["place"]["column"]) for w in entry["warnings"]] == [("SL333", 2, 13)]
+    for more in (["--for-all", "n"], [PROGRAM]):
+        found = json.loads(clean(call("check", path, *more, "--json")).stdout)["files"]
+        assert [[w["code"] for w in entry["warnings"]] for entry in found] == [["SL333"]] + [[]] * (len(found) - 1)
+    assert "warning[SL333]" in clean(call("check", path, PROGRAM)).stderr
+
+
+def test_a_refutation_is_printed_before_it_is_explained(wrong, monkeypatch):
+    monkeypatch.setattr("slotlang.proof.information_loss.find_loss", lambda _: print("LOSS"))
+    monkeypatch.setattr("slotlang.mutation.repair.nearest_repairs", lambda *_: print("REPAIRS") or [])
+    printed = clean(call("check", wrong, *SMALL)).stdout
+    places = [printed.index(text) for text in ("refuted", "slot 0 of S", "LOSS", "REPAIRS")]
+    assert places == sorted(places)

@@ -29,7 +29,17 @@ KEYS = {
 }
 COUNTS = {
     *("rotations", "conjugations", "key_switches", "galois_keys", "composed_steps", "hoistable", "plain_products"),
-    *("cipher_products", "additions", "negations", "rescales", "rescales_by_level", "depth", "masks", "plaintexts"),
+    *(
+        "relinearizations",
+        "cipher_products",
+        "additions",
+        "negations",
+        "rescales",
+        "rescales_by_level",
+        "depth",
+        "masks",
+        "plaintexts",
+    ),
     *("ciphertexts_in", "ciphertexts_out", "peak_ciphertexts"),
 }
 

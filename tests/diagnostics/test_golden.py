@@ -55,10 +55,19 @@ def planning(source: Source) -> list[Diagnostic]:
     return []
 
 
+def warnings(source: Source) -> list[Diagnostic]:
+    """What is said of a program that binds, and has parts that it does not need."""
+    from slotlang.meaning.bind import bind
+    from slotlang.meaning.unused import unused
+
+    return list(unused(bind(parse(source), {})))
+
+
 STAGES: dict[str, Callable[[Source], list[Diagnostic]]] = {
     "syntax": syntax,
     "meaning": meaning,
     "planning": planning,
+    "warnings": warnings,
 }
 
 
@@ -66,7 +75,8 @@ def messages(path: Path) -> str:
     """The rendered messages for a program; places name the file without its folder."""
     stage = STAGES[path.relative_to(HERE).parts[0]]
     source = Source(path.name, read_source(path).text, str(path.parent))
-    return "\n\n".join(map(render, stage(source))) + "\n"
+    kind = "warning" if stage is warnings else "error"
+    return "\n\n".join(render(d, kind) for d in stage(source)) + "\n"
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda p: str(p.relative_to(HERE).with_suffix("")))

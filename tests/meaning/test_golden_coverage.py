@@ -22,8 +22,8 @@ def raised() -> set[str]:
 def test_every_code_has_a_golden_message() -> None:
     shown = {
         code
-        for err in (GOLDEN / "meaning").glob("*.err")
-        for code in re.findall(r"^error\[(SL\d+)\]: ", err.read_text(encoding="utf-8"), re.MULTILINE)
+        for err in (*(GOLDEN / "meaning").glob("*.err"), *(GOLDEN / "warnings").glob("*.err"))
+        for code in re.findall(r"^(?:error|warning)\[(SL\d+)\]: ", err.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert raised() - shown == set(ELSEWHERE)
 

@@ -76,10 +76,12 @@ def test_operations_compute_and_count() -> None:
     ev = e.ev
     a, b, w = e.cipher(), e.cipher(), e.plain()
     added, product = e.plain(added=True), e.cipher(0, 1)
+    both = e.operations.multiply(a, b)
     steps: list[tuple[Callable[[], Cipher | None], Any, str, int]] = [
         (lambda: ev.rotate(a, 3), rotated(a.values, 3), "rotations", 1),
         (lambda: ev.conj(a), a.values.conj(), "conjugations", 1),
         (lambda: ev.product(a, b), a.values * b.values, "cipher_products", 1),
+        (lambda: ev.relinearize(both), both.values, "relinearizations", 1),
         (lambda: ev.multiply(a, w), a.values * w.values, "plain_products", 1),
         (lambda: ev.negate(a), -a.values, "negations", 1),
         (lambda: ev.sum_of(a, b), a.values + b.values, "additions", 1),
@@ -304,13 +306,20 @@ def test_a_rotation_without_a_key_is_refused() -> None:
     assert not counts(e)
 
 
+def test_what_has_two_polynomials_is_not_relinearised() -> None:
+    e = Exact()
+    a = e.cipher()
+    assert e.ev.relinearize(a) is a and e.ev.relinearize(None) is None
+    assert not counts(e)
+
+
 def test_switches_that_have_no_key_are_refused() -> None:
     e = Exact(replace(PARAMETERS, conjugation=False, relinearization=False))
     with pytest.raises(Rejected, match="there is no Galois key for conjugation"):
         e.ev.conj(e.cipher())
     with pytest.raises(Rejected, match="there is no relinearization key"):
-        e.ev.product(e.cipher(), e.cipher())
-    assert not counts(e)
+        e.ev.relinearize(e.ev.product(e.cipher(), e.cipher()))
+    assert counts(e) == {"cipher_products": 1}
 
 
 def test_routes() -> None:

@@ -44,7 +44,7 @@ def followed(made: ops.Schedule) -> dict[str, State]:
                 first, *others = (follow(o) for _, o in operands)
                 assert all(state == first for state in others), "a sum of unequal scales"
                 return first
-            case ops.Neg(value):
+            case ops.Neg(value) | ops.Relinearize(value):
                 return follow(value)
             case ops.AddPlain(value, plain):
                 state = follow(value)

@@ -14,13 +14,13 @@ Edits: TypeAlias = tuple[str, list[tuple[str, str]]]
 
 # fmt: off
 GENERAL: list[Edits] = [
-    ("FORMAT = 4", [
-        ("FORMAT = 3", "SL744"),
-        ("FORMAT = 5", "SL744"),
+    ("FORMAT = 5", [
+        ("FORMAT = 4", "SL744"),
+        ("FORMAT = 6", "SL744"),
         ("FORMAT = True", "SL741"),
         ("FORMAT = 1 + 2", "SL741"),
     ]),
-    ("FORMAT = 4\n", [
+    ("FORMAT = 5\n", [
         ("", "SL741"),
     ]),
     ('RUNTIME = "', [

@@ -1,0 +1,94 @@
+"""What a program declares and does not need: warnings, which change no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotlang.diagnostics import Diagnostic
+from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.value import FamilyRef, Value, leaves
+from slotlang.source import Span
+from slotlang.syntax import tree
+from slotlang.syntax.names import names
+
+
+def unused(program: Program) -> tuple[Diagnostic, ...]:
+    """Warnings about weights, scalars and families that are never used, claims about families that nothing executes,
+    and inputs that no output depends on; in the order of the text."""
+    found = [*_numbers(program), *_inputs(program), *_families(program)]
+    return tuple(sorted(found, key=lambda d: d.span.start if d.span else 0))
+
+
+def _numbers(program: Program) -> Iterator[Diagnostic]:
+    """Weights and scalars that are mentioned nowhere. To bound one is not to use it."""
+    statements = program.syntax.statements
+    used = names(tuple(s for s in statements if not isinstance(s, tree.Scalars | tree.Bound)))
+    for decl in program.tensors.values():
+        if decl.kind == "weight" and decl.name not in used:
+            yield _never_used("weight", decl.name, decl.span)
+    for statement in statements:
+        for name in statement.names if isinstance(statement, tree.Scalars) else ():
+            if name.name not in used:
+                yield _never_used("scalar", name.name, name.span)
+
+
+def _never_used(what: str, name: str, span: Span) -> Diagnostic:
+    return Diagnostic("SL331", f"{what} '{name}' is never used", span, hint="leave it out, or use it")
+
+
+def _families(program: Program) -> Iterator[Diagnostic]:
+    """Families on which neither an output nor a claim about what outputs depend on depends, and claims about them."""
+    used = _needed(program, claims=True)
+    for family in program.families.values():
+        if family.name not in used:
+            what = "ciphertext" if family.kind == "cipher" else "plaintext" if family.kind == "plain" else "computed"
+            yield Diagnostic(
+                "SL331",
+                f"{what} family '{family.name}' is never used",
+                family.span,
+                label="no output depends on it",
+                hint="leave it out, or use it",
+            )
+    for claim in program.steps:
+        if isinstance(claim, Claim) and claim.family not in used:
+            yield Diagnostic(
+                "SL332",
+                f"this claim is about '{claim.family}', which nothing executes",
+                claim.span,
+                label=f"no output depends on '{claim.family}'",
+                hint=f"leave it out, or use '{claim.family}'",
+            )
+
+
+def _inputs(program: Program) -> Iterator[Diagnostic]:
+    """Inputs that no family reads that outputs depend on."""
+    needed = _needed(program, claims=False)
+    read = frozenset[str]().union(
+        *(names(s) for s in program.syntax.statements if isinstance(s, tree.Define) and s.name in needed)
+    )
+    for decl in program.tensors.values():
+        if decl.kind == "input" and decl.name not in read:
+            yield Diagnostic(
+                "SL333",
+                f"no output depends on the input '{decl.name}'",
+                decl.span,
+                label="whatever it holds, the results are the same",
+                hint="leave it out, or use it",
+            )
+
+
+def _needed(program: Program, *, claims: bool) -> set[str]:
+    """The families that outputs depend on; with ``claims``, those too by which such a family is described."""
+    needed: set[str] = set()
+    waiting = [output.family.name for output in program.outputs]
+    described: dict[str, list[Value]] = {}
+    for step in program.steps:
+        if isinstance(step, Claim) and claims:
+            described.setdefault(step.family, []).append(step.value)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            for value in (program.families[name].body, *described.get(name, ())):
+                waiting += [leaf.name for leaf in leaves(value) if isinstance(leaf, FamilyRef)]
+    return needed
