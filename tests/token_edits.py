@@ -18,7 +18,17 @@ _WORDS = """
     sum by where else and or not conj re im permute inverse cycles sparse slot input weight cipher plain perm claim
     output prove let require scalar axes program tree horner 1/2 ( ) [ ] , : = != <= .T -> if
 """
-_PHRASES = ("else 0", "else 1", "A @ B @ x", "(A @ B @ x)[h, t]", "[h < 2] *", "sum z < 2:", "<< 1", "where h < 2", "(h ^ 1)")
+_PHRASES = (
+    "else 0",
+    "else 1",
+    "A @ B @ x",
+    "(A @ B @ x)[h, t]",
+    "[h < 2] *",
+    "sum z < 2:",
+    "<< 1",
+    "where h < 2",
+    "(h ^ 1)",
+)
 _CHOICES = ("(1 if 1 < 2 else 0)", "(X if 1 < 2 else X)", "min(1, 2)", "log2(4)", "2**1", "if h < 1 else")
 _OTHERS = (*_WORDS.split(), *_PHRASES, *_CHOICES)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slotlang.meaning.integers import Int, evaluate, show
-from slotlang.meaning.program import Claim, Output, Program
+from slotlang.meaning.program import Claim, Output, Program, member_text
 from slotlang.proof.verdict import Goal
 
 
@@ -17,8 +17,7 @@ def goals(program: Program) -> list[Goal]:
 
 def claim_target(claim: Claim) -> str:
     """``S`` or ``P[q]``."""
-    indices = ", ".join(show(i) for i in claim.indices)
-    return f"{claim.family}[{indices}]" if indices else claim.family
+    return member_text(claim.family, [show(i) for i in claim.indices])
 
 
 def output_target(output: Output) -> str:

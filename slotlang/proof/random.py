@@ -34,11 +34,13 @@ from slotlang.proof.verdict import Goal, Outcome, Wrong
 DEFAULT_SEED = 20_240_229
 
 
-def degree(program: Program, value: Value) -> int:
-    """Degree of a value as a polynomial in the tensor elements and scalars; an upper bound."""
+def degree(program: Program, value: Value, known: dict[str, int] | None = None) -> int:
+    """Degree of a value as a polynomial in the tensor elements and scalars; an upper bound. ``known``: those of
+    families, which may mention each other often."""
+    known = {} if known is None else known
     if isinstance(value, Linear):
         (operand,) = children(value)
-        return degree(program, operand)
+        return degree(program, operand, known)
     match value:
         case Const() | Iverson():
             return 0
@@ -47,11 +49,13 @@ def degree(program: Program, value: Value) -> int:
         case Element(form):
             return form_degree(form)
         case FamilyRef(name):
-            return degree(program, program.families[name].body)
+            if name not in known:
+                known[name] = degree(program, program.families[name].body, known)
+            return known[name]
         case Arith("*", left, right):
-            return degree(program, left) + degree(program, right)
+            return degree(program, left, known) + degree(program, right, known)
         case Arith(_, left, right):
-            return max(degree(program, left), degree(program, right))
+            return max(degree(program, left, known), degree(program, right, known))
 
 
 def form_degree(form: TensorForm) -> int:
@@ -64,10 +68,11 @@ def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
     uniform point of GF(p) with probability at most D/p (Schwartz 1980, Zippel 1979), independently for each
     prime. It presumes that no prime divides the wrong coefficient itself."""
     degrees = [form_degree(t.form) for t in program.theorems.values()]
-    degrees += [degree(program, o.family) for o in program.outputs]
+    known: dict[str, int] = {}
+    degrees += [degree(program, o.family, known) for o in program.outputs]
     for step in program.steps:
         if isinstance(step, Claim):
-            degrees += [degree(program, step.value), degree(program, program.families[step.family].body)]
+            degrees += [degree(program, e, known) for e in (step.value, program.families[step.family].body)]
     bound = Fraction(1)
     for p in primes:
         bound *= min(Fraction(max([1, *degrees]), p), Fraction(1))
