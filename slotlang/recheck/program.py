@@ -139,7 +139,7 @@ class Program(Integers):
             case "binary", [a, "/", b]: return times([Term(1 / real(self, b))], go(a))
             case "binary", [a, "**", b] if slot is None:
                 if (base := go(a)) == [Term(base[0].re)] and not self.constant(b): return [Term(Fraction(1))]
-                return reduce(times, [base] * exponent(self, b))
+                return reduce(times, [go(a) for _ in range(exponent(self, b))])
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
         raise unfit("a value of a slot", e)
