@@ -52,6 +52,9 @@ PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
 MAX_PARAMETER_DIGITS = 9
 """Longest number there: none of the parameters is beyond 2^16."""
 
+INTEGER_FUNCTIONS = ("min", "max", "log2")
+"""Functions of integers. Their names can be declared: a call is a name with a parenthesis behind it."""
+
 EXPRESSION_WORDS = (
     "sum",
     "by",

@@ -10,10 +10,10 @@ from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.imports import Opened, opened, root_of
+from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
 from slotlang.syntax.walk import declared, parts
+from slotlang.words import INTEGER_FUNCTIONS
 
-MAX_DEFINITIONS = 10_000
-"""Most definitions of a file and of all that it imports."""
 OF_SLOTS = ("slot", "slots")
 """What every definition can read: the index of a slot, and how many there are."""
 _READABLE = "every definition can read slot and slots"
@@ -52,7 +52,7 @@ class Space:
         """
         found = self.names.get(call.name)
         if found is None:
-            near = closest(call.name, self.names)
+            near = "" if call.name in INTEGER_FUNCTIONS else closest(call.name, self.names)
             if "." in call.name or near:
                 hint = near or f"known here: {', '.join(self.names) or 'nothing'}"
                 raise error("SL111", f"there is no definition '{call.name}'", call.span, hint=hint)
@@ -114,7 +114,7 @@ class _Loader:
                 space.names[item.name] = defined
                 self.all.append(defined)
                 if len(self.all) > MAX_DEFINITIONS:
-                    raise error("SL115", f"there are more than {MAX_DEFINITIONS:,} definitions", item.head)
+                    raise too_many_definitions(item.head)
         return space
 
     def _import(self, space: Space, item: tree.Import, importing: tuple[Opened, ...]) -> None:

@@ -21,10 +21,21 @@ from slotlang.syntax.messages import syntax_error, too_deep
 from slotlang.syntax.tables import parser
 from slotlang.words import MAX_DEPTH, PART_WORDS, STATEMENT_WORDS
 
-__all__ = ["MAX_BYTES", "MAX_ERRORS", "SHORT", "parse_file", "program_path", "read_source"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEFINITIONS",
+    "MAX_ERRORS",
+    "SHORT",
+    "parse_file",
+    "program_path",
+    "read_source",
+    "too_many_definitions",
+]
 
 MAX_BYTES = 1_000_000
 """Longest program text read; real programs have some hundred lines."""
+MAX_DEFINITIONS = 2_000
+"""Most definitions of a file and of all that it imports."""
 MAX_ERRORS = 20
 """Most messages given for one program."""
 
@@ -289,6 +300,22 @@ def _blocks(lines: Iterator[_Line], problems: list[Diagnostic]) -> Iterator[tree
         wrong(head.head, f"'{head.name}' is never closed", 'write "end" on a line of its own below its statements')
 
 
+_DEFINITION = re.compile(r"def[ \t]+\w+[ \t]*\(")
+
+
+def _check_number(source: Source, chunks: list[_Chunk]) -> None:
+    """Raises SL115 for too many definitions, before they are parsed."""
+    places = [chunk for chunk in chunks if _DEFINITION.match(source.text, chunk.start)]
+    if len(places) > MAX_DEFINITIONS:
+        place = places[MAX_DEFINITIONS]
+        raise too_many_definitions(Span(source, place.start, place.end))
+
+
+def too_many_definitions(place: Span) -> SlotError:
+    """SL115, at the first definition that is too many."""
+    return error("SL115", f"there are more than {MAX_DEFINITIONS:,} definitions", place)
+
+
 SHORT = 1 << 14
 """Characters of a text whose tree is kept for the next time: trees are immutable, and lowering and searching parse a
 program several times."""
@@ -313,6 +340,7 @@ def _parsed(source: Source) -> tree.File:
     splitter = _Splitter(source)
     splitter.run()
     problems = splitter.problems
+    _check_number(source, splitter.chunks)
     statements = tuple(_blocks(_statements(source, splitter.chunks, problems), problems))
     if not splitter.chunks and not problems:
         raise error(
