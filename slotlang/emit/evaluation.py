@@ -58,7 +58,7 @@ class EvaluationText(Emitter):
     def _computed(self, family: ops.CipherFamily) -> list[str]:
         assert family.body is not None
         source = self.program.families[family.source]
-        lines = comment(f"line {source.span.line}: {source.span.text}", "    ")
+        lines = comment(f"line {source.span.row}: {source.span.text}", "    ")
         if not family.loops:
             return [*lines, *fitted("    ", f"{self.names(family.name)} = ", self._op(family.body))]
         lines.append(f"    {self.names(family.name)} = {{}}")

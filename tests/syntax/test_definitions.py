@@ -360,5 +360,11 @@ def test_modules_hold_the_expanded_text(tmp_path: Path) -> None:
     assert slotlang("check", str(module)).status == 0
     text = module.read_text()
     assert 'import "./' not in text
+    assert "edited" not in slotlang("check", str(module)).out
+    # the module is that of the program by hand: its lines are those of the text that it holds
+    expanded, again = tmp_path / "expanded.slot", tmp_path / "again.py"
+    expanded.write_text(HEAD + "plain  D[q < n] = M[slot, (slot + q) % n]\n" + TAIL)
+    assert slotlang("lower", str(expanded), "-o", str(again)).status == 0
+    assert again.read_text() == text
     module.write_text(text.replace("input  x[n]", "def f(a) = a\ninput  x[n]"))
     assert slotlang("check", str(module)).status == 2
