@@ -52,6 +52,10 @@ PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
 MAX_PARAMETER_DIGITS = 9
 """Longest number there: none of the parameters is beyond 2^16."""
 
+CONSTANT_WORDS = ("ones", "eye", "zeros")
+"""Tensors of ones and zeros, by their shapes; names all the same where no parenthesis follows: the terminal
+``CONSTANT`` of the grammar, where it has one."""
+
 INTEGER_FUNCTIONS = ("min", "max", "log2")
 """Functions of integers. Their names can be declared: a call is a name with a parenthesis behind it."""
 

@@ -12,7 +12,7 @@ from slotlang.syntax import tree
 from slotlang.syntax.imports import Opened, opened, root_of
 from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
 from slotlang.syntax.walk import declared, parts
-from slotlang.words import INTEGER_FUNCTIONS
+from slotlang.words import CONSTANT_WORDS, INTEGER_FUNCTIONS
 
 OF_SLOTS = ("slot", "slots")
 """What every definition can read: the index of a slot, and how many there are."""
@@ -109,6 +109,9 @@ class _Loader:
                 self._import(space, item, importing)
         for item in file.statements:
             if isinstance(item, tree.Definition):
+                if item.name in CONSTANT_WORDS:
+                    message = f"'{item.name}(...)' is a tensor of the language, and no definition"
+                    raise error("SL114", message, item.head, hint="choose another name")
                 space.take(item.name, item.head)
                 defined = Defined(item, space)
                 space.names[item.name] = defined
