@@ -8,7 +8,7 @@ from typing import Any
 
 from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.imports import Opened, opened, root_of
 from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
 from slotlang.syntax.walk import declared, parts
@@ -74,7 +74,7 @@ class Space:
 class Defined:
     """A definition with the names it can use. ``free``: those of the program around it. ``calls``: in its body."""
 
-    syntax: tree.Definition
+    syntax: items.Definition
     space: Space
     free: dict[str, Span] = field(default_factory=dict)
     calls: list[tree.Call] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Defined:
         return self.syntax.body if isinstance(self.syntax.body, tuple) else ()
 
 
-def space_of(file: tree.File) -> Space:
+def space_of(file: items.File) -> Space:
     """What a file that holds programs can use.
 
     Raises ``SlotError``: SL110 to SL115 for definitions, SL117 to SL119 for imports, and what files that are imported
@@ -102,13 +102,13 @@ class _Loader:
         self.spaces: dict[str, Space] = {}
         self.all: list[Defined] = []
 
-    def space(self, file: tree.File, own: bool, importing: tuple[Opened, ...]) -> Space:
+    def space(self, file: items.File, own: bool, importing: tuple[Opened, ...]) -> Space:
         space = Space(file.source, own)
         for item in file.statements:
-            if isinstance(item, tree.Import):
+            if isinstance(item, items.Import):
                 self._import(space, item, importing)
         for item in file.statements:
-            if isinstance(item, tree.Definition):
+            if isinstance(item, items.Definition):
                 if item.name in CONSTANT_WORDS:
                     message = f"'{item.name}(...)' is a tensor of the language, and no definition"
                     raise error("SL114", message, item.head, hint="choose another name")
@@ -120,7 +120,7 @@ class _Loader:
                     raise too_many_definitions(item.head)
         return space
 
-    def _import(self, space: Space, item: tree.Import, importing: tuple[Opened, ...]) -> None:
+    def _import(self, space: Space, item: items.Import, importing: tuple[Opened, ...]) -> None:
         found = opened(item, space.source, importing)
         if found.key not in self.spaces:
             self.spaces[found.key] = self.space(found.file, False, (*importing, found))

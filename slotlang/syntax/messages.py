@@ -76,7 +76,6 @@ def _any_of(texts: list[str]) -> str:
 
 _OPERATORS = {"ADD", "MUL", "SHIFT", "COMPARE", "AND", "OR", "DOT", "LSQB", "ELSE", "LPAR"}
 _STARTS_EXPRESSION = {"NAME", "NUMBER", "LPAR", "LSQB", "ADD", "PART", "SUM", "PERMUTE", "NOT"}
-
 _SIGNS = {
     "NAME": "a name",
     "NUMBER": "a number",
