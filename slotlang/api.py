@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 def load(
     path: str | Path, sizes: Mapping[str, int] | None = None, *, bounds: Mapping[str, Limit] | None = None
 ) -> Program:
-    """Read, parse and bind a program file; ``sizes`` override its defaults.
+    """Read, parse and bind a program file, or the program that ``FILE:name`` means; ``sizes`` override its defaults.
 
     ``bounds`` of magnitudes take the place of the program's own: ``{"x": 8, "norm(x)": 64}`` as in ``with_bounds``.
     Raises ``SlotError`` with every message when the program is wrong.

@@ -94,7 +94,7 @@ Nothing is shadowed: definitions, imports, parameters and what a program declare
 files that define one name are told apart by `as`: `import "./mine.slot" as m`, and then `m.diagonal(M, q)`.""",
     "SL115": """What definitions stand for is too large.
 
-At most 10,000 definitions are read, and they may put 50,000 names, numbers and operators into a program, nested as
+At most 2,000 definitions are read, and they may put 50,000 names, numbers and operators into a program, nested as
 deeply as any expression. A definition that uses another one twice doubles it: name parts in statements of their
 own.""",
     "SL116": """A definition stands where it can't.

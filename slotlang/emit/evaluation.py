@@ -68,7 +68,7 @@ class EvaluationText(Emitter):
         cited: list[str] = []
         for family in group.families:
             source = self.program.families[family.source]
-            before, cited = cited, comment(f"line {source.span.line}: {source.span.text}", indent)
+            before, cited = cited, comment(f"line {source.span.row}: {source.span.text}", indent)
             lines += cited if cited != before else []
             if not group.loops:
                 # what a family alone is put into stands below the line that it cites

@@ -191,7 +191,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             if family.kind == "cipher" and family.name in self.families:
                 name = self.names.made("pack", family.name)
                 binders = [b.name for b in family.binders]
-                doc = f"line {family.span.line}: {family.span.text}"
+                doc = f"line {family.span.row}: {family.span.text}"
                 functions.append(self._function(name, "inputs", binders, doc, self.values.text(family.body)))
         return functions
 
@@ -239,7 +239,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
 
         def declared(family: Family) -> None:
             binders = [b.name for b in family.binders]
-            doc = f"line {family.span.line}: {family.span.text}"
+            doc = f"line {family.span.row}: {family.span.text}"
             name = self.names.made("plain", family.name)
             functions[family.name] = self._function(name, "weights", binders, doc, self.values.text(family.body))
 
@@ -247,7 +247,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             if plain.declared:
                 declared(self.program.families[plain.name])
             else:
-                doc = f"made for line {plain.span.line}: {plain.span.text}"
+                doc = f"made for line {plain.span.row}: {plain.span.text}"
                 loops = [loop.var for loop in plain.loops]
                 name = self.names.made("plain", plain.name)
                 functions[plain.name] = self._function(name, "weights", loops, doc, self._plain_text(plain))

@@ -41,7 +41,7 @@ class OutputText(Emitter):
         return "\n".join(
             [
                 f"def {self._unpack_name(number)}({binders}):",
-                *docstring(f"line {output.span.line}: {output.span.text}"),
+                *docstring(f"line {output.span.row}: {output.span.text}"),
                 *fitted("    ", "return ", ", ".join(parts)),
             ]
         )

@@ -11,6 +11,7 @@ from lark.visitors import Transformer_NonRecursive
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
+from slotlang.syntax.items import Definition, End, Import
 from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
 from slotlang.words import (
     HOW_NAMES,
@@ -362,11 +363,11 @@ class Build(Transformer_NonRecursive[Token, Any]):
         return tree.Parameters(degree, primes, scales, drops, keys, self._at(meta))
 
     # definitions and imports
-    def _head(self, meta: Any, items: list[Any], body: Any) -> tree.Definition:
+    def _head(self, meta: Any, items: list[Any], body: Any) -> Definition:
         name, *parameters = items
         names = tuple(tree.Name(self._declared(t), self._token_span(t)) for t in parameters)
         place = self._at(meta)
-        return tree.Definition(self._declared(name), names, body, place, place, place)
+        return Definition(self._declared(name), names, body, place, place, place)
 
     def named(self, meta: Any, items: list[Any]) -> Any:
         *head, body = items
@@ -376,12 +377,12 @@ class Build(Transformer_NonRecursive[Token, Any]):
         return self._head(meta, items, ())
 
     def finish(self, meta: Any, items: list[Any]) -> Any:
-        return tree.End(self._at(meta))
+        return End(self._at(meta))
 
     def imported(self, meta: Any, items: list[Any]) -> Any:
         path, alias = items
         name = self._declared(alias) if alias is not None else None
-        return tree.Import(str(path)[1:-1], name, self._at(meta), self._token_span(path))
+        return Import(str(path)[1:-1], name, self._at(meta), self._token_span(path))
 
     def prove(self, meta: Any, items: list[Any]) -> Any:
         name, family, _, value = items

@@ -8,12 +8,12 @@ from typing import Any
 
 from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.imports import Opened, opened, root_of
+from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
 from slotlang.syntax.walk import declared, parts
+from slotlang.words import CONSTANT_WORDS, INTEGER_FUNCTIONS
 
-MAX_DEFINITIONS = 10_000
-"""Most definitions of a file and of all that it imports."""
 OF_SLOTS = ("slot", "slots")
 """What every definition can read: the index of a slot, and how many there are."""
 _READABLE = "every definition can read slot and slots"
@@ -52,7 +52,7 @@ class Space:
         """
         found = self.names.get(call.name)
         if found is None:
-            near = closest(call.name, self.names)
+            near = "" if call.name in INTEGER_FUNCTIONS else closest(call.name, self.names)
             if "." in call.name or near:
                 hint = near or f"known here: {', '.join(self.names) or 'nothing'}"
                 raise error("SL111", f"there is no definition '{call.name}'", call.span, hint=hint)
@@ -74,7 +74,7 @@ class Space:
 class Defined:
     """A definition with the names it can use. ``free``: those of the program around it. ``calls``: in its body."""
 
-    syntax: tree.Definition
+    syntax: items.Definition
     space: Space
     free: dict[str, Span] = field(default_factory=dict)
     calls: list[tree.Call] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Defined:
         return self.syntax.body if isinstance(self.syntax.body, tuple) else ()
 
 
-def space_of(file: tree.File) -> Space:
+def space_of(file: items.File) -> Space:
     """What a file that holds programs can use.
 
     Raises ``SlotError``: SL110 to SL115 for definitions, SL117 to SL119 for imports, and what files that are imported
@@ -102,22 +102,25 @@ class _Loader:
         self.spaces: dict[str, Space] = {}
         self.all: list[Defined] = []
 
-    def space(self, file: tree.File, own: bool, importing: tuple[Opened, ...]) -> Space:
+    def space(self, file: items.File, own: bool, importing: tuple[Opened, ...]) -> Space:
         space = Space(file.source, own)
         for item in file.statements:
-            if isinstance(item, tree.Import):
+            if isinstance(item, items.Import):
                 self._import(space, item, importing)
         for item in file.statements:
-            if isinstance(item, tree.Definition):
+            if isinstance(item, items.Definition):
+                if item.name in CONSTANT_WORDS:
+                    message = f"'{item.name}(...)' is a tensor of the language, and no definition"
+                    raise error("SL114", message, item.head, hint="choose another name")
                 space.take(item.name, item.head)
                 defined = Defined(item, space)
                 space.names[item.name] = defined
                 self.all.append(defined)
                 if len(self.all) > MAX_DEFINITIONS:
-                    raise error("SL115", f"there are more than {MAX_DEFINITIONS:,} definitions", item.head)
+                    raise too_many_definitions(item.head)
         return space
 
-    def _import(self, space: Space, item: tree.Import, importing: tuple[Opened, ...]) -> None:
+    def _import(self, space: Space, item: items.Import, importing: tuple[Opened, ...]) -> None:
         found = opened(item, space.source, importing)
         if found.key not in self.spaces:
             self.spaces[found.key] = self.space(found.file, False, (*importing, found))

@@ -211,9 +211,8 @@ class Expansion:
         return tuple(made), frame
 
     def _loop(self, name: str, span: Span, frame: _Frame) -> _Frame:
-        avoid = self._declared | self._words | frame.loops
-        given = frozenset[str]().union(*(a.names for a in frame.meaning.values()))
-        new = _free_name(name, lambda n: n in avoid or n in given)
+        elsewhere = (self._declared, self._words, frame.loops, *(a.names for a in frame.meaning.values()))
+        new = _free_name(name, lambda n: any(n in names for names in elsewhere))
         self._taken.add(new)
         argument = _argument(self._new(tree.Name(new, span), span, frame))
         return replace(frame, meaning={**frame.meaning, name: argument}, loops=frame.loops | {new})

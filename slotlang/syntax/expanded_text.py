@@ -13,7 +13,7 @@ from typing import Any
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.source import Origin, Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.expand import Expansion, Place
 from slotlang.syntax.printer import statement_text
 from slotlang.syntax.statements import parse_file
@@ -42,7 +42,7 @@ class ExpandedText:
             self._add(self._source.text[start:end], Origin(at, at + end - start, Span(self._source, start, end)))
             self._next = end
 
-    def leave_out(self, item: tree.Item) -> None:
+    def leave_out(self, item: items.Item) -> None:
         """Drop a definition or an import, with the comment behind it and the line that it leaves empty."""
         text, span = self._source.text, item.span
         self._copy(span.start)
@@ -77,7 +77,7 @@ class ExpandedText:
         return replace(self._source, text="".join(self._parts), folder=None, program=None, origins=tuple(self._origins))
 
 
-def _read_again(text: str, made: tree.Statement, use: tree.Statement) -> tree.Item:
+def _read_again(text: str, made: tree.Statement, use: tree.Statement) -> items.Item:
     """The statement as its text is read. Raises SL116 where that says something else, SL115 where it can't be read."""
     try:
         (again,) = parse_file(Source("expansion", text)).statements

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from slotlang.diagnostics import SlotError
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.printer import head_text, statement_text
 from slotlang.syntax.statements import parse_file
 
@@ -32,7 +32,7 @@ class _Item:
     blank: bool
 
 
-def _group(statement: tree.Item) -> str:
+def _group(statement: items.Item) -> str:
     """Statements without a place in the text are set in paragraphs of one group each."""
     match statement:
         case tree.Let() | tree.Require():
@@ -60,7 +60,7 @@ class _Layout:
     own.
     """
 
-    def __init__(self, program: tree.Program | tree.File) -> None:
+    def __init__(self, program: tree.Program | items.File) -> None:
         self.source = program.source
         self.text = program.source.text
         self.items: list[_Item] = []
@@ -73,7 +73,7 @@ class _Layout:
             if not self._is_here(comment.span):
                 self.items.append(_Item(comment.text, "", blank=False))
         for statement in program.statements:
-            if isinstance(statement, tree.Definition) and isinstance(statement.body, tuple):
+            if isinstance(statement, items.Definition) and isinstance(statement.body, tuple):
                 self._add_block(statement, statement.body)
             else:
                 self._add(statement, statement_text(statement), statement.span)
@@ -99,7 +99,7 @@ class _Layout:
             self._end = comment.span.end
             self._group = ""
 
-    def _add_block(self, definition: tree.Definition, body: tuple[tree.Statement, ...]) -> None:
+    def _add_block(self, definition: items.Definition, body: tuple[tree.Statement, ...]) -> None:
         """A definition of several statements: its first line, they, and its last line."""
         self._add(definition, f"{head_text(definition)}:", definition.head)
         self._indent = INDENT
@@ -109,7 +109,7 @@ class _Layout:
         self._indent = ""
         self._add(definition, "end", definition.end)
 
-    def _add(self, statement: tree.Item, line: str, span: Span) -> None:
+    def _add(self, statement: items.Item, line: str, span: Span) -> None:
         group = _group(statement)
         line = self._indent + line
         if not self._is_here(span) or span.start < (self._end or 0):
@@ -139,7 +139,7 @@ class _Layout:
         self._group = group
 
 
-def _as_written(statement: tree.Item, span: Span) -> str | None:
+def _as_written(statement: items.Item, span: Span) -> str | None:
     """The statement's own text without trailing blanks; None when a pass has changed what it says."""
     lines = [line.rstrip() for line in span.text.split("\n")]
     text = "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
@@ -175,7 +175,7 @@ def _with_comments(items: list[_Item]) -> list[str]:
     return lines
 
 
-def format_program(program: tree.Program | tree.File) -> str:
+def format_program(program: tree.Program | items.File) -> str:
     """The canonical text of a program or a file, with its comments and its author's blank lines. Definitions stay."""
     lines = _with_comments(_Layout(program).items)
     while lines and not lines[0]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.source import Source
-from slotlang.syntax import tree
+from slotlang.syntax import items
 from slotlang.syntax.statements import parse_file, read_source
 
 MAX_DEEP = 32
@@ -27,10 +27,10 @@ class Opened:
 
     key: str
     name: str
-    file: tree.File
+    file: items.File
 
 
-def opened(item: tree.Import, importer: Source, importing: tuple[Opened, ...]) -> Opened:
+def opened(item: items.Import, importer: Source, importing: tuple[Opened, ...]) -> Opened:
     """The file of an import. ``importing``: the files whose imports led here.
 
     Raises ``SlotError`` SL117 for a path outside of the two roots, SL118 for a file that can't be read or that holds
@@ -54,7 +54,7 @@ def opened(item: tree.Import, importer: Source, importing: tuple[Opened, ...]) -
         note = f"it is imported at {item.span}"
         raise SlotError(replace(d, notes=(*d.notes, note)) for d in problem.diagnostics) from None
     for statement in file.statements:
-        if not isinstance(statement, tree.Definition | tree.Import):
+        if not isinstance(statement, items.Definition | items.Import):
             raise error(
                 "SL118",
                 "a file that is imported holds definitions and imports, and nothing else",
@@ -65,7 +65,7 @@ def opened(item: tree.Import, importer: Source, importing: tuple[Opened, ...]) -
     return Opened(key, shown, file)
 
 
-def _root(item: tree.Import, importer: Source) -> tuple[Path, str]:
+def _root(item: items.Import, importer: Source) -> tuple[Path, str]:
     """The folder that an import stays in, and the way from there."""
     if not _PATH.fullmatch(item.path):
         raise _outside(item, f'"{item.path}" is not a path that can be imported', _FORMS)
@@ -82,7 +82,7 @@ def _root(item: tree.Import, importer: Source) -> tuple[Path, str]:
     return Path(importer.folder), inside
 
 
-def root_of(file: tree.File) -> tuple[Opened, ...]:
+def root_of(file: items.File) -> tuple[Opened, ...]:
     """The file that starts to import, where it is one: it must not be imported by what it imports."""
     source = file.source
     if source.folder is None:
@@ -90,7 +90,7 @@ def root_of(file: tree.File) -> tuple[Opened, ...]:
     return (Opened(os.path.realpath(Path(source.folder) / Path(source.name).name), source.name, file),)
 
 
-def _check_circle(item: tree.Import, key: str, importing: tuple[Opened, ...]) -> None:
+def _check_circle(item: items.Import, key: str, importing: tuple[Opened, ...]) -> None:
     """Raises SL119 when a file imports itself, by others or at once, or when files import each other too deeply."""
     keys = [o.key for o in importing]
     names = [o.name for o in importing]
@@ -102,7 +102,7 @@ def _check_circle(item: tree.Import, key: str, importing: tuple[Opened, ...]) ->
         raise error("SL119", f"more than {MAX_DEEP} files import each other in a row", item.place)
 
 
-def _outside(item: tree.Import, message: str, hint: str) -> SlotError:
+def _outside(item: items.Import, message: str, hint: str) -> SlotError:
     return error("SL117", message, item.place, hint=hint)
 
 

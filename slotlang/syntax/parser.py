@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.definitions import space_of
 from slotlang.syntax.expand import Expansion
 from slotlang.syntax.expanded_text import ExpandedText
@@ -47,7 +47,7 @@ def program_names(source: Source) -> tuple[str, ...]:
     return _names(parse_file(source))
 
 
-def _names(file: tree.File) -> tuple[str, ...]:
+def _names(file: items.File) -> tuple[str, ...]:
     headers = [s for s in file.statements if isinstance(s, tree.Header)]
     names = tuple(h.name for h in headers)
     for number, header in enumerate(headers):
@@ -56,8 +56,8 @@ def _names(file: tree.File) -> tuple[str, ...]:
     return names
 
 
-def _stands(item: tree.Item) -> bool:
-    return not isinstance(item, tree.Definition | tree.Import)
+def _stands(item: items.Item) -> bool:
+    return not isinstance(item, items.Definition | items.Import)
 
 
 @lru_cache(maxsize=128)
@@ -65,12 +65,12 @@ def _kept(source: Source) -> tree.Program:
     return _program(parse_file(source))
 
 
-def _program(file: tree.File) -> tree.Program:
-    statements = tuple(s for s in file.statements if not isinstance(s, tree.Definition | tree.Import))
+def _program(file: items.File) -> tree.Program:
+    statements = tuple(s for s in file.statements if not isinstance(s, items.Definition | items.Import))
     return tree.Program(file.source, statements, file.comments)
 
 
-def _expanded(file: tree.File, names: tuple[str, ...]) -> tree.Program:
+def _expanded(file: items.File, names: tuple[str, ...]) -> tree.Program:
     source = file.source
     _check_order(file, names)
     wanted = _wanted(file, names)
@@ -79,22 +79,22 @@ def _expanded(file: tree.File, names: tuple[str, ...]) -> tree.Program:
     last = starts[wanted + 1] if wanted + 1 < len(names) else len(file.statements)
     space = space_of(file)
     inside = file.statements[first:last]
-    statements = tuple(s for s in inside if not isinstance(s, tree.Definition | tree.Import))
+    statements = tuple(s for s in inside if not isinstance(s, items.Definition | items.Import))
     text = ExpandedText(
         source, _cut(file, first), len(source.text) if last == len(file.statements) else _cut(file, last)
     )
     made = Expansion(space, statements)
     expanded = made.run()
     for item in inside:
-        if isinstance(item, tree.Definition | tree.Import):
+        if isinstance(item, items.Definition | items.Import):
             text.leave_out(item)
         else:
             text.put(*next(expanded), made)
-    new = parse_file(text.source()) if statements else tree.File(source, (), ())
+    new = parse_file(text.source()) if statements else items.File(source, (), ())
     return _program(new)
 
 
-def _cut(file: tree.File, index: int) -> int:
+def _cut(file: items.File, index: int) -> int:
     """Where a program's text starts: below the line of the statement before it."""
     if index == 0:
         return 0
@@ -102,7 +102,7 @@ def _cut(file: tree.File, index: int) -> int:
     return text.find("\n", before) + 1
 
 
-def _wanted(file: tree.File, names: tuple[str, ...]) -> int:
+def _wanted(file: items.File, names: tuple[str, ...]) -> int:
     """The number of the program that is meant. Raises SL120."""
     source = file.source
     headers = [s for s in file.statements if isinstance(s, tree.Header)]
@@ -118,7 +118,7 @@ def _wanted(file: tree.File, names: tuple[str, ...]) -> int:
     return 0
 
 
-def _check_order(file: tree.File, names: tuple[str, ...]) -> None:
+def _check_order(file: items.File, names: tuple[str, ...]) -> None:
     """Raises SL120 for a definition or an import between several programs: it would be one program's or all's."""
     met = False
     for item in file.statements:

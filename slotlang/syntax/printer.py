@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import assert_never
 
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.words import PARAMETER_WORDS
 
 # Binding strength, as in the grammar: an operand that binds weaker than its place demands gets parentheses.
@@ -244,12 +244,12 @@ def bounded_text(bound: tree.Bound) -> str:
     return f"norm({bound.name.name}{f'[{places}]' if places else ''})"
 
 
-def head_text(definition: tree.Definition) -> str:
+def head_text(definition: items.Definition) -> str:
     """What stands before a definition's expression or statements."""
     return f"def {definition.name}({', '.join(p.name for p in definition.parameters)})"
 
 
-def statement_text(statement: tree.Item) -> str:
+def statement_text(statement: items.Item) -> str:
     """The statement on one line, without comments; a definition of several statements on theirs."""
     match statement:
         case tree.Header(name, sizes):
@@ -285,11 +285,11 @@ def statement_text(statement: tree.Item) -> str:
             lists = {word: getattr(statement, word) for word in PARAMETER_WORDS[1:]}
             parts = [f"{word} {', '.join(map(str, numbers))}" for word, numbers in lists.items() if numbers]
             return " ".join([f"parameters degree {degree}", *parts])
-        case tree.Definition(_, _, body):
+        case items.Definition(_, _, body):
             if isinstance(body, tuple):
                 return "\n".join([f"{head_text(statement)}:", *(f"    {statement_text(s)}" for s in body), "end"])
             return f"{head_text(statement)} = {expression_text(body)}"
-        case tree.Import(path, alias):
+        case items.Import(path, alias):
             return f'import "{path}"' + (f" as {alias}" if alias is not None else "")
         case _:
             assert_never(statement)

@@ -15,16 +15,27 @@ from lark.exceptions import UnexpectedInput, VisitError
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.build import Build, FailedError, TooDeepError
 from slotlang.syntax.messages import syntax_error, too_deep
 from slotlang.syntax.tables import parser
 from slotlang.words import MAX_DEPTH, PART_WORDS, STATEMENT_WORDS
 
-__all__ = ["MAX_BYTES", "MAX_ERRORS", "SHORT", "parse_file", "program_path", "read_source"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEFINITIONS",
+    "MAX_ERRORS",
+    "SHORT",
+    "parse_file",
+    "program_path",
+    "read_source",
+    "too_many_definitions",
+]
 
 MAX_BYTES = 1_000_000
 """Longest program text read; real programs have some hundred lines."""
+MAX_DEFINITIONS = 2_000
+"""Most definitions of a file and of all that it imports."""
 MAX_ERRORS = 20
 """Most messages given for one program."""
 
@@ -195,7 +206,7 @@ class _Splitter:
         self._finish()
 
 
-_Line: TypeAlias = tree.Item | tree.End
+_Line: TypeAlias = items.Item | items.End
 
 # Operators before an operand are stacked until the operand is seen, and a plus sign leaves no trace in the
 # tree: neither of the two depth checks would stop at a long run of them.
@@ -247,31 +258,31 @@ _OUTSIDE = (tree.Header, tree.Declare, tree.Scalars, tree.Bound, tree.Axes, tree
 """Statements that only a program has: no definition says which tensors, digits or results there are."""
 
 
-def _blocks(lines: Iterator[_Line], problems: list[Diagnostic]) -> Iterator[tree.Item]:
+def _blocks(lines: Iterator[_Line], problems: list[Diagnostic]) -> Iterator[items.Item]:
     """The statements, those between the first and the last line of a definition gathered in it."""
 
     def wrong(span: Span, message: str, hint: str, *notes: str) -> None:
         problems.append(Diagnostic("SL110", message, span, notes=notes, hint=hint))
 
-    head: tree.Definition | None = None
+    head: items.Definition | None = None
     body: list[tree.Statement] = []
     for line in lines:
         match line:
-            case tree.End(span) if head is not None:
+            case items.End(span) if head is not None:
                 place = replace(head, body=tuple(body), span=head.span.to(span), end=span)
                 if not problems and not any(isinstance(s, tree.Define) for s in body):
                     wrong(head.head, f"'{head.name}' defines no family", "its last family is its result: Y = ...")
                 yield place
                 head, body = None, []
-            case tree.End(span):
+            case items.End(span):
                 wrong(span, '"end" closes nothing', "it stands below the statements of def name(a, b):")
-            case tree.Definition(body=()) if head is None:
+            case items.Definition(body=()) if head is None:
                 head = line
-            case tree.Definition() | tree.Import() if head is not None:
+            case items.Definition() | items.Import() if head is not None:
                 note = f"'{head.name}' starts in line {head.span.line}"
                 wrong(line.span, f"'{head.name}' has no \"end\" before this line", 'write "end" above it', note)
-                head, body = (line, []) if isinstance(line, tree.Definition) and line.body == () else (None, [])
-            case tree.Definition() | tree.Import():
+                head, body = (line, []) if isinstance(line, items.Definition) and line.body == () else (None, [])
+            case items.Definition() | items.Import():
                 yield line
             case _ if head is None:
                 yield line
@@ -289,12 +300,28 @@ def _blocks(lines: Iterator[_Line], problems: list[Diagnostic]) -> Iterator[tree
         wrong(head.head, f"'{head.name}' is never closed", 'write "end" on a line of its own below its statements')
 
 
+_DEFINITION = re.compile(r"def[ \t]+\w+[ \t]*\(")
+
+
+def _check_number(source: Source, chunks: list[_Chunk]) -> None:
+    """Raises SL115 for too many definitions, before they are parsed."""
+    places = [chunk for chunk in chunks if _DEFINITION.match(source.text, chunk.start)]
+    if len(places) > MAX_DEFINITIONS:
+        place = places[MAX_DEFINITIONS]
+        raise too_many_definitions(Span(source, place.start, place.end))
+
+
+def too_many_definitions(place: Span) -> SlotError:
+    """SL115, at the first definition that is too many."""
+    return error("SL115", f"there are more than {MAX_DEFINITIONS:,} definitions", place)
+
+
 SHORT = 1 << 14
 """Characters of a text whose tree is kept for the next time: trees are immutable, and lowering and searching parse a
 program several times."""
 
 
-def parse_file(source: Source) -> tree.File:
+def parse_file(source: Source) -> items.File:
     """The statements of a text as they are written, definitions and imports among them.
 
     Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all
@@ -305,14 +332,15 @@ def parse_file(source: Source) -> tree.File:
 
 
 @lru_cache(maxsize=128)
-def _kept(source: Source) -> tree.File:
+def _kept(source: Source) -> items.File:
     return _parsed(source)
 
 
-def _parsed(source: Source) -> tree.File:
+def _parsed(source: Source) -> items.File:
     splitter = _Splitter(source)
     splitter.run()
     problems = splitter.problems
+    _check_number(source, splitter.chunks)
     statements = tuple(_blocks(_statements(source, splitter.chunks, problems), problems))
     if not splitter.chunks and not problems:
         raise error(
@@ -324,4 +352,4 @@ def _parsed(source: Source) -> tree.File:
     if problems:
         problems.sort(key=lambda d: d.span.start if d.span else 0)
         raise SlotError(problems[:MAX_ERRORS])
-    return tree.File(source, statements, tuple(splitter.comments))
+    return items.File(source, statements, tuple(splitter.comments))

@@ -362,56 +362,12 @@ Statement: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
-    """``def name(a, b) = expression``, or ``def name(a, b):`` with statements and an ``end``.
-
-    ``head`` and ``end``: the places of the first and the last line of one with statements; the whole of another.
-    """
-
-    name: str
-    parameters: tuple[Name, ...]
-    body: Expr | tuple[Statement, ...]
-    span: Span = _span()
-    head: Span = _span()
-    end: Span = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """``import "path" [as alias]``; ``place`` is that of the path."""
-
-    path: str
-    alias: str | None
-    span: Span = _span()
-    place: Span = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The line ``end``; in no ``File``: it belongs to the definition that it closes."""
-
-    span: Span = _span()
-
-
-Item: TypeAlias = Statement | Definition | Import
-
-
-@dataclass(frozen=True, slots=True)
 class Comment:
     """A ``#`` comment; ``own_line`` when nothing but blanks stands before it."""
 
     text: str
     own_line: bool
     span: Span = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A text as it is written: programs, definitions and imports in order, and comments for the formatter."""
-
-    source: Source = field(compare=False, repr=False)
-    statements: tuple[Item, ...]
-    comments: tuple[Comment, ...] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

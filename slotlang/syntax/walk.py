@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from slotlang.source import Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 
 
 @cache
@@ -47,7 +47,7 @@ def nodes(node: Any) -> Iterator[Any]:
         waiting.extend(reversed(tuple(parts(one))))
 
 
-def declared(statement: tree.Item) -> Iterator[tuple[str, Span]]:
+def declared(statement: items.Item) -> Iterator[tuple[str, Span]]:
     """The names that a statement declares for the whole program, with the places that do."""
     match statement:
         case tree.Header(_, sizes):

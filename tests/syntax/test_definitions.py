@@ -20,6 +20,7 @@ from slotlang.recheck import recheck
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse, parse_file
+from slotlang.syntax.statements import MAX_DEFINITIONS
 
 HEAD = """program p(n = 8, k = 2)
 input  x[n]
@@ -222,6 +223,18 @@ def test_an_error_names_the_use_and_the_definition() -> None:
     assert "in the definition of 'far', t.slot:1:19: slot + q" in found.notes
 
 
+def test_functions_of_the_language_are_no_slips_of_definitions() -> None:
+    """What binding says of them is its own."""
+    text = "def mine(a) = a\ndef min2(a) = a\n" + HEAD + "let c = min(n, k)\n"
+    program = parse(Source("t.slot", text))
+    assert "let c = min(n, k)" in program.source.text
+
+
+def test_a_definition_may_have_a_function_s_name() -> None:
+    text = "def min(a, b) = a - b\n" + HEAD + "Y = X << min(n, k)\n"
+    assert parse(Source("t.slot", text)).source.text.endswith("Y = X << n - k\n")
+
+
 def test_an_error_in_an_argument_names_the_argument() -> None:
     text = "def twice(a) = 2 * a\n" + HEAD + "Y = twice(Q) + X\n"
     (found,) = failure(text).diagnostics
@@ -291,6 +304,24 @@ def test_a_long_chain_of_definitions_is_read_and_its_end_refused() -> None:
     assert [d.code for d in failure(text.replace("f100(X)", "f1999(X)")).diagnostics] == ["SL115"]
 
 
+def test_more_definitions_than_anybody_writes_are_refused_before_they_are_parsed() -> None:
+    several = "".join(f"def f{n}(a) = a <<\n" for n in range(10_000))
+    (found,) = failure(several + HEAD).diagnostics
+    assert found.code == "SL115"
+    assert found.span is not None
+    assert found.span.line == MAX_DEFINITIONS + 1
+
+
+def test_more_definitions_of_several_files(tmp_path: Path) -> None:
+    for name in "ab":
+        text = "".join(f"def {name}{n}(v) = v\n" for n in range(MAX_DEFINITIONS // 2))
+        (tmp_path / f"{name}.slot").write_text(text)
+    start = 'import "./a.slot"\nimport "./b.slot"\n'
+    assert parse(Source("t.slot", start + HEAD, str(tmp_path)))
+    with pytest.raises(SlotError, match="SL115"):
+        parse(Source("t.slot", start + "def f(a) = a\n" + HEAD, str(tmp_path)))
+
+
 @pytest.mark.parametrize("body", ["f{m}(a) + f{m}(a)", "f{m}(f{m}(a))", "f{m}(a) * a + f{m}(a << 1)"])
 def test_what_doubles_is_refused_at_once(body: str) -> None:
     text = "def f0(a) = a + a\n" + "".join(f"def f{n}(a) = {body.format(m=n - 1)}\n" for n in range(1, 60))
@@ -329,5 +360,11 @@ def test_modules_hold_the_expanded_text(tmp_path: Path) -> None:
     assert slotlang("check", str(module)).status == 0
     text = module.read_text()
     assert 'import "./' not in text
+    assert "edited" not in slotlang("check", str(module)).out
+    # the module is that of the program by hand: its lines are those of the text that it holds
+    expanded, again = tmp_path / "expanded.slot", tmp_path / "again.py"
+    expanded.write_text(HEAD + "plain  D[q < n] = M[slot, (slot + q) % n]\n" + TAIL)
+    assert slotlang("lower", str(expanded), "-o", str(again)).status == 0
+    assert again.read_text() == text
     module.write_text(text.replace("input  x[n]", "def f(a) = a\ninput  x[n]"))
     assert slotlang("check", str(module)).status == 2

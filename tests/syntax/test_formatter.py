@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repository import PROGRAMS, program_text
 
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.formatter import MAX_WIDTH, format_program
 from slotlang.syntax.parser import parse_file, read_source
 
@@ -26,7 +26,7 @@ def formatted(text: str) -> str:
     return format_program(parse_file(Source("t.slot", text)))
 
 
-def check(program: tree.Program | tree.File, text: str) -> tree.File:
+def check(program: tree.Program | items.File, text: str) -> items.File:
     """The properties of every formatted text."""
     again = parse_file(Source("formatted.slot", text))
     assert again.statements == program.statements
@@ -297,7 +297,7 @@ SPANS = [st.just(NOWHERE)] * 3
 PARAMETERS = tuples(name_nodes())
 
 
-def items() -> st.SearchStrategy[tree.Item]:
+def whatever() -> st.SearchStrategy[items.Item]:
     """Statements, definitions and imports."""
     inner = statements().filter(lambda s: isinstance(s, tree.Let | tree.Require | tree.Claim | tree.DefinePermutation))
     family = st.builds(tree.Define, st.just("compute"), NAMES, st.just(()), EXPRESSIONS, st.just(NOWHERE))
@@ -305,10 +305,10 @@ def items() -> st.SearchStrategy[tree.Item]:
     return st.one_of(
         statements(),
         statements(),
-        st.builds(tree.Definition, NAMES, PARAMETERS, EXPRESSIONS, *SPANS),
-        st.builds(tree.Definition, NAMES, PARAMETERS, block, *SPANS),
-        st.builds(tree.Import, st.sampled_from(["./a.slot", "std/b c.slot"]), st.none(), *SPANS[:2]),
-        st.builds(tree.Import, st.just("./a-b/a.slot"), NAMES, *SPANS[:2]),
+        st.builds(items.Definition, NAMES, PARAMETERS, EXPRESSIONS, *SPANS),
+        st.builds(items.Definition, NAMES, PARAMETERS, block, *SPANS),
+        st.builds(items.Import, st.sampled_from(["./a.slot", "std/b c.slot"]), st.none(), *SPANS[:2]),
+        st.builds(items.Import, st.just("./a-b/a.slot"), NAMES, *SPANS[:2]),
     )
 
 
@@ -346,18 +346,19 @@ def statements() -> st.SearchStrategy[tree.Statement]:
 
 
 @examples(200, suppress_health_check=SLOW)
-@given(st.lists(items(), min_size=1, max_size=3))
-def test_any_tree(made: list[tree.Item]) -> None:
-    program = tree.File(Source("made", ""), tuple(made), ())
+@given(st.lists(whatever(), min_size=1, max_size=3))
+def test_any_tree(made: list[items.Item]) -> None:
+    program = items.File(Source("made", ""), tuple(made), ())
     check(program, format_program(program))
 
 
 def test_the_strategies_know_every_node() -> None:
     """A node type that is added to the tree must be added here."""
     source = Path(__file__).read_text(encoding="utf-8")
-    nodes = {t.__name__ for t in vars(tree).values() if isinstance(t, type) and dataclasses.is_dataclass(t)}
+    known = {**vars(tree), **vars(items)}
+    nodes = {t.__name__ for t in known.values() if isinstance(t, type) and dataclasses.is_dataclass(t)}
     nodes -= {"Source", "Span", "Comment", "Program", "File", "End"}
-    built = set(re.findall(r"tree\.([A-Z]\w+)[,(]", source[source.index("# any tree") :]))
+    built = set(re.findall(r"(?:tree|items)\.([A-Z]\w+)[,(]", source[source.index("# any tree") :]))
     assert nodes - built == set()
 
 
@@ -428,8 +429,8 @@ def test_any_layout(text: str) -> None:
 @examples(80, suppress_health_check=SLOW)
 @given(st.data())
 def test_any_layout_of_any_tree(data: st.DataObject) -> None:
-    made = tuple(data.draw(st.lists(items(), min_size=1, max_size=2)))
-    plain_text = format_program(tree.File(Source("made", ""), made, ()))
+    made = tuple(data.draw(st.lists(whatever(), min_size=1, max_size=2)))
+    plain_text = format_program(items.File(Source("made", ""), made, ()))
     program = parse_file(Source("t.slot", data.draw(disarranged(plain_text))))
     assert program.statements == made
     check(program, format_program(program))

@@ -13,7 +13,7 @@ import pytest
 from amounts import drawn, some
 
 from slotlang.source import Source, Span
-from slotlang.syntax import tree
+from slotlang.syntax import items, tree
 from slotlang.syntax.parser import parse, parse_file
 
 Meaning = Mapping[str, Callable[[], int]]
@@ -23,7 +23,7 @@ NAMES = ["a", "b", "q", "r", "q_2", "c"]
 SIZES = {"n": 3, "q_3": 5}
 
 
-def value(node: tree.Expr, meaning: Meaning, definitions: Mapping[str, tree.Definition]) -> int:
+def value(node: tree.Expr, meaning: Meaning, definitions: Mapping[str, items.Definition]) -> int:
     match node:
         case tree.Number(number):
             assert isinstance(number, Fraction)
@@ -88,10 +88,10 @@ def test_names_mean_what_they_mean_where_they_are_written() -> None:
     expanded = 0
     for seed in range(some(600)):
         text = Writer(Random(seed)).program()
-        items = parse_file(Source("t.slot", text)).statements
-        definitions = {item.name: item for item in items if isinstance(item, tree.Definition)}
+        written = parse_file(Source("t.slot", text)).statements
+        definitions = {item.name: item for item in written if isinstance(item, items.Definition)}
         sizes: Meaning = {name: lambda size=size: size for name, size in SIZES.items()}
-        (use,) = (item for item in items if isinstance(item, tree.Define))
+        (use,) = (item for item in written if isinstance(item, tree.Define))
         made = parse(Source("t.slot", text)).statements[-1]
         assert isinstance(made, tree.Define)
         assert value(made.body, sizes, {}) == value(use.body, sizes, definitions), text

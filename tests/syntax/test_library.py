@@ -12,7 +12,7 @@ from repository import ROOT
 from slotlang.meaning.bind import bind
 from slotlang.proof.check import check
 from slotlang.source import Source
-from slotlang.syntax import tree
+from slotlang.syntax import items
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.imports import LIBRARY
 from slotlang.syntax.parser import parse, parse_file, read_source
@@ -63,11 +63,11 @@ PROGRAMS = {
 FILES = sorted(LIBRARY.glob("*.slot"))
 
 
-def definitions() -> dict[str, tree.Definition]:
+def definitions() -> dict[str, items.Definition]:
     found = {}
     for path in FILES:
         for item in parse_file(read_source(path)).statements:
-            assert isinstance(item, tree.Definition), f"{path.name} has more than definitions"
+            assert isinstance(item, items.Definition), f"{path.name} has more than definitions"
             assert item.name not in found, "two files can be imported together"
             found[item.name] = item
     return found
