@@ -35,7 +35,7 @@ class Operations(Protocol[C, P]):
 
     No operation changes its operands, except ``add`` where ``owned`` allows it. A product of ciphertexts has three
     polynomials until it is relinearised. Those can be added, also to others of two, multiplied with plaintexts, negated
-    and rescaled; any other operation raises Rejected for them.
+    and rescaled; any other operation refuses them.
     """
 
     def rotate(self, a: C, step: int) -> C:

@@ -509,3 +509,44 @@ def test_before_any_product_there_is_no_zero() -> None:
     like = encrypted(ring, secret.encryptor, ring.scale(0))
     with pytest.raises(Rejected, match="a plaintext is added before any product"):
         operations.zero(like, ring.encode(1.0, added=True))
+
+
+def test_products_of_seal_have_three_polynomials_until_they_are_relinearised() -> None:
+    ring = Ring(PARAMETERS, SLOTS)
+    maker, keys, galois = seal.KeyGenerator(ring.context), seal.RelinKeys(), seal.GaloisKeys()
+    maker.create_relin_keys(keys)
+    maker.create_galois_keys([3], galois)
+    encryptor = seal.Encryptor(ring.context, maker.secret_key())
+    decryptor = seal.Decryptor(ring.context, maker.secret_key())
+    operations = SealOperations(ring, galois, keys)
+
+    def value(cipher: Any) -> Any:
+        plain = seal.Plaintext()
+        decryptor.decrypt(cipher, plain)
+        return np.array(ring.encoder.decode_complex(plain)[:SLOTS])
+
+    a, b, other = (encrypted(ring, encryptor, ring.scale(0, n)) for n in (0, 0, 1))
+    product = operations.multiply(a, b)
+    assert product.size() == 3 and other.size() == 2
+    total = operations.add(product, operations.multiply(a, a), 1, owned=False)
+    for mixed in (
+        operations.add(total, other, -1, owned=False),
+        operations.add(operations.negate(other), total, 1, owned=True),
+    ):
+        assert mixed.size() == 3
+        two = operations.relinearize(mixed)
+        assert two.size() == 2 and mixed.size() == 3 and operations.relinearize(two) is two
+        assert np.allclose(value(two), 2 * 1.5**2 - 1.5, atol=1e-6)
+        assert np.allclose(value(operations.rescale(mixed)), 2 * 1.5**2 - 1.5, atol=1e-6)
+    with pytest.raises(Rejected, match="before it is relinearised"):
+        operations.multiply(product, a)
+    with pytest.raises(Exception, match="size must be 2"):
+        operations.rotate(product, 1)
+    # what cancels but for a plaintext is of two polynomials
+    for left, sign in ((None, -1), (ring.encode(2.0, 0, 1, added=True), -1)):
+        minuend = product if left is None else operations.add_plain(product, left, 1)
+        with pytest.raises(Cancelled) as found:
+            operations.add(minuend, product, sign, owned=False)
+        assert found.value.rest is None if left is None else found.value.rest.size() == 2
+        if left is not None:
+            assert np.allclose(value(operations.add(other, found.value.rest, 1, owned=False)), 3.5, atol=1e-6)

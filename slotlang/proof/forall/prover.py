@@ -26,6 +26,7 @@ from slotlang.meaning.integers import (
 from slotlang.meaning.program import Binder, Claim, Output, Program, member_text
 from slotlang.proof.forall.index_obligations import inside
 from slotlang.proof.forall.inequalities import Domain, NotNormal
+from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.forall.sum_equality import collected, joined
@@ -49,6 +50,7 @@ class _Question:
         self.domain.points = symbols.domain.points
         self.rules = Rules(self.domain)
         self.free: list[str] = []
+        self.digits: dict[str, str] = {}
         slot = Poly()
         for name in self.program.axes[0] if program.axes else ():
             extent = self.poly(program.digits[name].extent)
@@ -153,6 +155,7 @@ class _Question:
             variable, m = digit
             high, low = self.rules.digits(variable, m)
             value = m * Poly.symbol(high) + Poly.symbol(low)
+            self.digits |= {high: f"({variable} // ({m}))", low: f"({variable} % ({m}))"}
             left, right = ([self._replaced(s, variable, value, (high, low)) for s in side] for side in (left, right))
             where = [(kind, self.rules.substituted(p, variable, value)) for kind, p in where]
         single = [v for v in self.domain.extents if self.domain.extents[v] == Poly.const(1)]
@@ -214,7 +217,7 @@ class _Question:
         signs = {"ge": ">=", "eq": "==", "ne": "!="}
         factors = [f"[{p} {signs[kind]} 0]" for kind, p in s.conds] + factors
         body = " * ".join(factors) or "1"
-        return f"sum {loops}: {body}" if loops else body
+        return in_own_terms(f"sum {loops}: {body}" if loops else body, self.program, self.sizes, self.digits)
 
 
 class MixedRadix:

@@ -1,0 +1,39 @@
+"""What is not shown for all sizes is said in sizes and variables of the program."""
+
+from __future__ import annotations
+
+import pytest
+from repository import PROGRAMS
+
+from slotlang import api
+from slotlang.proof.forall.check import check_for_all
+from slotlang.proof.forall.own_terms import in_own_terms
+from slotlang.proof.forall.polynomials import Poly
+from slotlang.syntax.parser import parse, read_source
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("column_scores", "sum i < w: q[(slot % m), i] * k[(((slot % m) + j) % m), i]"),
+        # m is n times another number there
+        ("column_scores_steps", "sum i < w: q[(slot % m), i] * k[((g*n + (slot % m) + b) % m), i]"),
+    ],
+)
+def test_what_is_not_shown(name: str, said: str) -> None:
+    report = check_for_all(parse(read_source(PROGRAMS / f"{name}.slot")), ["all"], {}, 0)
+    assert report.status == "unknown"
+    assert f"{said} is not shown to be part of what it should be" in report.reason
+    assert "$" not in report.reason
+
+
+def test_names() -> None:
+    program = api.loads(
+        "program p(i = 2, j = 2, slots = 4)\ninput x[i, j]\naxes (h < i, t < j)\ncipher X = x[h, t]\n"
+        "output y[h, t] = X\nprove y == x\n"
+    )
+    sizes = {"i": Poly.symbol("i"), "j": Poly.symbol("i") * Poly.symbol("k")}
+    digits = {"$1": "(slot // (i*k))", "$12": "($1 % (i))"}
+    said = in_own_terms("sum m$3 < i*k, k$4 < i: x[$12, k$4] * x[m$3, (k % (i*k))]", program, sizes, digits)
+    # i and j are sizes, k a symbol of the text
+    assert said == "sum l < j, m < i: x[((slot // j) % i), m] * x[l, (k % j)]"
