@@ -93,6 +93,7 @@ def index_operations(program: Program, e: Int | Cond) -> int:
 class _Shapes:
     def __init__(self, program: Program) -> None:
         self.program = program
+        self._families: dict[str, VectorShape] = {}
         self.slotwise = {SLOT, *(name for name, digit in program.digits.items() if digit.size > 1)}
 
     def of(self, value: Value) -> VectorShape:
@@ -109,7 +110,9 @@ class _Shapes:
             case ScalarRef():
                 return VectorShape()
             case FamilyRef(name):
-                return self.of(program.families[name].body)
+                if name not in self._families:
+                    self._families[name] = self.of(program.families[name].body)
+                return self._families[name]
             case Shift(inner):
                 return self.of(inner).more(TURNED)
             case Permuted(inner, _, inverse):

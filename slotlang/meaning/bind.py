@@ -11,7 +11,17 @@ from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors, what_family
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.permutations import permutation
-from slotlang.meaning.program import Binder, Bound, ChosenParameters, Claim, Family, Output, Program, Theorem
+from slotlang.meaning.program import (
+    Binder,
+    Bound,
+    ChosenParameters,
+    Claim,
+    Family,
+    Output,
+    Program,
+    Theorem,
+    written_name,
+)
 from slotlang.meaning.scope import (
     Local,
     Poisoned,
@@ -302,7 +312,7 @@ class _Binder:
 
     def _plain(self, name: str) -> bool:
         """Whether a family is plain; one that is written out has that of its members."""
-        return any(f.kind == "plain" for f in self.scope.families.values() if f.name.partition("[")[0] == name)
+        return any(f.kind == "plain" for f in self.scope.families.values() if written_name(f.name) == name)
 
     def _prove(self, prove: tree.Prove) -> None:
         if prove.name in self.theorems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slotlang.diagnostics import error
+from slotlang.meaning.program import written_name
 from slotlang.meaning.scope import Scope
 from slotlang.meaning.value import (
     Element,
@@ -24,7 +25,7 @@ def check_kinds(scope: Scope, kind: str, name: str, body: Value, span: Span) -> 
     """Raises SL307 when what takes part in a family is not what its keyword says."""
     families = [leaf for leaf in leaves(body) if isinstance(leaf, FamilyRef)]
     encrypted = [ref for ref in families if scope.families[ref.name].kind != "plain"]
-    family = name.partition("[")[0]
+    family = written_name(name)
     if kind == "compute" and not encrypted:
         raise error(
             "SL307",

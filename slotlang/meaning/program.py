@@ -33,7 +33,9 @@ __all__ = [
     "TensorDecl",
     "Theorem",
     "member_text",
+    "of_member",
     "program_hash",
+    "written_name",
 ]
 
 T = TypeVar("T")
@@ -293,12 +295,18 @@ class Program:
         return any(isinstance(leaf, FamilyRef) and self.families[leaf.name].kind != "plain" for leaf in leaves(value))
 
     def leaves(self, value: Value) -> Iterator[Leaf]:
-        """Every leaf of a value, those of the definitions of the families it mentions in place of the mentions."""
-        for leaf in leaves(value):
-            if isinstance(leaf, FamilyRef):
-                yield from self.leaves(self.families[leaf.name].body)
-            else:
-                yield leaf
+        """Every leaf of a value, those of the definition of each family it mentions in place of the first mention."""
+        seen: set[str] = set()
+
+        def inside(part: Value) -> Iterator[Leaf]:
+            for leaf in leaves(part):
+                if not isinstance(leaf, FamilyRef):
+                    yield leaf
+                elif leaf.name not in seen:
+                    seen.add(leaf.name)
+                    yield from inside(self.families[leaf.name].body)
+
+        return inside(value)
 
     def read_where(self, output: Output) -> Cond:
         """The condition, over the output's binders and the slot, that a slot carries an element: the element lies
@@ -372,6 +380,25 @@ def member_text(name: str, indices: Sequence[object]) -> str:
             name = name.replace(":", str(index), 1)
         return name
     return f"{name}[{', '.join(map(str, indices))}]" if len(indices) else name
+
+
+def written_name(name: str) -> str:
+    """The name of the family in the program's text: ``S`` for ``S[2]``, a member of one that is written out."""
+    return name.partition("[")[0]
+
+
+def of_member(program: Program, name: str, indices: tuple[int, ...]) -> tuple[Family, tuple[int, ...]] | None:
+    """The family that holds a member under the name in the text, with the indices it has there: ``S[2, :]`` and (3,)
+    for ``S[2, 3]``, or the first family of that name without indices. None where there is none."""
+    for family in program.families.values():
+        places = family.name[len(name) + 1 : -1].split(", ") if family.name != name else []
+        if written_name(family.name) != name:
+            continue
+        if not places or not indices:
+            return family, indices
+        if len(places) == len(indices) and all(p in (":", str(i)) for p, i in zip(places, indices, strict=True)):
+            return family, tuple(i for p, i in zip(places, indices, strict=True) if p == ":")
+    return None
 
 
 def program_hash(program: Program) -> str:

@@ -125,8 +125,11 @@ def places(e: tree.Expr) -> Iterator[tuple[tree.Expr, Put]]:
                 yield from walk(operand, lambda new: back(replace(part, operand=new)))
             case tree.Binary(op, left, right):
                 yield from walk(left, lambda new: back(replace(part, left=new)))
-                if op not in ("<<", ">>"):
+                if op not in ("<<", ">>", "**"):
                     yield from walk(right, lambda new: back(replace(part, right=new)))
+            case tree.Choice(_, yes, no):
+                yield from walk(yes, lambda new: back(replace(part, yes=new)))
+                yield from walk(no, lambda new: back(replace(part, no=new)))
             case tree.Sum(_, _, body):
                 yield from walk(body, lambda new: back(replace(part, body=new)))
             case tree.Permute(value):

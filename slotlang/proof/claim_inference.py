@@ -23,7 +23,7 @@ import numpy.typing as npt
 from slotlang.graph.graph import Graph
 from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import SLOT, Int, IntConst, evaluate, show
-from slotlang.meaning.program import Claim, Family, Program
+from slotlang.meaning.program import Claim, Family, Program, member_text, written_name
 from slotlang.meaning.value import Chain, Const, Factor, TensorForm, leaves
 from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
 from slotlang.proof.index_maps import Names, fit
@@ -83,14 +83,14 @@ def with_claims(program: Program, lines: Sequence[str]) -> Program:
     ends = {}
     for family in program.families.values():
         end = source.text.find("\n", family.span.end)
-        ends[family.name] = len(source.text) if end < 0 else end
+        ends[written_name(family.name)] = len(source.text) if end < 0 else end
     places = [(ends[_family_of(line)], line) for line in reversed(lines)]
     edits = [(end, end, f"\n{line}") for end, line in sorted(places, key=lambda place: place[0])]
     return bind(parse(source.edited(edits)), {name: program.sizes[name] for name in program.parameters})
 
 
 def _family_of(line: str) -> str:
-    return line.removeprefix("claim ").partition(" ==")[0].partition("[")[0]
+    return written_name(line.removeprefix("claim ").partition(" ==")[0])
 
 
 def _keys(family: Family) -> list[tuple[str, tuple[int, ...]]]:
@@ -167,9 +167,7 @@ class _Finder:
         """Claims about one family, given what its members hold."""
         vectors = [np.broadcast_to(v, (*v.shape[:2], self.program.slots)) for v in members]
         real, imaginary = (np.stack([self.field.part(v, part)[0, 0] for v in vectors]) for part in ("re", "im"))
-        target = family.name
-        if family.binders:
-            target += f"[{', '.join(b.name for b in family.binders)}]"
+        target = member_text(family.name, [b.name for b in family.binders])
         lines, open_ = [], np.ones(real.shape, bool)
         for a in self._parts(family, real, open_):
             if not imaginary[a.claimed].any():

@@ -17,8 +17,7 @@ def goals(program: Program) -> list[Goal]:
 
 def claim_target(claim: Claim) -> str:
     """``S`` or ``P[q]``."""
-    indices = ", ".join(show(i) for i in claim.indices)
-    return f"{claim.family}[{indices}]" if indices else claim.family
+    return member_text(claim.family, [show(i) for i in claim.indices])
 
 
 def output_target(output: Output) -> str:

@@ -119,6 +119,8 @@ class Polyhedral:
             return Outcome("unknown", reason=f"{goal.what}: {problem}")
         except isl.Error:
             return Outcome("unknown", reason=f"{goal.what}: the question is too large for the polyhedral method")
+        except RecursionError:
+            return Outcome("unknown", reason=f"{goal.what}: families that read each other too many times in a row")
         if wrong is not None:
             return Outcome("refuted", wrong)
         if isinstance(goal.statement, Claim):

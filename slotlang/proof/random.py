@@ -34,12 +34,15 @@ from slotlang.proof.verdict import Goal, Outcome, Wrong
 DEFAULT_SEED = 20_240_229
 
 
-def degree(program: Program, value: Value, of: Container[str] | None = None) -> int:
+def degree(
+    program: Program, value: Value, of: Container[str] | None = None, known: dict[str, int] | None = None
+) -> int:
     """Degree of a value as a polynomial in the tensor elements and scalars, or in the elements of some tensors; an
-    upper bound."""
+    upper bound. ``known``: those of families, which may mention each other often."""
+    known = {} if known is None else known
     if isinstance(value, Linear):
         (operand,) = children(value)
-        return degree(program, operand, of)
+        return degree(program, operand, of, known)
     match value:
         case Const() | Iverson():
             return 0
@@ -48,11 +51,13 @@ def degree(program: Program, value: Value, of: Container[str] | None = None) -> 
         case Element(form):
             return form_degree(form, of)
         case FamilyRef(name):
-            return degree(program, program.families[name].body, of)
+            if name not in known:
+                known[name] = degree(program, program.families[name].body, of, known)
+            return known[name]
         case Arith("*", left, right):
-            return degree(program, left, of) + degree(program, right, of)
+            return degree(program, left, of, known) + degree(program, right, of, known)
         case Arith(_, left, right):
-            return max(degree(program, left, of), degree(program, right, of))
+            return max(degree(program, left, of, known), degree(program, right, of, known))
 
 
 def form_degree(form: TensorForm, of: Container[str] | None = None) -> int:
@@ -66,10 +71,11 @@ def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
     uniform point of GF(p) with probability at most D/p (Schwartz 1980, Zippel 1979), independently for each
     prime. It presumes that no prime divides the wrong coefficient itself."""
     degrees = [degree(program, t.value) for t in program.theorems.values()]
-    degrees += [degree(program, o.family) for o in program.outputs]
+    known: dict[str, int] = {}
+    degrees += [degree(program, o.family, known=known) for o in program.outputs]
     for step in program.steps:
         if isinstance(step, Claim):
-            degrees += [degree(program, step.value), degree(program, program.families[step.family].body)]
+            degrees += [degree(program, e, known=known) for e in (step.value, program.families[step.family].body)]
     bound = Fraction(1)
     for p in primes:
         bound *= min(Fraction(max([1, *degrees]), p), Fraction(1))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind_value import count
 from slotlang.meaning.integers import SLOT, IntConst, IntVar
-from slotlang.meaning.program import Claim, Family, Program, member_text
+from slotlang.meaning.program import Claim, Family, Program, member_text, of_member, written_name
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.terms import Term
 from slotlang.refusals import GaveUp
@@ -291,16 +291,15 @@ def _random_groups(program: Program, name: str, member: tuple[int, ...], product
 
 def definition_text(program: Program, family: Family) -> str:
     """``W[q, c] = B[(h - q) % R, c*C + h]``."""
-    binders = ", ".join(b.name for b in family.binders)
     body = next(
         (
             expression_text(s.body)
             for s in program.syntax.statements
-            if isinstance(s, tree.Define) and s.name == family.name
+            if isinstance(s, tree.Define) and s.name == written_name(family.name)
         ),
         family.span.text.partition("=")[2].strip(),
     )
-    return f"{family.name}[{binders}] = {body}" if binders else f"{family.name} = {body}"
+    return f"{member_text(family.name, [b.name for b in family.binders])} = {body}"
 
 
 def claim_text(program: Program, claim: Claim) -> str:
@@ -331,7 +330,8 @@ def parse_target(text: str) -> tuple[str, tuple[int, ...]]:
 
 def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Family, tuple[int, ...]]:
     """The family and the member that are meant: the first one when no indices are given. Raises SL601."""
-    family = program.families.get(name)
+    found = of_member(program, name, member)
+    family, member = found or (None, member)
     if family is None:
         near = closest(name, program.families) or _other_case(name, program.families)
         families = ", ".join(program.families)
@@ -344,7 +344,7 @@ def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Famil
     if not member:
         member = (0,) * len(family.binders)
     ranges = ", ".join(f"{b.name} < {b.size}" for b in family.binders)
-    wanted = f"{name}[{ranges}]" if ranges else name
+    wanted = member_text(family.name, ranges.split(", ") if ranges else ())
     if len(member) != len(family.binders):
         needed = count(len(family.binders), "index")
         raise error("SL601", f"'{name}' has {needed}, and {count(len(member), 'index')} given", hint=f"write {wanted}")

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.padding import Padding
 from rich.text import Text
 
+from slotlang.meaning.program import member_text
 from slotlang.show.colours import TERMINAL
 from slotlang.show.content import SlotContents
 from slotlang.show.grid import Grid, Stretch, grid_of, marks_of, picked, row_period, stretches
@@ -226,7 +227,7 @@ def draw_overview(program: str, slots: int, rows: Sequence[FamilyRow]) -> Render
     heads = ("family", "kind", "vectors", "ciphertexts", "distinct", "empty")
     lines = [
         (
-            f"{r.family}[{', '.join(f'{name} < {extent}' for name, extent in r.binders)}]" if r.binders else r.family,
+            member_text(r.family, [f"{name} < {extent}" for name, extent in r.binders]),
             {"compute": "computed"}.get(r.kind, r.kind),
             f"{r.members:,}",
             f"{r.ciphertexts:,}" if r.ciphertexts else "-",

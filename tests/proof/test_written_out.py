@@ -15,10 +15,13 @@ from small_programs import case
 from slotlang import api, recheck
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
+from slotlang.meaning.program import Claim
 from slotlang.mutation.mutants import mutants
 from slotlang.proof.certificate import certificate
-from slotlang.proof.check import METHODS, check
+from slotlang.proof.check import METHODS, Checker, check
+from slotlang.proof.claim_inference import propose, with_claims
 from slotlang.proof.forall.check import check_for_all
+from slotlang.show.content import resolve
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
@@ -71,6 +74,21 @@ output y[h] = R where h >= 4
 prove y == x
 """
 ACROSS = ACROSS.replace("(sum k < 2 by tree: T << k*4)", "(sum k < 2 by tree: (T if k == 0 else [h >= 4] * X[0]))")
+PREFIX = """program prefix_sums(n = 8, steps = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < steps] = (X if k == 0 else S[k - 1] + (S[k - 1] << 2**(k - 1)))
+output y[h] = S[2]
+prove y[i < n] == sum j < 4: x[(i + j) % n]
+"""
+ELEMENTS = """program elements(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+output y[h] = X
+prove y[i < n] == x[(i ^ 3)] - x[(i ^ 3)] + x[i if i < 4 else max(i, 4)] * 2**0 * min(n, 1) * [2**i > min(i, 3)]
+"""
 OWN = """program own(n = 8, steps = 4)
 input x[n]
 axes (h < n)
@@ -92,6 +110,8 @@ TEXTS = {
     "functions": FUNCTIONS,
     "ladder": LADDER,
     "powers": POWERS,
+    "prefix": PREFIX,
+    "elements": ELEMENTS,
 }
 every = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
@@ -163,6 +183,70 @@ def test_encrypted_runs(text: str, tmp_path: Path) -> None:
     report = api.run(path).report
     assert report.passed and report.executed == report.predicted
     assert report.relative_error < 1e-5
+
+
+def test_families_that_mention_each_other_often_are_looked_at_once() -> None:
+    """Each of 40 members mentions the one before twice: 2**40 ways down."""
+    text = """program often(n = 8, steps = 40)
+input x[n]
+weight u[n]
+axes (h < n)
+cipher X = x[h]
+plain U[k < steps] = ([h < 2] * u[h] if k == 0 else U[k - 1] << 1)
+S[k < steps] = (X if k == 0 else S[k - 1] - (S[k - 1] << 4))
+T = X + 0 * S[steps - 1] * U[steps - 1]
+output y[h] = T
+prove y == x
+"""
+    program = bind_text(text)
+    assert check(program, "exact").proved
+    assert check(program, "random").status == "tested"
+    assert api.cost(program).counts.rotations
+
+
+def test_a_long_chain_is_left_to_the_exact_method() -> None:
+    text = """program chain(n = 8, steps = 400)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < steps] = (X if k == 0 else S[k - 1] << 1)
+output y[h] = S[steps - 8]
+prove y == x
+"""
+    assert check(bind_text(text), "polyhedral").status == "unknown"
+    assert check(bind_text(text), "exact").proved
+
+
+def test_claims_are_found_about_members() -> None:
+    """What is proposed stands behind the definition in the text, under the names there."""
+    program = bind_text(LADDER.replace("claim", "# claim"))
+    report = check(program)
+    assert report.proved
+    lines = propose(Checker(program).graph)
+    assert any(line.startswith("claim S[0, r] ==") for line in lines) or not lines
+    windows = bind_text(
+        WINDOWS.replace("claim", "# claim").replace("output y[h] = D", "E = D + D - D\noutput y[h] = E")
+    )
+    lines = propose(Checker(windows).graph)
+    assert "claim S[0] == x[h]" in lines
+    assert {c.family for c in with_claims(windows, lines).steps if isinstance(c, Claim)} >= {"S[0]", "D"}
+
+
+def test_pictures_know_members_by_the_names_in_the_text() -> None:
+    program = bind_text(LADDER)
+    assert [f.name for f in program.families.values()][-3:] == ["S[0, :]", "S[1, :]", "S[2, :]"]
+    assert resolve(program, "S", (2, 1)) == (program.families["S[2, :]"], (1,))
+    assert resolve(program, "S", ()) == (program.families["S[0, :]"], (0,))
+    for member in ((3, 0), (1,), (1, 5)):
+        with pytest.raises(SlotError, match="SL601"):
+            resolve(program, "S", member)
+
+
+def test_a_sum_read_one_step_too_late_is_refuted() -> None:
+    program = bind_text(PREFIX.replace("= S[2]", "= S[3]"))
+    assert not oracle.judge(program.syntax, {}).correct
+    for method in ("auto", "polyhedral", "exact", "random"):
+        assert check(program, method).status == "refuted"
 
 
 def test_members_lie_at_levels_of_their_own() -> None:
