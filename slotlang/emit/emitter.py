@@ -47,7 +47,8 @@ def _names(program: Program, schedule: ops.Schedule) -> Names:
     for cipher in schedule.ciphers:
         own += [cipher.name, *(loop.var for loop in cipher.loops)]
         own += [] if cipher.body is None else _loop_variables(cipher.body)
-    return Names(own, RESERVED, program.sizes, program.digits)
+    places = [index for theorem in program.theorems.values() for index in theorem.indices]
+    return Names(own, RESERVED, program.sizes, [*program.digits, *places])
 
 
 def encoding_of(plain: ops.PlainFamily) -> tuple[int, int, bool]:

@@ -58,7 +58,8 @@ class Names:
 
     ``own``: the program's names, which are distinct; ``reserved``: the module's. A name that is reserved, a keyword or
     a builtin gets an underscore. A made name, such as ``plain_W``, gets underscores until it is unique.
-    ``sizes`` are the values of the program's sizes, ``digits`` the names of what differs from slot to slot.
+    ``sizes`` are the values of the program's sizes, ``digits`` the names of what is an array in the text: what differs
+    from slot to slot, and the indices of theorems.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Theorem, form_extents
 from slotlang.meaning.scope import Local, Scope, text_of
 from slotlang.meaning.tensors import tensor_form
+from slotlang.meaning.unroll import Unroll
 from slotlang.meaning.value import (
     Arith,
     Const,
@@ -70,7 +71,16 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         scope.later,
         scope.effort,
     )
-    value = slot_value(hidden, local, prove.value)
+    try:
+        value = slot_value(hidden, local, prove.value)
+    except Unroll as needed:
+        raise error(
+            "SL207",
+            "which branch is taken can't depend on the element",
+            needed.span,
+            label=f"depends on {', '.join(sorted(needed.names))}",
+            hint="add up both, each times a bracket: [i > 2] * x[i] + [i <= 2] * x[2]",
+        ) from None
     scope.effort = hidden.effort
     for node in nodes(value):
         if not isinstance(node, Read | Element | ScalarRef | Const | Iverson | Arith | Negate | SumOver):

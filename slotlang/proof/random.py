@@ -70,12 +70,12 @@ def error_bound(program: Program, primes: Sequence[int] = PRIMES) -> float:
     """Probability, at most, that a wrong program passes: a nonzero polynomial of degree D vanishes at a
     uniform point of GF(p) with probability at most D/p (Schwartz 1980, Zippel 1979), independently for each
     prime. It presumes that no prime divides the wrong coefficient itself."""
+    degrees = [degree(program, t.value) for t in program.theorems.values()]
     known: dict[str, int] = {}
-    degrees = [degree(program, t.value, None, known) for t in program.theorems.values()]
-    degrees += [degree(program, o.family, None, known) for o in program.outputs]
+    degrees += [degree(program, o.family, known=known) for o in program.outputs]
     for step in program.steps:
         if isinstance(step, Claim):
-            degrees += [degree(program, e, None, known) for e in (step.value, program.families[step.family].body)]
+            degrees += [degree(program, e, known=known) for e in (step.value, program.families[step.family].body)]
     bound = Fraction(1)
     for p in primes:
         bound *= min(Fraction(max([1, *degrees]), p), Fraction(1))

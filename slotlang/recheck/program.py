@@ -116,7 +116,8 @@ class Program(Integers):
                 inside = (within(at, shape),)
                 return times([Term(where=inside) if padded else Term(inside=inside)], f(at))
             case "choice", [yes, test, no]: return go(yes if self.holds(test, env) else no)
-            case ("call", _) | ("binary", [_, "**", _]) if slot: return form(self, e)[1](())
+            case "call", _: return form(self, e)[1](())
+            case "binary", [_, "**", _] if slot: return form(self, e)[1](())
             case "part", ["conj", inner] if slot: return [replace(t, im=-t.im) for t in go(inner)]
             case "sign", [_, inner]: return times([Term(Fraction(-1))], go(inner))
             case "sum", [*binders, by, body]:

@@ -74,6 +74,21 @@ output y[h] = R where h >= 4
 prove y == x
 """
 ACROSS = ACROSS.replace("(sum k < 2 by tree: T << k*4)", "(sum k < 2 by tree: (T if k == 0 else [h >= 4] * X[0]))")
+PREFIX = """program prefix_sums(n = 8, steps = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < steps] = (X if k == 0 else S[k - 1] + (S[k - 1] << 2**(k - 1)))
+output y[h] = S[2]
+prove y[i < n] == sum j < 4: x[(i + j) % n]
+"""
+ELEMENTS = """program elements(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+output y[h] = X
+prove y[i < n] == x[(i ^ 3)] - x[(i ^ 3)] + x[i if i < 4 else max(i, 4)] * 2**0 * min(n, 1) * [2**i > min(i, 3)]
+"""
 OWN = """program own(n = 8, steps = 4)
 input x[n]
 axes (h < n)
@@ -95,6 +110,8 @@ TEXTS = {
     "functions": FUNCTIONS,
     "ladder": LADDER,
     "powers": POWERS,
+    "prefix": PREFIX,
+    "elements": ELEMENTS,
 }
 every = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
@@ -223,6 +240,13 @@ def test_pictures_know_members_by_the_names_in_the_text() -> None:
     for member in ((3, 0), (1,), (1, 5)):
         with pytest.raises(SlotError, match="SL601"):
             resolve(program, "S", member)
+
+
+def test_a_sum_read_one_step_too_late_is_refuted() -> None:
+    program = bind_text(PREFIX.replace("= S[2]", "= S[3]"))
+    assert not oracle.judge(program.syntax, {}).correct
+    for method in ("auto", "polyhedral", "exact", "random"):
+        assert check(program, method).status == "refuted"
 
 
 def test_members_lie_at_levels_of_their_own() -> None:
