@@ -28,8 +28,8 @@ from slotlang.source import Span
 
 MAX_CHAINS = 64
 """Products of sums multiply out; more chains than this is an error, not a wait."""
-MAX_NODES = 512
-"""A tensor whose element takes more operations and reads to write down is an error, not a wait."""
+MAX_FACTORS = 64
+"""Products of more tensors and scalars are an error, not a wait."""
 MAX_POWER = 64
 """Largest exponent."""
 
@@ -39,27 +39,27 @@ Indices: TypeAlias = Sequence[Int]
 @dataclass(frozen=True, slots=True)
 class Elements:
     """A tensor of shape ``shape``, over the names of sizes ``extents``: ``at`` gives the value of an element, which
-    takes ``nodes`` operations and reads, with sums nested ``depth`` deep, and multiplies out to ``terms`` products. A
+    multiplies out to ``terms`` products of up to ``factors`` tensors and scalars, with sums nested ``depth`` deep. A
     number has no dimensions."""
 
     shape: tuple[int, ...]
     extents: tuple[Int, ...]
     at: Callable[[Indices], Value]
-    nodes: int
+    factors: int
     depth: int
     terms: int
     span: Span
 
     def limited(self) -> Elements:
-        """Itself. Raises SL222 when an element is too long to be written down, or multiplies out to too much."""
+        """Itself. Raises SL222 for an element of too many products, or of products of too many factors."""
         if self.terms > MAX_CHAINS:
             raise too_many(self.terms, self.span)
-        if self.nodes > MAX_NODES:
+        if self.factors > MAX_FACTORS:
             raise error(
                 "SL222",
-                f"an element of this takes {self.nodes} operations and reads, and {MAX_NODES} is the limit",
+                f"an element of this is a product of {self.factors} factors, and {MAX_FACTORS} is the limit",
                 self.span,
-                hint="write it with smaller powers, and fewer products inside products",
+                hint="write it with smaller powers",
             )
         return self
 
@@ -74,12 +74,12 @@ class Elements:
 
     def negated(self, span: Span) -> Elements:
         """The tensor times -1."""
-        return replace(self, at=lambda at: Negate(self.at(at), span), nodes=self.nodes + 1, span=span)
+        return replace(self, at=lambda at: Negate(self.at(at), span), span=span)
 
     def scaled(self, factor: Fraction, span: Span) -> Elements:
         """The tensor times a number."""
         const = Const(factor, Fraction(0), span)
-        return replace(self, at=lambda at: Arith("*", const, self.at(at), span), nodes=self.nodes + 2, span=span)
+        return replace(self, at=lambda at: Arith("*", const, self.at(at), span), span=span)
 
 
 def too_many(terms: int, span: Span) -> SlotError:
@@ -105,7 +105,7 @@ def constant(kind: str, shape: tuple[int, ...], extents: tuple[Int, ...], span: 
             return Iverson(Cmp("==", indices[0], indices[1]), span)
         return Const(Fraction(kind == "ones"), Fraction(0), span)
 
-    return Elements(shape, extents, at, 1, 0, 1, span)
+    return Elements(shape, extents, at, 0, 0, 1, span)
 
 
 def combined(op: str, a: Elements, b: Elements, span: Span) -> Elements:
@@ -116,8 +116,9 @@ def combined(op: str, a: Elements, b: Elements, span: Span) -> Elements:
         left, right = (side.at(indices if side.shape else ()) for side in (a, b))
         return Arith(op, left, right, span)
 
-    depth, terms = max(a.depth, b.depth), a.terms * b.terms if op == "*" else a.terms + b.terms
-    return Elements(whole.shape, whole.extents, at, a.nodes + b.nodes + 1, depth, terms, span).limited()
+    factors = a.factors + b.factors if op == "*" else max(a.factors, b.factors)
+    terms = a.terms * b.terms if op == "*" else a.terms + b.terms
+    return Elements(whole.shape, whole.extents, at, factors, max(a.depth, b.depth), terms, span).limited()
 
 
 def power(a: Elements, exponent: int, span: Span) -> Elements:
@@ -126,7 +127,7 @@ def power(a: Elements, exponent: int, span: Span) -> Elements:
     def at(indices: Indices) -> Value:
         return power_of(a.at(indices), exponent, span)
 
-    return replace(a, at=at, nodes=exponent * (a.nodes + 1), terms=a.terms**exponent, span=span).limited()
+    return replace(a, at=at, factors=exponent * a.factors, terms=a.terms**exponent, span=span).limited()
 
 
 def power_of(value: Value, exponent: int, span: Span) -> Value:
@@ -156,7 +157,7 @@ def product(a: Elements, b: Elements, span: Span) -> Elements:
 
     extents = (*(a.extents[:-1] if left else b.extents[:-2]), *(b.extents[-1:] if right else ()))
     sizes = (*(a.shape[:-1] if left else b.shape[:-2]), *(b.shape[-1:] if right else ()))
-    return Elements(sizes, extents, at, a.nodes + b.nodes + 2, depth, a.terms * b.terms, span).limited()
+    return Elements(sizes, extents, at, a.factors + b.factors, depth, a.terms * b.terms, span).limited()
 
 
 def padded(tensor: Elements, indices: Indices, span: Span) -> Value:

@@ -106,7 +106,7 @@ def _by_elements(scope: Scope, tensor: _Tensor, e: tree.Expr) -> Elements:
         return tensor
     span, chains = e.span, tensor.chains
     if tensor.shape is None:
-        return Elements((), (), lambda _: _number(chains, span), len(chains), 0, len(chains), span)
+        return Elements((), (), lambda _: _number(chains, span), _factors(chains), 0, len(chains), span)
     form = TensorForm(chains, tensor.shape, text_of(span))
     match chains:
         case (Chain(1, (), (Factor(name, transposed),)),):
@@ -117,11 +117,15 @@ def _by_elements(scope: Scope, tensor: _Tensor, e: tree.Expr) -> Elements:
                 form.shape,
                 form_extents(scope.tensors, form),
                 lambda at: Element(form, tuple(at), False, span),
-                1,
+                _factors(chains),
                 0,
                 len(chains),
                 span,
             )
+
+
+def _factors(chains: tuple[Chain, ...]) -> int:
+    return max(len(chain.factors) + len(chain.scalars) for chain in chains)
 
 
 def _number(chains: tuple[Chain, ...], span: Span) -> Value:

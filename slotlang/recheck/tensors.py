@@ -15,7 +15,7 @@ from .terms import Int, Term, Terms, number, times
 if TYPE_CHECKING:
     from .program import Program
 
-MAX_CHAINS, MAX_DIVISOR, MAX_POWER, MAX_EXPONENT = 64, 120, 64, 62
+MAX_CHAINS, MAX_DIVISOR, MAX_POWER, MAX_FACTORS, MAX_EXPONENT = 64, 120, 64, 64, 62
 TENSORS = ("input", "weight")
 Form = tuple[tuple[int, ...], Callable[[Sequence[Int]], Terms]]  # shape, empty for a number, and elements
 
@@ -77,6 +77,8 @@ def form(p: Program, e: Any) -> Form:
 def entrywise(p: Program, a: Form, b: Form) -> Form:
     """The product of the elements at the same place; a number is at all places."""
     (s, f), (t, g) = a, b
+    most = [max((len(x.reads) + len(x.scalars) for x in h([number(0)] * len(u))), default=0) for u, h in (a, b)]
+    need(not (s and t) or sum(most) <= MAX_FACTORS, "this is a product of too many factors")
     return short(p, s or t, lambda at: times(f(at if s else ()), g(at if t else ())))
 
 def exponent(p: Program, e: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Final, Literal
 
 from slotlang.diagnostics import error
@@ -101,12 +101,39 @@ def token_input(syntax: tree.Program) -> tree.Tensor:
     if len(found.shape) > 2 or not found.shape:
         message = f"tokens are the columns of an input, and '{found.name}' has {len(found.shape)} dimensions"
         raise error("SL506", message, found.span, hint=hint)
-    if len(found.shape) == 2:
-        for theorem in names.theorems:
-            if _kind(theorem.value, found.name, names.scalars) != "tokens":
-                message = "this program does not compute its result token by token"
-                raise error("SL506", message, theorem.span, hint=hint)
+    for theorem in names.theorems:
+        if theorem.binders:
+            kept = _apart(theorem, found)
+        else:
+            kept = len(found.shape) == 1 or _kind(theorem.value, found.name, names.scalars) == "tokens"
+        if not kept:
+            message = "this program does not compute its result token by token"
+            raise error("SL506", message, theorem.span, hint=hint)
     return found
+
+
+def _apart(theorem: tree.Prove, tokens: tree.Tensor) -> bool:
+    """Whether a theorem by elements keeps the columns of an input apart: its last index runs over them, the input is
+    read there, and nothing else mentions either. With an input of one token, whether the result is one."""
+    if len(tokens.shape) == 1:
+        return len(theorem.binders) == 1
+    name, token = tokens.name, theorem.binders[-1].name
+    if len(theorem.binders) != 2 or theorem.binders[-1].extent != tokens.shape[1]:
+        return False
+
+    def elsewhere(part: object) -> bool:
+        match part:
+            case tree.Index(tree.Name(read), (*indices, tree.Name(last))) if read == name and last == token:
+                return any(map(elsewhere, indices))
+            case tree.Name(mentioned):
+                return mentioned in (name, token)
+            case tuple():
+                return any(map(elsewhere, part))
+            case _:
+                parts = [f.name for f in fields(part) if f.name != "span"] if is_dataclass(part) else []
+                return any(elsewhere(getattr(part, f)) for f in parts)
+
+    return not elsewhere(theorem.value)
 
 
 _Kind = Literal["scalar", "constant", "tokens", "mixed"]
@@ -117,6 +144,8 @@ def _kind(e: tree.Expr, name: str, scalars: frozenset[str]) -> _Kind:
     match e:
         case tree.Number():
             return "scalar"
+        case tree.Constant():
+            return "constant"
         case tree.Name(found):
             return "tokens" if found == name else "scalar" if found in scalars else "constant"
         case tree.Unary(_, operand):

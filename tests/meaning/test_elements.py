@@ -116,7 +116,8 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...], depth: int) -> str:
         case "times":
             return f"({draw(tensors(shape, down))} * {draw(tensors(shape, down))})"
         case "power":
-            return f"{draw(tensors(shape, down))} ** {draw(st.sampled_from(['1', '2', 'n']))}"
+            exponent = draw(st.sampled_from(["1", "2", "n"]))
+            return f"({draw(tensors(shape, down))} ** {exponent})"
         case "scale":
             return f"({draw(SMALL)} * {draw(tensors(shape, down))})"
         case "number":
