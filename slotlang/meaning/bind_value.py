@@ -292,14 +292,15 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
         inner = inner.bind(binder.name, size)
         binders.append((binder.name, extent))
     how = e.how.name if e.how else None
-    argument = None
+    argument = written = None
     if e.how is not None and e.how.argument is not None:
-        argument = constant(scope, e.how.argument, "the number of baby steps")
+        written = integer(scope, Local({}, False, "the number of baby steps"), e.how.argument)
+        argument = scope.value(written)
         if argument < 1:
             raise error("SL107", f"there can't be {argument} baby steps", e.how.argument.span)
     body = slot_value(scope, inner, e.body)
     for name, extent in reversed(binders):
-        body = SumOver(name, extent, how, argument, body, e.span)
+        body = SumOver(name, extent, how, argument, body, e.span, written)
     return body
 
 

@@ -6,7 +6,7 @@ Sizes stay symbolic (``IntSize``) next to their bound values, so that a stage ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any, TypeAlias, assert_never
 
@@ -16,9 +16,10 @@ SLOT = "slot"
 
 @dataclass(frozen=True, slots=True)
 class IntConst:
-    """An integer constant."""
+    """An integer constant. ``written``: what it is the value of, where it was computed from sizes."""
 
     value: int
+    written: Int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

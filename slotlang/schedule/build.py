@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 from slotlang.diagnostics import error
 from slotlang.meaning.integers import (
     Int,
     IntConst,
+    IntOp,
     IntVar,
     add,
     evaluate,
@@ -345,35 +347,40 @@ class _Builder:
         """Baby steps rotate the operands, giant steps the partial sums:
         sum_q E(q) = sum_g (sum_b E(g*n + b) >> g*n*k) << g*n*k, the inner shift moved to the leaves."""
         n = min(value.argument or 1, size)
+        written = value.written if n == value.argument and value.written is not None else value.extent
         step = self._step_of(value, frame)
         full, rest = divmod(size, n)
-        giant_step = mul(IntConst(n), IntConst(step))
+        babies = IntConst(n, written)
+        whole = IntConst(full, IntOp("//", value.extent, written))
+        giant_step = _known(mul, babies, step)
 
-        def part(giant: Int, babies: int, loops: tuple[ops.Loop, ...]) -> ops.Op:
+        def part(giant: Int, extent: IntConst, loops: tuple[ops.Loop, ...]) -> ops.Op:
             var = self.fresh(f"{value.var}_baby")
-            loop = ops.Loop(var, babies)
-            q = add(mul(giant, IntConst(n)), IntVar(var))
-            turn = mul(giant, giant_step)
+            loop = ops.Loop(var, extent.value, extent)
+            q = add(_known(mul, giant, babies), IntVar(var))
+            turn = _known(mul, giant, giant_step)
             inner = _Frame((*loops, loop), {**frame.env, value.var: q}, add(frame.shift, neg(turn)))
             return ops.Sum(loop, self.op(value.body, inner), False)
 
         parts: list[ops.Op] = []
         if full:
             var = self.fresh(f"{value.var}_giant")
-            loop = ops.Loop(var, full)
-            parts.append(ops.Horner(loop, part(IntVar(var), n, (*frame.loops, loop)), n * step))
+            loop = ops.Loop(var, full, whole)
+            inside = part(IntVar(var), babies, (*frame.loops, loop))
+            parts.append(ops.Horner(loop, inside, giant_step.value, giant_step))
         if rest:
-            turn = mul(IntConst(full), giant_step)
-            parts.append(self.rotated(part(IntConst(full), rest, frame.loops), turn))
+            left = IntConst(rest, IntOp("%", value.extent, written))
+            parts.append(self.rotated(part(whole, left, frame.loops), _known(mul, whole, giant_step)))
         return added([(1, p) for p in parts])
 
-    def _step_of(self, value: SumOver, frame: _Frame) -> int:
-        steps: dict[int, Span] = {}
+    def _step_of(self, value: SumOver, frame: _Frame) -> IntConst:
+        steps: dict[int, Int] = {}
 
         for node in nodes(value.body):
             match node:
                 case Shift(inner, amount) if value.var in variables(amount) and not self.is_plain(inner):
-                    steps.setdefault(self._int(self._linear(amount, value.var, node.span, "bsgs")[0]), node.span)
+                    written = self._linear(amount, value.var, node.span, "bsgs")[0]
+                    steps.setdefault(self._int(written), written)
 
         if len(steps) != 1:
             raise error(
@@ -384,7 +391,20 @@ class _Builder:
                 value.body.span,
                 hint=f"sum {value.var} < ... by bsgs(n): (v << {value.var}*step) * w",
             )
-        return next(iter(steps))
+        return next(IntConst(step, written) for step, written in steps.items())
+
+
+@overload
+def _known(operation: Callable[[Int, Int], Int], a: IntConst, b: IntConst) -> IntConst: ...
+@overload
+def _known(operation: Callable[[Int, Int], Int], a: Int, b: IntConst) -> Int: ...
+def _known(operation: Callable[[Int, Int], Int], a: Int, b: IntConst) -> Int:
+    """What an operation makes of a factor and a number that knows what it is the value of: such a number, if both are."""
+    if not isinstance(a, IntConst):
+        return operation(a, b)
+    result = operation(IntConst(a.value), IntConst(b.value))
+    assert isinstance(result, IntConst)
+    return replace(result, written=operation(a.written or a, b.written or b))
 
 
 def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int]) -> ops.Op:
