@@ -81,10 +81,17 @@ class Not:
 Cond: TypeAlias = Cmp | And | Or | Not
 
 
+def _folded(op: str, a: IntConst, b: IntConst, value: int) -> IntConst:
+    """A constant made of two, which knows what it is the value of where one of these does."""
+    if a.written is None and b.written is None:
+        return IntConst(value)
+    return IntConst(value, IntOp(op, a.written or a, b.written or b))
+
+
 def add(a: Int, b: Int) -> Int:
     """``a + b`` with zeros and constants folded."""
     if isinstance(a, IntConst) and isinstance(b, IntConst):
-        return IntConst(a.value + b.value)
+        return _folded("+", a, b, a.value + b.value)
     if a == IntConst(0):
         return b
     if b == IntConst(0):
@@ -95,7 +102,7 @@ def add(a: Int, b: Int) -> Int:
 def mul(a: Int, b: Int) -> Int:
     """``a * b`` with ones, zeros and constants folded."""
     if isinstance(a, IntConst) and isinstance(b, IntConst):
-        return IntConst(a.value * b.value)
+        return _folded("*", a, b, a.value * b.value)
     if a == IntConst(0) or b == IntConst(0):
         return IntConst(0)
     if a == IntConst(1):
@@ -108,7 +115,7 @@ def mul(a: Int, b: Int) -> Int:
 def neg(a: Int) -> Int:
     """``-a``."""
     if isinstance(a, IntConst):
-        return IntConst(-a.value)
+        return _folded("-", IntConst(0), a, -a.value)
     return IntOp("-", IntConst(0), a)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
 from slotlang.diagnostics import error
 from slotlang.meaning.integers import (
+    Cmp,
     Int,
     IntConst,
     IntOp,
@@ -66,6 +66,7 @@ class _Builder:
         self.plains: dict[str, ops.PlainFamily] = {}
         self.ciphers: list[ops.CipherFamily] = []
         self.networks: dict[str, Network] = {}
+        self.decided: list[Cmp] = []
         self._known: dict[tuple[object, ...], str] = {}
         self._taken = {*program.families, *program.tensors, *program.sizes, *program.digits, *program.scalars}
         for family in program.families.values():
@@ -155,7 +156,7 @@ class _Builder:
     # ciphertext operations
 
     def rotated(self, op: ops.Op, amount: Int) -> ops.Op:
-        return rotate(op, amount, self.program.sizes)
+        return rotate(op, amount, self.program.sizes, self.decided)
 
     def op(self, value: Value, frame: _Frame) -> ops.Op:
         """The operations that compute a value that holds a ciphertext."""
@@ -347,18 +348,22 @@ class _Builder:
         """Baby steps rotate the operands, giant steps the partial sums:
         sum_q E(q) = sum_g (sum_b E(g*n + b) >> g*n*k) << g*n*k, the inner shift moved to the leaves."""
         n = min(value.argument or 1, size)
-        written = value.written if n == value.argument and value.written is not None else value.extent
+        wanted = IntConst(value.argument or 1) if value.written is None else value.written
+        written = wanted if n == value.argument else value.extent
         step = self._step_of(value, frame)
         full, rest = divmod(size, n)
+        self.decided.append(Cmp("<=" if n == value.argument else ">", wanted, value.extent))
+        self.decided.append(Cmp(">=" if rest else "==", IntOp("%", value.extent, written), IntConst(int(rest > 0))))
         babies = IntConst(n, written)
         whole = IntConst(full, IntOp("//", value.extent, written))
-        giant_step = _known(mul, babies, step)
+        giant_step = mul(babies, step)
+        assert isinstance(giant_step, IntConst)
 
         def part(giant: Int, extent: IntConst, loops: tuple[ops.Loop, ...]) -> ops.Op:
             var = self.fresh(f"{value.var}_baby")
             loop = ops.Loop(var, extent.value, extent)
-            q = add(_known(mul, giant, babies), IntVar(var))
-            turn = _known(mul, giant, giant_step)
+            q = add(mul(giant, babies), IntVar(var))
+            turn = mul(giant, giant_step)
             inner = _Frame((*loops, loop), {**frame.env, value.var: q}, add(frame.shift, neg(turn)))
             return ops.Sum(loop, self.op(value.body, inner), False)
 
@@ -370,7 +375,7 @@ class _Builder:
             parts.append(ops.Horner(loop, inside, giant_step.value, giant_step))
         if rest:
             left = IntConst(rest, IntOp("%", value.extent, written))
-            parts.append(self.rotated(part(whole, left, frame.loops), _known(mul, whole, giant_step)))
+            parts.append(self.rotated(part(whole, left, frame.loops), mul(whole, giant_step)))
         return added([(1, p) for p in parts])
 
     def _step_of(self, value: SumOver, frame: _Frame) -> IntConst:
@@ -394,36 +399,27 @@ class _Builder:
         return next(IntConst(step, written) for step, written in steps.items())
 
 
-@overload
-def _known(operation: Callable[[Int, Int], Int], a: IntConst, b: IntConst) -> IntConst: ...
-@overload
-def _known(operation: Callable[[Int, Int], Int], a: Int, b: IntConst) -> Int: ...
-def _known(operation: Callable[[Int, Int], Int], a: Int, b: IntConst) -> Int:
-    """What an operation makes of a factor and a number that knows what it is the value of: such a number, if both are."""
-    if not isinstance(a, IntConst):
-        return operation(a, b)
-    result = operation(IntConst(a.value), IntConst(b.value))
-    assert isinstance(result, IntConst)
-    return replace(result, written=operation(a.written or a, b.written or b))
-
-
-def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int]) -> ops.Op:
-    """``op << amount``, rotations of rotations merged."""
+def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int], decided: list[Cmp]) -> ops.Op:
+    """``op << amount``, rotations of rotations merged. ``decided`` grows by what is 0 and so left out."""
     value = op
     if isinstance(op, ops.Rotate) and op.table is None:
         value, amount = op.value, add(op.amount, amount)
-    amount = _without_cancelling(amount, sizes)
+    amount = _without_cancelling(amount, sizes, decided)
     return value if amount == IntConst(0) else ops.Rotate(value, amount)
 
 
-def _without_cancelling(amount: Int, sizes: Mapping[str, int]) -> Int:
+def _without_cancelling(amount: Int, sizes: Mapping[str, int], decided: list[Cmp]) -> Int:
     """``amount`` without the variables that fall out of it: what a giant step moved to the leaves leaves there
     is a baby step. A constant amount becomes a number when it is 0."""
     for var in sorted(variables(amount)):
         split = ops.linear(amount, var)
         if split is not None and evaluate(split[0], sizes, {}) == 0:
+            decided.append(Cmp("==", split[0], IntConst(0)))
             amount = split[1]
-    return IntConst(0) if not variables(amount) and evaluate(amount, sizes, {}) == 0 else amount
+    if variables(amount) or evaluate(amount, sizes, {}) != 0:
+        return amount
+    decided.append(Cmp("==", amount, IntConst(0)))
+    return IntConst(0)
 
 
 def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
@@ -479,4 +475,5 @@ def schedule(program: Program, drops: Sequence[int] = (), *, max_levels: int = M
     builder.run()
     ciphers = hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program)
     built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
+    built = replace(built, decided=tuple(dict.fromkeys(builder.decided)))
     return assign_levels(built, builder.fresh)

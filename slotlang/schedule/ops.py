@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
-from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntVar, add, mul, neg, variables
 from slotlang.meaning.program import Output, Program
 from slotlang.meaning.value import Value
 from slotlang.schedule.permutation import Network
@@ -220,7 +220,8 @@ class CipherFamily:
 class Schedule:
     """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
     1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
-    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one."""
+    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one.
+    ``decided``: comparisons of sizes that are true here and that the operations would be others without."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -231,6 +232,7 @@ class Schedule:
     states: Mapping[str, State] = field(default_factory=dict)
     turns_fresh: bool = False
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    decided: tuple[Cmp, ...] = ()
 
     @property
     def depth(self) -> int:
