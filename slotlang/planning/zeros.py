@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+from slotlang.cost.vanishing import may_vanish
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import Program
-from slotlang.meaning.value import (
-    Arith,
-    Conj,
-    Const,
-    Element,
-    FamilyRef,
-    Injective,
-    Iverson,
-    Linear,
-    Negate,
-    Permuted,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    Value,
-    children,
-)
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily, Schedule
@@ -38,58 +21,10 @@ MAX_CANCELLING_WORK = 1 << 18
 """The same for families in which only differences of equal things could vanish."""
 
 
-def _may_vanish(program: Program, value: Value) -> tuple[bool, bool]:
-    """Whether some brackets, padding, pattern or constant may make a value zero; whether a difference may."""
-    if isinstance(value, Linear):
-        (operand,) = children(value)
-        vanishing, cancelling = _may_vanish(program, operand)
-        return vanishing, cancelling or not isinstance(value, Injective)
-    match value:
-        case Const(re, im):
-            return not re and not im, False
-        case Iverson():
-            return True, False
-        case Read(tensor, _, else_zero):
-            return else_zero or program.tensors[tensor].pattern is not None, False
-        case Element(form, _, else_zero):
-            factors = [f for chain in form.chains for f in chain.factors]
-            sparse = any(program.tensors[f.tensor].pattern is not None for f in factors)
-            return else_zero or sparse, len(form.chains) > 1
-        case ScalarRef():
-            return False, False
-        case FamilyRef(name):
-            return _may_vanish(program, program.families[name].body)
-        case Arith(op, left, right):
-            a, b = _may_vanish(program, left), _may_vanish(program, right)
-            apart = op == "*" or {_phase(program, left), _phase(program, right)} == {1, 1j}
-            return a[0] or b[0], not apart or a[1] or b[1]
-
-
-def _phase(program: Program, value: Value) -> complex | None:
-    """1 for a value that is real in all slots, 1j for one that is imaginary, None for one that is neither so far as can
-    be seen: a real and an imaginary part do not cancel."""
-    match value:
-        case Const(re, im):
-            return 1 if not im else 1j if not re else None
-        case Read() | Element() | ScalarRef() | Iverson():
-            return 1
-        case FamilyRef(name):
-            return _phase(program, program.families[name].body)
-        case Arith(op, left, right):
-            a, b = _phase(program, left), _phase(program, right)
-            if op != "*":
-                return a if a == b else None
-            return None if a is None or b is None else 1j if a != b else 1
-        case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-            return _phase(program, inner)
-        case _:
-            return None
-
-
 def _limit(program: Program, family: PlainFamily) -> int:
     if family.body is None:
         return MAX_WORK if len(family.masks) > 1 else 0
-    masked, cancelling = _may_vanish(program, family.body)
+    masked, cancelling = may_vanish(program, family.body)
     return MAX_WORK if masked or family.masks else MAX_CANCELLING_WORK if cancelling else 0
 
 
@@ -108,7 +43,7 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
         work = program.slots * prod(loop.size for loop in family.loops)
         if work <= _limit(program, family):
             looked_at.add(family.name)
-            if family.body is not None and not _may_vanish(program, family.body)[1]:
+            if family.body is not None and not may_vanish(program, family.body)[1]:
                 likeness[family.name] = Likeness(program, family)
     found: dict[Member, bool] = {}
     evaluator: PlainEvaluator | None = None

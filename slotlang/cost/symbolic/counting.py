@@ -11,7 +11,7 @@ import sympy
 
 from slotlang.cost.symbolic.functions import function
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
-from slotlang.cost.symbolic.steps import ONE, Steps, difference, disjoint, distinct, inside, single
+from slotlang.cost.symbolic.steps import ONE, Steps, difference, disjoint, distinct, inside
 from slotlang.cost.symbolic.values import Value, canonical, extent, members, product
 from slotlang.cost.symbolic.walk import Site, Walk, renamed_last
 from slotlang.meaning.integers import Cmp, IntConst, IntVar, mul
@@ -256,10 +256,9 @@ class Counting:
             assert site.steps is not None
             if site.kind in ("ladder", "horner"):
                 if decisions.compare(site.terms, ">=", IntConst(2)):
-                    sets.append(single(plain(site.steps.first)))
+                    sets.append(site.steps.plain())
             else:
-                steps = site.steps
-                sets.append(Steps(steps.kind, plain(steps.first), plain(steps.step), plain(steps.count)))
+                sets.append(site.steps.plain())
         total = distinct(sets, decisions, self.slots)
         return total + (1 if self._of("conj") else 0)
 

@@ -60,6 +60,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "steps": "steps(s, n): the log(n) steps of doubling n terms by s: with n = 2^p * m, m odd, s * m * 2^i for i < p, "
         "and s * floor(m / 2^i) for 0 < i <= log(m)",
         "range_steps": "range_steps(a, s, n): the n steps a, a + s, ..., a + (n - 1)*s",
+        "numbers": "numbers(...): these numbers",
         "distinct": "distinct(...): how many different steps there are modulo slots in these sets, without 0",
         "split": "split(n, a, b): the best split of n into baby and giant steps: the least a*(k - 1) + b*(m - 1) with "
         "k*m >= n",
@@ -109,6 +110,8 @@ def _value(expr: Any, sizes: Mapping[str, int]) -> Any:
             numbers = [value(a, sizes) for a in steps.args]
             if str(steps.func) == "steps":
                 found |= {m * numbers[0] % slots for m in multipliers(numbers[1])}
+            elif str(steps.func) == "numbers":
+                found |= {n % slots for n in numbers}
             else:
                 first, step, n = numbers
                 found |= {(first + i * step) % slots for i in range(n)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import sympy
 
-from slotlang.cost.symbolic.functions import function, multipliers
+from slotlang.cost.symbolic.functions import function
 from slotlang.cost.symbolic.sizes import Decisions, plain
 from slotlang.meaning.integers import Int, IntConst, add, mul, neg
 
@@ -20,36 +20,38 @@ class Steps:
     """Different steps, none of them 0 modulo slots, as whole numbers between -slots and slots.
 
     ``range``: ``first + i*step`` for i < ``count``. ``doubling``: what doubling ``count`` terms by ``step`` rotates by;
-    ``first`` is ``step``.
+    ``first`` is ``step``. ``table``: these numbers, from the first to the last.
     """
 
-    kind: Literal["range", "doubling"]
+    kind: Literal["range", "doubling", "table"]
     first: Int
     step: Int
     count: Int
+    table: tuple[int, ...] = ()
 
-    def at(self, decisions: Decisions, slots: int) -> frozenset[int]:
-        """The steps modulo slots at the sizes of a derivation."""
-        first, step, count = (decisions.value(e) for e in (self.first, self.step, self.count))
-        if self.kind == "doubling":
-            return frozenset(m * step % slots for m in multipliers(count)) if count > 1 else frozenset()
-        return frozenset((first + i * step) % slots for i in range(count))
+    def plain(self) -> Steps:
+        """With every number that was computed from sizes written out."""
+        return replace(self, first=plain(self.first), step=plain(self.step), count=plain(self.count))
 
     def size(self, decisions: Decisions) -> Any:
         """How many there are."""
         count = decisions.all.expr(self.count)
-        return count if self.kind == "range" else function("log")(count)
+        return function("log")(count) if self.kind == "doubling" else count
 
     def expr(self, decisions: Decisions) -> Any:
         """The set as formulas name it."""
         first, step, count = (decisions.all.expr(e) for e in (self.first, self.step, self.count))
         if self.kind == "doubling":
             return function("steps")(step, count)
+        if self.kind == "table":
+            return function("numbers")(*self.table)
         return function("range_steps")(first, step, count)
 
     def ends(self, decisions: Decisions, slots: Int) -> tuple[Int, Int]:
         """The least and the largest step, modulo slots, or bounds of them; the signs are decided."""
-        if self.kind == "range":
+        if self.kind == "table":
+            last = IntConst(self.table[-1])
+        elif self.kind == "range":
             last = _plus(self.first, mul(self.step, _less(self.count)))
         else:
             last = mul(self.step, _less(self.count))
@@ -64,6 +66,11 @@ class Steps:
 def single(step: Int) -> Steps:
     """One step."""
     return Steps("range", step, ZERO, ONE)
+
+
+def numbers(steps: tuple[int, ...]) -> Steps:
+    """The steps of a table, ascending."""
+    return Steps("table", IntConst(steps[0]), ZERO, IntConst(len(steps)), steps)
 
 
 def _less(e: Int) -> Int:
@@ -93,6 +100,8 @@ def disjoint(a: Steps, b: Steps, decisions: Decisions, slots: Int) -> bool:
 def inside(a: Steps, b: Steps, decisions: Decisions) -> bool:
     """Whether all steps of one set are steps of another, by their definitions; the reason is kept where there is one."""
     value = decisions.value
+    if a.kind == "table" or b.kind == "table":
+        return a == b
     if a.kind == b.kind and value(a.step) == value(b.step) and value(a.first) == value(b.first):
         if a.kind == "doubling":
             same = value(a.count) == value(b.count)

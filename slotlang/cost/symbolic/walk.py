@@ -8,9 +8,10 @@ from math import prod
 from typing import Literal, TypeAlias
 
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
-from slotlang.cost.symbolic.steps import ONE, ZERO, Steps, difference, single
+from slotlang.cost.symbolic.steps import ONE, ZERO, Steps, difference, numbers, single
 from slotlang.cost.symbolic.values import Box, Coordinate, Shapes, Value, extent, linear
-from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, substitute, variables
+from slotlang.meaning.integers import Int, IntConst, IntOp, IntSize, IntVar, add, mul, neg, substitute, variables
+from slotlang.proof.forall.conditions import sizes_in
 from slotlang.schedule import ops
 from slotlang.source import Span
 
@@ -59,6 +60,8 @@ class Walk:
         self.values: dict[str, Value] = {}
         self._loops: dict[str, Box] = {}
         self._span = schedule.program.span
+        if schedule.networks:
+            self._pin()
         for cond in schedule.decided:
             decisions.compare(plain(cond.left), cond.op, plain(cond.right))
         for family in schedule.ciphers:
@@ -69,6 +72,19 @@ class Walk:
             else:
                 value = self._op(family.body, family.loops)
             self.values[family.name] = value
+
+    def _pin(self) -> None:
+        """A network is found for one permutation of numbers: it holds where the sizes that this is made of are these."""
+        program = self.schedule.program
+        expressions = [program.slots_expr]
+        for permutation in program.permutations.values():
+            if permutation.expression is not None:
+                expressions.append(permutation.expression)
+        digits = [program.digits[v] for e in expressions for v in sorted(variables(e)) if v in program.digits]
+        expressions += [e for digit in digits for e in (digit.extent, digit.stride)]
+        names = sorted({name for e in expressions for name in sizes_in(e)})
+        for name in names:
+            self.decisions.compare(IntSize(name), "==", IntConst(program.sizes[name]))
 
     def member(self, name: str, indices: tuple[Int, ...]) -> Value:
         """A member of a family of ciphertexts."""
@@ -102,8 +118,9 @@ class Walk:
                 )
             case ops.Rotate(inner, amount, None):
                 return self._rotated(self._op(inner, box), amount, box)
-            case ops.Rotate():
-                raise NoFormula("a permutation is lowered to a network that its sizes decide", self._span)
+            case ops.Rotate(inner, amount, table):
+                assert table is not None
+                return self._stage(self._op(inner, box), amount, table, box)
             case ops.Ladder():
                 return self._ladder(op, box)
             case ops.Sum(loop, body, tree):
@@ -147,6 +164,16 @@ class Walk:
         if loop.size > 2:
             raise NoFormula("rotations of one vector by several statements overlap", self._span)
         return self._rungs(value, loop, steps.step, box)
+
+    def _stage(self, value: Value, index: Int, table: tuple[int, ...], box: Box) -> Value:
+        """Rotations by the steps of a network's stage, which are numbers."""
+        slots = self.decisions.value(self.slots)
+        steps = tuple(sorted({k % slots for k in table} - {0}))
+        by_zero = len(steps) < len(table)
+        number = self.shapes.number(("stage", value.shape, table), value.shape if by_zero else None)
+        turned = Value(number, (*value.coordinates, Coordinate(index)))
+        found = numbers(steps)
+        return self._site("rotate", turned, (value,), box, steps=found, terms=found.count)
 
     def _constant(self, amount: Int) -> Steps | None:
         """None for a rotation by a multiple of slots."""
