@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,6 +118,7 @@ DataFile = Annotated[
     Path | None,
     typer.Option(help="A .npz file with weights and scalars by name, and inputs: errors are predicted for these."),
 ]
+Symbolic = Annotated[bool, typer.Option("--symbolic", help="Formulas in the program's sizes, and where they hold.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .slot program.", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
 
@@ -199,6 +201,14 @@ def _given(text: str | None, precision: float | None) -> Parameters | None:
     if precision is not None:
         raise error("SL005", "--precision searches parameters, and --parameters gives them", hint="drop one of them")
     return parameters_named(text)
+
+
+def _symbolic_only(others: Mapping[str, object]) -> None:
+    """Raises SL005 for what says nothing about formulas."""
+    wrong = [name for name, given in others.items() if given]
+    if wrong:
+        hint = "formulas are of counts and bytes: they have no times and no errors"
+        raise error("SL005", f"{wrong[0]} does not go with --symbolic", hint=hint)
 
 
 def _console() -> Console:
@@ -305,10 +315,22 @@ def cost(
     parameters: GivenParameters = None,
     bound: Bounds = [],  # noqa: B006
     bound_norm: BoundNorms = [],  # noqa: B006
+    symbolic: Symbolic = False,
+    latex: Annotated[bool, typer.Option("--latex", help="With --symbolic: print LaTeX.")] = False,
     json: Json = False,
 ) -> None:
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
     with guarded("cost", json):
+        if symbolic or latex:
+            beside = (profile, kernel != "auto", adapter, module, data, precision, max_key_bytes)
+            names = ("profile", "kernel", "adapter", "module", "data", "precision", "max-key-bytes")
+            _symbolic_only({f"--{name}": given for name, given in zip(names, beside, strict=True)})
+            _symbolic_only({"--latex without --symbolic": not symbolic, "--latex with --json": latex and json})
+            from slotlang.cli.formulas import show_formulas
+
+            bounds = parse_bounds(bound, bound_norm)
+            show_formulas(_loaded(file, set_, bounds), _given(parameters, None), hide, latex=latex, json=json)
+            return
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile, say_where_measured
         from slotlang.planning.target import Target

@@ -13,7 +13,6 @@ from slotlang.meaning.scope import (
     Local,
     Scope,
     condition,
-    constant,
     integer,
     last_mention,
     text_of,

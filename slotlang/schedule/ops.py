@@ -20,8 +20,8 @@ from slotlang.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``for var in range(size)``; ``extent`` is the size as the program writes it, or a number that knows how it follows
-    from that."""
+    """``for var in range(size)``; ``extent`` is the size as the program writes it, or a number that knows how it
+    follows from that."""
 
     var: str
     size: int

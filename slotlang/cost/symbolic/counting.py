@@ -12,9 +12,9 @@ import sympy
 from slotlang.cost.symbolic.functions import function
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
 from slotlang.cost.symbolic.steps import ONE, Steps, difference, disjoint, distinct, inside
-from slotlang.cost.symbolic.values import Value, canonical, extent, members, product
+from slotlang.cost.symbolic.values import Coordinate, Value, canonical, members, product
 from slotlang.cost.symbolic.walk import Site, Walk, renamed_last
-from slotlang.meaning.integers import Cmp, IntConst, IntVar, mul
+from slotlang.meaning.integers import Cmp, IntConst, variables
 from slotlang.meaning.program import Output
 from slotlang.schedule import ops
 
@@ -97,7 +97,7 @@ class Counting:
         return sum((self._members(s.value, s, decisions) for s in sites), sympy.Integer(0))
 
     def _apart(self, sites: Sequence[Site], parts: Callable[[Site], list[int]]) -> None:
-        """Raises ``NoFormula`` where operations of two places may be one node of the graph for some of their members."""
+        """Raises ``NoFormula`` where operations of two places may be one node of the graph for some members."""
         for n, site in enumerate(sites):
             for other in sites[:n]:
                 a, b = parts(site), parts(other)
@@ -131,7 +131,9 @@ class Counting:
         meet, through = self.walk.shapes.may_meet, self.walk.shapes.through
         for n, site in enumerate(sums):
             for other in sums[:n]:
-                nested = site.value.shape in through(other.value.shape) or other.value.shape in through(site.value.shape)
+                nested = site.value.shape in through(other.value.shape) or other.value.shape in through(
+                    site.value.shape
+                )
                 if nested and "add" not in (site.kind, other.kind):
                     continue
                 parts = [v.shape for v in site.operands] + [v.shape for v in other.operands]
@@ -157,7 +159,7 @@ class Counting:
 
     def _turns(self, site: Site, before: Sequence[Site], decisions: Decisions) -> Any:
         """The rotations of one place that no place before has."""
-        times = decisions.all.expr(site.terms) if site.kind == "rotate" else _fewer(site, decisions)
+        times = decisions.expr(site.terms) if site.kind == "rotate" else _fewer(site, decisions)
         if site.kind == "rotate":
             loops = members(site.value, site.box, decisions, self.slots, site.span)
             own = self._stepping(site)
@@ -172,8 +174,6 @@ class Counting:
 
     def _stepping(self, site: Site) -> frozenset[str]:
         """Variables that the amount of a rotation goes with."""
-        from slotlang.meaning.integers import variables
-
         return frozenset(variables(site.value.coordinates[-1].index))
 
     def _first(self, site: Site) -> Value:
@@ -200,8 +200,8 @@ class Counting:
         if same and {site.kind, other.kind} <= {"rotate", "ladder"}:
             if site.kind == other.kind == "ladder" and inside(site.steps, other.steps, decisions):
                 if decisions.compare(site.terms, "<=", other.terms):
-                    return decisions.all.expr(site.terms) - 1
-                return decisions.all.expr(other.terms) - 1
+                    return decisions.expr(site.terms) - 1
+                return decisions.expr(other.terms) - 1
             if inside(site.steps, other.steps, decisions):
                 return site.steps.size(decisions)
             if inside(other.steps, site.steps, decisions):
@@ -269,48 +269,46 @@ class Counting:
         return sum((product(f.loops, decisions) for f in families), sympy.Integer(0))
 
     def _outputs(self, decisions: Decisions) -> Any:
+        return sum(self.returned(decisions).values(), sympy.Integer(0))
+
+    def returned(self, decisions: Decisions) -> dict[str, Any]:
+        """The ciphertexts of each family that are sent back."""
         by_family: dict[str, list[Output]] = defaultdict(list)
         for output in self.walk.schedule.outputs:
             by_family[output.family.name].append(output)
-        total = sympy.Integer(0)
-        for outputs in by_family.values():
+        found: dict[str, Any] = {}
+        for name, outputs in by_family.items():
             images = []
             for output in outputs:
                 box = tuple(ops.Loop(b.name, b.size, b.extent) for b in output.binders)
-                value = Value(-1, tuple(map(_coordinate, output.family.indices)))
+                value = Value(-1, tuple(map(Coordinate, output.family.indices)))
                 images.append((canonical(value.coordinates, box), value, box, output))
             if any(image[0] != images[0][0] for image in images):
                 raise NoFormula("outputs of one family read members that differ", images[-1][3].span)
             _, value, box, output = images[0]
-            total += product(members(value, box, decisions, self.slots, output.span), decisions)
-        return total
+            found[name] = product(members(value, box, decisions, self.slots, output.span), decisions)
+        return found
 
     def _plaintexts(self, decisions: Decisions) -> Any:
+        return sum(self.used(decisions).values(), sympy.Integer(0))
+
+    def used(self, decisions: Decisions) -> dict[str, Any]:
+        """The plaintexts of each family that are used."""
         seen: dict[str, dict[object, tuple[Value, Site]]] = defaultdict(dict)
         for site in self._of("mul_plain", "add_plain"):
             assert site.plain is not None
-            value = Value(-1, tuple(map(_coordinate, site.plain.indices)))
+            value = Value(-1, tuple(map(Coordinate, site.plain.indices)))
             seen[site.plain.family].setdefault(canonical(value.coordinates, site.box), (value, site))
-        total = sympy.Integer(0)
-        for uses in seen.values():
-            if len(uses) > 1:
-                (_, site) = list(uses.values())[-1]
-                raise NoFormula("two statements use different members of one family of plaintexts", site.span)
-            for value, site in uses.values():
-                total += self._members(value, site, decisions)
-        return total
+        found: dict[str, Any] = {}
+        for name, uses in seen.items():
+            (value, site), *others = uses.values()
+            if others:
+                raise NoFormula("two statements use different members of one family of plaintexts", others[0][1].span)
+            found[name] = self._members(value, site, decisions)
+        return found
 
 
 def _fewer(site: Site, decisions: Decisions) -> Any:
     """The additions of a sum, and the rotations of one whose terms are rotated one from the other."""
-    terms = decisions.all.expr(site.terms)
-    return function("log")(terms) + function("ones")(terms) - 1 if site.kind == "doubling" else terms - 1
-
-
-def _coordinate(index: Any) -> Any:
-    from slotlang.cost.symbolic.values import Coordinate
-
-    return Coordinate(index)
-
-
-__all__ = ["COUNTS", "Counting", "Formula", "IntVar", "extent", "mul"]
+    terms = decisions.expr(site.terms)
+    return function("log2")(terms) + function("ones")(terms) - 1 if site.kind == "doubling" else terms - 1

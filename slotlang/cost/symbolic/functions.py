@@ -45,7 +45,7 @@ def _best_known(*values: int) -> int:
 _VALUES: Mapping[str, Callable[..., int]] = MappingProxyType(
     {
         "ones": _ones,
-        "log": _log,
+        "log2": _log,
         "split": baby_split,
         "two_products": _two_products,
         "best_known": _best_known,
@@ -55,19 +55,19 @@ _VALUES: Mapping[str, Callable[..., int]] = MappingProxyType(
 DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "ones": "ones(n): ones in the binary form of n",
-        "log": "log(n): the largest e with 2^e <= n. Doubling n terms takes log(n) + ones(n) - 1 rotations by log(n) "
-        "different steps",
-        "steps": "steps(s, n): the log(n) steps of doubling n terms by s: with n = 2^p * m, m odd, s * m * 2^i for i < p, "
-        "and s * floor(m / 2^i) for 0 < i <= log(m)",
+        "log2": "log2(n): the largest e with 2^e <= n. Doubling n terms takes log2(n) + ones(n) - 1 rotations, by "
+        "log2(n) different steps",
+        "steps": "steps(s, n): the log2(n) steps of doubling n terms by s: with n = 2^p * m, m odd, s * m * 2^i for "
+        "i < p, and s * floor(m / 2^i) for 0 < i <= log2(m)",
         "range_steps": "range_steps(a, s, n): the n steps a, a + s, ..., a + (n - 1)*s",
         "numbers": "numbers(...): these numbers",
         "distinct": "distinct(...): how many different steps there are modulo slots in these sets, without 0",
         "split": "split(n, a, b): the best split of n into baby and giant steps: the least a*(k - 1) + b*(m - 1) with "
         "k*m >= n",
-        "two_products": "two_products(inputs, outputs, d_in, d_out, rank, width, copies, parameters, parts_in, parts_out): "
-        "the bound of the two-products theorem (docs/bounds.md)",
+        "two_products": "two_products(inputs, outputs, d_in, d_out, rank, width, copies, parameters, parts_in, "
+        "parts_out): the bound of the two-products theorem (docs/bounds.md)",
         "best_known": "best_known(...): the rotations of the best known structure for this packing (docs/bounds.md)",
-        "clog": "clog(n): the least e with 2^e >= n",
+        "clog2": "clog2(n): the least e with 2^e >= n",
     }
 )
 """What formulas mean by their functions."""
@@ -117,7 +117,7 @@ def _value(expr: Any, sizes: Mapping[str, int]) -> Any:
                 found |= {(first + i * step) % slots for i in range(n)}
         return len(found - {0})
     values = [_value(a, sizes) for a in expr.args]
-    if name == "clog":
+    if name == "clog2":
         return (int(values[0]) - 1).bit_length() if values[0] > 1 else 0
     if name:
         return _VALUES[name](*map(int, values))
@@ -143,3 +143,9 @@ def _value(expr: Any, sizes: Mapping[str, int]) -> Any:
         case sympy.Min:
             return min(values)
     raise ValueError(f"no value of {expr}")
+
+
+def latex(expr: Any) -> str:
+    """An expression in LaTeX; names of several letters stand upright."""
+    names = {s: rf"\mathrm{{{s.name.replace('_', chr(92) + '_')}}}" for s in expr.free_symbols if len(s.name) > 1}
+    return str(sympy.latex(expr, symbol_names=names))

@@ -1,4 +1,4 @@
-"""Whether no plaintext of a schedule is zero whatever the weights: a slot of each that is not, for all members and sizes.
+"""Whether no plaintext of a schedule is zero whatever the weights: a slot of each that is not, for all members.
 
 A slot is looked for among the first and the last values of the digits and those of the loop variables. What has to hold
 there is shown for all sizes, or, where it is only true at some, kept as a condition.
@@ -111,11 +111,13 @@ class Nonzero:
         extents = dict(loops)
         for output in outputs:
             extents |= {f"{b.name}!": b.extent for b in output.binders}
-        for output, names in zip(outputs, binders, strict=True):
+        for output in outputs:
             for i, b in zip(output.family.indices, self.program.families[output.family.name].binders, strict=True):
                 assert isinstance(i, IntVar)
                 own = next(x.extent for x in output.binders if x.name == i.name)
-                self.decisions.need(own, "==", b.extent, f"some members of '{output.family.name}' are not read", output.span)
+                self.decisions.need(
+                    own, "==", b.extent, f"some members of '{output.family.name}' are not read", output.span
+                )
         somewhere = [substitute_cond(c, n.get) for c, n in zip(read, binders, strict=True)]
         for digits in islice(self._slots(family.body, loops), MAX_SLOTS):
             for parts in self._alternatives(family.body, digits):
@@ -214,7 +216,7 @@ class Nonzero:
     # conditions
 
     def _seen_to_hold(self, cond: Cond, extents: Extents) -> bool:
-        """Whether a condition holds at both ends of all variables, at the derivation's sizes: saves looking for a reason."""
+        """Whether a condition holds at both ends of all variables, at these sizes: saves looking for a reason."""
         values = self.decisions.value
         for part in range(2):
             env = {name: part * (values(size) - 1) for name, size in extents.items()}
@@ -243,10 +245,10 @@ class Nonzero:
                 return False
 
     def _by_ends(self, cond: Cmp, extents: Extents, trial: Decisions) -> bool:
-        ends = [_ends(plain(e), extents) for e in (cond.left, cond.right)]
-        if ends[0] is None or ends[1] is None:
+        left, right = (_ends(plain(e), extents) for e in (cond.left, cond.right))
+        if left is None or right is None:
             return False
-        (low, high), (low2, high2) = ends
+        (low, high), (low2, high2) = left, right
         match cond.op:
             case "<" | "<=":
                 sides = [(high, low2)]
@@ -331,7 +333,7 @@ def _poly(e: Int, domain: Domain, family: Symbols) -> Poly:
 
 
 def _ends(e: Int, extents: Extents) -> tuple[Int, Int] | None:
-    """The least and the largest value of an expression, or bounds of them, in sizes; None where these are not simple."""
+    """The least and the largest value of an expression, or bounds of them, in sizes; None where none are simple."""
     match e:
         case IntConst() | IntSize():
             return e, e
@@ -361,7 +363,7 @@ def _mentioned(value: Value) -> frozenset[str]:
         case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
             return frozenset[str]().union(*map(variables, indices))
         case Iverson(condition):
-            return variables(condition)  # type: ignore[arg-type]
+            return variables(condition)
         case _:
             return frozenset()
 

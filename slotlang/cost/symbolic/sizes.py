@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,21 +11,18 @@ import sympy
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.integers import (
-    And,
     Cmp,
-    Cond,
     Int,
     IntConst,
     IntOp,
     IntSize,
     IntVar,
-    Not,
-    Or,
     evaluate,
     holds,
 )
 from slotlang.meaning.program import Program
 from slotlang.proof.forall.conditions import Conditions, Defined, Divides, conditions
+from slotlang.proof.forall.inequalities import Domain
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Empty, Symbols, Unsolved, cases
 from slotlang.source import Span
@@ -56,7 +53,8 @@ class AllSizes:
                 case Cmp("==", IntOp("%", a, b), IntConst(0)) | Cmp("==", IntConst(0), IntOp("%", a, b)):
                     self.exact.add((a, b))
         self.definitions = {c.name: c.value for c in self.conditions.all if isinstance(c, Defined)}
-        self._always: dict[Cmp, bool] = {}
+        self.texts = {c.name: c.text.partition(" = ")[2] for c in self.conditions.all if isinstance(c, Defined)}
+        self._always: dict[object, bool] = {}
 
     @cached_property
     def families(self) -> list[Symbols]:
@@ -66,31 +64,14 @@ class AllSizes:
         except (Unsolved, Empty):
             return []
 
-    def always(self, cond: Cmp) -> bool:
-        """Whether a comparison of sizes is shown to hold for all that are admitted."""
-        known = self._always.get(cond)
+    def always(self, cond: Cmp, given: Collection[Cmp] = ()) -> bool:
+        """Whether a comparison of sizes is shown to hold for all that are admitted and meet those given."""
+        key = (cond, frozenset(given))
+        known = self._always.get(key)
         if known is None:
-            known = self._always[cond] = bool(self.families) and all(_shown(cond, family) for family in self.families)
+            known = bool(self.families) and all(_Known(self, family, given).shown(cond) for family in self.families)
+            self._always[key] = known
         return known
-
-    def expr(self, e: Int) -> Any:
-        """An expression of sizes as sympy has it; variables keep their names."""
-        match e:
-            case IntConst(value, written):
-                return sympy.Integer(value) if written is None else self.expr(written)
-            case IntSize(name) | IntVar(name):
-                return symbol(name)
-            case IntOp(op, a, b):
-                x, y = self.expr(a), self.expr(b)
-                if op == "+":
-                    return x + y
-                if op == "-":
-                    return x - y
-                if op == "*":
-                    return x * y
-                if op == "//":
-                    return x / y if (a, b) in self.exact else sympy.floor(x / y)
-                return sympy.Integer(0) if (a, b) in self.exact else sympy.Mod(x, y)
 
 
 def symbol(name: str) -> Any:
@@ -109,25 +90,48 @@ def plain(e: Int) -> Int:
             return e
 
 
-def _shown(cond: Cmp, family: Symbols) -> bool:
-    a, b = family.value(plain(cond.left)), family.value(plain(cond.right))
-    if a is None or b is None:
-        return False
-    nonnegative = family.domain.nonnegative
-    one = Poly.const(1)
-    match cond.op:
-        case "<=":
-            return nonnegative(b - a)
-        case ">=":
-            return nonnegative(a - b)
-        case "<":
-            return nonnegative(b - a - one)
-        case ">":
-            return nonnegative(a - b - one)
-        case "==":
-            return not (a - b) or (nonnegative(a - b) and nonnegative(b - a))
-        case _:
-            return nonnegative(a - b - one) or nonnegative(b - a - one)
+class _Known:
+    """What is known of one family of sizes, comparisons that are given included."""
+
+    def __init__(self, sizes: AllSizes, family: Symbols, given: Collection[Cmp]) -> None:
+        self.family = family
+        self.exact = sizes.exact | {
+            (c.left.left, c.left.right)
+            for c in given
+            if c.op == "==" and c.right == IntConst(0) and isinstance(c.left, IntOp) and c.left.op == "%"
+        }
+        self.domain = Domain(dict(family.domain.least), family.domain.facts)
+        self.domain.points = family.domain.points
+        for cond in given:
+            for p in self._nonnegative(cond) or ():
+                self.domain.assume(p)
+
+    def shown(self, cond: Cmp) -> bool:
+        """Whether a comparison is shown to hold."""
+        if cond.op == "!=":
+            return any(self.shown(Cmp(op, cond.left, cond.right)) for op in "<>")
+        parts = self._nonnegative(cond)
+        return parts is not None and all(map(self.domain.nonnegative, parts))
+
+    def _nonnegative(self, cond: Cmp) -> list[Poly] | None:
+        """What is not negative exactly where a comparison holds; None where that is not expressed by polynomials."""
+        a, b = self._poly(cond.left), self._poly(cond.right)
+        if a is None or b is None:
+            return None
+        one = Poly.const(1)
+        forms = {"<=": [b - a], ">=": [a - b], "<": [b - a - one], ">": [a - b - one], "==": [a - b, b - a]}
+        found = forms.get(cond.op)
+        # names with negative powers are divisors, which are positive
+        return None if found is None else [p * p.cleared() for p in found]
+
+    def _poly(self, e: Int) -> Poly | None:
+        match e:
+            case IntOp(op, a, b) if (x := self._poly(a)) is not None and (y := self._poly(b)) is not None:
+                if op in ("//", "%") and (a, b) in self.exact and y.single() is not None:
+                    return x.over(y) if op == "//" else Poly()
+                if op in "+-*":
+                    return x + y if op == "+" else x - y if op == "-" else x * y
+        return self.family.value(e)
 
 
 @dataclass
@@ -138,6 +142,7 @@ class Decisions:
     all: AllSizes
     sizes: Mapping[str, int]
     conditions: dict[Cmp, None] = field(default_factory=dict)
+    shared: Mapping[Cmp, None] = field(default_factory=dict)
 
     def value(self, e: Int) -> int:
         """An expression at the derivation's sizes."""
@@ -160,21 +165,41 @@ class Decisions:
         if not self.all.always(cond):
             self.conditions[cond] = None
 
+    def without_implied(self, conditions: Iterable[Cmp]) -> tuple[Cmp, ...]:
+        """Comparisons of which none is shown to follow from the others."""
+        kept = list(dict.fromkeys(conditions))
+        for cond in list(kept):
+            others = [c for c in kept if c is not cond]
+            if self.all.always(cond, others):
+                kept = others
+        return tuple(kept)
+
     def branch(self) -> Decisions:
         """Decisions of one count, beside those that all counts share."""
-        return Decisions(self.all, self.sizes)
+        return Decisions(self.all, self.sizes, shared={**self.shared, **self.conditions})
 
+    def divides(self, a: Int, b: Int) -> bool:
+        """Whether a division leaves nothing, by what is asked of sizes or was decided."""
+        rest = Cmp("==", IntOp("%", a, b), IntConst(0))
+        return (a, b) in self.all.exact or rest in self.conditions or rest in self.shared
 
-def sizes_of(cond: Cond) -> Iterable[Int]:
-    """Both sides of every comparison in a condition."""
-    match cond:
-        case Cmp(_, a, b):
-            yield from (a, b)
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from sizes_of(part)
-        case Not(part):
-            yield from sizes_of(part)
+    def expr(self, e: Int) -> Any:
+        """An expression of sizes as sympy has it; variables keep their names."""
+        match e:
+            case IntConst(value, written):
+                return sympy.Integer(value) if written is None else self.expr(written)
+            case IntSize(name) | IntVar(name):
+                return symbol(name)
+            case IntOp(op, a, b):
+                x, y = self.expr(a), self.expr(b)
+                if op == "+":
+                    return x + y
+                if op == "-":
+                    return x - y
+                if op == "*":
+                    return x * y
+                whole = x / y if self.divides(plain(a), plain(b)) else sympy.floor(x / y)
+                return whole if op == "//" else x - y * whole
 
 
 def all_sizes(program: Program) -> AllSizes:

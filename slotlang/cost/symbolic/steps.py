@@ -35,20 +35,23 @@ class Steps:
 
     def size(self, decisions: Decisions) -> Any:
         """How many there are."""
-        count = decisions.all.expr(self.count)
-        return function("log")(count) if self.kind == "doubling" else count
+        count = decisions.expr(self.count)
+        return function("log2")(count) if self.kind == "doubling" else count
 
     def expr(self, decisions: Decisions) -> Any:
         """The set as formulas name it."""
-        first, step, count = (decisions.all.expr(e) for e in (self.first, self.step, self.count))
+        first, step, count = (decisions.expr(e) for e in (self.first, self.step, self.count))
         if self.kind == "doubling":
             return function("steps")(step, count)
         if self.kind == "table":
             return function("numbers")(*self.table)
+        if count == 1:
+            return function("numbers")(first)
         return function("range_steps")(first, step, count)
 
     def ends(self, decisions: Decisions, slots: Int) -> tuple[Int, Int]:
         """The least and the largest step, modulo slots, or bounds of them; the signs are decided."""
+        last: Int
         if self.kind == "table":
             last = IntConst(self.table[-1])
         elif self.kind == "range":
@@ -98,7 +101,7 @@ def disjoint(a: Steps, b: Steps, decisions: Decisions, slots: Int) -> bool:
 
 
 def inside(a: Steps, b: Steps, decisions: Decisions) -> bool:
-    """Whether all steps of one set are steps of another, by their definitions; the reason is kept where there is one."""
+    """Whether all steps of one set are steps of another, by their definitions; the reason is kept if there is one."""
     value = decisions.value
     if a.kind == "table" or b.kind == "table":
         return a == b
@@ -137,7 +140,7 @@ def distinct(sets: Sequence[Steps], decisions: Decisions, slots: Int) -> Any:
     if all(disjoint(a, b, trial, slots) for n, a in enumerate(kept) for b in kept[:n]):
         decisions.conditions.update(trial.conditions)
         return sum((s.size(decisions) for s in kept), sympy.Integer(0))
-    return function("distinct")(decisions.all.expr(slots), *(s.expr(decisions) for s in kept))
+    return function("distinct")(decisions.expr(slots), *(s.expr(decisions) for s in kept))
 
 
 def _present(s: Steps, decisions: Decisions) -> bool:

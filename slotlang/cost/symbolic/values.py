@@ -188,5 +188,5 @@ def product(loops: Sequence[ops.Loop], decisions: Decisions) -> Any:
     """The product of the sizes of some loops."""
     result = sympy.Integer(1)
     for loop in loops:
-        result *= decisions.all.expr(extent(loop))
+        result *= decisions.expr(extent(loop))
     return result

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
 from slotlang.cost.symbolic.steps import ONE, ZERO, Steps, difference, numbers, single
 from slotlang.cost.symbolic.values import Box, Coordinate, Shapes, Value, extent, linear
-from slotlang.meaning.integers import Int, IntConst, IntOp, IntSize, IntVar, add, mul, neg, substitute, variables
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntSize, IntVar, add, mul, neg, substitute, variables
 from slotlang.proof.forall.conditions import sizes_in
 from slotlang.schedule import ops
 from slotlang.source import Span
@@ -35,8 +35,7 @@ Kind: TypeAlias = Literal[
 @dataclass(frozen=True)
 class Site:
     """One operation of the schedule. ``value``: what it computes; ``operands``: of what; ``box``: the loops around it;
-    ``terms``: how many it adds up, or rotates one from the other; ``steps``: what it rotates by, ``along``: the variable
-    of the operand that the step goes with, if it does."""
+    ``terms``: how many it adds up, or rotates one from the other; ``steps``: what it rotates by."""
 
     kind: Kind
     value: Value
@@ -45,7 +44,6 @@ class Site:
     span: Span
     terms: Int = ONE
     steps: Steps | None = None
-    along: str | None = None
     plain: ops.PlainRef | None = None
 
 
@@ -74,7 +72,7 @@ class Walk:
             self.values[family.name] = value
 
     def _pin(self) -> None:
-        """A network is found for one permutation of numbers: it holds where the sizes that this is made of are these."""
+        """A network is found for a permutation of numbers: it holds where the sizes that make it are the same."""
         program = self.schedule.program
         expressions = [program.slots_expr]
         for permutation in program.permutations.values():
@@ -155,12 +153,10 @@ class Walk:
         by_zero = bool(loops) and self.decisions.value(steps.count) < prod(loop.size for loop in loops)
         number = self.shapes.number(("rotate", value.shape, by_zero), value.shape if by_zero else None)
         turned = Value(number, (*value.coordinates, Coordinate(amount, True)))
-        return self._site(
-            "rotate", turned, (value,), box, steps=steps, along=along[0] if along else None, terms=steps.count
-        )
+        return self._site("rotate", turned, (value,), box, steps=steps, terms=steps.count)
 
     def _few(self, value: Value, loop: ops.Loop, steps: Steps, box: Box) -> Value:
-        """Rotations in equal steps that are no ladder: there would be one if there were three and nothing in the way."""
+        """Rotations in equal steps that are not a ladder: three and more would be one, if nothing is in the way."""
         if loop.size > 2:
             raise NoFormula("rotations of one vector by several statements overlap", self._span)
         return self._rungs(value, loop, steps.step, box)
@@ -215,7 +211,8 @@ class Walk:
         self._sign(step)
         fewer = difference(count, ONE)
         last = add(found.base, mul(step, fewer))
-        if found.base == ZERO:
+        if decisions.value(found.base) == 0:
+            decisions.compare(found.base, "==", ZERO)
             self._whole_turn(step, fewer)
             return Steps("range", step, step, fewer)
         if decisions.value(last) == 0:
@@ -239,7 +236,10 @@ class Walk:
         """What is asked of a sum whose terms are rotated one from the other; nothing of a single term."""
         if self.decisions.value(terms) > 1:
             self._sign(step)
-            self._whole_turn(step, times)
+            # that all together are less than a full turn is often shown where that each is, is not: of a single term
+            every = Cmp("<", plain(mul(step, difference(terms, ONE))), self.slots)
+            if not self.decisions.all.always(every):
+                self._whole_turn(step, times)
         else:
             self.decisions.compare(plain(terms), "<=", ONE)
 
@@ -297,7 +297,9 @@ class Walk:
 def renamed_last(value: Value, loop: ops.Loop) -> Value:
     """A value at the last round of a loop."""
     last = difference(extent(loop), ONE)
-    return Value(value.shape, tuple(Coordinate(substitute(c.index, {loop.var: last}.get), c.modular) for c in value.coordinates))
+    return Value(
+        value.shape, tuple(Coordinate(substitute(c.index, {loop.var: last}.get), c.modular) for c in value.coordinates)
+    )
 
 
 def plain_refs(sites: list[Site]) -> Iterator[tuple[ops.PlainRef, Site]]:
