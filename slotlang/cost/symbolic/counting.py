@@ -128,25 +128,33 @@ class Counting:
         return total
 
     def _sums_apart(self, sums: Sequence[Site]) -> None:
-        meet, through = self.walk.shapes.may_meet, self.walk.shapes.through
+        """Raises ``NoFormula`` where an addition of two places may be one node of the graph."""
+        meet = self.walk.shapes.may_meet
         for n, site in enumerate(sums):
             for other in sums[:n]:
-                nested = site.value.shape in through(other.value.shape) or other.value.shape in through(
-                    site.value.shape
-                )
-                if nested and "add" not in (site.kind, other.kind):
-                    continue
-                parts = [v.shape for v in site.operands] + [v.shape for v in other.operands]
-                if all(meet(parts[0], part) for part in parts[1:]) and not self._rotates(site, other):
+                parts = [v.shape for v in (*site.operands, *other.operands)]
+                if all(meet(parts[0], part) for part in parts[1:]) and not self._sum_apart(site, other):
                     raise NoFormula("two sums may add the same for some members", site.span)
 
+    def _sum_apart(self, a: Site, b: Site) -> bool:
+        """Whether two sums of vectors that may be equal still add different ones."""
+        through = self.walk.shapes.through
+        for one, two in ((a, b), (b, a)):
+            # what is computed from a sum is one of its terms only where the sum has one, and then it adds nothing
+            if any(one.value.shape in through(v.shape) for v in two.operands):
+                return True
+            if one.kind in ("horner", "doubling") and two.kind not in ("horner", "doubling"):
+                # one of the two that are added is a rotation
+                inside = [self.walk.shapes.layers[shape].key[0] for v in two.operands for shape in through(v.shape)]
+                if not {"rotate", "ladder", "stage"}.intersection(inside):
+                    return True
+        return a.kind != b.kind and {a.kind, b.kind} == {"horner", "doubling"} and self._turn_apart(a, b)
+
     @staticmethod
-    def _rotates(a: Site, b: Site) -> bool:
-        """Whether one of two sums adds what it rotates, and the other does not, or rotates otherwise."""
-        turning = [site for site in (a, b) if site.kind in ("horner", "doubling")]
-        if "add" in (a.kind, b.kind) or not turning:
-            return False
-        return len(turning) == 1 or a.kind != b.kind
+    def _turn_apart(a: Site, b: Site) -> bool:
+        """Horner adds another term to a rotated one, doubling the same."""
+        horner = a if a.kind == "horner" else b
+        return any(horner.box[-1].var in variables(c.index) for c in horner.operands[0].coordinates)
 
     # rotations
 

@@ -97,7 +97,8 @@ class Nonzero:
             isinstance(i, IntVar) and self._shown(Cmp("==", extents[i.name], b.extent), {})
             for i, b in zip(output.family.indices, family.binders, strict=True)
         )
-        slots = {name: digit.extent for name, digit in self.program.digits.items()}
+        # more than all slots: digits of several axes as if they were independent
+        slots = {SLOT: self.program.slots_expr, **{name: d.extent for name, d in self.program.digits.items()}}
         return covered and self._shown(self.program.read_where(output), {**extents, **slots})
 
     def _witness(self, family: ops.PlainFamily, outputs: Sequence[Output]) -> None:
