@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import prod
 from random import Random
 
 import pytest
@@ -19,8 +20,9 @@ from slotlang.cost.symbolic.sizes import AllSizes, Decisions, symbol
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import operations
 from slotlang.meaning.bind import bind
-from slotlang.meaning.integers import Cmp, IntConst, IntSize, mul
+from slotlang.meaning.integers import Cmp, IntConst, IntSize, evaluate, mul
 from slotlang.meaning.program import Program
+from slotlang.meaning.value import SumOver, nodes
 from slotlang.planning.formulas import formulas
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters
 from slotlang.planning.plan import Draft
@@ -57,7 +59,10 @@ def _sizes(syntax: tree.Program, number: int, seed: int) -> Iterator[dict[str, i
 def _counted(program: Program) -> Counts | None:
     """The counts of a program's graph as `cost` has them; None for a graph too large to build many."""
     built = schedule(program)
-    vectors = sum(family.size for family in program.families.values())
+    vectors = 0
+    for family in program.families.values():
+        sums = (node.extent for node in nodes(family.body) if isinstance(node, SumOver))
+        vectors += family.size * (prod(evaluate(e, program.sizes, {}) for e in sums) if family.kind == "plain" else 1)
     if operations(built) > MAX_OPERATIONS or program.slots * vectors > MAX_VECTORS:
         return None
     return Draft.of(program, "mask", EVERY if built.depth > UNRESCALED_DEPTH else ()).counts

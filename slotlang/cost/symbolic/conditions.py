@@ -10,7 +10,7 @@ import sympy
 
 from slotlang.cost.symbolic.functions import latex
 from slotlang.cost.symbolic.sizes import Decisions
-from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntSize
 
 _LATEX = {">=": r"\ge", ">": ">", "==": "=", "!=": r"\ne", "divides": r"\mid", "does not divide": r"\nmid"}
 _REMAINDERS: dict[tuple[str, Int], str] = {("==", IntConst(0)): "divides", (">=", IntConst(1)): "does not divide"}
@@ -46,7 +46,7 @@ def simplified(conditions: Iterable[Cmp], decisions: Decisions) -> tuple[Compari
             continue
         difference = sympy.expand(decisions.expr(cond.left) - decisions.expr(cond.right))
         if cond.op in ("==", "!="):
-            comparison = _split(_primitive(difference), cond.op)
+            comparison = _split(_primitive(difference, decisions), cond.op)
             if difference != 0 and comparison not in others:
                 others.append(comparison)
             continue
@@ -55,22 +55,26 @@ def simplified(conditions: Iterable[Cmp], decisions: Decisions) -> tuple[Compari
         strict = cond.op in ("<", ">")
         if strict:
             # whole numbers: more than 0 is at least 1, after common factors are gone
-            difference = _primitive(difference) - 1
+            difference = _primitive(difference, decisions) - 1
         constant, rest = difference.as_coeff_Add()
         if rest != 0 and (rest not in least or constant < least[rest]):
             least[rest] = constant
     return (*others, *(_split(rest + constant, ">=") for rest, constant in least.items()))
 
 
-def _primitive(e: Any) -> Any:
-    """An expression without the factors that all of its terms share."""
+def _primitive(e: Any, decisions: Decisions) -> Any:
+    """An expression without the positive factors that all of its terms share."""
     terms = sympy.Add.make_args(e)
     shared = terms[0]
     for term in terms[1:]:
         shared = sympy.gcd(shared, term)
-    if shared == 0 or shared.could_extract_minus_sign():
-        shared = -shared
-    return e if shared == 0 else sympy.expand(e / shared)
+    number, rest = shared.as_coeff_Mul()
+    factor = abs(number)
+    for part in sympy.Mul.make_args(rest):
+        base = part.as_base_exp()[0]
+        if base.is_Symbol and decisions.all.always(Cmp(">=", IntSize(base.name), IntConst(1))):
+            factor *= part
+    return e if factor == 0 else sympy.expand(e / factor)
 
 
 def _split(e: Any, op: str) -> Comparison:

@@ -6,6 +6,7 @@ there is shown for all sizes, or, where it is only true at some, kept as a condi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 
@@ -67,7 +68,9 @@ class Nonzero:
 
     def __init__(self, schedule: ops.Schedule, decisions: Decisions) -> None:
         self.schedule, self.program, self.decisions = schedule, schedule.program, decisions
-        self._last = set(_last(schedule))
+        self._last: dict[str, set[str]] = defaultdict(set)
+        for returned, name in _last(schedule):
+            self._last[name].add(returned)
         self._known: dict[object, bool] = {}
 
     def check(self, names: Sequence[str]) -> None:
@@ -75,7 +78,8 @@ class Nonzero:
         partly = [o for o in self.schedule.outputs if not self._everywhere(o)]
         for name in dict.fromkeys(names):
             family = self.schedule.plains[name]
-            last = name in self._last and bool(partly)
+            read = [[o for o in partly if o.family.name == returned] for returned in sorted(self._last[name])]
+            read = [outputs for outputs in read if outputs]
             if family.body is None:
                 if len(family.masks) > 1:
                     raise NoFormula(f"whether masks of '{name}' overlap depends on a permutation", family.span)
@@ -83,8 +87,8 @@ class Nonzero:
             if family.masks:
                 raise NoFormula(f"whether '{name}' vanishes depends on a permutation", family.span)
             vanishing = any(may_vanish(self.program, family.body))
-            if vanishing or last:
-                self._witness(family, partly if last else [])
+            if vanishing or read:
+                self._witness(family, read)
 
     def _everywhere(self, output: Output) -> bool:
         """Whether an output reads every slot of every member of its family."""
@@ -101,34 +105,35 @@ class Nonzero:
         slots = {SLOT: self.program.slots_expr, **{name: d.extent for name, d in self.program.digits.items()}}
         return covered and self._shown(self.program.read_where(output), {**extents, **slots})
 
-    def _witness(self, family: ops.PlainFamily, outputs: Sequence[Output]) -> None:
+    def _witness(self, family: ops.PlainFamily, read: Sequence[Sequence[Output]]) -> None:
+        """A slot in which no member is zero, and which outputs read of each returned family that members are in."""
         assert family.body is not None
-        loops = {loop.var: extent(loop) for loop in family.loops}
-        for output in outputs:
-            if any(not isinstance(i, IntVar) for i in output.family.indices):
-                raise NoFormula(f"some members of '{output.family.name}' may be read nowhere", output.span)
-        read = [self.program.read_where(o) for o in outputs]
-        binders = [{b.name: IntVar(f"{b.name}!") for b in o.binders} for o in outputs]
-        extents = dict(loops)
-        for output in outputs:
-            extents |= {f"{b.name}!": b.extent for b in output.binders}
-        for output in outputs:
-            for i, b in zip(output.family.indices, self.program.families[output.family.name].binders, strict=True):
-                assert isinstance(i, IntVar)
-                own = next(x.extent for x in output.binders if x.name == i.name)
-                self.decisions.need(
-                    own, "==", b.extent, f"some members of '{output.family.name}' are not read", output.span
-                )
-        somewhere = [substitute_cond(c, n.get) for c, n in zip(read, binders, strict=True)]
-        for digits in islice(self._slots(family.body, loops), MAX_SLOTS):
+        extents = {loop.var: extent(loop) for loop in family.loops}
+        somewhere: list[list[Cond]] = []
+        for outputs in read:
+            somewhere.append([self._read(output) for output in outputs])
+            for output in outputs:
+                extents |= {f"{b.name}!": b.extent for b in output.binders}
+        for digits in islice(self._slots(family.body, extents), MAX_SLOTS):
             for parts in self._alternatives(family.body, digits):
-                for choice in somewhere or [And(())]:
+                for choice in product(*somewhere):
                     trial = self.decisions.branch()
-                    wanted = And((*parts, self._inside(digits), substitute_cond(choice, self._place(digits))))
+                    where = substitute_cond(And(choice), self._place(digits))
+                    wanted = And((*parts, self._inside(digits), where))
                     if self._seen_to_hold(wanted, extents) and self._holds(wanted, extents, trial):
                         self.decisions.conditions.update(trial.conditions)
                         return
         raise NoFormula(f"some members of '{family.name}' may be zero whatever the weights", family.span)
+
+    def _read(self, output: Output) -> Cond:
+        """Where an output reads its family, by other names of its binders, which stand for all members."""
+        reason = f"some members of '{output.family.name}' may be read nowhere"
+        own = {b.name: b.extent for b in output.binders}
+        for i, b in zip(output.family.indices, self.program.families[output.family.name].binders, strict=True):
+            if not isinstance(i, IntVar):
+                raise NoFormula(reason, output.span)
+            self.decisions.need(own[i.name], "==", b.extent, reason, output.span)
+        return substitute_cond(self.program.read_where(output), {name: IntVar(f"{name}!") for name in own}.get)
 
     # slots
 
@@ -139,7 +144,9 @@ class Nonzero:
         choices: list[list[Int]] = []
         for name in axes:
             last = difference(self.program.digits[name].extent, ONE)
-            own: list[Int] = [ZERO, *(IntVar(v) for v in loops), last] if name in used else [ZERO]
+            own: list[Int] = (
+                [ZERO, *(IntVar(v) for v in loops if not v.endswith("!")), last] if name in used else [ZERO]
+            )
             choices.append(own)
         for choice in product(*choices):
             yield dict(zip(axes, choice, strict=True))
@@ -369,8 +376,9 @@ def _mentioned(value: Value) -> frozenset[str]:
             return frozenset()
 
 
-def _last(schedule: ops.Schedule) -> Iterator[str]:
-    """Families of plaintexts behind which results are only added up: hiding may put zeros into them."""
+def _last(schedule: ops.Schedule) -> Iterator[tuple[str, str]]:
+    """Families of ciphertexts that are returned, each with the families of plaintexts behind which it is only added up:
+    hiding may put zeros into these."""
     bodies = {f.name: f.body for f in schedule.ciphers}
 
     def visit(op: ops.Op) -> Iterator[str]:
@@ -389,7 +397,7 @@ def _last(schedule: ops.Schedule) -> Iterator[str]:
                 return
 
     for name in dict.fromkeys(output.family.name for output in schedule.outputs):
-        yield from visit(ops.Ref(name, ()))
+        yield from ((name, found) for found in visit(ops.Ref(name, ())))
 
 
 def check_nonzero(schedule: ops.Schedule, program: Program, names: Sequence[str], decisions: Decisions) -> None:

@@ -76,7 +76,7 @@ class AllSizes:
 
 def symbol(name: str) -> Any:
     """A size as sympy has it."""
-    return sympy.Symbol(name, integer=True, positive=True)
+    return sympy.Symbol(name, integer=True, nonnegative=True)
 
 
 def plain(e: Int) -> Int:
