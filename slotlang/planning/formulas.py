@@ -8,9 +8,10 @@ from typing import Any
 
 import sympy
 
+from slotlang.cost.symbolic.bounds import BoundFormula, Bounds
 from slotlang.cost.symbolic.conditions import simplified
 from slotlang.cost.symbolic.counting import Counting, Formula
-from slotlang.cost.symbolic.formulas import Formulas, Line
+from slotlang.cost.symbolic.formulas import BoundLine, Formulas, Line
 from slotlang.cost.symbolic.nonzero import check_nonzero
 from slotlang.cost.symbolic.sizes import AllSizes, Decisions, NoFormula, all_sizes, symbol
 from slotlang.cost.symbolic.walk import Walk, plain_refs
@@ -65,6 +66,7 @@ class _Formulas:
 
     def all(self) -> Formulas:
         counts = self.counting.formulas()
+        bounds = Bounds(self.program, self.counting, counts)
         definitions = {n: e for n, e in self.sizes.definitions.items() if n not in self.program.parameters}
         return Formulas(
             program=self.program.name,
@@ -75,7 +77,12 @@ class _Formulas:
             counts={name: self.line(f) for name, f in counts.items()},
             bytes={name: self.line(f) for name, f in self._bytes(counts).items()},
             units=self.units,
+            bounds=tuple(map(self._bound, bounds.all())),
+            missing=bounds.missing,
         )
+
+    def _bound(self, bound: BoundFormula) -> BoundLine:
+        return BoundLine(bound.of, bound.theorem, bound.proved, self.line(bound.at_least), self.line(bound.gap))
 
     def line(self, formula: Formula) -> Line:
         decisions = Decisions(self.sizes, self.program.sizes, shared=dict.fromkeys(formula.conditions))

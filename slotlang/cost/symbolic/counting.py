@@ -67,7 +67,7 @@ class Counting:
             "negations": lambda d: self._once("neg", d),
             "rescales": lambda d: self._once("rescale", d),
             "galois_keys": self._keys,
-            "ciphertexts_in": self._inputs,
+            "ciphertexts_in": self.inputs,
             "ciphertexts_out": self._outputs,
             "plaintexts": self._plaintexts,
         }
@@ -87,12 +87,13 @@ class Counting:
     def _members(self, value: Value, site: Site, decisions: Decisions) -> Any:
         return product(members(value, site.box, decisions, self.slots, site.span), decisions)
 
-    def _of(self, *kinds: str) -> list[Site]:
+    def of(self, *kinds: str) -> list[Site]:
+        """The operations of some kinds, each once."""
         return [site for site in self.sites if site.kind in kinds]
 
     def _once(self, kind: str, decisions: Decisions) -> Any:
         """Operations of one node for each member."""
-        sites = self._of(kind)
+        sites = self.of(kind)
         self._apart(sites, lambda site: [v.shape for v in site.operands])
         return sum((self._members(s.value, s, decisions) for s in sites), sympy.Integer(0))
 
@@ -106,16 +107,16 @@ class Counting:
 
     def _products(self, decisions: Decisions) -> Any:
         by_plain: dict[str, list[Site]] = defaultdict(list)
-        for site in self._of("mul_plain"):
+        for site in self.of("mul_plain"):
             assert site.plain is not None
             by_plain[site.plain.family].append(site)
         for sites in by_plain.values():
             self._apart(sites, lambda site: [site.operands[0].shape])
-        return sum((self._members(s.value, s, decisions) for s in self._of("mul_plain")), sympy.Integer(0))
+        return sum((self._members(s.value, s, decisions) for s in self.of("mul_plain")), sympy.Integer(0))
 
     def _additions(self, decisions: Decisions) -> Any:
         total = self._once("add_plain", decisions)
-        sums = self._of("sum", "tree", "horner", "doubling", "add")
+        sums = self.of("sum", "tree", "horner", "doubling", "add")
         self._sums_apart(sums)
         for site in sums:
             if site.kind == "tree":
@@ -160,7 +161,7 @@ class Counting:
 
     def _rotations(self, decisions: Decisions) -> Any:
         total = sympy.Integer(0)
-        sites = self._of("rotate", "ladder", "horner", "doubling")
+        sites = self.of("rotate", "ladder", "horner", "doubling")
         for n, site in enumerate(sites):
             total += self._turns(site, sites[:n], decisions)
         return total
@@ -260,7 +261,7 @@ class Counting:
 
     def _keys(self, decisions: Decisions) -> Any:
         sets: list[Steps] = []
-        for site in self._of("rotate", "ladder", "horner", "doubling"):
+        for site in self.of("rotate", "ladder", "horner", "doubling"):
             assert site.steps is not None
             if site.kind in ("ladder", "horner"):
                 if decisions.compare(site.terms, ">=", IntConst(2)):
@@ -268,11 +269,12 @@ class Counting:
             else:
                 sets.append(site.steps.plain())
         total = distinct(sets, decisions, self.slots)
-        return total + (1 if self._of("conj") else 0)
+        return total + (1 if self.of("conj") else 0)
 
     # what is sent
 
-    def _inputs(self, decisions: Decisions) -> Any:
+    def inputs(self, decisions: Decisions) -> Any:
+        """The ciphertexts that are sent by the client."""
         families = [f for f in self.walk.schedule.ciphers if f.body is None]
         return sum((product(f.loops, decisions) for f in families), sympy.Integer(0))
 
@@ -303,7 +305,7 @@ class Counting:
     def used(self, decisions: Decisions) -> dict[str, Any]:
         """The plaintexts of each family that are used."""
         seen: dict[str, dict[object, tuple[Value, Site]]] = defaultdict(dict)
-        for site in self._of("mul_plain", "add_plain"):
+        for site in self.of("mul_plain", "add_plain"):
             assert site.plain is not None
             value = Value(-1, tuple(map(Coordinate, site.plain.indices)))
             seen[site.plain.family].setdefault(canonical(value.coordinates, site.box), (value, site))

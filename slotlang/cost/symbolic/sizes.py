@@ -73,6 +73,10 @@ class AllSizes:
             self._always[key] = known
         return known
 
+    def multiple(self, a: Int, b: Int) -> bool:
+        """Whether an expression is shown to be a multiple of another for all sizes."""
+        return bool(self.families) and all(_Known(self, family, ()).multiple(a, b) for family in self.families)
+
 
 def symbol(name: str) -> Any:
     """A size as sympy has it."""
@@ -112,6 +116,11 @@ class _Known:
             return any(self.shown(Cmp(op, cond.left, cond.right)) for op in "<>")
         parts = self._nonnegative(cond)
         return parts is not None and all(map(self.domain.nonnegative, parts))
+
+    def multiple(self, a: Int, b: Int) -> bool:
+        """Whether an expression is shown to be a multiple of another."""
+        x, y = self._poly(plain(a)), self._poly(plain(b))
+        return x is not None and y is not None and y.single() is not None and x.over(y).whole()
 
     def _nonnegative(self, cond: Cmp) -> list[Poly] | None:
         """What is not negative exactly where a comparison holds; None where that is not expressed by polynomials."""
