@@ -351,7 +351,13 @@ def cost(
 
 
 @app.command()
-def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: Json = False) -> None:  # noqa: B006
+def compare(
+    files: Files,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    symbolic: Symbolic = False,
+    json: Json = False,
+) -> None:
     """The costs of several programs at the same sizes, side by side, with their verdicts."""
     with guarded("compare", json):
         from slotlang.api import check as check_program
@@ -362,19 +368,27 @@ def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: J
         from slotlang.syntax import tree
 
         sizes = parse_sizes(set_)
+        if symbolic:
+            _symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
         times = chosen_profile(profile)
-        rows = []
+        rows, programs = [], []
         for path in files:
             syntax = _parsed(path)
             header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
             program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
-            rows.append((path, check_program(program), cost_of(program, profile=times)))
+            programs.append(program)
+            if not symbolic:
+                rows.append((path, check_program(program), cost_of(program, profile=times)))
         if sizes:
-            known = {name for _, _, c in rows for name in c.sizes}
+            known = {name for program in programs for name in program.parameters}
             for name in sizes:
                 if name not in known:
                     raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
-        if json:
+        if symbolic:
+            from slotlang.cli.formulas import show_comparison
+
+            show_comparison(programs, json=json)
+        elif json:
             entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
             emit_json("compare", {"programs": entries})
         else:

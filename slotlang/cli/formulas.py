@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from slotlang.api import formulas
 from slotlang.cli.output import emit_json
+from slotlang.cost.symbolic.comparison import EVERY, MOST, Run, compared
 from slotlang.cost.symbolic.formulas import NOUNS, Formulas, Line
 from slotlang.planning.target import Target, hide_named
 
@@ -37,7 +38,9 @@ def formulas_text(found: Formulas) -> str:
     """Every formula with its conditions, and what the names and functions in them mean."""
     lines = [f"{found.program}  in {', '.join(found.parameters)}"]
     lines += [f"  {name} = {text}" for name, text in found.definition_texts.items()]
-    everywhere, numbers = _shared(line for _, line in found.lines())
+    every = [line for _, line in found.lines()]
+    every += [line for bound in found.bounds for line in (bound.at_least, bound.gap)]
+    everywhere, numbers = _shared(every)
     if everywhere:
         lines.append(f"where {', '.join(everywhere)}")
     for title, entries, nouns in (("", found.counts, NOUNS), ("", found.bytes, _BYTES)):
@@ -45,17 +48,53 @@ def formulas_text(found: Formulas) -> str:
         lines += _table((_marked(line, everywhere, numbers), nouns[name]) for name, line in entries.items())
     if found.bounds:
         lines += ["", "at least, by the theorems of docs/bounds.md:"]
-        rows = []
         for bound in found.bounds:
             how = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
-            gap = _marked(bound.gap, everywhere, numbers)
-            rows.append((_marked(bound.at_least, everywhere, numbers), f"{NOUNS[bound.of]} ({how}), gap {gap}"))
-        lines += _table(rows)
-    lines += [f"no formula of the {name} bound: {why}" for name, why in found.missing.items()]
+            lines.append(f"{NOUNS[bound.of]} >= {_marked(bound.at_least, everywhere, numbers)}  ({how})")
+            lines.append(f"  gap {_marked(bound.gap, everywhere, numbers)}")
+    reasons = dict.fromkeys(found.missing.values())
+    for why in reasons:
+        names = " and ".join(name for name, reason in found.missing.items() if reason == why)
+        lines += ["", f"no formula of the bound by {names}: {why}"]
     notes = [f"[{number}] where {text}" for text, number in numbers.items()]
     notes += list(found.functions().values())
     notes += [f"{name}: {meaning}" for name, meaning in found.units.items()]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def show_comparison(programs: Sequence[Program], *, json: bool) -> None:
+    """Print from which sizes on one of two programs has fewer operations. Raises as ``planning.formulas.formulas``."""
+    first, second = map(formulas, programs)
+    found = compared(first, second)
+    if json:
+        values = {"programs": [f.to_json() for f in (first, second)], "compared": [c.to_json() for c in found]}
+        emit_json("compare-formulas", values)
+        return
+    sizes = ", ".join(f"{name} = {second.sizes[name]}" for name in second.parameters)
+    mine = ", ".join(f"{name} = {first.sizes[name]}" for name in first.parameters)
+    lines = [f"{first.program}  {mine}", f"{second.program}  {sizes}"]
+    for one in found:
+        x, y = ("?" if v is None else f"{v:,}" for v in one.values)
+        lines += ["", f"{NOUNS[one.count]}: {first.counts[one.count].expr} against {second.counts[one.count].expr}"]
+        lines.append(f"  here: {x} against {y}")
+        for name, runs in one.along.items():
+            if len(runs) != 1 or runs[0].first != runs[0].last:
+                lines.append(f"  {name}: {', '.join(_run_texts(runs, first, second)) or 'no size that both admit'}")
+    functions = {**first.functions(), **second.functions()}
+    looked = f"one size changes: values up to {EVERY}, and powers of two up to {MOST:,}, for which both formulas hold"
+    print("\n".join([*lines, "", looked, *functions.values()]))
+
+
+def _run_texts(runs: Sequence[Run], first: Formulas, second: Formulas) -> list[str]:
+    found = []
+    for number, run in enumerate(runs):
+        who = {"first": f"{first.program} has fewer", "second": f"{second.program} has fewer", "equal": "equal"}
+        if number == len(runs) - 1:
+            where = "always" if number == 0 else f"from {run.first} on"
+        else:
+            where = f"at {run.first}" if run.first == run.last else f"from {run.first} to {run.last}"
+        found.append(f"{who[run.less]} {where}")
+    return found
 
 
 def formulas_latex(found: Formulas) -> str:

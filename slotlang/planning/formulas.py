@@ -12,7 +12,7 @@ from slotlang.cost.symbolic.bounds import BoundFormula, Bounds
 from slotlang.cost.symbolic.conditions import simplified
 from slotlang.cost.symbolic.counting import Counting, Formula
 from slotlang.cost.symbolic.formulas import BoundLine, Formulas, Line
-from slotlang.cost.symbolic.nonzero import check_nonzero
+from slotlang.cost.symbolic.nonzero import Nonzero
 from slotlang.cost.symbolic.sizes import AllSizes, Decisions, NoFormula, all_sizes, symbol
 from slotlang.cost.symbolic.walk import Walk, plain_refs
 from slotlang.diagnostics import error
@@ -51,7 +51,7 @@ class _Formulas:
         self.schedule = self._schedule()
         self.decisions = Decisions(self.sizes, program.sizes)
         walk = Walk(self.schedule, self.decisions)
-        check_nonzero(self.schedule, program, [ref.family for ref, _ in plain_refs(walk.sites)], self.decisions)
+        Nonzero(self.schedule, self.decisions).check([ref.family for ref in plain_refs(walk.sites)])
         self.counting = Counting(walk, self.decisions)
         self.units: dict[str, str] = {}
 
@@ -72,6 +72,7 @@ class _Formulas:
             program=self.program.name,
             sizes={**self.program.sizes},
             parameters=self.program.parameters,
+            conditions=self.sizes.conditions,
             definitions=definitions,
             definition_texts={name: self.sizes.texts[name] for name in definitions},
             counts={name: self.line(f) for name, f in counts.items()},

@@ -9,10 +9,14 @@ from random import Random
 
 import pytest
 from amounts import drawn, some
-from repository import PROGRAMS, bind_text, program_text
+from command_line import slotlang
+from repository import GOLDEN, PROGRAMS, bind_text, program_text
 
 from slotlang.api import cost
+from slotlang.cost.bound_cases import bounds_of
+from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.counts import Counts
+from slotlang.cost.symbolic.comparison import compared
 from slotlang.cost.symbolic.conditions import simplified
 from slotlang.cost.symbolic.formulas import Formulas
 from slotlang.cost.symbolic.functions import DEFINITIONS, function, multipliers, value
@@ -255,3 +259,83 @@ def test_json_and_latex() -> None:
     assert rotations["formula"] == "2*r + log2(C/r) + ones(C/r) - 3"
     assert rotations["latex"].startswith("2 r + ")
     assert {"log2", "ones"} <= data["functions"].keys()
+
+
+BOUNDED = ["rank_complex", "rank_first", "two_tokens", "two_channels", "several_outputs", "columns", "squat_tall_real"]
+BOUNDED += ["seed/lanes", "seed/joint", "seed/wide_rank", "seed/combined_fixed", "seed/column_major", "nonsquare"]
+
+
+@drawn
+@pytest.mark.parametrize("name", BOUNDED)
+def test_bounds_at_random_sizes(name: str) -> None:
+    """The bounds that have formulas are those that are found slot by slot, and so are the gaps."""
+    syntax = parse(Source(f"{name}.slot", program_text(name)))
+    found = formulas(bind(syntax))
+    assert {"spread", "products"} <= {bound.theorem for bound in found.bounds} and found.bounds
+    compared, wanted = 0, some(40, 5)
+    for sizes in _sizes(syntax, 3 * wanted, 2):
+        program = bind(syntax, sizes)
+        counts = _counted(program)
+        if counts is None:
+            continue
+        draft = Draft.of(program, "mask", EVERY if schedule(program).depth > UNRESCALED_DEPTH else ())
+        known = bounds_of(program, draft.graph, counts, rotation_lower_bound(program))
+        by_theorem = {(b.of, b.theorem, b.proved): b for b in known}
+        every = found.known(sizes)
+        for bound in found.bounds:
+            if not bound.at_least.holds(every):
+                continue
+            other = by_theorem.get((bound.of, bound.theorem, bound.proved))
+            if other is None:
+                # a conjecture is said where it is more than what is proved
+                assert not bound.proved
+                assert value(bound.at_least.expr, every) <= by_theorem[bound.of, bound.theorem, True].at_least
+                continue
+            assert value(bound.at_least.expr, every) == other.at_least, (bound, sizes)
+            if bound.gap.holds(every):
+                assert value(bound.gap.expr, every) == other.gap, (bound, sizes)
+            compared += 1
+        if compared >= wanted:
+            break
+    assert compared
+
+
+def test_bounds_without_formula_say_why() -> None:
+    assert "more than one input" in formulas(bind_text(program_text("scores"))).missing["spread"]
+    assert "not a dense matrix" in formulas(bind_text(program_text("sparse_heads"))).missing["products"]
+    mixed = formulas(bind_text(program_text("seed/rank_contiguous_fixed")))
+    assert not mixed.bounds and "whole periods" in mixed.missing["two-products"]
+
+
+def test_where_a_program_beats_another() -> None:
+    """Along each size, who has fewer is who has fewer by the graph."""
+    first = bind_text(program_text("dense_ab"), {"d": 64, "r": 8, "steps": 4})
+    second = bind_text(program_text("squat_tall"), {"d": 64, "r": 8, "steps": 4})
+    found = {c.count: c for c in compared(formulas(first), formulas(second))}
+    rotations = found["rotations"]
+    assert rotations.values == tuple(Draft.of(p, "mask").counts.rotations for p in (first, second))
+    texts = [program_text(name) for name in ("dense_ab", "squat_tall")]
+    for run in rotations.along["d"]:
+        for d in {run.first, run.last}:
+            if d > 256:
+                continue
+            a, b = (Draft.of(bind_text(t, {"d": d, "r": 8, "steps": 4}), "mask").counts.rotations for t in texts)
+            assert {"first": a < b, "second": a > b, "equal": a == b}[run.less], (run, a, b)
+    assert {run.less for run in rotations.along["d"]} >= {"second"}
+
+
+def test_commands() -> None:
+    small = ["--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16"]
+    files = [str(PROGRAMS / f"{name}.slot") for name in ("rank_first", "rank_complex")]
+    text = slotlang("cost", files[1], *small, "--symbolic")
+    assert text.status == 0 and "2*R + log2(C/R) + ones(C/R) - 3  rotations" in text.out
+    assert slotlang("cost", files[1], *small, "--symbolic", "--latex").out.startswith("\\begin{align*}")
+    both = slotlang("compare", *files, *small, "--symbolic")
+    assert both.status == 0 and "rank_complex has fewer" in both.out
+    data = json.loads(slotlang("compare", *files, *small, "--symbolic", "--json").out)
+    assert data["schema"] == "slotlang.compare-formulas/1" and len(data["programs"]) == 2
+    for wrong in (["--latex"], ["--symbolic", "--precision", "1e-3"], ["--symbolic", "--kernel", "seal"]):
+        assert slotlang("cost", files[1], *wrong).status == 2
+    assert slotlang("compare", files[0], "--symbolic").status == 2
+    refused = slotlang("cost", str(GOLDEN / "symbolic" / "plaintext_may_be_zero.slot"), "--symbolic")
+    assert refused.status == 2 and "SL447" in refused.err

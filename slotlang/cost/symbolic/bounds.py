@@ -1,7 +1,7 @@
 """The lower bounds of ``docs/bounds.md`` as formulas, for programs with one input whose packing is read off its text.
 
-Each bound is that of ``bounds_of`` wherever its conditions hold. Where a packing, or what rotations do to tokens, is not of
-the forms below, there is no formula and a reason.
+Each bound is that of ``bounds_of`` wherever its conditions hold. Where a packing, or what rotations do to tokens, is
+not of the forms below, there is no formula and a reason.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from slotlang.cost.bound_cases import token_axis
 from slotlang.cost.symbolic.counting import Counting, Formula
 from slotlang.cost.symbolic.functions import function
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
-from slotlang.cost.symbolic.steps import ZERO
+from slotlang.cost.symbolic.steps import ONE, ZERO
 from slotlang.cost.symbolic.values import extent
-from slotlang.meaning.integers import Int, IntConst, IntVar, mul, variables
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntVar, holds, mul, variables
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import Chain, Const, Element, Read, nodes
 from slotlang.refusals import GaveUp
@@ -51,7 +51,7 @@ class _Packing:
 
     channels: Any
     crowd: int
-    groups: Any
+    groups: Int
     copies: Any
     imaginary: bool
 
@@ -77,7 +77,7 @@ class Bounds:
         found.append(self._bound("rotations", "spread", function("clog2")(filled), own, [self.counts["rotations"]]))
         dimension = self._dimension(specs, own)
         slots = own.expr(self.program.slots_expr)
-        least = sympy.ceiling(packing.groups * dimension / (2 * slots))
+        least = sympy.ceiling(own.expr(packing.groups) * dimension / (2 * slots))
         found.append(self._bound("plain_products", "products", least, own, [self.counts["plain_products"]]))
         try:
             found += self._two_products(specs, packing, own)
@@ -165,7 +165,7 @@ class Bounds:
         channel = 0 if axis is None else 1 - axis
         spread, digits = self._progression([r.indices[channel] for r in reads], own)
         everything = set(digits)
-        groups: Any = sympy.Integer(1)
+        groups: Int = ONE
         alike = 1
         if axis is not None:
             alike, by = self._progression([r.indices[axis] for r in reads], own)
@@ -174,7 +174,7 @@ class Bounds:
             digit = self.program.digits[by[0]]
             own.need(mul(digit.extent, IntConst(alike)), "==", tensor.extents[axis], "some tokens are not packed")
             self._kept_apart(mul(digit.stride, digit.extent), own)
-            groups = own.expr(digit.extent)
+            groups = digit.extent
             everything |= set(by)
         if alike * spread != len(reads):
             raise NoFormula("reads of the input overlap")
@@ -261,7 +261,7 @@ class Bounds:
             if len(spec.weights) != 2 or not self._factored(families, spec):
                 continue
             imaginary = any(o.part == "im" for o in self.program.outputs if o.name == name)
-            width = sympy.ceiling(own.expr(self.program.slots_expr) / packing.groups)
+            width = sympy.ceiling(own.expr(self.program.slots_expr) / own.expr(packing.groups))
             sizes = [own.expr(e) for e in (spec.sizes[0], spec.sizes[2], spec.sizes[1])]
             parts = (2, 1 + packing.imaginary, 1 + imaginary)
             returned = sum(outputs[f] for f in families)
@@ -273,6 +273,36 @@ class Bounds:
         least = [function("two_products")(*case) for _, case in cases]
         proved = least[0] if len(least) == 1 else sympy.Max(*least)
         yield self._bound(of, "two-products", proved, own, spent)
+        if len(cases) == 1 and not packing.imaginary and cases[0][1][-2:] == (1, 1):
+            known = self._best_known(cases[0][0], packing, own)
+            if known is not None:
+                yield self._bound(of, "two-products", known, own, spent, proved=False)
+
+    def _best_known(self, spec: _Spec, packing: _Packing, own: Decisions) -> Any | None:
+        """The rotations of the best structure known for a packing that is full, conjectured to be the least."""
+        slots = self.program.slots_expr
+        width, rank = IntOp("//", slots, packing.groups), IntOp("//", spec.sizes[1], IntConst(2))
+        (packed,) = self._ciphers()
+        (family,) = {o.family.name for o in self.program.outputs}
+        returned = next(o for o in self.program.outputs if o.family.name == family)
+        inputs, outputs = (_members([b.extent for b in f.binders]) for f in (packed, returned))
+        wanted = [
+            Cmp("==", IntOp("%", slots, packing.groups), ZERO),
+            Cmp("==", IntOp("%", spec.sizes[1], IntConst(2)), ZERO),
+            Cmp(">=", rank, ONE),
+            Cmp("==", IntOp("%", width, rank), ZERO),
+            Cmp("==", mul(inputs, width), spec.sizes[0]),
+            Cmp("==", mul(outputs, width), spec.sizes[2]),
+        ]
+        # the divisions first: others are read with them
+        for cond in wanted:
+            if not holds(cond, own.sizes, {}):
+                return None
+            own.compare(cond.left, cond.op, cond.right)
+        w, r, k, m = (own.expr(e) for e in (width, rank, inputs, outputs))
+        split, one = function("split"), sympy.Integer(1)
+        whole = w / r
+        return sympy.Min(split(r, k, one) + function("clog2")(whole) + split(r, one, m), split(w, k, m))
 
     def _factored(self, families: set[str], spec: _Spec) -> bool:
         """Whether every path has two products with plaintexts, the first without the outer weight, the second without
@@ -320,3 +350,11 @@ class Bounds:
             if family.body is None or depth(family.body, family.loops) != 2:
                 return False
         return True
+
+
+def _members(extents: list[Int]) -> Int:
+    """How many members a family of these extents has."""
+    result: Int = ONE
+    for e in extents:
+        result = mul(result, e)
+    return result

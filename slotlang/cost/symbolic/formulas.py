@@ -9,6 +9,7 @@ from typing import Any
 from slotlang.cost.symbolic.conditions import Comparison
 from slotlang.cost.symbolic.functions import DEFINITIONS, latex, named, value
 from slotlang.meaning.integers import Cmp, Int, evaluate, holds
+from slotlang.proof.forall.conditions import Conditions
 
 NOUNS: Mapping[str, str] = {
     "rotations": "rotations",
@@ -92,6 +93,7 @@ class Formulas:
     program: str
     sizes: Mapping[str, int]
     parameters: tuple[str, ...]
+    conditions: Conditions = field(repr=False)
     definitions: Mapping[str, Int]
     definition_texts: Mapping[str, str]
     counts: Mapping[str, Line]
@@ -111,6 +113,11 @@ class Formulas:
         for name, definition in self.definitions.items():
             found[name] = int(evaluate(definition, found, {}))
         return found
+
+    def admitted(self, sizes: Mapping[str, int]) -> dict[str, int] | None:
+        """``known``, or None for sizes at which the program has no meaning."""
+        given = {**{name: self.sizes[name] for name in self.parameters}, **sizes}
+        return self.known(sizes) if self.conditions.hold(given) else None
 
     def at(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
         """Every count at given sizes of the header; None where its formula does not hold."""

@@ -34,7 +34,7 @@ from slotlang.meaning.integers import (
     variables,
     within,
 )
-from slotlang.meaning.program import Output, Program
+from slotlang.meaning.program import Output
 from slotlang.meaning.value import (
     Arith,
     Conj,
@@ -64,7 +64,7 @@ Extents = Mapping[str, Int]
 
 
 class Nonzero:
-    """The plaintexts of one schedule. Raises ``NoFormula`` for one that may be zero."""
+    """The plaintexts of one schedule."""
 
     def __init__(self, schedule: ops.Schedule, decisions: Decisions) -> None:
         self.schedule, self.program, self.decisions = schedule, schedule.program, decisions
@@ -74,7 +74,7 @@ class Nonzero:
         self._known: dict[object, bool] = {}
 
     def check(self, names: Sequence[str]) -> None:
-        """All members of these families of plaintexts."""
+        """Raises ``NoFormula`` unless no member of these families is zero; what that takes is kept."""
         partly = [o for o in self.schedule.outputs if not self._everywhere(o)]
         for name in dict.fromkeys(names):
             family = self.schedule.plains[name]
@@ -398,8 +398,3 @@ def _last(schedule: ops.Schedule) -> Iterator[tuple[str, str]]:
 
     for name in dict.fromkeys(output.family.name for output in schedule.outputs):
         yield from ((name, found) for found in visit(ops.Ref(name, ())))
-
-
-def check_nonzero(schedule: ops.Schedule, program: Program, names: Sequence[str], decisions: Decisions) -> None:
-    """Raises ``NoFormula`` unless no plaintext of these families is zero; what that takes is kept."""
-    Nonzero(schedule, decisions).check(names)

@@ -302,6 +302,6 @@ def renamed_last(value: Value, loop: ops.Loop) -> Value:
     )
 
 
-def plain_refs(sites: list[Site]) -> Iterator[tuple[ops.PlainRef, Site]]:
+def plain_refs(sites: list[Site]) -> Iterator[ops.PlainRef]:
     """Every mention of a plaintext."""
-    return ((site.plain, site) for site in sites if site.plain is not None)
+    return (site.plain for site in sites if site.plain is not None)
