@@ -16,6 +16,7 @@ from slotlang.cost.symbolic.nonzero import Nonzero
 from slotlang.cost.symbolic.sizes import AllSizes, Decisions, NoFormula, all_sizes, symbol
 from slotlang.cost.symbolic.walk import Walk, plain_refs
 from slotlang.diagnostics import error
+from slotlang.meaning.integers import IntConst, IntSize
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import with_conjugates
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters
@@ -50,6 +51,9 @@ class _Formulas:
         self.sizes: AllSizes = all_sizes(program)
         self.schedule = self._schedule()
         self.decisions = Decisions(self.sizes, program.sizes)
+        for name, _ in self.sizes.conditions.valued:
+            # as a number of a value it may be 1, and then nothing is multiplied
+            self.decisions.compare(IntSize(name), "==", IntConst(program.sizes[name]))
         walk = Walk(self.schedule, self.decisions)
         Nonzero(self.schedule, self.decisions).check([ref.family for ref in plain_refs(walk.sites)])
         self.counting = Counting(walk, self.decisions)

@@ -198,6 +198,19 @@ def test_refused_or_right(change: tuple[str, str], reason: str) -> None:
             _agrees(found, counts, sizes)
 
 
+def test_sizes_that_enter_as_numbers_are_fixed() -> None:
+    """A factor of 1 is no product, so what a size does as a factor is known of its value alone."""
+    text = LORA.replace("Y[c < K] = sum", "Y[c < K] = r * sum").replace("y == A", "y == r * A")
+    found = formulas(bind_text(text))
+    assert [c.text for c in found.counts["plain_products"].where] == ["r == 4"]
+    for r in (1, 2, 4):
+        program = bind_text(text, {"r": r})
+        counts = _counted(program)
+        assert counts is not None
+        _agrees(found, counts, {"r": r})
+        _agrees(formulas(program), counts, {"r": r})
+
+
 def test_equal_statements_are_one() -> None:
     """Two statements that compute the same are counted once, as the graph has them once."""
     double = LORA.replace(

@@ -235,7 +235,10 @@ class Bounds:
     def _extent(self, name: str) -> Int:
         if name in self.program.digits:
             return self.program.digits[name].extent
-        return next(b.extent for f in self._ciphers() for b in f.binders if b.name == name)
+        found = [b.extent for f in self._ciphers() for b in f.binders if b.name == name]
+        if not found:
+            raise NoFormula("the input is packed by the slot's index and not by its digits")
+        return found[0]
 
     def _ciphers(self) -> Iterator[Family]:
         return (f for f in self.program.families.values() if f.kind == "cipher")
