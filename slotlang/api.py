@@ -28,6 +28,7 @@ from slotlang.syntax import tree
 from slotlang.syntax.parser import parse, read_source
 
 if TYPE_CHECKING:
+    from slotlang.cost.symbolic.formulas import Formulas as Formulas
     from slotlang.optimize.optimized import Optimized as Optimized
     from slotlang.optimize.search import Objective
     from slotlang.run.session import Session as Session
@@ -43,6 +44,10 @@ def __getattr__(name: str) -> Any:
         from slotlang.optimize.optimized import Optimized
 
         return Optimized
+    if name == "Formulas":
+        from slotlang.cost.symbolic.formulas import Formulas
+
+        return Formulas
     raise AttributeError(f"module 'slotlang.api' has no attribute {name!r}")
 
 
@@ -109,6 +114,15 @@ def cost(
         range=made.unproved_range.to_json(),
         range_text=made.unproved_range.line(),
     )
+
+
+def formulas(program: Program, parameters: Parameters | None = None, *, target: Target = Target()) -> Formulas:
+    """The counts of ``cost`` as formulas in the program's sizes, derived at the sizes it is bound to, each with the
+    conditions under which it holds. ``parameters``, or the program's own, make bytes numbers. Raises SL447 for a
+    program without formulas, and SL401 to SL404."""
+    from slotlang.planning.formulas import formulas as formulas_of
+
+    return formulas_of(program, parameters or program_parameters(program), hide=target.hide)
 
 
 def optimize(
@@ -187,6 +201,7 @@ __all__ = [
     "Bound",
     "Cost",
     "DataPowers",
+    "Formulas",
     "Hide",
     "Kernel",
     "Lowered",
@@ -203,6 +218,7 @@ __all__ = [
     "check",
     "cost",
     "find_profile",
+    "formulas",
     "load",
     "loads",
     "lower",

@@ -360,6 +360,13 @@ profile that somebody chose is warned of; for the one that comes with the packag
 
 `slotlang calibrate --degree` takes the degrees 4096, 8192, 16384 and 32768. Smaller ones are predicted from the nearest
 of these.""",
+    "SL447": """A program has no formulas.
+
+`slotlang cost --symbolic` derives counts from the operations with their loops kept, and answers only what holds at
+every size that meets the conditions it prints. It says no where members of a loop may be the same vector, where
+statements may compute the same, where a plaintext may be zero whatever the weights, where rotations may go past a full
+turn, where it takes a search to place relinearisations, and for parameters with keys for some steps only.
+`slotlang cost` counts such a program at given sizes.""",
     "SL451": """A precision can't be had.
 
 `--precision P` asks for parameters whose predicted relative rms error is at most P. No degree, primes and scales with

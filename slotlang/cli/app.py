@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,6 +118,7 @@ DataFile = Annotated[
     Path | None,
     typer.Option(help="A .npz file with weights and scalars by name, and inputs: errors are predicted for these."),
 ]
+Symbolic = Annotated[bool, typer.Option("--symbolic", help="Formulas in the program's sizes, and where they hold.")]
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="A .slot program; FILE:name, of several in it.", show_default=False)
 ]
@@ -201,6 +203,14 @@ def _given(text: str | None, precision: float | None) -> Parameters | None:
     if precision is not None:
         raise error("SL005", "--precision searches parameters, and --parameters gives them", hint="drop one of them")
     return parameters_named(text)
+
+
+def _symbolic_only(others: Mapping[str, object]) -> None:
+    """Raises SL005 for what says nothing about formulas."""
+    wrong = [name for name, given in others.items() if given]
+    if wrong:
+        hint = "formulas are of counts and bytes: they have no times and no errors"
+        raise error("SL005", f"{wrong[0]} does not go with --symbolic", hint=hint)
 
 
 def _console() -> Console:
@@ -308,10 +318,22 @@ def cost(
     parameters: GivenParameters = None,
     bound: Bounds = [],  # noqa: B006
     bound_norm: BoundNorms = [],  # noqa: B006
+    symbolic: Symbolic = False,
+    latex: Annotated[bool, typer.Option("--latex", help="With --symbolic: print LaTeX.")] = False,
     json: Json = False,
 ) -> None:
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
     with guarded("cost", json):
+        if symbolic or latex:
+            beside = (profile, kernel != "auto", adapter, module, data, precision, max_key_bytes)
+            names = ("profile", "kernel", "adapter", "module", "data", "precision", "max-key-bytes")
+            _symbolic_only({f"--{name}": given for name, given in zip(names, beside, strict=True)})
+            _symbolic_only({"--latex without --symbolic": not symbolic, "--latex with --json": latex and json})
+            from slotlang.cli.formulas import show_formulas
+
+            bounds = parse_bounds(bound, bound_norm)
+            show_formulas(_loaded(file, set_, bounds), _given(parameters, None), hide, latex=latex, json=json)
+            return
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile, say_where_measured
         from slotlang.planning.target import Target
@@ -332,7 +354,13 @@ def cost(
 
 
 @app.command()
-def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: Json = False) -> None:  # noqa: B006
+def compare(
+    files: Files,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    symbolic: Symbolic = False,
+    json: Json = False,
+) -> None:
     """The costs of several programs at the same sizes, side by side, with their verdicts."""
     with guarded("compare", json):
         from slotlang.api import check as check_program
@@ -343,19 +371,27 @@ def compare(files: Files, set_: Sizes = [], profile: ProfileFile = None, json: J
         from slotlang.syntax import tree
 
         sizes = parse_sizes(set_)
+        if symbolic:
+            _symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
         times = chosen_profile(profile)
-        rows = []
+        rows, programs = [], []
         for path in files:
             syntax = _parsed(path)
             header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
             program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
-            rows.append((path, check_program(program), cost_of(program, profile=times)))
+            programs.append(program)
+            if not symbolic:
+                rows.append((path, check_program(program), cost_of(program, profile=times)))
         if sizes:
-            known = {name for _, _, c in rows for name in c.sizes}
+            known = {name for program in programs for name in program.parameters}
             for name in sizes:
                 if name not in known:
                     raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
-        if json:
+        if symbolic:
+            from slotlang.cli.formulas import show_comparison
+
+            show_comparison(programs, json=json)
+        elif json:
             entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
             emit_json("compare", {"programs": entries})
         else:

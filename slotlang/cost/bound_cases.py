@@ -171,7 +171,7 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
     live = sorted(n for n in graph.ancestors(o.node for o in graph.outputs) if graph.nodes[n].kind == "cipher")
     if prod(shape) > MAX_ELEMENTS or len(live) * program.slots > MAX_PACKED:
         raise GaveUp("the packing")
-    axis = _token_axis(program, tensor)
+    axis = token_axis(program, tensor)
     ring = _Packed(program.slots)
     evaluator = PlainEvaluator(program, ring)
     places = np.zeros(prod(shape), np.int64)
@@ -192,7 +192,7 @@ def _packing(program: Program, graph: Graph, tensor: str, specs: dict[str, _Spec
     return _Packing(tokens, labels, tuple(together), int(places.max(initial=0)), ring.imaginary)
 
 
-def _token_axis(program: Program, tensor: str) -> int | None:
+def token_axis(program: Program, tensor: str) -> int | None:
     """The axis of an input that its weights do not act on; None for a vector."""
     axes = set()
     for theorem in program.theorems.values():

@@ -83,12 +83,12 @@ class TwoProducts:
         full = self.inputs * self.width == self.d_in and self.outputs * self.width == self.d_out
         if rest or self.width % rank or not full:
             return None
-        squat = _split(rank, self.inputs, 1)
-        tall = _split(rank, 1, self.outputs)
+        squat = baby_split(rank, self.inputs, 1)
+        tall = baby_split(rank, 1, self.outputs)
         sums = (self.width // rank - 1).bit_length()
-        return min(squat + sums + tall, _split(self.width, self.inputs, self.outputs))
+        return min(squat + sums + tall, baby_split(self.width, self.inputs, self.outputs))
 
 
-def _split(count: int, baby: int, giant: int) -> int:
+def baby_split(count: int, baby: int, giant: int) -> int:
     """Fewest ``baby*(n1 - 1) + giant*(n2 - 1)`` over n1*n2 >= count."""
     return min(baby * (n - 1) + giant * (-(-count // n) - 1) for n in range(1, count + 1))

@@ -306,9 +306,10 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
         inner = inner.bind(binder.name, size)
         binders.append(Binder(binder.name, extent, size))
     how = e.how.name if e.how else None
-    argument = None
+    argument = written = None
     if e.how is not None and e.how.argument is not None:
-        argument = constant(scope, e.how.argument, "the number of baby steps")
+        written = integer(scope, Local({}, False, "the number of baby steps"), e.how.argument)
+        argument = scope.value(written)
         if argument < 1:
             raise error("SL107", f"there can't be {argument} baby steps", e.how.argument.span)
 
@@ -322,7 +323,7 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
             )
         body = slot_value(scope, at, e.body)
         for binder in reversed([b for b in binders if b.name not in at.values]):
-            body = SumOver(binder.name, binder.extent, how, argument, body, e.span)
+            body = SumOver(binder.name, binder.extent, how, argument, body, e.span, written)
         return body
 
     return _balanced(at_each_value(inner, binders, term), e.span)

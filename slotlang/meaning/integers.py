@@ -6,7 +6,7 @@ Sizes stay symbolic (``IntSize``) next to their bound values, so that a stage ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any, TypeAlias, assert_never
 
@@ -18,9 +18,10 @@ SLOT = "slot"
 
 @dataclass(frozen=True, slots=True)
 class IntConst:
-    """An integer constant."""
+    """An integer constant. ``written``: what it is the value of, where it was computed from sizes."""
 
     value: int
+    written: Int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,17 @@ class Not:
 Cond: TypeAlias = Cmp | And | Or | Not
 
 
+def _folded(op: str, a: IntConst, b: IntConst, value: int) -> IntConst:
+    """A constant made of two, which knows what it is the value of where one of these does."""
+    if a.written is None and b.written is None:
+        return IntConst(value)
+    return IntConst(value, IntOp(op, a.written or a, b.written or b))
+
+
 def add(a: Int, b: Int) -> Int:
     """``a + b`` with zeros and constants folded."""
     if isinstance(a, IntConst) and isinstance(b, IntConst):
-        return IntConst(a.value + b.value)
+        return _folded("+", a, b, a.value + b.value)
     if a == IntConst(0):
         return b
     if b == IntConst(0):
@@ -117,7 +125,7 @@ def add(a: Int, b: Int) -> Int:
 def mul(a: Int, b: Int) -> Int:
     """``a * b`` with ones, zeros and constants folded."""
     if isinstance(a, IntConst) and isinstance(b, IntConst):
-        return IntConst(a.value * b.value)
+        return _folded("*", a, b, a.value * b.value)
     if a == IntConst(0) or b == IntConst(0):
         return IntConst(0)
     if a == IntConst(1):
@@ -130,7 +138,7 @@ def mul(a: Int, b: Int) -> Int:
 def neg(a: Int) -> Int:
     """``-a``."""
     if isinstance(a, IntConst):
-        return IntConst(-a.value)
+        return _folded("-", IntConst(0), a, -a.value)
     return IntOp("-", IntConst(0), a)
 
 

@@ -137,7 +137,8 @@ class Conj:
 
 @dataclass(frozen=True, slots=True)
 class SumOver:
-    """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs with ``argument``."""
+    """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs with ``argument``, which
+    ``written`` has as the program writes it."""
 
     var: str
     extent: Int
@@ -145,6 +146,7 @@ class SumOver:
     argument: int | None
     body: Value
     span: Span = field(compare=False, repr=False)
+    written: Int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

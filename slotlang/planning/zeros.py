@@ -5,28 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+from slotlang.cost.vanishing import Vanishing
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import Program
-from slotlang.meaning.value import (
-    Arith,
-    Conj,
-    Const,
-    Element,
-    FamilyRef,
-    Injective,
-    Iverson,
-    Linear,
-    Negate,
-    Permuted,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    Value,
-    children,
-)
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily, Schedule
@@ -38,67 +20,7 @@ MAX_CANCELLING_WORK = 1 << 18
 """The same for families in which only differences of equal things could vanish."""
 
 
-class _Zeros:
-    """What may make values zero; families, which may mention each other often, are looked at once."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._vanishing: dict[str, tuple[bool, bool]] = {}
-        self._phases: dict[str, complex | None] = {}
-
-    def may_vanish(self, value: Value) -> tuple[bool, bool]:
-        """Whether some brackets, padding, pattern or constant may make a value zero; whether a difference may."""
-        program = self.program
-        if isinstance(value, Linear):
-            (operand,) = children(value)
-            vanishing, cancelling = self.may_vanish(operand)
-            return vanishing, cancelling or not isinstance(value, Injective)
-        match value:
-            case Const(re, im):
-                return not re and not im, False
-            case Iverson():
-                return True, False
-            case Read(tensor, _, else_zero):
-                return else_zero or program.tensors[tensor].pattern is not None, False
-            case Element(form, _, else_zero):
-                factors = [f for chain in form.chains for f in chain.factors]
-                sparse = any(program.tensors[f.tensor].pattern is not None for f in factors)
-                return else_zero or sparse, len(form.chains) > 1
-            case ScalarRef():
-                return False, False
-            case FamilyRef(name):
-                if name not in self._vanishing:
-                    self._vanishing[name] = self.may_vanish(program.families[name].body)
-                return self._vanishing[name]
-            case Arith(op, left, right):
-                a, b = self.may_vanish(left), self.may_vanish(right)
-                apart = op == "*" or {self.phase(left), self.phase(right)} == {1, 1j}
-                return a[0] or b[0], not apart or a[1] or b[1]
-
-    def phase(self, value: Value) -> complex | None:
-        """1 for a value that is real in all slots, 1j for one that is imaginary, None for one that is neither so far as
-        can be seen: a real and an imaginary part do not cancel."""
-        match value:
-            case Const(re, im):
-                return 1 if not im else 1j if not re else None
-            case Read() | Element() | ScalarRef() | Iverson():
-                return 1
-            case FamilyRef(name):
-                if name not in self._phases:
-                    self._phases[name] = self.phase(self.program.families[name].body)
-                return self._phases[name]
-            case Arith(op, left, right):
-                a, b = self.phase(left), self.phase(right)
-                if op != "*":
-                    return a if a == b else None
-                return None if a is None or b is None else 1j if a != b else 1
-            case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-                return self.phase(inner)
-            case _:
-                return None
-
-
-def _limit(zeros: _Zeros, family: PlainFamily) -> int:
+def _limit(zeros: Vanishing, family: PlainFamily) -> int:
     if family.body is None:
         return MAX_WORK if len(family.masks) > 1 else 0
     masked, cancelling = zeros.may_vanish(family.body)
@@ -114,7 +36,7 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
     ``MAX_WORK``, whose zeros are found when weights are encoded.
     """
     program = schedule.program
-    zeros = _Zeros(program)
+    zeros = Vanishing(program)
     looked_at: set[str] = set()
     likeness: dict[str, Likeness] = {}
     for family in schedule.plains.values():

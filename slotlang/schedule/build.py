@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from slotlang.diagnostics import error
 from slotlang.meaning.integers import (
+    Cmp,
     Int,
     IntConst,
+    IntOp,
     IntVar,
     add,
     evaluate,
@@ -66,6 +68,7 @@ class _Builder:
         self.plains: dict[str, ops.PlainFamily] = {}
         self.ciphers: list[ops.CipherFamily] = []
         self.networks: dict[str, Network] = {}
+        self.decided: list[Cmp] = []
         self._known: dict[tuple[object, ...], str] = {}
         self._taken = {*program.families, *program.tensors, *program.sizes, *program.digits, *program.scalars}
         for family in program.families.values():
@@ -155,7 +158,7 @@ class _Builder:
     # ciphertext operations
 
     def rotated(self, op: ops.Op, amount: Int) -> ops.Op:
-        return rotate(op, amount, self.program.sizes)
+        return rotate(op, amount, self.program.sizes, self.decided)
 
     def op(self, value: Value, frame: _Frame) -> ops.Op:
         """The operations that compute a value that holds a ciphertext."""
@@ -347,14 +350,21 @@ class _Builder:
         """Baby steps rotate the operands, giant steps the partial sums:
         sum_q E(q) = sum_g (sum_b E(g*n + b) >> g*n*k) << g*n*k, the inner shift moved to the leaves."""
         n = min(value.argument or 1, size)
+        wanted = IntConst(value.argument or 1) if value.written is None else value.written
+        written = wanted if n == value.argument else value.extent
         step = self._step_of(value, frame)
         full, rest = divmod(size, n)
-        giant_step = mul(IntConst(n), IntConst(step))
+        self.decided.append(Cmp("<=" if n == value.argument else ">", wanted, value.extent))
+        self.decided.append(Cmp(">=" if rest else "==", IntOp("%", value.extent, written), IntConst(int(rest > 0))))
+        babies = IntConst(n, written)
+        whole = IntConst(full, IntOp("//", value.extent, written))
+        giant_step = mul(babies, step)
+        assert isinstance(giant_step, IntConst)
 
-        def part(giant: Int, babies: int, loops: tuple[ops.Loop, ...]) -> ops.Op:
+        def part(giant: Int, extent: IntConst, loops: tuple[ops.Loop, ...]) -> ops.Op:
             var = self.fresh(f"{value.var}_baby")
-            loop = ops.Loop(var, babies)
-            q = add(mul(giant, IntConst(n)), IntVar(var))
+            loop = ops.Loop(var, extent.value, extent)
+            q = add(mul(giant, babies), IntVar(var))
             turn = mul(giant, giant_step)
             inner = _Frame((*loops, loop), {**frame.env, value.var: q}, add(frame.shift, neg(turn)))
             return ops.Sum(loop, self.op(value.body, inner), False)
@@ -362,20 +372,22 @@ class _Builder:
         parts: list[ops.Op] = []
         if full:
             var = self.fresh(f"{value.var}_giant")
-            loop = ops.Loop(var, full)
-            parts.append(ops.Horner(loop, part(IntVar(var), n, (*frame.loops, loop)), n * step))
+            loop = ops.Loop(var, full, whole)
+            inside = part(IntVar(var), babies, (*frame.loops, loop))
+            parts.append(ops.Horner(loop, inside, giant_step.value, giant_step))
         if rest:
-            turn = mul(IntConst(full), giant_step)
-            parts.append(self.rotated(part(IntConst(full), rest, frame.loops), turn))
+            left = IntConst(rest, IntOp("%", value.extent, written))
+            parts.append(self.rotated(part(whole, left, frame.loops), mul(whole, giant_step)))
         return added([(1, p) for p in parts])
 
-    def _step_of(self, value: SumOver, frame: _Frame) -> int:
-        steps: dict[int, Span] = {}
+    def _step_of(self, value: SumOver, frame: _Frame) -> IntConst:
+        steps: dict[int, Int] = {}
 
         for node in nodes(value.body):
             match node:
                 case Shift(inner, amount) if value.var in variables(amount) and not self.is_plain(inner):
-                    steps.setdefault(self._int(self._linear(amount, value.var, node.span, "bsgs")[0]), node.span)
+                    written = self._linear(amount, value.var, node.span, "bsgs")[0]
+                    steps.setdefault(self._int(written), written)
 
         if len(steps) != 1:
             raise error(
@@ -386,26 +398,30 @@ class _Builder:
                 value.body.span,
                 hint=f"sum {value.var} < ... by bsgs(n): (v << {value.var}*step) * w",
             )
-        return next(iter(steps))
+        return next(IntConst(step, written) for step, written in steps.items())
 
 
-def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int]) -> ops.Op:
-    """``op << amount``, rotations of rotations merged."""
+def rotate(op: ops.Op, amount: Int, sizes: Mapping[str, int], decided: list[Cmp]) -> ops.Op:
+    """``op << amount``, rotations of rotations merged. ``decided`` grows by what is 0 and so left out."""
     value = op
     if isinstance(op, ops.Rotate) and op.table is None:
         value, amount = op.value, add(op.amount, amount)
-    amount = _without_cancelling(amount, sizes)
+    amount = _without_cancelling(amount, sizes, decided)
     return value if amount == IntConst(0) else ops.Rotate(value, amount)
 
 
-def _without_cancelling(amount: Int, sizes: Mapping[str, int]) -> Int:
+def _without_cancelling(amount: Int, sizes: Mapping[str, int], decided: list[Cmp]) -> Int:
     """``amount`` without the variables that fall out of it: what a giant step moved to the leaves leaves there
     is a baby step. A constant amount becomes a number when it is 0."""
     for var in sorted(variables(amount)):
         split = ops.linear(amount, var)
         if split is not None and evaluate(split[0], sizes, {}) == 0:
+            decided.append(Cmp("==", split[0], IntConst(0)))
             amount = split[1]
-    return IntConst(0) if not variables(amount) and evaluate(amount, sizes, {}) == 0 else amount
+    if variables(amount) or evaluate(amount, sizes, {}) != 0:
+        return amount
+    decided.append(Cmp("==", amount, IntConst(0)))
+    return IntConst(0)
 
 
 def added(operands: list[tuple[int, ops.Op]]) -> ops.Op:
@@ -461,4 +477,5 @@ def schedule(program: Program, drops: Sequence[int] = (), *, max_levels: int = M
     builder.run()
     ciphers = relinearised(hoist(_needed(tuple(builder.ciphers), program), builder.fresh, program), program)
     built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
+    built = replace(built, decided=tuple(dict.fromkeys(builder.decided)))
     return fused(assign_levels(built, builder.fresh), builder.fresh)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar, TypeAlias
 
-from slotlang.meaning.integers import Int, IntConst, IntOp, IntVar, add, mul, neg, variables
+from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntVar, add, mul, neg, variables
 from slotlang.meaning.program import Output, Program
 from slotlang.meaning.value import Value
 from slotlang.schedule.permutation import Network
@@ -21,7 +21,8 @@ from slotlang.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``for var in range(size)``; ``extent`` is the size as the program writes it."""
+    """``for var in range(size)``; ``extent`` is the size as the program writes it, or a number that knows how it
+    follows from that."""
 
     var: str
     size: int
@@ -269,8 +270,9 @@ class Group:
 class Schedule:
     """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
     1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
-    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one. ``groups``:
-    the families in the order in which they are computed, which is that of ``ciphers``."""
+    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one.
+    ``decided``: comparisons of sizes that are true here and that the operations would be others without.
+    ``groups``: the families in the order in which they are computed, which is that of ``ciphers``."""
 
     program: Program
     plains: Mapping[str, PlainFamily]
@@ -282,6 +284,7 @@ class Schedule:
     turns_fresh: bool = False
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
+    decided: tuple[Cmp, ...] = ()
 
     @property
     def depth(self) -> int:

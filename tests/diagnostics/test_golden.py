@@ -63,11 +63,24 @@ def warnings(source: Source) -> list[Diagnostic]:
     return list(unused(bind(parse(source), {})))
 
 
+def symbolic(source: Source) -> list[Diagnostic]:
+    """Why a program that binds has no formulas."""
+    from slotlang.api import formulas
+    from slotlang.meaning.bind import bind
+
+    try:
+        formulas(bind(parse(source), {}))
+    except SlotError as problem:
+        return list(problem.diagnostics)
+    return []
+
+
 STAGES: dict[str, Callable[[Source], list[Diagnostic]]] = {
     "syntax": syntax,
     "meaning": meaning,
     "planning": planning,
     "warnings": warnings,
+    "symbolic": symbolic,
 }
 
 

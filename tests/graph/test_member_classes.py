@@ -9,10 +9,10 @@ import pytest
 from repository import program_text
 
 from slotlang import api
+from slotlang.cost.vanishing import Vanishing
 from slotlang.cost.variances import Contents
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
-from slotlang.planning import zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.schedule.build import schedule
 from slotlang.search.structure import Shape, Structure
@@ -79,6 +79,6 @@ def test_zeros_are_those_of_each_member(name: str, monkeypatch: pytest.MonkeyPat
     ]
     together = [zero_plaintexts(built)(member) for member in members]
     monkeypatch.setattr(Likeness, "of", lambda self, indices: indices)
-    monkeypatch.setattr(zeros, "_phase", lambda program, value: None)
+    monkeypatch.setattr(Vanishing, "phase", lambda self, value: None)
     assert together == [zero_plaintexts(built)(member) for member in members]
     assert any(together) == (name in ("cancelling", "beyond"))
