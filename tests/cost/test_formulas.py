@@ -37,7 +37,10 @@ from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 
-CORPUS = sorted(str(path.relative_to(PROGRAMS).with_suffix("")) for path in PROGRAMS.rglob("*.slot"))
+NAMES = sorted(str(path.relative_to(PROGRAMS).with_suffix("")) for path in PROGRAMS.rglob("*.slot"))
+SLOW = {"seed/wide_rank", "seed/rank_block_fixed", "lora", "nonsquare", "permuted", "flipped", "squat_tall_real"}
+"""Programs that take the longest, those like others of the corpus."""
+CORPUS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 
 REFUSED = {"theorems/causal_scores", "theorems/tied_convolution", "theorems/without_diagonal"}
 """Programs without formulas at the sizes that they have."""
