@@ -319,11 +319,6 @@ plaintext as the last factor; or return everything as it is with `--hide none`."
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
-    "SL409": """The ciphertexts in a sum cancel, and a plaintext is left.
-
-In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
-read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
-there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
     "SL411": """The bounds do not fit the parameters.
 
 Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all

@@ -109,8 +109,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     reader = Reader(inputs, levels)
     operations = MagnitudeOperations(inputs, levels, degree, reader)
     ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
-    spare = next(iter(ciphers.values()), None)
-    ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots, spare)
+    ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots)
     returned: dict[Name, Magnitude | None] = module.evaluate(ev, ciphers, plaintexts)
     proved = proved_sizes(module, weights, inputs)
     results: dict[Name, Floats] = {}
