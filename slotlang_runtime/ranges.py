@@ -105,7 +105,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     """Bounds of every message that is read, for all inputs within ``limits``, with these checked weights."""
     plaintexts = Plaintexts(module, levels, weights)
     degree = module.parameters.degree
-    inputs = Inputs(module.inputs, module.slots, packed_elements(module), limits)
+    inputs = Inputs(module.inputs, module.slots, packed_elements(module, limits), limits)
     reader = Reader(inputs, levels)
     operations = MagnitudeOperations(inputs, levels, degree, reader)
     ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
@@ -132,15 +132,17 @@ SIGNS = 32
 """How many choices of signs a packing is tried with, with all elements at their limits."""
 
 
-def packed_elements(module: Module) -> dict[Name, Any]:
-    """What each uploaded ciphertext holds, as ``Inputs`` takes it. Raises Rejected where that is not what its gain
-    says: functions may have been edited, and a checked module can pack other numbers than it was lowered with."""
+def packed_elements(module: Module, within: Mapping[str, Limit]) -> dict[Name, Any]:
+    """What each uploaded ciphertext holds, as ``Inputs`` takes it for limits ``within`` those of the module. Raises
+    Rejected where that is not what its gain says: functions may have been edited, and a checked module can pack other
+    numbers than it was lowered with."""
     rng = np.random.default_rng(0)
     probes = numbered(module.inputs)
     others = {name: rng.uniform(1, 2, shape) for name, shape in module.inputs.items()}
     known = np.concatenate([np.zeros(1), *(values.ravel() for values in others.values())])
     limits = {name: module.limits[name].within(shape[0] if shape else 1) for name, shape in module.inputs.items()}
     most = max((limit.largest for limit in limits.values()), default=0.0)
+    here = max((limit.largest for limit in within.values()), default=0.0)
     signs = [
         {name: rng.choice([-1.0, 1.0], shape) * limits[name].largest for name, shape in module.inputs.items()}
         for _ in range(SIGNS if any(family.gain is not None for family in module.packing.values()) else 0)
@@ -154,7 +156,8 @@ def packed_elements(module: Module) -> dict[Name, Any]:
             parts = ((held.real, again.real), (held.imag, again.imag))
             kept = all(_same_elements(np.abs(number), np.abs(value), known) for number, value in parts)
         else:
-            packed[name] = float(gain)
+            # constants do not get smaller as inputs do
+            packed[name] = float(gain) * max(most / here, 1.0)
             kept = all(np.abs(function(inputs, *indices)).max() <= gain * most * OUTWARDS for inputs in signs)
         if not kept:
             raise Rejected(
