@@ -30,6 +30,7 @@ from slotlang.validation.interpreted import check_outputs, interpreted
 from slotlang.validation.language import Outside
 from slotlang.validation.module_file import read_module
 from slotlang.validation.numbers import wrong_element
+from slotlang.validation.packing_check import too_large
 from slotlang.validation.reemission import compare, editable
 from slotlang.validation.scopes import Failed
 
@@ -59,8 +60,8 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
     report = check(program, method, seed)
     validation = validate_tree(file.tree, editable(emitted), program, proved=report.proved, edited=not same)
     if not same:
-        # the theorem is about the schedule that is emitted
-        found = found.given_up("bodies of this module were edited")
+        # both are about the schedule that is emitted
+        found = found.given_up("bodies of this module were edited; PROMISE is not about them either")
     return ModuleReport(program, report, validation, found.unless_proved(report.status))
 
 
@@ -115,10 +116,12 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
                 return ended("unknown", reason or str(problem))
             if wrong is not None:
                 return ended("refuted", "", wrong)
-        if not reason:
-            return ended("proved")
         if run is None:
             return ended("unknown", reason)
+        if edited and (large := too_large(module, run.packed)):
+            return ended("unknown", large)
+        if not reason:
+            return ended("proved")
         try:
             # a module may share no values with the program, or use others than it computes: all is multiplied out
             run.compare(merging=True)
