@@ -16,6 +16,9 @@ from slotlang.validation.symbolic import Vector
 from slotlang_runtime.magnitudes import OUTWARDS
 from slotlang_runtime.module import Module, Name
 
+MOST_TERMS = 64
+"""Terms of a slot that are compared with each other."""
+
 
 def too_large(module: Module, packed: Mapping[Name, Vector]) -> str | None:
     """Why a packing is not known to hold what the tables say; None where all are. ``packed``: by ciphertext."""
@@ -32,20 +35,26 @@ def too_large(module: Module, packed: Mapping[Name, Vector]) -> str | None:
 
 
 def _selects(vector: Vector, inputs: frozenset[str]) -> bool:
-    """Whether each slot is an element, or i times one, up to signs, or the sum of both, or zero."""
-    parts = np.zeros((2, *vector.shape))
+    """Whether each slot is at most an element, plus i times one."""
+    merged: list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.complex128]]] = []
     for term in vector.terms:
-        coefficient = np.broadcast_to(term.coefficient, vector.shape)
-        if not coefficient.any():
+        left = np.array(np.broadcast_to(term.coefficient, vector.shape), np.complex128)
+        if not left.any():
             continue
-        whole = (coefficient.real == 0) | (coefficient.imag == 0)
-        if [len(atom) for atom, _ in term.reads] != [1] or not whole.all():
+        if [len(atom) for atom, _ in term.reads] != [1] or len(merged) == MOST_TERMS:
             return False
-        ((atom, _),) = term.reads
-        if atom[0].removesuffix(".T") not in inputs or not np.isin(np.abs(coefficient), (0, 1)).all():
+        (((name,), positions),) = term.reads
+        if name not in inputs:
             return False
-        parts += np.abs([coefficient.real, coefficient.imag])
-    return bool((parts <= 1).all())
+        at = np.broadcast_to(positions, vector.shape)
+        for other, places, coefficient in merged:
+            # the same element again
+            same = (places == at) & (name == other)
+            coefficient += np.where(same, left, 0)
+            left = np.where(same, 0, left)
+        merged.append((name, at, left))
+    parts = np.array([[coefficient.real, coefficient.imag] for _, _, coefficient in merged])
+    return not merged or bool(((parts != 0).sum(axis=0) <= 1).all() and (np.abs(parts) <= OUTWARDS).all())
 
 
 def _bound(vector: Vector, limits: Mapping[str, float]) -> npt.NDArray[np.float64]:
