@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -22,6 +21,8 @@ from slotlang.run.equalizing import Exponents
 from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
 from slotlang.run.roles import roles, token_input
 from slotlang.syntax import tree
+from slotlang_runtime.equalized import divided
+from slotlang_runtime.errors import Rejected
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
 
@@ -108,25 +109,25 @@ def with_activations(known: Given, file: Path, tokens: int | None) -> Given:
 
 def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> DataPowers:
     """The data as it is encrypted and encoded with equalized inputs: channels divided by powers of two, and the weights
-    that meet them multiplied. Whether a program can be equalized is the runtime's to say."""
-    known = {name: found for name, found in exponents.items() if program.tensors.get(name)}
-    if powers is UNIT or not known:
+    that meet them multiplied. The exponents are those of ``check_exponents``. Whether a program can be equalized is the
+    runtime's to say. Raises SL541 where that is not exact in doubles."""
+    if powers is UNIT or not exponents:
         return powers
     weights, inputs = dict(powers.weights), dict(powers.inputs)
-    for name, found in known.items():
-        if name in inputs and len(inputs[name]) == len(found):
-            inputs[name] = np.ldexp(inputs[name], -found.reshape(-1, *[1] * (inputs[name].ndim - 1)))
     met = {
         (chain.factors[-2], chain.factors[-1].tensor)
         for theorem in program.theorems.values()
         for chain in theorem.chains
         if len(chain.factors) > 1
     }
-    for factor, name in sorted(met, key=str):
-        array = weights.get(factor.tensor)
-        if array is None or name not in known or array.ndim != 2:
-            continue
-        exponent = known[name][:, None] if factor.transposed else known[name]
-        if prod(np.broadcast_shapes(array.shape, exponent.shape)) == array.size:
-            weights[factor.tensor] = np.ldexp(array, exponent)
+    try:
+        for name in exponents.keys() & inputs.keys():
+            inputs[name] = divided(name, inputs[name], exponents[name])
+        for factor, name in sorted(met, key=str):
+            array, axis = weights.get(factor.tensor), 0 if factor.transposed else 1
+            if array is not None and array.ndim == 2 and name in exponents:
+                if array.shape[axis] == len(exponents[name]):
+                    weights[factor.tensor] = divided(factor.tensor, array, -exponents[name], axis)
+    except Rejected as problem:
+        raise error(problem.code, str(problem)) from None
     return DataPowers(weights, inputs)

@@ -18,7 +18,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
-from slotlang.run.equalizing import Exponents, read_exponents, summary
+from slotlang.run.equalizing import Exponents, check_exponents, read_exponents, summary
 from slotlang.run.failure import below_precision, failure, with_parameters
 from slotlang.run.foresight import check_run
 from slotlang.run.given import Source, equalized, given, with_activations
@@ -147,6 +147,8 @@ def run(
     if activations_file is not None:
         known = with_activations(known, activations_file, tokens)
     program = known.program
+    if equalize is not None:
+        check_exponents(exponents, program, equalize)
     powers = equalized(program, known.powers, exponents)
     target = replace(target, data=powers)
     lowered = lower(program, parameters, unproved=unproved, target=target)
