@@ -15,7 +15,7 @@ from slotlang.cost.data import UNIT, DataPowers
 from slotlang.diagnostics import error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.run.activations import activation_rows, read_activations
+from slotlang.run.activations import open_activations
 from slotlang.run.data import read_data
 from slotlang.run.equalizing import Exponents
 from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
@@ -29,7 +29,7 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
 Origin: TypeAlias = Literal["adapter", "data", "random"]
 
 MOST_SAMPLED = 1 << 24
-"""Numbers of a file of activations that errors are predicted for; of larger files nothing is assumed."""
+"""Numbers of activations that errors are predicted for; of more nothing is assumed."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def given(
 
 
 def with_activations(known: Given, file: Path, tokens: int | None) -> Given:
-    """With the tokens of a file as a sample of the input, unless it is large."""
+    """With the tokens of a file, or the first of them, as a sample of the input, unless they are many."""
     name = token_input(known.program.syntax).name
     channels = known.program.tensors[name].shape[0]
-    if activation_rows(file, channels, name) * channels > MOST_SAMPLED:
+    held = open_activations(file, channels, name)
+    if min(held.tokens, tokens or held.tokens) * channels > MOST_SAMPLED:
         return known
-    sample = read_activations(file, channels, None, name)[:, :tokens]
-    return replace(known, inputs={**known.inputs, name: sample})
+    return replace(known, inputs={**known.inputs, name: held.read(tokens)})
 
 
 def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> DataPowers:
