@@ -13,6 +13,7 @@ from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.promise import Promise, predicted_error
 from slotlang.cost.report import Cost
+from slotlang.emit.fitted import fitted_plan
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements, with_bounds
@@ -82,9 +83,9 @@ def cost(
     target: Target = Target(),
 ) -> Cost:
     """Count what a program executes, and predict its error, and its times by a profile (without one, by
-    ``find_profile``'s). ``parameters`` and ``target`` as in ``plan``. Raises as ``plan`` and ``find_profile``."""
+    ``find_profile``'s). ``parameters`` and ``target`` as in ``fitted_plan``. Raises as these."""
     profile = profile or find_profile()
-    made = plan(program, parameters, target=target, profile=profile)
+    made = fitted_plan(program, parameters, target=target, profile=profile)
     p, counts, graph = made.parameters, made.counts, made.graph
     spread = rotation_lower_bound(program)
     return Cost(

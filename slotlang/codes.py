@@ -449,8 +449,9 @@ encrypted under larger limits. Scale the input down and the result up, or lower 
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
 The message says which moment is too tight, how many bits are missing, and which smaller bounds of the inputs would do.
-Lower the program for these weights (`--adapter`, `--data`) or with smaller bounds, or scale the weights down and the
-result up.""",
+Lower the program for these weights (`--adapter`, `--data`): then fixed parameters take smaller scales, as far as that
+helps, and `--precision` searches others. Or lower it with smaller bounds, or scale the weights down and the result
+up.""",
     "SL533": """A decrypted result is larger than the guarantee allows.
 
 Inputs within their limits and weights that were checked leave half of the modulus empty. A coefficient in that half

@@ -499,7 +499,7 @@ def lower(
         if target.data.weights and not standalone:
             from slotlang.run.exact_range import exact_range
 
-            range_ = exact_range(made, target.data.weights)
+            range_ = exact_range(made, target)
         if output is not None:
             write_file(output, made.text)
         files = write_bundle(made, bundle) if bundle is not None else [output]
