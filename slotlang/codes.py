@@ -37,6 +37,10 @@ other command wants another file for what it writes.""",
 
 A bundle is the emitted module with the runtime beside it. It replaces nothing, so that no file of another version stays
 in between: name a new folder, or an empty one.""",
+    "SL008": """A file is not a program, but something that slotlang wrote, or Python.
+
+`lower` writes modules: `python FILE` runs one, and `slotlang check FILE` checks it. `check --certificate` writes
+certificates, which `slotlang recheck FILE` takes. The other commands take `.slot` programs.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The

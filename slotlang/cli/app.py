@@ -148,9 +148,10 @@ def options(
 
 
 def _parsed(path: Path) -> tree.Program:
-    from slotlang.syntax.parser import parse, read_source
+    from slotlang.syntax.parser import parse
+    from slotlang.syntax.program_file import read_program
 
-    return parse(read_source(path))
+    return parse(read_program(path))
 
 
 def _loaded(path: Path, sizes: list[str], bounds: dict[str, str] | None = None) -> Program:
@@ -656,11 +657,12 @@ def fmt(
     changed = False
     with guarded("fmt", json):
         from slotlang.syntax.formatter import format_program
-        from slotlang.syntax.statements import parse_file, read_source
+        from slotlang.syntax.program_file import read_program
+        from slotlang.syntax.statements import parse_file
 
         texts = []
         for path in files:
-            source = read_source(path)
+            source = read_program(path)
             if source.program is not None:
                 raise error("SL120", "fmt formats all programs of a file", file=str(path), hint=f"name {source.name}")
             texts.append((path, source.text, format_program(parse_file(source))))
