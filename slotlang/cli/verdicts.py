@@ -299,7 +299,10 @@ def print_verdict(verdict: FileVerdict) -> None:
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
     for repair in verdict.repairs:
-        print(f"  {repair.description()}:")
-        print(f"    {repair.after()}")
+        # nothing is left of a line that is taken away
+        after = repair.after()
+        print(f"  {repair.description()}{':' if after else ''}")
+        if after:
+            print(f"    {after}")
     if verdict.warnings:
         report(verdict.warnings, "warning")
