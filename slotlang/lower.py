@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,10 +65,11 @@ def lower(
     method: Method = "auto",
     target: Target = Target(),
     standalone: bool = False,
+    look: Callable[[Plan], None] = lambda _: None,
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
     ``parameters`` and ``target`` as in ``fitted_plan``. ``standalone``: one file of direct TenSEAL calls, without the
-    runtime, whose kernel is ``seal``.
+    runtime, whose kernel is ``seal``. ``look`` as in ``fitted_plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
@@ -85,7 +87,7 @@ def lower(
     if standalone:
         target = standalone_target(target)
     emission = emit_standalone if standalone else emit
-    planned = fitted_plan(program, parameters, target=target)
+    planned = fitted_plan(program, parameters, target=target, look=look)
     found = planned.range.unless_proved(report.status)
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))

@@ -3,6 +3,7 @@ scales are smaller."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, isfinite
 
 import numpy as np
@@ -24,12 +25,19 @@ _TRIES = 3
 
 
 def fitted_plan(
-    program: Program, parameters: Parameters | None = None, *, target: Target, profile: Profile | None = None
+    program: Program,
+    parameters: Parameters | None = None,
+    *,
+    target: Target,
+    profile: Profile | None = None,
+    look: Callable[[Plan], None] = lambda _: None,
 ) -> Plan:
     """As ``plan``. Where parameters are the fixed choice and the target has all weights, scales are as much smaller as
     these weights need to be encoded: by the runtime's own bounds of the module's messages. Where no scale is small
-    enough the plan is the fixed one, which refuses the weights. Raises as ``plan``."""
+    enough the plan is the fixed one, which refuses the weights. ``look`` sees the plan before anything is emitted: that
+    takes long for many plaintexts. It may refuse the plan. Raises as ``plan``."""
     made = fixed = plan(program, parameters, target=target, profile=profile)
+    look(made)
     for _ in range(_TRIES):
         missing = _missing(made)
         if missing <= 0:
