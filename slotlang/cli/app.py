@@ -22,6 +22,7 @@ from slotlang.cli.output import (
     parse_sizes,
     write_file,
 )
+from slotlang.cli.usage import run_app
 from slotlang.diagnostics import EXPLANATIONS, closest, error, pick
 
 if TYPE_CHECKING:
@@ -690,8 +691,10 @@ def explain(
     with guarded("explain", json):
         key = None if code is None else code.upper()
         if key is not None and key not in EXPLANATIONS:
-            raise error("SL005", f"there is no code '{code}'", hint=closest(key, EXPLANATIONS))
-        wanted = EXPLANATIONS if key is None else {key: EXPLANATIONS[key]}
+            # codes share three letters and most digits: one letter may be wrong
+            hint = closest(key, EXPLANATIONS, 0.8) or "slotlang explain lists them"
+            raise error("SL005", f"there is no code '{code}'", hint=hint)
+        wanted = dict(sorted(EXPLANATIONS.items())) if key is None else {key: EXPLANATIONS[key]}
         if json:
             parts = [(c, *text.partition("\n\n")) for c, text in wanted.items()]
             emit_json("explain", {"codes": [{"code": c, "title": t, "text": text} for c, t, _, text in parts]})
@@ -745,12 +748,9 @@ def command_line() -> int:
     # products of a program's constants may be longer than Python prints
     sys.set_int_max_str_digits(10_000)
     try:
-        app(prog_name="slotlang")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return run_app(app)
     finally:
         sys.set_int_max_str_digits(digits)
-    return OK
 
 
 __all__ = ["BAD_INPUT", "app", "command_line"]

@@ -101,7 +101,8 @@ def _chosen(arrays: Mapping[str, StoredArray], path: Path, code: str, name: str)
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     notes = [f"it holds {listed(arrays)}" if arrays else "it holds no array at all"]
-    hint = f"keep one array in it, or call the one of the input {shown(name)}" if name else "keep one array in it"
+    hint = "keep one array in it, or "
+    hint += f"call the one of the input {shown(name)}" if name else "name the one with a row per token: --input NAME"
     raise error(code, f"{plain(path.name)} holds {len(arrays)} arrays", notes=notes, hint=hint, file=str(path))
 
 

@@ -25,14 +25,15 @@ MAX_BYTES = 64 << 20
 """The largest file of exponents that is read."""
 
 
-def exponents_of(path: Path, name: str, power: float = 0.5) -> dict[str, npt.NDArray[np.int64]]:
-    """Exponents of an input, found from a file of sample activations, a row per token. ``power`` as in ``equalize``.
-    Raises SL505 for a file that is not one."""
-    shape = read_array(path, "SL505", name).shape
+def exponents_of(path: Path, name: str | None, power: float = 0.5) -> dict[str, npt.NDArray[np.int64]]:
+    """Exponents of an input, found from a file of sample activations, a row per token. Without a ``name`` they are of
+    x, and the file must hold one array. ``power`` as in ``equalize``. Raises SL505 for a file that is not one."""
+    array = name or ""
+    shape = read_array(path, "SL505", array).shape
     if len(shape) not in (1, 2) or 0 in shape:
         message = f"samples are an array of tokens x channels, and the file holds an array of {len(shape)} dimensions"
         raise error("SL505", message, file=str(path), hint="save a row per token")
-    return {name: equalize(read_activations(path, shape[-1], None, name), power)}
+    return {name or "x": equalize(read_activations(path, shape[-1], None, array), power)}
 
 
 def read_exponents(path: Path, syntax: tree.Program) -> dict[str, npt.NDArray[np.int64]]:

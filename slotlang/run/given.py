@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from slotlang.adapter import Adapter, read_adapter
 from slotlang.cost.data import UNIT, DataPowers
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.run.activations import open_activations
@@ -84,17 +85,34 @@ def given(
     Raises ``SlotError`` for anything wrong with program, adapter or arrays.
     """
     source.check()
-    found, pairs = None, []
+    found, pairs, own_sizes = None, [], sizes
     if source.adapter is not None:
         found = read_adapter(source.adapter, base_changed=source.base_changed)
         pairs = pair_modules(roles(syntax), found, source.modules)
         sizes = {**adapter_sizes(syntax, pairs), **sizes}
-    program = bind(syntax, sizes)
+    with _sizes_of(pairs, syntax, own_sizes):
+        program = bind(syntax, sizes)
     own: Arrays = {}
     weights: Arrays = adapter_weights(program, pairs)
     if source.data is not None:
         own, weights = read_data(program, source.data, inputs=inputs)
     return Given(program, own, weights, found, tuple(pairs))
+
+
+@contextmanager
+def _sizes_of(pairs: Sequence[Pair], syntax: tree.Program, given: Mapping[str, int]) -> Iterator[None]:
+    """Errors about sizes say which of them are the adapter's, and how the others are set."""
+    try:
+        yield
+    except SlotError as problem:
+        taken = {name: value for name, value in adapter_sizes(syntax, pairs).items() if name not in given}
+        others = [size.name for size in syntax.header.sizes if size.name not in taken]
+        if not taken or not others:
+            raise
+        values = ", ".join(f"{name} = {value}" for name, value in taken.items())
+        hint = f"{values} {'are' if len(taken) > 1 else 'is'} the adapter's: choose {', '.join(others)} for that, with "
+        hint += " ".join(f"--set {name}=..." for name in others[-1:])
+        raise SlotError(replace(d, hint=hint) for d in problem.diagnostics) from None
 
 
 def with_activations(known: Given, file: Path, tokens: int | None) -> Given:
