@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import Range
@@ -50,13 +51,17 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
 
     Raises ``SlotError`` SL741 to SL746, and what checking and planning raise. No code of the module is executed.
     """
+    from slotlang.validation.changed import changed_constant
     from slotlang.validation.emission import emitted_anew
 
     check_beside(Path(source.name))
     file = read_module(source)
     program = file.program()
     emitted, found = emitted_anew(file, program)
-    same = compare(source, file.tree, emitted)
+    try:
+        same = compare(source, file.tree, emitted)
+    except SlotError as problem:
+        raise changed_constant(file, program) or problem from None
     report = check(program, method, seed)
     validation = validate_tree(file.tree, editable(emitted), program, proved=report.proved, edited=not same)
     if not same:
