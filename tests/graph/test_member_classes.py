@@ -79,6 +79,6 @@ def test_zeros_are_those_of_each_member(name: str, monkeypatch: pytest.MonkeyPat
     ]
     together = [zero_plaintexts(built)(member) for member in members]
     monkeypatch.setattr(Likeness, "of", lambda self, indices: indices)
-    monkeypatch.setattr(zeros, "_phase", lambda program, value: None)
+    monkeypatch.setattr(zeros._Zeros, "phase", lambda self, value: None)
     assert together == [zero_plaintexts(built)(member) for member in members]
     assert any(together) == (name in ("cancelling", "beyond"))
