@@ -13,6 +13,7 @@ from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.promise import Promise, predicted_error
 from slotlang.cost.report import Cost
+from slotlang.emit.fitted import fitted_plan
 from slotlang.lower import Lowered, lower, package_version
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements, with_bounds
@@ -25,7 +26,8 @@ from slotlang.planning.target import Hide, Kernel, Target
 from slotlang.proof.check import Report, check
 from slotlang.source import Source
 from slotlang.syntax import tree
-from slotlang.syntax.parser import parse, read_source
+from slotlang.syntax.parser import parse
+from slotlang.syntax.program_file import read_program
 
 if TYPE_CHECKING:
     from slotlang.cost.symbolic.formulas import Formulas as Formulas
@@ -59,7 +61,7 @@ def load(
     ``bounds`` of magnitudes take the place of the program's own: ``{"x": 8, "norm(x)": 64}`` as in ``with_bounds``.
     Raises ``SlotError`` with every message when the program is wrong.
     """
-    return _bound(parse(read_source(Path(path))), sizes, bounds)
+    return _bound(parse(read_program(Path(path))), sizes, bounds)
 
 
 def loads(
@@ -87,9 +89,9 @@ def cost(
     target: Target = Target(),
 ) -> Cost:
     """Count what a program executes, and predict its error, and its times by a profile (without one, by
-    ``find_profile``'s). ``parameters`` and ``target`` as in ``plan``. Raises as ``plan`` and ``find_profile``."""
+    ``find_profile``'s). ``parameters`` and ``target`` as in ``fitted_plan``. Raises as these."""
     profile = profile or find_profile()
-    made = plan(program, parameters, target=target, profile=profile)
+    made = fitted_plan(program, parameters, target=target, profile=profile)
     p, counts, graph = made.parameters, made.counts, made.graph
     spread = rotation_lower_bound(program)
     return Cost(
@@ -140,7 +142,7 @@ def optimize(
     from slotlang.optimize.optimized import optimize_program
 
     return optimize_program(
-        parse(read_source(Path(path))),
+        parse(read_program(Path(path))),
         sizes,
         objective,
         profile or find_profile(),
@@ -178,7 +180,7 @@ def run(
     from slotlang.run.session import run as run_session
 
     return run_session(
-        with_bound_statements(parse(read_source(Path(path))), bounds or {}),
+        with_bound_statements(parse(read_program(Path(path))), bounds or {}),
         sizes,
         adapter=None if adapter is None else Path(adapter),
         modules=(module,) if isinstance(module, str) else tuple(module or ()),

@@ -37,6 +37,10 @@ other command wants another file for what it writes.""",
 
 A bundle is the emitted module with the runtime beside it. It replaces nothing, so that no file of another version stays
 in between: name a new folder, or an empty one.""",
+    "SL008": """A file is not a program, but something that slotlang wrote, or Python.
+
+`lower` writes modules: `python FILE` runs one, and `slotlang check FILE` checks it. `check --certificate` writes
+certificates, which `slotlang recheck FILE` takes. The other commands take `.slot` programs.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The
@@ -319,11 +323,6 @@ plaintext as the last factor; or return everything as it is with `--hide none`."
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
-    "SL409": """The ciphertexts in a sum cancel, and a plaintext is left.
-
-In `(X - X) + b` and in `(X + b) - X` nothing of X is left, so the result would be sent as it is, and everybody could
-read it. After a product the runtime hides it behind an input that is scaled down to less than noise; before any product
-there is no such thing. The value does not depend on the inputs: leave out what cancels, or compute it elsewhere.""",
     "SL411": """The bounds do not fit the parameters.
 
 Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all
@@ -456,8 +455,9 @@ encrypted under larger limits. Scale the input down and the result up, or lower 
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
 The message says which moment is too tight, how many bits are missing, and which smaller bounds of the inputs would do.
-Lower the program for these weights (`--adapter`, `--data`) or with smaller bounds, or scale the weights down and the
-result up.""",
+Lower the program for these weights (`--adapter`, `--data`): then fixed parameters take smaller scales, as far as that
+helps, and `--precision` searches others. Or lower it with smaller bounds, or scale the weights down and the result
+up.""",
     "SL533": """A decrypted result is larger than the guarantee allows.
 
 Inputs within their limits and weights that were checked leave half of the modulus empty. A coefficient in that half

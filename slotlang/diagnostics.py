@@ -90,9 +90,10 @@ def error(
     return SlotError([Diagnostic(code, message, span, label, tuple(notes), hint, file)])
 
 
-def closest(name: str, candidates: Iterable[str]) -> str:
-    """``did you mean 'x'?`` for the most similar candidate, or an empty string."""
-    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+def closest(name: str, candidates: Iterable[str], alike: float = 0.6) -> str:
+    """``did you mean 'x'?`` for the most similar candidate, or an empty string. ``alike``: the least similarity, up to
+    1."""
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=alike)
     return f"did you mean '{found[0]}'?" if found else ""
 
 

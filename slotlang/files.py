@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -35,12 +36,22 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
     Opening never waits for a writer, as it would at the end of a pipe. Raises ``NotRegular`` and ``OSError``, and
     ``ValueError`` for a path that no file can have.
     """
+    with open_regular(path) as stream:
+        return stream.read() if limit is None else stream.read(limit + 1)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened for reading; raises as ``read_regular``."""
     # a device may act when it is opened, so the path is looked at first; what was opened is looked at again below
     check_regular(path, os.stat(path).st_mode)  # noqa: PTH116
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with open(descriptor, "rb") as stream:  # noqa: PTH123
+    stream = open(descriptor, "rb")  # noqa: PTH123, SIM115
+    try:
         check_regular(path, os.fstat(descriptor).st_mode)
-        return stream.read() if limit is None else stream.read(limit + 1)
+    except OSError:
+        stream.close()
+        raise
+    return stream
 
 
 def write_whole(path: Path, data: bytes, mode: int) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import slotlang_runtime
 from slotlang.diagnostics import error
+from slotlang.emit.fitted import fitted_plan
 from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
-from slotlang.planning.planner import plan
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.proof.check import check
@@ -64,10 +65,11 @@ def lower(
     method: Method = "auto",
     target: Target = Target(),
     standalone: bool = False,
+    look: Callable[[Plan], None] = lambda _: None,
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
-    ``parameters`` and ``target`` as in ``plan``. ``standalone``: one file of direct TenSEAL calls, without the runtime,
-    whose kernel is ``seal``.
+    ``parameters`` and ``target`` as in ``fitted_plan``. ``standalone``: one file of direct TenSEAL calls, without the
+    runtime, whose kernel is ``seal``. ``look`` as in ``fitted_plan``.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
@@ -85,7 +87,7 @@ def lower(
     if standalone:
         target = standalone_target(target)
     emission = emit_standalone if standalone else emit
-    planned = plan(program, parameters, target=target)
+    planned = fitted_plan(program, parameters, target=target, look=look)
     found = planned.range.unless_proved(report.status)
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))

@@ -16,6 +16,9 @@ def check_array(
     name: str, value: Any, shape: tuple[int, ...], limit: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.float64]:
     """A finite real array of the shape the program declares, as float64. ``limit``: where it may be nonzero."""
+    if isinstance(value, np.ma.MaskedArray):
+        # numpy would take what is behind the mask
+        raise Rejected(f"{name} is a masked array: fill it, for example with zeros")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as problem:

@@ -115,8 +115,15 @@ class Client:
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in shapes.items()}
         for name, exponents in self.exponents.items():
             arrays[name] = divided(name, arrays[name], exponents)
+        beyond = []
         for name, limit in self.limits.items():
-            limit.check(name, arrays[name], equalized=name in self.exponents)
+            try:
+                limit.check(name, arrays[name], equalized=name in self.exponents)
+            except Rejected as problem:
+                beyond.append(problem)
+        if beyond:
+            # all inputs at once: their limits are lowered together
+            raise beyond[0] if len(beyond) == 1 else Rejected("; and ".join(map(str, beyond)), beyond[0].code)
         return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
 
     def encrypt(self, /, **inputs: Any) -> bytes:

@@ -65,7 +65,6 @@ class SealEngine:
 
     def __init__(self, module: Module, ring: Ring, plain: dict[Name, Any]) -> None:
         self.module, self.ring, self.plain = module, ring, plain
-        self._added = any(family.added for family in module.plaintexts.values())
 
     @classmethod
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> SealEngine:
@@ -113,8 +112,7 @@ class SealEngine:
     def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
         """Evaluate, and hide what is not part of the results."""
         module = self.module
-        spare = next(iter(inputs.values())) if self._added else None
-        ev = Evaluation(self.operations(keys), module.parameters, module.slots, spare)
+        ev = Evaluation(self.operations(keys), module.parameters, module.slots)
         try:
             results = module.evaluate(ev, inputs, self.plain)
         except (RuntimeError, ValueError) as problem:

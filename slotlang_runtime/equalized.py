@@ -35,6 +35,8 @@ def equalize(samples: Any, power: float = 0.5) -> npt.NDArray[np.int64]:
     the norm of no token does, of the sample or not. With 1/2 the input and the weights share an outlier; 1 is best
     where weights are as small as channels are large. Raises Rejected for anything but finite real numbers.
     """
+    if isinstance(samples, np.ma.MaskedArray):
+        raise Rejected("the samples are a masked array: fill it, or take its rows without a mask", NOT_EQUALIZED)
     array = np.asarray(samples)
     if array.dtype.kind not in "fiu" or array.ndim == 0 or not array.size:
         raise Rejected("samples are arrays of real numbers, channels x tokens", NOT_EQUALIZED)

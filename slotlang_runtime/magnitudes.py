@@ -34,6 +34,9 @@ SECRET_VARIANCE = 2 / 3
 ROUNDING = 1 / 12
 """Variance of what rounding to an integer adds."""
 
+LARGEST_ROUNDING = 1 / 4
+"""The largest square of what rounding to an integer adds."""
+
 SIGMAS = 12
 """Noise is taken to be at most this many times its standard deviation. A normal variable exceeds that with a
 probability below 2^-106."""
@@ -225,7 +228,8 @@ class MagnitudeOperations:
     def __init__(self, inputs: Inputs, levels: Levels, degree: int, read: Callable[[Magnitude, str], None]) -> None:
         self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
         self.slots = inputs.slots
-        self.dropped = math.sqrt(dropped_variance(degree))
+        # what is rounded, and what the digits of a key switch are, weights alone may decide where inputs vanish
+        self.dropped = math.sqrt(dropped_variance(degree) * LARGEST_ROUNDING / ROUNDING)
 
     def fresh(self, linear: Mapping[str, Linear], rest: Floats) -> Magnitude:
         """A ciphertext that the client has just encrypted."""
@@ -253,8 +257,8 @@ class MagnitudeOperations:
     def _switched(self, a: Magnitude) -> float:
         key = self.levels.moduli[-1]
         digits = sum((prime / key) ** 2 for prime in self.levels.primes(a.level))
-        # digits are residues in [0, q): of variance q^2/12 about a mean of q/2
-        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits * (1 / 12 + 1 / 4)), self.dropped)
+        # digits are residues in [0, q)
+        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits), self.dropped)
 
     def multiply_plain(self, a: Magnitude, plain: Plain) -> Magnitude:
         """Coefficients times magnitudes. The plaintext is rounded, and so is its product with the message."""
@@ -329,15 +333,14 @@ class MagnitudeOperations:
         return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise)
 
     def add_plain(self, a: Magnitude, plain: Plain, sign: int) -> Magnitude:
-        """A constant is added to what is not linear."""
-        return replace(a, rest=a.rest + plain.size, noise=a.noise + math.sqrt(ROUNDING))
+        """A constant is added to what is not linear. ``a`` may be zero when it is computed, which its magnitude does
+        not tell: then a zero stands for it."""
+        noise = max(a.noise, math.sqrt(ERROR_VARIANCE)) + math.sqrt(ROUNDING)
+        return replace(a, rest=a.rest + plain.size, noise=noise)
 
-    def zero(self, like: Magnitude, plain: Plain | Magnitude) -> Magnitude:
-        """An input scaled down so far that it is noise."""
-        coefficient = float(np.mean(self.inputs.bound(like))) * like.scale + SIGMAS * like.noise
-        if plain.level:
-            coefficient = coefficient / self.levels.primes(plain.level - 1)[-1] + SIGMAS * self.dropped
-        return Magnitude({}, np.zeros(1), plain.scale, plain.level, coefficient)
+    def zero(self, like: Plain | Magnitude) -> Magnitude:
+        """Fresh noise and nothing else, whatever the kernel makes it of."""
+        return Magnitude({}, np.zeros(1), like.scale, like.level, math.sqrt(ERROR_VARIANCE))
 
 
 def row_norms(matrices: Sequence[Floats]) -> Floats:

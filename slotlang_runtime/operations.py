@@ -19,10 +19,11 @@ P = TypeVar("P")
 
 
 class Cancelled(Exception):
-    """The ciphertexts in a sum cancel, whatever the inputs: SEAL refuses what is left, as nothing hides it.
+    """The ciphertexts in a sum cancel, whatever the inputs, or what was added to a zero is divided: SEAL refuses what
+    is left, as nothing hides it.
 
-    ``rest``: a ciphertext that holds the plaintexts that were added to the terms, in the clear, and can be added to
-    others; None where these cancel too.
+    ``rest``: a ciphertext that holds the plaintexts that were added, in the clear, and can be added to others; None
+    where these cancel too.
     """
 
     def __init__(self, rest: Any = None) -> None:
@@ -55,7 +56,7 @@ class Operations(Protocol[C, P]):
 
     def rescale(self, a: C) -> C:
         """``a`` at the next level, one prime fewer, at exactly the scale that ``Levels`` has there. Raises Rejected
-        where ``a`` does not come to this scale."""
+        where ``a`` does not come to this scale, and ``Cancelled``."""
 
     def negate(self, a: C) -> C:
         """``-a``."""
@@ -71,23 +72,20 @@ class Operations(Protocol[C, P]):
     def add_plain(self, a: C, plain: P, sign: int) -> C:
         """``a + plain``, or ``a - plain`` for a negative sign."""
 
-    def zero(self, like: C, plain: P | C) -> C:
-        """A ciphertext that decrypts to zero up to noise, at the level and scale of a plaintext or of what a sum left,
-        made from any input.
-        Raises Rejected at the level and scale of the inputs, where it can't be made."""
+    def zero(self, like: P | C) -> C:
+        """A new ciphertext that decrypts to no more than the noise of a fresh one, at the level and scale of a
+        plaintext, or of what a sum left."""
 
 
 class Evaluation(Generic[C, P]):
     """The operations of one evaluation, counted. None stands for a ciphertext or plaintext that is zero everywhere.
 
-    ``slots``: the program's number of slots, at most the ring's. ``spare``: any input; a zero is made from it where one
-    is needed.
+    ``slots``: the program's number of slots, at most the ring's.
     """
 
-    def __init__(self, operations: Operations[C, P], parameters: Parameters, slots: int, spare: C | None = None):
+    def __init__(self, operations: Operations[C, P], parameters: Parameters, slots: int):
         self.operations = operations
         self.slots = slots
-        self.spare = spare
         self.counts: Counter[str] = Counter()
         self.vanished = 0
         self._steps = frozenset(parameters.rotations)
@@ -179,7 +177,10 @@ class Evaluation(Generic[C, P]):
         if a is None:
             return None
         self.counts["rescales"] += 1
-        return self.operations.rescale(a)
+        try:
+            return self.operations.rescale(a)
+        except Cancelled as found:
+            return None if found.rest is None else self._covered(found.rest)
 
     def negate(self, a: C | None) -> C | None:
         """``-a``."""
@@ -246,19 +247,14 @@ class Evaluation(Generic[C, P]):
 
     def _covered(self, rest: Any) -> C:
         """What a sum left in the clear, added to an encrypted zero."""
-        return self.operations.add(self._zero(rest), rest, 1, owned=True)
-
-    def _zero(self, plain: P | C) -> C:
-        if self.spare is None:
-            raise Rejected("there is no input that a zero could be made of")
-        return self.operations.zero(self.spare, plain)
+        return self.operations.add(self.operations.zero(rest), rest, 1, owned=True)
 
     def add_plain(self, a: C | None, plain: P | None, sign: int = 1) -> C | None:
         """Ciphertext plus or minus plaintext."""
         if plain is None:
             return a
         if a is None:
-            a = self._zero(plain)
+            a = self.operations.zero(plain)
         else:
             self.counts["additions"] += 1
         return self.operations.add_plain(a, plain, sign)

@@ -105,12 +105,11 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     """Bounds of every message that is read, for all inputs within ``limits``, with these checked weights."""
     plaintexts = Plaintexts(module, levels, weights)
     degree = module.parameters.degree
-    inputs = Inputs(module.inputs, module.slots, packed_elements(module), limits)
+    inputs = Inputs(module.inputs, module.slots, packed_elements(module, limits), limits)
     reader = Reader(inputs, levels)
     operations = MagnitudeOperations(inputs, levels, degree, reader)
     ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
-    spare = next(iter(ciphers.values()), None)
-    ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots, spare)
+    ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots)
     returned: dict[Name, Magnitude | None] = module.evaluate(ev, ciphers, plaintexts)
     proved = proved_sizes(module, weights, inputs)
     results: dict[Name, Floats] = {}
@@ -129,34 +128,41 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     return Ranges(reader.ordered(), results, noise, coarse)
 
 
-SIGNS = 32
-"""How many choices of signs a packing is tried with, with all elements at their limits."""
+TRIED = 32
+"""How many inputs a packing is tried with: half with all elements at their limits, half within."""
 
 
-def packed_elements(module: Module) -> dict[Name, Any]:
-    """What each uploaded ciphertext holds, as ``Inputs`` takes it. Raises Rejected where that is not what its gain
-    says: functions may have been edited, and a checked module can pack other numbers than it was lowered with."""
-    rng = np.random.default_rng(0)
+def packed_elements(module: Module, within: Mapping[str, Limit]) -> dict[Name, Any]:
+    """What each uploaded ciphertext holds, as ``Inputs`` takes it for limits ``within`` those of the module. Raises
+    Rejected where that is not what its gain says: functions may have been edited, and a checked module can pack other
+    numbers than it was lowered with."""
+    # new for each module: nothing can be edited to hold what it should for these inputs alone
+    rng = np.random.default_rng()
     probes = numbered(module.inputs)
-    others = {name: rng.uniform(1, 2, shape) for name, shape in module.inputs.items()}
-    known = np.concatenate([np.zeros(1), *(values.ravel() for values in others.values())])
     limits = {name: module.limits[name].within(shape[0] if shape else 1) for name, shape in module.inputs.items()}
     most = max((limit.largest for limit in limits.values()), default=0.0)
-    signs = [
-        {name: rng.choice([-1.0, 1.0], shape) * limits[name].largest for name, shape in module.inputs.items()}
-        for _ in range(SIGNS if any(family.gain is not None for family in module.packing.values()) else 0)
+    here = max((limit.largest for limit in within.values()), default=0.0)
+    tried = [
+        {
+            name: (rng.uniform(-1, 1, shape) if number % 2 else rng.choice([-1.0, 1.0], shape)) * limits[name].largest
+            for name, shape in module.inputs.items()
+        }
+        for number in range(TRIED if any(family.gain is not None for family in module.packing.values()) else 2)
     ]
+    known = [np.concatenate([np.zeros(1), *(np.abs(values).ravel() for values in of.values())]) for of in tried]
     packed: dict[Name, Any] = {}
     for name, (function, indices) in module.packed().items():
         gain = module.packing[name[0]].gain
         if gain is None:
             packed[name] = held = np.asarray(function(probes, *indices), np.complex128)
-            again = np.asarray(function(others, *indices), np.complex128)
-            parts = ((held.real, again.real), (held.imag, again.imag))
-            kept = all(_same_elements(np.abs(number), np.abs(value), known) for number, value in parts)
+            kept = all(
+                _same_elements(held, np.asarray(function(inputs, *indices), np.complex128), elements)
+                for inputs, elements in zip(tried[:2], known, strict=False)
+            )
         else:
-            packed[name] = float(gain)
-            kept = all(np.abs(function(inputs, *indices)).max() <= gain * most * OUTWARDS for inputs in signs)
+            # constants do not get smaller as inputs do
+            packed[name] = float(gain) * max(most / here, 1.0)
+            kept = all(np.abs(function(inputs, *indices)).max() <= gain * most * OUTWARDS for inputs in tried)
         if not kept:
             raise Rejected(
                 f"the packing of {name[0]} was edited: its slots hold other numbers than those it was lowered with, "
@@ -165,12 +171,18 @@ def packed_elements(module: Module) -> dict[Name, Any]:
     return packed
 
 
-def _same_elements(numbers: Floats, values: Floats, known: Floats) -> bool:
-    """Whether slots are the elements with these numbers, or zero (number 0), for ``known`` elements too."""
-    if numbers.shape != values.shape or numbers.max(initial=0) >= known.size:
+def _same_elements(held: Any, values: Any, known: Floats) -> bool:
+    """Whether the parts of slots are the elements with these numbers up to signs, or zero (number 0), for ``known``
+    elements too."""
+    if held.shape != values.shape:
         return False
-    places = numbers.astype(np.int64)
-    return bool((places == numbers).all() and (known[places] == values).all())
+    for numbers, found in ((np.abs(held.real), values.real), (np.abs(held.imag), values.imag)):
+        if numbers.max(initial=0) >= known.size:
+            return False
+        places = numbers.astype(np.int64)
+        if not ((places == numbers).all() and (known[places] == np.abs(found)).all()):
+            return False
+    return True
 
 
 def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> dict[Name, Floats]:

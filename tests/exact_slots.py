@@ -155,11 +155,8 @@ class ExactOperations:
         assert (a.level, a.scale) == (plain.level, plain.scale), "encrypted and plain mismatch"
         return self._made(a.values + sign * plain.values, a.level, a.scale, a.c1, a.polynomials)
 
-    def zero(self, like: Cipher, plain: Plain) -> Cipher:
-        assert plain.level >= like.level
-        if not plain.level and plain.scale <= like.scale:
-            raise Rejected("there is nothing that hides a plaintext before any product")
-        return self._made(like.values * 0, plain.level, plain.scale, _mixed("zero", like.c1, plain.level))
+    def zero(self, like: Cipher | Plain) -> Cipher:
+        return self._made(like.values * 0, like.level, like.scale, 1)
 
 
 def packed_ciphertexts(
@@ -187,11 +184,8 @@ class Run:
         memory = Memory()
         rng = random.Random(seed)
         cipher = packed_ciphertexts(module, ring, memory, self.inputs, rng)
-        added = any(family.added for family in module.plaintexts.values())
         operations = ExactOperations(ring, memory, one_pass=one_pass)
-        evaluation: Evaluation[Cipher, Plain] = Evaluation(
-            operations, module.parameters, module.slots, next(iter(cipher.values())) if added else None
-        )
+        evaluation: Evaluation[Cipher, Plain] = Evaluation(operations, module.parameters, module.slots)
         result = module.evaluate(evaluation, cipher, self.plain)
         self.peak = memory.peak
         self.counts = {k: v for k, v in evaluation.counts.items() if v}

@@ -135,17 +135,22 @@ class Adapter:
         """The module of an adapter that has one. Raises SL502, or that module's refusal."""
         if len(self.modules) + len(self.unusable) == 1:
             return self.module(next(iter(self.modules), "") or self.unusable[0].name)
-        notes = [f"it holds {listed(self.modules)}"] if self.modules else []
-        if self.unusable:
-            reason = self.unusable[0].obstacle.reason
-            notes.append(f"{len(self.unusable)} can't be run, such as {plain(self.unusable[0].name)}: {reason}")
-        hint = f"name one with --module; slotlang adapter show {plain(str(self.path), 200)} lists them"
+        reasons: dict[str, list[str]] = {}
+        for unusable in self.unusable:
+            reasons.setdefault(unusable.obstacle.reason, []).append(unusable.name)
+        others = [f"{listed(names, 3)} can't be run: {reason}" for reason, names in reasons.items()]
         if not self.modules:
-            hint = self.unusable[0].obstacle.hint
-            raise error(
-                self.unusable[0].obstacle.code, "no module can be run", notes=notes, hint=hint, file=str(self.path)
-            )
-        raise error("SL502", "this adapter has several modules", notes=notes, hint=hint, file=str(self.path))
+            first = self.unusable[0].obstacle
+            raise error(first.code, "no module can be run", notes=others, hint=first.hint, file=str(self.path))
+        if len(self.modules) == 1:
+            (name,) = self.modules
+            message = f"of this adapter's {1 + len(self.unusable)} modules one can be run, {plain(name)}"
+            raise error("SL502", message, notes=others, hint=f"run it with --module {plain(name)}", file=str(self.path))
+        notes = [f"it holds {listed(self.modules)}", *others]
+        hint = f"name one with --module; slotlang adapter show {plain(str(self.path), 200)} lists them"
+        raise error(
+            "SL502", f"this adapter has {len(self.modules)} modules", notes=notes, hint=hint, file=str(self.path)
+        )
 
 
 def read_adapter(directory: Path, *, base_changed: bool = False) -> Adapter:

@@ -18,6 +18,9 @@ FLOATS: Final = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "
 
 _STORED: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 
+SIZES: Final = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2}
+"""Their bytes."""
+
 # the package gives it no types
 parse_safetensors: Callable[[bytes], list[tuple[str, Tensor]]] = deserialize
 """The tensors of a safetensors file by name. Raises ``safetensors.SafetensorError``."""

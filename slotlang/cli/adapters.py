@@ -51,7 +51,15 @@ def equalize_input(
         Path, typer.Argument(metavar="FILE", help="Sample activations, a token per row.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .json file of exponents to write.")],
-    name: Annotated[str, typer.Option("--input", metavar="NAME", help="The program's input.")] = "x",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="NAME",
+            help="The program's input, x if left out; of a file with several arrays the one with this name.",
+            show_default=False,
+        ),
+    ] = None,
     power: Annotated[
         float, typer.Option(help="Of a channel's size over the median one: 1/2 shares outliers with the weights.")
     ] = 0.5,

@@ -23,6 +23,7 @@ from slotlang.cli.output import (
     parse_sizes,
     write_file,
 )
+from slotlang.cli.usage import run_app
 from slotlang.diagnostics import EXPLANATIONS, closest, error, pick
 
 if TYPE_CHECKING:
@@ -150,9 +151,10 @@ def options(
 
 
 def _parsed(path: Path) -> tree.Program:
-    from slotlang.syntax.parser import parse, read_source
+    from slotlang.syntax.parser import parse
+    from slotlang.syntax.program_file import read_program
 
-    return parse(read_source(path))
+    return parse(read_program(path))
 
 
 def _loaded(path: Path, sizes: list[str], bounds: dict[str, str] | None = None) -> Program:
@@ -535,7 +537,7 @@ def lower(
         if target.data.weights and not standalone:
             from slotlang.run.exact_range import exact_range
 
-            range_ = exact_range(made, target.data.weights)
+            range_ = exact_range(made, target)
         if output is not None:
             write_file(output, made.text)
         files = write_bundle(made, bundle) if bundle is not None else [output]
@@ -692,11 +694,12 @@ def fmt(
     changed = False
     with guarded("fmt", json):
         from slotlang.syntax.formatter import format_program
-        from slotlang.syntax.statements import parse_file, read_source
+        from slotlang.syntax.program_file import read_program
+        from slotlang.syntax.statements import parse_file
 
         texts = []
         for path in files:
-            source = read_source(path)
+            source = read_program(path)
             if source.program is not None:
                 raise error("SL120", "fmt formats all programs of a file", file=str(path), hint=f"name {source.name}")
             texts.append((path, source.text, format_program(parse_file(source))))
@@ -724,8 +727,10 @@ def explain(
     with guarded("explain", json):
         key = None if code is None else code.upper()
         if key is not None and key not in EXPLANATIONS:
-            raise error("SL005", f"there is no code '{code}'", hint=closest(key, EXPLANATIONS))
-        wanted = EXPLANATIONS if key is None else {key: EXPLANATIONS[key]}
+            # codes share three letters and most digits: one letter may be wrong
+            hint = closest(key, EXPLANATIONS, 0.8) or "slotlang explain lists them"
+            raise error("SL005", f"there is no code '{code}'", hint=hint)
+        wanted = dict(sorted(EXPLANATIONS.items())) if key is None else {key: EXPLANATIONS[key]}
         if json:
             parts = [(c, *text.partition("\n\n")) for c, text in wanted.items()]
             emit_json("explain", {"codes": [{"code": c, "title": t, "text": text} for c, t, _, text in parts]})
@@ -779,12 +784,9 @@ def command_line() -> int:
     # products of a program's constants may be longer than Python prints
     sys.set_int_max_str_digits(10_000)
     try:
-        app(prog_name="slotlang")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return run_app(app)
     finally:
         sys.set_int_max_str_digits(digits)
-    return OK
 
 
 __all__ = ["BAD_INPUT", "app", "command_line"]

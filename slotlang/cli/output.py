@@ -262,7 +262,7 @@ def parse_bounds(elements: Sequence[str], norms: Sequence[str]) -> dict[str, str
             name, sign, limit = (part.strip() for part in item.rpartition("="))
             if not (sign and name and limit):
                 raise error("SL005", f"{option} {item!r:.60} is not name=limit", hint=f"for example {option} x=8")
-            key = name if option == "--bound" else f"norm({name})"
+            key = name if option == "--bound" or re.match(r"norm\s*\(", name) else f"norm({name})"
             if key in bounds:
                 raise error("SL005", f"{option} {name} is given twice")
             bounds[key] = limit

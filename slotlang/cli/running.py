@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from slotlang.cli.faults import at_step, guard_native_code
 from slotlang.cli.output import emit_json, report, warn_of_cache, write_file
@@ -18,12 +19,28 @@ if TYPE_CHECKING:
     from slotlang.run.session import Session
 
 
+class _WithoutBlanks:
+    """A stream whose lines end where their text does: cells of tables are filled up with blanks."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write whole lines, as rich does."""
+        return self._stream.write(re.sub(r"[ \t]+(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def console_for_tables() -> Console:
-    """Standard output; a table in a file or a pipe is as wide as it is."""
+    """Standard output; a table in a file or a pipe is as wide as it is, and its lines end with their text."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
-    return Console(highlight=False, soft_wrap=True, width=width)
+    if sys.stdout.isatty():
+        return Console(highlight=False, soft_wrap=True)
+    width = None if "COLUMNS" in os.environ else 240
+    return Console(highlight=False, soft_wrap=True, width=width, file=cast("TextIO", _WithoutBlanks(sys.stdout)))
 
 
 @contextmanager

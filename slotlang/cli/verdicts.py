@@ -106,10 +106,11 @@ def programs_in(path: Path, sizes: Mapping[str, int]) -> list[tuple[Path, Mappin
     Raises ``SlotError`` SL212 for a size that none of several programs has.
     """
     from slotlang.syntax import tree
-    from slotlang.syntax.parser import parse_file, program_names, read_source
+    from slotlang.syntax.parser import parse_file, program_names
+    from slotlang.syntax.program_file import read_program
 
     try:
-        source = read_source(path)
+        source = read_program(path)
         names = program_names(source) if path.suffix != ".py" and source.program is None else ()
     except SlotError:
         return [(path, sizes)]
@@ -144,12 +145,13 @@ def check_file(
     from slotlang.meaning.outside_bounds import with_bound_statements
     from slotlang.meaning.unused import unused
     from slotlang.proof.check import check
-    from slotlang.syntax.parser import parse, read_source
+    from slotlang.syntax.parser import parse
+    from slotlang.syntax.program_file import read_program
 
     try:
         if path.suffix == ".py":
             return _check_module(path, sizes, method, seed, open_sizes, bounds)
-        syntax = with_bound_statements(parse(read_source(path)), bounds)
+        syntax = with_bound_statements(parse(read_program(path)), bounds)
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
@@ -297,7 +299,10 @@ def print_verdict(verdict: FileVerdict) -> None:
     if verdict.refuted:
         print_refuted(*verdict.refuted, verdict.loss)
     for repair in verdict.repairs:
-        print(f"  {repair.description()}:")
-        print(f"    {repair.after()}")
+        # nothing is left of a line that is taken away
+        after = repair.after()
+        print(f"  {repair.description()}{':' if after else ''}")
+        if after:
+            print(f"    {after}")
     if verdict.warnings:
         report(verdict.warnings, "warning")

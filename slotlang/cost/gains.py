@@ -289,6 +289,9 @@ class _Backwards:
                 continue
             gain = self.powers.sum(parts)
             node, level = graph.nodes[number], graph.levels[number]
+            if node.kind == "plain" or (node.kind == "add_plain" and node.operands[0] in vanished):
+                # the plaintext is added to a zero, which is no noisier than what the client encrypts
+                self._add("fresh", level, products[number], self.powers[gain])
             if node.kind in ("sum", "neg"):
                 if node.kind == "sum" and self._conjugates(node.operands):
                     gain = self.powers.sum([gain, gain])
@@ -339,8 +342,6 @@ class _Backwards:
             case "add_plain" | "plain":
                 assert node.plain is not None, "a sum has a plaintext"
                 self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
-                if node.kind == "plain":
-                    self._add("rescale", level, carried, gain)
                 given = [gain] * len(of)
             case "rescale":
                 self._add("rescale", level, carried, gain)

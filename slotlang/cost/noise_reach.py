@@ -65,6 +65,9 @@ def reaches(
                 _add(reach, {("fresh", level, carried, False): 1.0, ("added", level, carried, False): 1.0})
             if node.kind in ("plain", "add_plain"):
                 _add(reach, {("added", level, carried, False): 1.0})
+                if not any(powers[contents[n]].any() for n in node.operands):
+                    # added to a zero
+                    _add(reach, {("fresh", level, carried, False): 1.0})
             if node.kind == "rescale":
                 _add(reach, {("rescale", level, carried, False): 1.0})
             if KINDS[node.kind].key is not None:

@@ -86,9 +86,8 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
             first = "negate" if signs[0] < 0 else "add" if signs[1] > 0 else "sub"
             return [(first, 1, 0), ("add_inplace", len(signs) - (1 if first == "negate" else 2), 0)]
         case "plain":
-            # added to a ciphertext of zero: an input, scaled down
-            scaled = [("mod_switch", 1, 1), ("rescale", 1, 1)] if level else [("mod_switch", 1, 0)]
-            return [*scaled, ("add_plain", 1, 0)]
+            # added to a ciphertext of zero, which is made of bytes
+            return [("load_input", 1, 0), ("add_plain", 1, 0)]
         case _:
             return [(primitive, 1, 0) for primitive in KINDS[kind].primitives]
 

@@ -171,13 +171,19 @@ class Ring:
         self.encoder.encode(content * (half // self.module.slots), self.levels[level], scale, plain)
         return None if plain.is_zero() else plain
 
+    def zero(self) -> Any:
+        """A plaintext of zeros for an input."""
+        plain = seal.Plaintext()
+        self.encoder.encode(0.0, self.scales[0], plain)
+        return plain
+
 
 class Evaluation:
     """The operations of an evaluation. None stands for zero."""
 
-    def __init__(self, ring: Ring, galois_keys: Any, relin_keys: Any, spare: Any) -> None:
-        self.ring, self.evaluator, self.spare = ring, ring.evaluator, spare
-        self.galois_keys, self.relin_keys = galois_keys, relin_keys
+    def __init__(self, ring: Ring, galois_keys: Any, relin_keys: Any, encrypted_zero: Any) -> None:
+        self.ring, self.evaluator = ring, ring.evaluator
+        self.galois_keys, self.relin_keys, self.encrypted_zero = galois_keys, relin_keys, encrypted_zero
         self.slots, self.routes = ring.module.slots, ring.module.parameters.routes
         self.known: dict[Any, Any] = {}
 
@@ -245,13 +251,8 @@ class Evaluation:
         return self.sum([total, self.zero(total)]) if bare else total
 
     def zero(self, like: Any) -> Any:
-        """An input, scaled down to less than noise, at a plaintext's or ciphertext's level and scale."""
-        level = self.ring.levels.index(like.parms_id())
-        if not level and like.scale <= self.spare.scale:
-            raise ValueError("terms cancel, and a plaintext is added before any product: nothing hides it")
-        out = self.new(self.evaluator.mod_switch_to, self.spare, self.ring.levels[max(level - 1, 0)])
-        if level:
-            self.evaluator.rescale_to_next_inplace(out)
+        """The client's zero, at a plaintext's or ciphertext's level and scale."""
+        out = self.new(self.evaluator.mod_switch_to, self.encrypted_zero, like.parms_id())
         out.scale = like.scale
         return out
 
@@ -320,16 +321,18 @@ class Client:
         self.encryptor = seal.Encryptor(ring.context, self.keys.secret_key())
         self.decryptor = seal.Decryptor(ring.context, self.keys.secret_key())
 
-    def evaluation_keys(self) -> tuple[Any, Any]:
-        """Galois keys of the rotations in use, and a relinearization key; for the server."""
+    def evaluation_keys(self) -> tuple[Any, Any, Any]:
+        """Galois keys of the rotations in use, a relinearization key, and an encrypted zero; for the server."""
         p, galois, relin = self.module.parameters, seal.GaloisKeys(), seal.RelinKeys()
+        zero = self.ring.zero(), seal.Ciphertext()
+        self.encryptor.encrypt_symmetric(*zero)
         # Galois elements have to be Python ints: SEAL takes anything else for steps
         elements = [pow(3, step, 2 * p.degree) for step in p.rotations] + [2 * p.degree - 1] * p.conjugation
         if elements:
             self.keys.create_galois_keys(elements, galois)
         if p.relinearization:
             self.keys.create_relin_keys(relin)
-        return galois, relin
+        return galois, relin, zero[1]
 
     def encrypt(self, inputs: dict[str, Any]) -> dict[Any, Any]:
         """Ciphertexts by name."""
@@ -340,10 +343,7 @@ class Client:
         for name, family in self.module.packing.items():
             for index in np.ndindex(family.shape):
                 plain, out = self.ring.encode(family.function(inputs, *index), added=True), seal.Ciphertext()
-                if plain is None:
-                    plain = seal.Plaintext()
-                    self.ring.encoder.encode(0.0, self.ring.scales[0], plain)
-                self.encryptor.encrypt_symmetric(plain, out)
+                self.encryptor.encrypt_symmetric(self.ring.zero() if plain is None else plain, out)
                 sent[(name, *index)] = out
         return sent
 
@@ -371,7 +371,7 @@ class Client:
 class Server:
     """Holds evaluation keys and encoded weights."""
 
-    def __init__(self, ring: Ring, keys: tuple[Any, Any], weights: dict[str, Any]) -> None:
+    def __init__(self, ring: Ring, keys: tuple[Any, Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
         if not self.module.excess(weights) <= 1 + 2.0**-30:
             raise ValueError(f"weights are larger than assumed: {self.module.assumptions}")
@@ -383,7 +383,7 @@ class Server:
 
     def evaluate(self, sent: dict[Any, Any]) -> dict[Any, Any]:
         """Encrypted results, with a random value added to every slot and part that no output reads."""
-        ev = Evaluation(self.ring, *self.keys, next(iter(sent.values())))
+        ev = Evaluation(self.ring, *self.keys)
         answer = self.module.evaluate(ev, dict(sent), self.plain)
         if self.module.parameters.hide == "none":
             return dict(answer)

@@ -7,7 +7,7 @@ which carries the text, carries them too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -18,7 +18,7 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.bind_value import count
 from slotlang.meaning.bounds import MAX_LIMIT_BITS, power_text
 from slotlang.meaning.program import Program
-from slotlang.source import Source, Span
+from slotlang.source import Origin, Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 from slotlang.syntax.printer import bounded_text, statement_text
@@ -62,16 +62,33 @@ def with_bound_statements(program: tree.Program, bounds: Mapping[str, Limit]) ->
         given[about] = bound
     source, added = program.source, dict(given)
     edits: list[tuple[int, int, str]] = []
+    written: list[tree.Bound] = []
     own = [s for s in program.statements if isinstance(s, tree.Bound)]
     for statement in sorted(own, key=lambda s: s.span.start):
         new = given.get((statement.name.name, _axis(program, statement)))
         if new is not None:
             edits.append((statement.span.start, statement.span.end, statement_text(new)))
+            written.append(new)
             added.pop((new.name.name, _axis(program, new)), None)
-    if added:
-        end, before = len(source.text), "" if source.text.endswith("\n") else "\n"
-        edits.append((end, end, before + "".join(f"{statement_text(s)}\n" for s in added.values())))
-    return parse(source.edited(edits))
+    end = len(source.text)
+    if added and not source.text.endswith("\n"):
+        edits.append((end, end, "\n"))
+    edits += [(end, end, f"{statement_text(new)}\n") for new in added.values()]
+    return parse(_with_origins(source, edits, [*written, *added.values()]))
+
+
+def _with_origins(source: Source, edits: Sequence[tuple[int, int, str]], bounds: Sequence[tree.Bound]) -> Source:
+    """The edited text, where each bound is known to come from its option: it is not in the file."""
+    edited, shift, left = source.edited(edits), 0, list(bounds)
+    origins = list(edited.origins)
+    for start, end, new in edits:
+        if new.strip():
+            bound, text = left.pop(0), new.rstrip("\n")
+            option = f"--bound{'' if bound.kind == 'entry' else '-norm'} {bound.name.name}"
+            at = start + shift
+            origins.append(Origin(at, at + len(text), Span(Source(option, text), 0, len(text))))
+        shift += len(new) - (end - start)
+    return replace(edited, origins=tuple(sorted(origins, key=lambda origin: origin.start)))
 
 
 def _tensors(program: tree.Program) -> dict[str, tuple[str, int]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import inf, log2, nextafter, prod, sqrt
+from math import inf, log2, prod, sqrt
 
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Arith, Chain, Element, Read, Value, children
@@ -15,12 +14,6 @@ square of 4."""
 
 LEAST_NORM = 32
 """The least of these: in a short token, a few large elements are not levelled out by the others."""
-
-
-def _below(limit: Fraction) -> float:
-    """The largest double that is not above the limit."""
-    number = float(limit)
-    return number if Fraction(number) <= limit else nextafter(number, 0.0)
 
 
 def default_limit(shape: tuple[int, ...]) -> Limit:
@@ -38,7 +31,8 @@ def limits(program: Program) -> dict[str, Limit]:
         for bound in program.bounds:
             if bound.name != name:
                 continue
-            limit = _below(bound.limit)
+            # the double of whoever writes the same number; above the limit by less than bounds are rounded up
+            limit = float(bound.limit)
             if bound.kind == "norm" and bound.axis == 0:
                 norm = min(norm, limit)
             else:
@@ -52,7 +46,7 @@ def assumptions(program: Program) -> list[tuple[str, int | None, float]]:
     """What is assumed of weights and scalars: the name, the dimension along which norms are taken (None for each
     element), and the limit."""
     return [
-        (bound.name, bound.axis if bound.kind == "norm" else None, _below(bound.limit))
+        (bound.name, bound.axis if bound.kind == "norm" else None, float(bound.limit))
         for bound in program.bounds
         if bound.name in program.scalars or program.tensors[bound.name].kind == "weight"
     ]

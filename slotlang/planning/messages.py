@@ -297,8 +297,7 @@ class _Walk:
             case "add_plain":
                 return operations.add_plain(of[0], plains[0], 1)
             case "plain":
-                spare = operations.fresh(*next(iter(self.inputs.values.values())))
-                return operations.add_plain(operations.zero(spare, plains[0]), plains[0], 1)
+                return operations.add_plain(operations.zero(plains[0]), plains[0], 1)
             case "rescale":
                 self.state = step.state
                 return operations.rescale(of[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, exp2, inf, log2, prod
+from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
@@ -154,6 +154,9 @@ class Modulus:
         factors = built.depth + 1
         if any(place.kind == "mask" for place in self.gains.sources):
             free = max(free, MASK_ROOM)
+        if not isfinite(free):
+            # squares of the weights exceed doubles
+            return None
         bits = int(sum(primes[:-1]) - free)
 
         def make(scales: tuple[int, ...]) -> Parameters:

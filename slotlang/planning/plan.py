@@ -24,7 +24,6 @@ from slotlang.planning.messages import State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.ranges import MARGIN, Range, needs, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice
-from slotlang.planning.uncovered import check_covered
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
@@ -199,7 +198,7 @@ class Draft:
         """The plan with parameters that rescale as this does, and with a kernel.
 
         Raises ``SlotError`` SL404 (below 128 bits, or too deep), SL405 (another number of slots), SL407 (no room for
-        masks), SL409 (a plaintext that nothing hides), SL472 (a kernel that can't compute it).
+        masks), SL472 (a kernel that can't compute it).
         """
         program, built = self.program, self.built
         check_security(parameters)
@@ -210,7 +209,6 @@ class Draft:
                 program.span,
             )
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)
-        check_covered(self.graph)
         check_room(self.hiding, self.graph, parameters)
         scales = parameters.factor_bits(built.depth)
         matrix = matrix_form(self.graph, parameters.primes[: parameters.data_primes], scales)

@@ -83,7 +83,23 @@ def _is_fixed(program: Program, target: Target) -> bool:
         return False
 
 
-def _fixed(program: Program, target: Target) -> Plan:
+def with_room(made: Plan, missing: float, target: Target) -> Plan | None:
+    """The fixed choice with scales that leave this many bits of modulus more than a plan's. None where no scale is
+    small enough, and where primes are dropped: then scales are about as large as these."""
+    p, depth = made.parameters, made.graph.schedule.depth
+    if made.origin != "fixed" or p.drops:
+        return None
+    room = sum(p.primes[: p.data_primes]) - p.carried_bits(0, depth) + missing
+    try:
+        found = _fixed(made.program, target, room)
+    except SlotError:
+        return None
+    return replace(found, data=made.data, wanted=made.wanted)
+
+
+def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
+    """The fixed choice, with as many bits of modulus above the scale of a result as its message is assumed to need, and
+    with ``room`` of them at least."""
     draft = Draft.of(program, target.hide)
     if draft.built.depth > UNRESCALED_DEPTH:
         # scales of products of products add up; levels do not
@@ -95,7 +111,7 @@ def _fixed(program: Program, target: Target) -> Plan:
         program.span,
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
-        message_bits=draft.message_bits,
+        message_bits=max(draft.message_bits, room),
         masked=bool(draft.hiding.slots),
     )
     return replace(draft.under(fixed, target.kernel), origin="fixed")

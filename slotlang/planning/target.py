@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.data import UNIT, DataPowers
@@ -44,8 +43,9 @@ class Target:
         kernel_named(self.kernel)
         hide_named(self.hide)
         precision, most = self.precision, self.max_key_bytes
-        if precision is not None and not (isinstance(precision, int | float) and 0 < precision < inf):
-            raise error("SL005", f"a precision is a positive number such as 1e-3, not {precision!s:.40}")
+        if precision is not None and not (isinstance(precision, int | float) and 0 < precision < 1):
+            hint = "it is the largest relative rms error: for example 1e-3"
+            raise error("SL005", f"a precision lies between 0 and 1, and {precision!s:.40} does not", hint=hint)
         if most is None:
             return
         if not isinstance(most, int) or most < 0:

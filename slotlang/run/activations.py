@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,19 +11,34 @@ import numpy as np
 from slotlang.adapter.messages import size_text
 from slotlang.adapter.values import Array
 from slotlang.diagnostics import error
-from slotlang.run.array_files import array_shape, read_array
+from slotlang.run.array_files import StoredArray, read_array
 
 
-def read_activations(path: Path, features: int, tokens: int | None, name: str = "") -> Array:
-    """Activations from a file, as float64 of shape (features x tokens): a column is a token.
+@dataclass(frozen=True)
+class Activations:
+    """The activations of a file, which are not read yet: ``tokens`` of them."""
+
+    stored: StoredArray
+    tokens: int
+
+    def read(self, first: int | None = None) -> Array:
+        """The first tokens, or all, as float64 of shape (features x tokens): a column is a token. Nothing is read or
+        said of the others. Raises SL505 for something other than finite real numbers, and for bit patterns in the
+        place of numbers."""
+        one = len(self.stored.shape) == 1
+        values = self.stored.values("activations", None if one else first)
+        return np.ascontiguousarray(values.reshape(1 if one else len(values), -1).T)
+
+
+def open_activations(path: Path, features: int, name: str = "", tokens: int | None = None) -> Activations:
+    """The activations of a file, by its header.
 
     The file holds them the way numpy and transformers users store them, **a row per token**: shape
     (tokens x features), or (features,) for a single token. A square array is read as rows of tokens too.
     A ``.npz`` or safetensors file holds one array, or one called ``name`` as the program's input. ``tokens`` is the
     number of tokens required, or None for as many as there are.
 
-    Raises SL505 when the file can't be read or has another format, when it holds something other than finite
-    real numbers or bit patterns in the place of numbers, or when its shape is not as above.
+    Raises SL505 when the file can't be read or has another format, and when its shape is not as above.
     """
     fail = partial(error, "SL505", file=str(path))
     stored = read_array(path, "SL505", name)
@@ -37,11 +53,9 @@ def read_activations(path: Path, features: int, tokens: int | None, name: str = 
         wanted = f"the program takes {tokens or 'tokens'} x {features}, a row per token"
         notes = [f"the file holds {size_text(shape)}", wanted]
         raise fail("the activations do not have the shape of the input", notes=notes, hint=hint)
-    return np.ascontiguousarray(stored.values("activations").reshape(rows).T)
+    return Activations(stored, rows[0])
 
 
-def activation_rows(path: Path, features: int, name: str = "") -> int:
-    """How many tokens an array of activations holds, from headers alone; 0 for an array that ``read_activations``
-    refuses, and for a single token. Raises SL505 when the file can't be read."""
-    shape = array_shape(path, "SL505", name)
-    return shape[0] if shape is not None and len(shape) == 2 and shape[1] == features else 0
+def read_activations(path: Path, features: int, tokens: int | None, name: str = "") -> Array:
+    """All activations of a file, as ``open_activations`` and ``Activations.read`` have it."""
+    return open_activations(path, features, name, tokens).read()

@@ -1,6 +1,7 @@
 """Arrays in files that someone else wrote: ``.npy``, ``.npz`` and safetensors, with real and finite values.
 
-Nothing is unpickled and what is read is bounded. The format is that of the file's name; any other name is taken as that
+Nothing is unpickled and what is read is bounded. An array is opened by its header, and only the rows that are asked for
+are read and looked at. The format is that of the file's name; any other name is taken as that
 of a ``.npy`` file.
 """
 
@@ -13,25 +14,32 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Any, Final, Literal, NoReturn, TypeAlias
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from slotlang.adapter.messages import first_line, listed, plain, read_file, shown, size_text
-from slotlang.adapter.values import FLOATS, Array, as_float64, first_not_finite, parse_safetensors, tensor_values
+from slotlang.adapter.values import FLOATS, SIZES, Array, as_float64, first_not_finite, tensor_values
 from slotlang.diagnostics import error
+from slotlang.files import open_regular
+
+Pieces: TypeAlias = Callable[[Iterable[tuple[int, int]]], bytes]
+"""Bytes of a file, or of a compressed one's content, joined: pieces by place and length, ascending."""
 
 MAX_ARRAY_BYTES: Final = 4 << 30
-"""The largest file, or array of a compressed file, that is read. As float64 it takes up to four times that in
-memory."""
+"""The most bytes of an array that are read. As float64 they take up to four times that in memory."""
 
 MAX_ARRAYS: Final = 10_000
 _MAX_HEADER: Final = 1 << 17
+
+_MAX_JSON: Final = 100_000_000
+"""Bytes of the largest header of safetensors, as the format says."""
 
 _EXACT: Final = {1: 4, 2: 11, 4: 24, 8: 53}
 """Bits of the whole numbers that a float of as many bytes holds exactly. Bit patterns of floats are larger, but for
@@ -43,20 +51,21 @@ _INTEGERS: Final = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "I
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """One array of a file. ``read`` gives its values as float64, or None where only the header was read."""
+    """One array of a file, whose values are not read yet. ``read`` gives the first rows as float64, or all."""
 
     path: Path
     code: str
     shape: tuple[int, ...]
     dtype: str
     integer_bytes: int
-    read: Callable[[], Array]
+    read: Callable[[int | None], Array]
 
-    def values(self, what: str) -> Array:
-        """The values. ``what`` names the array in messages, in the plural or as a name. Raises ``code`` for values
-        that are not finite and for bit patterns."""
+    def values(self, what: str, rows: int | None = None) -> Array:
+        """The values; only the first ``rows`` along the first axis, where that is given. ``what`` names the array in
+        messages, in the plural or as a name. Raises ``code`` for values that are not finite and for bit patterns, among
+        those that are read."""
         fail = partial(error, self.code, file=str(self.path))
-        array = self.read()
+        array = self.read(rows)
         if self.integer_bytes and array.size and (largest := np.abs(array).max()) > 2 ** _EXACT[self.integer_bytes]:
             notes = [f"they are stored as {self.dtype}, and the largest is {largest:.0f}"]
             hint = (
@@ -70,37 +79,20 @@ class StoredArray:
 
 
 def read_array(path: Path, code: str, name: str = "", what: str = "activations") -> StoredArray:
-    """The array of a file; of a file with several the one that is called ``name``. Raises ``code``."""
+    """The array of a file; of a file with several the one that is called ``name``. Only headers are read. Raises
+    ``code``."""
     match path.suffix.lower():
         case ".npz":
             return _chosen(_npz(path, code, name, what), path, code, name)
         case ".safetensors":
             return _chosen(_tensors(path, code, name, what), path, code, name)
         case _:
-            return _npy(read_file(path, MAX_ARRAY_BYTES, code), path, code, what)
+            return _npy(_of_file(path, code), _size(path, code), path, code, what)
 
 
 def read_npz(path: Path, code: str, names: Mapping[str, object]) -> dict[str, StoredArray]:
     """All arrays of a ``.npz`` file, which may have no other names than these. Raises ``code``."""
     return _npz(path, code, "", "", names)
-
-
-def array_shape(path: Path, code: str, name: str = "") -> tuple[int, ...] | None:
-    """The shape of the array that ``read_array`` gives, from headers and lengths alone; None where it would refuse
-    the file. Raises ``code`` when the file can't be read at all."""
-    head = read_file(path, MAX_ARRAY_BYTES, code, _MAX_HEADER)
-    try:
-        size = path.stat().st_size
-        match path.suffix.lower():
-            case ".npz":
-                return _npz_shape(path, name)
-            case ".safetensors":
-                return _tensor_shape(head, size, name)
-            case _:
-                return _npy_shape(head, size)
-    except Exception:
-        # numpy, zipfile and json fail on damaged files in more ways than they document
-        return None
 
 
 def _chosen(arrays: Mapping[str, StoredArray], path: Path, code: str, name: str) -> StoredArray:
@@ -109,16 +101,64 @@ def _chosen(arrays: Mapping[str, StoredArray], path: Path, code: str, name: str)
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     notes = [f"it holds {listed(arrays)}" if arrays else "it holds no array at all"]
-    hint = f"keep one array in it, or call the one of the input {shown(name)}" if name else "keep one array in it"
+    hint = "keep one array in it, or "
+    hint += f"call the one of the input {shown(name)}" if name else "name the one with a row per token: --input NAME"
     raise error(code, f"{plain(path.name)} holds {len(arrays)} arrays", notes=notes, hint=hint, file=str(path))
+
+
+def _size(path: Path, code: str) -> int:
+    """Bytes of a regular file that can be read. Raises ``code``."""
+    read_file(path, 1 << 62, code, 0)
+    return path.stat().st_size
+
+
+def _of_file(path: Path, code: str) -> Pieces:
+    def read(pieces: Iterable[tuple[int, int]]) -> bytes:
+        try:
+            with open_regular(path) as stream:
+                return _joined(stream, pieces)
+        except OSError as reason:
+            raise error(code, f"{plain(path.name)} can't be read", notes=[first_line(reason)], file=str(path)) from None
+
+    return read
+
+
+def _joined(stream: IO[bytes], pieces: Iterable[tuple[int, int]]) -> bytes:
+    found = []
+    for start, length in pieces:
+        stream.seek(start)
+        found.append(stream.read(length))
+    return b"".join(found)
+
+
+def _first_rows(
+    pieces: Pieces, start: int, shape: tuple[int, ...], item: int, rows: int | None, path: Path, code: str, order: str
+) -> tuple[bytes, tuple[int, ...]]:
+    """The bytes of the first rows of an array in a file, and their shape. ``item``: bytes of an element; ``order``: C,
+    or F where the first axis is the innermost. Raises ``code`` for too many, and for a file that ends early."""
+    held = shape[0] if shape else 1
+    kept = held if rows is None else min(rows, held)
+    each = math.prod(shape[1:])
+    total = kept * each * item
+    if total > MAX_ARRAY_BYTES:
+        notes = [f"these are {total} bytes; at most {MAX_ARRAY_BYTES} are read"]
+        hint = "" if rows is None and len(shape) != 2 else "fewer rows are read for fewer --tokens"
+        raise error(code, f"{plain(path.name)} is too large", notes=notes, hint=hint, file=str(path))
+    if order == "C" or kept == held:
+        raw = pieces([(start, total)])
+    else:
+        raw = pieces((start + column * held * item, kept * item) for column in range(each))
+    if len(raw) != total:
+        raise error(code, f"{plain(path.name)} ends early, or was changed while it was read", file=str(path))
+    return raw, (kept, *shape[1:]) if shape else ()
 
 
 # --- .npy ---------------------------------------------------------------------------------------------------
 
 
-def _npy(raw: bytes, path: Path, code: str, what: str, broken: str = "the file is") -> StoredArray:
+def _npy(pieces: Pieces, size: int, path: Path, code: str, what: str, broken: str = "the file is") -> StoredArray:
     fail = partial(error, code, file=str(path))
-    stream = io.BytesIO(raw)
+    stream = io.BytesIO(pieces([(0, min(size, _MAX_HEADER))]))
     try:
         shape, fortran_order, dtype = _npy_header(stream)
     except Exception as reason:
@@ -129,14 +169,15 @@ def _npy(raw: bytes, path: Path, code: str, what: str, broken: str = "the file i
     if dtype.kind not in "fiu":
         _refuse_kind(path, code, what, str(dtype))
     start = stream.tell()
-    held = len(raw) - start
+    held = size - start
     if math.prod(shape) * dtype.itemsize != held or any(n < 0 for n in shape):
         notes = [f"the header says {size_text(shape)} of {dtype}", f"the file holds {held} bytes of data"]
         raise fail("the file is truncated, or is not what its header says", notes=notes)
+    order: Literal["F", "C"] = "F" if fortran_order else "C"
 
-    def read() -> Array:
-        flat = as_float64(np.frombuffer(raw, dtype, offset=start))
-        return flat.reshape(shape, order="F" if fortran_order else "C")
+    def read(rows: int | None) -> Array:
+        raw, found = _first_rows(pieces, start, shape, dtype.itemsize, rows, path, code, order)
+        return as_float64(np.frombuffer(raw, dtype)).reshape(found, order=order)
 
     return StoredArray(path, code, shape, str(dtype), dtype.itemsize if dtype.kind in "iu" else 0, read)
 
@@ -147,12 +188,6 @@ def _refuse_kind(path: Path, code: str, what: str, dtype: str) -> NoReturn:
     if bfloat:
         hint = "two bytes without a type are most often bfloat16, which .npy has no name for: save float32"
     raise error(code, f"{what} must be real numbers, not {shown(dtype)}", hint=hint, file=str(path))
-
-
-def _npy_shape(head: bytes, size: int) -> tuple[int, ...] | None:
-    stream = io.BytesIO(head)
-    shape, _, dtype = _npy_header(stream)
-    return shape if math.prod(shape) * dtype.itemsize == size - stream.tell() else None
 
 
 def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -181,32 +216,44 @@ def _npz(
     """The arrays by name: with ``wanted`` that one alone, where it is there. ``names``: the only ones there may be."""
     fail = partial(error, code, file=str(path))
     arrays: dict[str, StoredArray] = {}
-    read_file(path, MAX_ARRAY_BYTES, code, 0)
-    total = 0
+    _size(path, code)
+    with _unzipping(path, code), zipfile.ZipFile(path) as archive:
+        entries = _entries(archive)
+    if wanted in entries:
+        entries = {wanted: entries[wanted]}
+    elif names is None and len(entries) > 1:
+        # the caller refuses it, by the names
+        return {name: _unread(path, code) for name in entries}
+    if names is not None:
+        for name in entries:
+            if name not in names:
+                notes = [f"the names here are {listed(names)}"]
+                raise fail(f"{plain(path.name)} holds {shown(name)}, which the program does not have", notes=notes)
+        if sum(entry.file_size for entry in entries.values()) > MAX_ARRAY_BYTES:
+            raise fail(f"{plain(path.name)} is too large", notes=[f"at most {MAX_ARRAY_BYTES} bytes are read"])
+    for name, entry in entries.items():
+        label = what or f"array {shown(name)}"
+        arrays[name] = _npy(_of_entry(path, code, entry), entry.file_size, path, code, label, f"{shown(name)} is")
+    return arrays
+
+
+def _of_entry(path: Path, code: str, entry: zipfile.ZipInfo) -> Pieces:
+    def read(pieces: Iterable[tuple[int, int]]) -> bytes:
+        with _unzipping(path, code), zipfile.ZipFile(path) as archive, archive.open(entry) as member:
+            return _joined(member, pieces)
+
+    return read
+
+
+@contextmanager
+def _unzipping(path: Path, code: str) -> Iterator[None]:
+    """Raises ``code`` for what goes wrong in a damaged archive."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = _entries(archive)
-            if wanted in entries:
-                entries = {wanted: entries[wanted]}
-            elif names is None and len(entries) > 1:
-                # the caller refuses it, by the names
-                return {name: _unread(path, code) for name in entries}
-            for name, entry in entries.items():
-                if names is not None and name not in names:
-                    notes = [f"the names here are {listed(names)}"]
-                    raise fail(f"{plain(path.name)} holds {shown(name)}, which the program does not have", notes=notes)
-                total += entry.file_size
-                if total > MAX_ARRAY_BYTES:
-                    raise fail(f"{plain(path.name)} is too large", notes=[f"at most {MAX_ARRAY_BYTES} bytes are read"])
-                with archive.open(entry) as member:
-                    raw = member.read(entry.file_size)
-                label = what or f"array {shown(name)}"
-                arrays[name] = _npy(raw, path, code, label, f"{shown(name)} is")
+        yield
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as reason:
         hint = "save it with numpy.savez(path, name=array)"
         message = "the file is not a .npz file, or is damaged"
-        raise fail(message, notes=[first_line(reason)], hint=hint) from None
-    return arrays
+        raise error(code, message, notes=[first_line(reason)], hint=hint, file=str(path)) from None
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -222,53 +269,58 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _unread(path: Path, code: str) -> StoredArray:
-    return StoredArray(path, code, (), "", 0, lambda: np.zeros(()))
-
-
-def _npz_shape(path: Path, wanted: str) -> tuple[int, ...] | None:
-    with zipfile.ZipFile(path) as archive:
-        entries = _entries(archive)
-        entry = entries.get(wanted) or (next(iter(entries.values())) if len(entries) == 1 else None)
-        if entry is None:
-            return None
-        with archive.open(entry) as member:
-            return _npy_shape(member.read(_MAX_HEADER), entry.file_size)
+    return StoredArray(path, code, (), "", 0, lambda rows: np.zeros(()))
 
 
 # --- safetensors --------------------------------------------------------------------------------------------
 
 
 def _tensors(path: Path, code: str, wanted: str, what: str) -> dict[str, StoredArray]:
-    raw = read_file(path, MAX_ARRAY_BYTES, code)
+    size, pieces = _size(path, code), _of_file(path, code)
     try:
-        parsed = parse_safetensors(raw)
-    except SafetensorError as reason:
+        # it checks the header against the file, and reads no tensor
+        with safe_open(path, framework="np"):
+            pass
+        (length,) = struct.unpack("<Q", pieces([(0, 8)]))
+        if length > _MAX_JSON:
+            raise ValueError("the header is too long")
+        header = json.loads(pieces([(8, length)]))
+        tensors = {name: _entry(entry, size - 8 - length) for name, entry in header.items() if name != "__metadata__"}
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as reason:
         message, notes = "the file is not a safetensors file, or is damaged", [first_line(reason)]
         raise error(code, message, notes=notes, file=str(path)) from None
     arrays = {}
-    for name, tensor in parsed:
-        dtype, shape = tensor["dtype"], tuple(tensor["shape"])
+    for name, (dtype, shape, begin) in tensors.items():
+        start = 8 + length + begin
         if dtype in FLOATS:
-            arrays[name] = StoredArray(path, code, shape, FLOATS[dtype], 0, partial(tensor_values, tensor))
+
+            def floats(
+                rows: int | None, start: int = start, shape: tuple[int, ...] = shape, dtype: str = dtype
+            ) -> Array:
+                raw, found = _first_rows(pieces, start, shape, SIZES[dtype], rows, path, code, "C")
+                return tensor_values({"dtype": dtype, "shape": found, "data": raw})
+
+            arrays[name] = StoredArray(path, code, shape, FLOATS[dtype], 0, floats)
         elif dtype in _INTEGERS:
             kind = np.dtype(_INTEGERS[dtype])
 
-            def read(tensor: Mapping[str, Any] = tensor, kind: np.dtype[Any] = kind) -> Array:
-                return as_float64(np.frombuffer(tensor["data"], kind)).reshape(tuple(tensor["shape"]))
+            def integers(
+                rows: int | None, start: int = start, shape: tuple[int, ...] = shape, kind: np.dtype[Any] = kind
+            ) -> Array:
+                raw, found = _first_rows(pieces, start, shape, kind.itemsize, rows, path, code, "C")
+                return as_float64(np.frombuffer(raw, kind)).reshape(found)
 
-            arrays[name] = StoredArray(path, code, shape, kind.name, kind.itemsize, read)
-        elif len(parsed) == 1 or name == wanted:
+            arrays[name] = StoredArray(path, code, shape, kind.name, kind.itemsize, integers)
+        elif len(tensors) == 1 or name == wanted:
             _refuse_kind(path, code, what, dtype)
     return arrays
 
 
-def _tensor_shape(head: bytes, size: int, wanted: str) -> tuple[int, ...] | None:
-    (length,) = struct.unpack("<Q", head[:8])
-    if length > len(head) - 8:
-        # more tensors than a file of activations has
-        return None
-    header = json.loads(head[8 : 8 + length])
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    entry = tensors.get(wanted) or (next(iter(tensors.values())) if len(tensors) == 1 else None)
-    whole = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values()) == size
-    return tuple(map(int, entry["shape"])) if entry is not None and whole else None
+def _entry(entry: Mapping[str, Any], held: int) -> tuple[str, tuple[int, ...], int]:
+    """Dtype, shape and place of a tensor. Raises ValueError where they do not fit ``held`` bytes of data."""
+    dtype, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
+    begin, end = map(int, entry["data_offsets"])
+    item = SIZES.get(dtype) or (np.dtype(_INTEGERS[dtype]).itemsize if dtype in _INTEGERS else None)
+    if not 0 <= begin <= end <= held or (item is not None and math.prod(shape) * item != end - begin):
+        raise ValueError(f"a tensor of {size_text(shape)} does not fill its place")
+    return dtype, shape, begin

@@ -46,6 +46,10 @@ def read_data(
         if array.shape != shape:
             notes = [f"the program declares {size_text(shape)}", f"the file holds {size_text(array.shape)}"]
             hint = "set the sizes with --set, or save the array in the program's shape"
+            if [n for n in array.shape if n != 1] == [n for n in shape if n != 1]:
+                hint = f"save {'an array of that shape' if shape else 'one number'}, array.reshape({shape})"
+            elif array.shape == shape[::-1]:
+                hint = "save the transpose, array.T, or set the sizes with --set"
             raise fail(f"'{name}' does not have the shape of the program", notes=notes, hint=hint)
         arrays[name] = array.values(f"'{name}'")
     _check_patterns(program, arrays, path)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.adapter.messages import read_file
+from slotlang.adapter.messages import listed, plain, read_file, shown
 from slotlang.diagnostics import error
+from slotlang.meaning.program import Program
 from slotlang.run.activations import read_activations
 from slotlang.run.array_files import read_array
 from slotlang.run.roles import token_input
@@ -24,14 +25,15 @@ MAX_BYTES = 64 << 20
 """The largest file of exponents that is read."""
 
 
-def exponents_of(path: Path, name: str, power: float = 0.5) -> dict[str, npt.NDArray[np.int64]]:
-    """Exponents of an input, found from a file of sample activations, a row per token. ``power`` as in ``equalize``.
-    Raises SL505 for a file that is not one."""
-    shape = read_array(path, "SL505", name).shape
+def exponents_of(path: Path, name: str | None, power: float = 0.5) -> dict[str, npt.NDArray[np.int64]]:
+    """Exponents of an input, found from a file of sample activations, a row per token. Without a ``name`` they are of
+    x, and the file must hold one array. ``power`` as in ``equalize``. Raises SL505 for a file that is not one."""
+    array = name or ""
+    shape = read_array(path, "SL505", array).shape
     if len(shape) not in (1, 2) or 0 in shape:
         message = f"samples are an array of tokens x channels, and the file holds an array of {len(shape)} dimensions"
         raise error("SL505", message, file=str(path), hint="save a row per token")
-    return {name: equalize(read_activations(path, shape[-1], None, name), power)}
+    return {name or "x": equalize(read_activations(path, shape[-1], None, array), power)}
 
 
 def read_exponents(path: Path, syntax: tree.Program) -> dict[str, npt.NDArray[np.int64]]:
@@ -46,6 +48,33 @@ def read_exponents(path: Path, syntax: tree.Program) -> dict[str, npt.NDArray[np
         hint = "write one with slotlang adapter equalize, or give a .npy, .npz or .safetensors file of activations"
         text = str(problem) if isinstance(problem, Rejected) else "this is not a text file"
         raise error("SL541", text, file=str(path), hint=hint) from None
+
+
+def check_exponents(exponents: Exponents, program: Program, file: Path) -> None:
+    """Raises SL541 unless these are of inputs of the program, one for each channel. ``file``: what they were read from,
+    as ``read_exponents`` reads it."""
+    channels = {name: t.shape[0] for name, t in program.tensors.items() if t.kind == "input" and t.shape}
+    of_samples = file.suffix.lower() != ".json"
+    for name, found in exponents.items():
+        if name not in channels:
+            raise error(
+                "SL541",
+                f"{plain(file.name)} has exponents of {shown(name)}, which '{program.name}' has no channels of",
+                notes=[f"its inputs with channels are {listed(channels)}" if channels else "it has none"],
+                hint="write another file with slotlang adapter equalize FILE --input NAME",
+                file=str(file),
+            )
+        if len(found) != channels[name]:
+            held = "activations" if of_samples else "exponents"
+            again = "give" if of_samples else "write exponents with slotlang adapter equalize from"
+            raise error(
+                "SL541",
+                f"{plain(file.name)} holds {held} of {len(found):,} channels, and {name} of '{program.name}' has "
+                f"{channels[name]:,}",
+                hint=f"{again} activations of this input: a row per token, tokens x {channels[name]}; or change the "
+                "program's size with --set",
+                file=str(file),
+            )
 
 
 def summary(exponents: Exponents) -> list[dict[str, Any]]:

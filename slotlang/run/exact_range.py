@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from slotlang.diagnostics import error
+from slotlang.emit.loaded import load_module
 from slotlang.lower import Lowered
 from slotlang.planning.ranges import Range
-from slotlang.run.runner import load_module
+from slotlang.planning.target import Target
+from slotlang.run.failure import with_parameters
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.ranges import check_range
 from slotlang_runtime.weights import checked_weights
 
 
-def exact_range(made: Lowered, weights: Mapping[str, Any]) -> Range:
-    """What the module's runtime finds when it encodes these weights; the plan's own theorem where some are not given.
+def exact_range(made: Lowered, target: Target) -> Range:
+    """What the module's runtime finds when it encodes the target's weights; the plan's own theorem where some are not
+    given.
 
     Raises ``SlotError`` with the runtime's code for weights that it would refuse.
     """
+    weights = target.data.weights
     module = load_module(made.text)
     names = [*module.weights, *module.scalars]
     if not names or not set(names) <= weights.keys():
@@ -26,6 +27,6 @@ def exact_range(made: Lowered, weights: Mapping[str, Any]) -> Range:
     try:
         found = check_range(module, checked_weights(module, {name: weights[name] for name in names}))
     except Rejected as problem:
-        raise error(problem.code or "SL507", str(problem)) from None
+        raise with_parameters(error(problem.code or "SL507", str(problem)), made.plan, target) from None
     tightest = next(iter(found.points), None)
     return made.range.of_weights(*((None, "") if tightest is None else (tightest.room, tightest.where)))

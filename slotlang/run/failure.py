@@ -16,6 +16,9 @@ from slotlang.run.runner import RunReport
 from slotlang_runtime.data import SCATTER
 from slotlang_runtime.errors import BELOW_PRECISION, WEIGHTS_TOO_LARGE
 
+FOR_THESE_WEIGHTS = "Lower the program for these weights"
+"""What the runtime advises where weights are too large: it knows only the module."""
+
 
 def failure(plan: Plan, report: RunReport, target: Target, verdict: str) -> Diagnostic | None:
     """Why a run's result has not the precision that was asked for; None where it has, and where the ``verdict`` on the
@@ -65,8 +68,16 @@ def with_parameters(problem: SlotError, plan: Plan, target: Target) -> SlotError
     """The refusal of weights that are too large, with the parameters that would do for them."""
     if [d.code for d in problem.diagnostics] != [WEIGHTS_TOO_LARGE]:
         return problem
-    hint = _would_do(plan, target, target.precision or DEFAULT_PRECISION)
-    return SlotError(replace(d, hint=d.hint or hint) for d in problem.diagnostics)
+    precision = target.precision or DEFAULT_PRECISION
+    hint = _would_do(plan, target, precision) or "scale the weights down and the result up"
+    found = []
+    for d in problem.diagnostics:
+        # the runtime does not know that the program was lowered for these weights
+        fact, advice, others = d.message.partition(f". {FOR_THESE_WEIGHTS}")
+        note = others.removeprefix(", or ").removeprefix("with smaller bounds ").partition("), or scale")
+        notes = (f"smaller bounds would do: {note[0].removeprefix('(')}",) if note[1] else ()
+        found.append(replace(d, message=fact, notes=(*d.notes, *notes), hint=d.hint or hint) if advice else d)
+    return SlotError(found)
 
 
 def _would_do(plan: Plan, target: Target, precision: float) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import error
 from slotlang.planning.plan import Plan
-from slotlang.run.activations import activation_rows
+from slotlang.run.activations import open_activations
 from slotlang.run.roles import token_input
 from slotlang.run.room import Room, margin, rooms
 
@@ -72,9 +72,9 @@ def check_run(
         name = token_input(plan.program.syntax).name
         shape = plan.program.tensors[name].shape
         batch = shape[1] if len(shape) == 2 else 1
-        held = activation_rows(activations, shape[0], name) if activations is not None else 0
+        held = open_activations(activations, shape[0], name).tokens if activations is not None else 0
     evaluations = math.ceil((tokens or held or 1) / batch)
-    if tokens is None and held and activations is not None and most_seconds is not None:
+    if tokens is None and held > 1 and activations is not None and most_seconds is not None:
         check_time(plan, held, evaluations, workers, most_seconds, activations)
     check_memory(plan, evaluations, workers, cached=cached)
 

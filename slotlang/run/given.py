@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,22 +13,24 @@ import numpy.typing as npt
 
 from slotlang.adapter import Adapter, read_adapter
 from slotlang.cost.data import UNIT, DataPowers
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.run.activations import activation_rows, read_activations
+from slotlang.run.activations import open_activations
 from slotlang.run.data import read_data
 from slotlang.run.equalizing import Exponents
 from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modules
 from slotlang.run.roles import roles, token_input
 from slotlang.syntax import tree
+from slotlang_runtime.equalized import divided
+from slotlang_runtime.errors import Rejected
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
 
 Origin: TypeAlias = Literal["adapter", "data", "random"]
 
 MOST_SAMPLED = 1 << 24
-"""Numbers of a file of activations that errors are predicted for; of larger files nothing is assumed."""
+"""Numbers of activations that errors are predicted for; of more nothing is assumed."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ def given(
     Raises ``SlotError`` for anything wrong with program, adapter or arrays.
     """
     source.check()
-    found, pairs = None, []
+    found, pairs, own_sizes = None, [], sizes
     if source.adapter is not None:
         found = read_adapter(source.adapter, base_changed=source.base_changed)
         pairs = pair_modules(roles(syntax), found, source.modules)
         sizes = {**adapter_sizes(syntax, pairs), **sizes}
-    program = bind(syntax, sizes)
+    with _sizes_of(pairs, syntax, own_sizes):
+        program = bind(syntax, sizes)
     own: Arrays = {}
     weights: Arrays = adapter_weights(program, pairs)
     if source.data is not None:
@@ -96,37 +99,53 @@ def given(
     return Given(program, own, weights, found, tuple(pairs))
 
 
+@contextmanager
+def _sizes_of(pairs: Sequence[Pair], syntax: tree.Program, given: Mapping[str, int]) -> Iterator[None]:
+    """Errors about sizes say which of them are the adapter's, and how the others are set."""
+    try:
+        yield
+    except SlotError as problem:
+        taken = {name: value for name, value in adapter_sizes(syntax, pairs).items() if name not in given}
+        others = [size.name for size in syntax.header.sizes if size.name not in taken]
+        if not taken or not others:
+            raise
+        values = ", ".join(f"{name} = {value}" for name, value in taken.items())
+        hint = f"{values} {'are' if len(taken) > 1 else 'is'} the adapter's: choose {', '.join(others)} for that, with "
+        hint += " ".join(f"--set {name}=..." for name in others[-1:])
+        raise SlotError(replace(d, hint=hint) for d in problem.diagnostics) from None
+
+
 def with_activations(known: Given, file: Path, tokens: int | None) -> Given:
-    """With the tokens of a file as a sample of the input, unless it is large."""
+    """With the tokens of a file, or the first of them, as a sample of the input, unless they are many."""
     name = token_input(known.program.syntax).name
     channels = known.program.tensors[name].shape[0]
-    if activation_rows(file, channels, name) * channels > MOST_SAMPLED:
+    held = open_activations(file, channels, name)
+    if min(held.tokens, tokens or held.tokens) * channels > MOST_SAMPLED:
         return known
-    sample = read_activations(file, channels, None, name)[:, :tokens]
-    return replace(known, inputs={**known.inputs, name: sample})
+    return replace(known, inputs={**known.inputs, name: held.read(tokens)})
 
 
 def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> DataPowers:
     """The data as it is encrypted and encoded with equalized inputs: channels divided by powers of two, and the weights
-    that meet them multiplied. Whether a program can be equalized is the runtime's to say."""
-    known = {name: found for name, found in exponents.items() if program.tensors.get(name)}
-    if powers is UNIT or not known:
+    that meet them multiplied. The exponents are those of ``check_exponents``. Whether a program can be equalized is the
+    runtime's to say. Raises SL541 where that is not exact in doubles."""
+    if powers is UNIT or not exponents:
         return powers
     weights, inputs = dict(powers.weights), dict(powers.inputs)
-    for name, found in known.items():
-        if name in inputs and len(inputs[name]) == len(found):
-            inputs[name] = np.ldexp(inputs[name], -found.reshape(-1, *[1] * (inputs[name].ndim - 1)))
     met = {
         (chain.factors[-2], chain.factors[-1].tensor)
         for theorem in program.theorems.values()
         for chain in theorem.chains
         if len(chain.factors) > 1
     }
-    for factor, name in sorted(met, key=str):
-        array = weights.get(factor.tensor)
-        if array is None or name not in known or array.ndim != 2:
-            continue
-        exponent = known[name][:, None] if factor.transposed else known[name]
-        if prod(np.broadcast_shapes(array.shape, exponent.shape)) == array.size:
-            weights[factor.tensor] = np.ldexp(array, exponent)
+    try:
+        for name in exponents.keys() & inputs.keys():
+            inputs[name] = divided(name, inputs[name], exponents[name])
+        for factor, name in sorted(met, key=str):
+            array, axis = weights.get(factor.tensor), 0 if factor.transposed else 1
+            if array is not None and array.ndim == 2 and name in exponents:
+                if array.shape[axis] == len(exponents[name]):
+                    weights[factor.tensor] = divided(factor.tensor, array, -exponents[name], axis)
+    except Rejected as problem:
+        raise error(problem.code, str(problem)) from None
     return DataPowers(weights, inputs)

@@ -19,7 +19,9 @@ def check_output(path: Path, outputs: Sequence[str]) -> None:
     known before any work."""
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):
-        raise error("SL005", f"--output writes .npy or .npz, not {suffix or 'a file without an ending'!r}")
+        what = f"the ending of {path.name} is {suffix}" if suffix else f"{path.name} has no ending"
+        hint = f"for example --output {path.with_suffix('.npy' if len(outputs) == 1 else '.npz')}"
+        raise error("SL005", f"--output writes .npy and .npz files, and {what}", hint=hint)
     if suffix == ".npy" and len(outputs) != 1:
         hint = f"give --output {path.with_suffix('.npz')}"
         raise error("SL005", f"a .npy file holds one array, and the program has {len(outputs)} results", hint=hint)

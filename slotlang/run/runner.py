@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
 import math
 import time
 import warnings
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import error
+from slotlang.emit.loaded import load_module as load_module
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
@@ -83,17 +82,6 @@ class RunReport:
             self.dropped > 0 and all(self.executed.get(k, 0) <= v for k, v in self.predicted.items())
         )
         return fits and self.relative_error <= self.allowed_error
-
-
-def load_module(text: str, name: str = "lowered") -> Module:
-    """The module that a text defines, which was just emitted: its code is executed."""
-    namespace: dict[str, Any] = {"__name__": name}
-    file = f"<{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
-    # tracebacks show its lines, and the labels of its bytes are made of them
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    exec(compile(text, file, "exec"), namespace)
-    module: Module = namespace["MODULE"]
-    return module
 
 
 def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:

@@ -15,10 +15,11 @@ from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.lower import Lowered, lower
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
-from slotlang.run.equalizing import Exponents, read_exponents, summary
+from slotlang.run.equalizing import Exponents, check_exponents, read_exponents, summary
 from slotlang.run.failure import below_precision, failure, with_parameters
 from slotlang.run.foresight import check_run
 from slotlang.run.given import Source, equalized, given, with_activations
@@ -126,7 +127,7 @@ def run(
 
     Sizes that stand alone as a dimension of a weight follow from the adapter, unless they are given. ``parameters`` and
     ``target`` as in ``plan``; the run's error must not exceed the target's precision, if there is one. Raises
-    ``SlotError`` for anything wrong with program, adapter or arrays, and before keys and weights are made when the run
+    ``SlotError`` for anything wrong with program, adapter or arrays, and before anything is emitted when the run
     needs more memory than there is (SL802) or too much time (SL514).
     """
     if workers < 1 or (tokens is not None and tokens < 1):
@@ -147,10 +148,15 @@ def run(
     if activations_file is not None:
         known = with_activations(known, activations_file, tokens)
     program = known.program
+    if equalize is not None:
+        check_exponents(exponents, program, equalize)
     powers = equalized(program, known.powers, exponents)
     target = replace(target, data=powers)
-    lowered = lower(program, parameters, unproved=unproved, target=target)
-    check_run(lowered.plan, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
+
+    def look(plan: Plan) -> None:
+        check_run(plan, activations_file, tokens, workers, cached=cache is not None, most_seconds=most_seconds)
+
+    lowered = lower(program, parameters, unproved=unproved, target=target, look=look)
     progress("make data")
     inputs, weights = random_data(program, seed)
     if data is not None:

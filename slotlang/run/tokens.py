@@ -9,7 +9,7 @@ import numpy as np
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import limits
-from slotlang.run.activations import read_activations
+from slotlang.run.activations import open_activations
 from slotlang.run.roles import token_input
 from slotlang.run.runner import Arrays, Batches
 
@@ -19,9 +19,9 @@ def split_tokens(
 ) -> tuple[Batches, int, int | None]:
     """This many tokens as evaluations of the program: those of a file, one per row, or random ones.
 
-    Without ``tokens`` all of the file. The last evaluation is padded with zeros. Returns how many tokens that is, too,
-    and how many the file holds. Raises SL505 when the file does not fit or holds fewer tokens, and SL506 when the
-    program's result is not computed token by token.
+    Without ``tokens`` all of the file; with them only these are read. The last evaluation is padded with zeros. Returns
+    how many tokens that is, too, and how many the file holds. Raises SL505 when the file does not fit or holds fewer
+    tokens, and SL506 when the program's result is not computed token by token.
     """
     name = token_input(program.syntax).name
     shape = program.tensors[name].shape
@@ -31,16 +31,17 @@ def split_tokens(
         values = np.random.default_rng([seed, 1]).standard_normal((shape[0], tokens or 1))
         values = limits(program)[name].fitted(values)
     else:
-        values = read_activations(path, shape[0], None, name)
-        held = int(values.shape[1])
+        stored = open_activations(path, shape[0], name)
+        held = stored.tokens
         if tokens is not None and held < tokens:
             message = f"{tokens} tokens are asked for, and the file holds {held}"
             raise error("SL505", message, file=str(path), hint="ask for fewer with --tokens, or give more rows")
-        values = values[:, :tokens]
+        values = stored.read(tokens)
     batch = shape[1] if len(shape) == 2 else 1
     count = int(values.shape[1])
     padding = -count % batch
-    values = np.pad(values, ((0, 0), (0, padding)))
+    if padding:
+        values = np.pad(values, ((0, 0), (0, padding)))
     parts = np.split(values, values.shape[1] // batch, axis=1)
     made = [{**inputs, name: part if len(shape) == 2 else part[:, 0]} for part in parts]
     return Batches(made, padding), count, held

@@ -66,9 +66,8 @@ def start(shape: Shape, objective: Objective, target: Target, limits: Limits) ->
     for option, given in {"--copies": limits.copies, "--max-memory": limits.memory}.items():
         if given is not None and given < (option == "--copies"):
             raise error("SL461", f"{option} is {given:,}, and that is too little for anything")
-    if target.precision is None or target.precision >= 1:
-        what = "is missing" if target.precision is None else f"{target.precision:g} is not a relative error"
-        raise error("SL462", f"--precision {what}", hint="for example 1e-3: above 0 and below 1")
+    if target.precision is None:
+        raise error("SL462", "--precision is missing", hint="for example 1e-3: above 0 and below 1")
     return Found(shape, objective, target, limits)
 
 

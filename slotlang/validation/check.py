@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import Range
@@ -30,6 +31,7 @@ from slotlang.validation.interpreted import check_outputs, interpreted
 from slotlang.validation.language import Outside
 from slotlang.validation.module_file import read_module
 from slotlang.validation.numbers import wrong_element
+from slotlang.validation.packing_check import too_large
 from slotlang.validation.reemission import compare, editable
 from slotlang.validation.scopes import Failed
 
@@ -49,18 +51,22 @@ def check_module(source: Source, method: Method = "auto", seed: int | None = Non
 
     Raises ``SlotError`` SL741 to SL746, and what checking and planning raise. No code of the module is executed.
     """
+    from slotlang.validation.changed import changed_constant
     from slotlang.validation.emission import emitted_anew
 
     check_beside(Path(source.name))
     file = read_module(source)
     program = file.program()
     emitted, found = emitted_anew(file, program)
-    same = compare(source, file.tree, emitted)
+    try:
+        same = compare(source, file.tree, emitted)
+    except SlotError as problem:
+        raise changed_constant(file, program) or problem from None
     report = check(program, method, seed)
     validation = validate_tree(file.tree, editable(emitted), program, proved=report.proved, edited=not same)
     if not same:
-        # the theorem is about the schedule that is emitted
-        found = found.given_up("bodies of this module were edited")
+        # both are about the schedule that is emitted
+        found = found.given_up("bodies of this module were edited; PROMISE is not about them either")
     return ModuleReport(program, report, validation, found.unless_proved(report.status))
 
 
@@ -115,10 +121,12 @@ def validate_tree(tree: ast.Module, names: frozenset[str], program: Program, *, 
                 return ended("unknown", reason or str(problem))
             if wrong is not None:
                 return ended("refuted", "", wrong)
-        if not reason:
-            return ended("proved")
         if run is None:
             return ended("unknown", reason)
+        if edited and (large := too_large(module, run.packed)):
+            return ended("unknown", large)
+        if not reason:
+            return ended("proved")
         try:
             # a module may share no values with the program, or use others than it computes: all is multiplied out
             run.compare(merging=True)

@@ -36,6 +36,7 @@ class SymbolicRun:
     steps: Steps
     recorder: Recorder
     sent: dict[Name, Cipher | None]
+    packed: dict[Name, Vector]
     figures: tuple[int, int, int] = field(default=(0, 0, 0))
 
     @classmethod
@@ -48,8 +49,15 @@ class SymbolicRun:
         weights: dict[str, Any] = {name: t for name, t in tensors.items() if name not in inputs}
         weights.update({name: scalar(name) for name in program.scalars})
         backend = Backend(module, steps, lambda values: _identified(recorder, values))
-        sent = evaluated(backend, inputs, weights, lambda values: steps.fresh(_number(recorder, values)))
-        return cls(module, program, steps, recorder, sent, (len(steps.trace.steps), 0, 0))
+        packed: list[Vector] = []
+
+        def fresh(values: Any) -> int:
+            packed.append(_filled(recorder, values))
+            return steps.fresh(recorder.identify(packed[-1]))
+
+        sent = evaluated(backend, inputs, weights, fresh)
+        held = dict(zip(module.packed(), packed, strict=True))
+        return cls(module, program, steps, recorder, sent, held, (len(steps.trace.steps), 0, 0))
 
     def compare(self, *, merging: bool) -> None:
         """Raise ``Different`` for the first element that is not shown to be the program's, or for what is not shown to
@@ -136,10 +144,6 @@ class _Carriers:
         for value in np.unique(key):
             number, amount = divmod(int(value), count)
             yield self.members[number], amount, slots[key == value]
-
-
-def _number(recorder: Recorder, values: Any) -> int:
-    return recorder.identify(_filled(recorder, values))
 
 
 def _filled(recorder: Recorder, values: Any) -> Vector:

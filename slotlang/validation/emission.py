@@ -25,14 +25,15 @@ AS_PREDICTED = 0.02
 """By how much a promise may differ from what is predicted anew: it is rounded, and machines round differently."""
 
 
-def emitted_anew(file: ModuleFile, program: Program) -> tuple[ast.Module, Range]:
-    """The syntax tree of a module emitted from what a module says of itself, and its range theorem.
+def emitted_anew(file: ModuleFile, program: Program, made: Plan | None = None) -> tuple[ast.Module, Range]:
+    """The syntax tree of a module emitted from what a module says of itself, and its range theorem. ``made``: its plan,
+    where that is known.
 
     Raises what ``plan`` raises, as SL404 for parameters below 128-bit security, and ``SlotError`` SL745 where the
     verdicts that the module was lowered with are none.
     """
     emission = emit_standalone if file.standalone else emit
-    made, lowering = planned(file, program), _lowering(file)
+    made, lowering = made or planned(file, program), _lowering(file)
     # proved again, and not believed
     found = made.range.unless_proved(lowering.verdict)
     if file.standalone:
@@ -79,7 +80,8 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
     if not right:
         raise error(
             "SL745",
-            "this module was changed outside of the bodies that may be edited: `PROMISE` is not what is predicted",
+            "this module was changed outside of the bodies that may be edited: `PROMISE` is not what is predicted for "
+            "`PARAMETERS`; one of the two was changed",
             file.span(assigned(file.tree, "PROMISE") or file.tree),
             hint="lower the program again",
         )

@@ -42,10 +42,8 @@ def evaluated(
         found = backend.encode(packed(_function(family.function), ready, name[1:], module.slots))
         scale = levels.plaintext_scale(family.level, family.products, family.added)
         plain[name] = None if found is None else Plain(found[0], family.level, scale, found[1])
-    added = any(family.added for family in module.plaintexts.values())
-    spare = next(iter(cipher.values()), None) if added else None
     operations = CheckedOperations(backend.algebra, levels, module.kernel)
-    ev = Evaluation(operations, module.parameters, module.slots, spare)
+    ev = Evaluation(operations, module.parameters, module.slots)
     evaluate = _function(module.evaluate)
     sent = evaluate(Evaluator(ev), Given(cipher, popped=True), Given(plain))
     if type(sent) is not dict:

@@ -49,22 +49,52 @@ class ModuleFile:
     def program(self) -> Program:
         """The program a module carries, bound to its sizes. Raises ``SlotError`` SL742 when the hash in the module is
         that of another program, and what parsing and binding raise."""
-        program = bind(parse(Source(f"{self.source.name}:PROGRAM", self.program_text)), dict(self.sizes))
+        hashes: list[ast.expr] = []
         match assigned(self.tree, "MODULE"):
             case ast.Assign(value=ast.Call(keywords=keywords)):
                 hashes = [k.value for k in keywords if k.arg == "program_hash"]
-            case _:
-                hashes = []
-        match hashes:
-            case [ast.Constant(value=str() as found)] if found != program_hash(program):
-                raise error(
-                    "SL742",
-                    "the program in this module is not the one whose hash it carries",
-                    self.span(hashes[0]),
-                    notes=[f"MODULE has {found}", f"PROGRAM and SIZES have {program_hash(program)}"],
-                    hint="a module whose program was changed is another module: lower the changed program",
-                )
+        found = next((h.value for h in hashes if isinstance(h, ast.Constant) and isinstance(h.value, str)), None)
+        try:
+            program = bind(parse(Source(f"{self.source.name}:PROGRAM", self.program_text)), dict(self.sizes))
+        except SlotError:
+            # sizes that were changed may be none of the program's
+            if found is not None and self._changed(found)[1] == "SIZES":
+                raise self._another(found, "nothing that is a program") from None
+            raise
+        if found is not None and found != program_hash(program):
+            raise self._another(found, program_hash(program))
         return program
+
+    def _another(self, found: str, has: str) -> SlotError:
+        message, place = self._changed(found)
+        return error(
+            "SL742",
+            f"the program in this module is not the one whose hash it carries: {message}",
+            self.span(assigned(self.tree, place) or self.tree),
+            notes=[f"MODULE has {found}", f"PROGRAM and SIZES have {has}"],
+            hint="a module whose program was changed is another module: lower the changed program",
+        )
+
+    def _changed(self, found: str) -> tuple[str, str]:
+        """What was changed where the hash is ``found``, and the constant to look at. The module has its sizes twice."""
+        stated = {name: self._stated(name, value) for name, value in self.sizes.items()}
+        for name, value in self.sizes.items():
+            if stated[name] != value and self._hash(stated) == found:
+                return f"`SIZES` has {name} = {value}, and the hash is that of {name} = {stated[name]}", "SIZES"
+        return "`PROGRAM`, `SIZES` or the hash in `MODULE` was changed", "PROGRAM"
+
+    def _stated(self, name: str, value: int) -> int:
+        """A size as the module defines it for its functions; ``value`` where it does not."""
+        match assigned(self.tree, name):
+            case ast.Assign(value=ast.Constant(value=int() as own)):
+                return own
+        return value
+
+    def _hash(self, sizes: Mapping[str, int]) -> str:
+        try:
+            return program_hash(bind(parse(Source("", self.program_text)), dict(sizes)))
+        except SlotError:
+            return ""
 
 
 def line_span(source: Source, line: int) -> Span:

@@ -261,13 +261,10 @@ class CheckedOperations:
         self._same_scale(a, plain)
         return replace(a, content=self.algebra.add_plain(a.content, plain.content, sign))
 
-    def zero(self, like: Cipher, plain: Plain) -> Cipher:
+    def zero(self, like: Cipher | Plain) -> Cipher:
         """Zeros at the level and scale of a plaintext."""
-        self._ciphers(like)
-        self._plain(plain)
-        if not plain.level and plain.scale <= like.scale * (1 + ROUNDING):
-            raise Rejected("a plaintext is added to zero before any product: there is nothing that hides it")
-        return Cipher(self.algebra.zero(), plain.level, plain.scale)
+        self._plain(like)
+        return Cipher(self.algebra.zero(), like.level, like.scale)
 
     def _count(self) -> None:
         self.done += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.emit.standalone import STANDALONE, fixed_functions
@@ -43,13 +44,28 @@ def compare(source: Source, module: ast.Module, emitted: ast.Module) -> bool:
     try:
         ours, theirs = ([_form(s, names) for s in tree.body] for tree in (module, emitted))
         if ours != theirs:
-            raise _changed(source, module.body, emitted.body, ours, theirs)
+            # the docstring follows from constants: where others differ too, one of these was changed
+            at = int(_documented(module) and _documented(emitted) and ours[1:] != theirs[1:])
+            raise _changed(source, module.body[at:], emitted.body[at:], ours[at:], theirs[at:])
     except RecursionError:
         raise error("SL745", "this module nests deeper than anything emitted", line_span(source, 1)) from None
     try:
         return ast.dump(module) == ast.dump(emitted)
     except RecursionError:
         return False
+
+
+def differing(module: ast.Module, emitted: ast.Module) -> list[ast.stmt | None]:
+    """The statements of a module that differ from those of an emission, but for editable bodies; None stands for one
+    that is missing."""
+    names = editable(emitted)
+    ours, theirs = ([_form(s, names) for s in tree.body] for tree in (module, emitted))
+    statements = zip_longest(module.body, ours, theirs)
+    return [statement for statement, own, other in statements if own != other]
+
+
+def _documented(module: ast.Module) -> bool:
+    return bool(module.body) and _named(module.body[0]) == "the docstring"
 
 
 def _form(statement: ast.stmt, names: frozenset[str]) -> str:
@@ -82,6 +98,9 @@ def _changed(
     wanted = emitted[at]
     if theirs[at + 1 : at + 2] == ours[at : at + 1]:
         return _error(source, f"{_named(wanted)} is missing before this", line)
+    if _named(wanted) == _named(statement) == "the docstring":
+        what = "the docstring does not say what `LOWERED`, `PARAMETERS` and `PROMISE` say; one of these was changed"
+        return _error(source, what, line)
     if _named(wanted) == _named(statement):
         line, detail = _difference(statement, wanted) or (line, "")
         return _error(source, f"{_named(statement)} was changed{detail}", line)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.operations import Cancelled
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import polynomials_of
+from slotlang_runtime.seal.saved import ciphertext_of, polynomials_of
 
 _ROUNDING = 2.0**-40
 """Relative difference of two scales that is rounding of doubles."""
@@ -61,12 +62,20 @@ class SealOperations:
 
     def rescale(self, a: Any) -> Any:
         """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
-        out = seal.Ciphertext()
-        self.evaluator.rescale_to_next(a, out)
+        out, bare = seal.Ciphertext(), False
+        try:
+            self.evaluator.rescale_to_next(a, out)
+        except RuntimeError as problem:
+            if "transparent" not in str(problem):
+                raise
+            # the 1 of a zero is divided too; SEAL says so when the quotient is there
+            bare = True
         level = self.ring.levels.index(out.parms_id())
         if level >= len(self.ring.scales) or abs(out.scale / self.ring.scales[level] - 1) > _ROUNDING:
             raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
         out.scale = self.ring.scales[level]
+        if bare:
+            raise self.cancelled(out)
         return out
 
     def negate(self, a: Any) -> Any:
@@ -92,7 +101,7 @@ class SealOperations:
         raise self.cancelled(out)
 
     def cancelled(self, total: Any) -> Cancelled:
-        """What to raise for a sum that is zero but for its first polynomial, which holds what plaintexts left."""
+        """What to raise for a result that is zero but for its first polynomial, which holds what plaintexts left."""
         if total.size() > 2:
             total.resize(self.ring.context, total.parms_id(), 2)
         return Cancelled(total if polynomials_of(self.ring, total).any() else None)
@@ -107,17 +116,9 @@ class SealOperations:
         (self.evaluator.add_plain if sign > 0 else self.evaluator.sub_plain)(a, plain, out)
         return out
 
-    def zero(self, like: Any, plain: Any) -> Any:
-        """An input, scaled down so far that it is less than noise: by a prime, or by the scale of a product."""
-        level = self.ring.levels.index(plain.parms_id())
-        if not level and plain.scale <= like.scale:
-            raise Rejected(
-                "the terms of a sum cancel, whatever the inputs, and a plaintext is added before any product: "
-                "there is nothing that hides it"
-            )
-        out = seal.Ciphertext()
-        self.evaluator.mod_switch_to(like, self.ring.levels[max(level - 1, 0)], out)
-        if level:
-            self.evaluator.rescale_to_next_inplace(out)
-        out.scale = plain.scale
-        return out
+    def zero(self, like: Any) -> Any:
+        """The pair (0, 1), which decrypts to the secret key: its coefficients are -1, 0 and 1, at any scale."""
+        level = self.ring.levels.index(like.parms_id())
+        residues = np.zeros((2, len(self.ring.primes(level)), self.ring.degree), np.uint64)
+        residues[1] = 1
+        return ciphertext_of(self.ring, residues, level, like.scale)

@@ -286,3 +286,12 @@ def ciphertext_bytes(ring: Ring, residues: npt.NDArray[np.uint64], level: int, s
     words = struct.pack("<Q", residues.size) + residues.astype("<u8", copy=False).tobytes()
     body = head + header() + struct.pack("<Q", HEADER.size + len(words)) + words
     return header() + struct.pack("<Q", HEADER.size + len(body)) + body
+
+
+def ciphertext_of(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale: float) -> Any:
+    """The ciphertext with these residues, polynomials x primes x degree, in the order of SEAL's transform."""
+    moduli = ring.primes(level)
+    data = ciphertext_bytes(ring, residues, level, scale)
+    record = Saved(ring.shared, data, ciphertext_limit(ring.shared, len(moduli)))
+    record.ciphertext(ring.levels[level], moduli, scale)
+    return record.load(seal.Ciphertext)

@@ -31,7 +31,7 @@ from safetensors.numpy import save as save_safetensors
 from slotlang.adapter import Adapter, LoraModule, patterns, read_adapter
 from slotlang.adapter.config import REFUSED
 from slotlang.diagnostics import SlotError, render
-from slotlang.run.activations import read_activations
+from slotlang.run.activations import open_activations, read_activations
 
 FIXTURE = Path(__file__).parents[2] / "examples" / "minilm_adapter"
 PREFIX = "base_model.model."
@@ -718,13 +718,19 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, alarm: None) -> None:
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     folder = write(tmp_path, config(), factors("q"))
-    for path in (folder / "adapter_model.safetensors", folder / "x.npy"):
-        path.touch()
-        os.truncate(path, (4 << 30) + 1)  # sparse: it takes no room
+    # sparse: they take no room
+    (folder / "adapter_model.safetensors").touch()
+    os.truncate(folder / "adapter_model.safetensors", (4 << 30) + 1)
+    rows = (4 << 30) // 12 + 1
+    with (folder / "x.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (rows, 3)})
+    os.truncate(folder / "x.npy", (folder / "x.npy").stat().st_size + 12 * rows)
     tracemalloc.start()
     found = refusal("SL501", lambda: read_adapter(folder))
     assert found.message == "adapter_model.safetensors is too large"
     assert refusal("SL505", lambda: read_activations(folder / "x.npy", 3, None)).message == "x.npy is too large"
+    # of the same file a part is read
+    np.testing.assert_array_equal(open_activations(folder / "x.npy", 3).read(2), np.zeros((3, 2)))
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 

@@ -273,12 +273,25 @@ def test_the_only_module(tmp_path: Path) -> None:
     write_adapter(tmp_path / "one", LAYOUT)
     assert read_adapter(tmp_path / "one").only().name == QUERY
     write_adapter(tmp_path / "two", LAYOUT | factors_layout("v", 8, 6))
-    with pytest.raises(SlotError, match="SL502: this adapter has several modules"):
+    with pytest.raises(SlotError, match="SL502: this adapter has 2 modules"):
         read_adapter(tmp_path / "two").only()
     # one that can be run beside one that can't: nobody said which is meant
     write_adapter(tmp_path / "half", LAYOUT | {f"{PREFIX}e.lora_embedding_A": ("F32", [4, 9])})
-    with pytest.raises(SlotError, match="SL502"):
+    with pytest.raises(SlotError) as refused:
         read_adapter(tmp_path / "half").only()
+    (problem,) = refused.value.diagnostics
+    assert problem.code == "SL502" and problem.message == f"of this adapter's 2 modules one can be run, {QUERY}"
+    assert len(problem.notes) == 1 and problem.notes[0].startswith("e can't be run: it is an embedding")
+    assert problem.hint == f"run it with --module {QUERY}"
+    more = {f"{PREFIX}{name}.lora_embedding_A": ("F32", [4, 9]) for name in "efgh"}
+    write_adapter(tmp_path / "more", LAYOUT | factors_layout("v", 8, 6) | more)
+    with pytest.raises(SlotError) as refused:
+        read_adapter(tmp_path / "more").only()
+    (problem,) = refused.value.diagnostics
+    # one note for each reason, however many modules have it
+    assert problem.message == "this adapter has 2 modules" and problem.notes[1].startswith(
+        "e, f, g and 1 more can't be"
+    )
     write_adapter(tmp_path / "none", LAYOUT, use_dora=True)
     with pytest.raises(SlotError, match=r"SL503: .* can't be run: use_dora"):
         read_adapter(tmp_path / "none").only()

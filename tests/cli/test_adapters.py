@@ -211,16 +211,39 @@ def test_exponents_that_are_not_there_or_do_not_fit(tmp_path: Path) -> None:
     np.save(tmp_path / "cube.npy", np.ones((2, 2, 16)))
     (tmp_path / "junk.json").write_text("{}")
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
-    (tmp_path / "short.json").write_text('{"schema": "slotlang.equalize/1", "exponents": {"x": [1, 2]}}')
+    np.save(tmp_path / "wide.npy", np.ones((2, 32)))
+    np.savez(tmp_path / "all.npz", A=np.ones((8, 3)), B=np.ones((3, 16)), scale=1.0, x=np.ones((16, 2)))
+    np.savez(tmp_path / "own.npz", A=np.ones((8, 3)), B=np.ones((3, 16)), scale=1.0)
+    for name, exponents in (("short", {"x": [1, 2]}), ("other", {"z": [1] * 16})):
+        text = json.dumps({"schema": "slotlang.equalize/1", "exponents": exponents})
+        (tmp_path / f"{name}.json").write_text(text)
     run = ["run", LORA, *SMALL, *(word for n in ("d_in=16", "d_out=8", "r=3") for word in ("--set", n)), "--equalize"]
     for name, code, message in (
         ("none.json", "SL541", "none.json is missing"),
         ("junk.json", "SL541", "this is not a file of exponents"),
         ("binary.json", "SL541", "this is not a text file"),
-        ("short.json", "SL541", "exponents of x are 16 whole numbers"),
+        ("short.json", "SL541", "short.json holds exponents of 2 channels, and x of 'lora' has 16"),
+        ("other.json", "SL541", "other.json has exponents of 'z', which 'lora' has no channels of"),
+        ("wide.npy", "SL541", "wide.npy holds activations of 32 channels, and x of 'lora' has 16"),
         ("cube.npy", "SL505", "an array of 3 dimensions"),
     ):
-        ended = slotlang(*run, str(tmp_path / name))
+        # whatever else is given: the length is compared before data of another length meets the exponents
+        own = ["--data", str(tmp_path / "own.npz"), "--activations", str(tmp_path / "x.npy")]
+        for given in ([], ["--data", str(tmp_path / "all.npz")], own):
+            ended = slotlang(*run, str(tmp_path / name), *given)
+            assert ended.status == 2 and code in ended.err and message in ended.err, ended.err
+            assert str(tmp_path / name) in ended.err
+    # what powers of two make too large or too small for doubles is refused, and numbers whose squares are too large
+    most = json.dumps({"schema": "slotlang.equalize/1", "exponents": {"x": [256] * 16}})
+    (tmp_path / "most.json").write_text(most)
+    for size, code, message in (
+        (1e-300, "SL541", "x[0, 0] is 1e-300"),
+        (1e300, "SL541", "B[0, 0] is 1e+300"),
+        (1e200, "SL532", "these weights are too large"),
+    ):
+        values = {"A": np.ones((8, 3)), "B": np.full((3, 16), size), "scale": 1.0}
+        np.savez(tmp_path / "own.npz", **values, x=np.full((16, 2), min(size, 1.0)))  # type: ignore[arg-type]
+        ended = slotlang(*run, str(tmp_path / "most.json"), "--data", str(tmp_path / "own.npz"))
         assert ended.status == 2 and code in ended.err and message in ended.err, ended.err
     show = ["adapter", "equalize", str(tmp_path / "x.npy"), "-o"]
     assert "written to a .json file" in slotlang(*show, str(tmp_path / "e.npy")).err

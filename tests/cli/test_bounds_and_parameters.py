@@ -109,6 +109,11 @@ def test_which_parameters_were_used_is_said(own: str) -> None:
     assert "'s own)" not in slotlang("cost", PROGRAM, *SIZES, "--precision", "1e-2").out
 
 
+@pytest.mark.parametrize("norm", ["x", "x[:, t]", "norm(x)", "norm (x[:, t])"])
+def test_a_norm_may_be_written_out(norm: str) -> None:
+    assert "norm(x[:, t]) <= 3" in slotlang("cost", PROGRAM, *SIZES, "--bound-norm", f"{norm}=3").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

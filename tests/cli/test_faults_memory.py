@@ -119,6 +119,19 @@ def test_a_run_is_refused_before_it_starts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_many_plaintexts_are_refused_before_they_are_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emission and validation of 16,384 plaintexts take minutes; their number is known with the plan."""
+    room = Room("memory", 4_000_000_000, "a test says so")
+    monkeypatch.setattr("slotlang.run.foresight.rooms", lambda: [room])
+
+    def never(*_: object, **__: object) -> object:
+        raise AssertionError("nothing is emitted")
+
+    monkeypatch.setattr("slotlang.lower.emit", never)
+    ended = slotlang("run", str(PROGRAM.parent / "dense_ab.slot"), "--set", "d=16384", "--set", "r=64")
+    assert ended.status == 2 and ended.err.startswith("error[SL802]: this run needs about "), ended.err
+
+
 def test_what_a_run_needs_grows_with_its_parts() -> None:
     small = api.plan(api.load(PROGRAM, {"d": 1024}))
     large = api.plan(api.load(PROGRAM, {"d": 4096}))

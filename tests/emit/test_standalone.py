@@ -207,24 +207,6 @@ def test_weights_that_are_zero_give_a_zero_answer(zero: str) -> None:
     assert not found["y"].any()
 
 
-def test_a_plaintext_added_before_any_product_to_what_cancels_is_refused() -> None:
-    """Lowering refuses such a program; an edited body meets it when it runs."""
-    text = """program cancels(n = 8, slots = 8)
-input x[n]
-weight b[n]
-cipher X = x[slot]
-plain B = b[slot]
-Y = X + B
-output y[slot] = Y
-prove y == b + x
-"""
-    module = standalone(text)
-    assert module.count("ev.add_plain(X,") == 1
-    alone = Alone(module.replace("ev.add_plain(X,", "ev.add_plain(None,"), {"b": np.ones(8)})
-    with pytest.raises(ValueError, match="nothing hides it"):
-        alone.results({"x": np.ones(8)})
-
-
 def test_slots_that_are_not_read_are_hidden() -> None:
     """By values as large as the modulus allows, new for every evaluation."""
     world = World(PAIRS, kernel="seal", hide="none")

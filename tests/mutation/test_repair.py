@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from command_line import slotlang
 from repository import PROGRAMS, program_text
 
 from slotlang import api
@@ -70,3 +73,14 @@ def test_a_hard_question_of_isl_ends() -> None:
     outcome = Polyhedral(program, 5_000).prove(goals(program)[0])
     assert outcome.status == "unknown"
     assert "too large" in outcome.reason
+
+
+def test_a_statement_that_is_taken_away_leaves_no_blank_line(tmp_path: Path) -> None:
+    path = tmp_path / "agree.slot"
+    path.write_text(
+        "program agree(H = 2, T = 2)\ninput x[H*T]\naxes (h < H, t < T)\ncipher X = x[slot]\nY = X + X\n"
+        "claim Y == 0 where h*t >= t + t\noutput y[slot] = Y\nprove y == 2 * x\n"
+    )
+    lines = slotlang("check", str(path)).out.splitlines()
+    assert any(line.startswith("  without `claim Y == 0 where h*t >= t + t` in line 6 this proves") for line in lines)
+    assert lines[-1].strip() and not lines[-1].endswith(":")

@@ -125,7 +125,7 @@ def watch(module: Module, inputs: dict[str, Any], weights: dict[str, Any]) -> di
     operations = Watched(ring, memory)
     for name, value in cipher.items():
         operations.see(f"the input {name[0]}", np.abs(value.values).mean() * value.scale)
-    ev: Any = Evaluation(operations, module.parameters, module.slots, next(iter(cipher.values())))
+    ev: Any = Evaluation(operations, module.parameters, module.slots)
     found = module.evaluate(ev, cipher, encoded_plaintexts(module, ring, weights))
     halves = module.parameters.hide != "none"
     for name, value in found.items():

@@ -80,6 +80,41 @@ def test_weights_that_are_too_large_name_parameters(program: Path, tmp_path: Pat
     assert again.status == 0, again.err
 
 
+@pytest.mark.parametrize("hide", ["mask", "exact", "none"])
+@pytest.mark.parametrize("size", [20.0, 300.0])
+def test_fixed_scales_are_smaller_for_weights_that_need_it(
+    program: Path, tmp_path: Path, size: float, hide: str
+) -> None:
+    """As small as they must be, and no smaller; by the same choice in every command that knows the weights."""
+    with np.load(saved(tmp_path, size, size)) as arrays:
+        np.savez(tmp_path / "weights.npz", **{name: arrays[name] for name in ("A", "B", "scale")})
+    command = (str(program), "--data", str(tmp_path / "weights.npz"), "--hide", hide)
+    ended = slotlang("run", *command, "--tokens", "3", "--json")
+    values = json.loads(ended.out)
+    assert ended.status == 0 and values["parameters_from"] == "fixed" and values["range"]["status"] == "proved"
+    own = json.loads(slotlang("cost", str(program), "--json").out)["parameters"]
+    scale = values["parameters"]["scale_bits"]
+    assert values["parameters"] == own | {"scale_bits": scale} and scale < own["scale_bits"]
+    assert json.loads(slotlang("cost", *command, "--json").out)["parameters"] == values["parameters"]
+    out = tmp_path / "module.py"
+    made = json.loads(slotlang("lower", *command, "-o", str(out), "--json").out)
+    assert made["parameters"] == values["parameters"] and made["range"] == values["range"]
+    again = slotlang(
+        "run", *command, "--tokens", "3", "--parameters", f"degree 8192 primes 60,60,60 scales {scale + 1}"
+    )
+    assert again.status == 2 and "SL532" in again.err
+
+
+def test_weights_that_no_fixed_scale_holds(program: Path, tmp_path: Path) -> None:
+    """They were lowered for these weights: no advice to lower for them."""
+    for command in ("run",), ("lower", "-o", str(tmp_path / "module.py")):
+        ended = slotlang(*command, str(program), "--data", str(saved(tmp_path, 1e15, 1e15)))
+        assert ended.status == 2 and "SL532" in ended.err and "Lower the program for these" not in ended.err
+        assert "--precision 0.001 finds them" in ended.err
+        ended = slotlang(*command, str(program), "--data", str(saved(tmp_path, 300.0, 1.0)), "--parameters", COARSE)
+        assert "note: smaller bounds would do: norm(x[:, t]) <= " in ended.err
+
+
 def test_an_error_that_noise_does_not_explain(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from slotlang_runtime.client import Client
 

@@ -87,7 +87,7 @@ def test_results_take_the_modules_that_begin_as_they_do() -> None:
         (QKV, ("yq=nothing",), "SL502", "no module 'nothing'"),
         (QKV, ("l",), "SL502", "no module 'l'"),
         (ONE, ("l.0.q_proj", "l.1.q_proj"), "SL524", "given 2 times, and the program has one result"),
-        (ONE, (), "SL502", "several modules"),
+        (ONE, (), "SL502", "modules"),
         (ONE, ("q_proj",), "SL502", "names 2 modules"),
     ],
 )

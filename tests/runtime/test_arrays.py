@@ -33,6 +33,7 @@ def test_a_checked_array_is_a_copy() -> None:
         (np.zeros(6), r"a must have shape \(2, 3\), not \(6,\)"),
         (0.0, r"a must have shape \(2, 3\), not \(\)"),
         (np.zeros((2, 3), complex), "a must be real numbers, not complex128"),
+        (np.ma.masked_array(np.zeros((2, 3)), False), "a is a masked array: fill it"),
         (np.zeros((2, 3), bool), "a must be real numbers, not bool"),
         (np.full((2, 3), "1"), "a must be real numbers, not <U1"),
         (np.full((2, 3), None), "a must be real numbers, not object"),

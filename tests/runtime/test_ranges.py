@@ -53,7 +53,7 @@ def slots_of(module: Module, ring: ExactRing, weights: dict[str, Any], inputs: d
     memory = Memory()
     plain = encoded_plaintexts(module, ring, weights)
     cipher = packed_ciphertexts(module, ring, memory, inputs, random.Random(0))
-    ev: Any = Evaluation(ExactOperations(ring, memory), module.parameters, module.slots, next(iter(cipher.values())))
+    ev: Any = Evaluation(ExactOperations(ring, memory), module.parameters, module.slots)
     return {name: value.values for name, value in module.evaluate(ev, cipher, plain).items() if value is not None}
 
 

@@ -207,7 +207,9 @@ def test_what_can_not_be_met() -> None:
     assert refused(shape=Shape(0, 4, 4, 1)).startswith("SL461 --d-in is 0")
     assert refused(shape=Shape(4, 4, 4, 1 << 21)).startswith("SL461 --batch")
     assert refused(target=Target()).startswith("SL462 --precision is missing")
-    assert refused(target=Target(precision=2.0)).startswith("SL462")
+    for wrong in (1, 2.0, 0, -1e-3, float("nan"), float("inf")):
+        with pytest.raises(SlotError, match="SL005: a precision lies between 0 and 1"):
+            Target(precision=wrong)
     impossible = refused(target=Target(precision=1e-15))
     assert impossible.startswith("SL462") and "the best error found is" in impossible
     asked = float(impossible.partition("--precision ")[2].split()[0])

@@ -279,8 +279,8 @@ PERMUTED: list[Edits] = [
         ("steps_turn_0 = [3, 0, ", "SL745"),
         ("steps_turn_0 = (0, 3, ", "SL741"),
     ]),
-    ("main, require, table", [
-        ("main, require, element as table", "SL745"),
+    ("    require,\n    table,\n", [
+        ("    require,\n    element as table,\n", "SL745"),
     ]),
     ("== steps_turn_0[k])", [
         ("== steps_turn_0[k - 7])", "proved"),

@@ -41,8 +41,8 @@ GENERAL: list[Edits] = [
         ('"validated": 1', "SL745"),
         ('"validated": True, "more": 1', "SL745"),
     ]),
-    ('{"by": "0.1.0"', [
-        ('{"by": "9.9.9"', "SL745"),
+    ('"by": "0.1.0"', [
+        ('"by": "9.9.9"', "SL745"),
     ]),
     ("LOWERED = {", [
         ("LOWERED = dict() or {", "SL741"),
@@ -180,7 +180,7 @@ GENERAL: list[Edits] = [
         ('del MODULE\n\n\nif __name__ == "__main__":', "SL745"),
         ('assert slot.size\n\n\nif __name__ == "__main__":', "SL745"),
         ('(slot := None)\n\n\nif __name__ == "__main__":', "SL745"),
-        ('global slot\n\n\nif __name__ == "__main__":', "SL745"),
+        ('global slot\n\n\nif __name__ == "__main__":', "SL741"),
         ('pass\n\n\nif __name__ == "__main__":', "SL745"),
         ('"""A string."""\n\n\nif __name__ == "__main__":', "SL745"),
         ('...\n\n\nif __name__ == "__main__":', "SL745"),

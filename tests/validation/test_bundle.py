@@ -179,3 +179,17 @@ def test_a_body_that_python_parses_and_does_not_compile(body: str, module: Path)
     with pytest.raises(SlotError) as problem:
         check_module(read_source(module))
     assert [d.code for d in problem.value.diagnostics] == ["SL741"]
+
+
+def test_only_check_executes_nothing_of_an_edited_bundle(module: Path, tmp_path: Path) -> None:
+    """As docs/running.md says: what runs is what is in the folder, and the hash refuses it only afterwards."""
+    edited = runtime(module) / "version.py"
+    edited.write_text(edited.read_text() + EVIL)
+    here = {**os.environ, "PYTHONPATH": ""}
+    assert "version.py" in refused(module) or "slotlang_runtime" in refused(module)
+    assert not (tmp_path / "run").exists()
+    ended = subprocess.run(
+        [sys.executable, module], cwd=tmp_path, env=here, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0 and "runtime" in ended.stderr
+    assert (tmp_path / "run").exists()

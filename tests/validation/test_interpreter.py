@@ -128,7 +128,7 @@ def ciphertexts() -> tuple[Evaluation[Any, Any], dict[Any, Any], dict[Any, Any]]
     plain: dict[Any, Any] = {("W", q): Plain(values(), 0, levels.factor(0), False) for q in range(2)}
     plain.update({("W", 2): None, ("V",): Plain(values(), 0, levels.scale(0), False)})
     operations = CheckedOperations(ExactSlots(SLOTS), levels, "seal")
-    return Evaluation(operations, PARAMETERS, SLOTS, next(iter(cipher.values()))), cipher, plain
+    return Evaluation(operations, PARAMETERS, SLOTS), cipher, plain
 
 
 def test_evaluations_are_those_of_python() -> None:

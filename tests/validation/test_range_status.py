@@ -135,5 +135,5 @@ def test_weights_that_are_given_take_the_place_of_bounds(tmp_path: Path) -> None
     assert found["room_bits"] == pytest.approx(
         120 - 3 * 36 - 2 - np.log2(rows.reshape(2, 16).mean(axis=1).max()), abs=0.01
     )
-    np.savez(tmp_path / "own.npz", **{**weights, "A": weights["A"] * 1e9})
+    np.savez(tmp_path / "own.npz", **{**weights, "A": weights["A"] * 1e30})
     assert "SL532" in json.loads(slotlang(*command).out)["diagnostics"][0]["code"]
