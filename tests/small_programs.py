@@ -400,3 +400,18 @@ prove y == A @ B @ (x - z)
 
 def case(name: str) -> Case:
     return next(c for c in CASES if c.name == name)
+
+
+# two inputs and a weight, member by member; between the two stands what a test is about
+GRID_HEAD = """program p(n = 8, slots = 16)
+input x[n, slots], z[n, slots]
+weight M[n, n, slots]
+cipher X[j < n] = x[j, slot]
+cipher Z[j < n] = z[j, slot]
+plain W[i < n, j < n] = M[i, j, slot]
+"""
+
+GRID_FOOT = """
+output y[i, slot] = Y[i]
+prove y == x
+"""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.graph.ring import PlainEvaluator, Slots
+from slotlang.graph.ring import Operators, PlainEvaluator, Slots
 from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import TensorForm
 
@@ -20,7 +20,7 @@ BLOCK = 1 << 20
 """Elements of a result that are evaluated at once."""
 
 
-class Doubles:
+class Doubles(Operators):
     """Arithmetic on doubles. ``data``: tensors, which have their declared shapes, and scalars, by name; all real, and
     what is evaluated has no imaginary constants."""
 
@@ -60,18 +60,6 @@ class Doubles:
                 value = value * self.data[scalar]
             total = total + float(chain.coefficient) * value
         return total
-
-    def add(self, a: Any, b: Any) -> Any:
-        """a + b."""
-        return a + b
-
-    def sub(self, a: Any, b: Any) -> Any:
-        """a - b."""
-        return a - b
-
-    def mul(self, a: Any, b: Any) -> Any:
-        """a * b."""
-        return a * b
 
     def conj(self, a: Any) -> Any:
         """Real numbers are their own conjugates."""

@@ -67,6 +67,22 @@ class Ring(Protocol):
         """``a`` where the mask holds, else 0."""
 
 
+class Operators:
+    """The part of a ring whose elements have ``+ - *``."""
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b."""
+        return a + b
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """a - b."""
+        return a - b
+
+    def mul(self, a: Any, b: Any) -> Any:
+        """a * b."""
+        return a * b
+
+
 def unary(ring: Ring, kind: str, value: Any) -> Any:
     """What an operator that works slot by slot makes of one operand; ``kind`` as nodes of the graph have it."""
     match kind:

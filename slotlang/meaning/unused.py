@@ -9,7 +9,7 @@ from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import FamilyRef, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
-from slotlang.syntax.names import names
+from slotlang.syntax.walk import names
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:

@@ -21,7 +21,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
-from slotlang.syntax.names import names, parts
+from slotlang.syntax.walk import names, nodes
 
 
 def client_packs(subject: Subject) -> Iterator[Rewrite]:
@@ -54,9 +54,9 @@ def _of_one_vector(subject: Subject, family: tree.Define) -> tuple[tree.Define, 
     for plain in reversed(families.values()):
         if plain.kind == "plain" and plain.name in names(body):
             body = inlined(body, plain)
-    if read(body) is not None or names(body) & known or any(isinstance(p, tree.Sum | tree.Unary) for p in parts(body)):
+    if read(body) is not None or names(body) & known or any(isinstance(p, tree.Sum | tree.Unary) for p in nodes(body)):
         return None
-    vectors = [p for p in parts(body) if isinstance(p, tree.Name) and p.name in families]
+    vectors = [p for p in nodes(body) if isinstance(p, tree.Name) and p.name in families]
     source = families[vectors[0].name] if len(vectors) == 1 else None
     if source is None or source.kind != "cipher":
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from slotlang.optimize.rewriting import Rewrite, Subject, claim_of, inlined, mapped, nowhere, read, tidied
 from slotlang.optimize.sums import joined, rotated_first
 from slotlang.syntax import tree
-from slotlang.syntax.names import names
+from slotlang.syntax.walk import names
 
 
 def same(subject: Subject) -> Iterator[Rewrite]:

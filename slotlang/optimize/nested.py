@@ -26,7 +26,7 @@ from slotlang.optimize.rewriting import (
 from slotlang.optimize.sums import over, with_hows
 from slotlang.schedule.ops import doubling_steps
 from slotlang.syntax import tree
-from slotlang.syntax.names import names
+from slotlang.syntax.walk import names
 
 
 def nested(subject: Subject) -> Iterator[Rewrite]:

@@ -28,7 +28,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
-from slotlang.syntax.names import names
+from slotlang.syntax.walk import names
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
-from slotlang.syntax.names import names, parts
+from slotlang.syntax.walk import names, nodes
 from slotlang.words import PART_WORDS
 
 
@@ -31,9 +31,9 @@ def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
     """Two ranks in one complex slot: weights ``B_a + i*B_b`` on the way down, ``A_a - i*A_b`` on the way up, and the
     real part read. Every loop over the ranks becomes half as long; what the client packs stays."""
     statements = subject.program.statements
-    if any(isinstance(part, tree.Number) and part.imaginary for part in parts(statements)):
+    if any(isinstance(part, tree.Number) and part.imaginary for part in nodes(statements)):
         return
-    if any(isinstance(part, tree.Unary) and part.op in PART_WORDS for part in parts(statements)):
+    if any(isinstance(part, tree.Unary) and part.op in PART_WORDS for part in nodes(statements)):
         return
     extents = dict.fromkeys(
         b.extent.name

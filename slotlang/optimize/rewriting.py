@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from slotlang.source import Span
 from slotlang.syntax import tree
-from slotlang.syntax.names import names, parts
+from slotlang.syntax.walk import names, nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ def inlined(e: tree.Expr, family: tree.Define) -> tree.Expr:
 def all_names(program: tree.Program) -> set[str]:
     """Every name that a program gives to something, or uses."""
     taken = set(names(program.statements))
-    for part in parts(program.statements):
+    for part in nodes(program.statements):
         for attribute in ("name", "names", "indices", "permutation"):
             value = getattr(part, attribute, None)
             if isinstance(value, str):

@@ -30,7 +30,7 @@ from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Status
 from slotlang.schedule.build import schedule
 from slotlang.syntax import tree
-from slotlang.syntax.names import parts
+from slotlang.syntax.walk import nodes
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -141,7 +141,7 @@ def _permutations(program: tree.Program) -> int:
             (part.permutation, part.inverse)
             for s in program.statements
             if isinstance(s, tree.Define) and s.kind == "compute"
-            for part in parts(s.body)
+            for part in nodes(s.body)
             if isinstance(part, tree.Permute)
         }
     )

@@ -25,7 +25,7 @@ from slotlang.optimize.rewriting import (
     times,
 )
 from slotlang.syntax import tree
-from slotlang.syntax.names import names
+from slotlang.syntax.walk import names
 
 
 def baby_steps(extent: int, now: int | None) -> Iterator[int]:

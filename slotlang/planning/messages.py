@@ -17,7 +17,7 @@ from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.sizes import SizeRing, packing_gain
 from slotlang.graph.graph import Graph, Member
 from slotlang.graph.member_classes import Likeness
-from slotlang.graph.ring import PlainEvaluator, plain_vector
+from slotlang.graph.ring import Operators, PlainEvaluator, plain_vector
 from slotlang.meaning.program import Program
 from slotlang.planning.declared import Declared
 from slotlang.planning.hiding import Hiding, read_slots
@@ -89,7 +89,7 @@ def messages(graph: Graph, hiding: Hiding, declared: Declared, levels: Levels, d
         return _Walk(graph, hiding, declared, levels, degree).run()
 
 
-class _Elements:
+class _Elements(Operators):
     """The ring of complex numbers, for what packed families hold of inputs whose elements are numbered."""
 
     def __init__(self, program: Program) -> None:
@@ -110,15 +110,6 @@ class _Elements:
         (factor,) = chain.factors
         array = self.arrays[factor.tensor]
         return float(chain.coefficient) * (array.T if factor.transposed else array).reshape(-1)[flat]
-
-    def add(self, a: Any, b: Any) -> Any:
-        return a + b
-
-    def sub(self, a: Any, b: Any) -> Any:
-        return a - b
-
-    def mul(self, a: Any, b: Any) -> Any:
-        return a * b
 
     def conj(self, a: Any) -> Any:
         return np.conj(a)

@@ -39,12 +39,26 @@ def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def nodes(node: Any) -> Iterator[Any]:
-    """The node and all below it."""
+    """The node and all below it, in order. Several may be given, as a tuple, nested or not."""
     waiting = [node]
     while waiting:
         one = waiting.pop()
-        yield one
-        waiting.extend(reversed(tuple(parts(one))))
+        if isinstance(one, tuple):
+            waiting.extend(reversed(one))
+        elif is_dataclass(one):
+            yield one
+            waiting.extend(reversed(tuple(parts(one))))
+
+
+def names(node: Any) -> frozenset[str]:
+    """Names used in a tree or in several, those of permutations too."""
+    used = set()
+    for part in nodes(node):
+        if isinstance(part, tree.Name):
+            used.add(part.name)
+        elif isinstance(part, tree.Permute):
+            used.add(part.permutation)
+    return frozenset(used)
 
 
 def declared(statement: items.Item) -> Iterator[tuple[str, Span]]:

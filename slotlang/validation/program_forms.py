@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.graph.ring import PlainEvaluator, Slots
+from slotlang.graph.ring import Operators, PlainEvaluator, Slots
 from slotlang.meaning.integers import evaluate, holds
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import Arith, Conj, FamilyRef, Negate, Permuted, Shift, SumOver, TensorForm, Value
@@ -40,7 +40,7 @@ def scalar(name: str) -> Tensor:
     return Tensor((), [(1 + 0j, (), (name,))])
 
 
-class Expressions:
+class Expressions(Operators):
     """The ring of expressions in tensor elements, for ``PlainEvaluator``."""
 
     def __init__(self, program: Program) -> None:
@@ -76,18 +76,6 @@ class Expressions:
             assert total is not None
             self._forms[form] = total
         return self._forms[form].at(flat)
-
-    def add(self, a: Any, b: Any) -> Any:
-        """a + b."""
-        return a + b
-
-    def sub(self, a: Any, b: Any) -> Any:
-        """a - b."""
-        return a - b
-
-    def mul(self, a: Any, b: Any) -> Any:
-        """a * b."""
-        return a * b
 
     def conj(self, a: Any) -> Any:
         """Conjugate."""

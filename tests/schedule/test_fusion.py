@@ -10,6 +10,7 @@ import worlds
 from amounts import drawn, some
 from exact_slots import Run, meant
 from repository import PROGRAMS
+from small_programs import GRID_FOOT, GRID_HEAD
 
 from slotlang import api
 from slotlang.cost.counts import count
@@ -17,19 +18,6 @@ from slotlang.graph.unroll import unroll
 from slotlang.planning.plan import Draft
 from slotlang.schedule.build import schedule
 from slotlang.schedule.fusion import apart
-
-HEAD = """program p(n = 8, slots = 16)
-input x[n, slots], z[n, slots]
-weight M[n, n, slots]
-cipher X[j < n] = x[j, slot]
-cipher Z[j < n] = z[j, slot]
-plain W[i < n, j < n] = M[i, j, slot]
-"""
-
-FOOT = """
-output y[i, slot] = Y[i]
-prove y == x
-"""
 
 CASES: dict[str, tuple[str, int]] = {
     # statements, and the ciphertexts that an order by hand keeps: inputs, a turn's members, results, and two at hand
@@ -69,7 +57,7 @@ def run_of(text: str) -> tuple[Run, int]:
 @pytest.mark.parametrize("case", CASES)
 def test_peaks(case: str) -> None:
     statements, most = CASES[case]
-    run, predicted = run_of(HEAD + statements + FOOT)
+    run, predicted = run_of(GRID_HEAD + statements + GRID_FOOT)
     assert abs(run.peak - predicted) <= 2
     assert predicted <= most
 
@@ -83,10 +71,10 @@ def test_peaks(case: str) -> None:
     ],
 )
 def test_what_stays_apart(statements: str, why: str) -> None:
-    made = schedule(api.loads(HEAD + statements + FOOT, {}))
+    made = schedule(api.loads(GRID_HEAD + statements + GRID_FOOT, {}))
     joined = [family.name for group in made.groups for family in group.families[:-1]]
     assert "P" not in joined, why
-    run, predicted = run_of(HEAD + statements + FOOT)
+    run, predicted = run_of(GRID_HEAD + statements + GRID_FOOT)
     assert abs(run.peak - predicted) <= 2
 
 
@@ -100,7 +88,7 @@ def test_scores_by_columns(name: str, before: int, most: int) -> None:
 
 def test_composed_rotations_are_not_more() -> None:
     """Where steps have no keys, one ciphertext's rotations share parts of their routes if they follow each other."""
-    text = HEAD + "P[j < n, i < n] = X[j] << i * i\nY[i < n] = sum j < n: P[j, i] * W[i, j]" + FOOT
+    text = GRID_HEAD + "P[j < n, i < n] = X[j] << i * i\nY[i < n] = sum j < n: P[j, i] * W[i, j]" + GRID_FOOT
     draft = Draft.of(api.loads(text, {}), "none")
     assert any(group.loops for group in draft.built.groups)
     keyed = draft.keyed((1, 4))
@@ -124,7 +112,7 @@ class _Statements:
         lines.append(f"Y[i < n] = sum {rng.choice('jk')} < n: {{}}")
         var = lines[-1].split("sum ")[1][0]
         lines[-1] = lines[-1].format(self._value("i", var, 2))
-        self.text = HEAD.replace("n = 8", "n = 3") + "\n".join(lines) + FOOT
+        self.text = GRID_HEAD.replace("n = 8", "n = 3") + "\n".join(lines) + GRID_FOOT
 
     def _value(self, first: str, second: str, size: int) -> str:
         rng = self.rng

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from amounts import drawn, some
 from exact_slots import Run, meant
+from small_programs import GRID_FOOT, GRID_HEAD
 
 from slotlang import api
 from slotlang.cost.counts import Counts, count
@@ -23,19 +24,6 @@ from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
 from slotlang.schedule import relinearization
 from slotlang.schedule.build import EVERY, schedule
-
-HEAD = """program p(n = 8, slots = 16)
-input x[n, slots], z[n, slots]
-weight M[n, n, slots]
-cipher X[j < n] = x[j, slot]
-cipher Z[j < n] = z[j, slot]
-plain W[i < n, j < n] = M[i, j, slot]
-"""
-
-FOOT = """
-output y[i, slot] = Y[i]
-prove y == x
-"""
 
 CASES: dict[str, tuple[str, int, int]] = {
     # statements, products, relinearisations
@@ -100,7 +88,7 @@ def executed(program: Program, drops: Sequence[int], seed: int = 0) -> tuple[Run
 @pytest.mark.parametrize("case", CASES)
 def test_relinearisations(case: str, mode: str) -> None:
     statements, products, relinearizations = CASES[case]
-    run, counts = executed(api.loads(HEAD + statements + FOOT, {}), MODES[mode])
+    run, counts = executed(api.loads(GRID_HEAD + statements + GRID_FOOT, {}), MODES[mode])
     assert (counts.cipher_products, counts.relinearizations) == (products, relinearizations)
     assert run.counts == counts.executed()
     assert counts.key_switches == counts.rotations + counts.conjugations + relinearizations
@@ -111,7 +99,7 @@ def test_large_programs_are_counted_by_their_loops(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(relinearization, "MAX_NUMBERED", 0)
     for case in ("a sum of products", "named sums", "products in several sums", "products of sums"):
         statements, products, relinearizations = CASES[case]
-        run, counts = executed(api.loads(HEAD + statements + FOOT, {}), ())
+        run, counts = executed(api.loads(GRID_HEAD + statements + GRID_FOOT, {}), ())
         assert (counts.cipher_products, counts.relinearizations) == (products, relinearizations)
         assert run.counts == counts.executed()
 
@@ -125,7 +113,7 @@ class _Statements:
         self.rng = rng
         self.families = {"X": 0, "Z": 0}
         lines = [self._statement(name) for name in ("P", "Q", "R", "Y")]
-        self.text = HEAD.replace("n = 8", "n = 4") + "\n".join(lines) + FOOT
+        self.text = GRID_HEAD.replace("n = 8", "n = 4") + "\n".join(lines) + GRID_FOOT
 
     def _statement(self, name: str) -> str:
         value, depth = self._value(4, "i")

@@ -335,14 +335,7 @@ def _poly(e: Int, domain: Domain, family: Symbols) -> Poly:
                 raise NotNormal(name)
             return Poly.symbol(name)
         case IntOp(op, a, b):
-            x, y = _poly(a, domain, family), _poly(b, domain, family)
-            if op == "+":
-                return x + y
-            if op == "-":
-                return x - y
-            if op == "*":
-                return x * y
-            return domain.div(x, y) if op == "//" else domain.mod(x, y)
+            return domain.combined(op, _poly(a, domain, family), _poly(b, domain, family))
         case IntCall() | IntIf():
             raise NotNormal(show(e))
 

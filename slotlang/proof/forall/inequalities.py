@@ -177,6 +177,18 @@ class Domain:
 
     # remainders and quotients
 
+    def combined(self, op: str, a: Poly, b: Poly) -> Poly:
+        """``a op b`` of integers: ``+ - * // %``. Raises ``NotNormal``."""
+        match op:
+            case "+":
+                return a + b
+            case "-":
+                return a - b
+            case "*":
+                return a * b
+            case _:
+                return self.div(a, b) if op == "//" else self.mod(a, b)
+
     def div(self, p: Poly, m: Poly) -> Poly:
         """``p // m``."""
         if m.single() is None:

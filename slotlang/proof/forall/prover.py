@@ -81,14 +81,7 @@ class _Question:
                     return self.slot
                 return self.poly(self.program.digits[name].of(IntVar(SLOT)))
             case IntOp(op, a, b):
-                x, y = self.poly(a), self.poly(b)
-                if op == "+":
-                    return x + y
-                if op == "-":
-                    return x - y
-                if op == "*":
-                    return x * y
-                return self.domain.div(x, y) if op == "//" else self.domain.mod(x, y)
+                return self.domain.combined(op, self.poly(a), self.poly(b))
             case IntCall() | IntIf():
                 raise NotNormal(f"{show(e)}, which is decided at numbers alone")
 
