@@ -146,8 +146,10 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
         case tree.Binary():
             return _binary(e, tight, followed)
         case tree.Choice(condition, yes, no):
-            parts = [expression_text(part, _OR, tight=tight, followed=True) for part in (yes, condition)]
-            return f"{parts[0]} if {parts[1]} else {expression_text(no, tight=tight, followed=followed)}"
+            then, when = [expression_text(part, _OR, tight=tight, followed=True) for part in (yes, condition)]
+            if when.endswith("]"):
+                when = f"({when})"  # a read would take the else for its own
+            return f"{then} if {when} else {expression_text(no, tight=tight, followed=followed)}"
         case tree.Call(name, arguments):
             return f"{name}({_list(arguments)})"
         case tree.Compare(ops, operands):
