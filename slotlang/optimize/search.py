@@ -15,6 +15,7 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.client_rules import client_packs, client_reads
 from slotlang.optimize.families import same, unused, written_out
+from slotlang.optimize.folding import folded
 from slotlang.optimize.nested import nested
 from slotlang.optimize.packing import ranks_packed
 from slotlang.optimize.permutations import permutations_moved
@@ -38,7 +39,7 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
 RULES: tuple[tuple[Rule, ...], ...] = (
     (client_packs, client_reads, same, joined),
-    (ranks_packed, ranks_paired),
+    (ranks_packed, folded, ranks_paired),
     (evaluation, taken_out, nested),
     (rotations_moved, permutations_moved),
     (written_out,),

@@ -1,0 +1,172 @@
+"""Plaintexts of several slots side by side: what a block of slots holds is what the first block would hold at another
+index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from slotlang.optimize.rewriting import (
+    Subject,
+    binary,
+    inlined,
+    mapped,
+    name,
+    nowhere,
+    number,
+    shift_of,
+    step_of,
+    summed,
+    terms,
+)
+from slotlang.syntax import tree
+from slotlang.syntax.walk import names, nodes, rebuilt
+
+
+class Unmovable(Exception):
+    """What can't be said for another block of slots."""
+
+
+def scaled(e: tree.Expr, *factors: tree.Expr) -> tree.Expr:
+    """A product, without factors of 1."""
+    for factor in factors:
+        if factor != number(1, factor):
+            e = factor if e == number(1, e) else binary("*", e, factor)
+    return e
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Slots in blocks of ``rows*step``, numbered 0 to ``count - 1`` and again from 0.
+
+    ``at`` takes what depends on an index and the slot, for the index r*rows + s and the slot of equal place in the
+    first block, where r numbers the block that the slot is in; s is then called as the index was. ``height`` and
+    ``width`` are the values of ``rows`` and ``step``.
+    """
+
+    subject: Subject
+    rows: tree.Expr
+    step: tree.Expr
+    height: int
+    width: int
+    count: int
+
+    @cached_property
+    def _once(self) -> bool:
+        """Whether every number has one block."""
+        return self.count * self.height * self.width == self.subject.slots
+
+    @cached_property
+    def _digits(self) -> list[tuple[tree.Name, int, int]]:
+        """Names of parts of a slot's number, with what each counts, in slots, and its extent: outermost ones last."""
+        header = self.subject.program.header
+        found = [(name("slot", header), 1, self.subject.slots)]
+        for s in self.subject.program.statements:
+            if isinstance(s, tree.Axes):
+                weight = self.subject.slots
+                for binder in s.binders:
+                    extent = self.subject.value(binder.extent)
+                    if not extent:
+                        raise Unmovable(f"the extent of {binder.name} is not a number")
+                    weight //= extent
+                    found.append((name(binder.name, header), weight, extent))
+        return sorted(found, key=lambda digit: digit[1])
+
+    def _length(self, weight: int) -> tree.Expr | None:
+        """A block's slots in units of ``weight``; None where a block has no whole number of them."""
+        if self.width % weight:
+            whole = self.height * self.width
+            return None if whole % weight else number(whole // weight, self.rows)
+        if weight == 1:
+            return scaled(self.rows, self.step)
+        return scaled(self.rows, number(self.width // weight, self.rows))
+
+    def _over(self, digit: tree.Expr, length: tree.Expr) -> tree.Expr:
+        """The number of the block, from an outermost digit."""
+        quotient = digit if length == number(1, length) else binary("//", digit, length)
+        return quotient if self._once else binary("%", quotient, number(self.count, quotient))
+
+    def _outermost(self) -> list[tuple[tree.Name, int, tree.Expr]]:
+        """Digits that say the block's number, with what they count and a block's length in it."""
+        found = []
+        for digit, weight, extent in self._digits:
+            length = self._length(weight)
+            if weight * extent == self.subject.slots and length is not None:
+                found.append((digit, weight, length))
+        return found
+
+    def number(self) -> tree.Expr:
+        """Of the block that a slot is in."""
+        choices = self._outermost()
+        digit, _, length = next((c for c in choices if c[1] == self.width), choices[0])
+        return self._over(digit, length)
+
+    def _places(self) -> dict[str, tree.Expr]:
+        """Digits of the slot of equal place in the first block, by name."""
+        outermost = {digit.name: length for digit, _, length in self._outermost()}
+        whole = self.height * self.width
+        moved: dict[str, tree.Expr] = {}
+        for digit, weight, extent in self._digits:
+            if digit.name in outermost:
+                length = outermost[digit.name]
+                if not self._once:
+                    moved[digit.name] = binary("-", digit, scaled(self._over(digit, length), length))
+                elif length == number(1, length):
+                    moved[digit.name] = number(0, digit)
+                else:
+                    moved[digit.name] = binary("%", digit, length)
+            elif whole % (weight * extent):
+                slot = moved["slot"]
+                quotient = slot if weight == 1 else binary("//", slot, number(weight, slot))
+                moved[digit.name] = binary("%", quotient, number(extent, slot))
+        return moved
+
+    def at(self, e: tree.Expr, index: str) -> tree.Expr:
+        """What a plaintext without families says, for the index and place of each block."""
+        if any(isinstance(p, tree.Permute) or shift_of(p) is not None for p in nodes(e)):
+            raise Unmovable("a plaintext is rotated or permuted")
+        values = {**self._places(), index: binary("+", scaled(self.number(), self.rows), name(index, e))}
+        whole = {digit.name: weight for digit, weight, _ in self._outermost()}
+
+        def change(part: tree.Expr) -> tree.Expr:
+            if isinstance(part, tree.Name):
+                return values.get(part.name, part)
+            if isinstance(part, tree.Binary) and part.op in ("+", "-"):
+                # h + q of a block's place and index is h + q of the slot itself
+                parts = terms(part)
+                kept = self._pair(parts, index, whole)
+                new = summed([(sign, t if n in kept else change(t)) for n, (sign, t) in enumerate(parts)])
+                assert new is not None
+                return new
+            return rebuilt(part, change)
+
+        return change(e)
+
+    def _pair(self, parts: list[tuple[int, tree.Expr]], index: str, whole: dict[str, int]) -> tuple[int, ...]:
+        """Places of a digit and of the index times a step that count the same slots."""
+        for n, (sign, digit) in enumerate(parts):
+            if isinstance(digit, tree.Name) and digit.name in whole:
+                for m, (other, term) in enumerate(parts):
+                    step = step_of(term, index)
+                    if sign == other and step is not None:
+                        width = self.subject.value(step)
+                        if width is not None and width * whole[digit.name] == self.width:
+                            return n, m
+        return ()
+
+    def guarded(self, e: tree.Expr, index: str, extent: tree.Expr) -> tree.Expr:
+        """A plaintext where the index of its block is below an extent, and 0 elsewhere."""
+        inside = tree.Compare(("<",), (self.at(name(index, e), index), extent), nowhere(e.span))
+
+        def padded(part: tree.Expr) -> tree.Expr:
+            return tree.Index(part.base, part.indices, True, part.span) if isinstance(part, tree.Index) else part
+
+        return binary("*", tree.Bracket(inside, nowhere(e.span)), mapped(e, padded))
+
+
+def without_families(subject: Subject, e: tree.Expr) -> tree.Expr:
+    """A plaintext with the families in it written out."""
+    for family in reversed(subject.families.values()):
+        if family.name in names(e):
+            e = inlined(e, family)
+    return e

@@ -1,0 +1,282 @@
+"""The rule that folds a sum of more diagonals than a matrix has rows (Gazelle, Juvekar et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import isqrt
+from typing import Any
+
+from slotlang.meaning.bind import bind
+from slotlang.optimize.blocks import Blocks, Unmovable, scaled, without_families
+from slotlang.optimize.rewriting import (
+    Put,
+    Rewrite,
+    Subject,
+    binary,
+    claim_of,
+    divided,
+    fresh,
+    inlined,
+    mapped,
+    name,
+    nowhere,
+    number,
+    places,
+    read,
+    shift_of,
+    shifted,
+    step_of,
+)
+from slotlang.syntax import tree
+from slotlang.syntax.walk import names, nodes
+
+NO_DIAGONALS = "no sum rotates ciphertexts by its index times a step"
+MEMBERS = 64
+"""Members of a family that are asked how many results are read from them."""
+
+
+def folded(subject: Subject) -> Iterator[Rewrite]:
+    """``sum q < n: (X << q*step) * D[q]``, of which only m rows are wanted, as m diagonals and a fold.
+
+    The index is split, q = r*m + s, and the rotation by r*m*step is taken out of the sum over s. What is wanted of that
+    sum, for one r, then stands in the r-th block of m*step slots. So one ciphertext holds the sums of every r, each
+    in its block: it takes the plaintexts of the block's own diagonals. Rotate-and-add brings the blocks together: m
+    rotations and about log2(n/m), in place of n. How many rows are wanted is guessed; the proof decides.
+    """
+    return (found for found in _tried(subject) if isinstance(found, Rewrite))
+
+
+def why_not_folded(subject: Subject) -> str:
+    """Why the rule proposes nothing: what is missing of the sum that has most of what it takes."""
+    misses = [found for found in _tried(subject) if isinstance(found, _Miss)]
+    return max(misses, key=lambda miss: miss.stage, default=_Miss(0, NO_DIAGONALS)).what
+
+
+@dataclass(frozen=True)
+class _Miss:
+    """What a sum lacks. ``stage`` grows with what it has."""
+
+    stage: int
+    what: str
+
+
+def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
+    for family in subject.families.values():
+        if family.kind == "compute":
+            results = _results(subject, family)
+            for part, put in places(family.body):
+                for binder in part.binders if isinstance(part, tree.Sum) else ():
+                    assert isinstance(part, tree.Sum)
+                    found = _diagonals(subject, part, binder)
+                    where = f"the sum over {binder.name} in {family.name}"
+                    if isinstance(found, _Miss):
+                        yield replace(found, what=f"{found.what}: {where}") if found.stage else found
+                        continue
+                    layouts = list(found.layouts(results))
+                    if not layouts:
+                        wanted = "" if results is None else f" and has a slot for each of its {results} results"
+                        what = f"has {found.count} diagonals, and no size of the program is smaller"
+                        yield _Miss(2, f"{where} {what}{wanted}")
+                    for blocks in layouts:
+                        try:
+                            yield from _rewrites(family, put, found, blocks)
+                        except Unmovable as problem:
+                            yield _Miss(3, f"{problem}: {where}")
+
+
+def _results(subject: Subject, family: tree.Define) -> int | None:
+    """The most slots of a member that results are read from; None where none are read from the family itself."""
+    program = subject.program
+    if not any(isinstance(s, tree.Output) and family.name in names(s.value) for s in program.statements):
+        return None
+    bound = bind(program, {size.name: subject.sizes[size.name] for size in program.header.sizes})
+    return max(
+        int(bound.read_slots(output, env).sum())
+        for output in bound.outputs
+        if output.family.name == family.name
+        for env in islice(output.envs(), MEMBERS)
+    )
+
+
+@dataclass(frozen=True)
+class _Diagonals:
+    """A sum with ``count`` terms in which ciphertexts are rotated by the index times ``step``, ``width`` slots."""
+
+    subject: Subject
+    part: tree.Sum
+    binder: tree.Binder
+    count: int
+    step: tree.Expr
+    width: int
+
+    def layouts(self, results: int | None) -> Iterator[Blocks]:
+        """Blocks of every number of rows that may do, each once: the sizes of the program, and where such a size does
+        not divide the number of diagonals, the next number that does."""
+        done = set()
+        for rows, size in self._sizes(results):
+            for height in (size, _next_divisor(self.count, size)):
+                blocks = -(-self.count // height)
+                used = blocks * height * self.width
+                if height in done or height >= self.count or used > self.subject.slots:
+                    continue
+                if results is None or results <= self.subject.slots // blocks:
+                    done.add(height)
+                    kept = rows if height == size else number(height, self.part)
+                    yield Blocks(self.subject, kept, self.step, height, self.width, blocks)
+
+    def _sizes(self, results: int | None) -> Iterator[tuple[tree.Expr, int]]:
+        """Numbers that may be the number of rows, those of tensors first."""
+        statements = self.subject.program.statements
+        tensors = [t for s in statements if isinstance(s, tree.Declare) for t in s.tensors]
+        found = [e for t in tensors for e in t.shape if isinstance(e, tree.Name | tree.Number)]
+        found += [name(n, self.part) for n in self.subject.sizes]
+        if results is not None:
+            found.append(number(-(-results // self.width), self.part))
+        for e in found:
+            size = self.subject.value(e)
+            if size is not None and size > 0:
+                yield e, size
+
+
+def _next_divisor(n: int, size: int) -> int:
+    """The least divisor of n that is at least as large as a size; n where the size is larger than n."""
+    return next((d for d in range(size, n) if n % d == 0), n)
+
+
+def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagonals | _Miss:
+    count = subject.value(binder.extent)
+    turns = [turn for p in nodes(part.body) if (turn := shift_of(p)) is not None]
+    changing = [e for _, amount in turns if (e := divided(amount, frozenset({binder.name}))[0]) is not None]
+    if count is None or not changing:
+        return _Miss(0, NO_DIAGONALS)
+    step = step_of(changing[0], binder.name)
+    width = None if step is None else subject.value(step)
+    if step is None or not width or width < 0:
+        return _Miss(1, "rotations are not by the index times a number of slots to the left")
+    return _Diagonals(subject, part, binder, count, step, width)
+
+
+def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) -> Iterator[Rewrite]:
+    subject, part, binder, here = found.subject, found.part, found.binder, nowhere(found.part.span)
+    folding = _Folding(found, blocks)
+    body = folding.term(part.body)
+    kept = replace(binder, extent=blocks.rows)
+    variable = fresh(subject.program, "fgijk")
+    far = scaled(name(variable, part), blocks.rows, found.step)
+    whole = blocks.count * blocks.height == found.count
+    count = binary("/", binder.extent, blocks.rows) if whole else number(blocks.count, part)
+    outer = (tree.Binder(variable, count, here),)
+    what = f"the sum over {binder.name} in {family.name} folded, {blocks.height} diagonals for {found.count}"
+    rest = tuple(b for b in part.binders if b != binder)
+    if rest:
+        body = tree.Sum(rest, None, body, here)
+    for text, how in _hows(subject, blocks.height, part):
+        inner = tree.Sum((kept,), how, body, here)
+        new = tree.Sum(outer, tree.How("doubling", None, here), shifted(inner, far), here)
+        changed = replace(family, body=put(new))
+        program = subject.put(changed, *folding.replaced, before=family.name, new=tuple(folding.added))
+        yield Rewrite("fold", what + text, program)
+        everywhere = [s for s in program.statements if claim_of(s) == family.name and _unconditional(s)]
+        if everywhere:
+            rest_of = tuple(s for s in program.statements if s not in everywhere)
+            yield Rewrite(
+                "fold", f"{what}{text}, without the claim about all slots", replace(program, statements=rest_of)
+            )
+
+
+def _unconditional(s: tree.Statement) -> bool:
+    return isinstance(s, tree.Claim) and s.where is None
+
+
+def _hows(subject: Subject, rows: int, part: tree.Sum) -> Iterator[tuple[str, tree.How | None]]:
+    """Some ways to evaluate the sum that is left; the rule about evaluation has the others."""
+    yield "", None
+    if rows > 2:
+        steps = isqrt(rows - 1) + 1
+        here = nowhere(part.span)
+        yield f" by bsgs({steps})", tree.How("bsgs", number(steps, part), here)
+        if subject.few_keys:
+            yield " by horner", tree.How("horner", None, here)
+
+
+@dataclass
+class _Folding:
+    """The terms of a sum for the index and the place of each block, and the plaintexts that they take."""
+
+    found: _Diagonals
+    blocks: Blocks
+    replaced: list[tree.Define] = field(default_factory=list)
+    added: list[tree.Define] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """What plaintext families are called when folded."""
+
+    @property
+    def index(self) -> str:
+        """The sum's variable."""
+        return self.found.binder.name
+
+    def term(self, e: tree.Expr) -> tree.Expr:
+        """A part of a term. Raises ``Unmovable``."""
+        subject = self.found.subject
+        if subject.is_plain(e):
+            return self._plain(e)
+        turn = shift_of(e)
+        if turn is not None:
+            changing = divided(turn[1], frozenset({self.index}))[0]
+            step = None if changing is None else step_of(changing, self.index)
+            if self.index in names(turn[0]) or step is None or subject.value(step) != self.found.width:
+                raise Unmovable("not all rotations are of vectors that stay the same, by the same step")
+            return e
+        match e:
+            case tree.Binary("*" | "+" | "-", left, right):
+                return replace(e, left=self.term(left), right=self.term(right), span=nowhere(e.span))
+            case tree.Unary("-" | "conj", operand):
+                return replace(e, operand=self.term(operand), span=nowhere(e.span))
+            case tree.Sum(binders, _, body) if self.index not in {b.name for b in binders}:
+                return replace(e, body=self.term(body), span=nowhere(e.span))
+        member = read(e)
+        inner = subject.families.get(member[0]) if member else None
+        if inner is None or inner.kind != "compute" or self.index not in names(e):
+            raise Unmovable("a ciphertext in the sum is not rotated by the sum's index")
+        return self.term(inlined(e, inner))
+
+    def _plain(self, e: tree.Expr) -> tree.Expr:
+        if isinstance(e, tree.Binary) and e.op in ("*", "+", "-"):
+            return replace(e, left=self._plain(e.left), right=self._plain(e.right), span=nowhere(e.span))
+        subject, member = self.found.subject, read(e)
+        family = subject.families.get(member[0]) if member else None
+        own = [n for n, i in enumerate(member[1]) if self.index in names(i)] if member else []
+        if family is None or member is None or len(own) != 1 or member[1][own[0]] != name(self.index, e):
+            return self._moved(without_families(subject, e), self.index)
+        if family.name not in self.names:
+            self._add(family, own[0])
+
+        def renamed(part: Any) -> Any:
+            new = self.names.get(part.name) if isinstance(part, tree.Name) else None
+            return part if new is None else name(new, part)
+
+        return mapped(e, renamed)  # type: ignore[no-any-return]
+
+    def _add(self, family: tree.Define, place: int) -> None:
+        """The family with the diagonals of each block, in its own place where nothing else reads it."""
+        subject, own = self.found.subject, family.binders[place]
+        body = self._moved(without_families(subject, family.body), own.name)
+        kept = replace(own, extent=self.blocks.rows)
+        binders = (*family.binders[:place], kept, *family.binders[place + 1 :])
+        new = replace(family, binders=binders, body=body)
+        reads = sum(isinstance(p, tree.Name) and p.name == family.name for p in nodes(subject.program.statements))
+        if reads > 1:
+            taken = {*self.names.values()}
+            new = replace(new, name=fresh(subject.program, "DGEW", taken), span=nowhere(family.span))
+            self.added.append(new)
+        else:
+            self.replaced.append(new)
+        self.names[family.name] = new.name
+
+    def _moved(self, e: tree.Expr, index: str) -> tree.Expr:
+        new = self.blocks.at(e, index)
+        if self.blocks.count * self.blocks.height == self.found.count or index not in names(e):
+            return new
+        return self.blocks.guarded(new, index, self.found.binder.extent)
