@@ -3,8 +3,9 @@ index."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from slotlang.optimize.rewriting import (
     Subject,
@@ -14,8 +15,10 @@ from slotlang.optimize.rewriting import (
     name,
     nowhere,
     number,
+    product,
     shift_of,
     step_of,
+    substituted,
     summed,
     terms,
 )
@@ -36,12 +39,103 @@ def scaled(e: tree.Expr, *factors: tree.Expr) -> tree.Expr:
 
 
 @dataclass(frozen=True)
+class Digit:
+    """A name for a part of a slot's number: ``slot // weight % extent``."""
+
+    name: tree.Name
+    weight: int
+    size: int
+    extent: tree.Expr
+
+
+def digits(subject: Subject) -> list[Digit]:
+    """The names of parts of a slot's number, ``slot`` first, and outer ones last."""
+    header, slots = subject.program.header, subject.slots
+    found = [Digit(name("slot", header), 1, slots, number(slots, name("slot", header)))]
+    for s in subject.program.statements:
+        if isinstance(s, tree.Axes):
+            weight = slots
+            for binder in s.binders:
+                size = subject.value(binder.extent)
+                if not size:
+                    raise Unmovable(f"the extent of {binder.name} is not a number")
+                weight //= size
+                found.append(Digit(name(binder.name, header), weight, size, binder.extent))
+    return sorted(found, key=lambda digit: digit.weight)
+
+
+def unrotated(subject: Subject, e: tree.Expr) -> tree.Expr:
+    """A plaintext without families, its rotations written as other slots. Raises ``Unmovable``."""
+
+    def change(part: Any) -> Any:
+        turn = shift_of(part) if isinstance(part, tree.Binary) else None
+        if turn is None:
+            return part
+        values: dict[str, tree.Expr] = {}
+        for digit in digits(subject):
+            if digit.name.name in names(turn[0]) and _units(subject, turn[1], digit.weight * digit.size) is None:
+                amount = _units(subject, turn[1], digit.weight)
+                if amount is None or digit.weight * digit.size != subject.slots:
+                    raise Unmovable("a plaintext is rotated, and not by whole digits")
+                values[digit.name.name] = binary("%", binary("+", digit.name, amount), digit.extent)
+        return substituted(turn[0], values)
+
+    return mapped(e, change)  # type: ignore[no-any-return]
+
+
+def _units(subject: Subject, amount: tree.Expr, weight: int) -> tree.Expr | None:
+    """An amount in units of ``weight`` slots; None where it may not be a whole number of them."""
+    found = []
+    for sign, term in terms(amount):
+        factors = product(term)
+        for n, factor in enumerate(factors):
+            value = subject.value(factor)
+            if weight == 1 or (value is not None and value % weight == 0):
+                if weight > 1:
+                    assert value is not None
+                    factors[n] = number(value // weight, factor)
+                found.append((sign, scaled(*factors)))
+                break
+        else:
+            return None
+    return summed(found)
+
+
+def tidy(subject: Subject, e: tree.Expr) -> tree.Expr:
+    """Remainders of remainders, and of sums of remainders, said once."""
+
+    def change(part: Any) -> Any:
+        if not (isinstance(part, tree.Binary) and part.op == "%"):
+            return part
+        left, modulus = part.left, subject.value(part.right)
+        if isinstance(left, tree.Binary) and left.op == "%" and modulus:
+            smaller = subject.value(left.right)
+            if smaller and smaller <= modulus:
+                return left
+        flat: list[tuple[int, tree.Expr]] = []
+        for sign, term in terms(left):
+            inner = isinstance(term, tree.Binary) and term.op == "%" and term.right == part.right
+            for other, t in terms(term.left) if inner and isinstance(term, tree.Binary) else [(1, term)]:
+                opposite = (-sign * other, t)
+                if opposite in flat:
+                    flat.remove(opposite)
+                else:
+                    flat.append((sign * other, t))
+        if flat == terms(left):
+            return part
+        return replace(part, left=summed(flat) or number(0, left), span=nowhere(part.span))
+
+    return mapped(e, change)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
 class Blocks:
     """Slots in blocks of ``rows*step``, numbered 0 to ``count - 1`` and again from 0.
 
     ``at`` takes what depends on an index and the slot, for the index r*rows + s and the slot of equal place in the
     first block, where r numbers the block that the slot is in; s is then called as the index was. ``height`` and
-    ``width`` are the values of ``rows`` and ``step``.
+    ``width`` are the values of ``rows`` and ``step``. ``alike``: where the numbers start again, the slots are to hold
+    the same again, and not what stands there.
     """
 
     subject: Subject
@@ -50,27 +144,16 @@ class Blocks:
     height: int
     width: int
     count: int
+    alike: bool = True
 
-    @cached_property
-    def _once(self) -> bool:
+    @property
+    def once(self) -> bool:
         """Whether every number has one block."""
         return self.count * self.height * self.width == self.subject.slots
 
     @cached_property
-    def _digits(self) -> list[tuple[tree.Name, int, int]]:
-        """Names of parts of a slot's number, with what each counts, in slots, and its extent: outermost ones last."""
-        header = self.subject.program.header
-        found = [(name("slot", header), 1, self.subject.slots)]
-        for s in self.subject.program.statements:
-            if isinstance(s, tree.Axes):
-                weight = self.subject.slots
-                for binder in s.binders:
-                    extent = self.subject.value(binder.extent)
-                    if not extent:
-                        raise Unmovable(f"the extent of {binder.name} is not a number")
-                    weight //= extent
-                    found.append((name(binder.name, header), weight, extent))
-        return sorted(found, key=lambda digit: digit[1])
+    def _digits(self) -> list[Digit]:
+        return digits(self.subject)
 
     def _length(self, weight: int) -> tree.Expr | None:
         """A block's slots in units of ``weight``; None where a block has no whole number of them."""
@@ -84,12 +167,12 @@ class Blocks:
     def _over(self, digit: tree.Expr, length: tree.Expr) -> tree.Expr:
         """The number of the block, from an outermost digit."""
         quotient = digit if length == number(1, length) else binary("//", digit, length)
-        return quotient if self._once else binary("%", quotient, number(self.count, quotient))
+        return quotient if self.once else binary("%", quotient, number(self.count, quotient))
 
     def _outermost(self) -> list[tuple[tree.Name, int, tree.Expr]]:
         """Digits that say the block's number, with what they count and a block's length in it."""
         found = []
-        for digit, weight, extent in self._digits:
+        for digit, weight, extent in ((d.name, d.weight, d.size) for d in self._digits):
             length = self._length(weight)
             if weight * extent == self.subject.slots and length is not None:
                 found.append((digit, weight, length))
@@ -98,7 +181,7 @@ class Blocks:
     def number(self) -> tree.Expr:
         """Of the block that a slot is in."""
         choices = self._outermost()
-        digit, _, length = next((c for c in choices if c[1] == self.width), choices[0])
+        digit, _, length = next((c for c in reversed(choices) if c[1] == self.width), choices[-1])
         return self._over(digit, length)
 
     def _places(self) -> dict[str, tree.Expr]:
@@ -106,10 +189,10 @@ class Blocks:
         outermost = {digit.name: length for digit, _, length in self._outermost()}
         whole = self.height * self.width
         moved: dict[str, tree.Expr] = {}
-        for digit, weight, extent in self._digits:
+        for digit, weight, extent in ((d.name, d.weight, d.size) for d in self._digits):
             if digit.name in outermost:
                 length = outermost[digit.name]
-                if not self._once:
+                if not (self.once or self.alike):
                     moved[digit.name] = binary("-", digit, scaled(self._over(digit, length), length))
                 elif length == number(1, length):
                     moved[digit.name] = number(0, digit)
@@ -123,12 +206,13 @@ class Blocks:
 
     def at(self, e: tree.Expr, index: str) -> tree.Expr:
         """What a plaintext without families says, for the index and place of each block."""
-        if any(isinstance(p, tree.Permute) or shift_of(p) is not None for p in nodes(e)):
-            raise Unmovable("a plaintext is rotated or permuted")
+        if any(isinstance(p, tree.Permute) for p in nodes(e)):
+            raise Unmovable("a plaintext is permuted")
+        e = tidy(self.subject, unrotated(self.subject, e))
         values = {**self._places(), index: binary("+", scaled(self.number(), self.rows), name(index, e))}
         whole = {digit.name: weight for digit, weight, _ in self._outermost()}
 
-        def change(part: tree.Expr) -> tree.Expr:
+        def change(part: Any) -> Any:
             if isinstance(part, tree.Name):
                 return values.get(part.name, part)
             if isinstance(part, tree.Binary) and part.op in ("+", "-"):
@@ -140,7 +224,7 @@ class Blocks:
                 return new
             return rebuilt(part, change)
 
-        return change(e)
+        return tidy(self.subject, change(e))
 
     def _pair(self, parts: list[tuple[int, tree.Expr]], index: str, whole: dict[str, int]) -> tuple[int, ...]:
         """Places of a digit and of the index times a step that count the same slots."""

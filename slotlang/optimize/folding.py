@@ -77,7 +77,7 @@ def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
                     layouts = list(found.layouts(results))
                     if not layouts:
                         wanted = "" if results is None else f" and has a slot for each of its {results} results"
-                        what = f"has {found.count} diagonals, and no size of the program is smaller"
+                        what = f"has {_diagonal(found.count)}, and no size of the program is smaller"
                         yield _Miss(2, f"{where} {what}{wanted}")
                     for blocks in layouts:
                         try:
@@ -124,12 +124,16 @@ class _Diagonals:
                 if results is None or results <= self.subject.slots // blocks:
                     done.add(height)
                     kept = rows if height == size else number(height, self.part)
-                    yield Blocks(self.subject, kept, self.step, height, self.width, blocks)
+                    found = Blocks(self.subject, kept, self.step, height, self.width, blocks)
+                    yield found
+                    if not found.once:
+                        yield replace(found, alike=False)
 
     def _sizes(self, results: int | None) -> Iterator[tuple[tree.Expr, int]]:
-        """Numbers that may be the number of rows, those of tensors first."""
+        """Numbers that may be the number of rows, extents of weights first."""
         statements = self.subject.program.statements
-        tensors = [t for s in statements if isinstance(s, tree.Declare) for t in s.tensors]
+        declared = sorted((s for s in statements if isinstance(s, tree.Declare)), key=lambda s: s.kind != "weight")
+        tensors = [t for s in declared for t in s.tensors]
         found = [e for t in tensors for e in t.shape if isinstance(e, tree.Name | tree.Number)]
         found += [name(n, self.part) for n in self.subject.sizes]
         if results is not None:
@@ -143,6 +147,10 @@ class _Diagonals:
 def _next_divisor(n: int, size: int) -> int:
     """The least divisor of n that is at least as large as a size; n where the size is larger than n."""
     return next((d for d in range(size, n) if n % d == 0), n)
+
+
+def _diagonal(count: int) -> str:
+    return "1 diagonal" if count == 1 else f"{count} diagonals"
 
 
 def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagonals | _Miss:
@@ -168,7 +176,7 @@ def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) 
     whole = blocks.count * blocks.height == found.count
     count = binary("/", binder.extent, blocks.rows) if whole else number(blocks.count, part)
     outer = (tree.Binder(variable, count, here),)
-    what = f"the sum over {binder.name} in {family.name} folded, {blocks.height} diagonals for {found.count}"
+    what = f"the sum over {binder.name} in {family.name} folded, {_diagonal(blocks.height)} for {found.count}"
     rest = tuple(b for b in part.binders if b != binder)
     if rest:
         body = tree.Sum(rest, None, body, here)
