@@ -76,9 +76,10 @@ def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
                         continue
                     layouts = list(found.layouts(results))
                     if not layouts:
-                        wanted = "" if results is None else f" and has a slot for each of its {results} results"
-                        what = f"has {_diagonal(found.count)}, and no size of the program is smaller"
-                        yield _Miss(2, f"{where} {what}{wanted}")
+                        why = "no tensor has a smaller extent"
+                        if results is not None:
+                            why = f"fewer leave no slot for each of its {_many(results, 'result')}"
+                        yield _Miss(2, f"{where} has {_many(found.count, 'diagonal')}, and {why}")
                     for blocks in layouts:
                         try:
                             yield from _rewrites(family, put, found, blocks)
@@ -112,8 +113,8 @@ class _Diagonals:
     width: int
 
     def layouts(self, results: int | None) -> Iterator[Blocks]:
-        """Blocks of every number of rows that may do, each once: the sizes of the program, and where such a size does
-        not divide the number of diagonals, the next number that does."""
+        """Blocks of every number of rows that may do, each once, and of the next number that divides the number of
+        diagonals."""
         done = set()
         for rows, size in self._sizes(results):
             for height in (size, _next_divisor(self.count, size)):
@@ -130,18 +131,18 @@ class _Diagonals:
                         yield replace(found, alike=False)
 
     def _sizes(self, results: int | None) -> Iterator[tuple[tree.Expr, int]]:
-        """Numbers that may be the number of rows, extents of weights first."""
-        statements = self.subject.program.statements
-        declared = sorted((s for s in statements if isinstance(s, tree.Declare)), key=lambda s: s.kind != "weight")
-        tensors = [t for s in declared for t in s.tensors]
-        found = [e for t in tensors for e in t.shape if isinstance(e, tree.Name | tree.Number)]
-        found += [name(n, self.part) for n in self.subject.sizes]
-        if results is not None:
-            found.append(number(-(-results // self.width), self.part))
-        for e in found:
-            size = self.subject.value(e)
-            if size is not None and size > 0:
-                yield e, size
+        """Numbers that may be the number of rows: that of the results where it is known, or else the extents of
+        tensors, those of weights first."""
+        declared = [s for s in self.subject.program.statements if isinstance(s, tree.Declare)]
+        weights_first = sorted(declared, key=lambda s: s.kind != "weight")
+        found = [e for s in weights_first for t in s.tensors for e in t.shape]
+        sizes = [(e, size) for e in found if (size := self.subject.value(e))]
+        if results is None:
+            yield from sizes
+            return
+        rows = -(-results // self.width)
+        sizes += [(name(n, self.part), size) for n, size in self.subject.sizes.items()]
+        yield next((e for e, size in sizes if size == rows), number(rows, self.part)), rows
 
 
 def _next_divisor(n: int, size: int) -> int:
@@ -149,8 +150,8 @@ def _next_divisor(n: int, size: int) -> int:
     return next((d for d in range(size, n) if n % d == 0), n)
 
 
-def _diagonal(count: int) -> str:
-    return "1 diagonal" if count == 1 else f"{count} diagonals"
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagonals | _Miss:
@@ -176,7 +177,7 @@ def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) 
     whole = blocks.count * blocks.height == found.count
     count = binary("/", binder.extent, blocks.rows) if whole else number(blocks.count, part)
     outer = (tree.Binder(variable, count, here),)
-    what = f"the sum over {binder.name} in {family.name} folded, {_diagonal(blocks.height)} for {found.count}"
+    what = f"the sum over {binder.name} in {family.name} folded, {_many(blocks.height, 'diagonal')} for {found.count}"
     rest = tuple(b for b in part.binders if b != binder)
     if rest:
         body = tree.Sum(rest, None, body, here)
