@@ -134,7 +134,8 @@ class Blocks:
 
     ``at`` takes what depends on an index and the slot, for the index r*rows + s and the slot of equal place in the
     first block, where r numbers the block that the slot is in; s is then called as the index was. ``height`` and
-    ``width`` are the values of ``rows`` and ``step``. ``alike``: where the numbers start again, the slots are to hold
+    ``width`` are the values of ``rows`` and ``step``. ``right``: the index counts rotations to the right, so the last
+    block is number 1, and each number has one block. ``alike``: where the numbers start again, the slots are to hold
     the same again, and not what stands there.
     """
 
@@ -144,6 +145,7 @@ class Blocks:
     height: int
     width: int
     count: int
+    right: bool = False
     alike: bool = True
 
     @property
@@ -182,7 +184,11 @@ class Blocks:
         """Of the block that a slot is in."""
         choices = self._outermost()
         digit, _, length = next((c for c in reversed(choices) if c[1] == self.width), choices[-1])
-        return self._over(digit, length)
+        number_ = self._over(digit, length)
+        if self.right:
+            all_blocks = number(self.count, digit)
+            return binary("%", binary("-", all_blocks, number_), all_blocks)
+        return number_
 
     def _places(self) -> dict[str, tree.Expr]:
         """Digits of the slot of equal place in the first block, by name."""
@@ -212,13 +218,16 @@ class Blocks:
         values = {**self._places(), index: binary("+", scaled(self.number(), self.rows), name(index, e))}
         whole = {digit.name: weight for digit, weight, _ in self._outermost()}
 
-        def change(part: Any) -> Any:
+        def change(part: Any, modulus: int | None = None) -> Any:
             if isinstance(part, tree.Name):
                 return values.get(part.name, part)
+            if isinstance(part, tree.Binary) and part.op == "%":
+                left = change(part.left, self.subject.value(part.right))
+                return replace(part, left=left, right=change(part.right))
             if isinstance(part, tree.Binary) and part.op in ("+", "-"):
-                # h + q of a block's place and index is h + q of the slot itself
+                # h + q of a block's place and index is h + q of the slot itself; h - q to the right, up to whole turns
                 parts = terms(part)
-                kept = self._pair(parts, index, whole)
+                kept = self._pair(parts, index, whole, modulus)
                 new = summed([(sign, t if n in kept else change(t)) for n, (sign, t) in enumerate(parts)])
                 assert new is not None
                 return new
@@ -226,16 +235,20 @@ class Blocks:
 
         return tidy(self.subject, change(e))
 
-    def _pair(self, parts: list[tuple[int, tree.Expr]], index: str, whole: dict[str, int]) -> tuple[int, ...]:
-        """Places of a digit and of the index times a step that count the same slots."""
+    def _pair(
+        self, parts: list[tuple[int, tree.Expr]], index: str, whole: dict[str, int], modulus: int | None
+    ) -> tuple[int, ...]:
+        """Places, among terms, of a digit and of the index times a step that count the same slots. ``modulus``: what
+        the remainder of the sum is taken by."""
         for n, (sign, digit) in enumerate(parts):
-            if isinstance(digit, tree.Name) and digit.name in whole:
-                for m, (other, term) in enumerate(parts):
-                    step = step_of(term, index)
-                    if sign == other and step is not None:
-                        width = self.subject.value(step)
-                        if width is not None and width * whole[digit.name] == self.width:
-                            return n, m
+            weight = whole.get(digit.name) if isinstance(digit, tree.Name) else None
+            if weight is None or (self.right and (not modulus or self.subject.slots // weight % modulus)):
+                continue
+            for m, (other, term) in enumerate(parts):
+                step = step_of(term, index)
+                width = None if step is None else self.subject.value(step)
+                if width is not None and width * weight == self.width and (sign != other) is self.right:
+                    return n, m
         return ()
 
     def guarded(self, e: tree.Expr, index: str, extent: tree.Expr) -> tree.Expr:

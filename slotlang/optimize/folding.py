@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isqrt
-from typing import Any
 
 from slotlang.meaning.bind import bind
 from slotlang.optimize.blocks import Blocks, Unmovable, scaled, without_families
+from slotlang.optimize.nested import joined_steps
 from slotlang.optimize.rewriting import (
     Put,
     Rewrite,
@@ -19,8 +19,9 @@ from slotlang.optimize.rewriting import (
     divided,
     fresh,
     inlined,
-    mapped,
+    member,
     name,
+    negated,
     nowhere,
     number,
     places,
@@ -66,25 +67,40 @@ def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
     for family in subject.families.values():
         if family.kind == "compute":
             results = _results(subject, family)
-            for part, put in places(family.body):
-                for binder in part.binders if isinstance(part, tree.Sum) else ():
-                    assert isinstance(part, tree.Sum)
+            for part, put in _sums(subject, family):
+                for binder in part.binders:
                     found = _diagonals(subject, part, binder)
                     where = f"the sum over {binder.name} in {family.name}"
                     if isinstance(found, _Miss):
                         yield replace(found, what=f"{found.what}: {where}") if found.stage else found
-                        continue
-                    layouts = list(found.layouts(results))
-                    if not layouts:
-                        why = "no tensor has a smaller extent"
-                        if results is not None:
-                            why = f"fewer leave no slot for each of its {_many(results, 'result')}"
-                        yield _Miss(2, f"{where} has {_many(found.count, 'diagonal')}, and {why}")
-                    for blocks in layouts:
-                        try:
-                            yield from _rewrites(family, put, found, blocks)
-                        except Unmovable as problem:
-                            yield _Miss(3, f"{problem}: {where}")
+                    else:
+                        yield from _folds(family, put, found, results, where)
+
+
+def _sums(subject: Subject, family: tree.Define) -> Iterator[tuple[tree.Sum, Put]]:
+    """The sums in a family, and those that baby and giant steps are."""
+    for part, put in places(family.body):
+        if isinstance(part, tree.Sum):
+            one = joined_steps(subject, part) if len(part.binders) == 1 else None
+            if one is not None:
+                yield one, put
+            yield part, put
+
+
+def _folds(
+    family: tree.Define, put: Put, found: _Diagonals, results: int | None, where: str
+) -> Iterator[Rewrite | _Miss]:
+    layouts = list(found.layouts(results))
+    if not layouts:
+        why = "no tensor has a smaller extent"
+        if results is not None:
+            why = f"fewer do not hold {_many(results, 'result')}"
+        yield _Miss(2, f"{where} has {_many(found.count, 'diagonal')}, and {why}")
+    for blocks in layouts:
+        try:
+            yield from _rewrites(family, put, found, blocks)
+        except Unmovable as problem:
+            yield _Miss(3, f"{problem}: {where}")
 
 
 def _results(subject: Subject, family: tree.Define) -> int | None:
@@ -103,7 +119,8 @@ def _results(subject: Subject, family: tree.Define) -> int | None:
 
 @dataclass(frozen=True)
 class _Diagonals:
-    """A sum with ``count`` terms in which ciphertexts are rotated by the index times ``step``, ``width`` slots."""
+    """A sum with ``count`` terms in which ciphertexts are rotated by the index times ``step``, that is ``width`` slots, to
+    the left or the right."""
 
     subject: Subject
     part: tree.Sum
@@ -111,6 +128,7 @@ class _Diagonals:
     count: int
     step: tree.Expr
     width: int
+    right: bool
 
     def layouts(self, results: int | None) -> Iterator[Blocks]:
         """Blocks of every number of rows that may do, each once, and of the next number that divides the number of
@@ -125,9 +143,10 @@ class _Diagonals:
                 if results is None or results <= self.subject.slots // blocks:
                     done.add(height)
                     kept = rows if height == size else number(height, self.part)
-                    found = Blocks(self.subject, kept, self.step, height, self.width, blocks)
-                    yield found
-                    if not found.once:
+                    found = Blocks(self.subject, kept, self.step, height, self.width, blocks, self.right)
+                    if found.once or not self.right:
+                        yield found
+                    if not (found.once or self.right):
                         yield replace(found, alike=False)
 
     def _sizes(self, results: int | None) -> Iterator[tuple[tree.Expr, int]]:
@@ -160,11 +179,24 @@ def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagon
     changing = [e for _, amount in turns if (e := divided(amount, frozenset({binder.name}))[0]) is not None]
     if count is None or not changing:
         return _Miss(0, NO_DIAGONALS)
-    step = step_of(changing[0], binder.name)
+    own = [p for p, _ in places(part.body) if binder.name in names(p) and shift_of(p) is None]
+    if not any(subject.is_plain(p) or read(p) for p in own):
+        # a sum of rotations of one vector is better added up by doubling
+        return _Miss(0, "no sum of rotations has a plaintext for each")
+    right, step = _step(changing[0], binder.name)
     width = None if step is None else subject.value(step)
     if step is None or not width or width < 0:
-        return _Miss(1, "rotations are not by the index times a number of slots to the left")
-    return _Diagonals(subject, part, binder, count, step, width)
+        return _Miss(1, "rotations are not by the index times a number of slots")
+    return _Diagonals(subject, part, binder, count, step, width, right)
+
+
+def _step(amount: tree.Expr, index: str) -> tuple[bool, tree.Expr | None]:
+    """Whether an amount of rotation is negative, and ``k`` of ``index*k``; None where it is not of that form."""
+    match amount:
+        case tree.Unary("-", operand):
+            return True, step_of(operand, index)
+        case _:
+            return False, step_of(amount, index)
 
 
 def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) -> Iterator[Rewrite]:
@@ -179,11 +211,14 @@ def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) 
     outer = (tree.Binder(variable, count, here),)
     what = f"the sum over {binder.name} in {family.name} folded, {_many(blocks.height, 'diagonal')} for {found.count}"
     rest = tuple(b for b in part.binders if b != binder)
+    if any(binder.name in names(b.extent) for b in rest):
+        raise Unmovable("how far another index runs depends on the sum's index")
     if rest:
         body = tree.Sum(rest, None, body, here)
     for text, how in _hows(subject, blocks.height, part):
         inner = tree.Sum((kept,), how, body, here)
-        new = tree.Sum(outer, tree.How("doubling", None, here), shifted(inner, far), here)
+        turn = negated(far) if found.right else far
+        new = tree.Sum(outer, tree.How("doubling", None, here), shifted(inner, turn), here)
         changed = replace(family, body=put(new))
         program = subject.put(changed, *folding.replaced, before=family.name, new=tuple(folding.added))
         yield Rewrite("fold", what + text, program)
@@ -218,8 +253,8 @@ class _Folding:
     blocks: Blocks
     replaced: list[tree.Define] = field(default_factory=list)
     added: list[tree.Define] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    """What plaintext families are called when folded."""
+    names: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What plaintext families are called when folded, by the place of the index."""
 
     @property
     def index(self) -> str:
@@ -234,39 +269,39 @@ class _Folding:
         turn = shift_of(e)
         if turn is not None:
             changing = divided(turn[1], frozenset({self.index}))[0]
-            step = None if changing is None else step_of(changing, self.index)
-            if self.index in names(turn[0]) or step is None or subject.value(step) != self.found.width:
+            right, step = (False, None) if changing is None else _step(changing, self.index)
+            width = None if step is None or right != self.found.right else subject.value(step)
+            if self.index in names(turn[0]) or width != self.found.width:
                 raise Unmovable("not all rotations are of vectors that stay the same, by the same step")
             return e
         match e:
-            case tree.Binary("*" | "+" | "-", left, right):
-                return replace(e, left=self.term(left), right=self.term(right), span=nowhere(e.span))
+            case tree.Binary("*" | "+" | "-"):
+                return replace(e, left=self.term(e.left), right=self.term(e.right), span=nowhere(e.span))
             case tree.Unary("-" | "conj", operand):
                 return replace(e, operand=self.term(operand), span=nowhere(e.span))
-            case tree.Sum(binders, _, body) if self.index not in {b.name for b in binders}:
+            case tree.Sum(binders, _, body) if not self._depends(binders):
                 return replace(e, body=self.term(body), span=nowhere(e.span))
-        member = read(e)
-        inner = subject.families.get(member[0]) if member else None
+        part = read(e)
+        inner = subject.families.get(part[0]) if part else None
         if inner is None or inner.kind != "compute" or self.index not in names(e):
             raise Unmovable("a ciphertext in the sum is not rotated by the sum's index")
         return self.term(inlined(e, inner))
 
+    def _depends(self, binders: tuple[tree.Binder, ...]) -> bool:
+        """Whether binders have the sum's variable, or an extent that depends on it."""
+        return any(b.name == self.index or self.index in names(b.extent) for b in binders)
+
     def _plain(self, e: tree.Expr) -> tree.Expr:
         if isinstance(e, tree.Binary) and e.op in ("*", "+", "-"):
             return replace(e, left=self._plain(e.left), right=self._plain(e.right), span=nowhere(e.span))
-        subject, member = self.found.subject, read(e)
-        family = subject.families.get(member[0]) if member else None
-        own = [n for n, i in enumerate(member[1]) if self.index in names(i)] if member else []
-        if family is None or member is None or len(own) != 1 or member[1][own[0]] != name(self.index, e):
+        subject, part = self.found.subject, read(e)
+        family = subject.families.get(part[0]) if part else None
+        own = [n for n, i in enumerate(part[1]) if self.index in names(i)] if part else []
+        if family is None or part is None or len(own) != 1 or part[1][own[0]] != name(self.index, e):
             return self._moved(without_families(subject, e), self.index)
-        if family.name not in self.names:
+        if (family.name, own[0]) not in self.names:
             self._add(family, own[0])
-
-        def renamed(part: Any) -> Any:
-            new = self.names.get(part.name) if isinstance(part, tree.Name) else None
-            return part if new is None else name(new, part)
-
-        return mapped(e, renamed)  # type: ignore[no-any-return]
+        return member(self.names[family.name, own[0]], part[1], e)
 
     def _add(self, family: tree.Define, place: int) -> None:
         """The family with the diagonals of each block, in its own place where nothing else reads it."""
@@ -275,14 +310,14 @@ class _Folding:
         kept = replace(own, extent=self.blocks.rows)
         binders = (*family.binders[:place], kept, *family.binders[place + 1 :])
         new = replace(family, binders=binders, body=body)
-        reads = sum(isinstance(p, tree.Name) and p.name == family.name for p in nodes(subject.program.statements))
-        if reads > 1:
+        reads = [p for p in nodes(subject.program.statements) if isinstance(p, tree.Name) and p.name == family.name]
+        if len(reads) > 1 or family.name not in names(self.found.part):
             taken = {*self.names.values()}
             new = replace(new, name=fresh(subject.program, "DGEW", taken), span=nowhere(family.span))
             self.added.append(new)
         else:
             self.replaced.append(new)
-        self.names[family.name] = new.name
+        self.names[family.name, place] = new.name
 
     def _moved(self, e: tree.Expr, index: str) -> tree.Expr:
         new = self.blocks.at(e, index)

@@ -42,9 +42,9 @@ def _bounded(bounds: Iterable[Bound]) -> list[str]:
 
 @dataclass
 class _Rest:
-    """Rewrites that were not taken. ``impossible``: without a meaning or a schedule. ``refuted``, ``undecided``: cheaper
-    and not proved. ``same``: of the same cost, within ``LEAST_GAIN``. ``least``: the smallest objective of those that
-    cost more, over the best program's."""
+    """Rewrites that were not taken. ``impossible``: without a meaning or a schedule. ``refuted``, ``undecided``:
+    cheaper and not proved. ``same``: of the same cost, within ``LEAST_GAIN``. ``least``: the
+    smallest objective of those that cost more, over the best program's."""
 
     impossible: int = 0
     possible: int = 0
