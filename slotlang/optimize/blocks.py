@@ -47,6 +47,11 @@ class Digit:
     size: int
     extent: tree.Expr
 
+    @property
+    def end(self) -> int:
+        """Slots after which the digit starts again."""
+        return self.weight * self.size
+
 
 def digits(subject: Subject) -> list[Digit]:
     """The names of parts of a slot's number, ``slot`` first, and outer ones last."""
@@ -73,9 +78,9 @@ def unrotated(subject: Subject, e: tree.Expr) -> tree.Expr:
             return part
         values: dict[str, tree.Expr] = {}
         for digit in digits(subject):
-            if digit.name.name in names(turn[0]) and _units(subject, turn[1], digit.weight * digit.size) is None:
+            if digit.name.name in names(turn[0]) and _units(subject, turn[1], digit.end) is None:
                 amount = _units(subject, turn[1], digit.weight)
-                if amount is None or digit.weight * digit.size != subject.slots:
+                if amount is None or digit.end != subject.slots:
                     raise Unmovable("a plaintext is rotated, and not by whole digits")
                 values[digit.name.name] = binary("%", binary("+", digit.name, amount), digit.extent)
         return substituted(turn[0], values)
@@ -149,9 +154,14 @@ class Blocks:
     alike: bool = True
 
     @property
+    def turn(self) -> int:
+        """Slots from a block to the next one of the same number."""
+        return self.count * self.height * self.width
+
+    @property
     def once(self) -> bool:
         """Whether every number has one block."""
-        return self.count * self.height * self.width == self.subject.slots
+        return self.turn == self.subject.slots
 
     @cached_property
     def _digits(self) -> list[Digit]:
@@ -166,48 +176,42 @@ class Blocks:
             return scaled(self.rows, self.step)
         return scaled(self.rows, number(self.width // weight, self.rows))
 
-    def _over(self, digit: tree.Expr, length: tree.Expr) -> tree.Expr:
-        """The number of the block, from an outermost digit."""
-        quotient = digit if length == number(1, length) else binary("//", digit, length)
-        return quotient if self.once else binary("%", quotient, number(self.count, quotient))
+    def _counting(self) -> list[tuple[Digit, tree.Expr]]:
+        """Digits that count the blocks, with a block's length: over all slots first, then over one turn."""
+        ends = (self.subject.slots, self.turn) if not self.once else (self.turn,)
+        found = [(digit, self._length(digit.weight), end) for end in ends for digit in self._digits if digit.end == end]
+        return [(digit, length) for digit, length, _ in found if length is not None]
 
-    def _outermost(self) -> list[tuple[tree.Name, int, tree.Expr]]:
-        """Digits that say the block's number, with what they count and a block's length in it."""
-        found = []
-        for digit, weight, extent in ((d.name, d.weight, d.size) for d in self._digits):
-            length = self._length(weight)
-            if weight * extent == self.subject.slots and length is not None:
-                found.append((digit, weight, length))
-        return found
+    def _over(self, digit: Digit, length: tree.Expr) -> tree.Expr:
+        """The number of the block, counted from the left, from a digit that counts them."""
+        quotient = digit.name if length == number(1, length) else binary("//", digit.name, length)
+        return quotient if digit.end == self.turn else binary("%", quotient, number(self.count, quotient))
 
     def number(self) -> tree.Expr:
         """Of the block that a slot is in."""
-        choices = self._outermost()
-        digit, _, length = next((c for c in reversed(choices) if c[1] == self.width), choices[-1])
-        number_ = self._over(digit, length)
+        choices = self._counting()[::-1]
+        digit, length = next((c for c in choices if c[0].weight == self.width), choices[0])
+        block = self._over(digit, length)
         if self.right:
-            all_blocks = number(self.count, digit)
-            return binary("%", binary("-", all_blocks, number_), all_blocks)
-        return number_
+            all_blocks = number(self.count, block)
+            return binary("%", binary("-", all_blocks, block), all_blocks)
+        return block
 
     def _places(self) -> dict[str, tree.Expr]:
-        """Digits of the slot of equal place in the first block, by name."""
-        outermost = {digit.name: length for digit, _, length in self._outermost()}
-        whole = self.height * self.width
+        """Digits of the slot of equal place in the first block, by name; those that are the same are left out."""
+        counting = {digit.name.name: length for digit, length in self._counting()}
         moved: dict[str, tree.Expr] = {}
-        for digit, weight, extent in ((d.name, d.weight, d.size) for d in self._digits):
-            if digit.name in outermost:
-                length = outermost[digit.name]
-                if not (self.once or self.alike):
-                    moved[digit.name] = binary("-", digit, scaled(self._over(digit, length), length))
-                elif length == number(1, length):
-                    moved[digit.name] = number(0, digit)
-                else:
-                    moved[digit.name] = binary("%", digit, length)
-            elif whole % (weight * extent):
+        for digit in self._digits:
+            name_, length = digit.name.name, counting.get(digit.name.name)
+            if length is not None and not self.alike and digit.end != self.turn:
+                moved[name_] = binary("-", digit.name, scaled(self._over(digit, length), length))
+            elif length is not None:
+                one = length == number(1, length)
+                moved[name_] = number(0, length) if one else binary("%", digit.name, length)
+            elif self.height * self.width % digit.end and (self.alike or digit.weight % self.turn):
                 slot = moved["slot"]
-                quotient = slot if weight == 1 else binary("//", slot, number(weight, slot))
-                moved[digit.name] = binary("%", quotient, number(extent, slot))
+                quotient = slot if digit.weight == 1 else binary("//", slot, number(digit.weight, slot))
+                moved[name_] = binary("%", quotient, number(digit.size, slot))
         return moved
 
     def at(self, e: tree.Expr, index: str) -> tree.Expr:
@@ -216,7 +220,7 @@ class Blocks:
             raise Unmovable("a plaintext is permuted")
         e = tidy(self.subject, unrotated(self.subject, e))
         values = {**self._places(), index: binary("+", scaled(self.number(), self.rows), name(index, e))}
-        whole = {digit.name: weight for digit, weight, _ in self._outermost()}
+        counting = {digit.name.name: digit for digit, _ in self._counting()}
 
         def change(part: Any, modulus: int | None = None) -> Any:
             if isinstance(part, tree.Name):
@@ -227,7 +231,7 @@ class Blocks:
             if isinstance(part, tree.Binary) and part.op in ("+", "-"):
                 # h + q of a block's place and index is h + q of the slot itself; h - q to the right, up to whole turns
                 parts = terms(part)
-                kept = self._pair(parts, index, whole, modulus)
+                kept = self._pair(parts, index, counting, modulus)
                 new = summed([(sign, t if n in kept else change(t)) for n, (sign, t) in enumerate(parts)])
                 assert new is not None
                 return new
@@ -236,18 +240,18 @@ class Blocks:
         return tidy(self.subject, change(e))
 
     def _pair(
-        self, parts: list[tuple[int, tree.Expr]], index: str, whole: dict[str, int], modulus: int | None
+        self, parts: list[tuple[int, tree.Expr]], index: str, counting: dict[str, Digit], modulus: int | None
     ) -> tuple[int, ...]:
         """Places, among terms, of a digit and of the index times a step that count the same slots. ``modulus``: what
         the remainder of the sum is taken by."""
         for n, (sign, digit) in enumerate(parts):
-            weight = whole.get(digit.name) if isinstance(digit, tree.Name) else None
-            if weight is None or (self.right and (not modulus or self.subject.slots // weight % modulus)):
+            counted = counting.get(digit.name) if isinstance(digit, tree.Name) else None
+            if counted is None or (self.right and (not modulus or counted.size % modulus)):
                 continue
             for m, (other, term) in enumerate(parts):
                 step = step_of(term, index)
                 width = None if step is None else self.subject.value(step)
-                if width is not None and width * weight == self.width and (sign != other) is self.right:
+                if width is not None and width * counted.weight == self.width and (sign != other) is self.right:
                     return n, m
         return ()
 

@@ -119,8 +119,8 @@ def _results(subject: Subject, family: tree.Define) -> int | None:
 
 @dataclass(frozen=True)
 class _Diagonals:
-    """A sum with ``count`` terms in which ciphertexts are rotated by the index times ``step``, that is ``width`` slots, to
-    the left or the right."""
+    """A sum with ``count`` terms in which ciphertexts are rotated by the index times ``step``, that is ``width`` slots,
+    to the left or the right."""
 
     subject: Subject
     part: tree.Sum

@@ -337,8 +337,8 @@ def claim_of(statement: tree.Statement) -> str | None:
 
 
 def tidied(program: tree.Program, *, clients: bool = False) -> tree.Program:
-    """The program without the families that no result needs, and claims about them. What the client packs stays,
-    unless ``clients``."""
+    """The program without the families that no result needs, and claims that speak of them. What the client packs
+    stays, unless ``clients``."""
     families = {s.name: s for s in program.statements if isinstance(s, tree.Define)}
     wanted = {n for s in program.statements if isinstance(s, tree.Output) for n in names(s.value)}
     if not clients:
@@ -353,7 +353,6 @@ def tidied(program: tree.Program, *, clients: bool = False) -> tree.Program:
     def kept(s: tree.Statement) -> bool:
         if isinstance(s, tree.Define):
             return s.name in wanted
-        about = claim_of(s)
-        return about is None or about in wanted
+        return not isinstance(s, tree.Claim) or wanted >= names((s.target, s.value, s.where)) & families.keys()
 
     return replace(program, statements=tuple(s for s in program.statements if kept(s)))

@@ -62,7 +62,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         Rule(
             "nested sums",
             nested,
-            "no sum of sums, of several variables, beside another of its length, or by doubling with a better split",
+            "no sums in or beside each other, of several variables, or by doubling with a better split",
             enabling=True,
         ),
     ),
