@@ -66,7 +66,6 @@ class _Miss:
 def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
     for family in subject.families.values():
         if family.kind == "compute":
-            results = _results(subject, family)
             for part, put in _sums(subject, family):
                 for binder in part.binders:
                     found = _diagonals(subject, part, binder)
@@ -74,7 +73,7 @@ def _tried(subject: Subject) -> Iterator[Rewrite | _Miss]:
                     if isinstance(found, _Miss):
                         yield replace(found, what=f"{found.what}: {where}") if found.stage else found
                     else:
-                        yield from _folds(family, put, found, results, where)
+                        yield from _folds(family, put, found, where)
 
 
 def _sums(subject: Subject, family: tree.Define) -> Iterator[tuple[tree.Sum, Put]]:
@@ -87,9 +86,8 @@ def _sums(subject: Subject, family: tree.Define) -> Iterator[tuple[tree.Sum, Put
             yield part, put
 
 
-def _folds(
-    family: tree.Define, put: Put, found: _Diagonals, results: int | None, where: str
-) -> Iterator[Rewrite | _Miss]:
+def _folds(family: tree.Define, put: Put, found: _Diagonals, where: str) -> Iterator[Rewrite | _Miss]:
+    results = _results(found.subject, family)
     layouts = list(found.layouts(results))
     if not layouts:
         why = "no tensor has a smaller extent"
@@ -182,7 +180,7 @@ def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagon
     own = [p for p, _ in places(part.body) if binder.name in names(p) and shift_of(p) is None]
     if not any(subject.is_plain(p) or read(p) for p in own):
         # a sum of rotations of one vector is better added up by doubling
-        return _Miss(0, "no sum of rotations has a plaintext for each")
+        return _Miss(1, "no plaintext depends on the index")
     right, step = _step(changing[0], binder.name)
     width = None if step is None else subject.value(step)
     if step is None or not width or width < 0:

@@ -252,7 +252,7 @@ NOT_FOLDED = {
     ),
     "no diagonals": (
         flat(64, 1, 64, "cipher X = x[h]\nT = X * M[0, h]\nY = sum q < n by doubling: T << q"),
-        "no sum of rotations has a plaintext for each",
+        "no plaintext depends on the index: the sum over q in Y",
     ),
     "no sum": (
         flat(4, 4, 4, "cipher X = x[0]\nY = X").replace("prove  y == M @ x", "prove  y[i < m] == x[0]"),
