@@ -52,7 +52,7 @@ class Scope:
     ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
     ``effort`` is what is left of ``MAX_EFFORT``; ``splits`` are the families that are written out, and the one that is
-    being defined.
+    being defined; ``named`` holds the expressions of named tensors.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -69,6 +69,7 @@ class Scope:
     later: Mapping[str, Span] = field(default_factory=dict)
     effort: int = MAX_EFFORT
     splits: dict[str, Split] = field(default_factory=dict)
+    named: dict[str, tree.Expr] = field(default_factory=dict)
 
     def binders(self, family: str) -> tuple[Binder, ...] | None:
         """The indices of a family, one that is written out or that is being defined as well; None for other names."""

@@ -330,6 +330,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.Header, NAMES, sizes, nowhere),
         st.builds(tree.Let, NAMES, EXPRESSIONS, nowhere),
         st.builds(tree.Require, EXPRESSIONS, nowhere),
+        st.builds(tree.NameTensor, NAMES, EXPRESSIONS, nowhere),
         st.builds(tree.Declare, st.sampled_from(["input", "weight"]), tuples(tensors(), 2), nowhere),
         st.builds(tree.Scalars, tuples(name_nodes()), nowhere),
         st.builds(tree.Bound, st.just("entry"), name_nodes(), st.just(()), EXPRESSIONS, nowhere),
