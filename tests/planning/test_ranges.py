@@ -288,7 +288,7 @@ def test_bounds_beyond_the_given_parameters_are_refused_with_the_largest_that_fi
 
 def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_had() -> None:
     limit = 2**127
-    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 512})
+    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 64, "r": 4, "slots": 512})
     program = api.with_bounds(program, dict.fromkeys(["A", "B", "G", "scale", "x"], limit))
     target = Target(precision=1e-6)
     with pytest.raises(SlotError) as caught:
