@@ -123,7 +123,7 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("precision", [1e-3, 1e-6])
+@pytest.mark.parametrize("precision", [1e-3, pytest.param(1e-6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LARGE)
 def test_what_is_said_by_formula_holds_for_the_whole(
     name: str, precision: float, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +226,8 @@ def test_what_can_not_be_met() -> None:
         objective_named("tome")
 
 
-def test_command(tmp_path: Path) -> None:
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "FINALISTS", 8)
     written, drawing = tmp_path / "best.slot", tmp_path / "front.svg"
     ended = slotlang(
         *("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "--batch", "3", "--json"),
