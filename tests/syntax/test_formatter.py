@@ -346,7 +346,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
     )
 
 
-@examples(200, suppress_health_check=SLOW)
+@examples(200, share=6, suppress_health_check=SLOW)
 @given(st.lists(whatever(), min_size=1, max_size=3))
 def test_any_tree(made: list[items.Item]) -> None:
     program = items.File(Source("made", ""), tuple(made), ())
@@ -427,7 +427,7 @@ def test_any_layout(text: str) -> None:
     check(program, format_program(program))
 
 
-@examples(80, suppress_health_check=SLOW)
+@examples(80, share=6, suppress_health_check=SLOW)
 @given(st.data())
 def test_any_layout_of_any_tree(data: st.DataObject) -> None:
     made = tuple(data.draw(st.lists(whatever(), min_size=1, max_size=2)))
