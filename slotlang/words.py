@@ -32,7 +32,7 @@ PART_WORDS = (*SLOTWISE_WORDS, "re", "im")
 for outputs alone."""
 
 SOFT_START = re.compile(
-    r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters)(?=[ \t]+[A-Za-z_0-9])"
+    r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters|tensor)(?=[ \t]+[A-Za-z_0-9])"
     r'|(def)(?=[ \t]+[A-Za-z_0-9])|(import)(?=[ \t]*"|[ \t]+[A-Za-z_0-9.])'
 )
 """The words that start a statement and can be names all the same, where what follows tells that they do: the terminals
@@ -41,6 +41,7 @@ of the grammar."""
 SOFT_FORMS = {
     "bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t",
     "parameters": "write parameters degree 8192 primes 60, 60, 60 scales 36",
+    "tensor": "write tensor u = M @ x; input and weight declare tensors with their shapes",
     "def": "write def name(a, b) = a * b, or def name(a, b): and statements, and end below them",
     "import": 'write import "std/layouts.slot", or import "./mine.slot" as m',
 }

@@ -72,7 +72,8 @@ tests from the end of another's list, and so both end at the same time."""
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
-        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+        name = item.nodeid
+        return next((number for number, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
 
     items.sort(key=place)
 

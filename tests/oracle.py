@@ -276,6 +276,11 @@ class _Oracle:
                 case tree.Declare(_, tensors):
                     for tensor in tensors:
                         self._declare(tensor)
+                case tree.NameTensor(name, value):
+                    matrix = self._matrix(value)
+                    if not matrix.shape:
+                        raise Invalid(f"{value.span.text} is a number")
+                    self.tensors[name] = _Tensor(matrix.shape, matrix.values.__getitem__)
                 case tree.Scalars(names):
                     self.scalars.update(n.name for n in names)
                 case tree.Axes():

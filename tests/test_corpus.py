@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import types
 from functools import cache
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from repository import PROGRAMS, ROOT
 
-from slotlang import api
+from slotlang import api, recheck
 from slotlang.planning.parameters import check_security
+from slotlang.proof.certificate import certificate
 from slotlang.proof.check import METHODS, Method
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse, read_source
@@ -99,6 +101,14 @@ def test_verdict(path: Path) -> None:
         assert example is not None
         assert example.confirmed or example.kind in ("not_carried", "carried_twice")
         assert example.lines()
+
+
+@pytest.mark.parametrize("path", [p for p in PROVED if p.parent in (PROGRAMS, PROGRAMS / "seed")], ids=ids)
+def test_certificate(path: Path) -> None:
+    program = api.load(path)
+    proof = certificate(program, checked(program))
+    assert recheck.recheck(proof.encode()).goals[-1].endswith(" complete")
+    assert "products" not in json.loads(proof)["goals"][0]
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])

@@ -34,7 +34,7 @@ from slotlang.meaning.scope import (
     unknown_name,
 )
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
-from slotlang.meaning.tensors import shape_text
+from slotlang.meaning.tensors import name_tensor, shape_text
 from slotlang.meaning.theorems import theorem
 from slotlang.meaning.unroll import Split, at_each_value
 from slotlang.source import Span
@@ -140,6 +140,8 @@ class _Binder:
             case tree.Declare(kind, tensors):
                 for tensor in tensors:
                     bind_tensor(scope, kind, tensor)
+            case tree.NameTensor():
+                name_tensor(scope, statement)
             case tree.Scalars(names):
                 for n in names:
                     scope.declare(n.name, "a scalar", n.span)
@@ -394,7 +396,9 @@ def _parts(statement: tree.Statement) -> tuple[tree.Statement, ...]:
 def _defined(statement: tree.Statement) -> list[tuple[str, Span]]:
     """The names a statement gives a meaning that expressions can use, with the places that define them."""
     match statement:
-        case tree.Let(name, _, span) | tree.Define(_, name, _, _, span) | tree.DefinePermutation(name, _, span):
+        case tree.Let(name, _, span) | tree.NameTensor(name, _, span) | tree.DefinePermutation(name, _, span):
+            return [(name, span)]
+        case tree.Define(_, name, _, _, span):
             return [(name, span)]
         case tree.Declare(_, tensors):
             return [(t.name, t.span) for t in tensors]

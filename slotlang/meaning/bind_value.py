@@ -136,8 +136,8 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
         return ScalarRef(name, span)
     if name in scope.sizes:
         return Const(Fraction(scope.sizes[name]), Fraction(0), span)
-    if name in scope.tensors:
-        shape = scope.tensors[name].shape
+    if name in scope.tensors or name in scope.named:
+        shape = tensor_form(scope, tree.Name(name, span)).shape
         raise error(
             "SL303",
             f"'{name}' is a tensor, and a slot holds one element of it",
@@ -154,7 +154,7 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
         )
     if name in scope.declared:
         raise error("SL203", f"'{name}' is {scope.what_is(name)}, and a value is needed here", span)
-    raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.sizes])
+    raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.named, *scope.sizes])
 
 
 def _index(
@@ -175,12 +175,12 @@ def _index(
         case tree.Name(name) if name in scope.tensors:
             shape = scope.tensors[name].shape
             return Read(name, _places(scope, local, name, shape, indices, else_zero, span), else_zero, span)
-        case tree.Name(name, place):
+        case tree.Name(name, place) if name not in scope.named:
             if name in local.extents or name in scope.digits or name == SLOT:
                 raise error("SL203", f"'{name}' is an index and has no elements", place)
             if name in scope.declared:
                 raise error("SL203", f"'{name}' is {scope.what_is(name)} and has no elements", place)
-            raise unknown_name(scope, name, place, [*scope.families, *scope.tensors])
+            raise unknown_name(scope, name, place, [*scope.families, *scope.tensors, *scope.named])
         case _ if is_tensor_expression(scope, base):
             form = tensor_form(scope, base)
             places = _places(scope, local, text_of(base.span), form.shape, indices, else_zero, span)

@@ -159,7 +159,9 @@ def _free_names(program: tree.Program, wanted: int, first: str) -> list[str]:
                 taken |= {tensor.name for tensor in tensors}
             case tree.Scalars(scalars):
                 taken |= {scalar.name for scalar in scalars}
-            case tree.Let(name) | tree.Define(_, name) | tree.DefinePermutation(name) | tree.Output(name):
+            case tree.Let(name) | tree.NameTensor(name) | tree.Define(_, name) | tree.DefinePermutation(name):
+                taken.add(name)
+            case tree.Output(name):
                 taken.add(name)
             case _:
                 pass

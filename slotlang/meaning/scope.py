@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from slotlang.diagnostics import SlotError, closest, error
@@ -52,7 +52,7 @@ class Scope:
     ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
     ``effort`` is what is left of ``MAX_EFFORT``; ``splits`` are the families that are written out, and the one that is
-    being defined.
+    being defined; ``named`` holds the expressions of named tensors.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -69,6 +69,7 @@ class Scope:
     later: Mapping[str, Span] = field(default_factory=dict)
     effort: int = MAX_EFFORT
     splits: dict[str, Split] = field(default_factory=dict)
+    named: dict[str, tree.Expr] = field(default_factory=dict)
 
     def binders(self, family: str) -> tuple[Binder, ...] | None:
         """The indices of a family, one that is written out or that is being defined as well; None for other names."""
@@ -125,7 +126,7 @@ class Scope:
 @dataclass(frozen=True)
 class Local:
     """Variables in force inside one statement: loop variables with their extents, and whether the
-    expression may depend on the slot."""
+    expression may depend on the slot. Made for every loop of every member, so without ``replace``."""
 
     extents: Mapping[str, int]
     slotwise: bool
@@ -137,19 +138,19 @@ class Local:
 
     def fixed(self, why: str) -> Local:
         """This environment without slot digits; ``why`` completes "... can't depend on the slot"."""
-        return replace(self, slotwise=False, why=why)
+        return Local(self.extents, False, why, self.values, self.given)
 
     def bind(self, name: str, extent: int) -> Local:
         """With one more loop variable."""
-        return replace(self, extents={**self.extents, name: extent})
+        return Local({**self.extents, name: extent}, self.slotwise, self.why, self.values, self.given)
 
     def at(self, values: Mapping[str, int]) -> Local:
         """With values of some loop variables."""
-        return replace(self, values={**self.values, **values})
+        return Local(self.extents, self.slotwise, self.why, {**self.values, **values}, self.given)
 
     def where(self, condition: Cond) -> Local:
         """Inside a branch that a condition takes."""
-        return replace(self, given=(*self.given, condition))
+        return Local(self.extents, self.slotwise, self.why, self.values, (*self.given, condition))
 
     @property
     def point(self) -> str:

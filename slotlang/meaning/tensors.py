@@ -12,7 +12,7 @@ from slotlang.meaning import elements
 from slotlang.meaning.elements import MAX_CHAINS, MAX_POWER, Elements
 from slotlang.meaning.integers import Int
 from slotlang.meaning.program import form_extents
-from slotlang.meaning.scope import Local, Scope, constant, integer, text_of, unknown_name
+from slotlang.meaning.scope import Local, Scope, constant, integer, name_span, text_of, unknown_name
 from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarRef, TensorForm, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
@@ -74,7 +74,7 @@ def is_tensor_expression(scope: Scope, e: tree.Expr) -> bool:
     match e:
         case tree.Name(name):
             scope.sure(name)
-            return name in scope.tensors
+            return name in scope.tensors or name in scope.named
         case tree.Binary("@") | tree.Transpose() | tree.Constant():
             return True
         case tree.Binary(_, left, right):
@@ -246,6 +246,8 @@ def _name(scope: Scope, name: str, span: Span) -> _Tensor:
         if len(shape) > 2:
             return elements.declared(scope.tensors[name], span)
         return _Sum((Chain(Fraction(1), (), (Factor(name, False),)),), shape)
+    if name in scope.named:
+        return _expand(scope, scope.named[name])
     if name in scope.scalars:
         return _Sum((Chain(Fraction(1), (name,), ()),), None)
     if name in scope.sizes:
@@ -253,7 +255,22 @@ def _name(scope: Scope, name: str, span: Span) -> _Tensor:
     if name in scope.declared or name in scope.loops:
         what = scope.what_is(name) if name in scope.declared else "a loop variable"
         raise error("SL221", f"'{name}' is {what}, not a tensor", span, hint=_BUILT_FROM)
-    raise unknown_name(scope, name, span, [*scope.tensors, *scope.scalars, *scope.sizes])
+    raise unknown_name(scope, name, span, [*scope.tensors, *scope.named, *scope.scalars, *scope.sizes])
+
+
+def name_tensor(scope: Scope, statement: tree.NameTensor) -> None:
+    """``tensor u = M @ x``. Raises SL202 where the name is taken, SL221 for a number, and what ``tensor_form`` does."""
+    place = name_span(statement.name, statement.span)
+    scope.free(statement.name, place)
+    if not tensor_form(scope, statement.value).shape:
+        raise error(
+            "SL221",
+            "a tensor is needed here, and this is a number",
+            statement.value.span,
+            hint="a number needs no name: write it where it is used",
+        )
+    scope.declare(statement.name, "a named tensor", place)
+    scope.named[statement.name] = statement.value
 
 
 def _merged(result: _Sum) -> _Sum:

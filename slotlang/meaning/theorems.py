@@ -70,6 +70,7 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         scope.loops,
         scope.later,
         scope.effort,
+        named=scope.named,
     )
     try:
         value = slot_value(hidden, local, prove.value)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 from slotlang.diagnostics import Diagnostic
 from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.scope import name_span
 from slotlang.meaning.value import FamilyRef, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.syntax.tensor_names import without_names
 from slotlang.syntax.walk import names
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
-    """Warnings about weights, scalars and families that are never used, claims about families that nothing executes,
-    and inputs that no output depends on; in the order of the text."""
+    """Warnings about weights, scalars, named tensors and families that are never used, claims about families that
+    nothing executes, and inputs that no output depends on; in the order of the text."""
     found = [*_numbers(program), *_inputs(program), *_families(program)]
     return tuple(sorted(found, key=lambda d: d.span.start if d.span else 0))
 
@@ -30,6 +32,8 @@ def _numbers(program: Program) -> Iterator[Diagnostic]:
         for name in statement.names if isinstance(statement, tree.Scalars) else ():
             if name.name not in used:
                 yield _never_used("scalar", name.name, name.span)
+        if isinstance(statement, tree.NameTensor) and statement.name not in used:
+            yield _never_used("named tensor", statement.name, name_span(statement.name, statement.span))
 
 
 def _never_used(what: str, name: str, span: Span) -> Diagnostic:
@@ -64,7 +68,7 @@ def _inputs(program: Program) -> Iterator[Diagnostic]:
     """Inputs that no family reads that outputs depend on."""
     needed = _needed(program, claims=False)
     read = frozenset[str]().union(
-        *(names(s) for s in program.syntax.statements if isinstance(s, tree.Define) and s.name in needed)
+        *(names(s) for s in without_names(program.syntax).statements if isinstance(s, tree.Define) and s.name in needed)
     )
     for decl in program.tensors.values():
         if decl.kind == "input" and decl.name not in read:

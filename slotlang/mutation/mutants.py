@@ -107,6 +107,8 @@ def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
         case tree.Declare(_, tensors):
             edits = each(tensors, lambda tensor: _pattern_edits(tensor, names))
             yield from within(edits, lambda new: replace(s, tensors=new))
+        case tree.NameTensor(_, value):
+            yield from within(tensor_edits(value, "tensor", names), lambda new: replace(s, value=new))
         case tree.Axes(_, binders):
             yield from _axes_edits(s, binders)
         case tree.Define(kind, _, binders, body):

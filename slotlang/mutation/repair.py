@@ -162,7 +162,7 @@ def _proved_families(program: Program, report: Report) -> set[str]:
 
 def _defines(statement: tree.Statement) -> tuple[str, ...]:
     match statement:
-        case tree.Let(name) | tree.Define(_, name) | tree.DefinePermutation(name):
+        case tree.Let(name) | tree.NameTensor(name) | tree.Define(_, name) | tree.DefinePermutation(name):
             return (name,)
         case tree.Axes(_, binders):
             return tuple(binder.name for binder in binders)

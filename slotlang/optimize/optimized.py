@@ -20,6 +20,7 @@ from slotlang.proof.verdict import Disagreement
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
+from slotlang.syntax.tensor_names import without_names
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def optimize_program(
     ``SlotError`` SL481 when the program is not proved, and what ``bind`` and ``plan`` raise.
     """
     # costs before and after are compared under parameters that are chosen in the same way
+    syntax = without_names(syntax)
     before = replace(bind(syntax, sizes), chosen_parameters=None)
     given = check(before)
     if not given.proved:

@@ -179,9 +179,12 @@ class Modulus:
             moved = False
             for to in range(factors):
                 for source in range(factors):
-                    new = tuple(s + step * ((n == to) - (n == source)) for n, s in enumerate(scales))
-                    if to == source or min(new) < LEAST_SCALE:
+                    if to == source or scales[source] - step < LEAST_SCALE:
                         continue
+                    moved_bits = list(scales)
+                    moved_bits[to] += step
+                    moved_bits[source] -= step
+                    new = tuple(moved_bits)
                     value = error(new)
                     if value < least and self._fits(tried := make(new)):
                         best, least, scales, moved = tried, value, new, True

@@ -29,16 +29,13 @@ def call(name: str, args: list[Int]) -> Int:
         bounds, text = (low.bit_length() - 1,) * 2, ""
     elif name == "**":
         base, exponent = args
-        both = base.used and exponent.used
-        need(not both and exponent.low >= 0 and exponent.high <= 62, f"the power {base} ** {exponent}")
-        if base.used:
-            ends = [n**exponent.low for n in (low, base.high, 0) if low <= n <= base.high]
-            powered = f"({' * '.join(['1', *[base.text] * exponent.low])})"
-            need(len(powered) <= MAX_TEXT and max(map(abs, ends)) <= MAX_INDEX, "a power is too large")
-            return Int(powered, min(ends), max(ends), used)
-        powers = {e: low**e for e in range(exponent.low, exponent.high + 1)}
-        is_e = (f"{n} * max(0, 1 - max({exponent} - {e}, {e} - {exponent}))" for e, n in powers.items())
-        bounds, text = (min(powers.values()), max(powers.values())), f"({' + '.join(is_e)})"
+        need(exponent.low >= 0 and exponent.high <= 62, f"the power {base} ** {exponent}")
+        exponents = range(exponent.low, exponent.high + 1)
+        ends = [n**e for e in exponents for n in (low, base.high, 0) if low <= n <= base.high]
+        powers = [f"({' * '.join(['1', *[str(base)] * e])})" if base.used else str(low**e) for e in exponents]
+        if exponent.used: powers = [f"{n} * max(0, 1 - max({exponent} - {e}, {e} - {exponent}))"
+                                    for e, n in zip(exponents, powers, strict=True)]
+        bounds, text = (min(ends), max(ends)), f"({' + '.join(powers)})"
     else:
         bad = name != "^" or any(a.low < 0 or a.high > MAX_SIZE for a in args)
         need(not bad, f"'{name}' is not known, or is of what may be negative")

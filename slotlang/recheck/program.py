@@ -186,6 +186,9 @@ class Program(Integers):
                     self.declare(size, "size", value)
             case "let", [name, e]: self.declare(name, "size", self.constant(e))
             case "require", [e]: need(function(self.condition(e, {}, None), [])(), "a requirement does not hold")
+            case "tensor_name", [name, e]:
+                need(form(self, e)[0], "a tensor is needed, and this is a number")
+                self.declare(name, "tensor", e)
             case "scalar", names:
                 for name in names: self.declare(name, "scalar")
             case ("input" | "weight"), tensors:

@@ -35,6 +35,7 @@ def form(p: Program, e: Any) -> Form:
         case "number", [n] if n[-1] != "i": return (), lambda _: [Term(Fraction(n))]
         case "name", [name] if p.kind(name) == "size": return (), lambda _: [Term(Fraction(p.names[name][1]))]
         case "name", [name] if p.kind(name) == "scalar": return (), lambda _: [Term(scalars=(note(p, name),))]
+        case "name", [name] if p.kind(name) == "tensor": return form(p, p.names[name][1])
         case "name", [name]:
             p.get(name, *TENSORS)
             return tensor(p, name)

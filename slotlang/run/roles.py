@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from slotlang.diagnostics import error
 from slotlang.syntax import tree
+from slotlang.syntax.tensor_names import without_names
 
 FORM: Final = "adapters run with programs that prove y == scale * A @ B @ x, once or several times"
 
@@ -38,7 +39,7 @@ def _names(syntax: tree.Program) -> _Names:
     tensors: dict[str, tuple[str, tree.Tensor]] = {}
     scalars: set[str] = set()
     theorems = []
-    for statement in syntax.statements:
+    for statement in without_names(syntax).statements:
         match statement:
             case tree.Declare(kind, declared):
                 tensors.update({t.name: (kind, t) for t in declared})

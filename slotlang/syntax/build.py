@@ -248,6 +248,9 @@ class Build(Transformer_NonRecursive[Token, Any]):
         is_sparse, pattern = sparse or (False, None)
         return tree.Tensor(self._declared(token), tuple(shape), tuple(names), is_sparse, pattern, self._at(meta))
 
+    def tensor_name(self, meta: Any, items: list[Any]) -> Any:
+        return tree.NameTensor(self._declared(items[0]), items[1], self._at(meta))
+
     def sparse(self, meta: Any, items: list[Any]) -> Any:
         return True, items[0]
 

@@ -305,10 +305,11 @@ class Expansion:
                     define, call, found = template
                     return frame, self._templated(define, define.binders, call, found, frame_inside, depth + 1)
                 new = replace(new, body=self._node(body, frame_inside, depth + 1))
-            case tree.Let(own, value):
+            case tree.Let(own, value) | tree.NameTensor(own, value):
                 value = self._node(value, frame, depth + 1)
                 name = self._fresh(use.name, own)
-                new, frame = tree.Let(name, value, span), self._local(own, name, frame)
+                new = replace(statement, name=name, value=value)
+                frame = self._local(own, name, frame)
             case tree.DefinePermutation(own, form):
                 name = self._fresh(use.name, own)
                 new = tree.DefinePermutation(name, self._permutation(form, frame, depth), span)

@@ -37,7 +37,7 @@ def _group(statement: items.Item) -> str:
     match statement:
         case tree.Let() | tree.Require():
             return "sizes"
-        case tree.Declare() | tree.Scalars() | tree.Bound():
+        case tree.Declare() | tree.NameTensor() | tree.Scalars() | tree.Bound():
             return "tensors"
         case tree.Axes() | tree.DefinePermutation():
             return "slots"

@@ -262,6 +262,8 @@ def statement_text(statement: items.Item) -> str:
             return f"require {expression_text(condition)}"
         case tree.Declare(kind, tensors):
             return _padded(kind) + ", ".join(map(_tensor, tensors))
+        case tree.NameTensor(name, value):
+            return f"{_padded('tensor')}{name} = {expression_text(value)}"
         case tree.Scalars(names):
             return f"scalar {', '.join(n.name for n in names)}"
         case tree.Bound():

@@ -93,6 +93,7 @@ class _Chunk:
 _CLOSING = {"(": ")", "[": "]"}
 _KEYWORD_LINE = re.compile(
     rf"(?:{'|'.join(STATEMENT_WORDS)})(?![A-Za-z_0-9])|bound[ \t]*(?:\||norm\()|parameters[ \t]+degree"
+    r"|tensor[ \t]+[A-Za-z_]\w*[ \t]*="
     r"|def[ \t]+\w+[ \t]*\(|import[ \t]*\""
 )
 _FAMILY_LINE = re.compile(r"[A-Za-z_][A-Za-z_0-9]*[ \t]*(?:\[[^\]=\n]*\])?[ \t]*=(?!=)")

@@ -221,6 +221,15 @@ class Declare:
 
 
 @dataclass(frozen=True, slots=True)
+class NameTensor:
+    """``tensor name = value``: a name for a tensor expression."""
+
+    name: str
+    value: Expr
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class Scalars:
     """``scalar s, ...``: plaintext numbers."""
 
@@ -349,6 +358,7 @@ Statement: TypeAlias = (
     | Let
     | Require
     | Declare
+    | NameTensor
     | Scalars
     | Bound
     | Axes

@@ -72,7 +72,9 @@ def declared(statement: items.Item) -> Iterator[tuple[str, Span]]:
             yield from ((n.name, n.span) for n in names)
         case tree.Axes(_, binders):
             yield from ((b.name, b.span) for b in binders)
-        case tree.Let(name, span=span) | tree.Define(_, name, span=span) | tree.DefinePermutation(name, span=span):
+        case tree.Let(name, span=span) | tree.NameTensor(name, span=span):
+            yield name, span
+        case tree.Define(_, name, span=span) | tree.DefinePermutation(name, span=span):
             yield name, span
         case tree.Output(name, span=span):
             yield name, span

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,21 @@ from slotlang_runtime.limits import Limit
 from slotlang_runtime.ranges import Ranges, check_range
 
 
-@pytest.mark.parametrize("name", [*cases_of.PROGRAMS])
-def test_no_case_is_silently_wrong(name: str) -> None:
-    number = [*cases_of.PROGRAMS].index(name)
-    for text in ("by hand", cases_of.SETS[number % 5]):
-        found = cases_of.cases(name, text, cases_of.lowered(name, text), np.random.default_rng([77, number]), 2)
-        assert found.wrong == []
-        # the weights at their limit are not refused, nor are inputs at theirs
-        assert found.outcomes["at the limit: right"] >= 1
-        assert found.outcomes["beyond the limit: inputs refused"] == found.outcomes["at the limit: right"]
-        assert sum(found.outcomes.values()) >= 10
+def programs() -> Iterator[Any]:
+    """Every program by hand or, in turn, with one of the sets; both are slow."""
+    for number, name in enumerate(cases_of.PROGRAMS):
+        for turn, text in enumerate(("by hand", cases_of.SETS[number % 5])):
+            yield pytest.param(number, name, text, id=f"{name}-{text}", marks=[pytest.mark.slow] * (turn != number % 2))
+
+
+@pytest.mark.parametrize(("number", "name", "text"), list(programs()))
+def test_no_case_is_silently_wrong(number: int, name: str, text: str) -> None:
+    found = cases_of.cases(name, text, cases_of.lowered(name, text), np.random.default_rng([77, number]), 2)
+    assert found.wrong == []
+    # the weights at their limit are not refused, nor are inputs at theirs
+    assert found.outcomes["at the limit: right"] >= 1
+    assert found.outcomes["beyond the limit: inputs refused"] == found.outcomes["at the limit: right"]
+    assert sum(found.outcomes.values()) >= 10
 
 
 @pytest.mark.parametrize("guard", ["encode", "encrypt"])

@@ -168,7 +168,7 @@ def test_yes_runs_all_tokens(tmp_path: Path, program: Path, monkeypatch: pytest.
     path = tmp_path / "x.npy"
     np.save(path, np.random.default_rng(0).standard_normal((5, 32)))
     words = ["run", str(program), *SMALL, "--activations", str(path)]
-    monkeypatch.setattr("slotlang.cli.app.MOST_SECONDS", 1e-9)
+    monkeypatch.setattr("slotlang.cli.making.MOST_SECONDS", 1e-9)
     assert slotlang(*words).status == 2
     ended = slotlang(*words, "--yes")
     assert ended.status == 0 and "5 real tokens" in ended.out

@@ -16,8 +16,8 @@ import pytest
 from command_line import slotlang
 from faulty import PROGRAM, SMALL, children, command, environment
 
-MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "4"))
-"""Of each kind of process: 40 take minutes."""
+MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "3"))
+"""Of each kind of process, in the tests that run always: 40 take minutes."""
 
 CHECK = ("check", PROGRAM, *SMALL)
 # the kernel for sums of products is compiled, and there are several evaluations
@@ -81,8 +81,9 @@ def gone(numbers: list[int]) -> bool:
     return False
 
 
+@pytest.mark.parametrize("many", [MOMENTS, pytest.param(4 * MOMENTS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("words", [CHECK, RUN], ids=["check", "run"])
-def test_interrupts_at_random_moments(words: tuple[object, ...], tmp_path: Path) -> None:
+def test_interrupts_at_random_moments(words: tuple[object, ...], many: int, tmp_path: Path) -> None:
     """Of the time in which slotlang runs: from the first module that ``main`` imports to the end."""
     command = started(words, tmp_path)
     begun = time.perf_counter()
@@ -90,7 +91,7 @@ def test_interrupts_at_random_moments(words: tuple[object, ...], tmp_path: Path)
     life = time.perf_counter() - begun
     assert (status, err) == (0, "")
     rng = random.Random(0)
-    moments = [0.0, 0.02, *(rng.uniform(0, 0.9 * life) for _ in range(MOMENTS - 2))]
+    moments = [0.0, 0.02, *(rng.uniform(0, 0.9 * life) for _ in range(many - 2))]
     ends = []
     for moment in moments:
         command = started(words, tmp_path)
@@ -107,7 +108,7 @@ def test_interrupts_at_random_moments(words: tuple[object, ...], tmp_path: Path)
             assert err.count("\n") <= 1 and "Traceback" not in told + err, (moment, err)
         assert gone(workers)
         assert not list(tmp_path.glob(".slotlang.*"))
-    assert ends.count(130) > MOMENTS // 2
+    assert ends.count(130) > many // 2
 
 
 def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:

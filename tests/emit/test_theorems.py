@@ -62,6 +62,7 @@ def test_results_have_indices_of_their_own() -> None:
 
 IN_NUMPY: dict[str, Callable[[Any], Any]] = {
     "inner_product": lambda d: d["a"] @ d["b"],
+    "fourth_power": lambda d: (d["M"] @ d["x"]) ** 4,
     "square_layer": lambda d: (d["M"] @ d["x"] + d["b"]) ** 2,
     "causal_scores": lambda d: d["q"] @ d["k"].T * np.tril(d["mask"]),
     "head_scores": lambda d: d["q"] @ d["k"].mT,

@@ -28,14 +28,16 @@ def test_the_score_tells_wrong_verdicts() -> None:
     assert unknown([result]) == 0
 
 
+@drawn
 def test_no_wrong_module_is_proved_and_no_right_one_refuted() -> None:
     path = PROGRAMS / "rank_complex.slot"
     sizes = {"d": 16, "r": 4, "batch": 2, "slots": 16}
-    results = [module_score.judge(c) for c in module_score.choices([(path, path.read_text(), sizes)], 60, seed=3)]
+    many = some(90)
+    results = [module_score.judge(c) for c in module_score.choices([(path, path.read_text(), sizes)], many, seed=3)]
     assert not module_score.wrong(results)
     statuses = [r.status for r in results]
-    assert statuses.count("refuted") > 20 and statuses.count("refused") > 10 and "proved" in statuses
-    assert statuses.count("unknown") <= 3 and "endless" not in statuses
+    assert statuses.count("refuted") > many / 3 and statuses.count("refused") > many / 6 and "proved" in statuses
+    assert statuses.count("unknown") <= many / 20 and "endless" not in statuses
     # what may not be edited is never refuted: it is refused, or other parameters make another right module
     fixed = [r for r in results if r.kind.split(":")[0] in ("digits", "settings", "parameters", "tables", "fixed")]
     assert fixed and all(r.status == "refused" or (r.right and r.status == "proved") for r in fixed)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import slotlang
@@ -43,8 +46,14 @@ def test_finds_the_best_hand_written(name: str, best: str, profile: Profile) -> 
     assert api.check(api.loads(found.text)).proved
 
 
-@pytest.mark.parametrize("path", PROVED[::7], ids=lambda p: p.stem)
-@pytest.mark.parametrize("objective", OBJECTIVES)
+def objectives() -> Iterator[Any]:
+    """Some programs with one objective each, and, slow, with all."""
+    for number, (path, objective) in enumerate(product(PROVED[::7], OBJECTIVES)):
+        turn = number % len(OBJECTIVES) == number // len(OBJECTIVES) % len(OBJECTIVES)
+        yield pytest.param(path, objective, id=f"{objective}-{path.stem}", marks=[] if turn else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("path", "objective"), list(objectives()))
 def test_never_worse(path: Path, objective: Objective, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "WORK", 150_000)
     found = optimize_program(parse(read_source(path)), tiny(path)[1], objective, profile)

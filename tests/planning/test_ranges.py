@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amounts import drawn, some
 from exact_slots import Cipher, ExactOperations, ExactRing, Memory, packed_ciphertexts
 from judging import tiny
 from repository import PROGRAMS
@@ -147,6 +148,7 @@ CASES: list[tuple[str, Hide, Parameters | None]] = [
 ]
 
 
+@drawn
 @pytest.mark.parametrize(("kind", "hide", "parameters"), CASES, ids=["elements", "exact", "dropping", "both"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_within_the_bounds_exceeds_the_theorem(
@@ -162,7 +164,7 @@ def test_nothing_within_the_bounds_exceeds_the_theorem(
     module = load_module(made.text)
     ExactRing(module.parameters, module.slots)
     rng = np.random.default_rng(len(name))
-    for number in range(12):
+    for number in range(some(12, 5)):
         # first all alike: then many results are as large as any can be
         inputs, weights = extreme(module, rng, [0, 1, 2, 3] if number else [0])
         for where, size in watch(module, inputs, weights).items():
@@ -288,7 +290,7 @@ def test_bounds_beyond_the_given_parameters_are_refused_with_the_largest_that_fi
 
 def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_had() -> None:
     limit = 2**127
-    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 512})
+    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 64, "r": 4, "slots": 512})
     program = api.with_bounds(program, dict.fromkeys(["A", "B", "G", "scale", "x"], limit))
     target = Target(precision=1e-6)
     with pytest.raises(SlotError) as caught:

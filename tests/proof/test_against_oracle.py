@@ -63,15 +63,20 @@ METHODS: dict[str, Method] = {
 # Agreement
 
 
+def judged_by(method: str, example: Example) -> tuple[str, str]:
+    """The method's status and what is wrong with what it says."""
+    said = METHODS[method](example.program)
+    return said.status, disagreement(example.program, said, example.judged)
+
+
 def compare(method: str, example: Example, seconds: float = SECONDS) -> tuple[str, str]:
-    """The method's status and what is wrong with what it says. Runs in a process of its own, so that a question
+    """The same of a program that no one has tried. Runs in a process of its own, so that a question
     over which isl sits for minutes is "unknown" after some seconds."""
     receiver, sender = FORK.Pipe(duplex=False)
 
     def run() -> None:
         try:
-            said = METHODS[method](example.program)
-            sender.send((said.status, disagreement(example.program, said, example.judged)))
+            sender.send(judged_by(method, example))
         except BaseException as problem:
             sender.send(("failed", f"{type(problem).__name__}: {str(problem)[:500]}"))
 
@@ -107,7 +112,7 @@ def corpus_example(path: Path) -> Example:
 @pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
 @pytest.mark.parametrize("method", METHODS)
 def test_corpus(method: str, path: Path) -> None:
-    status, problem = compare(method, corpus_example(path), 60)
+    status, problem = judged_by(method, corpus_example(path))
     assert not problem, status
 
 
@@ -246,7 +251,7 @@ def test_interesting(method: str, name: str) -> None:
     right, text = INTERESTING[name]
     found = example(text, {})
     assert found.judged.correct == right
-    status, problem = compare(method, found)
+    status, problem = judged_by(method, found)
     assert not problem, status
     assert method == "random" or status == ("proved" if right else "refuted")
 

@@ -569,7 +569,7 @@ def test_a_result_too_large_to_count(limit: str, monkeypatch: pytest.MonkeyPatch
 # Budgets
 
 
-@pytest.mark.parametrize("sizes", [{}, {"n": 60}])
+@pytest.mark.parametrize("sizes", [{}, {"n": 36}])
 def test_a_few_slots_are_tried_first(sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong everywhere is found where the right values do not fit; what is wrong at one slot is found too."""
     monkeypatch.setattr(exact, "MANY", 8)
@@ -752,7 +752,7 @@ dicts = st.dictionaries(
 )
 
 
-@examples(150)
+@examples(150, share=6)
 @given(st.lists(dicts, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_polynomials_are_dicts(values: list[Dict], random: Random) -> None:
     store = Polynomials()

@@ -203,6 +203,10 @@ def test_sizes_that_are_none(sizes: dict[str, Any]) -> None:
         BASE.replace("scalar s", "scalar s\nparameters scales 3, 4 keys 1 drops 1 primes 9, 9 degree 8"),
         BASE.replace("Y", "bound").replace("X", "parameters").replace("cipher", "bound |A| <= 1\ncipher"),
         BASE.replace("cipher X = x[h]", "cipher X = x[(h*h - h*h + h) % n + 0 * (5 - 2*h) // 9]"),
+        BASE.replace("2 * X", "2 * X + 0 * X * (sum q < 3: A[h**q % n, h])"),
+        BASE.replace("scalar s", "scalar s\ntensor At = A.T\ntensor w = At @ x").replace(
+            "2 * X", "2 * X + 0 * X * At[h, 0]"
+        ),
     ],
 )
 def test_programs_in_other_clothes(text: str) -> None:

@@ -158,7 +158,11 @@ def test_lower_and_cost_take_weights(program: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_an_adapter_gives_shape_and_weights_to_a_search(real: bool, tmp_path: Path) -> None:
+def test_an_adapter_gives_shape_and_weights_to_a_search(
+    real: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not real:
+        monkeypatch.setattr("slotlang.search.search.FINALISTS", 8)
     if real:
         adapter, module = ROOT / "examples" / "minilm_adapter", "layer.0.attention.self.query"
     else:

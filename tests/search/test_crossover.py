@@ -48,6 +48,6 @@ def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:
     assert columns_from(Shape(5, 3, 1, 3), COARSE, find_profile()) in (1, 2)
 
 
-@shapes
+@pytest.mark.parametrize("shape", [Shape(8, 8, 2, 1), pytest.param(Shape(64, 64, 4, 1), marks=pytest.mark.slow)])
 def test_a_precision_that_column_packing_does_not_have(shape: Shape) -> None:
     assert columns_from(shape, Target(precision=1e-15), find_profile()) is None

@@ -330,6 +330,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.Header, NAMES, sizes, nowhere),
         st.builds(tree.Let, NAMES, EXPRESSIONS, nowhere),
         st.builds(tree.Require, EXPRESSIONS, nowhere),
+        st.builds(tree.NameTensor, NAMES, EXPRESSIONS, nowhere),
         st.builds(tree.Declare, st.sampled_from(["input", "weight"]), tuples(tensors(), 2), nowhere),
         st.builds(tree.Scalars, tuples(name_nodes()), nowhere),
         st.builds(tree.Bound, st.just("entry"), name_nodes(), st.just(()), EXPRESSIONS, nowhere),
@@ -345,7 +346,7 @@ def statements() -> st.SearchStrategy[tree.Statement]:
     )
 
 
-@examples(200, suppress_health_check=SLOW)
+@examples(200, share=6, suppress_health_check=SLOW)
 @given(st.lists(whatever(), min_size=1, max_size=3))
 def test_any_tree(made: list[items.Item]) -> None:
     program = items.File(Source("made", ""), tuple(made), ())
@@ -426,7 +427,7 @@ def test_any_layout(text: str) -> None:
     check(program, format_program(program))
 
 
-@examples(80, suppress_health_check=SLOW)
+@examples(80, share=6, suppress_health_check=SLOW)
 @given(st.data())
 def test_any_layout_of_any_tree(data: st.DataObject) -> None:
     made = tuple(data.draw(st.lists(whatever(), min_size=1, max_size=2)))

@@ -190,17 +190,12 @@ def test_nesting(opening: str, depth: int) -> None:
         "(\n",
         "-",
         "let a = $\n",
-        "let a = (\n",
         "a ",
         "#\n",
         "\0",
-        "\n",
-        "a,",
         "x[",
-        "1",
-        "x",
-        "(1,",
         '"',
+        *(pytest.param(unit, marks=pytest.mark.slow) for unit in ("let a = (\n", "\n", "a,", "1", "x", "(1,")),
     ],
 )
 def test_a_megabyte_of_one_thing(unit: str) -> None:

@@ -34,12 +34,12 @@ def flat(edits: list[Edits]) -> list[tuple[str, str, str]]:
     return [(old, new, answer) for old, changes in edits for new, answer in changes]
 
 
-def cases(edits: list[Edits], *first: str) -> list[Any]:
+def cases(edits: list[Edits], first: str) -> list[Any]:
     """Parameters of a test; most are slow."""
     found = []
     for number, edit in enumerate(flat(edits)):
         marks = [] if number % QUICK == 0 else [pytest.mark.slow]
-        found.append(pytest.param(*first, *edit, marks=marks, id="-".join([*first, str(number)])))
+        found.append(pytest.param(first, *edit, marks=marks, id=f"{first}-{number}"))
     return found
 
 
@@ -66,12 +66,19 @@ def check_edit(name: str, old: str, new: str, wanted: str) -> None:
     assert what or found == "proved"
 
 
-@pytest.mark.parametrize(("old", "new", "wanted"), cases(GENERAL))
-def test_edits_of_any_module(old: str, new: str, wanted: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("old", "new", "wanted"), flat(GENERAL))
+def test_edits_of_every_module(old: str, new: str, wanted: str) -> None:
     names = [name for name in SIZES if old in module(name)]
     assert names
     for name in names:
         check_edit(name, old, new, wanted)
+
+
+@pytest.mark.parametrize(("number", "edit"), list(enumerate(flat(GENERAL)[::QUICK])))
+def test_edits_of_one_module_each(number: int, edit: tuple[str, str, str]) -> None:
+    names = [name for name in SIZES if edit[0] in module(name)]
+    check_edit(names[number % len(names)], *edit)
 
 
 @pytest.mark.parametrize(

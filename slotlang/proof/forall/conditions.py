@@ -102,6 +102,8 @@ class _Reader:
                     self.tensors[tensor.name] = tuple(self._extent(e) for e in tensor.shape)
                     if tensor.pattern is not None:
                         self._cond(tensor.pattern)
+            case tree.NameTensor(name, value):
+                self.tensors[name] = self._shape(value) or ()
             case tree.Scalars() | tree.Parameters():
                 pass
             case tree.Bound(limit=limit):

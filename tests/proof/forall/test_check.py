@@ -125,7 +125,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("right", "wrong"), WRONG)
-@pytest.mark.parametrize("names", [["all"], ["d"]])
+@pytest.mark.parametrize("names", [["all"], pytest.param(["d"], marks=pytest.mark.slow)])
 def test_wrong_programs_are_refuted(right, wrong, names):
     assert EXAMPLE.count(right) == 1
     report = check_for_all(parse(Source("p", EXAMPLE.replace(right, wrong))), names)

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from amounts import drawn, some
 
 from slotlang.diagnostics import SlotError
 from slotlang.proof.forall import check as module
@@ -140,7 +141,8 @@ def test_every_family_is_checked_at_its_own_sizes(monkeypatch):
         report(text)
 
 
-@pytest.mark.parametrize("seed", range(16))
+@drawn
+@pytest.mark.parametrize("seed", range(some(16, 6)))
 def test_verdicts_on_random_families(seed):
     """``sweep_families.py`` does the same to as many programs as one likes."""
     found = judged(random_families(Random(seed)), seed, thorough=False)

@@ -8,6 +8,7 @@ from itertools import product
 from random import Random
 
 import pytest
+from amounts import drawn, some
 
 from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.polynomials import Poly
@@ -84,7 +85,8 @@ class Tree:
         return a * b if self.op == "*" else a // b if self.op == "//" else a % b
 
 
-@pytest.mark.parametrize("seed", range(150))
+@drawn
+@pytest.mark.parametrize("seed", range(some(150)))
 def test_normal_forms_and_inequalities(seed):
     draw, d = Random(seed), domain()
     e = Tree(draw, d)
@@ -128,7 +130,8 @@ def random_sum(draw: Random, rules: Rules) -> Sum:
     return Sum(Fraction(1), Fraction(0), (), tuple(names.values()), tuple(conds), reads)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@drawn
+@pytest.mark.parametrize("seed", range(some(150)))
 def test_sums_keep_their_value(seed):
     draw = Random(seed)
     rules = Rules(domain())

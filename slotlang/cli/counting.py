@@ -1,0 +1,144 @@
+"""Commands that count and predict: cost, compare, calibrate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slotlang.cli.options import (
+    AdapterFolder,
+    BaseChanged,
+    BoundNorms,
+    Bounds,
+    DataFile,
+    File,
+    Files,
+    GivenParameters,
+    Hiding,
+    Json,
+    KernelOption,
+    KeyBytes,
+    Modules,
+    Precision,
+    ProfileFile,
+    Sizes,
+    Symbolic,
+)
+from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
+from slotlang.cli.reading import console, given_parameters, known, loaded_program, parsed_file, symbolic_only
+from slotlang.diagnostics import closest, error
+
+
+def cost(
+    file: File,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    hide: Hiding = "mask",
+    kernel: KernelOption = "auto",
+    adapter: AdapterFolder = None,
+    module: Modules = [],  # noqa: B006
+    base_changed: BaseChanged = False,
+    data: DataFile = None,
+    precision: Precision = None,
+    max_key_bytes: KeyBytes = None,
+    parameters: GivenParameters = None,
+    bound: Bounds = [],  # noqa: B006
+    bound_norm: BoundNorms = [],  # noqa: B006
+    symbolic: Symbolic = False,
+    latex: Annotated[bool, typer.Option("--latex", help="With --symbolic: print LaTeX.")] = False,
+    json: Json = False,
+) -> None:
+    """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
+    with guarded("cost", json):
+        if symbolic or latex:
+            beside = (profile, kernel != "auto", adapter, module, data, precision, max_key_bytes)
+            names = ("profile", "kernel", "adapter", "module", "data", "precision", "max-key-bytes")
+            symbolic_only({f"--{name}": given for name, given in zip(names, beside, strict=True)})
+            symbolic_only({"--latex without --symbolic": not symbolic, "--latex with --json": latex and json})
+            from slotlang.cli.formulas import show_formulas
+
+            bounds = parse_bounds(bound, bound_norm)
+            show_formulas(
+                loaded_program(file, set_, bounds), given_parameters(parameters, None), hide, latex=latex, json=json
+            )
+            return
+        from slotlang.api import cost as cost_of
+        from slotlang.cli.calibration import chosen_profile, say_where_measured
+        from slotlang.planning.target import Target
+
+        target, times = Target.named(kernel, hide, precision, max_key_bytes), chosen_profile(profile)
+        given = given_parameters(parameters, precision)
+        program, target = known(
+            file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
+        )
+        result = cost_of(program, given, profile=times, target=target)
+        if json:
+            emit_json("cost", result.to_json())
+        else:
+            from slotlang.cli.tables import cost_table
+
+            console().print(cost_table(result))
+            say_where_measured(times, console())
+
+
+def compare(
+    files: Files,
+    set_: Sizes = [],  # noqa: B006
+    profile: ProfileFile = None,
+    symbolic: Symbolic = False,
+    json: Json = False,
+) -> None:
+    """The costs of several programs at the same sizes, side by side, with their verdicts."""
+    with guarded("compare", json):
+        from slotlang.api import check as check_program
+        from slotlang.api import cost as cost_of
+        from slotlang.cli.calibration import chosen_profile, say_where_measured
+        from slotlang.cli.tables import compare_table
+        from slotlang.meaning.bind import bind
+        from slotlang.syntax import tree
+
+        sizes = parse_sizes(set_)
+        if symbolic:
+            symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
+        times = chosen_profile(profile)
+        rows, programs = [], []
+        for path in files:
+            syntax = parsed_file(path)
+            header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
+            program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
+            programs.append(program)
+            if not symbolic:
+                rows.append((path, check_program(program), cost_of(program, profile=times)))
+        if sizes:
+            known = {name for program in programs for name in program.parameters}
+            for name in sizes:
+                if name not in known:
+                    raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
+        if symbolic:
+            from slotlang.cli.formulas import show_comparison
+
+            show_comparison(programs, json=json)
+        elif json:
+            entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
+            emit_json("compare", {"programs": entries})
+        else:
+            console().print(compare_table(rows))
+            say_where_measured(times, console())
+
+
+def calibrate(
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; yours if left out: see docs.", show_default=False),
+    ] = None,
+    degree: Annotated[list[int], typer.Option(help="Measure only this degree; repeatable.")] = [],  # noqa: B006
+    seconds: Annotated[float, typer.Option(help="How long to measure, one round at least.")] = 30.0,
+    json: Json = False,
+) -> None:
+    """Measure TenSEAL's operations on this machine, for predicted times."""
+    with guarded("calibrate", json):
+        from slotlang.cli.calibration import calibrate_machine
+
+        calibrate_machine(output, degree, seconds, json)
