@@ -168,6 +168,9 @@ def test_encrypted_run(path: Path) -> None:
         ("lora_xs", {}, {"cipher_products": 16}),
         ("scores", {}, {"cipher_products": 1, "rotations": 7}),
         ("sparse_heads", {}, {"rotations": 21, "plain_products": 144}),
+        ("flat_diagonals", {}, {"rotations": 31 + 31, "plain_products": 784 + 128 - 1}),
+        ("flat_hybrid", {}, {"rotations": 11 + 10 + 3, "plain_products": 128}),
+        ("flat_hybrid", {"steps": 128}, {"rotations": 127 + 3}),
     ],
 )
 def test_counts(name: str, sizes: dict[str, int], expected: dict[str, int]) -> None:

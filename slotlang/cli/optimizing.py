@@ -119,6 +119,7 @@ def _json(
         "profile": costs[0].predicted.profile,
         "changes": [{"rule": rule, "what": what} for rule, what in found.changes],
         "why": _why(found, costs),
+        "rules": [{"rule": rule, "taken": reason is None, "why_not": reason} for rule, reason in found.why_not.items()],
         "before": _figures(costs[0]),
         "after": _figures(costs[1]),
         "candidates": found.search.looked_at,
@@ -171,7 +172,13 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
         Text("\n".join(lines)),
         table,
         Text(f"{tail}; times by the profile {costs[0].predicted.profile}, errors {about}"),
+        Text("\n".join(["rules that were not taken:", *_not_taken(found)])),
     )
+
+
+def _not_taken(found: Optimized) -> list[str]:
+    width = max(map(len, found.why_not))
+    return [f"  {rule:{width}}  {reason}" for rule, reason in found.why_not.items() if reason is not None]
 
 
 __all__ = ["objective_named", "optimize_file"]

@@ -24,6 +24,19 @@ from slotlang.syntax import tree
 from slotlang.syntax.walk import names, nodes
 
 
+def packed_by_client(subject: Subject) -> Iterator[Rewrite]:
+    """What the client can do in place of the server, where it may."""
+    yield from client_packs(subject)
+    yield from client_reads(subject)
+
+
+def why_not_packed(subject: Subject) -> str:
+    """Why neither rule proposes anything."""
+    if not subject.allow_packing:
+        return "what the client packs and reads stays, without --allow-packing"
+    return "nothing is made of one packed vector alone by moves and masks, and no permutation is only read"
+
+
 def client_packs(subject: Subject) -> Iterator[Rewrite]:
     """What the server makes of one packed vector by permutations, rotations, masks and constants, and nothing else of
     that vector, made by the client before it encrypts. No more ciphertexts go up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from slotlang.optimize.rewriting import (
     Rewrite,
@@ -22,16 +23,19 @@ from slotlang.optimize.rewriting import (
     shifted,
     step_of,
     substituted,
+    summed,
+    terms,
 )
-from slotlang.optimize.sums import over, with_hows
+from slotlang.optimize.sums import over, pushed, with_hows
 from slotlang.schedule.ops import doubling_steps
 from slotlang.syntax import tree
-from slotlang.syntax.walk import names
+from slotlang.syntax.walk import names, nodes, rebuilt
 
 
 def nested(subject: Subject) -> Iterator[Rewrite]:
     """Sums exchanged, so that rotations follow the sum over ciphertexts; sums over several variables taken apart, each
-    with its rotations; two sums as one; rotate-and-add of a composite count in factors."""
+    with its rotations; two sums as one, beside each other or, as baby and giant steps, in each other; rotate-and-add of
+    a composite count in factors."""
     for family, part, put in computed(subject):
         for what, new in _nested(subject, part):
             yield Rewrite("nested sums", f"{what} in {family}", put(new))
@@ -42,6 +46,10 @@ def _nested(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
         case tree.Sum((_,)):
             yield from _exchanged(subject, e)
             yield from _factored(subject, e)
+            one = joined_steps(subject, e)
+            if one is not None:
+                for how, new in with_hows(subject, one):
+                    yield f"baby and giant steps as one sum over {over(one)}{f', {how}' if how else ''}", new
         case tree.Sum():
             yield from _apart(subject, e)
         case tree.Binary("+" | "-" as op, left, right):
@@ -136,6 +144,67 @@ def _together(subject: Subject, op: str, a: tree.Sum, b: tree.Sum) -> Iterator[t
     both = replace(a, how=a.how if a.how == b.how else None, body=body, span=nowhere(a.span))
     for how, new in with_hows(subject, both):
         yield f"two sums over {over(a)} as one{f', {how}' if how else ''}", new
+
+
+def joined_steps(subject: Subject, e: tree.Sum) -> tree.Sum | None:
+    """``sum i < a: (sum j < b: ...) << i*b`` as one sum, where everything depends on ``i*b + j``."""
+    turn = shift_of(e.body)
+    inner = _sum(subject, e.body if turn is None else turn[0])
+    outer = e.binders[0]
+    if inner is None or any(s.how is not None and s.how.name != "tree" for s in (e, inner)):
+        return None
+    if inner.binders[0].name == outer.name:
+        inner = _renamed(inner, fresh(subject.program, "jkfgi"))
+    own, width = inner.binders[0], subject.value(inner.binders[0].extent)
+    if width is None or outer.name in names(own.extent):
+        return None
+    term = _written_out(subject, inner.body, frozenset({outer.name, own.name}))
+    variable = fresh(subject.program, "qkpuv")
+    whole = _as_one(subject, pushed(subject, term, turn[1]) if turn else term, outer.name, own.name, width, variable)
+    if {outer.name, own.name} & names(whole):
+        return None
+    match outer.extent:
+        case tree.Binary("/", both, few) if few == own.extent:
+            count = both
+        case _:
+            count = binary("*", outer.extent, own.extent)
+    here = nowhere(e.span)
+    how = tree.How("bsgs", own.extent, here)
+    return tree.Sum((tree.Binder(variable, count, here),), how, whole, here)
+
+
+def _written_out(subject: Subject, e: tree.Expr, variables: frozenset[str]) -> tree.Expr:
+    """An expression with the computed families written out whose members the variables choose."""
+    for family in reversed(subject.families.values()):
+        chosen = [p for p in nodes(e) if (member := read(p)) and member[0] == family.name and variables & names(p)]
+        if family.kind == "compute" and chosen:
+            e = inlined(e, family)
+    return e
+
+
+def _as_one(subject: Subject, e: tree.Expr, far: str, near: str, width: int, variable: str) -> tree.Expr:
+    """An expression with ``far*width + near``, and multiples of it, as another variable."""
+
+    def change(part: Any) -> Any:
+        if not (isinstance(part, tree.Binary) and part.op in ("+", "-")):
+            return rebuilt(part, change)
+        rest, found = terms(part), None
+        for sign, term in rest:
+            step = step_of(term, near)
+            for other, giant in rest if step is not None else ():
+                giant_step = step_of(giant, far)
+                small, large = (None if s is None else subject.value(s) for s in (step, giant_step))
+                if sign == other and small is not None and large == small * width:
+                    found = sign, term, giant, step
+        if found is None:
+            return rebuilt(part, change)
+        sign, term, giant, step = found
+        both = name(variable, part)
+        rest = [t for t in rest if t not in ((sign, term), (sign, giant))]
+        one = both if step is None or step == number(1, part) else binary("*", both, step)
+        return summed([*((s, change(t)) for s, t in rest), (sign, one)])
+
+    return change(e)  # type: ignore[no-any-return]
 
 
 def _rotations(count: int) -> int:

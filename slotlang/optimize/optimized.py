@@ -13,6 +13,7 @@ from slotlang.meaning.program import Program
 from slotlang.optimize.rewriting import nowhere
 from slotlang.optimize.search import Objective, Optimizer, Search
 from slotlang.optimize.text import rewritten_text
+from slotlang.optimize.why import why_not
 from slotlang.planning.target import Target
 from slotlang.proof.check import Report, check
 from slotlang.proof.verdict import Disagreement
@@ -27,13 +28,14 @@ class Optimized:
     """A program that means the same and costs no more.
 
     ``changes``: rule and what it did, in order; empty when nothing cheaper was found, and then ``text`` is the
-    text that was given. ``report`` is on the text, read again. ``search.exhausted`` is false where the search ended
-    before all was tried.
+    text that was given. ``why_not``: by rule, why it was not taken; None where it was. ``report`` is on the text, read
+    again. ``search.exhausted`` is false where the search ended before all was tried.
     """
 
     text: str
     objective: Objective
     changes: tuple[tuple[str, str], ...]
+    why_not: Mapping[str, str | None]
     before: Program = field(repr=False)
     after: Program = field(repr=False)
     report: Report
@@ -81,9 +83,10 @@ def optimize_program(
         progress=progress,
     )
     search = optimizer.search(start)
+    reasons = why_not(search, optimizer.subject(search.best))
     changes = tuple((step.rule, step.what) for step in search.best.changes)
     if not changes and start.statements == _without_parameters(syntax).statements:
-        return Optimized(syntax.source.text, objective, (), before, before, given, search)
+        return Optimized(syntax.source.text, objective, (), reasons, before, before, given, search)
     remarks = [f"optimized for {objective}: {what}" for _, what in changes]
     if any(isinstance(s, tree.Parameters) for s in syntax.statements):
         remarks.append("without its parameters, which were chosen for the program as it was")
@@ -94,7 +97,7 @@ def optimize_program(
         raise Disagreement(f"'{before.name}' is proved as rewritten, and its text is {report.status}")
     if (after.theorems, after.tensors, after.bounds) != (before.theorems, before.tensors, before.bounds):
         raise Disagreement(f"rewriting '{before.name}' has changed what it proves")
-    return Optimized(text, objective, changes, before, after, report, search)
+    return Optimized(text, objective, changes, reasons, before, after, report, search)
 
 
 def _without_parameters(program: tree.Program) -> tree.Program:

@@ -30,26 +30,42 @@ from slotlang.words import PART_WORDS
 def ranks_paired(subject: Subject) -> Iterator[Rewrite]:
     """Two ranks in one complex slot: weights ``B_a + i*B_b`` on the way down, ``A_a - i*A_b`` on the way up, and the
     real part read. Every loop over the ranks becomes half as long; what the client packs stays."""
-    statements = subject.program.statements
-    if any(isinstance(part, tree.Number) and part.imaginary for part in nodes(statements)):
+    if _complex_already(subject):
         return
-    if any(isinstance(part, tree.Unary) and part.op in PART_WORDS for part in nodes(statements)):
-        return
+    for ranks in _rank_sizes(subject):
+        # where the client packs a copy for every rank, sums over channels stay as long
+        for shorter in (True, False):
+            program = _Pairing(subject, ranks, fresh(subject.program, "RHE"), shorter).program()
+            if program is not None:
+                yield Rewrite("ranks paired", "two ranks in every complex slot", program)
+
+
+def why_not_paired(subject: Subject) -> str:
+    """Why the rule proposes nothing."""
+    if _complex_already(subject):
+        return "slots are complex already"
+    if not _rank_sizes(subject):
+        return "no loop over plaintexts has an even size with a name for its extent"
+    return "no plaintexts, of an index over an even size, multiply what other such plaintexts gave"
+
+
+def _complex_already(subject: Subject) -> bool:
+    parts = list(nodes(subject.program.statements))
+    return any(isinstance(p, tree.Number) and p.imaginary for p in parts) or any(
+        isinstance(p, tree.Unary) and p.op in PART_WORDS for p in parts
+    )
+
+
+def _rank_sizes(subject: Subject) -> list[str]:
+    """Even sizes that plaintexts are numbered by."""
     extents = dict.fromkeys(
         b.extent.name
-        for s in statements
+        for s in subject.program.statements
         if isinstance(s, tree.Define) and s.kind == "plain"
         for b in s.binders
         if isinstance(b.extent, tree.Name)
     )
-    for ranks in extents:
-        size = subject.sizes.get(ranks)
-        if size is not None and size >= 2 and size % 2 == 0:
-            # where the client packs a copy for every rank, sums over channels stay as long
-            for shorter in (True, False):
-                program = _Pairing(subject, ranks, fresh(subject.program, "RHE"), shorter).program()
-                if program is not None:
-                    yield Rewrite("ranks paired", "two ranks in every complex slot", program)
+    return [n for n in extents if (size := subject.sizes.get(n)) is not None and size >= 2 and size % 2 == 0]
 
 
 @dataclass(frozen=True)

@@ -217,28 +217,33 @@ def shifted(value: tree.Expr, amount: tree.Expr) -> tree.Expr:
             return binary("<<", value, amount)
 
 
+def terms(e: tree.Expr) -> list[tuple[int, tree.Expr]]:
+    """The terms of a sum or difference, each with its sign."""
+    match e:
+        case tree.Binary("+" | "-" as op, left, right):
+            return terms(left) + [(sign if op == "+" else -sign, term) for sign, term in terms(right)]
+        case tree.Unary("-", operand):
+            return [(-sign, term) for sign, term in terms(operand)]
+        case _:
+            return [(1, e)]
+
+
+def summed(parts: list[tuple[int, tree.Expr]]) -> tree.Expr | None:
+    """The sum of terms with their signs; None where there is none."""
+    result: tree.Expr | None = None
+    for sign, term in parts:
+        if result is None:
+            result = term if sign > 0 else negated(term)
+        else:
+            result = binary("+" if sign > 0 else "-", result, term)
+    return result
+
+
 def divided(amount: tree.Expr, own: frozenset[str]) -> tuple[tree.Expr | None, tree.Expr | None]:
     """The part of a rotation's amount that depends on the variables, and the rest; None in place of a part without
     terms."""
-    factors: list[tree.Expr | None] = [None, None]
-
-    def add(e: tree.Expr, sign: int) -> None:
-        match e:
-            case tree.Binary("+" | "-" as op, left, right):
-                add(left, sign)
-                add(right, sign if op == "+" else -sign)
-            case tree.Unary("-", operand):
-                add(operand, -sign)
-            case _:
-                which = 0 if own & names(e) else 1
-                before = factors[which]
-                if before is None:
-                    factors[which] = e if sign > 0 else negated(e)
-                else:
-                    factors[which] = binary("+" if sign > 0 else "-", before, e)
-
-    add(amount, 1)
-    return factors[0], factors[1]
+    parts = terms(amount)
+    return summed([p for p in parts if own & names(p[1])]), summed([p for p in parts if not own & names(p[1])])
 
 
 def rotated(e: tree.Expr, amount: tree.Expr | None) -> tree.Expr:
@@ -332,8 +337,8 @@ def claim_of(statement: tree.Statement) -> str | None:
 
 
 def tidied(program: tree.Program, *, clients: bool = False) -> tree.Program:
-    """The program without the families that no result needs, and claims about them. What the client packs stays,
-    unless ``clients``."""
+    """The program without the families that no result needs, and claims that speak of them. What the client packs
+    stays, unless ``clients``."""
     families = {s.name: s for s in program.statements if isinstance(s, tree.Define)}
     wanted = {n for s in program.statements if isinstance(s, tree.Output) for n in names(s.value)}
     if not clients:
@@ -348,7 +353,6 @@ def tidied(program: tree.Program, *, clients: bool = False) -> tree.Program:
     def kept(s: tree.Statement) -> bool:
         if isinstance(s, tree.Define):
             return s.name in wanted
-        about = claim_of(s)
-        return about is None or about in wanted
+        return not isinstance(s, tree.Claim) or wanted >= names((s.target, s.value, s.where)) & families.keys()
 
     return replace(program, statements=tuple(s for s in program.statements if kept(s)))

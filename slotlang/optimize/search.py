@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
@@ -13,14 +12,8 @@ from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
-from slotlang.optimize.client_rules import client_packs, client_reads
-from slotlang.optimize.families import same, unused, written_out
-from slotlang.optimize.nested import nested
-from slotlang.optimize.packing import ranks_packed
-from slotlang.optimize.permutations import permutations_moved
-from slotlang.optimize.rank_pairing import ranks_paired
 from slotlang.optimize.rewriting import Rewrite, Subject, tidied
-from slotlang.optimize.sums import evaluation, joined, rotations_moved, taken_out
+from slotlang.optimize.rules import BY_NAME, RULES, UNUSED, Rule
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
@@ -34,22 +27,6 @@ from slotlang.syntax.walk import nodes
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-
-Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
-RULES: tuple[tuple[Rule, ...], ...] = (
-    (client_packs, client_reads, same, joined),
-    (ranks_packed, ranks_paired),
-    (evaluation, taken_out, nested),
-    (rotations_moved, permutations_moved),
-    (written_out,),
-)
-"""Rules by how much they change; those of a group are tried when the groups before it have nothing more to offer."""
-
-ENABLING = ("written out", "distributivity", "rotations", "nested sums", "permutations")
-"""Rules whose programs are rewritten further even where they only cost no more than the program before."""
-
-GUESSES = ("same",)
-"""Rules whose proposals are seldom true: refuted proposals of theirs say nothing about a program."""
 
 WORK = 600_000
 """Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same
@@ -68,6 +45,7 @@ LEAST_GAIN = 0.01
 """A program is not changed for less of its predicted time: predictions are not that good."""
 
 Score: TypeAlias = tuple[float, ...]
+Statements: TypeAlias = tuple[tree.Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +62,6 @@ class Step:
 
 
 @dataclass
-class Rest:
-    """Statistics of the rewrites of the best program, guesses left out. ``looked_at``: rewrites with a meaning;
-    ``refuted`` and ``undecided``: cheaper rewrites that are not proved; ``same``: rewrites within ``LEAST_GAIN``;
-    ``least``: the smallest objective among the more expensive rewrites, relative to the best program's."""
-
-    looked_at: int = 0
-    refuted: int = 0
-    undecided: int = 0
-    same: int = 0
-    least: float | None = None
-
-    def add(self, new: Step, best: Step) -> None:
-        """A rewrite that has been measured."""
-        self.looked_at += 1
-        change = new.score[0] - best.score[0]
-        if abs(change) <= LEAST_GAIN * best.score[0]:
-            self.same += 1
-        elif change > 0:
-            ratio = new.score[0] / best.score[0] if best.score[0] else inf
-            self.least = ratio if self.least is None else min(self.least, ratio)
-
-
-@dataclass
 class Search:
     """What a search has found so far; it may be interrupted at any time."""
 
@@ -117,9 +72,13 @@ class Search:
     interrupted: bool = False
     exhausted: bool = True
     """Whether nothing that is left to try was left out for want of work."""
-    seen: set[tuple[tree.Statement, ...]] = field(default_factory=set)
-    refused: set[tuple[tree.Statement, ...]] = field(default_factory=set)
-    rest: Rest = field(default_factory=Rest)
+    seen: dict[Statements, Step | None] = field(default_factory=dict)
+    """Programs that were measured; None for those without a meaning or a schedule."""
+    refused: dict[Statements, Status | None] = field(default_factory=dict)
+    """Cheaper programs that are not taken, with their verdict; None where it is that they are not cheaper at
+    parameters of their own."""
+    around: dict[Statements, str] = field(default_factory=dict)
+    """Rewrites of the best program, and of the programs that only cost no more, each with the rule."""
 
 
 def score(objective: Objective, counts: Counts, seconds: float) -> Score:
@@ -204,7 +163,7 @@ class Optimizer:
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""
         search = Search(self.measured(program))
-        search.seen.add(program.statements)
+        search.seen[program.statements] = search.best
         try:
             self._drop_unused(search)
             while self._round(search):
@@ -215,8 +174,7 @@ class Optimizer:
 
     def _drop_unused(self, search: Search) -> None:
         """Leave out what no result needs, first and whatever that gains: it costs nothing, and distracts a reader."""
-        bound = bind(search.best.program, self.sizes)
-        for rewrite in unused(Subject(search.best.program, bound.sizes, bound.slots, self.allow_packing)):
+        for rewrite in UNUSED.propose(self.subject(search.best)):
             if self.verdict(rewrite.program) == "proved":
                 search.best = self.measured(rewrite.program, (rewrite,))
 
@@ -228,30 +186,36 @@ class Optimizer:
             if self._take(search, steps):
                 return True
         for step in sorted(steps, key=lambda s: s.score):
-            if step.changes[-1].rule in ENABLING and step.score[0] <= search.best.score[0]:
+            if BY_NAME[step.changes[-1].rule].enabling and step.score[0] <= search.best.score[0]:
                 for group in RULES:
                     if self._take(search, self._costed(search, self._rewrites(step, group))):
                         return True
         return False
 
-    def _rewrites(self, step: Step, group: tuple[Rule, ...]) -> Iterator[tuple[Step, Rewrite]]:
+    def subject(self, step: Step) -> Subject:
+        """A program as the rules take it."""
         bound = bind(step.program, self.sizes)
-        few_keys = self.objective == "keys"
-        subject = Subject(step.program, bound.sizes, bound.slots, self.allow_packing, few_keys)
+        return Subject(step.program, bound.sizes, bound.slots, self.allow_packing, self.objective == "keys")
+
+    def _rewrites(self, step: Step, group: tuple[Rule, ...]) -> Iterator[tuple[Step, Rewrite]]:
+        subject = self.subject(step)
         for rule in group:
-            for rewrite in rule(subject):
+            for rewrite in rule.propose(subject):
                 yield step, replace(rewrite, program=tidied(rewrite.program))
 
     def _costed(self, search: Search, rewrites: Iterable[tuple[Step, Rewrite]]) -> list[Step]:
         """Candidates with a meaning, cheapest first."""
         steps = []
         for step, rewrite in rewrites:
-            if rewrite.program.statements in search.seen:
+            statements = rewrite.program.statements
+            if statements in search.seen:
+                search.around.setdefault(statements, rewrite.rule)
                 continue
             if search.work >= WORK:
                 search.exhausted = False
                 break
-            search.seen.add(rewrite.program.statements)
+            search.around[statements] = rewrite.rule
+            search.seen[statements] = None
             search.looked_at += 1
             search.work += CANDIDATE_WORK + NETWORK_WORK * step.slots * _permutations(rewrite.program)
             self.progress(f"{search.looked_at} looked at, {len(search.best.changes)} taken", search.work / WORK)
@@ -261,32 +225,24 @@ class Optimizer:
                 # a rule proposes what the language or the scheduler may not allow
                 continue
             search.work += new.work
-            if rewrite.rule not in GUESSES:
-                search.rest.add(new, search.best)
+            search.seen[statements] = new
             steps.append(new)
         return sorted(steps, key=lambda s: s.score)
 
     def _take(self, search: Search, steps: Iterable[Step]) -> bool:
-        rest = search.rest
         for step in sorted(steps, key=lambda s: s.score):
-            if step.program.statements in search.refused:
+            if step.program.statements in search.refused or not self._better(step, search.best):
                 continue
-            guess = step.changes[-1].rule in GUESSES
-            if self._better(step, search.best):
-                search.proofs += 1
-                search.work += PROOF_WORK
-                self.progress(f"{search.looked_at} looked at, proving one", search.work / WORK)
-                verdict = self.verdict(step.program)
-                if verdict != "proved":
-                    search.refused.add(step.program.statements)
-                    rest.refuted += not guess and verdict == "refuted"
-                    rest.undecided += not guess and verdict != "refuted"
-                    continue
+            search.proofs += 1
+            search.work += PROOF_WORK
+            self.progress(f"{search.looked_at} looked at, proving one", search.work / WORK)
+            verdict = self.verdict(step.program)
+            if verdict == "proved":
                 settled = self._settled(search, step)
                 if settled is not None and self._better(settled, search.best):
-                    search.best, search.rest = settled, Rest()
+                    search.best, search.around = settled, {}
                     return True
-                search.refused.add(step.program.statements)
+            search.refused[step.program.statements] = None if verdict == "proved" else verdict
         return False
 
     def _settled(self, search: Search, step: Step) -> Step | None:

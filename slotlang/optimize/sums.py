@@ -160,16 +160,16 @@ def rotations_moved(subject: Subject) -> Iterator[Rewrite]:
 def _moved(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:
     turn = shift_of(e)
     if turn is not None:
-        before = _pushed(subject, _opened(subject, turn[0]), turn[1])
+        before = pushed(subject, _opened(subject, turn[0]), turn[1])
         if before != e:
             yield "rotations before the products", before
     if isinstance(e, tree.Sum):
         turn = shift_of(e.body)
         if turn is not None:
             # as written: the rotations of one vector are shared, and made once for all results
-            pushed = _pushed(subject, _opened(subject, turn[0]), turn[1])
-            if pushed != e.body:
-                yield "rotations before the products", replace(e, how=None, body=pushed, span=nowhere(e.span))
+            before = pushed(subject, _opened(subject, turn[0]), turn[1])
+            if before != e.body:
+                yield "rotations before the products", replace(e, how=None, body=before, span=nowhere(e.span))
     after = _pulled(subject, e)
     if after is not None:
         yield "rotations after the products", after
@@ -199,22 +199,23 @@ def rotated_first(subject: Subject, e: tree.Expr) -> tree.Expr:
 
     def change(part: Any) -> Any:
         turn = shift_of(part) if isinstance(part, tree.Binary) else None
-        return part if turn is None else _pushed(subject, *turn)
+        return part if turn is None else pushed(subject, *turn)
 
     return mapped(e, change)  # type: ignore[no-any-return]
 
 
-def _pushed(subject: Subject, e: tree.Expr, amount: tree.Expr) -> tree.Expr:
+def pushed(subject: Subject, e: tree.Expr, amount: tree.Expr) -> tree.Expr:
+    """``e << amount`` with the rotation of each operand in place of that of a product or sum."""
     match e:
         case tree.Binary("*" | "+" | "-", left, right):
-            new = _pushed(subject, left, amount), _pushed(subject, right, amount)
+            new = pushed(subject, left, amount), pushed(subject, right, amount)
             return replace(e, left=new[0], right=new[1], span=nowhere(e.span))
         case tree.Unary(_, operand):
-            return replace(e, operand=_pushed(subject, operand, amount), span=nowhere(e.span))
+            return replace(e, operand=pushed(subject, operand, amount), span=nowhere(e.span))
         case tree.Sum(binders, how, body) if how is None or how.name == "tree":
             if {b.name for b in binders} & names(amount):
                 return shifted(e, amount)
-            return replace(e, body=_pushed(subject, body, amount), span=nowhere(e.span))
+            return replace(e, body=pushed(subject, body, amount), span=nowhere(e.span))
         case tree.Number():
             return e
         case _:
@@ -231,7 +232,7 @@ def _pulled(subject: Subject, e: tree.Expr) -> tree.Expr | None:
     if turn is None:
         return None
     back = negated(turn[1])
-    moved = [turn[0] if f is ciphers[0] else _pushed(subject, f, back) for f in factors]
+    moved = [turn[0] if f is ciphers[0] else pushed(subject, f, back) for f in factors]
     return shifted(times(moved), turn[1])
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from math import inf
 
 from slotlang.cost.theorems import Bound
-from slotlang.optimize.search import LEAST_GAIN, Search
+from slotlang.optimize.rewriting import Subject, tidied
+from slotlang.optimize.rules import BY_NAME, Rule
+from slotlang.optimize.search import LEAST_GAIN, Search, Statements
 
 
 def why(search: Search, bounds: Iterable[Bound]) -> str:
@@ -36,21 +40,85 @@ def _bounded(bounds: Iterable[Bound]) -> list[str]:
     return [text for text in texts if not text.startswith("0 ")]
 
 
+@dataclass
+class _Rest:
+    """Rewrites that were not taken. ``impossible``: without a meaning or a schedule. ``refuted``, ``undecided``:
+    cheaper and not proved. ``same``: of the same cost, within ``LEAST_GAIN``. ``least``: the
+    smallest objective of those that cost more, over the best program's."""
+
+    impossible: int = 0
+    possible: int = 0
+    refuted: int = 0
+    undecided: int = 0
+    same: int = 0
+    least: float | None = None
+
+    @classmethod
+    def of(cls, search: Search, rules: Collection[str]) -> _Rest:
+        """The rewrites of these rules around the best program."""
+        rest = cls()
+        for statements, rule in search.around.items():
+            if rule in rules and statements != search.best.program.statements:
+                rest._add(search, statements)
+        return rest
+
+    def _add(self, search: Search, statements: Statements) -> None:
+        step, best = search.seen[statements], search.best.score[0]
+        if step is None:
+            self.impossible += 1
+            return
+        self.possible += 1
+        change = step.score[0] - best
+        if statements in search.refused:
+            self.refuted += search.refused[statements] == "refuted"
+            self.undecided += search.refused[statements] not in ("refuted", None)
+        elif abs(change) <= LEAST_GAIN * best:
+            self.same += 1
+        elif change > 0:
+            ratio = step.score[0] / best if best else inf
+            self.least = ratio if self.least is None else min(self.least, ratio)
+
+    def text(self) -> str:
+        """What came of them."""
+        parts = []
+        if self.refuted:
+            parts.append(f"{self.refuted} cheaper and refuted")
+        if self.undecided:
+            parts.append(f"{self.undecided} cheaper and undecided")
+        if self.same:
+            parts.append(f"{self.same} of the same cost within {LEAST_GAIN:.0%}")
+        if self.least is not None:
+            more = f"{self.least - 1:.0%} more" if self.least < 10 else f"{self.least:.0f} times as much"
+            parts.append(f"the cheapest of the others costs {more}" if parts else f"the cheapest costs {more}")
+        many = "1 rewrite" if self.possible == 1 else f"{self.possible} rewrites"
+        return f"{many}: {', '.join(parts)}" if parts else many
+
+
+ENDED = "the search ended before all was tried"
+
+
 def _tried(search: Search) -> list[str]:
-    rest = search.rest
-    if not rest.looked_at:
-        return ["no rewrite applies"]
-    many = "1 rewrite" if rest.looked_at == 1 else f"{rest.looked_at} rewrites"
-    parts = []
-    if rest.refuted:
-        parts.append(f"{rest.refuted} cheaper and refuted")
-    if rest.undecided:
-        parts.append(f"{rest.undecided} cheaper and undecided")
-    if rest.same:
-        parts.append(f"{rest.same} of the same cost within {LEAST_GAIN:.0%}")
-    if rest.least is not None:
-        more = f"{rest.least - 1:.0%} more" if rest.least < 10 else f"{rest.least:.0f} times as much"
-        parts.append(f"the cheapest of the others costs {more}" if parts else f"the cheapest costs {more}")
-    if search.interrupted or not search.exhausted:
-        parts.append("the search ended before all was tried")
-    return [f"{many}: {', '.join(parts)}" if parts else many]
+    rest = _Rest.of(search, [rule.name for rule in BY_NAME.values() if not rule.guesses])
+    ended = search.interrupted or not search.exhausted
+    if not rest.possible:
+        return [ENDED if ended else "no rewrite applies"]
+    return [f"{rest.text()}, {ENDED}" if ended else rest.text()]
+
+
+def why_not(search: Search, subject: Subject) -> dict[str, str | None]:
+    """By rule, in the order in which they are tried: why it was not taken; None where it was. ``subject``: the best
+    program."""
+    taken = {change.rule for change in search.best.changes}
+    return {name: None if name in taken else _why_not(search, subject, rule) for name, rule in BY_NAME.items()}
+
+
+def _why_not(search: Search, subject: Subject, rule: Rule) -> str:
+    rest = _Rest.of(search, [rule.name])
+    if rest.possible:
+        return rest.text()
+    if rest.impossible:
+        many = "1 rewrite" if rest.impossible == 1 else f"{rest.impossible} rewrites"
+        return f"{many} without a meaning or a schedule"
+    if any(tidied(found.program).statements != subject.program.statements for found in rule.propose(subject)):
+        return ENDED if search.interrupted or not search.exhausted else "what it makes is not proved"
+    return rule.why_not(subject)

@@ -43,6 +43,7 @@ SLOW = {"seed/wide_rank", "seed/rank_block_fixed", "lora", "nonsquare", "permute
 CORPUS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 
 REFUSED = {"theorems/causal_scores", "theorems/tied_convolution", "theorems/without_diagonal"}
+REFUSED |= {"flat_diagonals", "flat_hybrid"}
 """Programs without formulas at the sizes that they have."""
 MAX_OPERATIONS = 3_000
 MAX_VECTORS = 1 << 17

@@ -124,6 +124,7 @@ def _minus(like: tree.Define) -> tree.Expr:
 def test_same_and_unused() -> None:
     kept = "Y = sum q < r: (X << 1) * D[q] * E"
     assert texts(unused, kept, "Z = Y << 1", "claim Z == x[(h + 2) % n]") == [kept]
+    assert texts(unused, "Y = X * E", "plain  F[k < 2] = V[h]", "claim Y == F[0] * X") == ["Y = X * E"]
     assert "Z = X << 1; Y = X << 2" in texts(same, "Z = X << 1", "Y = Z << 2")
 
 

@@ -24,8 +24,9 @@ from slotlang.syntax.parser import parse, read_source
 
 CORPUS = sorted(PROGRAMS.rglob("*.slot"))
 NOT_YET = {"sparse_ranks", "rank_contiguous_fixed", "column_scores", "column_scores_steps", "without_diagonal"}
+NOT_YET |= {"flat_hybrid"}
 """Right for all sizes, and not shown: ranks that interleave in groups, sums cut by a bound that moves, sums that
-leave one term of a circle out, and scores whose diagonals go around."""
+leave one term of a circle out, scores whose diagonals go around, and sums over columns of which some are padding."""
 
 
 def header(syntax: tree.Program) -> tuple[str, ...]:
