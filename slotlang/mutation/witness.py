@@ -11,7 +11,7 @@ import numpy as np
 
 from slotlang.meaning.integers import SLOT, evaluate, holds
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.explain import slot_polynomial
+from slotlang.proof.explain import least, slot_polynomial
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import canonical, sides
 from slotlang.proof.terms import Expander, Term
@@ -85,9 +85,9 @@ def _wrong_monomials(program: Program, failure: Wrong) -> list[Monomial]:
         wanted = slot_polynomial(program, right, failure.binders, failure.slot)
     except GaveUp:
         return monomials
-    missing = sorted(m for m in wanted if actual.get(m) != wanted[m])
-    surplus = sorted(m for m in actual if m not in wanted)
-    return missing[:1] + surplus[:1] or monomials
+    missing = least(program, (m for m, value in wanted.items() if actual.get(m) != value))
+    surplus = least(program, (m for m in actual if m not in wanted))
+    return [m for m in (missing, surplus) if m is not None] or monomials
 
 
 def _coefficient(

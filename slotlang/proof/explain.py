@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -19,8 +19,10 @@ from slotlang.proof.verdict import Failure, Monomial, Uncovered
 from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 22
-Polynomial: TypeAlias = dict[Monomial, tuple[Fraction, Fraction]]
 Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+Product: TypeAlias = tuple[Signature, int]
+"""A monomial: its scalars and tensors, and the indices of all elements packed into one number."""
+Polynomial: TypeAlias = dict[Product, tuple[Fraction, Fraction]]
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,15 @@ def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[st
             if points > MAX_POINTS:
                 raise GaveUp(f"{points:,} products")
             found.setdefault((signature, term.re, term.im), []).append(_occurrences(program, term, base))
-    packed: dict[tuple[Signature, int], tuple[Fraction, Fraction]] = {}
+    packed: Polynomial = {}
     for (signature, real, imaginary), keys in found.items():
         places, counts = np.unique(np.concatenate(keys), return_counts=True)
         for key, times in zip(places.tolist(), counts.tolist(), strict=True):
-            re, im = packed.get((signature, key), (Fraction(0), Fraction(0)))
-            packed[signature, key] = (re + real * times, im + imaginary * times)
-    return {
-        _unpacked(program, signature, key): value for (signature, key), value in packed.items() if value[0] or value[1]
-    }
+            value = (real, imaginary) if times == 1 else (real * times, imaginary * times)
+            if (before := packed.get((signature, key))) is not None:
+                value = (before[0] + value[0], before[1] + value[1])
+            packed[signature, key] = value
+    return {product: value for product, value in packed.items() if value[0] or value[1]}
 
 
 def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Any:
@@ -151,8 +153,26 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Any:
     return np.broadcast_to(packed, keep.shape)[keep]
 
 
-def _unpacked(program: Program, signature: Signature, key: int) -> Monomial:
-    scalars, tensors = signature
+def least(program: Program, polynomial: Iterable[Product]) -> Monomial | None:
+    """The first monomial in the order of monomials; None where there is none."""
+    # of monomials with equal signatures the packed numbers have the same order
+    keys: dict[Signature, int] = {}
+    for signature, key in polynomial:
+        keys[signature] = min(key, keys.get(signature, key))
+    return min((_unpacked(program, product) for product in keys.items()), default=None)
+
+
+def _packed(program: Program, monomial: Monomial) -> Product:
+    scalars, reads = monomial
+    key = 0
+    for tensor, indices in reads:
+        for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
+            key = key * size + index
+    return (scalars, tuple(tensor for tensor, _ in reads)), key
+
+
+def _unpacked(program: Program, product: Product) -> Monomial:
+    (scalars, tensors), key = product
     reads = []
     for tensor in reversed(tensors):
         indices = []
@@ -177,15 +197,18 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         left, right, _ = sides(program, expander, failure.goal)
         actual = slot_polynomial(program, left, failure.binders, failure.slot)
         wanted = slot_polynomial(program, right, failure.binders, failure.slot)
-        missing = [m for m in wanted if actual.get(m) != wanted[m]]
+        missing = [m for m, value in wanted.items() if actual.get(m) != value]
         surplus = [m for m in actual if m not in wanted]
         if missing or surplus:
-            monomial = monomial if monomial in missing or monomial in surplus else (missing or surplus)[0]
+            named = None if monomial is None else _packed(program, monomial)
+            differs = named is not None and actual.get(named) != wanted.get(named)
+            wrong = named if named is not None and differs else (missing or surplus)[0]
+            monomial = _unpacked(program, wrong)
             zero = (Fraction(0), Fraction(0))
-            coefficient, expected = actual.get(monomial, zero), wanted.get(monomial, zero)
+            coefficient, expected = actual.get(wrong, zero), wanted.get(wrong, zero)
             counts = (len(wanted) - len(missing), len(missing), len(surplus))
-            others = [m for m in surplus if m != monomial]
-            extra = monomial_text(min(others)) if others else ""
+            first = least(program, (m for m in surplus if m != wrong))
+            extra = "" if first is None else monomial_text(first)
     except GaveUp:
         pass
     element = ""
