@@ -1,4 +1,4 @@
-"""How much the random tests draw: a third in `make test`, the same on every run; everything in `make test-slow`,
+"""How much the random tests draw: a quarter in `make test`, the same on every run; everything in `make test-slow`,
 anew on every run, which is where what no one thought of is found."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ ALL = os.environ.get("SLOTLANG_EXAMPLES") == "all"
 drawn = pytest.mark.drawn
 
 
-def some(number: int, least: int = 10, share: int = 3) -> int:
+def some(number: int, least: int = 10, share: int = 4) -> int:
     """How many of ``number`` are drawn: in `make test` one in ``share``. A test that calls this is marked ``drawn``."""
     return number if ALL else min(number, max(least, number // share))
 
 
-def examples(number: int = 100, share: int = 3, **others: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def examples(number: int = 100, share: int = 4, **others: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Hypothesis' settings for a test of ``number`` examples, without a deadline: no test depends on a time."""
     chosen = settings(max_examples=some(number, share=share), deadline=None, derandomize=not ALL, **others)
     return lambda test: drawn(chosen(test))

@@ -182,8 +182,8 @@ class _Known:
         return (counts.conjugations > 0) + (counts.cipher_products > 0)
 
 
-_LATELY: deque[_Known] = deque(maxlen=2)
-"""What the last searches knew: refusals, pages and tests ask for several precisions of one program in a row."""
+_LATELY: deque[_Known] = deque(maxlen=1)
+"""What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
 
 
 def _known(program: Program, target: Target, wider: tuple[float, float]) -> _Known:

@@ -211,7 +211,7 @@ def test_the_theorem_is_tight_where_weights_and_inputs_can_be_worst_together(nam
     assert largest <= Declared.of(program).result(form) <= 1.001 * largest
 
 
-@pytest.mark.parametrize("precision", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("precision", [pytest.param(1e-2, marks=pytest.mark.slow), 1e-3, 1e-4])
 @pytest.mark.parametrize("hide", ["mask", "exact", "none"])
 @pytest.mark.parametrize("name", ["rank_complex", "dense_ab", "gated", "columns", "scores", "flipped"])
 def test_searched_parameters_hold_the_bounds(name: str, hide: Hide, precision: float) -> None:
