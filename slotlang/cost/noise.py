@@ -16,7 +16,7 @@ import numpy as np
 
 from slotlang.cost.noise_reach import Source
 from slotlang.cost.variances import Power
-from slotlang_runtime.magnitudes import ERROR_VARIANCE, ROUNDING, dropped_variance
+from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING, dropped_variance
 
 SAFETY = 2.5
 """By how much the prediction exceeds the expected error where many independent numbers make it up: a run has one draw

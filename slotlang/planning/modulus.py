@@ -15,7 +15,7 @@ from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
 from slotlang.planning.ranges import MARGIN
-from slotlang_runtime.magnitudes import SIGMAS
+from slotlang_runtime.noise import SIGMAS
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
