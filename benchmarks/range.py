@@ -36,7 +36,7 @@ from slotlang.planning.target import Target
 from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Limit, Module, Rejected, Server, Weights
 from slotlang_runtime import ranges as runtime_ranges
-from slotlang_runtime.magnitudes import MagnitudeOperations
+from slotlang_runtime.magnitudes import Magnitude, MagnitudeOperations
 from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.ranges import Ranges, ranges
@@ -171,6 +171,10 @@ def fitted(values: Any, limit: Any) -> Any:
 class SlotOperations(MagnitudeOperations):
     """Bounds the noise of the worst slot in place of the mean one. The digits of a key switch have a mean, which puts
     nearly all of its noise into one slot: its deviation is 2/pi times the root of the degree larger there."""
+
+    def fresh(self, linear: Any, rest: Any, spread: float) -> Magnitude:
+        """A slot can be much larger than the root mean square of all."""
+        return super().fresh(linear, rest, math.inf)
 
     def switch_noise(self, level: int) -> float:
         """The noise in the worst slot of the digits of a key switch."""

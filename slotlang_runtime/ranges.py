@@ -84,12 +84,14 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
 class Ranges:
     """Bounds of one program with given weights and limits. ``points``: where messages are read, the least room first.
     ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
-    deviation of its noise in a slot, bounded. ``coarse``: families of plaintexts that the module's precision is lost in
-    when they are rounded, since the weights are small."""
+    deviation of its noise in a slot, bounded; ``errors``: a bound on each coefficient, and on the mean of |slot|, of
+    what rounding adds, however the inputs are chosen. ``coarse``: families of plaintexts that the module's precision is
+    lost in when they are rounded, since the weights are small."""
 
     points: tuple[Point, ...]
     results: Mapping[Name, Floats] = field(repr=False)
     noise: Mapping[Name, float] = field(repr=False)
+    errors: Mapping[Name, float] = field(repr=False)
     coarse: tuple[str, ...] = ()
 
     @property
@@ -111,8 +113,9 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     proved = proved_sizes(module, weights, inputs)
     results: dict[Name, Floats] = {}
     noise: dict[Name, float] = {}
+    errors: dict[Name, float] = {}
     for name, value in returned.items():
-        results[name], noise[name] = np.zeros(1), 0.0
+        results[name], noise[name], errors[name] = np.zeros(1), 0.0, 0.0
         if value is not None:
             factor, mask = reading(module, name)
             size = np.broadcast_to(inputs.bound(value), module.slots)
@@ -121,8 +124,9 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
             noise[name] = value.noise * math.sqrt(degree) / value.scale
+            errors[name] = value.error / value.scale
     coarse = plaintexts.coarse(module.precision) if module.precision else ()
-    return Ranges(reader.ordered(), results, noise, coarse)
+    return Ranges(reader.ordered(), results, noise, errors, coarse)
 
 
 TRIED = 32

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.cost.scale_errors import ScaleErrors
-from slotlang.planning.limits import GUARD_BITS, message_bits
+from slotlang.planning.limits import GUARD_BITS, largest_spread, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
@@ -68,6 +68,12 @@ class Modulus:
         last = max((level for level, _ in self.needs), default=0)
         return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
+    @cached_property
+    def _largest(self) -> tuple[float, float]:
+        """How many times as large as for inputs of unit variance a slot may be, and the root mean square of inputs."""
+        program = self.draft.program
+        return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
+
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         tried = self._unrescaled()
@@ -101,10 +107,9 @@ class Modulus:
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
         weights are as is assumed."""
-        limit = exp2(message_bits(self.draft.program) - GUARD_BITS)
         for state, reach in self.gains.reach.items():
             level, products = state
-            noise = NOISE * self.gains.largest_noise(p, reach, limit)
+            noise = NOISE * self.gains.largest_noise(p, reach, *self._largest)
             modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             # where messages are estimated a bit of the room is for larger weights, and noise may share it
             room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
