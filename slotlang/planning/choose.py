@@ -167,7 +167,7 @@ class _Search:
                     contents=self._contents,
                 )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = self._modulus(shape, keys).best()
+            fit = self._modulus(shape, keys).held()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
 

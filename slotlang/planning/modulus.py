@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
@@ -40,6 +40,10 @@ LEAST_SCALE = 8
 """Bits of the smallest scale that is tried."""
 
 
+MORE_ROOM = (1, 2, 4)
+"""Bits of modulus that are tried to be left for noise where it needs them."""
+
+
 class Fit(NamedTuple):
     """Parameters with the predicted relative rms error that they give."""
 
@@ -51,20 +55,22 @@ class Fit(NamedTuple):
 class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
     grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
-    of the program; None where it does not bound all weights, and messages are estimated."""
+    of the program; None where it does not bound all weights, and messages are estimated. ``more``: bits that are left
+    besides, for noise."""
 
     draft: Draft
     degree: int
     data_primes: int
     gains: Gains
     needs: Mapping[State, float] | None = None
+    more: int = 0
 
     @cached_property
     def message_bits(self) -> float:
         """Bits of modulus left above the scale of a result; above the root mean square of what slots hold where
         messages are estimated."""
         if self.needs is None:
-            return message_bits(self.draft.program)
+            return message_bits(self.draft.program) + self.more
         last = max((level for level, _ in self.needs), default=0)
         return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
@@ -73,6 +79,15 @@ class Modulus:
         """How many times as large as for inputs of unit variance a slot may be, and the root mean square of inputs."""
         program = self.draft.program
         return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
+
+    def held(self) -> Fit | None:
+        """As ``best``. Where messages are estimated, and do not fit with their noise, some more bits are left for it if
+        that helps."""
+        found = self.best()
+        if found is None or self.needs is not None or self.holds_noise(found.parameters):
+            return found
+        roomier = (replace(self, more=more).best() for more in MORE_ROOM)
+        return next((fit for fit in roomier if fit is not None and self.holds_noise(fit.parameters)), found)
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
