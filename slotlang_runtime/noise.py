@@ -57,7 +57,7 @@ def constant_rounding(value: complex, scale: float) -> Rounding:
     ``b/sqrt(2)``."""
     re, im = (_rounded(part * scale) for part in (value.real, value.imag / math.sqrt(2)))
     # a complex number is encoded as any vector
-    more = TRANSFORM * scale * abs(value) if value.imag else 0.0
+    more = TRANSFORM * scale * math.hypot(value.real, value.imag) if value.imag else 0.0
     return Rounding(math.sqrt(re**2 + 2 * im**2) + more, re + 2 * im + math.sqrt(3) * more)
 
 

@@ -59,7 +59,7 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         first = complex(values.flat[0])
         if (values == first).all():
             rounding = constant_rounding(first, scale)
-            expected = rounding.norm**2
+            expected = rounding.norm * rounding.norm
         else:
             coefficients = 2 * self.slots
             rounding = vector_rounding(coefficients, scale * float(size.max()))

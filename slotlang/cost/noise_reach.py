@@ -7,7 +7,7 @@ For each state in which messages are read: the sources of noise, each with what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil, log2, sqrt
+from math import frexp, sqrt
 from typing import NamedTuple
 
 from slotlang.cost.mean_squares import Powers
@@ -84,7 +84,7 @@ def reaches(
                     before = products[node.operands[0]]
                     if (size := largest(plain(node))) > 0:
                         # no slot of what is rounded exceeds the sum of its coefficients
-                        factor = (level, before, ceil(log2(coefficients(node) / 2 / size)))
+                        factor = (level, before, frexp(coefficients(node) / 2 / size)[1])
                         later = {s._replace(factors=(*s.factors, factor)): value for s, value in of[0].items()}
                         _add(reach, later, size)
                     inside = sqrt(float(powers[contents[node.operands[0]]].sum(axis=0).mean()))
