@@ -70,7 +70,7 @@ def choose(
         if search.precise(found):
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
-            if search.holds(chosen):
+            if search.holds(shape, keys, chosen):
                 return chosen
     return search.unreachable()
 
@@ -167,7 +167,7 @@ class _Search:
                     contents=self._contents,
                 )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = self._modulus(shape, keys).best()
+            fit = self._modulus(shape, keys).held()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
 
@@ -186,16 +186,21 @@ class _Search:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
-        return smaller if after <= before and self.holds(smaller) else chosen
+        return smaller if after <= before and self.holds(shape, keys, smaller) else chosen
 
     def _modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
         degree, k, number = shape
         return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
 
-    def holds(self, chosen: Chosen) -> bool:
-        """Whether the range theorem holds, noise included, or weights are checked when they are encoded; it is not
-        known of a part of a program."""
-        return self.wider != (1.0, 1.0) or chosen.plan.range.status != "refuted"
+    def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
+        """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
+        would for weights as is assumed. Of a part of a program it is not known."""
+        if self.wider != (1.0, 1.0):
+            return True
+        status = chosen.plan.range.status
+        return status == "proved" or (
+            status == "conditional" and self._modulus(shape, keys).holds_noise(chosen.plan.parameters)
+        )
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""
