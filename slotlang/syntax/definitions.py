@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from slotlang.diagnostics import closest, error
+from slotlang.diagnostics import SlotError, closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.imports import Opened, opened, root_of
@@ -54,8 +55,7 @@ class Space:
         if found is None:
             near = "" if call.name in INTEGER_FUNCTIONS else closest(call.name, self.names)
             if "." in call.name or near:
-                hint = near or f"known here: {', '.join(self.names) or 'nothing'}"
-                raise error("SL111", f"there is no definition '{call.name}'", call.span, hint=hint)
+                raise unknown_definition(call, self.names)
             return None
         wanted, given = len(found.syntax.parameters), len(call.arguments)
         if wanted != given:
@@ -68,6 +68,24 @@ class Space:
                 notes=[f"it is defined as {call.name}({names}) at {found.syntax.head}"],
             )
         return found
+
+
+_ROTATES = re.compile(r"rot(?![a-z])|rotat|rotl|rotr|(?<![a-z])roll|shift|circ", re.IGNORECASE)
+"""What other libraries call their rotations."""
+
+
+def unknown_definition(call: tree.Call, known: Iterable[str]) -> SlotError:
+    """SL111 for a call of what is neither a function of integers nor a definition. ``known``: what can be called."""
+    known = list(known)
+    hint = closest(call.name, known)
+    if not hint and _ROTATES.search(call.name):
+        hint = "rotations are written X << k, where slot s takes what stood in slot s + k, and X >> k"
+    elif not hint and "." in call.name:
+        hint = f"known here: {', '.join(known) or 'nothing'}"
+    elif not hint:
+        hint = f"def {call.name}({', '.join('abcdefgh'[: len(call.arguments)])}) = ... defines it"
+    place = Span(call.span.source, call.span.start, call.span.start + len(call.name))
+    return error("SL111", f"there is no definition '{call.name}'", place, hint=hint)
 
 
 @dataclass(eq=False)

@@ -16,7 +16,18 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_FORMS, SOFT_START, STATEMENT_WORDS
+from slotlang.words import (
+    COMMENTS,
+    HOW_NAMES,
+    MAX_DEPTH,
+    ONE_BRACKET,
+    OTHER_COMMENT,
+    PART_WORDS,
+    RESERVED,
+    SOFT_FORMS,
+    SOFT_START,
+    STATEMENT_WORDS,
+)
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -36,7 +47,8 @@ def reserved(word: str, span: Span) -> Diagnostic:
         "not": "inside a comparison or an operator's operand, a condition is negated in parentheses: (not c)",
     }
     message = f'"{word}" is a word of the language and can\'t be a name'
-    return Diagnostic("SL105", message, span, hint=hints.get(word, "choose another name"))
+    comment = OTHER_COMMENT.search(span.source.text[: span.start]) is not None
+    return Diagnostic("SL105", message, span, hint=COMMENTS if comment else hints.get(word, "choose another name"))
 
 
 def only_else_zero(span: Span) -> Diagnostic:
@@ -221,6 +233,8 @@ def _hint(m: _Mistake) -> str:
         return SOFT_FORMS[m.first]
     if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
         return near
+    if m.found == "[" and m.before == "]":
+        return ONE_BRACKET
     if m.found in _FOREIGN:
         return _FOREIGN[m.found]
     if unicodedata.category(m.found[0]) in ("Zs", "Cf"):
@@ -313,6 +327,19 @@ def _read_prefix(lark: Lark, text: str, problem: UnexpectedInput) -> _Prefix:
     return _Prefix(tokens[-1] if tokens else None, accepted - {"WS", "COMMENT"})
 
 
+_AFTER_SIGN = re.compile(r"(//|--)[ \t]*(\w+[ \t]*)?$")
+
+
+def _is_comment(text: str, at: int) -> bool:
+    """Whether a statement goes wrong at ``at`` since a comment of another language stands there or just before."""
+    before, rest = text[:at], text[at:]
+    if rest.startswith(("//", "--", "/*")) or (before.endswith("/") and rest.startswith("*")):
+        return True
+    if not before.strip():
+        return rest.startswith(("%", ";"))
+    return (rest[:1].isalpha() or rest[:1] in "'\"!?`") and _AFTER_SIGN.search(before) is not None
+
+
 def _offset(problem: UnexpectedInput, length: int) -> int:
     """Where in the statement the trouble is; ``length`` when it ends too early."""
     if isinstance(problem, UnexpectedCharacters):
@@ -380,6 +407,8 @@ def syntax_error(
     elif first == "bound" and soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
+    if _is_comment(text, place[0]):
+        return Diagnostic("SL102", f'"{written}" can\'t stand here', span, hint=COMMENTS)
     label = f"expected {_expected_text(lark, m.expected)}"
     if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)
