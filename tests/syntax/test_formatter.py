@@ -62,7 +62,7 @@ def test_programs(path: Path) -> None:
         # parentheses: those that are needed, and the author's where operators of two strengths meet
         ("T = (a) + ((b) * (c[h]))", "T = a + (b * c[h])"),
         ("T = (((X * (W[q]))) << (q))", "T = (X * W[q]) << q"),
-        ("T = (a + b) + (\n c * d )", "T = a + b + (c * d)"),
+        ("T = (a + b) + (\n c * d )", "T = a + b + (c*d)"),
         ("T = (((a)))", "T = a"),
         ("T = a - (b - c)", "T = a - (b - c)"),
         ("T = (a - b) - c", "T = a - b - c"),
