@@ -145,25 +145,29 @@ def check_file(
     from slotlang.meaning.outside_bounds import with_bound_statements
     from slotlang.meaning.unused import unused
     from slotlang.proof.check import check
+    from slotlang.syntax.definitions import unused_definitions
     from slotlang.syntax.parser import parse
     from slotlang.syntax.program_file import read_program
 
     try:
         if path.suffix == ".py":
             return _check_module(path, sizes, method, seed, open_sizes, bounds)
-        syntax = with_bound_statements(parse(read_program(path)), bounds)
+        source = read_program(path)
+        syntax = with_bound_statements(parse(source), bounds)
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
             found = check_for_all(syntax, open_sizes, sizes, seed or 0)
-            return FileVerdict(path, program_name(syntax), found, (), warnings=_warnings_at_any_size(syntax, sizes))
+            warnings = (*unused_definitions(source), *_warnings_at_any_size(syntax, sizes))
+            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings)
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
 
             program_parameters(program)
         found = check(program, method, seed)
-        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=unused(program))
+        warnings = (*unused_definitions(source), *unused(program))
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from slotlang.diagnostics import SlotError, closest, error
+from slotlang.diagnostics import Diagnostic, SlotError, closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.imports import Opened, opened, root_of
-from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
-from slotlang.syntax.walk import declared, parts
+from slotlang.syntax.statements import MAX_DEFINITIONS, parse_file, too_many_definitions
+from slotlang.syntax.walk import declared, nodes, parts
 from slotlang.words import CONSTANT_WORDS, INTEGER_FUNCTIONS
 
 OF_SLOTS = ("slot", "slots")
@@ -113,6 +114,46 @@ def space_of(file: items.File) -> Space:
     space = loader.space(file, own=True, importing=root_of(file))
     loader.check()
     return space
+
+
+def unused_definitions(source: Source) -> tuple[Diagnostic, ...]:
+    """Warnings (SL331) about a file's own definitions that none of its programs uses, by others or at once. A file without
+    programs is there to be imported, and has none. Of several programs the first one has them."""
+    file = parse_file(source)
+    programs = [s.name for s in file.statements if isinstance(s, tree.Header)]
+    if not programs or source.program not in (None, programs[0]):
+        return ()
+    own = [s for s in file.statements if isinstance(s, items.Definition)]
+    bodies = {definition.name: definition.body for definition in own}
+    used: set[str] = set()
+    waiting = _calls(tuple(s for s in file.statements if not isinstance(s, items.Definition)))
+    while waiting:
+        name = waiting.pop()
+        if name in bodies and name not in used:
+            used.add(name)
+            waiting += _calls(bodies[name])
+    hint = "leave it out, or use it"
+    return tuple(
+        Diagnostic("SL331", f"definition '{d.name}' is never used", d.head, hint=hint) for d in own if d.name not in used
+    )
+
+
+def _calls(syntax: Any) -> list[str]:
+    return [node.name for node in nodes(syntax) if isinstance(node, tree.Call)]
+
+
+def check_importable(file: items.File) -> None:
+    """Raises what a program that imports the file would meet, as ``space_of``."""
+    loader = _Loader()
+    loader.space(file, own=False, importing=root_of(file))
+    loader.check()
+
+
+def imported_paths(source: Source) -> tuple[Path, ...]:
+    """The files that a file imports, by others or at once. Raises as ``space_of``."""
+    file, loader = parse_file(source), _Loader()
+    loader.space(file, own=True, importing=root_of(file))
+    return tuple(map(Path, loader.spaces))
 
 
 class _Loader:
