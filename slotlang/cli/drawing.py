@@ -21,14 +21,14 @@ def show_program(file: Path, program: Program, target: str | None, svg_path: Pat
 
     Claims stand for what they say only where the check found them to hold.
     """
-    from rich.console import Console
+    from slotlang.cli.console import console_for_drawings
 
     report = check(program)
     held = {what for what, status in report.steps if status in ("proved", "tested")}
     claims = [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
     wrong = wrong_slots(program, report.failure) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
-    console = Console(highlight=False)
+    console = console_for_drawings()
     if target is None:
         if svg_path is not None:
             if refuted is None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from slotlang.api import cost
 from slotlang.cli.calibration import say_where_measured
+from slotlang.cli.console import console_for_tables
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
@@ -80,7 +81,7 @@ def optimize_file(
     else:
         if output is None:
             print(found.text, end="")
-        console = Console(stderr=output is None, highlight=False, soft_wrap=True)
+        console = console_for_tables(stderr=output is None)
         console.print(_table(file, output, found, costs))
         say_where_measured(profile, console)
     if found.search.interrupted:
@@ -145,8 +146,8 @@ _ROWS = (
 def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost]) -> RenderableType:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right")
+    table.add_column("before", justify="right", overflow="fold")
+    table.add_column("after", justify="right", overflow="fold")
     table.add_row("evaluation, predicted", *(time_text(cost.predicted.evaluation) for cost in costs))
     table.add_row("encoding, predicted", *(time_text(cost.predicted.encoding) for cost in costs))
     for name in _ROWS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -261,12 +262,22 @@ def program_name(syntax: tree.Program) -> str:
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
+def _coloured(text: str, status: str) -> str:
+    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none. Where output
+    is not a terminal, ``typer.echo`` takes colours away."""
+    import typer
+
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return typer.style(text, fg=_COLOURS[status], bold=True)
+
+
 def print_line(verdict: FileVerdict) -> None:
     """One line about one of several files; diagnostics go to standard error."""
     import typer
 
     r = verdict.report
-    word = typer.style(f"{verdict.status:8}", fg=_COLOURS[verdict.status], bold=True)
+    word = _coloured(f"{verdict.status:8}", verdict.status)
     if r is None:
         codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
         typer.echo(f"{word} {verdict.path}  ({codes})")
@@ -289,7 +300,7 @@ def print_verdict(verdict: FileVerdict) -> None:
     from slotlang.cli.refuted import print_refuted
 
     r = verdict.report
-    word = typer.style(verdict.status, fg=_COLOURS[verdict.status], bold=True)
+    word = _coloured(verdict.status, verdict.status)
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
     if verdict.module:
         print(f"  program {verdict.program} {r.status}")
