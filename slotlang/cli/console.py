@@ -36,16 +36,15 @@ class _WithoutBlanks:
 def console_for_tables(*, stderr: bool = False) -> Console:
     """Standard output, or standard error. Prose is not wrapped, and lines end with their text. A table in a file or a
     pipe is as wide as it is."""
-    console = console_for_drawings(stderr=stderr)
-    if not console.file.isatty() and "COLUMNS" not in os.environ:
-        console.width = 240
-    return console
-
-
-def console_for_drawings(*, stderr: bool = False) -> Console:
-    """As ``console_for_tables``, but in a file or a pipe 80 columns wide: a drawing fills its width."""
     file = sys.stderr if stderr else sys.stdout
-    return Console(highlight=False, soft_wrap=True, file=cast("TextIO", _WithoutBlanks(file)))
+    width = None if file.isatty() or "COLUMNS" in os.environ else 240
+    return Console(highlight=False, soft_wrap=True, width=width, file=cast("TextIO", _WithoutBlanks(file)))
+
+
+def console_for_drawings() -> Console:
+    """Standard output, whose width a drawing fills: of a file or a pipe 80 columns. Prose is wrapped on a terminal."""
+    soft_wrap = not sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=soft_wrap, file=cast("TextIO", _WithoutBlanks(sys.stdout)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from slotlang.meaning.program import member_text
@@ -28,8 +29,23 @@ def draw(contents: SlotContents, rows: int = 9) -> RenderableType:
     return Drawing(contents, rows)
 
 
-def _indented(text: str, by: int, style: str = "") -> Text:
-    return Text(" " * by + text, style)
+@dataclass(frozen=True)
+class _Indented:
+    """A line of prose, wrapped below its own start, or not at all where the console wraps nothing."""
+
+    text: str
+    by: int
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.no_wrap:
+            yield Text(" " * self.by + self.text, self.style)
+        else:
+            yield Padding(Text(self.text, self.style), (0, 0, 0, self.by), expand=False)
+
+
+def _indented(text: str, by: int, style: str = "") -> RenderableType:
+    return _Indented(text, by, style)
 
 
 @dataclass(frozen=True)
