@@ -56,4 +56,6 @@ def _not_alike(first: Path, one: Program, file: Path, other: Program, sizes: Map
         if without:
             hints.append(f"{path} has no size {', '.join(without)}; its sizes are {', '.join(program.parameters)}")
     hint = "; ".join(hints) or "give them the same sizes with --set"
-    return error("SL009", "the inputs and results of these programs differ in shape", file=str(file), notes=notes, hint=hint)
+    return error(
+        "SL009", "the inputs and results of these programs differ in shape", file=str(file), notes=notes, hint=hint
+    )

@@ -194,9 +194,7 @@ def _index(
                 "SL303",
                 "this has no elements; tensors, tensor expressions and families have",
                 base.span,
-                hint=ONE_BRACKET
-                if isinstance(base, tree.Index)
-                else "name the whole in a statement of its own first",
+                hint=ONE_BRACKET if isinstance(base, tree.Index) else "name the whole in a statement of its own first",
             )
 
 

@@ -175,9 +175,7 @@ def text_of(span: Span) -> str:
     return " ".join(re.sub(r"#[^\n]*", " ", span.text).split())
 
 
-def unknown_name(
-    scope: Scope, name: str, span: Span, candidates: Iterable[str], *, digits: bool = False
-) -> SlotError:
+def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str], *, digits: bool = False) -> SlotError:
     """SL201; raises ``Poisoned`` when the name's own definition was already reported.
 
     ``candidates`` are the names that would be right here. ``digits``: so would the name of a digit.

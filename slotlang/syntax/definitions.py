@@ -134,7 +134,9 @@ def unused_definitions(source: Source) -> tuple[Diagnostic, ...]:
             waiting += _calls(bodies[name])
     hint = "leave it out, or use it"
     return tuple(
-        Diagnostic("SL331", f"definition '{d.name}' is never used", d.head, hint=hint) for d in own if d.name not in used
+        Diagnostic("SL331", f"definition '{d.name}' is never used", d.head, hint=hint)
+        for d in own
+        if d.name not in used
     )
 
 

@@ -33,8 +33,8 @@ def parse(source: Source) -> tree.Program:
     """The syntax tree of a program, definitions and imports expanded: of the text's only one, or of ``source.program``.
 
     Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all (codes SL101
-    to SL110); the first error of definitions and imports (SL110 to SL119); and SL120 when it is open which program is
-    meant.
+    to SL110); the first error of definitions and imports (SL110 to SL119); SL120 when it is open which program is
+    meant, and SL211 when there are definitions alone.
     """
     file = parse_file(source)
     names = _names(file)

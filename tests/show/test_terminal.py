@@ -129,7 +129,9 @@ def test_overview() -> None:
 
 def test_a_narrow_overview_cuts_nothing() -> None:
     program = bound(**SMALL)
-    lines = printed(draw_overview(program.name, program.slots, overview(program)), width=40, soft_wrap=True).splitlines()
+    lines = printed(
+        draw_overview(program.name, program.slots, overview(program)), width=40, soft_wrap=True
+    ).splitlines()
     at = lines.index("W[q < 2, c < 4]  plain")
     assert lines[at + 1] == "    vectors 8, ciphertexts -, distinct 8, empty 0"
     assert lines[at + 2] == "    W[q, c] = B[(h - q) % R, c*C + h] + 1i * B[(h - q) % R + R, c*C + h]"
