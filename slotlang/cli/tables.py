@@ -180,10 +180,8 @@ def run_table(session: Session) -> RenderableType:
     if session.exponents:
         table.add_row("", f"equalized: {summary_text(session.exponents)}")
     if session.unused:
-        table.add_row(
-            str(len(session.unused)),
-            f"{'tensor' if len(session.unused) == 1 else 'tensors'} of the adapter not used (slotlang adapter show lists them)",
-        )
+        tensors = "tensor" if len(session.unused) == 1 else "tensors"
+        table.add_row(str(len(session.unused)), f"{tensors} of the adapter not used (slotlang adapter show lists them)")
     if len(r.errors) > 1:
         for name, value in r.errors.items():
             table.add_row(f"{value:.1e}", f"relative rms error of {name}")

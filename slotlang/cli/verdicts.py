@@ -263,8 +263,8 @@ _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": 
 
 
 def _coloured(text: str, status: str) -> str:
-    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none. Where output
-    is not a terminal, ``typer.echo`` takes colours away."""
+    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none. Where
+    output is not a terminal, ``typer.echo`` takes colours away."""
     import typer
 
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -117,8 +117,8 @@ def space_of(file: items.File) -> Space:
 
 
 def unused_definitions(source: Source) -> tuple[Diagnostic, ...]:
-    """Warnings (SL331) about a file's own definitions that none of its programs uses, by others or at once. A file without
-    programs is there to be imported, and has none. Of several programs the first one has them."""
+    """Warnings (SL331) about a file's own definitions that none of its programs uses, by others or at once. A file
+    without programs is there to be imported, and has none. Of several programs the first one has them."""
     file = parse_file(source)
     programs = [s.name for s in file.statements if isinstance(s, tree.Header)]
     if not programs or source.program not in (None, programs[0]):

@@ -16,6 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
+from slotlang.syntax.foreign import FOREIGN, is_comment
 from slotlang.words import (
     COMMENTS,
     HOW_NAMES,
@@ -103,38 +104,6 @@ _SIGNS = {
     "ADD": '"+" or "-"',
     "MUL": '"*", "/", "//", "%" or "@"',
     "PART": _any_of([f'"{word}"' for word in PART_WORDS]),
-}
-
-# Signs of other languages and typefaces, and how the thing is written here.
-_FOREIGN = {
-    "^": 'a power of integers is written "**"; an exclusive or of indices stands in parentheses: (a ^ b)',
-    "&&": 'conditions are joined by "and"',
-    "&": 'conditions are joined by "and"',
-    "||": 'conditions are joined by "or"',
-    "|": 'conditions are joined by "or"',
-    "!": 'a condition is negated by "not"',
-    "~": 'a condition is negated by "not"',
-    "≤": 'write "<="',
-    "≥": 'write ">="',
-    "≠": 'write "!="',
-    "−": 'write the "-" of the keyboard',
-    "–": 'write the "-" of the keyboard',
-    "—": 'write the "-" of the keyboard',
-    "×": 'write "*"',
-    "·": 'write "*"',
-    "⋅": 'write "*"',
-    "÷": 'write "/"',
-    "→": 'write "->"',
-    "∑": "write sum q < R: terms",
-    "Σ": "write sum q < R: terms",
-    ";": "statements end with their line, without a sign",
-    "{": "brackets are ( ) and [ ]",
-    "}": "brackets are ( ) and [ ]",
-    '"': "there are no strings; a comment starts with #",
-    "'": "a transpose is written A.T; a comment starts with #",
-    "\\": "a statement goes on in the next line while a bracket is open",
-    ":=": 'a definition uses "="',
-    "=>": 'a permutation is written with "->", a comparison with ">="',
 }
 
 
@@ -229,14 +198,14 @@ def _binder_hint(m: _Mistake) -> str:
 def _hint(m: _Mistake) -> str:
     if m.soft and m.first in ("def", "import") and not m.expected >= {"NAME", "NUMBER"} and "MUL" not in m.expected:
         return SOFT_FORMS[m.first]
-    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _SOFT_ONLY)):
+    if m.soft and (m.found in ("|", "||") or (m.found not in FOREIGN and m.expected <= _SOFT_ONLY)):
         return SOFT_FORMS[m.first]
     if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
         return near
     if m.found == "[" and m.before == "]":
         return ONE_BRACKET
-    if m.found in _FOREIGN:
-        return _FOREIGN[m.found]
+    if m.found in FOREIGN:
+        return FOREIGN[m.found]
     if unicodedata.category(m.found[0]) in ("Zs", "Cf"):
         return "write an ordinary space, or nothing"
     if len(m.found) == 2 and m.found[1] == "=" and m.found[0] in "-+*/%@":
@@ -327,19 +296,6 @@ def _read_prefix(lark: Lark, text: str, problem: UnexpectedInput) -> _Prefix:
     return _Prefix(tokens[-1] if tokens else None, accepted - {"WS", "COMMENT"})
 
 
-_AFTER_SIGN = re.compile(r"(//|--)[ \t]*(\w+[ \t]*)?$")
-
-
-def _is_comment(text: str, at: int) -> bool:
-    """Whether a statement goes wrong at ``at`` since a comment of another language stands there or just before."""
-    before, rest = text[:at], text[at:]
-    if rest.startswith(("//", "--", "/*")) or (before.endswith("/") and rest.startswith("*")):
-        return True
-    if not before.strip():
-        return rest.startswith(("%", ";"))
-    return (rest[:1].isalpha() or rest[:1] in "'\"!?`") and _AFTER_SIGN.search(before) is not None
-
-
 def _offset(problem: UnexpectedInput, length: int) -> int:
     """Where in the statement the trouble is; ``length`` when it ends too early."""
     if isinstance(problem, UnexpectedCharacters):
@@ -389,7 +345,7 @@ def syntax_error(
     if written[:1].isdigit() or (written[:1] == "." and written[1:2].isdigit()):
         if not _NUMBER.fullmatch(written):
             return Diagnostic("SL102", f'"{written}" is not a number', span, hint=_number_hint(written))
-    elif written[:1].isalpha() and not _NAME.fullmatch(written) and written not in _FOREIGN:
+    elif written[:1].isalpha() and not _NAME.fullmatch(written) and written not in FOREIGN:
         return Diagnostic(
             "SL102", f'"{written}" can\'t be a name', span, hint="names are written with a-z, A-Z, 0-9 and _"
         )
@@ -407,7 +363,7 @@ def syntax_error(
     elif first == "bound" and soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
-    if _is_comment(text, place[0]):
+    if is_comment(text, place[0]):
         return Diagnostic("SL102", f'"{written}" can\'t stand here', span, hint=COMMENTS)
     label = f"expected {_expected_text(lark, m.expected)}"
     if not written:

@@ -1,5 +1,5 @@
-"""A syntax tree as text: one way to write each expression and statement. It has the parentheses that it needs, and those
-of its author where operators of two strengths meet: `(X * W) << q`."""
+"""A syntax tree as text: one way to write each expression and statement. It has the parentheses that it needs, and
+those of its author where operators of two strengths meet: `(X * W) << q`."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _CLOSED = re.compile(r"\s*\)")
 
 
 def _in_brackets(operand: tree.Expr, of: tree.Binary) -> bool:
-    """Whether the author wrote an operand in parentheses that is made by an operator of another strength than ``of``."""
+    """Whether the author wrote an operand in parentheses whose operator has another strength than that of ``of``."""
     if not isinstance(operand, tree.Binary) or _STRENGTH[operand.op] in (_STRENGTH[of.op], _POSTFIX):
         return False
     text, span = operand.span.source.text, operand.span
