@@ -386,8 +386,8 @@ the fewest bytes of keys that will. Fewer products in a row, fewer slots and lar
 the error that the message names, or for fewer products in a row.""",
     "SL463": """An objective is not known.
 
-`slotlang synth --objective` takes time (of the server, predicted), rotations (key switches), keys (bytes of Galois
-keys) and traffic (bytes up and down).""",
+`--objective` of `synth` and `optimize` takes time (of the server, predicted), rotations (key switches) and keys (bytes
+of Galois keys), that of `synth` traffic (bytes up and down) too.""",
     "SL464": """No structure has so few bytes of Galois keys.
 
 `--max-key-bytes` bounds the Galois keys as the server holds them. The message says what the smallest found take.""",

@@ -75,6 +75,10 @@ class SlotError(Exception):
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in self.diagnostics))
 
+    def __str__(self) -> str:
+        """All messages as the command line shows them, each from its code on: with place, notes and hint."""
+        return "\n\n".join(re.sub(r"^error\[(\w+)\]", r"\1", render(d)) for d in self.diagnostics)
+
 
 def error(
     code: str,

@@ -132,12 +132,9 @@ MOST_SECONDS = 120.0
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from slotlang import __version__
 
-        try:
-            print(f"slotlang {version('slotlang')}")
-        except PackageNotFoundError:
-            print("slotlang 0+unknown")
+        print(f"slotlang {__version__}")
         raise typer.Exit
 
 
@@ -427,7 +424,8 @@ def optimize(
     """Rewrite a proved program into a cheaper one that means the same, and prove that."""
     with guarded("optimize", json, reads=[file, profile], writes=[output]):
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.cli.optimizing import objective_named, optimize_file
+        from slotlang.cli.optimizing import optimize_file
+        from slotlang.optimize.search import objective_named
         from slotlang.planning.target import Target
 
         chosen, target = objective_named(objective), Target(precision=precision, max_key_bytes=max_key_bytes)

@@ -19,17 +19,12 @@ from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
-from slotlang.diagnostics import SlotError, pick
+from slotlang.diagnostics import SlotError
 from slotlang.optimize.optimized import Optimized, optimize_program
-from slotlang.optimize.search import OBJECTIVES, Objective
+from slotlang.optimize.search import Objective, objective_named
 from slotlang.optimize.why import why
 from slotlang.planning.target import Target
 from slotlang.syntax import tree
-
-
-def objective_named(name: str) -> Objective:
-    """The objective of that name. Raises SL005."""
-    return pick(name, OBJECTIVES, "SL005", "objective", "objectives")
 
 
 def optimize_file(
@@ -175,4 +170,4 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
     )
 
 
-__all__ = ["objective_named", "optimize_file"]
+__all__ = ["optimize_file"]

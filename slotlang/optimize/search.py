@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, pick
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.client_rules import client_packs, client_reads
@@ -34,6 +34,12 @@ from slotlang.syntax.walk import nodes
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+def objective_named(name: str) -> Objective:
+    """Raises SL463."""
+    return pick(name, OBJECTIVES, "SL463", "objective", "objectives")
+
 
 Rule: TypeAlias = Callable[[Subject], Iterator[Rewrite]]
 RULES: tuple[tuple[Rule, ...], ...] = (
