@@ -227,8 +227,8 @@ def synth(
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Found:
-    """Search the cheapest program for y = scale * A @ B @ x with ``batch`` tokens: ``text`` of the result is the best as
-    a program, ``ranked`` and ``pareto`` are all that were proved. ``precision``, ``objective``, ``copies``,
+    """Search the cheapest program for y = scale * A @ B @ x with ``batch`` tokens: ``text`` of the result is the best
+    as a program, ``ranked`` and ``pareto`` are all that were proved. ``precision``, ``objective``, ``copies``,
     ``max_key_bytes`` and ``max_memory`` are the command's options (docs/synth.md), ``bounds`` as in ``load``. Raises
     ``SlotError`` SL461 to SL465 for demands that can't be met."""
     from slotlang.search.candidate import Limits, objective_named
@@ -244,9 +244,9 @@ def synth(
 
 
 def show(program: Program, name: str | None = None, *, width: int = 80) -> str:
-    """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``, as text of ``width`` columns; without a name all
-    families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 for a name that it has
-    not."""
+    """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``, as text of ``width`` columns; without a
+    name all families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 for a name
+    that it has not."""
     from slotlang.show.shown import shown
 
     return shown(program, name).text(width)
@@ -261,8 +261,8 @@ def fmt(text: str, name: str = "<string>") -> str:
 
 
 def read_adapter(path: str | Path, *, base_changed: bool = False) -> Adapter:
-    """The modules of a PEFT adapter's folder, and those that can't be run, with the reason. Raises ``SlotError`` SL501 to
-    SL521."""
+    """The modules of a PEFT adapter's folder, and those that can't be run, with the reason. Raises ``SlotError`` SL501
+    to SL521."""
     from slotlang.adapter import read_adapter as read
 
     return read(Path(path), base_changed=base_changed)

@@ -21,7 +21,7 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError
 from slotlang.optimize.optimized import Optimized, optimize_program
-from slotlang.optimize.search import Objective, objective_named
+from slotlang.optimize.search import Objective
 from slotlang.optimize.why import why
 from slotlang.planning.target import Target
 from slotlang.syntax import tree

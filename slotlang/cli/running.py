@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,25 +17,30 @@ if TYPE_CHECKING:
 
 @contextmanager
 def watched(json: bool) -> Iterator[Callable[[str], None]]:
-    """What takes the names of steps, and shows them where a person watches."""
+    """What takes the names of steps, and shows them with the time each has taken where a person watches."""
+    guard_native_code()
+    if json or not sys.stdout.isatty():
+        yield at_step
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     from slotlang.cli.console import console_for_tables
 
-    console = None if json else console_for_tables()
-    steps = console.status("starting") if console and console.is_terminal else None
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console_for_tables(), transient=True) as steps:
+        task, step = steps.add_task("starting", total=None), "starting"
 
-    def progress(what: str) -> None:
-        at_step(what)
-        if steps:
-            steps.update(what)
+        def progress(what: str) -> None:
+            nonlocal step
+            at_step(what)
+            if what.partition(":")[0] == step:
+                # "evaluate: 3 of 8" is one step
+                steps.update(task, description=what)
+            else:
+                step = what.partition(":")[0]
+                steps.reset(task, description=what)
 
-    guard_native_code()
-    if steps:
-        steps.start()
-    try:
         yield progress
-    finally:
-        if steps:
-            steps.stop()
 
 
 def say(session: Session, output: Path | None, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What ``slotlang show`` draws: a member of a family, or all families at a glance, with a refuted program's wrong slots."""
+"""What ``slotlang show`` draws: a member of a family or all families at a glance, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Shown:
 
 
 def shown(program: Program, target: str | None) -> Shown:
-    """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what they
-    say only where the check found them to hold. Raises SL601 and SL602."""
+    """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
+    they say only where the check found them to hold. Raises SL601 and SL602."""
     report = check(program)
     held = {what for what, status in report.steps if status in ("proved", "tested")}
     claims = [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
