@@ -58,7 +58,7 @@ _TEXT_BEHIND = re.compile(r"```\s*```text\n")
 _NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
 _STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
 _SIMPLE = re.compile(r"slotlang [^|&;<>$`\\*?]*\Z")
-_UNRUNNABLE = re.compile(r"(make|git clone|cd)\b")
+_UNRUNNABLE = re.compile(r"(make|git clone|cd|pip install)\b")
 _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
     (re.compile(r"\b\d\.\de[-+]\d\d\b"), "ERROR"),

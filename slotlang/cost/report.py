@@ -24,7 +24,7 @@ class Cost:
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
     the plan's range theorem, as data and in words. ``rotation_steps``: slots by which ciphertexts are rotated, each
-    with a Galois key; ``composed_rotations``: steps of the program that have none, each with the steps it is composed of.
+    with a Galois key; ``composed_rotations``: the program's other steps, each with those it is composed of.
     """
 
     program: str

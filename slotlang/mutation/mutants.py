@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import chain, combinations, pairwise
-from os.path import commonprefix
 from typing import Any
 
 from slotlang.diagnostics import SlotError
@@ -32,7 +30,13 @@ from slotlang.syntax.printer import statement_text
 
 def one_line(text: str) -> str:
     """A text without comments on one line."""
-    return " ".join(re.sub(r"#[^\n]*", " ", text).split())
+    lines = (line.partition("#")[0].strip() for line in text.split("\n"))
+    return " ".join(line for line in lines if line)
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts start with alike."""
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,9 @@ class Mutation:
     def size(self) -> int:
         """How many characters a person has to type or to take away, whichever is more, blanks and comments apart."""
         before, after = one_line(self.span.text), self.after
-        same = len(commonprefix([before, after]))
+        same = _shared(before, after)
         before, after = before[same:], after[same:]
-        same = len(commonprefix([before[::-1], after[::-1]]))
-        return max(len(before), len(after)) - same
+        return max(len(before), len(after)) - _shared(before[::-1], after[::-1])
 
     @property
     def whole(self) -> Span:

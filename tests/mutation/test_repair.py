@@ -59,7 +59,7 @@ prove  y == M @ x
         # in the second line of a statement
         ("(X << q) *", "(X\n  >> q) *", "with `<<` for `>>` in line 8", "Y = sum q < n: (X << q) * D[q]"),
         # the sign of 1i
-        ("-1i * M", "1i * M", "with `-1i` for `1i` in line 6", "plain D[q < n] = -1i * M[h, (h + q) % n]"),
+        ("-1i * M", "1i * M", "with `-1i` for `1i` in line 6", "plain  D[q < n] = -1i * M[h, (h + q) % n]"),
         # a whole word
         ("re Y", "im Y", "with `re Y` for `im Y` in line 8", "output y[h] = re Y"),
     ],
