@@ -452,7 +452,12 @@ def synth(
     max_memory: Annotated[int | None, typer.Option(help="Bytes of keys, weights and ciphertexts at the peak.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The .slot file to write; printed if left out.", show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The .slot file to write; printed if left out, the table on standard error.",
+            show_default=False,
+        ),
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a plot of the Pareto front.", show_default=False)] = None,
     profile: ProfileFile = None,
@@ -464,6 +469,7 @@ def synth(
     status = OK
     with guarded("synth", json, reads=[profile, adapter], writes=[output, svg]):
         from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.console import console_for_tables
         from slotlang.cli.synthesis import shape_and_weights, synthesize
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
@@ -476,7 +482,9 @@ def synth(
         found = start(shape, objective_named(objective), target, limits)
         found.weights = weights
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
-        status = synthesize(found, chosen_profile(profile), output, svg, json, _console())
+        # without a file the program alone goes to standard output
+        console = console_for_tables(stderr=output is None)
+        status = synthesize(found, chosen_profile(profile), output, svg, json, console)
     raise typer.Exit(status)
 
 

@@ -139,7 +139,6 @@ def synthesize(
     if output is not None:
         console.print(f"\n{output}: {best.structure.name()}, proved")
     else:
-        console.print()
         print(program, end="")
     return status
 
@@ -165,8 +164,9 @@ def _table(found: Found) -> RenderableType:
         )
         entries.append([Text(cell, "bold green" if c is best else "") for cell in cells])
     heads = ("structure", "parameters", "tokens", "time", "rotations", "keys", "key bytes", "products", "up", "down")
+    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
     heading = Text.assemble(
-        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens", "bold"),
+        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}", "bold"),
         f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
         f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "

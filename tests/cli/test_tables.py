@@ -11,6 +11,7 @@ from repository import PROGRAMS
 from rich.console import Console
 from rich.text import Text
 
+from slotlang.api import check, loads
 from slotlang.cli.console import SideBySide
 
 RANKS = [str(PROGRAMS / "rank_complex.slot"), str(PROGRAMS / "rank_first.slot")]
@@ -97,3 +98,9 @@ def test_programs_with_other_names_for_one_shape_are_compared() -> None:
     ended = slotlang("compare", str(PROGRAMS / "lora.slot"), RANKS[0], *sizes, "--json")
     assert ended.status == 0, ended.err
     assert [p["verdict"] for p in json.loads(ended.out)["programs"]] == ["proved", "proved"]
+
+
+def test_a_program_that_is_printed_stands_alone() -> None:
+    ended = slotlang("synth", "--d-in", "4", "--d-out", "4", "--rank", "1")
+    assert ended.status == 0 and "structures compared" in ended.err
+    assert check(loads(ended.out)).proved
