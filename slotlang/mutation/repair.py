@@ -10,7 +10,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Claim, Program
-from slotlang.mutation.mutants import Mutation, mutants
+from slotlang.mutation.mutants import Mutation, mutants, one_line
 from slotlang.mutation.witness import Witness
 from slotlang.proof.check import Report
 from slotlang.proof.goals import goals
@@ -50,14 +50,12 @@ class Repair:
         return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
 
     def before(self) -> str:
-        """The line before the change."""
-        span = self.mutation.span
-        return span.source.line_text(span.row).strip()
+        """The statement before the change, on one line."""
+        return one_line(self.mutation.whole.text)
 
     def after(self) -> str:
-        """The line as it would be."""
-        lines = self.mutation.text().split("\n")
-        return lines[self.mutation.span.row - 1].strip()
+        """The statement as it would be, on one line; nothing where it is taken away."""
+        return one_line("\n".join(self.mutation.lines()))
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``repairs`` in ``check --json``."""
@@ -82,12 +80,12 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
         return []
     stop = time.process_time() + seconds
     witness = Witness(program, report.failure)
-    repairs: list[tuple[tuple[int, int, int], Repair]] = []
+    repairs: list[tuple[tuple[int, int, int, int], Repair]] = []
     for weight, mutation in _candidates(program, report):
         if time.process_time() > stop or len(repairs) >= ENOUGH or (mutation.kind == "claim" and repairs):
             break
         if _proves(program, mutation, witness):
-            repairs.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
+            repairs.append(((weight[0], mutation.size, len(mutation.after), weight[2]), Repair(mutation)))
     repairs.sort(key=lambda entry: entry[0])
     return [repair for _, repair in repairs[:count]]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, pick
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
@@ -159,9 +159,10 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
     """Decide whether every claim of a program and its theorem hold.
 
     ``auto`` proves by the polyhedral method, tests the graph at random points beside it where that is cheap, and
-    falls back to the exact method. Raises ``SlotError`` SL309 when a method's graph would not fit, and
-    ``Disagreement`` when two methods contradict each other.
+    falls back to the exact method. Raises ``SlotError`` SL005 for a method that does not exist, SL309 when a method's
+    graph would not fit, and ``Disagreement`` when two methods contradict each other.
     """
+    pick(method, METHODS, "SL005", "method", "methods")
     return replace(_decided(program, method, seed), bounds=program.bounds)
 
 
