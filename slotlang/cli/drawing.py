@@ -6,14 +6,13 @@ from pathlib import Path
 
 from slotlang.cli.output import emit_json, write_file
 from slotlang.diagnostics import error
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Program
 from slotlang.proof.check import check
-from slotlang.proof.goals import goals
 from slotlang.show.content import contents, parse_target
 from slotlang.show.overview import overview
 from slotlang.show.svg import svg, svg_report
 from slotlang.show.terminal import draw, draw_overview, draw_refutation
-from slotlang.show.wrong import mark_wrong, refutation, wrong_slots
+from slotlang.show.wrong import held, mark_wrong, refutation, wrong_slots
 
 
 def show_program(file: Path, program: Program, target: str | None, svg_path: Path | None, as_json: bool) -> None:
@@ -24,9 +23,8 @@ def show_program(file: Path, program: Program, target: str | None, svg_path: Pat
     from rich.console import Console
 
     report = check(program)
-    held = {what for what, status in report.steps if status in ("proved", "tested")}
-    claims = [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
-    wrong = wrong_slots(program, report.failure) if report.status == "refuted" else None
+    claims = held(program, report)
+    wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
     console = Console(highlight=False)
     if target is None:

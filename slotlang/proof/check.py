@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
     from slotlang.schedule.ops import Schedule
 
-CROSS_CHECK_WORK = 1 << 24
-"""Work up to which a proof is also tested at random points (about a second)."""
-MAX_CONFIRMED = 1 << 28
-"""Work up to which a counterexample is evaluated directly (some ten seconds)."""
-OPERATION_WORK = 1 << 8
+CROSS_CHECK_WORK = 15_000_000
+"""Work up to which a proof is also tested at random points (about a quarter of a second)."""
+OPERATION_WORK = 1 << 10
 """Slots that take as much time as it takes to have one more operation."""
+PLANNING_WORK = 1500
+"""Operations that take as much time as it takes to plan a permutation, for each slot."""
 
 
 class Checker:
@@ -54,10 +54,13 @@ class Checker:
         return unroll(self.schedule)
 
     def work(self) -> int:
-        """What the methods that work on the graph take, about, in operations on one slot; the graph is not built."""
-        from slotlang.graph.unroll import operations
+        """What the random method takes, about, in operations on one slot. Neither schedule nor graph is made,
+        which takes as long as the method itself."""
+        from slotlang.graph.estimate import elements, operations, permutations
 
-        return (self.program.slots + OPERATION_WORK) * operations(self.schedule)
+        program, slots = self.program, self.program.slots
+        planned = slots * PLANNING_WORK * permutations(program)
+        return (slots + OPERATION_WORK) * operations(program) + planned + elements(program)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
@@ -297,8 +300,8 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
     else:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
-            found = confirmed(checker.graph, failure) if checker.work() <= MAX_CONFIRMED else None
-        except (SlotError, GaveUp):
+            found = confirmed(checker.program, failure)
+        except (GaveUp, RecursionError):
             found = None
     if found is False:
         raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")
