@@ -35,6 +35,10 @@ from slotlang.refusals import GaveUp
 MAX_INPUTS = 256
 """Most input elements of a program that is analysed as it is; a larger program is analysed at smaller sizes."""
 MAX_SLOTS = 32
+MAX_RESULTS = 4096
+"""Most elements of results of such a program."""
+MAX_WORK = 3 << 26
+"""Work of the random method (``Checker.work``) at a point for each input element, at most: about half a second."""
 SEED = 20_240_302
 
 Numbers = npt.NDArray[np.uint64]
@@ -128,8 +132,11 @@ class _Alike:
 
 
 def _told_at(program: Program) -> Iterator[Loss | None]:
-    """What is said at these sizes; nothing where the program is not wrong at them."""
+    """What is said at these sizes; nothing where the program is not wrong at them, or takes too long."""
     checker = Checker(program)
+    points = 1 + sum(prod(program.tensors[name].shape) for name in _inputs(program))
+    if points * checker.work() > MAX_WORK:
+        return
     if any(outcome.status == "refuted" for _, outcome in checker.random()):
         linear = all(degree(program, t.value, _inputs(program)) < 2 for t in program.theorems.values())
         yield _loss(checker.graph) if linear and not any(checker.graph.of_kind("mul")) else None
@@ -141,7 +148,8 @@ def _inputs(program: Program) -> list[str]:
 
 def _weight(program: Program) -> float:
     elements = sum(prod(program.tensors[name].shape) for name in _inputs(program))
-    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS)
+    results = sum(prod(theorem.shape) for theorem in program.theorems.values())
+    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS) * max(1, results / MAX_RESULTS)
 
 
 def _smaller(program: Program, alike: _Alike) -> Iterator[Program]:

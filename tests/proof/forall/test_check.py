@@ -194,6 +194,34 @@ def test_a_size_used_as_a_number():
 
 
 @pytest.mark.parametrize(
+    ("claim", "open_", "said"),
+    [
+        ("x[(h + k) % n]", "all", "line 5: 'K' says which members or terms are written out, and it is open; a claim"),
+        ("x[(h + k) % n]", "n", ""),
+        (
+            "sum i < k + 1: [i == k] * x[(h + i) % n]",
+            "n",
+            "line 6: `k + 1 >= 1` is asked for at each",
+        ),
+    ],
+)
+def test_recursion(claim, open_, said):
+    """Members are written out, so that their number has to be known."""
+    text = f"""program p(n = 8, K = 3)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < K] = (X if k == 0 else S[k - 1] << 1)
+claim S[k] == {claim}
+output y[(h + K - 1) % n] = S[K - 1]
+prove y == x
+"""
+    report = check_for_all(parse(Source("p", text)), [open_])
+    assert report.status == ("unknown" if said else "proved")
+    assert report.reason.startswith(said)
+
+
+@pytest.mark.parametrize(
     ("options", "code"),
     [
         (["--for-all", "D"], "SL720"),
