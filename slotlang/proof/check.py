@@ -25,6 +25,8 @@ CROSS_CHECK_WORK = 15_000_000
 """Work up to which a proof is also tested at random points (about a quarter of a second)."""
 OPERATION_WORK = 1 << 10
 """Slots that take as much time as it takes to have one more operation."""
+FIRST_OPERATIONS = 60_000
+"""isl operations for each goal before a program is tested at random points: a third of a second."""
 PLANNING_WORK = 1500
 """Operations that take as much time as it takes to plan a permutation, for each slot."""
 
@@ -76,6 +78,10 @@ class Checker:
 
     def random(self) -> list[tuple[str, Outcome]]:
         """Every goal at random points; completeness of results exactly."""
+        return self._random
+
+    @cached_property
+    def _random(self) -> list[tuple[str, Outcome]]:
         from slotlang.proof.coverage import covered_exact
         from slotlang.proof.random import DEFAULT_SEED, test_random
 
@@ -176,7 +182,13 @@ def _decided(program: Program, method: Method, seed: int | None) -> Report:
     if method == "exact":
         results = checker.exact()
         return _conclude(checker, "exact", results, Expander(program), start, None, ())
-    results, expander = checker.polyhedral()
+    first = FIRST_OPERATIONS if method == "auto" else MAX_OPERATIONS
+    results, expander = checker.polyhedral(first)
+    if first < MAX_OPERATIONS and _overall(results) == "unknown":
+        # a wrong program shows it sooner at a random point than where sets grow too large
+        if (report := _refuted_at_random(checker, results, start)) is not None:
+            return report
+        results, expander = checker.polyhedral()
     status = _overall(results)
     if method == "polyhedral":
         return _conclude(checker, "polyhedral", results, expander, start, None, ())
@@ -218,6 +230,22 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
     except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
+
+
+def _refuted_at_random(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report | None:
+    """The refutation by the random method, where that is quick and finds one."""
+    from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
+
+    try:
+        tested = checker.random() if checker.work() <= CROSS_CHECK_WORK else []
+    except (SlotError, GaveUp):
+        return None
+    _agree(polyhedral, "polyhedral", tested, "random")
+    if _overall(tested) != "refuted":
+        return None
+    program = checker.program
+    return _conclude(checker, "random", tested, Expander(program), start, error_bound(program), ())
 
 
 def _random_only(checker: Checker, start: float) -> Report:
