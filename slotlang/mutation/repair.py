@@ -21,8 +21,8 @@ from slotlang.syntax import tree
 
 SECONDS = 0.5
 """Processor time for a search, about: a change that is being checked is checked to its end."""
-OPERATIONS = 20_000
-"""isl operations for each goal of a changed program: a quarter of a second. Most proofs take less."""
+OPERATIONS = 40_000
+"""isl operations for each goal of a changed program: a third of a second. Most proofs take less."""
 
 ENOUGH = 4
 """Repairs found, after which no more are looked for."""
