@@ -101,7 +101,5 @@ def synth(
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
         # without a file the program alone goes to standard output
         out = console_for_tables(stderr=output is None)
-        status = synthesize(
-            found, chosen_profile(profile), output, svg, json, console_for_tables(stderr=output is None)
-        )
+        status = synthesize(found, chosen_profile(profile), output, svg, json, out)
     raise typer.Exit(status)

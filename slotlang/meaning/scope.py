@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 from slotlang.diagnostics import SlotError, closest, error
@@ -71,6 +72,10 @@ class Scope:
     effort: int = MAX_EFFORT
     splits: dict[str, Split] = field(default_factory=dict)
     named: dict[str, tree.Expr] = field(default_factory=dict)
+
+    def copy(self) -> Scope:
+        """One to which more can be declared, while this one stays."""
+        return replace(self, **{f.name: copy(getattr(self, f.name)) for f in fields(self)})
 
     def binders(self, family: str) -> tuple[Binder, ...] | None:
         """The indices of a family, one that is written out or that is being defined as well; None for other names."""

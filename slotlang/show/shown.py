@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Program
 from slotlang.proof.check import Report, check
-from slotlang.proof.goals import goals
 from slotlang.show.content import SlotContents, contents, parse_target
 from slotlang.show.overview import FamilyRow, overview
 from slotlang.show.terminal import draw, draw_overview, draw_refutation
-from slotlang.show.wrong import Refutation, mark_wrong, refutation, wrong_slots
+from slotlang.show.wrong import Refutation, held, mark_wrong, refutation, wrong_slots
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,8 @@ def shown(program: Program, target: str | None) -> Shown:
     """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
     they say only where the check found them to hold. Raises SL601 and SL602."""
     report = check(program)
-    held = {what for what, status in report.steps if status in ("proved", "tested")}
-    claims = [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
-    wrong = wrong_slots(program, report.failure) if report.status == "refuted" else None
+    claims = held(program, report)
+    wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
     if target is None:
         return Shown(program, report, None, overview(program), refuted)
