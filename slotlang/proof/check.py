@@ -54,10 +54,17 @@ class Checker:
         return unroll(self.schedule)
 
     def work(self) -> int:
-        """What the methods that work on the graph take, about, in operations on one slot; the graph is not built."""
+        """What the methods that work on the graph take, about, in operations on one slot; the graph is not built. What
+        claims and theorems say is evaluated too, term by term."""
+        from slotlang.graph.ring import evaluations
         from slotlang.graph.unroll import operations
 
-        return (self.program.slots + OPERATION_WORK) * operations(self.schedule)
+        said, known = 0, dict[str, int]()
+        for goal in self.goals:
+            s = goal.statement
+            value = s.value if isinstance(s, Claim) else self.program.theorems[s.name].value
+            said += s.size * evaluations(self.program, value, known)
+        return (self.program.slots + OPERATION_WORK) * (operations(self.schedule) + said)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
