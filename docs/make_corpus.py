@@ -1,4 +1,4 @@
-"""Check, count and prove for all sizes every program of the corpus, and rewrite the tables of corpus.md. It takes two minutes.
+"""Check, count and prove for all sizes every program of the corpus, and rewrite the tables of corpus.md: a minute.
 
 python docs/make_corpus.py
 """
@@ -29,7 +29,18 @@ FOLDERS = {
     "seed": "Schedules of the seed document",
 }
 """What stands in each folder, in the order of the page."""
-COLUMNS = ("program", "sizes", "verdict", "all sizes", "rotations", "key switches", "up", "down", "in a row", "what it is")
+COLUMNS = (
+    "program",
+    "sizes",
+    "verdict",
+    "all sizes",
+    "rotations",
+    "key switches",
+    "up",
+    "down",
+    "in a row",
+    "what it is",
+)
 HEAD = f"| {' | '.join(COLUMNS)} |\n|---|---|---|---|{'--:|' * 5}---|"
 FOR_ALL = COLUMNS.index("all sizes")
 

@@ -188,8 +188,8 @@ class PlainEvaluator:
 
 
 def evaluations(program: Program, value: Value, known: dict[str, int]) -> int:
-    """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their definitions.
-    ``known`` keeps those of families."""
+    """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their
+    definitions. ``known`` keeps those of families."""
     match value:
         case SumOver(extent=extent, body=body):
             return int(evaluate(extent, program.sizes, {})) * evaluations(program, body, known)
