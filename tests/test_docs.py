@@ -48,7 +48,7 @@ SMALLER = {
     "--d-in 1024 --d-out 1024 --rank 8 ": "--d-in 64 --d-out 64 --rank 4 ",
 }
 """Sizes of commands that take more than 5 s, and what stands for them in `make test`. A slow test takes the sizes."""
-ELSEWHERE = ("python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
+ELSEWHERE = ("python docs/make_corpus.py", "python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
 """Commands that other tests run, and that write pages: tests/test_corpus.py."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

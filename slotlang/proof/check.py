@@ -57,12 +57,18 @@ class Checker:
 
     def work(self) -> int:
         """What the random method takes, about, in operations on one slot. Neither schedule nor graph is made,
-        which takes as long as the method itself."""
+        which takes as long as the method itself. What claims and theorems say is evaluated too, term by term."""
         from slotlang.graph.estimate import elements, operations, permutations
+        from slotlang.graph.ring import evaluations
 
         program, slots = self.program, self.program.slots
+        said, known = 0, dict[str, int]()
+        for goal in self.goals:
+            s = goal.statement
+            value = s.value if isinstance(s, Claim) else program.theorems[s.name].value
+            said += s.size * evaluations(program, value, known)
         planned = slots * PLANNING_WORK * permutations(program)
-        return (slots + OPERATION_WORK) * operations(program) + planned + elements(program)
+        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + elements(program)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""

@@ -230,3 +230,12 @@ def test_a_refutation_in_a_huge_tensor_is_shown(tmp_path):
     path.write_text(HUGE.replace("CLAIMED", "0"))
     found = slotlang("check", str(path))
     assert found.status == 1 and "A[0, 0] * x[0]" in found.out
+
+
+def test_a_theorem_of_long_sums_is_proved_and_not_evaluated() -> None:
+    """Each slot of the product is a sum of a million terms; the graph is small."""
+    report = check(loads(program_text("layers/bilinear_unit")))
+    assert report.proved
+    assert any("left out" in note for note in report.notes)
+    small = check(loads(program_text("layers/bilinear_unit"), {"d": 8, "steps": 2}))
+    assert small.proved and not small.notes
