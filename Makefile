@@ -11,6 +11,7 @@
 # make bounds searches every small two-product schedule for one below the bound
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
+# make prover times the check of every program of the corpus, at its sizes and at ten times them
 # make mutate changes programs one place at a time and compares the verdicts with brute force
 # make mutate-runtime changes the runtime one place at a time and counts the changes that its tests see
 
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families prover mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -89,6 +90,9 @@ grid: setup
 
 families: setup
 	$(BIN)/python tests/proof/forall/sweep_families.py 2000
+
+prover: setup
+	$(BIN)/python -m benchmarks.prover
 
 mutate: setup
 	$(BIN)/python -m benchmarks.mutate --docs

@@ -25,11 +25,11 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.sides import sides
+from slotlang import __version__
 from slotlang.api import check, load, plan
 from slotlang.cost.matrix import MatrixForm, Stage
 from slotlang.cost.profile import find_profile, this_machine
 from slotlang.emit.module import Lowering, emit
-from slotlang.lower import package_version
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Kernel, Target
@@ -54,7 +54,7 @@ def emitted(made: Plan, *, unproved: bool = False) -> str:
     where there are 100,000 products."""
     report = check(made.program)
     assert report.proved or unproved
-    return emit(made, Lowering(package_version(), report.status, report.method, validated=False))
+    return emit(made, Lowering(__version__, report.status, report.method, validated=False))
 
 
 class Case:

@@ -36,7 +36,8 @@ from slotlang.planning.target import Target
 from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Limit, Module, Rejected, Server, Weights
 from slotlang_runtime import ranges as runtime_ranges
-from slotlang_runtime.magnitudes import ERROR_VARIANCE, Magnitude, MagnitudeOperations
+from slotlang_runtime.magnitudes import Magnitude, MagnitudeOperations
+from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.ranges import Ranges, ranges
 from slotlang_runtime.seal.ring import context_of
@@ -171,10 +172,19 @@ class SlotOperations(MagnitudeOperations):
     """Bounds the noise of the worst slot in place of the mean one. The digits of a key switch have a mean, which puts
     nearly all of its noise into one slot: its deviation is 2/pi times the root of the degree larger there."""
 
-    def _switched(self, a: Magnitude) -> float:
-        digits = sum((prime / self.levels.moduli[-1]) ** 2 for prime in self.levels.primes(a.level))
+    def fresh(self, linear: Any, rest: Any, spread: float) -> Magnitude:
+        """A slot can be much larger than the root mean square of all."""
+        return super().fresh(linear, rest, math.inf)
+
+    def switch_noise(self, level: int) -> float:
+        """The noise in the worst slot of the digits of a key switch."""
+        digits = sum((prime / self.levels.moduli[-1]) ** 2 for prime in self.levels.primes(level))
         peaked = 1 / 12 + 1 / 4 * (2 / math.pi) ** 2 * self.degree
-        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits * peaked), self.dropped)
+        return math.sqrt(self.degree * ERROR_VARIANCE * digits * peaked)
+
+    def rounded(self, norm: float, spread: float = 1.0) -> tuple[float, float]:
+        """Inputs are not chosen along what is rounded: it is noise as any other."""
+        return spread * math.sqrt(ROUNDING), 0.0
 
 
 def promise(module: Module, weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:

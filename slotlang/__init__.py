@@ -1,1 +1,20 @@
 """slotlang: CKKS slot layouts and schedules that are proved, counted and run. ``slotlang.api`` is the way in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    __version__: str
+
+
+def __getattr__(name: str) -> str:
+    # looked up when it is asked for: no command has to wait for it
+    if name != "__version__":
+        raise AttributeError(f"module 'slotlang' has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("slotlang")
+    except PackageNotFoundError:
+        return "0+unknown"

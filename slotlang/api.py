@@ -1,4 +1,4 @@
-"""The Python API: load, check, cost, lower, run, with typed results. The command line is a thin layer over it."""
+"""The Python API: what the commands do, with typed results. The command line is a thin layer over it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
+from slotlang.cost.counts import rotation_steps
 from slotlang.cost.data import DataPowers
 from slotlang.cost.predict import Prediction
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.promise import Promise, predicted_error
 from slotlang.cost.report import Cost
+from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang.emit.fitted import fitted_plan
-from slotlang.lower import Lowered, lower, package_version
+from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements, with_bounds
 from slotlang.meaning.program import Bound, Program
@@ -30,10 +32,13 @@ from slotlang.syntax.parser import parse
 from slotlang.syntax.program_file import read_program
 
 if TYPE_CHECKING:
+    from slotlang.adapter import Adapter
     from slotlang.cost.symbolic.formulas import Formulas as Formulas
     from slotlang.optimize.optimized import Optimized as Optimized
     from slotlang.optimize.search import Objective
     from slotlang.run.session import Session as Session
+    from slotlang.search.candidate import Found as Found
+    from slotlang.search.candidate import Objective as SearchObjective
 
 
 def __getattr__(name: str) -> Any:
@@ -46,6 +51,10 @@ def __getattr__(name: str) -> Any:
         from slotlang.optimize.optimized import Optimized
 
         return Optimized
+    if name == "Found":
+        from slotlang.search.candidate import Found
+
+        return Found
     if name == "Formulas":
         from slotlang.cost.symbolic.formulas import Formulas
 
@@ -115,6 +124,8 @@ def cost(
         parameters_note=origin_text(made.origin, program.chosen_parameters is not None),
         range=made.unproved_range.to_json(),
         range_text=made.unproved_range.line(),
+        rotation_steps=rotation_steps(graph),
+        composed_rotations=dict(graph.schedule.routes),
     )
 
 
@@ -140,7 +151,9 @@ def optimize(
     """Rewrite a program file into a cheaper one of the same meaning, proved again. Raises as ``optimize_program`` and
     ``find_profile``."""
     from slotlang.optimize.optimized import optimize_program
+    from slotlang.optimize.search import objective_named
 
+    objective_named(objective)
     return optimize_program(
         parse(read_program(Path(path))),
         sizes,
@@ -199,11 +212,75 @@ def run(
     )
 
 
+def synth(
+    d_in: int,
+    d_out: int,
+    rank: int,
+    batch: int = 1,
+    *,
+    precision: float = 1e-3,
+    objective: SearchObjective = "time",
+    copies: int = 1,
+    max_key_bytes: int | None = None,
+    max_memory: int | None = None,
+    bounds: Mapping[str, Limit] | None = None,
+    profile: Profile | None = None,
+    progress: Callable[[str, float], None] = lambda what, done: None,
+) -> Found:
+    """Search the cheapest program for y = scale * A @ B @ x with ``batch`` tokens: ``text`` of the result is the best
+    as a program, ``ranked`` and ``pareto`` are all that were proved. ``precision``, ``objective``, ``copies``,
+    ``max_key_bytes`` and ``max_memory`` are the command's options (docs/synth.md), ``bounds`` as in ``load``. Raises
+    ``SlotError`` SL461 to SL465 for demands that can't be met."""
+    from slotlang.search.candidate import Limits, objective_named
+    from slotlang.search.report import checked_bounds
+    from slotlang.search.search import finalists_for, search, start
+    from slotlang.search.structure import Shape
+
+    shape, target = Shape(d_in, d_out, rank, batch), Target(precision=precision, max_key_bytes=max_key_bytes)
+    found = start(shape, objective_named(objective), target, Limits(max_memory, copies))
+    found.bounds = checked_bounds(bounds or {})
+    search(found, profile or find_profile(), progress, finalists=finalists_for(shape))
+    return found
+
+
+def show(program: Program, name: str | None = None, *, width: int = 80) -> str:
+    """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``, as text of ``width`` columns; without a
+    name all families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 for a name
+    that it has not."""
+    from slotlang.show.shown import shown
+
+    return shown(program, name).text(width)
+
+
+def fmt(text: str, name: str = "<string>") -> str:
+    """The canonical text of a file: ``slotlang fmt``. Raises ``SlotError`` for one that does not parse."""
+    from slotlang.syntax.formatter import format_program
+    from slotlang.syntax.statements import parse_file
+
+    return format_program(parse_file(Source(name, text)))
+
+
+def read_adapter(path: str | Path, *, base_changed: bool = False) -> Adapter:
+    """The modules of a PEFT adapter's folder, and those that can't be run, with the reason. Raises ``SlotError`` SL501
+    to SL521."""
+    from slotlang.adapter import read_adapter as read
+
+    return read(Path(path), base_changed=base_changed)
+
+
+def programs_path() -> Path:
+    """The folder of example programs: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return next(f for f in (package / "programs", package.parent / "programs") if f.is_dir())
+
+
 __all__ = [
     "Bound",
     "Cost",
     "DataPowers",
+    "Diagnostic",
     "Formulas",
+    "Found",
     "Hide",
     "Kernel",
     "Lowered",
@@ -216,19 +293,24 @@ __all__ = [
     "Promise",
     "Report",
     "Session",
+    "SlotError",
     "Target",
     "check",
     "cost",
     "find_profile",
+    "fmt",
     "formulas",
     "load",
     "loads",
     "lower",
     "optimize",
-    "package_version",
     "parameters_named",
     "plan",
     "predicted_error",
+    "programs_path",
+    "read_adapter",
     "run",
+    "show",
+    "synth",
     "with_bounds",
 ]

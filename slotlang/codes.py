@@ -31,7 +31,8 @@ The folder does not exist, or may not be written by you. Nothing was changed."""
 Sizes are set as `--set name=value` with an integer value. The message says what was expected.""",
     "SL006": """A file is to be read and written, or written twice.
 
-The paths name one file, perhaps through links. Nothing was read or written. `fmt` changes programs in place; every
+The paths name one file, perhaps through links; files that a program imports and those of an adapter's folder are read
+as well. Nothing was written. `fmt` changes programs in place; every
 other command wants another file for what it writes.""",
     "SL007": """A folder is to be written whole, and there is something in it.
 
@@ -41,6 +42,10 @@ in between: name a new folder, or an empty one.""",
 
 `lower` writes modules: `python FILE` runs one, and `slotlang check FILE` checks it. `check --certificate` writes
 certificates, which `slotlang recheck FILE` takes. The other commands take `.slot` programs.""",
+    "SL009": """Programs that compute different things are compared.
+
+`compare` puts programs side by side whose inputs and results have the same shapes. `--set d=1024` sets the size of that
+name where a program has one: in another, it may be d_in and d_out. The message states the shapes of both.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The
@@ -278,8 +283,8 @@ The client packs inputs into `cipher` families; the server makes `plain` familie
 computed families work on both.""",
     "SL331": """Something is never used.
 
-A warning: a weight or a scalar that no statement mentions, or a family that no output depends on, so that nothing
-computes it. Leave it out, or use it.""",
+A warning: a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing computes
+it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
     "SL332": """A claim is about a family that nothing executes.
 
 A warning: the claim is proved or refuted as any other, but no output depends on the family, so that it says nothing of
@@ -381,8 +386,8 @@ the fewest bytes of keys that will. Fewer products in a row, fewer slots and lar
 the error that the message names, or for fewer products in a row.""",
     "SL463": """An objective is not known.
 
-`slotlang synth --objective` takes time (of the server, predicted), rotations (key switches), keys (bytes of Galois
-keys) and traffic (bytes up and down).""",
+`--objective` of `synth` and `optimize` takes time (of the server, predicted), rotations (key switches) and keys (bytes
+of Galois keys), that of `synth` traffic (bytes up and down) too.""",
     "SL464": """No structure has so few bytes of Galois keys.
 
 `--max-key-bytes` bounds the Galois keys as the server holds them. The message says what the smallest found take.""",

@@ -75,6 +75,10 @@ class SlotError(Exception):
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in self.diagnostics))
 
+    def __str__(self) -> str:
+        """All messages as the command line shows them, each from its code on: with place, notes and hint."""
+        return "\n\n".join(re.sub(r"^error\[(\w+)\]", r"\1", render(d)) for d in self.diagnostics)
+
 
 def error(
     code: str,
@@ -91,9 +95,11 @@ def error(
 
 
 def closest(name: str, candidates: Iterable[str], alike: float = 0.6) -> str:
-    """``did you mean 'x'?`` for the most similar candidate, or an empty string. ``alike``: the least similarity, up to
-    1."""
-    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=alike)
+    """``did you mean 'x'?`` for the most similar candidate, or an empty string. One that differs in case alone comes
+    first. ``alike``: the least similarity, up to 1."""
+    known = list(candidates)
+    found = [other for other in known if other.lower() == name.lower()]
+    found = found or difflib.get_close_matches(name, known, n=1, cutoff=alike)
     return f"did you mean '{found[0]}'?" if found else ""
 
 

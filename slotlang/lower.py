@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import slotlang_runtime
+from slotlang import __version__
 from slotlang.diagnostics import error
 from slotlang.emit.fitted import fitted_plan
 from slotlang.emit.head import Lowering
@@ -38,14 +38,6 @@ def standalone_target(target: Target) -> Target:
     return replace(target, kernel="seal")
 
 
-def package_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("slotlang")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
 @dataclass(frozen=True)
 class Lowered:
     """An emitted module with what it was made from, what its validation found, and the range theorem."""
@@ -55,6 +47,10 @@ class Lowered:
     report: Report
     validation: Report
     range: Range
+
+    def __repr__(self) -> str:
+        lines = self.text.count("\n")
+        return f"<Lowered {self.plan.program.name}: {self.report.status}, {self.plan.parameters.text()}, {lines} lines>"
 
 
 def lower(
@@ -91,7 +87,7 @@ def lower(
     found = planned.range.unless_proved(report.status)
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))
-    lowering = Lowering(package_version(), report.status, report.method, validated=True, range=found.status)
+    lowering = Lowering(__version__, report.status, report.method, validated=True, range=found.status)
     text = emission(planned, lowering)
     validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":

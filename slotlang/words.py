@@ -82,6 +82,12 @@ EXPRESSION_WORDS = (
 SOFT_WORDS = frozenset(["if"])
 """Words of the grammar that can be names: no name stands where they do."""
 
+OTHER_COMMENT = re.compile(r"(//|--)[ \t]*$")
+"""What starts a comment in other languages, and is an operator here: before a word that means nothing."""
+
+COMMENTS = '"#" starts a comment'
+ONE_BRACKET = "all indices stand in one pair of brackets: x[i, j]"
+
 RESERVED = frozenset([*STATEMENT_WORDS, *EXPRESSION_WORDS])
 """Words that can't be declared as names. ``slot`` can be read: it is the index of a slot."""
 

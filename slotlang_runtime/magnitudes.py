@@ -20,38 +20,17 @@ import numpy.typing as npt
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Name
+from slotlang_runtime.noise import ERROR_VARIANCE, LARGEST_ROUNDING, SECRET_VARIANCE, SIGMAS, Rounding, vector_rounding
 from slotlang_runtime.parameters import Levels
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
-
-ERROR_VARIANCE = 21 / 2
-"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
-
-SECRET_VARIANCE = 2 / 3
-"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
-
-ROUNDING = 1 / 12
-"""Variance of what rounding to an integer adds."""
-
-LARGEST_ROUNDING = 1 / 4
-"""The largest square of what rounding to an integer adds."""
-
-SIGMAS = 12
-"""Noise is taken to be at most this many times its standard deviation. A normal variable exceeds that with a
-probability below 2^-106."""
 
 MOST_PAIRS = 1 << 22
 """Input slots times slots that are looked at one by one for elements that occur several times."""
 
 OUTWARDS = 1 + 2.0**-30
 """Covers the rounding of double precision: at most 2^20 operations with a relative error of 2^-53 each."""
-
-
-def dropped_variance(degree: int) -> float:
-    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded, and one is multiplied
-    with the secret key."""
-    return ROUNDING * (1 + degree * SECRET_VARIANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +50,29 @@ class Linear:
 @dataclass(frozen=True, slots=True)
 class Magnitude:
     """Bounds on what a ciphertext holds: its linear parts by input; ``rest``, a bound on |slot| of everything else; the
-    scale, the level, and the standard deviation of a coefficient of the noise."""
+    scale and the level. ``noise``: the standard deviation of a coefficient of what no input changes. ``error``: what
+    rounding can add for certain: a bound on the mean of |slot| of it, times the scale, and so on each coefficient.
+    ``spread``: a bound on the root mean square of the slots of the message, which may be better than the one that
+    follows from each slot."""
 
     linear: Mapping[str, Linear]
     rest: Floats
     scale: float
     level: int
     noise: float
+    error: float = 0.0
+    spread: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Magnitudes of a plaintext's slots, one number for all where they are equal, and its scale and level."""
+    """Magnitudes of a plaintext's slots, one number for all where they are equal, its scale and level, and what is
+    rounded when it is encoded."""
 
     size: Floats
     scale: float
     level: int
+    rounding: Rounding
 
 
 def compact(values: Any) -> Floats:
@@ -146,18 +132,18 @@ class Inputs:
         self.limits = {name: limits[name].within(shape[0] if shape else 1) for name, shape in shapes.items()}
         self.columns = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
         self.held: dict[int, Ints] = {}
-        self.values: dict[Name, tuple[dict[str, Linear], Floats]] = {}
+        self.values: dict[Name, tuple[dict[str, Linear], Floats, float]] = {}
         self._interned: dict[bytes, Ints] = {}
         for number, (name, content) in enumerate(packed.items()):
             if isinstance(content, float):
                 largest = max((limit.largest for limit in self.limits.values()), default=0.0)
-                self.values[name] = {}, np.array([content * largest])
+                self.values[name] = {}, np.array([content * largest]), content * largest
                 continue
             full = np.broadcast_to(np.asarray(content, np.complex128), slots)
             # signs do not matter here
             held = np.abs(np.stack([full.real, full.imag])).astype(np.int64)
             self.held[number] = held
-            self.values[name] = self._linear(number, held), np.zeros(1)
+            self.values[name] = self._linear(number, held), np.zeros(1), self._spread(held)
         self.repeated = self._repeated()
 
     def _linear(self, number: int, held: Ints) -> dict[str, Linear]:
@@ -178,6 +164,21 @@ class Inputs:
                 self.interned(here.any(axis=0) + several.astype(np.int64)),
             )
         return parts
+
+    def _spread(self, held: Ints) -> float:
+        """A bound on the root mean square of the slots of a ciphertext, of which each token has its norm."""
+        square, start = 0.0, 1
+        for name, shape in self.shapes.items():
+            first, start = start, start + math.prod(shape)
+            own = held[(held >= first) & (held < start)] - first
+            if own.size:
+                tokens = np.unique(own % self.columns[name]).size
+                square += float(np.bincount(own).max()) * tokens * self.limits[name].norm ** 2
+        return math.sqrt(square / self.slots) * OUTWARDS
+
+    def spread(self, value: Magnitude) -> float:
+        """A bound on the root mean square of the slots."""
+        return min(value.spread, math.sqrt(float(np.mean(self.bound(value) ** 2))))
 
     def frobenius(self, name: str) -> float:
         """A bound on the Frobenius norm of an input: all its tokens together."""
@@ -229,11 +230,20 @@ class MagnitudeOperations:
         self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
         self.slots = inputs.slots
         # what is rounded, and what the digits of a key switch are, weights alone may decide where inputs vanish
-        self.dropped = math.sqrt(dropped_variance(degree) * LARGEST_ROUNDING / ROUNDING)
+        self.dropped = math.sqrt(degree * SECRET_VARIANCE * LARGEST_ROUNDING)
+        self.dropped_error = math.sqrt(degree * LARGEST_ROUNDING)
 
-    def fresh(self, linear: Mapping[str, Linear], rest: Floats) -> Magnitude:
-        """A ciphertext that the client has just encrypted."""
-        return Magnitude(linear, rest, self.levels.scale(0), 0, math.sqrt(ERROR_VARIANCE + ROUNDING))
+    def rounded(self, norm: float, spread: float = 1.0) -> tuple[float, float]:
+        """The noise and the error that a rounding of this norm adds, times a message with this spread and its scale:
+        an error, since inputs may be chosen along it."""
+        return 0.0, norm * spread
+
+    def fresh(self, linear: Mapping[str, Linear], rest: Floats, spread: float) -> Magnitude:
+        """A ciphertext that the client has just encrypted, from a vector that it has rounded."""
+        scale = self.levels.scale(0)
+        value = Magnitude(linear, rest, scale, 0, 0.0, spread=spread)
+        noise, error = self.rounded(vector_rounding(2 * self.slots, scale * self.inputs.spread(value)).norm)
+        return replace(value, noise=math.hypot(math.sqrt(ERROR_VARIANCE), noise), error=error)
 
     def rotate(self, a: Magnitude, step: int) -> Magnitude:
         """Slots move; the noise of a key switch is added."""
@@ -248,21 +258,28 @@ class MagnitudeOperations:
             )
             for name, part in a.linear.items()
         }
-        return replace(a, linear=linear, rest=_rolled(a.rest, step), noise=self._switched(a))
+        return replace(self._switched(a), linear=linear, rest=_rolled(a.rest, step))
 
     def conjugate(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay."""
-        return replace(a, noise=self._switched(a))
+        return self._switched(a)
 
-    def _switched(self, a: Magnitude) -> float:
+    def _switched(self, a: Magnitude) -> Magnitude:
+        noise, error = self.rounded(self.dropped_error)
+        return replace(
+            a, noise=a.noise + math.hypot(self.switch_noise(a.level), self.dropped) + noise, error=a.error + error
+        )
+
+    def switch_noise(self, level: int) -> float:
+        """The noise of the digits of a key switch, which are residues in [0, q)."""
         key = self.levels.moduli[-1]
-        digits = sum((prime / key) ** 2 for prime in self.levels.primes(a.level))
-        # digits are residues in [0, q)
-        return a.noise + math.hypot(math.sqrt(self.degree * ERROR_VARIANCE * digits), self.dropped)
+        digits = sum((prime / key) ** 2 for prime in self.levels.primes(level))
+        return math.sqrt(self.degree * ERROR_VARIANCE * digits)
 
     def multiply_plain(self, a: Magnitude, plain: Plain) -> Magnitude:
-        """Coefficients times magnitudes. The plaintext is rounded, and so is its product with the message."""
-        size = plain.size
+        """Coefficients times magnitudes. The plaintext is rounded: so much of the message, and of what it is off by,
+        is added."""
+        size, largest = plain.size, float(plain.size.max())
         linear = {
             name: replace(part, square=part.square * size**2, total=part.total * size)
             for name, part in a.linear.items()
@@ -273,21 +290,26 @@ class MagnitudeOperations:
                 name: replace(part, tokens=self.inputs.interned(np.where(size > 0, part.tokens, 0)))
                 for name, part in linear.items()
             }
-        held = self.inputs.bound(a)
-        rounded = math.sqrt(float(np.mean(held**2)) * ROUNDING) * a.scale
-        noise = a.noise * float(size.max()) * plain.scale + rounded
-        return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise)
+        spread = self.inputs.spread(a)
+        noise, error = self.rounded(plain.rounding.norm, spread * a.scale)
+        noise += a.noise * largest * plain.scale
+        error += a.error * largest * plain.scale + (SIGMAS * a.noise + a.error) * plain.rounding.total
+        return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise, error, spread * largest)
 
     def multiply(self, a: Magnitude, b: Magnitude) -> Magnitude:
         """Bounds multiply; then nothing is known to be linear."""
         left, right = self.inputs.bound(a), self.inputs.bound(b)
-        noise = a.noise * float(right.max()) * b.scale + b.noise * float(left.max()) * a.scale
-        noise += a.noise * b.noise * math.sqrt(self.degree)
-        return Magnitude({}, left * right, a.scale * b.scale, a.level, noise)
+        most_left, most_right = float(left.max()), float(right.max())
+        noise = a.noise * most_right * b.scale + b.noise * most_left * a.scale
+        error = a.error * most_right * b.scale + b.error * most_left * a.scale
+        # no coefficient of a product exceeds the product of the norms, each at most sqrt(N) times its coefficients
+        error += self.degree * (SIGMAS * a.noise + a.error) * (SIGMAS * b.noise + b.error)
+        spread = min(self.inputs.spread(a) * most_right, self.inputs.spread(b) * most_left)
+        return Magnitude({}, left * right, a.scale * b.scale, a.level, noise, error, spread)
 
     def relinearize(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay; the noise of a key switch is added."""
-        return replace(a, noise=self._switched(a))
+        return self._switched(a)
 
     def rescale(self, a: Magnitude) -> Magnitude:
         """A message is read: it is divided by a prime."""
@@ -296,8 +318,9 @@ class MagnitudeOperations:
             raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none")
         self.read(a, f"the prime dropped before level {level}")
         prime = self.levels.primes(a.level)[-1]
-        noise = a.noise / prime + self.dropped
-        return replace(a, scale=self.levels.scales[level], level=level, noise=noise)
+        noise, error = self.rounded(self.dropped_error)
+        noise, error = a.noise / prime + self.dropped + noise, a.error / prime + error
+        return replace(a, scale=self.levels.scales[level], level=level, noise=noise, error=error)
 
     def negate(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay."""
@@ -308,7 +331,14 @@ class MagnitudeOperations:
         linear = dict(total.linear)
         for name, part in term.linear.items():
             linear[name] = added(linear[name], part) if name in linear else part
-        return Magnitude(linear, total.rest + term.rest, total.scale, total.level, total.noise + term.noise)
+        return replace(
+            total,
+            linear=linear,
+            rest=total.rest + term.rest,
+            noise=total.noise + term.noise,
+            error=total.error + term.error,
+            spread=total.spread + term.spread,
+        )
 
     def dot(self, pairs: list[tuple[Magnitude, Plain]]) -> Magnitude | None:
         """Many terms at once, where they are linear parts of different input slots."""
@@ -329,18 +359,24 @@ class MagnitudeOperations:
                 joined = replace(joined, token=token, tokens=tokens)
             linear[name] = Linear(codes, square, total, joined.token, joined.tokens)
         rest = sum((term.rest for term in terms), np.zeros(1))
-        noise = sum(term.noise for term in terms)
-        return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise)
+        noise, error, spread = (sum(getattr(t, name) for t in terms) for name in ("noise", "error", "spread"))
+        return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise, error, spread)
 
     def add_plain(self, a: Magnitude, plain: Plain, sign: int) -> Magnitude:
         """A constant is added to what is not linear. ``a`` may be zero when it is computed, which its magnitude does
         not tell: then a zero stands for it."""
-        noise = max(a.noise, math.sqrt(ERROR_VARIANCE)) + math.sqrt(ROUNDING)
-        return replace(a, rest=a.rest + plain.size, noise=noise)
+        noise, error = self.rounded(plain.rounding.norm)
+        return replace(
+            a,
+            rest=a.rest + plain.size,
+            noise=max(a.noise, math.sqrt(ERROR_VARIANCE)) + noise,
+            error=a.error + error,
+            spread=a.spread + math.sqrt(float(np.mean(plain.size**2))),
+        )
 
     def zero(self, like: Plain | Magnitude) -> Magnitude:
         """Fresh noise and nothing else, whatever the kernel makes it of."""
-        return Magnitude({}, np.zeros(1), like.scale, like.level, math.sqrt(ERROR_VARIANCE))
+        return Magnitude({}, np.zeros(1), like.scale, like.level, math.sqrt(ERROR_VARIANCE), spread=0.0)
 
 
 def row_norms(matrices: Sequence[Floats]) -> Floats:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slotlang_runtime.magnitudes import OUTWARDS, SIGMAS, Floats, Inputs, Magnitude
+from slotlang_runtime.magnitudes import OUTWARDS, Floats, Inputs, Magnitude
+from slotlang_runtime.noise import SIGMAS
 from slotlang_runtime.parameters import Levels
 
 LEAST_ROOM = 1
@@ -40,7 +41,9 @@ class Reader:
         """A message is read, multiplied by ``factor``, with masks of at most ``more`` in each slot. ``size``: a bound
         on what is read of each slot, where a better one than the value's is known."""
         mean = float(np.mean(self.inputs.bound(value) if size is None else size)) + more
-        coefficient = factor * (mean * value.scale + SIGMAS * value.noise) * OUTWARDS
+        # masks are rounded too
+        off = SIGMAS * value.noise + value.error + bool(more)
+        coefficient = factor * (mean * value.scale + off) * OUTWARDS
         half = math.log2(math.prod(self.levels.primes(value.level))) - 1
         bits = math.log2(coefficient) if 0 < coefficient < math.inf else (math.inf if coefficient else -math.inf)
         if where not in self.points or self.points[where].room > half - bits:

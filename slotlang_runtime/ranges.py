@@ -21,7 +21,6 @@ from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Reje
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
-    ROUNDING,
     Floats,
     Inputs,
     Magnitude,
@@ -34,6 +33,7 @@ from slotlang_runtime.magnitudes import (
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.noise import ROUNDING, constant_rounding, vector_rounding
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.seal.ring import context_of
@@ -56,10 +56,18 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         if not size.any():
             return None
         scale = self.levels.plaintext_scale(family.level, family.products, family.added)
+        first = complex(values.flat[0])
+        if (values == first).all():
+            rounding = constant_rounding(first, scale)
+            expected = rounding.norm * rounding.norm
+        else:
+            coefficients = 2 * self.slots
+            rounding = vector_rounding(coefficients, scale * float(size.max()))
+            expected = coefficients * ROUNDING
         if not family.added:
             self.held[name[0]] += float(np.mean(size**2))
-            self.rounded[name[0]] += _rounded(values, scale, self.slots)
-        return Plain(compact(size), scale, family.level)
+            self.rounded[name[0]] += expected / scale**2
+        return Plain(compact(size), scale, family.level, rounding)
 
     def coarse(self, precision: float) -> tuple[str, ...]:
         """Families of factors to which rounding alone adds a larger relative error than this."""
@@ -72,27 +80,18 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         return len(self.families)
 
 
-def _rounded(values: Any, scale: float, slots: int) -> float:
-    """The mean square that rounding a plaintext adds in a slot. One number ``a + b*i`` in all slots has the
-    coefficients ``a``, ``b/sqrt(2)`` and again ``b/sqrt(2)``, so its rounding is known."""
-    first = complex(values.flat[0])
-    if (values != first).any():
-        return 2 * slots * ROUNDING / scale**2
-    # np.rint: what is beyond a double is refused elsewhere
-    re, im = (float(part - np.rint(part)) for part in (first.real * scale, first.imag * scale / math.sqrt(2)))
-    return (re**2 + 2 * im**2) / scale**2
-
-
 @dataclass(frozen=True)
 class Ranges:
     """Bounds of one program with given weights and limits. ``points``: where messages are read, the least room first.
     ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
-    deviation of its noise in a slot, bounded. ``coarse``: families of plaintexts that the module's precision is lost in
-    when they are rounded, since the weights are small."""
+    deviation of its noise in a slot, bounded; ``errors``: a bound on each coefficient, and on the mean of |slot|, of
+    what rounding adds, however the inputs are chosen. ``coarse``: families of plaintexts that the module's precision is
+    lost in when they are rounded, since the weights are small."""
 
     points: tuple[Point, ...]
     results: Mapping[Name, Floats] = field(repr=False)
     noise: Mapping[Name, float] = field(repr=False)
+    errors: Mapping[Name, float] = field(repr=False)
     coarse: tuple[str, ...] = ()
 
     @property
@@ -108,14 +107,15 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     inputs = Inputs(module.inputs, module.slots, packed_elements(module, limits), limits)
     reader = Reader(inputs, levels)
     operations = MagnitudeOperations(inputs, levels, degree, reader)
-    ciphers = {name: operations.fresh(linear, rest) for name, (linear, rest) in inputs.values.items()}
+    ciphers = {name: operations.fresh(*held) for name, held in inputs.values.items()}
     ev: Evaluation[Magnitude, Plain] = Evaluation(operations, module.parameters, module.slots)
     returned: dict[Name, Magnitude | None] = module.evaluate(ev, ciphers, plaintexts)
     proved = proved_sizes(module, weights, inputs)
     results: dict[Name, Floats] = {}
     noise: dict[Name, float] = {}
+    errors: dict[Name, float] = {}
     for name, value in returned.items():
-        results[name], noise[name] = np.zeros(1), 0.0
+        results[name], noise[name], errors[name] = np.zeros(1), 0.0, 0.0
         if value is not None:
             factor, mask = reading(module, name)
             size = np.broadcast_to(inputs.bound(value), module.slots)
@@ -124,8 +124,9 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             reader(value, f"the result {name[0]}", factor, mask, size)
             results[name] = size
             noise[name] = value.noise * math.sqrt(degree) / value.scale
+            errors[name] = value.error / value.scale
     coarse = plaintexts.coarse(module.precision) if module.precision else ()
-    return Ranges(reader.ordered(), results, noise, coarse)
+    return Ranges(reader.ordered(), results, noise, errors, coarse)
 
 
 TRIED = 32

@@ -49,7 +49,7 @@ SMALLER = {
     "optimize programs/flat_diagonals.slot ": "optimize programs/flat_diagonals.slot --set d=60 --set m=8 --set n=64 ",
 }
 """Sizes of commands that take more than 5 s, and what stands for them in `make test`. A slow test takes the sizes."""
-ELSEWHERE = ("python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
+ELSEWHERE = ("python docs/make_corpus.py", "python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
 """Commands that other tests run, and that write pages: tests/test_corpus.py."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,7 +60,7 @@ _NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
 _STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
 _SIMPLE = re.compile(r"slotlang [^|&;<>$`\\*?]*\Z")
 _READING = re.compile(r"slotlang (check|cost|compare|show) (?!.*(build/| -o | --certificate ))")
-_UNRUNNABLE = re.compile(r"(make|git clone|cd)\b")
+_UNRUNNABLE = re.compile(r"(make|git clone|cd|pip install)\b")
 _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
     (re.compile(r"\b\d\.\de[-+]\d\d\b"), "ERROR"),

@@ -22,6 +22,8 @@ assert "MODULE = Module(" in lower(program).text
 from slotlang.api import loads
 text = 'import "std/layouts.slot"\\nprogram p(n = 4)\\ninput x[n]\\naxes (h < n)\\ncipher X = padded(x)\\n'
 assert loads(text + "output y[h] = X\\nprove y == x\\n").name == "p"
+from slotlang.api import programs_path
+assert (programs_path() / "rank_complex.slot").is_file()
 """
 
 
@@ -44,6 +46,9 @@ def test_the_wheel_holds_grammar_and_runtime(wheel):
     assert {"slotlang_runtime/server.py", "slotlang_runtime/seal/ring.py", "slotlang_runtime/py.typed"} <= set(names)
     assert "slotlang/emit/direct.py" in names
     assert {"slotlang/std/layouts.slot", "slotlang/std/schedules.slot"} <= set(names)
+    assert {"slotlang/py.typed", "slotlang/programs/rank_complex.slot", "slotlang/programs/seed/lazy.slot"} <= set(
+        names
+    )
     assert not [n for n in names if n.startswith(("tests/", "programs/"))]
 
 

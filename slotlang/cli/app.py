@@ -30,12 +30,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from slotlang import __version__
 
-        try:
-            print(f"slotlang {version('slotlang')}")
-        except PackageNotFoundError:
-            print("slotlang 0+unknown")
+        print(f"slotlang {__version__}")
         raise typer.Exit
 
 

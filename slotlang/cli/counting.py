@@ -27,8 +27,7 @@ from slotlang.cli.options import (
     Symbolic,
 )
 from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
-from slotlang.cli.reading import console, given_parameters, known, loaded_program, parsed_file, symbolic_only
-from slotlang.diagnostics import closest, error
+from slotlang.cli.reading import console, given_parameters, known, loaded_program, symbolic_only
 
 
 def cost(
@@ -90,40 +89,29 @@ def compare(
     symbolic: Symbolic = False,
     json: Json = False,
 ) -> None:
-    """The costs of several programs at the same sizes, side by side, with their verdicts."""
+    """The costs of programs of the same shapes, side by side, with their verdicts."""
     with guarded("compare", json):
+        from slotlang.cli.comparing import programs_to_compare
+
+        if symbolic:
+            symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
+            from slotlang.cli.formulas import show_comparison
+
+            show_comparison(programs_to_compare(files, parse_sizes(set_)), json=json)
+            return
         from slotlang.api import check as check_program
         from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile, say_where_measured
-        from slotlang.cli.tables import compare_table
-        from slotlang.meaning.bind import bind
-        from slotlang.syntax import tree
 
-        sizes = parse_sizes(set_)
-        if symbolic:
-            symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
         times = chosen_profile(profile)
-        rows, programs = [], []
-        for path in files:
-            syntax = parsed_file(path)
-            header = {size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes}
-            program = bind(syntax, {k: v for k, v in sizes.items() if k in header})
-            programs.append(program)
-            if not symbolic:
-                rows.append((path, check_program(program), cost_of(program, profile=times)))
-        if sizes:
-            known = {name for program in programs for name in program.parameters}
-            for name in sizes:
-                if name not in known:
-                    raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
-        if symbolic:
-            from slotlang.cli.formulas import show_comparison
-
-            show_comparison(programs, json=json)
-        elif json:
+        programs = programs_to_compare(files, parse_sizes(set_))
+        rows = [(f, check_program(p), cost_of(p, profile=times)) for f, p in zip(files, programs, strict=True)]
+        if json:
             entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
             emit_json("compare", {"programs": entries})
         else:
+            from slotlang.cli.tables import compare_table
+
             console().print(compare_table(rows))
             say_where_measured(times, console())
 

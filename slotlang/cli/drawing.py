@@ -4,50 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slotlang.cli.console import console_for_drawings
 from slotlang.cli.output import emit_json, write_file
 from slotlang.diagnostics import error
-from slotlang.meaning.program import Claim, Program
-from slotlang.proof.check import check
-from slotlang.proof.goals import goals
-from slotlang.show.content import contents, parse_target
-from slotlang.show.overview import overview
+from slotlang.meaning.program import Program
+from slotlang.show.shown import Shown, shown
 from slotlang.show.svg import svg, svg_report
-from slotlang.show.terminal import draw, draw_overview, draw_refutation
-from slotlang.show.wrong import mark_wrong, refutation, wrong_slots
 
 
 def show_program(file: Path, program: Program, target: str | None, svg_path: Path | None, as_json: bool) -> None:
-    """Draw a member of a family, or all families at a glance; a refuted program's wrong slots with them.
-
-    Claims stand for what they say only where the check found them to hold.
-    """
-    from rich.console import Console
-
-    report = check(program)
-    held = {what for what, status in report.steps if status in ("proved", "tested")}
-    claims = [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
-    wrong = wrong_slots(program, report.failure) if report.status == "refuted" else None
-    refuted = refutation(program, report, wrong) if report.status == "refuted" else None
-    console = Console(highlight=False)
-    if target is None:
-        if svg_path is not None:
-            if refuted is None:
-                raise error("SL005", "--svg needs the name of what to draw", hint="slotlang show FILE X --svg x.svg")
-            write_file(svg_path, svg_report(refuted))
-        rows = overview(program)
-        if as_json:
-            families = [row.to_json() for row in rows]
-            values = {"file": str(file), "verdict": report.status, "families": families}
-            emit_json("show", {**values, "refutation": refuted.to_json() if refuted else None})
-            return
-        console.print(draw_overview(program.name, program.slots, rows))
-        if refuted is not None:
-            console.print(draw_refutation(refuted))
-        return
-    found = mark_wrong(contents(program, *parse_target(target), claims=claims), wrong)
+    """Draw a member of a family, or all families at a glance; a refuted program's wrong slots with them."""
+    found = shown(program, target)
     if svg_path is not None:
-        write_file(svg_path, svg(found))
-    if as_json:
-        emit_json("show", {"file": str(file), "verdict": report.status, **found.to_json()})
-    else:
-        console.print(draw(found))
+        write_file(svg_path, _svg(found))
+    if not as_json:
+        for drawing in found.drawings():
+            console_for_drawings().print(drawing)
+        return
+    values: dict[str, object] = {"file": str(file), "verdict": found.report.status}
+    if found.contents is not None:
+        emit_json("show", {**values, **found.contents.to_json()})
+        return
+    refuted = found.refutation.to_json() if found.refutation else None
+    emit_json("show", {**values, "families": [row.to_json() for row in found.rows], "refutation": refuted})
+
+
+def _svg(found: Shown) -> str:
+    if found.contents is not None:
+        return svg(found.contents)
+    if found.refutation is None:
+        raise error("SL005", "--svg needs the name of what to draw", hint="slotlang show FILE X --svg x.svg")
+    return svg_report(found.refutation)

@@ -56,7 +56,7 @@ def lower(
     json: Json = False,
 ) -> None:
     """Emit a module that runs a proved program with TenSEAL: a client, a server and a main."""
-    with guarded("lower", json, reads=[file, data], writes=[output]):
+    with guarded("lower", json, reads=[file, data, adapter], writes=[output]):
         from slotlang.lower import lower as lower_program
         from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
@@ -163,7 +163,7 @@ def run(
 ) -> None:
     """Prove, lower, encrypt, evaluate, decrypt, and compare with numpy."""
     status = OK
-    with guarded("run", json, reads=[file, data, activations, equalize], writes=[output]):
+    with guarded("run", json, reads=[file, data, activations, equalize, adapter], writes=[output]):
         if seed < 0:
             raise error("SL005", "--seed must not be negative")
         for option, value in (("--workers", workers), ("--tokens", tokens)):

@@ -13,22 +13,18 @@ from rich.text import Text
 
 from slotlang.api import cost
 from slotlang.cli.calibration import say_where_measured
+from slotlang.cli.console import console_for_tables
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
 from slotlang.cli.tables import time_text
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
-from slotlang.diagnostics import SlotError, pick
+from slotlang.diagnostics import SlotError
 from slotlang.optimize.optimized import Optimized, optimize_program
-from slotlang.optimize.search import OBJECTIVES, Objective
+from slotlang.optimize.search import Objective
 from slotlang.optimize.why import why
 from slotlang.planning.target import Target
 from slotlang.syntax import tree
-
-
-def objective_named(name: str) -> Objective:
-    """The objective of that name. Raises SL005."""
-    return pick(name, OBJECTIVES, "SL005", "objective", "objectives")
 
 
 def optimize_file(
@@ -80,7 +76,7 @@ def optimize_file(
     else:
         if output is None:
             print(found.text, end="")
-        console = Console(stderr=output is None, highlight=False, soft_wrap=True)
+        console = console_for_tables(stderr=output is None)
         console.print(_table(file, output, found, costs))
         say_where_measured(profile, console)
     if found.search.interrupted:
@@ -146,8 +142,8 @@ _ROWS = (
 def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost]) -> RenderableType:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right")
+    table.add_column("before", justify="right", overflow="fold")
+    table.add_column("after", justify="right", overflow="fold")
     table.add_row("evaluation, predicted", *(time_text(cost.predicted.evaluation) for cost in costs))
     table.add_row("encoding, predicted", *(time_text(cost.predicted.encoding) for cost in costs))
     for name in _ROWS:
@@ -181,4 +177,4 @@ def _not_taken(found: Optimized) -> list[str]:
     return [f"  {rule:{width}}  {reason}" for rule, reason in found.why_not.items() if reason is not None]
 
 
-__all__ = ["objective_named", "optimize_file"]
+__all__ = ["optimize_file"]

@@ -165,18 +165,31 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
     from slotlang.syntax.statements import program_path
 
     inputs = [program_path(path)[0] for path in reads if path is not None]
+    known = {identity: what for path in inputs for file, what in _read_with(path) for identity in _identities(file)}
     with suppress(OSError, RuntimeError):
         from slotlang.cost.profile import user_profile
 
         inputs += [Path(named)] if (named := os.environ.get("SLOTLANG_PROFILE")) else [user_profile()]
-    known = {identity: (path, "is read and written") for path in inputs for identity in _identities(path)}
+    known |= {identity: f"is read and written, as {path} too" for path in inputs for identity in _identities(path)}
     for path in outputs:
         for identity in _identities(path):
             if identity in known:
-                other, twice = known[identity]
-                also = "" if other == path else f", as {other} too"
-                raise error("SL006", f"{path} {twice}{also}", file=str(path), hint="name another file to write")
-            known[identity] = (path, "is written twice")
+                what = known[identity].removesuffix(f", as {path} too")
+                raise error("SL006", f"{path} {what}", file=str(path), hint="name another file to write")
+            known[identity] = f"is written twice, as {path} too"
+
+
+def _read_with(path: Path) -> list[tuple[Path, str]]:
+    """What is read with a path, and why it is not to be written: the files in an adapter's folder, and those that a
+    program imports. What is wrong with them is said where they are read."""
+    from slotlang.syntax.definitions import imported_paths
+    from slotlang.syntax.program_file import read_program
+
+    with suppress(SlotError, OSError, ValueError):
+        if path.is_dir():
+            return [(file, f"is written, and {path} is read") for file in path.iterdir()]
+        return [(file, f"is written, and {path} imports it") for file in imported_paths(read_program(path))]
+    return []
 
 
 def _identities(path: Path) -> list[object]:

@@ -90,7 +90,7 @@ def symbolic_only(others: Mapping[str, object]) -> None:
 
 def console() -> Console:
     """The console for tables; it imports rich."""
-    from slotlang.cli.running import console_for_tables
+    from slotlang.cli.console import console_for_tables
 
     return console_for_tables()
 

@@ -31,15 +31,14 @@ def explanation(program: Program, report: Report, loss: Loss | None) -> list[str
 
 def print_refuted(program: Program, report: Report, loss: Loss | None) -> None:
     """The drawing and the explanation, below the counterexample."""
-    from rich.console import Console
-
+    from slotlang.cli.console import console_for_drawings
     from slotlang.show.terminal import draw_refutation
     from slotlang.show.wrong import refutation
 
-    console = Console(highlight=False)
+    console = console_for_drawings()
     console.print(draw_refutation(refutation(program, report, reach=1), words=False))
     for line in explanation(program, report, loss):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", markup=False)
 
 
 def write_svg(path: Path, program: Program, report: Report, loss: Loss | None) -> None:

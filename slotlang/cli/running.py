@@ -2,66 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING
 
 from slotlang.cli.faults import at_step, guard_native_code
 from slotlang.cli.output import emit_json, report, warn_of_cache, write_file
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from slotlang.run.session import Session
-
-
-class _WithoutBlanks:
-    """A stream whose lines end where their text does: cells of tables are filled up with blanks."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write whole lines, as rich does."""
-        return self._stream.write(re.sub(r"[ \t]+(?=\n)", "", text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def console_for_tables() -> Console:
-    """Standard output; a table in a file or a pipe is as wide as it is, and its lines end with their text."""
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        return Console(highlight=False, soft_wrap=True)
-    width = None if "COLUMNS" in os.environ else 240
-    return Console(highlight=False, soft_wrap=True, width=width, file=cast("TextIO", _WithoutBlanks(sys.stdout)))
 
 
 @contextmanager
 def watched(json: bool) -> Iterator[Callable[[str], None]]:
-    """What takes the names of steps, and shows them where a person watches."""
-    console = None if json else console_for_tables()
-    steps = console.status("starting") if console and console.is_terminal else None
-
-    def progress(what: str) -> None:
-        at_step(what)
-        if steps:
-            steps.update(what)
-
+    """What takes the names of steps, and shows them with the time each has taken where a person watches."""
     guard_native_code()
-    if steps:
-        steps.start()
-    try:
+    if json or not sys.stdout.isatty():
+        yield at_step
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from slotlang.cli.console import console_for_tables
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console_for_tables(), transient=True) as steps:
+        task, step = steps.add_task("starting", total=None), "starting"
+
+        def progress(what: str) -> None:
+            nonlocal step
+            at_step(what)
+            if what.partition(":")[0] == step:
+                # "evaluate: 3 of 8" is one step
+                steps.update(task, description=what)
+            else:
+                step = what.partition(":")[0]
+                steps.reset(task, description=what)
+
         yield progress
-    finally:
-        if steps:
-            steps.stop()
 
 
 def say(session: Session, output: Path | None, json: bool) -> None:
@@ -81,6 +60,7 @@ def say(session: Session, output: Path | None, json: bool) -> None:
     if json:
         emit_json("run", {**session.to_json(), "output": str(output) if written else None})
         return
+    from slotlang.cli.console import console_for_tables
     from slotlang.cli.tables import run_table
 
     console_for_tables().print(run_table(session))

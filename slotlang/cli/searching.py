@@ -20,7 +20,7 @@ from slotlang.cli.options import (
     Sizes,
 )
 from slotlang.cli.output import OK, guarded, parse_bounds, parse_sizes
-from slotlang.cli.reading import console, parsed_file
+from slotlang.cli.reading import parsed_file
 
 
 def optimize(
@@ -42,7 +42,8 @@ def optimize(
     """Rewrite a proved program into a cheaper one that means the same, and prove that."""
     with guarded("optimize", json, reads=[file, profile], writes=[output]):
         from slotlang.cli.calibration import chosen_profile
-        from slotlang.cli.optimizing import objective_named, optimize_file
+        from slotlang.cli.optimizing import optimize_file
+        from slotlang.optimize.search import objective_named
         from slotlang.planning.target import Target
 
         chosen, target = objective_named(objective), Target(precision=precision, max_key_bytes=max_key_bytes)
@@ -68,7 +69,12 @@ def synth(
     max_memory: Annotated[int | None, typer.Option(help="Bytes of keys, weights and ciphertexts at the peak.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The .slot file to write; printed if left out.", show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The .slot file to write; printed if left out, the table on standard error.",
+            show_default=False,
+        ),
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a plot of the Pareto front.", show_default=False)] = None,
     profile: ProfileFile = None,
@@ -78,8 +84,9 @@ def synth(
 ) -> None:
     """Search the cheapest schedule, layout and parameters for y = scale * A @ B @ x, and write it as a program."""
     status = OK
-    with guarded("synth", json, reads=[profile], writes=[output, svg]):
+    with guarded("synth", json, reads=[profile, adapter], writes=[output, svg]):
         from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.console import console_for_tables
         from slotlang.cli.synthesis import shape_and_weights, synthesize
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
@@ -92,5 +99,7 @@ def synth(
         found = start(shape, objective_named(objective), target, limits)
         found.weights = weights
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
-        status = synthesize(found, chosen_profile(profile), output, svg, json, console())
+        # without a file the program alone goes to standard output
+        out = console_for_tables(stderr=output is None)
+        status = synthesize(found, chosen_profile(profile), output, svg, json, out)
     raise typer.Exit(status)

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from slotlang.cli.calibration import say_where_measured
+from slotlang.cli.console import SideBySide
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import OK, emit_json, report, write_file
 from slotlang.cli.tables import size_text, time_text
@@ -126,7 +126,7 @@ def synthesize(
             "pareto": [c.to_json() for c in found.pareto],
         }
         emit_json("synth", values)
-        return OK
+        return status
     console.print(_table(found))
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
@@ -139,28 +139,19 @@ def synthesize(
     if output is not None:
         console.print(f"\n{output}: {best.structure.name()}, proved")
     else:
-        console.print()
         print(program, end="")
-    return OK
+    return status
 
 
 def _table(found: Found) -> RenderableType:
     shape, best = found.shape, found.ranked[0]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("", justify="right")
-    table.add_column("structure")
-    table.add_column("parameters")
-    for head in ("tokens", "time", "rotations", "keys", "key bytes", "products", "up", "down", "error"):
-        table.add_column(head, justify="right")
     front = found.pareto
-    for number, c in enumerate(front if best in front else [best, *front], 1):
-        table.add_row(
-            str(number),
+    entries = []
+    for c in front if best in front else [best, *front]:
+        parameters = f"{c.parameters.degree}: {','.join(map(str, c.parameters.primes))}"
+        cells = (
             c.structure.name() + ("" if c.unrolled else " (by formula)"),
-            c.parameters.text().partition(",")[0].partition(":")[0]
-            + ": "
-            + ",".join(map(str, c.parameters.primes))
-            + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
+            parameters + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
             str(c.structure.held),
             time_text(c.predicted.evaluation),
             str(c.counts.key_switches),
@@ -170,13 +161,15 @@ def _table(found: Found) -> RenderableType:
             f"{c.counts.ciphertexts_in}, {size_text(c.upload_bytes)}",
             f"{c.counts.ciphertexts_out}, {size_text(c.download_bytes)}",
             f"{c.error:.1e}",
-            style="bold green" if c is best else None,
         )
+        entries.append([Text(cell, "bold green" if c is best else "") for cell in cells])
+    heads = ("structure", "parameters", "tokens", "time", "rotations", "keys", "key bytes", "products", "up", "down")
+    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
     heading = Text.assemble(
-        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens", "bold"),
+        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}", "bold"),
         f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
         f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
         f"({best.predicted.profile}):\n",
     )
-    return Group(heading, table)
+    return Group(heading, SideBySide((*heads, "error"), entries, left=2, numbered=True))

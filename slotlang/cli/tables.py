@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from slotlang.cli.console import SideBySide
 from slotlang.cost.report import Cost
 from slotlang.proof.check import Report
 from slotlang.run.equalizing import summary_text
@@ -25,8 +27,8 @@ def size_text(count: int) -> str:
 
 def _grid() -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", style="bold")
-    table.add_column()
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     return table
 
 
@@ -96,12 +98,11 @@ def _bounds_table(cost: Cost) -> RenderableType:
     return table
 
 
-def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
-    """Several programs side by side."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("program")
-    table.add_column("verdict")
+def compare_table(rows: list[tuple[Path, Report, Cost]]) -> SideBySide:
+    """Several programs side by side, by their names, or by their files where two have the same name."""
     heads = (
+        "program",
+        "verdict",
         "rotations",
         "bound",
         "key sw.",
@@ -115,17 +116,13 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
         "degree",
         "predicted",
     )
-    for head in heads:
-        table.add_column(head, justify="right")
     colours = {"proved": "green", "refuted": "red"}
-    for _, report, cost in rows:
+    times = Counter(cost.program for _, _, cost in rows)
+    entries = []
+    for path, report, cost in rows:
         c = cost.counts
-        bound = "?" if cost.rotation_lower_bound is None else str(cost.rotation_lower_bound)
-        table.add_row(
-            cost.program,
-            Text(report.status, style=colours.get(report.status, "yellow")),
-            str(c.rotations),
-            bound,
+        cells = (
+            "?" if cost.rotation_lower_bound is None else str(cost.rotation_lower_bound),
             str(c.key_switches),
             str(c.galois_keys),
             size_text(cost.galois_key_bytes),
@@ -137,7 +134,10 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> RenderableType:
             str(cost.parameters["degree"]),
             time_text(cost.predicted.evaluation),
         )
-    return table
+        name = cost.program if times[cost.program] == 1 else str(path)
+        verdict = Text(report.status, style=colours.get(report.status, "yellow"))
+        entries.append((Text(name), verdict, Text(str(c.rotations)), *map(Text, cells)))
+    return SideBySide(heads, entries, left=2)
 
 
 def run_table(session: Session) -> RenderableType:
@@ -180,9 +180,8 @@ def run_table(session: Session) -> RenderableType:
     if session.exponents:
         table.add_row("", f"equalized: {summary_text(session.exponents)}")
     if session.unused:
-        table.add_row(
-            str(len(session.unused)), "tensors of the adapter are not used (slotlang adapter show lists them)"
-        )
+        tensors = "tensor" if len(session.unused) == 1 else "tensors"
+        table.add_row(str(len(session.unused)), f"{tensors} of the adapter not used (slotlang adapter show lists them)")
     if len(r.errors) > 1:
         for name, value in r.errors.items():
             table.add_row(f"{value:.1e}", f"relative rms error of {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -145,25 +146,29 @@ def check_file(
     from slotlang.meaning.outside_bounds import with_bound_statements
     from slotlang.meaning.unused import unused
     from slotlang.proof.check import check
+    from slotlang.syntax.definitions import unused_definitions
     from slotlang.syntax.parser import parse
     from slotlang.syntax.program_file import read_program
 
     try:
         if path.suffix == ".py":
             return _check_module(path, sizes, method, seed, open_sizes, bounds)
-        syntax = with_bound_statements(parse(read_program(path)), bounds)
+        source = read_program(path)
+        syntax = with_bound_statements(parse(source), bounds)
         if open_sizes is not None:
             from slotlang.proof.forall.check import check_for_all
 
             found = check_for_all(syntax, open_sizes, sizes, seed or 0)
-            return FileVerdict(path, program_name(syntax), found, (), warnings=_warnings_at_any_size(syntax, sizes))
+            warnings = (*unused_definitions(source), *_warnings_at_any_size(syntax, sizes))
+            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings)
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
 
             program_parameters(program)
         found = check(program, method, seed)
-        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=unused(program))
+        warnings = (*unused_definitions(source), *unused(program))
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -257,12 +262,22 @@ def program_name(syntax: tree.Program) -> str:
 _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": "yellow", "error": "red"}
 
 
+def _coloured(text: str, status: str) -> str:
+    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none. Where
+    output is not a terminal, ``typer.echo`` takes colours away."""
+    import typer
+
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return typer.style(text, fg=_COLOURS[status], bold=True)
+
+
 def print_line(verdict: FileVerdict) -> None:
     """One line about one of several files; diagnostics go to standard error."""
     import typer
 
     r = verdict.report
-    word = typer.style(f"{verdict.status:8}", fg=_COLOURS[verdict.status], bold=True)
+    word = _coloured(f"{verdict.status:8}", verdict.status)
     if r is None:
         codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
         typer.echo(f"{word} {verdict.path}  ({codes})")
@@ -285,7 +300,7 @@ def print_verdict(verdict: FileVerdict) -> None:
     from slotlang.cli.refuted import print_refuted
 
     r = verdict.report
-    word = typer.style(verdict.status, fg=_COLOURS[verdict.status], bold=True)
+    word = _coloured(verdict.status, verdict.status)
     typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
     if verdict.module:
         print(f"  program {verdict.program} {r.status}")

@@ -85,13 +85,12 @@ def count(graph: Graph) -> Counts:
     kinds: Counter[str] = Counter()
     rescales: Counter[int] = Counter()
     operands: Counter[int] = Counter()
-    steps, plains = set(), set()
+    plains = set()
     additions = negations = 0
     for number, node in enumerate(graph.nodes):
         kinds[node.kind] += 1
         match node.kind:
             case "rotate":
-                steps.add(node.step)
                 operands[graph.bases.get(number, node.operands[0])] += 1
             case "sum":
                 additions += len(node.operands) - 1
@@ -109,7 +108,7 @@ def count(graph: Graph) -> Counts:
         rotations=executed["rotations"],
         conjugations=executed["conjugations"],
         key_switches=sum(times for kind, times in kinds.items() if KINDS[kind].key is not None),
-        galois_keys=len(steps) + len(keys - {"step", "relinearization"}),
+        galois_keys=len(rotation_steps(graph)) + len(keys - {"step", "relinearization"}),
         hoistable=sum(n for n in operands.values() if n > 1),
         plain_products=executed["plain_products"],
         cipher_products=executed["cipher_products"],
@@ -125,6 +124,11 @@ def count(graph: Graph) -> Counts:
         peak_ciphertexts=_peak(graph),
         composed_steps=len(graph.schedule.routes),
     )
+
+
+def rotation_steps(graph: Graph) -> tuple[int, ...]:
+    """The steps that ciphertexts are rotated by, each of which has a Galois key, in order."""
+    return tuple(sorted({node.step for node in graph.nodes if node.kind == "rotate"}))
 
 
 def _references(op: ops.Op) -> Iterator[str]:

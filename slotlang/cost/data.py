@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.numbers import elements
+from slotlang.graph.ring import evaluations
 from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.proof.field import pattern_mask
@@ -30,8 +31,10 @@ inputs."""
 BLOCK = 1 << 22
 """Elements of a product of weights that are worked out at once."""
 
-SAMPLED = 1 << 12
-"""Elements of a result whose mean square is taken for that of all."""
+SAMPLED = range(1 << 6, 1 << 12)
+"""Elements of a result whose mean square is taken for that of all: few where each takes long."""
+SAMPLING = 1 << 23
+"""Operations on numbers that they take together, about, where they are not the fewest."""
 
 SEED = 7
 """Of the values that are drawn for it."""
@@ -212,7 +215,8 @@ def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
             drawn = drawn * mask.reshape(decl.shape)
         values[name] = drawn
     count = prod(theorem.shape)
-    flat = np.arange(count) if count <= SAMPLED else rng.integers(0, count, SAMPLED)
+    most = min(max(SAMPLING // evaluations(program, theorem.value, {}), SAMPLED.start), SAMPLED.stop)
+    flat = np.arange(count) if count <= most else rng.integers(0, count, most)
     return float(np.mean(elements(program, theorem, values, flat) ** 2))
 
 

@@ -139,7 +139,9 @@ class _Backwards:
             contents = Contents(self.graph.schedule, data.of_unit_inputs()) if data.inputs else self.contents
             self.members = Members(self.graph, contents, largest=True)
         unit = powers if same else self._forward()[0]
-        reach = reaches(self.graph, products, unit, self.powers, self._plain, known=data is not UNIT)
+        reach = reaches(
+            self.graph, products, unit, self.powers, self._plain, self._coefficients, known=data is not UNIT
+        )
         self.members = outside
         sizes = self.contents.sizes
         largest = self._peaks(unit, products, sizes)
@@ -166,6 +168,11 @@ class _Backwards:
     def _plain(self, node: Node) -> int:
         assert node.plain is not None, "the node has a plaintext"
         return self.member(node.plain)
+
+    def _coefficients(self, node: Node) -> int:
+        """How many a node's plaintext, or its vector of inputs, takes."""
+        assert node.plain is not None, "the node has a plaintext"
+        return 2 * self.program.slots if node.kind == "cipher" else self.rounded(node.plain[0])[0]
 
     def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
         """The largest mean square of a slot, by the state that the ciphertext is in."""

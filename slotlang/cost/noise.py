@@ -16,7 +16,7 @@ import numpy as np
 
 from slotlang.cost.noise_reach import Source
 from slotlang.cost.variances import Power
-from slotlang_runtime.magnitudes import ERROR_VARIANCE, ROUNDING, dropped_variance
+from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING, dropped_variance
 
 SAFETY = 2.5
 """By how much the prediction exceeds the expected error where many independent numbers make it up: a run has one draw
@@ -103,14 +103,20 @@ class Gains:
         size = sqrt(self.signal / self.elements) or 1.0
         return self._weighted(setting, SAFETY, SPIKE_SAFETY) * size
 
-    def largest_noise(self, setting: Setting, reach: Mapping[Source, float], limit: float) -> float:
+    def largest_noise(self, setting: Setting, reach: Mapping[Source, float], limit: float, spread: float) -> float:
         """A bound on the standard deviation of a coefficient's noise, in units of the message, in a state with this
-        reach. ``limit``: how many times as large as for inputs of unit variance values may be."""
+        reach. ``limit``: how many times as large as for inputs of unit variance a slot may be; ``spread``: as its root
+        mean square over the slots of an uploaded ciphertext may be."""
         total = 0.0
-        for (kind, level, products, grows), amplitude in reach.items():
-            slots = variance(Place(kind, level, products), setting)
-            coefficient = slots if kind in ("factor", "added") else slots / setting.degree
-            total += amplitude * sqrt(coefficient) * (limit if grows else 1.0)
+        for source, amplitude in reach.items():
+            slots = variance(Place(source.kind, source.level, source.products), setting)
+            coefficient = slots if source.kind in ("factor", "added") else slots / setting.degree
+            # sums of rotated vectors add up their lengths
+            grown = min(limit, spread * sqrt(source.terms)) if source.terms else 1.0
+            # plaintexts that multiply it are rounded
+            for level, products, bits in source.factors:
+                grown *= 1 + exp2(bits - setting.plain_bits(level, products))
+            total += amplitude * sqrt(coefficient) * grown
         return total
 
     def widened(self, first: float, later: float) -> Gains:
@@ -124,7 +130,8 @@ class Gains:
         parts = {name: part.widened(first, later) for name, part in self.results.items()}
         reach = {
             state: {
-                source: amplitude * (1.0 if source[0] != "factor" else later if source[1] or source[2] else first)
+                source: amplitude
+                * (1.0 if source.kind != "factor" else later if source.level or source.products else first)
                 for source, amplitude in found.items()
             }
             for state, found in self.reach.items()

@@ -1,5 +1,5 @@
 """How large noise may become, as the runtime's guarantee bounds it (``slotlang_runtime.magnitudes``):
-amplitudes add up where mean squares would, whatever is independent.
+amplitudes add up where mean squares would, whatever is independent, and inputs may be chosen along what is rounded.
 
 For each state in which messages are read: the sources of noise, each with what it is multiplied by at most.
 """
@@ -7,20 +7,35 @@ For each state in which messages are read: the sources of noise, each with what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import sqrt
-from typing import TypeAlias
+from math import frexp, sqrt
+from typing import NamedTuple
 
 from slotlang.cost.mean_squares import Powers
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.kinds import KINDS
+from slotlang_runtime.noise import LARGEST_ROUNDING, ROUNDING, SIGMAS
 
-Source: TypeAlias = tuple[str, int, int, bool]
-"""A kind of noise, the level and the products where it enters, and whether it grows with the inputs."""
 
-Reach: TypeAlias = dict[Source, float]
+class Source(NamedTuple):
+    """A kind of noise, and the level and the products where it enters. ``terms``: how it grows with the inputs: how
+    many slots of them are added up in a slot of what it is multiplied with, 0 where it does not grow. ``factors``:
+    where it is multiplied with plaintexts later: level, products, and by how many bits what is rounded of one can
+    exceed its largest slot, at a scale of 1."""
+
+    kind: str
+    level: int
+    products: int
+    terms: int = 0
+    factors: tuple[tuple[int, int, int], ...] = ()
+
+
+Reach = dict[Source, float]
 
 LARGEST_NORMAL = 4.5
 """The largest of some thousand normal variables over their standard deviation."""
+
+MOST_TERMS = 1 << 60
+"""Stands for all sums that are longer, and for products of inputs."""
 
 
 def reaches(
@@ -29,49 +44,69 @@ def reaches(
     contents: list[int],
     powers: Powers,
     plain: Callable[[Node], int],
+    coefficients: Callable[[Node], int],
     *,
     known: bool,
 ) -> Mapping[tuple[int, int], Reach]:
     """By level and products. ``contents``: numbers of the mean squares that nodes hold for inputs of unit variance;
-    ``plain``: that of a node's plaintext; ``known``: plaintexts are."""
+    ``plain``: that of a node's plaintext; ``coefficients``: how many are rounded when a node's plaintext is encoded;
+    ``known``: plaintexts are."""
     found: dict[tuple[int, int], Reach] = {}
     held: list[Reach] = []
+    terms: list[int] = []
     memory: dict[tuple[object, ...], Reach] = {}
 
     def largest(number: int) -> float:
         power = float(powers[number].sum(axis=0).max())
         return sqrt(power) * (1.0 if known or power in (0.0, 1.0) else LARGEST_NORMAL)
 
+    def rounded(node: Node) -> float:
+        """The largest rounding over its deviation, where noise counts ``SIGMAS`` times and rounding once."""
+        return sqrt(coefficients(node) * LARGEST_ROUNDING / ROUNDING) / SIGMAS
+
     for number, node in enumerate(graph.nodes):
         level, carried = graph.levels[number], products[number]
         of = [held[n] for n in node.operands]
+        summed = [terms[n] for n in node.operands]
+        match node.kind:
+            case "cipher":
+                terms.append(1)
+            case "mul":
+                terms.append(MOST_TERMS)
+            case _:
+                terms.append(min(sum(summed), MOST_TERMS))
         key = (node.kind, tuple(map(id, of)), level, carried, contents[number], *(contents[n] for n in node.operands))
-        key += (-1 if node.plain is None else plain(node),)
+        key += (*summed, -1 if node.plain is None else plain(node), 0 if node.plain is None else coefficients(node))
         if key not in memory:
             reach: Reach = {}
             match node.kind:
                 case "mul_plain":
-                    _add(reach, of[0], largest(plain(node)))
+                    before = products[node.operands[0]]
+                    if (size := largest(plain(node))) > 0:
+                        # no slot of what is rounded exceeds the sum of its coefficients
+                        factor = (level, before, frexp(coefficients(node) / 2 / size)[1])
+                        later = {s._replace(factors=(*s.factors, factor)): value for s, value in of[0].items()}
+                        _add(reach, later, size)
                     inside = sqrt(float(powers[contents[node.operands[0]]].sum(axis=0).mean()))
-                    _add(reach, {("factor", level, products[node.operands[0]], True): inside})
+                    _add(reach, {Source("factor", level, before, summed[0]): inside * rounded(node)})
                 case "mul":
                     sizes = [sqrt(float(powers[contents[n]].sum(axis=0).max())) for n in node.operands]
                     for part, size in zip(of, reversed(sizes), strict=True):
-                        _add(reach, {(*source[:3], True): amplitude for source, amplitude in part.items()}, size)
+                        _add(reach, {s._replace(terms=MOST_TERMS): value for s, value in part.items()}, size)
                 case _:
                     for part in of:
                         _add(reach, part)
             if node.kind == "cipher":
-                _add(reach, {("fresh", level, carried, False): 1.0, ("added", level, carried, False): 1.0})
+                _add(reach, {Source("fresh", level, carried): 1.0, Source("added", level, carried): rounded(node)})
             if node.kind in ("plain", "add_plain"):
-                _add(reach, {("added", level, carried, False): 1.0})
+                _add(reach, {Source("added", level, carried): rounded(node)})
                 if not any(powers[contents[n]].any() for n in node.operands):
                     # added to a zero
-                    _add(reach, {("fresh", level, carried, False): 1.0})
+                    _add(reach, {Source("fresh", level, carried): 1.0})
             if node.kind == "rescale":
-                _add(reach, {("rescale", level, carried, False): 1.0})
+                _add(reach, {Source("rescale", level, carried): 1.0})
             if KINDS[node.kind].key is not None:
-                _add(reach, {("switch", level, carried, False): 1.0, ("spike", level, carried, False): 1.0})
+                _add(reach, {Source("switch", level, carried): 1.0, Source("spike", level, carried): 1.0})
             memory[key] = reach
         held.append(memory[key])
     kept = {id(reach): reach for reach in held}

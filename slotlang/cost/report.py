@@ -23,7 +23,8 @@ class Cost:
     absolute error of each result. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
-    the plan's range theorem, as data and in words.
+    the plan's range theorem, as data and in words. ``rotation_steps``: slots by which ciphertexts are rotated, each
+    with a Galois key; ``composed_rotations``: the program's other steps, each with those it is composed of.
     """
 
     program: str
@@ -46,6 +47,8 @@ class Cost:
     range: Mapping[str, object] = field(default_factory=dict)
     range_text: str = ""
     promise: Promise | None = None
+    rotation_steps: tuple[int, ...] = ()
+    composed_rotations: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def rotation_gap(self) -> int | None:
@@ -63,6 +66,8 @@ class Cost:
             "parameters_from": self.parameters_from,
             "kernel": self.kernel,
             "counts": self.counts.to_json(),
+            "rotation_steps": list(self.rotation_steps),
+            "composed_rotations": {str(step): list(route) for step, route in self.composed_rotations.items()},
             "galois_key_bytes": self.galois_key_bytes,
             "evaluation_key_bytes": self.evaluation_key_bytes,
             "upload_bytes": self.upload_bytes,

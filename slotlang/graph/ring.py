@@ -30,6 +30,7 @@ from slotlang.meaning.value import (
     SumOver,
     TensorForm,
     Value,
+    children,
 )
 from slotlang.schedule.ops import PlainFamily, Schedule
 
@@ -184,6 +185,20 @@ class PlainEvaluator:
             flat = flat * size + at
         flat = np.broadcast_to(np.asarray(flat, np.int64), slots.shape)
         return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
+
+
+def evaluations(program: Program, value: Value, known: dict[str, int]) -> int:
+    """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their
+    definitions. ``known`` keeps those of families."""
+    match value:
+        case SumOver(extent=extent, body=body):
+            return int(evaluate(extent, program.sizes, {})) * evaluations(program, body, known)
+        case FamilyRef(name):
+            if name not in known:
+                known[name] = evaluations(program, program.families[name].body, known)
+            return known[name]
+        case _:
+            return 1 + sum(evaluations(program, child, known) for child in children(value))
 
 
 def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:

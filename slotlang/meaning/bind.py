@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import assert_never
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.meaning.bind_value import binder_extent, count, family_ref, given, not_padded, slot_value
+from slotlang.meaning.bind_value import binder_extent, family_ref, not_padded, slot_value
 from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors, what_family
 from slotlang.meaning.integers import SLOT
@@ -34,13 +35,14 @@ from slotlang.meaning.scope import (
     unknown_name,
 )
 from slotlang.meaning.sizes import bind_axes, bind_header, bind_tensor, require, set_slots
-from slotlang.meaning.tensors import name_tensor, shape_text
+from slotlang.meaning.tensors import name_tensor
 from slotlang.meaning.theorems import theorem
 from slotlang.meaning.unroll import Split, at_each_value
+from slotlang.meaning.whole import check_whole
 from slotlang.source import Span
 from slotlang.syntax import tree
 
-__all__ = ["bind"]
+__all__ = ["Binding", "bind", "parts"]
 
 MAX_PROBLEMS = 20
 """Most messages of one run: later ones are of little use."""
@@ -52,10 +54,12 @@ def bind(syntax: tree.Program, overrides: Mapping[str, int] | None = None) -> Pr
     Raises ``SlotError`` with a message for every wrong statement (codes SL2xx and SL3xx), in the order of the
     text. A statement that only uses what another got wrong has no message of its own.
     """
-    return _Binder(syntax, overrides or {}).run()
+    return Binding(syntax, overrides or {}).run()
 
 
-class _Binder:
+class Binding:
+    """A program as far as its statements are bound."""
+
     def __init__(self, syntax: tree.Program, overrides: Mapping[str, int]) -> None:
         self.syntax = syntax
         self.overrides = overrides
@@ -72,9 +76,9 @@ class _Binder:
         header = self._header()
         self.parameters = tuple(size.name for size in header.sizes)
         rest = (s for s in self.syntax.statements if s is not header)
-        for part in (header, *(part for s in rest for part in _parts(s))):
+        for part in (header, *(part for s in rest for part in parts(s))):
             try:
-                self._statement(part, header)
+                self.statement(part)
             except SlotError as problem:
                 self.problems.extend(problem.diagnostics)
                 self._poison(part, header)
@@ -83,7 +87,7 @@ class _Binder:
             if len(self.problems) >= MAX_PROBLEMS:
                 break
         else:
-            self._whole()
+            check_whole(self.syntax, self.outputs, self.theorems, self.problems)
         if self.problems:
             raise SlotError(sorted(self.problems, key=lambda d: d.span.start if d.span else 0))
         scope = self.scope
@@ -123,11 +127,20 @@ class _Binder:
             )
         return header
 
-    def _statement(self, statement: tree.Statement, header: tree.Header) -> None:
+    def copy(self) -> Binding:
+        """The same as far, to be bound on in another way."""
+        new = copy(self)
+        new.scope = self.scope.copy()
+        for name in ("problems", "steps", "outputs", "theorems", "bounds"):
+            setattr(new, name, copy(getattr(self, name)))
+        return new
+
+    def statement(self, statement: tree.Statement) -> None:
+        """Bind one more. Raises ``SlotError``, and ``Poisoned`` for one that uses what another got wrong."""
         scope = self.scope
         match statement:
             case tree.Header():
-                bind_header(scope, header, self.overrides)
+                bind_header(scope, statement, self.overrides)
             case tree.Let(name, value, span):
                 scope.free(name, name_span(name, span))
                 size = constant(scope, value, "a size")
@@ -338,51 +351,8 @@ class _Binder:
             )
         self.chosen = ChosenParameters(given.degree, given.primes, given.scales, given.drops, given.keys, given.span)
 
-    # the program as a whole
 
-    def _whole(self) -> None:
-        for output in self.outputs:
-            said = self.theorems.get(output.name)
-            if said is not None and len(output.indices) != len(said.shape):
-                shape = said.shape
-                self._problem(
-                    "SL303",
-                    f"'{output.name}' has {count(len(shape), 'dimension')}, and {given(output.indices)}",
-                    name_span(output.name, output.span),
-                    "give each dimension one index"
-                    if shape
-                    else "a number has no indices: output y = S where slot == 0",
-                    f"line {said.span.line} proves it equal to {said.text}, "
-                    + (f"whose shape is {shape_text(shape)}" if shape else "which is a number"),
-                )
-        statements = self.syntax.statements
-        outputs = {s.name: name_span(s.name, s.span) for s in statements[::-1] if isinstance(s, tree.Output)}
-        proofs = {s.name: name_span(s.name, s.span) for s in statements[::-1] if isinstance(s, tree.Prove)}
-        unsaid = {name: place for name, place in outputs.items() if name not in proofs}
-        for name, place in proofs.items():
-            if name not in outputs:
-                near = next(iter(unsaid), "") if len(unsaid) == 1 else ""
-                unsaid.pop(near, None)
-                hint = f"the output is called '{near}'" if near else f"output {name}[...] = ..."
-                self._problem("SL312", f"'{name}' is proved and never output", place, hint)
-        for name, place in unsaid.items():
-            self._problem("SL312", f"'{name}' is output and nothing is said of it", place, f"prove {name} == ...")
-        if self.problems:
-            return
-        if not proofs:
-            last = statements[-1].span
-            self._problem(
-                "SL312",
-                "the program proves nothing",
-                last,
-                "end it with `output y[...] = ...` and `prove y == A @ B @ x`",
-            )
-
-    def _problem(self, code: str, message: str, span: Span, hint: str, *notes: str) -> None:
-        self.problems.append(Diagnostic(code, message, span, notes=notes, hint=hint))
-
-
-def _parts(statement: tree.Statement) -> tuple[tree.Statement, ...]:
+def parts(statement: tree.Statement) -> tuple[tree.Statement, ...]:
     """A declaration of several things, as declarations of one thing each: each has messages of its own."""
     match statement:
         case tree.Declare(kind, tensors, span):

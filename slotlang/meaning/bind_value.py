@@ -43,6 +43,7 @@ from slotlang.meaning.value import (
 from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.words import COMMENTS, ONE_BRACKET
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
@@ -100,7 +101,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 hint="name one element: (A @ B)[i, j]",
             )
         case tree.Binary("//" | "%" as op, span=span):
-            raise error("SL302", f'"{op}" does not work on slot values', span, hint="use it in indices and conditions")
+            hint = f"use it in indices and conditions{f'; {COMMENTS}' if op == '//' else ''}"
+            raise error("SL302", f'"{op}" does not work on slot values', span, hint=hint)
         case tree.Bracket(inner):
             return Iverson(condition(scope, local, inner), e.span)
         case tree.Sum():
@@ -192,7 +194,7 @@ def _index(
                 "SL303",
                 "this has no elements; tensors, tensor expressions and families have",
                 base.span,
-                hint="name the whole in a statement of its own first",
+                hint=ONE_BRACKET if isinstance(base, tree.Index) else "name the whole in a statement of its own first",
             )
 
 

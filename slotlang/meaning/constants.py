@@ -5,13 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 from slotlang.diagnostics import error
-from slotlang.meaning.functions import unknown_function
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import variables
 from slotlang.meaning.scope import Local, Scope, integer, text_of
 from slotlang.meaning.value import Arith, Const, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.syntax.definitions import unknown_definition
 from slotlang.words import INTEGER_FUNCTIONS
 
 MAX_CONSTANT_BITS = 512
@@ -66,4 +66,4 @@ def number(scope: Scope, local: Local, e: tree.Call) -> Value:
     if scope.binders(e.name):
         indices = ", ".join(text_of(argument.span) for argument in e.arguments)
         raise error("SL302", f"'{e.name}' is not a function", e.span, hint=f"a member is written {e.name}[{indices}]")
-    raise unknown_function(e)
+    raise unknown_definition(e, INTEGER_FUNCTIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slotlang.diagnostics import SlotError, closest, error
+from slotlang.diagnostics import error
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import And, Cond, Int, IntCall, IntConst, IntIf, Not, evaluate, holds, variables
 from slotlang.meaning.ranges import Escape, escape
@@ -10,6 +10,7 @@ from slotlang.meaning.scope import MAX_VALUE, Local, Scope, condition, integer, 
 from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.syntax.definitions import unknown_definition
 from slotlang.words import INTEGER_FUNCTIONS
 
 
@@ -33,18 +34,10 @@ def function(scope: Scope, local: Local, e: tree.Expr) -> Int:
             return _choice(scope, local, cond, yes, no)
         case tree.Call(name, arguments, span):
             if name not in INTEGER_FUNCTIONS:
-                raise unknown_function(e)
+                raise unknown_definition(e, INTEGER_FUNCTIONS)
             return _call(scope, local, name, arguments, span)
         case _:
             raise AssertionError("not a function of integers")
-
-
-def unknown_function(call: tree.Call) -> SlotError:
-    """SL111 for a call of what is neither a function of integers nor, since these are expanded first, a definition."""
-    place = Span(call.span.source, call.span.start, call.span.start + len(call.name))
-    parameters = ", ".join("abcdefgh"[: len(call.arguments)])
-    hint = closest(call.name, INTEGER_FUNCTIONS) or f"def {call.name}({parameters}) = ... defines it"
-    return error("SL111", f"there is no definition '{call.name}'", place, hint=hint)
 
 
 def taken(scope: Scope, cond: Cond) -> bool:

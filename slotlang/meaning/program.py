@@ -285,6 +285,10 @@ class Program:
     bounds: tuple[Bound, ...] = ()
     chosen_parameters: ChosenParameters | None = None
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} = {self.sizes[name]}" for name in self.parameters)
+        return f"<Program {self.name}({sizes})>"
+
     @property
     def span(self) -> Span:
         """The program's header: where messages about the program as a whole point."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 from slotlang.diagnostics import SlotError, closest, error
@@ -27,6 +28,7 @@ from slotlang.meaning.integers import (
 from slotlang.meaning.program import Binder, Digit, Family, Permutation, TensorDecl
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.words import COMMENTS, OTHER_COMMENT
 
 if TYPE_CHECKING:
     from slotlang.meaning.unroll import Split
@@ -70,6 +72,10 @@ class Scope:
     effort: int = MAX_EFFORT
     splits: dict[str, Split] = field(default_factory=dict)
     named: dict[str, tree.Expr] = field(default_factory=dict)
+
+    def copy(self) -> Scope:
+        """One to which more can be declared, while this one stays."""
+        return replace(self, **{f.name: copy(getattr(self, f.name)) for f in fields(self)})
 
     def binders(self, family: str) -> tuple[Binder, ...] | None:
         """The indices of a family, one that is written out or that is being defined as well; None for other names."""
@@ -175,15 +181,20 @@ def text_of(span: Span) -> str:
     return " ".join(re.sub(r"#[^\n]*", " ", span.text).split())
 
 
-def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str]) -> SlotError:
+def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str], *, digits: bool = False) -> SlotError:
     """SL201; raises ``Poisoned`` when the name's own definition was already reported.
 
-    ``candidates`` are the names that would be right here.
+    ``candidates`` are the names that would be right here. ``digits``: so would the name of a digit.
     """
     scope.sure(name)
     known = list(dict.fromkeys(candidates))
     hint = closest(name, known)
-    if not hint and 0 < len(known) <= 8:
+    if not hint and OTHER_COMMENT.search(span.source.text[: span.start]):
+        hint = COMMENTS
+    elif digits and not scope.digits:
+        axes = f"axes ({name} < ..., ...) names the digits of a slot, and no axes statement stands above"
+        hint = f"{axes}; {hint}" if hint else axes
+    elif not hint and 0 < len(known) <= 8:
         hint = f"known here: {', '.join(known)}"
     if name in scope.loops:
         hint = "a loop variable is known only inside its own statement or sum"
@@ -268,7 +279,8 @@ def _variable(scope: Scope, local: Local, name: str, span: Span) -> Int:
             hint=_INTEGER_HINT,
         )
     digits = [*scope.digits, SLOT] if local.slotwise else []
-    raise unknown_name(scope, name, span, [*local.extents, *scope.sizes, *digits])
+    candidates = [*local.extents, *scope.sizes, *digits]
+    raise unknown_name(scope, name, span, candidates, digits=local.slotwise)
 
 
 def _arithmetic(scope: Scope, op: str, a: Int, b: Int, divisor: tree.Expr, span: Span) -> Int:

@@ -28,6 +28,17 @@ from slotlang.syntax.parser import parse
 from slotlang.syntax.printer import statement_text
 
 
+def one_line(text: str) -> str:
+    """A text without comments on one line."""
+    lines = (line.partition("#")[0].strip() for line in text.split("\n"))
+    return " ".join(line for line in lines if line)
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts start with alike."""
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """A program with one change.
@@ -45,7 +56,7 @@ class Mutation:
     @property
     def description(self) -> str:
         """``"`>>` for `<<` in line 14"``."""
-        before = " ".join(self.span.text.split())
+        before = one_line(self.span.text)
         what = f"`{self.after}` for `{before}`" if self.after else f"without `{before}`"
         places = [f", in the definition of '{name}' ({place})" for name, place in self.span.definitions[-1:]]
         return f"{what} in line {self.span.line}{''.join(places)}"
@@ -63,7 +74,7 @@ class Mutation:
                     return text
             except SlotError:
                 continue
-        whole = self._statement()
+        whole = self.whole
         return (
             source.text[: whole.start]
             + statement_text(self.program.statements[self.statement])
@@ -72,11 +83,20 @@ class Mutation:
 
     def lines(self) -> tuple[str, ...]:
         """The changed statement as it would read."""
-        whole, text = self._statement(), self.text()
+        whole, text = self.whole, self.text()
         grown = len(text) - len(whole.source.text)
         return tuple(text[whole.start : whole.end + grown].splitlines())
 
-    def _statement(self) -> Span:
+    @property
+    def size(self) -> int:
+        """How many characters a person has to type or to take away, whichever is more, blanks and comments apart."""
+        before, after = one_line(self.span.text), self.after
+        same = _shared(before, after)
+        before, after = before[same:], after[same:]
+        return max(len(before), len(after)) - _shared(before[::-1], after[::-1])
+
+    @property
+    def whole(self) -> Span:
         """The statement that is changed, in the unchanged text."""
         statements = parse(self.span.source).statements
         return next(s.span for s in statements if s.span.start <= self.span.start < s.span.end)

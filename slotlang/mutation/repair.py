@@ -5,24 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Claim, Program
-from slotlang.mutation.mutants import Mutation, mutants
-from slotlang.mutation.witness import Witness
+from slotlang.meaning.rebind import Rebinder
+from slotlang.mutation.mutants import Mutation, mutants, one_line
+from slotlang.mutation.witness import Witness, claims_before
 from slotlang.proof.check import Report
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered
 from slotlang.syntax import tree
 
-SECONDS = 2.0
+SECONDS = 0.5
 """Processor time for a search, about: a change that is being checked is checked to its end."""
-OPERATIONS = 30_000
-"""isl operations for each goal of a changed program: a quarter of a second. Most proofs take less."""
-ENOUGH = 8
+OPERATIONS = 40_000
+"""isl operations for each goal of a changed program: a third of a second. Most proofs take less."""
+
+ENOUGH = 4
 """Repairs found, after which no more are looked for."""
 
 _SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation")
@@ -50,14 +52,12 @@ class Repair:
         return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
 
     def before(self) -> str:
-        """The line before the change."""
-        span = self.mutation.span
-        return span.source.line_text(span.row).strip()
+        """The statement before the change, on one line."""
+        return one_line(self.mutation.whole.text)
 
     def after(self) -> str:
-        """The line as it would be."""
-        lines = self.mutation.text().split("\n")
-        return lines[self.mutation.span.row - 1].strip()
+        """The statement as it would be, on one line; nothing where it is taken away."""
+        return one_line("\n".join(self.mutation.lines()))
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``repairs`` in ``check --json``."""
@@ -81,42 +81,67 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
     if report.failure is None:
         return []
     stop = time.process_time() + seconds
-    witness = Witness(program, report.failure)
-    repairs: list[tuple[tuple[int, int, int], Repair]] = []
-    for weight, mutation in _candidates(program, report):
-        if time.process_time() > stop or len(repairs) >= ENOUGH or (mutation.kind == "claim" and repairs):
+    witness, rebinder = Witness(program, report.failure), Rebinder(program)
+    repairs: list[tuple[_Rank, Repair]] = []
+    for rank, mutation in _candidates(program, report):
+        done = len(repairs) == ENOUGH or (rank[0] and repairs)
+        if done or time.process_time() > stop:
             break
-        if _proves(program, mutation, witness):
-            repairs.append(((weight[0], len(mutation.after), weight[2]), Repair(mutation)))
-    repairs.sort(key=lambda entry: entry[0])
+        if _proves(program, mutation, witness, rebinder):
+            repairs.append((rank, Repair(mutation)))
+    repairs.sort(key=_order)
     return [repair for _, repair in repairs[:count]]
 
 
-def _candidates(program: Program, report: Report) -> list[tuple[tuple[int, int, int], Mutation]]:
-    """Changes of statements that what fails depends on, with (claim or not, how usual a slip, distance); the
-    likeliest first."""
+_Rank: TypeAlias = tuple[bool, int, int]
+"""Whether a claim changes; how usual a slip; how far from what fails."""
+
+
+def _order(entry: tuple[_Rank, Repair]) -> tuple[bool, int, int, int]:
+    """What is typed least comes first."""
+    (claim, _, distance), repair = entry
+    return claim, repair.mutation.size, len(repair.mutation.after), distance
+
+
+def _candidates(program: Program, report: Report) -> list[tuple[_Rank, Mutation]]:
+    """Changes of statements that what fails depends on, the likeliest first."""
     distance = distances(program, report)
     candidates = []
     for mutation in mutants(program.syntax):
-        if mutation.kind in _NEVER or mutation.statement not in distance:
-            continue
-        usual = 0 if mutation.kind in _SLIPS else 1 if mutation.kind in _SMALL else 2
-        candidates.append(((int(mutation.kind == "claim"), usual, distance[mutation.statement]), mutation))
+        if mutation.kind not in _NEVER and mutation.statement in distance:
+            # what is left out tells an author the least
+            usual = 0 if mutation.kind in _SLIPS else 1 if mutation.kind in _SMALL else 2 if mutation.after else 3
+            candidates.append(((mutation.kind == "claim", usual, distance[mutation.statement]), mutation))
     return sorted(candidates, key=lambda entry: entry[0])
 
 
-def _proves(original: Program, mutation: Mutation, witness: Witness) -> bool:
-    sizes = {name: original.sizes[name] for name in original.parameters}
+def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: Rebinder) -> bool:
+    """Whether a change makes the program prove. What usually tells that it does not comes first."""
     try:
-        program = bind(mutation.program, sizes)
+        changed = rebinder.bind(mutation.program, mutation.statement)
+        if not witness.gone(changed) or not _failing_goal_proves(changed, witness):
+            return False
+        program = bind(mutation.program, rebinder.sizes)
     except SlotError:
         return False
-    if program.tensors != original.tensors or program.theorems != original.theorems or not witness.gone(program):
+    if program.tensors != original.tensors or program.theorems != original.theorems:
         return False
     prover = Polyhedral(program, OPERATIONS)
     outcomes = (prover.prove(goal).status for goal in goals(program))
     complete = (prover.covered(name).status for name in program.theorems)
     return all(s == "proved" for s in outcomes) and all(s == "proved" for s in complete)
+
+
+def _failing_goal_proves(program: Program, witness: Witness) -> bool:
+    """Whether the goal that fails is right in a changed program, if the claims before it are true."""
+    goal = witness.same_goal(program)
+    prover = Polyhedral(program, OPERATIONS)
+    if goal is not None:
+        for claim in claims_before(program, goal):
+            prover.expander.learn(claim)
+        return prover.prove(goal).status == "proved"
+    failure = witness.failure
+    return not isinstance(failure, Uncovered) or prover.covered(failure.output).status == "proved"
 
 
 def distances(program: Program, report: Report) -> dict[int, int]:

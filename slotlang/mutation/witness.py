@@ -11,9 +11,10 @@ import numpy as np
 
 from slotlang.meaning.integers import SLOT, evaluate, holds
 from slotlang.meaning.program import Claim, Program
-from slotlang.proof.explain import least, slot_polynomial
 from slotlang.proof.goals import goals
-from slotlang.proof.polyhedral import canonical, sides
+from slotlang.proof.monomials import canonical
+from slotlang.proof.polyhedral import sides
+from slotlang.proof.slot_products import SlotProducts
 from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Failure, Goal, Monomial, Wrong
 from slotlang.refusals import GaveUp
@@ -34,17 +35,24 @@ class Witness:
         if isinstance(failure, Wrong):
             self.monomials = _wrong_monomials(program, failure)
 
+    def same_goal(self, program: Program) -> Goal | None:
+        """The goal that fails, in a changed program; None where it is not there, or where no goal fails."""
+        if not isinstance(self.failure, Wrong):
+            return None
+        start = self.failure.goal.span.start
+        return next((goal for goal in goals(program) if goal.span.start == start), None)
+
     def gone(self, program: Program) -> bool:
         """Whether none of them is wrong in a changed program, as far as is looked."""
         if not self.monomials or not isinstance(self.failure, Wrong):
             return True
-        goal = _same_goal(program, self.failure.goal)
+        goal = self.same_goal(program)
         if goal is None or self.failure.slot >= program.slots:
             return True
         if any(self.failure.binders.get(b.name, b.size) >= b.size for b in goal.statement.binders):
             return True
         expander = Expander(program)
-        for claim in _claims_before(program, goal):
+        for claim in claims_before(program, goal):
             expander.learn(claim)
         try:
             left, right, where = sides(program, expander, goal)
@@ -59,11 +67,7 @@ class Witness:
             return True
 
 
-def _same_goal(program: Program, old: Goal) -> Goal | None:
-    return next((g for g in goals(program) if g.span.start == old.span.start), None)
-
-
-def _claims_before(program: Program, goal: Goal) -> list[Claim]:
+def claims_before(program: Program, goal: Goal) -> list[Claim]:
     """What is known where a goal is proved, if all claims before it are true."""
     claims = [s for s in program.steps if isinstance(s, Claim)]
     if isinstance(goal.statement, Claim):
@@ -75,19 +79,15 @@ def _wrong_monomials(program: Program, failure: Wrong) -> list[Monomial]:
     """One product that is missing and one that is surplus, where there are both."""
     monomials = [] if failure.monomial is None else [failure.monomial]
     expander = Expander(program)
-    for claim in _claims_before(program, failure.goal):
+    for claim in claims_before(program, failure.goal):
         expander.learn(claim)
     try:
         left, right, _ = sides(program, expander, failure.goal)
-        if sum(math.prod(extent for _, extent in term.bound) for term in (*left, *right)) > MAX_POINTS:
-            return monomials
-        actual = slot_polynomial(program, left, failure.binders, failure.slot)
-        wanted = slot_polynomial(program, right, failure.binders, failure.slot)
+        products = SlotProducts(program, left, right, failure.binders, failure.slot, MAX_POINTS)
     except GaveUp:
         return monomials
-    missing = least(program, (m for m, value in wanted.items() if actual.get(m) != value))
-    surplus = least(program, (m for m in actual if m not in wanted))
-    return [m for m in (missing, surplus) if m is not None] or monomials
+    found = (products.first(missing=True), products.first(missing=False))
+    return [m for m in found if m is not None] or monomials
 
 
 def _coefficient(
@@ -103,14 +103,28 @@ def _coefficient(
             extents = [extent for _, extent in term.bound]
             if math.prod(extents) > MAX_POINTS:
                 raise GaveUp("too many products")
-            grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
-            env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
-            keep = np.ones(grid.shape[1], bool)
-            for (_, indices), (_, wanted) in zip(term.reads, reads, strict=True):
-                for index, value in zip(indices, wanted, strict=True):
-                    keep &= np.asarray(evaluate(index, program.sizes, env) == value)
-            for cond in term.conds:
-                keep &= np.asarray(holds(cond, program.sizes, env))
-            times = int(keep.sum())
+            # one axis for each loop: most conditions are about one or two loops
+            grid = np.ix_(*(np.arange(extent) for extent in extents))
+            env = {**base, **{name: axis for (name, _), axis in zip(term.bound, grid, strict=True)}}
+            times = _count(program, term, env, extents, reads)
             re, im = re + term.re * times, im + term.im * times
     return re, im
+
+
+def _count(
+    program: Program,
+    term: Term,
+    env: Mapping[str, Any],
+    extents: Sequence[int],
+    reads: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
+    """How many loop values of a term read these elements."""
+    keep: Any = np.ones((1,) * len(extents), bool)
+    for (_, indices), (_, wanted) in zip(term.reads, reads, strict=True):
+        for index, value in zip(indices, wanted, strict=True):
+            keep = keep & (evaluate(index, program.sizes, env) == value)
+            if not keep.any():
+                return 0
+    for cond in term.conds:
+        keep = keep & holds(cond, program.sizes, env)
+    return int(np.broadcast_to(keep, extents).sum())

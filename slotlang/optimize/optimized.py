@@ -41,6 +41,10 @@ class Optimized:
     report: Report
     search: Search = field(repr=False)
 
+    def __repr__(self) -> str:
+        number = len(self.changes)
+        return f"<Optimized {self.after.name}: {self.report.status}, {number} change{'s' * (number != 1)}>"
+
 
 def optimize_program(
     syntax: tree.Program,

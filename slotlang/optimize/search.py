@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, pick
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.rewriting import Rewrite, Subject, tidied
@@ -27,6 +27,12 @@ from slotlang.syntax.walk import nodes
 
 Objective: TypeAlias = Literal["time", "rotations", "keys"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+def objective_named(name: str) -> Objective:
+    """Raises SL463."""
+    return pick(name, OBJECTIVES, "SL463", "objective", "objectives")
+
 
 WORK = 600_000
 """Graph nodes that a search counts, about: some seconds of processor time. Counted and not timed, so that the same

@@ -72,7 +72,7 @@ def choose(
         if search.precise(found):
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
-            if search.holds(chosen):
+            if search.holds(shape, keys, chosen):
                 return chosen
     return search.unreachable()
 
@@ -154,7 +154,7 @@ class _Known:
                     contents=self._contents,
                 )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = self.modulus(shape, keys).best()
+            fit = self.modulus(shape, keys).held()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
 
@@ -235,12 +235,17 @@ class _Search:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
-        return smaller if after <= before and self.holds(smaller) else chosen
+        return smaller if after <= before and self.holds(shape, keys, smaller) else chosen
 
-    def holds(self, chosen: Chosen) -> bool:
-        """Whether the range theorem holds, noise included, or weights are checked when they are encoded; it is not
-        known of a part of a program."""
-        return self.known.wider != (1.0, 1.0) or chosen.plan.range.status != "refuted"
+    def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
+        """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
+        would for weights as is assumed. Of a part of a program it is not known."""
+        if self.known.wider != (1.0, 1.0):
+            return True
+        status = chosen.plan.range.status
+        return status == "proved" or (
+            status == "conditional" and self.known.modulus(shape, keys).holds_noise(chosen.plan.parameters)
+        )
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""

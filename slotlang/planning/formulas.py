@@ -52,7 +52,7 @@ class _Formulas:
         self.sizes: AllSizes = all_sizes(program)
         self.schedule = self._schedule()
         self.decisions = Decisions(self.sizes, program.sizes)
-        for name, _ in self.sizes.conditions.valued:
+        for name, _, _ in self.sizes.conditions.valued:
             # as a number of a value it may be 1, and then nothing is multiplied
             self.decisions.compare(IntSize(name), "==", IntConst(program.sizes[name]))
         walk = Walk(self.schedule, self.decisions)

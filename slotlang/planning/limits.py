@@ -52,6 +52,18 @@ def assumptions(program: Program) -> list[tuple[str, int | None, float]]:
     ]
 
 
+def largest_spread(program: Program) -> float:
+    """How many times as large as for inputs of unit variance the root mean square of a ciphertext of the client can be:
+    a token's norm, where all of the token is in one of the ciphertexts that share it."""
+    members = max((family.size for family in program.families.values() if family.kind == "cipher"), default=1)
+    found = 1.0
+    for name, limit in limits(program).items():
+        shape = program.tensors[name].shape
+        rows = shape[0] if shape else 1
+        found = max(found, limit.within(rows).norm / sqrt(rows))
+    return found * sqrt(members)
+
+
 GUARD_BITS = 4
 """Bits of the modulus above the largest message with weights of unit variance: for the sign, for the doubling of a part
 that is read alone, for the half that stays empty (``Client.decrypt`` looks there), and one for larger weights."""

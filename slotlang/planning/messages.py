@@ -15,6 +15,8 @@ import numpy as np
 
 from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.sizes import SizeRing, packing_gain
+from slotlang.cost.variances import Contents
+from slotlang.cost.vectors import plain_shape
 from slotlang.graph.graph import Graph, Member
 from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import Operators, PlainEvaluator, plain_vector
@@ -24,7 +26,7 @@ from slotlang.planning.hiding import Hiding, read_slots
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.primes import moduli
 from slotlang.refusals import GaveUp
-from slotlang.schedule.ops import Schedule
+from slotlang.schedule.ops import PlainFamily, Schedule
 from slotlang_runtime.magnitudes import (
     MOST_PAIRS,
     OUTWARDS,
@@ -37,6 +39,7 @@ from slotlang_runtime.magnitudes import (
     numbered,
 )
 from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
+from slotlang_runtime.noise import Rounding, constant_rounding, vector_rounding
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.parameters import Parameters as RuntimeParameters
 
@@ -137,6 +140,7 @@ class _Walk:
         self.work = 0
         self.degree = degree
         self.sizes = PlainEvaluator(self.program, SizeRing(self.program, declared.entries, declared.element))
+        self.contents = Contents(graph.schedule)
         self._likeness: dict[str, Likeness] = {}
         self._plains: dict[Any, Plain] = {}
         self._first: dict[Any, Member] = {}
@@ -259,11 +263,22 @@ class _Walk:
             assert encoding is not None, "levels are assigned"
             scale = self.levels.plaintext_scale(encoding.level, encoding.products, encoding.added)
             size = compact(np.hypot(parts[0], parts[1]) * OUTWARDS)
-            self._plains[alike] = Plain(size, scale, encoding.level)
+            rounding = self._rounding(family, scale, float(size.max()))
+            self._plains[alike] = Plain(size, scale, encoding.level, rounding)
             # a number that the encoder rounds, and puts into residues
             encoded = Magnitude({}, size, scale, encoding.level, 0.0)
             self.reader(encoded, f"the plaintext {name}")
         return self._plains[alike]
+
+    def _rounding(self, family: PlainFamily, scale: float, largest: float) -> Rounding:
+        """No less than the runtime has for any weights."""
+        shape = plain_shape(self.program, family)
+        if shape.varies:
+            return vector_rounding(2 * self.slots, scale * largest)
+        constant = self.contents.constant(family)
+        if constant is None:
+            return vector_rounding(3 if shape.imaginary else 1, scale * largest)
+        return constant_rounding(constant, scale)
 
     def _computed(self, operations: MagnitudeOperations, step: _Step, of: list[Magnitude]) -> Magnitude:
         for value in of:

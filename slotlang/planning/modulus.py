@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
 from slotlang.cost.scale_errors import ScaleErrors
-from slotlang.planning.limits import GUARD_BITS, message_bits
+from slotlang.planning.limits import GUARD_BITS, largest_spread, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
 from slotlang.planning.ranges import MARGIN
-from slotlang_runtime.magnitudes import SIGMAS
+from slotlang_runtime.noise import SIGMAS
 
 MASK_ROOM = MASK_BITS + MASK_MARGIN
 """Bits of modulus above the scale of a result whose unread slots are masked."""
@@ -40,6 +40,10 @@ LEAST_SCALE = 8
 """Bits of the smallest scale that is tried."""
 
 
+MORE_ROOM = (1, 2, 4)
+"""Bits of modulus that are tried to be left for noise where it needs them."""
+
+
 class Fit(NamedTuple):
     """Parameters with the predicted relative rms error that they give."""
 
@@ -51,22 +55,39 @@ class Fit(NamedTuple):
 class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
     grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
-    of the program; None where it does not bound all weights, and messages are estimated."""
+    of the program; None where it does not bound all weights, and messages are estimated. ``more``: bits that are left
+    besides, for noise."""
 
     draft: Draft
     degree: int
     data_primes: int
     gains: Gains
     needs: Mapping[State, float] | None = None
+    more: int = 0
 
     @cached_property
     def message_bits(self) -> float:
         """Bits of modulus left above the scale of a result; above the root mean square of what slots hold where
         messages are estimated."""
         if self.needs is None:
-            return message_bits(self.draft.program)
+            return message_bits(self.draft.program) + self.more
         last = max((level for level, _ in self.needs), default=0)
         return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
+
+    @cached_property
+    def _largest(self) -> tuple[float, float]:
+        """How many times as large as for inputs of unit variance a slot may be, and the root mean square of inputs."""
+        program = self.draft.program
+        return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
+
+    def held(self) -> Fit | None:
+        """As ``best``. Where messages are estimated, and do not fit with their noise, some more bits are left for it if
+        that helps."""
+        found = self.best()
+        if found is None or self.needs is not None or self.holds_noise(found.parameters):
+            return found
+        roomier = (replace(self, more=more).best() for more in MORE_ROOM)
+        return next((fit for fit in roomier if fit is not None and self.holds_noise(fit.parameters)), found)
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
@@ -101,10 +122,9 @@ class Modulus:
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
         weights are as is assumed."""
-        limit = exp2(message_bits(self.draft.program) - GUARD_BITS)
         for state, reach in self.gains.reach.items():
             level, products = state
-            noise = NOISE * self.gains.largest_noise(p, reach, limit)
+            noise = NOISE * self.gains.largest_noise(p, reach, *self._largest)
             modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
             # where messages are estimated a bit of the room is for larger weights, and noise may share it
             room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)

@@ -67,6 +67,9 @@ class Plan:
     data: DataPowers = field(default=UNIT, repr=False, compare=False)
     wanted: float | None = None
 
+    def __repr__(self) -> str:
+        return f"<Plan {self.program.name}: {self.parameters.text()}, {len(self.graph.nodes):,} nodes>"
+
     @property
     def used(self) -> str:
         """The parameters, with where they come from as far as the program or the user had a say."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, pick
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof.explain import explain
 from slotlang.proof.goals import goals as goals_of
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
     from slotlang.schedule.ops import Schedule
 
-CROSS_CHECK_WORK = 1 << 24
-"""Work up to which a proof is also tested at random points (about a second)."""
-MAX_CONFIRMED = 1 << 28
-"""Work up to which a counterexample is evaluated directly (some ten seconds)."""
-OPERATION_WORK = 1 << 8
+CROSS_CHECK_WORK = 15_000_000
+"""Work up to which a proof is also tested at random points (about a quarter of a second)."""
+OPERATION_WORK = 1 << 10
 """Slots that take as much time as it takes to have one more operation."""
+FIRST_OPERATIONS = 60_000
+"""isl operations for each goal before a program is tested at random points: a third of a second."""
+PLANNING_WORK = 1500
+"""Operations that take as much time as it takes to plan a permutation, for each slot."""
 
 
 class Checker:
@@ -54,10 +56,19 @@ class Checker:
         return unroll(self.schedule)
 
     def work(self) -> int:
-        """What the methods that work on the graph take, about, in operations on one slot; the graph is not built."""
-        from slotlang.graph.unroll import operations
+        """What the random method takes, about, in operations on one slot. Neither schedule nor graph is made,
+        which takes as long as the method itself. What claims and theorems say is evaluated too, term by term."""
+        from slotlang.graph.estimate import elements, operations, permutations
+        from slotlang.graph.ring import evaluations
 
-        return (self.program.slots + OPERATION_WORK) * operations(self.schedule)
+        program, slots = self.program, self.program.slots
+        said, known = 0, dict[str, int]()
+        for goal in self.goals:
+            s = goal.statement
+            value = s.value if isinstance(s, Claim) else program.theorems[s.name].value
+            said += s.size * evaluations(program, value, known)
+        planned = slots * PLANNING_WORK * permutations(program)
+        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + elements(program)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""
@@ -73,6 +84,10 @@ class Checker:
 
     def random(self) -> list[tuple[str, Outcome]]:
         """Every goal at random points; completeness of results exactly."""
+        return self._random
+
+    @cached_property
+    def _random(self) -> list[tuple[str, Outcome]]:
         from slotlang.proof.coverage import covered_exact
         from slotlang.proof.random import DEFAULT_SEED, test_random
 
@@ -159,9 +174,10 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
     """Decide whether every claim of a program and its theorem hold.
 
     ``auto`` proves by the polyhedral method, tests the graph at random points beside it where that is cheap, and
-    falls back to the exact method. Raises ``SlotError`` SL309 when a method's graph would not fit, and
-    ``Disagreement`` when two methods contradict each other.
+    falls back to the exact method. Raises ``SlotError`` SL005 for a method that does not exist, SL309 when a method's
+    graph would not fit, and ``Disagreement`` when two methods contradict each other.
     """
+    pick(method, METHODS, "SL005", "method", "methods")
     return replace(_decided(program, method, seed), bounds=program.bounds)
 
 
@@ -173,7 +189,13 @@ def _decided(program: Program, method: Method, seed: int | None) -> Report:
     if method == "exact":
         results = checker.exact()
         return _conclude(checker, "exact", results, Expander(program), start, None, ())
-    results, expander = checker.polyhedral()
+    first = FIRST_OPERATIONS if method == "auto" else MAX_OPERATIONS
+    results, expander = checker.polyhedral(first)
+    if first < MAX_OPERATIONS and _overall(results) == "unknown":
+        # a wrong program shows it sooner at a random point than where sets grow too large
+        if (report := _refuted_at_random(checker, results, start)) is not None:
+            return report
+        results, expander = checker.polyhedral()
     status = _overall(results)
     if method == "polyhedral":
         return _conclude(checker, "polyhedral", results, expander, start, None, ())
@@ -215,6 +237,22 @@ def _cross_check(checker: Checker, proved: list[tuple[str, Outcome]]) -> tuple[f
     except GaveUp as problem:
         return None, (f"not cross-checked: {problem}",)
     return error_bound(checker.program), ()
+
+
+def _refuted_at_random(checker: Checker, polyhedral: list[tuple[str, Outcome]], start: float) -> Report | None:
+    """The refutation by the random method, where that is quick and finds one."""
+    from slotlang.proof.random import error_bound
+    from slotlang.refusals import GaveUp
+
+    try:
+        tested = checker.random() if checker.work() <= CROSS_CHECK_WORK else []
+    except (SlotError, GaveUp):
+        return None
+    _agree(polyhedral, "polyhedral", tested, "random")
+    if _overall(tested) != "refuted":
+        return None
+    program = checker.program
+    return _conclude(checker, "random", tested, Expander(program), start, error_bound(program), ())
 
 
 def _random_only(checker: Checker, start: float) -> Report:
@@ -297,8 +335,8 @@ def _confirm(checker: Checker, failure: Failure) -> bool:
     else:
         where = f"{failure.goal.what}: slot {failure.slot}"
         try:
-            found = confirmed(checker.graph, failure) if checker.work() <= MAX_CONFIRMED else None
-        except (SlotError, GaveUp):
+            found = confirmed(checker.program, failure)
+        except (GaveUp, RecursionError):
             found = None
     if found is False:
         raise Disagreement(f"{where} was called wrong, and direct evaluation finds it right")

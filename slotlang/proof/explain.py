@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
 
-import numpy as np
-
-from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Output, Program, member_text
 from slotlang.proof.goals import member
-from slotlang.proof.polyhedral import canonical, sides
-from slotlang.proof.terms import Expander, Term
+from slotlang.proof.polyhedral import sides
+from slotlang.proof.slot_products import SlotProducts
+from slotlang.proof.terms import Expander
 from slotlang.proof.verdict import Failure, Monomial, Uncovered
 from slotlang.refusals import GaveUp
-
-MAX_POINTS = 1 << 22
-Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
-Product: TypeAlias = tuple[Signature, int]
-"""A monomial: its scalars and tensors, and the indices of all elements packed into one number."""
-Polynomial: TypeAlias = dict[Product, tuple[Fraction, Fraction]]
 
 
 @dataclass(frozen=True)
@@ -110,79 +101,6 @@ def monomial_text(monomial: Monomial) -> str:
     return " * ".join(parts) or "1"
 
 
-def slot_polynomial(program: Program, terms: Sequence[Term], binders: Mapping[str, int], slot: int) -> Polynomial:
-    """The terms at one point, bound variables enumerated. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
-    base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
-    # whole arrays are added up first: a term has as many parts as its elements of one tensor have orders
-    found: dict[tuple[Signature, Fraction, Fraction], list[Any]] = {}
-    points = 0
-    for original in terms:
-        for term in canonical(original):
-            signature = (term.scalars, tuple(t for t, _ in term.reads))
-            points += math.prod(extent for _, extent in term.bound)
-            if points > MAX_POINTS:
-                raise GaveUp(f"{points:,} products")
-            found.setdefault((signature, term.re, term.im), []).append(_occurrences(program, term, base))
-    packed: Polynomial = {}
-    for (signature, real, imaginary), keys in found.items():
-        places, counts = np.unique(np.concatenate(keys), return_counts=True)
-        for key, times in zip(places.tolist(), counts.tolist(), strict=True):
-            value = (real, imaginary) if times == 1 else (real * times, imaginary * times)
-            if (before := packed.get((signature, key))) is not None:
-                value = (before[0] + value[0], before[1] + value[1])
-            packed[signature, key] = value
-    return {product: value for product, value in packed.items() if value[0] or value[1]}
-
-
-def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Any:
-    """Each monomial of a term, its indices packed into one integer, as often as it occurs."""
-    extents = [extent for _, extent in term.bound]
-    total = math.prod(extents)
-    room = math.prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
-    if room >= 1 << 62:
-        raise GaveUp(f"numbers of {room:,} products")
-    grid = np.indices(extents or [1]).reshape(max(1, len(extents)), -1)
-    env = {**base, **{name: grid[n] for n, (name, _) in enumerate(term.bound)}}
-    keep = np.ones(total, bool)
-    for cond in term.conds:
-        keep &= np.broadcast_to(holds(cond, program.sizes, env), keep.shape)
-    packed: Any = np.zeros(total, np.int64)
-    for tensor, indices in term.reads:
-        for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
-            packed = packed * size + evaluate(index, program.sizes, env)
-    return np.broadcast_to(packed, keep.shape)[keep]
-
-
-def least(program: Program, polynomial: Iterable[Product]) -> Monomial | None:
-    """The first monomial in the order of monomials; None where there is none."""
-    # of monomials with equal signatures the packed numbers have the same order
-    keys: dict[Signature, int] = {}
-    for signature, key in polynomial:
-        keys[signature] = min(key, keys.get(signature, key))
-    return min((_unpacked(program, product) for product in keys.items()), default=None)
-
-
-def _packed(program: Program, monomial: Monomial) -> Product:
-    scalars, reads = monomial
-    key = 0
-    for tensor, indices in reads:
-        for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
-            key = key * size + index
-    return (scalars, tuple(tensor for tensor, _ in reads)), key
-
-
-def _unpacked(program: Program, product: Product) -> Monomial:
-    (scalars, tensors), key = product
-    reads = []
-    for tensor in reversed(tensors):
-        indices = []
-        for size in reversed(program.tensors[tensor].shape):
-            key, index = divmod(key, size)
-            indices.append(index)
-        reads.append((tensor, tuple(reversed(indices))))
-    return scalars, tuple(sorted(reads))
-
-
 def explain(program: Program, expander: Expander, failure: Failure, confirmed: bool) -> Counterexample:
     """A failure with everything a person needs to see it."""
     if isinstance(failure, Uncovered):
@@ -195,20 +113,15 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     extra = ""
     try:
         left, right, _ = sides(program, expander, failure.goal)
-        actual = slot_polynomial(program, left, failure.binders, failure.slot)
-        wanted = slot_polynomial(program, right, failure.binders, failure.slot)
-        missing = [m for m, value in wanted.items() if actual.get(m) != value]
-        surplus = [m for m in actual if m not in wanted]
-        if missing or surplus:
-            named = None if monomial is None else _packed(program, monomial)
-            differs = named is not None and actual.get(named) != wanted.get(named)
-            wrong = named if named is not None and differs else (missing or surplus)[0]
-            monomial = _unpacked(program, wrong)
-            zero = (Fraction(0), Fraction(0))
-            coefficient, expected = actual.get(wrong, zero), wanted.get(wrong, zero)
-            counts = (len(wanted) - len(missing), len(missing), len(surplus))
-            first = least(program, (m for m in surplus if m != wrong))
-            extra = "" if first is None else monomial_text(first)
+        products = SlotProducts(program, left, right, failure.binders, failure.slot)
+        wrong = products.first(missing=True) or products.first(missing=False)
+        if wrong is not None:
+            if monomial is None or len(set(products.coefficients(monomial))) == 1:
+                monomial = wrong
+            coefficient, expected = products.coefficients(monomial)
+            counts = (products.right, products.missing, products.surplus)
+            other = products.first(missing=False, but=monomial)
+            extra = monomial_text(other) if other is not None else ""
     except GaveUp:
         pass
     element = ""

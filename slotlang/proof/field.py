@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import prod
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.program import Program
-from slotlang.meaning.value import TensorForm
+from slotlang.meaning.value import Chain, TensorForm
 from slotlang.refusals import GaveUp
 
 Array: TypeAlias = npt.NDArray[np.uint64]
@@ -29,6 +29,7 @@ PRIMES = (2147483629, 2147483549, 2147483497, 2147483489)
 MAX_FORM_ELEMENTS = 1 << 26
 SMALL_PRODUCT = 1 << 20
 """Multiplications of a matrix product below which waking BLAS's threads takes longer than the product."""
+_ALL = slice(None)
 MAX_VALUES = 1 << 30
 """Most elements of all tensors together, times primes."""
 
@@ -56,6 +57,7 @@ class Field:
     ) -> None:
         self.program = program
         self.primes = tuple(primes)
+        self._runs = runs(self.primes)
         self.p: Array = np.array(primes, np.uint64)[:, None, None]
         roots = [_root_of_minus_one(p) for p in primes]
         self.i: Array = np.array([[r, p - r] for r, p in zip(roots, primes, strict=True)], np.uint64)[:, :, None]
@@ -86,6 +88,30 @@ class Field:
         """Elements of a tensor expression, which is multiplied out once."""
         return self.form(form)[:, flat].astype(np.uint64)[:, None, :]
 
+    def elements(self, form: TensorForm, flat: Slots) -> Array:
+        """``element``, of which no others are multiplied out than those in the same rows and columns. Raises
+        ``GaveUp``."""
+        places = np.divmod(flat, form.shape[1]) if len(form.shape) == 2 else (flat, np.zeros_like(flat))
+        (rows, row), (columns, column) = (np.unique(place, return_inverse=True) for place in places)
+        if len(rows) * len(columns) > MAX_FORM_ELEMENTS:
+            raise GaveUp(f"{len(rows) * len(columns):,} elements of {form.text}")
+        total = np.zeros((len(self.primes), 1, len(flat)), np.uint64)
+        for chain in form.chains:
+            lies = len(form.shape) == 1 and len(self.program.tensors[chain.factors[0].tensor].shape) == 1
+            across = lies and len(chain.factors) > 1
+            for run, p in self._runs:
+                if across:
+                    total[run, 0] += self._product(chain, run, p, columns, rows)[:, column, row]
+                else:
+                    total[run, 0] += self._product(chain, run, p, rows, columns)[:, row, column]
+        return self.reduced(total)
+
+    def reduced(self, a: Array) -> Array:
+        """Numbers of any size modulo the primes; ``a`` is overwritten."""
+        for rows, p in self._runs:
+            modulo(a[rows], p)
+        return a
+
     def add(self, a: Array, b: Array) -> Array:
         """a + b."""
         return _below_twice(a + b, self.p)
@@ -96,7 +122,7 @@ class Field:
 
     def mul(self, a: Array, b: Array) -> Array:
         """a * b; both below 2^31."""
-        return _remainder(a * b, self.primes)
+        return self.reduced(a * b)
 
     def conj(self, a: Array) -> Array:
         """The other root."""
@@ -127,36 +153,55 @@ class Field:
         if values is None:
             if prod(form.shape) * len(self.primes) > MAX_FORM_ELEMENTS * 4:
                 raise GaveUp(f"{form.text} has {' x '.join(map(str, form.shape))} elements")
-            values = np.stack([self._form_at(form, n).astype(np.uint32).reshape(-1) for n in range(len(self.primes))])
+            values = np.concatenate([self._form_at(form, rows, p) for rows, p in self._runs])
             self._forms[form] = values
         return values
 
-    def _form_at(self, form: TensorForm, n: int) -> Array:
-        p = self.primes[n]
-        total: Any = None
+    def _form_at(self, form: TensorForm, run: slice, p: int) -> npt.NDArray[np.uint32]:
+        total: Any = 0
         for chain in form.chains:
-            factor = chain.coefficient.numerator * pow(chain.coefficient.denominator, -1, p) % p
-            for name in chain.scalars:
-                factor = factor * int(self.scalars[name][n]) % p
-            parts = []
-            for f in chain.factors:
-                shape = self.program.tensors[f.tensor].shape
-                array = self.tensors[f.tensor][n].reshape(shape).astype(np.uint64)
-                if len(shape) == 1:
-                    array = array[:, None] if f is chain.factors[-1] else array[None, :]
-                parts.append(array.T if f.transposed else array)
-            product = _chain_product(parts, p) * np.uint64(factor) % np.uint64(p)
-            total = product if total is None else (total + product) % np.uint64(p)
-        return np.asarray(total, np.uint64)
+            product = self._product(chain, run, p)
+            total = modulo(total + product.reshape(len(product), -1), p)
+        return np.asarray(total, np.uint32)
+
+    def _product(
+        self, chain: Chain, run: slice, p: int, rows: Slots | slice = _ALL, columns: Slots | slice = _ALL
+    ) -> Array:
+        """Some rows and columns of a product of matrices, at a run of points of one prime. A vector is a column where
+        it comes last, and a row before that."""
+        factor: Array = np.full(
+            1, chain.coefficient.numerator * pow(chain.coefficient.denominator, -1, p) % p, np.uint64
+        )
+        for name in chain.scalars:
+            factor = modulo(factor * self.scalars[name][run].astype(np.uint64), p)
+        parts = []
+        for f in chain.factors:
+            shape = self.program.tensors[f.tensor].shape
+            array = self.tensors[f.tensor][run].reshape(-1, *shape)
+            if len(shape) == 1:
+                array = array[:, :, None] if f is chain.factors[-1] else array[:, None, :]
+            parts.append(array.swapaxes(1, 2) if f.transposed else array)
+        parts[0] = parts[0][:, rows]
+        parts[-1] = parts[-1][:, :, columns]
+        product = _chain_product([part.astype(np.uint64) for part in parts], p)
+        return modulo(product * factor[:, None, None], p)
 
 
-def _remainder(a: Array, primes: Sequence[int]) -> Array:
-    """``a`` modulo each row's prime, in place. numpy divides by a scalar some ten times faster than it takes
-    remainders or divides by an array."""
-    for row, p in zip(a, primes, strict=True):
-        quotient = row // np.uint64(p)
-        quotient *= np.uint64(p)
-        row -= quotient
+def runs(primes: Sequence[int]) -> list[tuple[slice, int]]:
+    """Where equal primes stand side by side, and which."""
+    found = []
+    for p, places in groupby(range(len(primes)), lambda n: primes[n]):
+        every = list(places)
+        found.append((slice(every[0], every[-1] + 1), p))
+    return found
+
+
+def modulo(a: Array, p: int) -> Array:
+    """``a`` modulo p, in place. numpy divides by a number some ten times faster than it takes remainders or divides by
+    an array."""
+    quotient = a // np.uint64(p)
+    quotient *= np.uint64(p)
+    a -= quotient
     return a
 
 
@@ -167,33 +212,34 @@ def _below_twice(a: Array, p: Array) -> Array:
 
 
 def _chain_product(parts: list[Array], p: int) -> Array:
-    """Product of matrices, cheapest neighbours first."""
+    """Product of stacks of matrices, cheapest neighbours first."""
     parts = list(parts)
     while len(parts) > 1:
-        costs = [a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairwise(parts)]
+        costs = [a.shape[-2] * a.shape[-1] * b.shape[-1] for a, b in pairwise(parts)]
         k = int(np.argmin(costs))
         parts[k : k + 2] = [matmul(parts[k], parts[k + 1], p)]
     return parts[0]
 
 
 def matmul(a: Array, b: Array, p: int) -> Array:
-    """Exact product modulo p < 2^31: 16-bit halves multiplied in doubles, exact below 2^53."""
+    """Exact product, of matrices or stacks of them, modulo p < 2^31: 16-bit halves multiplied in doubles, exact below
+    2^53."""
     mask = np.uint64(0xFFFF)
     halves = np.uint64(16)
-    if a.size * b.shape[1] <= SMALL_PRODUCT and a.shape[1] <= 1 << 16:
+    inner = a.shape[-1]
+    if a.shape[-2] * inner * b.shape[-1] <= SMALL_PRODUCT and inner <= 1 << 16:
         # as integers: sums of 2^16 products of 31 and 16 bits fit 63 bits
-        high = _remainder((a @ (b >> halves))[None], (p,))[0]
+        high = modulo(a @ (b >> halves), p)
         low: Array = a @ (b & mask)
-        small: Array = _remainder(((high << halves) + low)[None], (p,))[0]
-        return small
-    result = np.zeros((a.shape[0], b.shape[1]), np.uint64)
-    for start in range(0, a.shape[1], 1 << 20):
-        x, y = a[:, start : start + (1 << 20)], b[start : start + (1 << 20)]
+        return modulo((high << halves) + low, p)
+    result: Array = np.zeros(1, np.uint64)
+    for start in range(0, inner, 1 << 20):
+        x, y = a[..., start : start + (1 << 20)], b[..., start : start + (1 << 20), :]
         xl, xh = (x & mask).astype(np.float64), (x >> halves).astype(np.float64)
         yl, yh = (y & mask).astype(np.float64), (y >> halves).astype(np.float64)
         for u, v, scale in ((xl, yl, 1), (xl, yh, 1 << 16), (xh, yl, 1 << 16), (xh, yh, 1 << 32)):
-            part = _remainder((u @ v).astype(np.uint64)[None], (p,))[0]
-            result = _remainder((result + part * np.uint64(scale % p))[None], (p,))[0]
+            part = modulo((u @ v).astype(np.uint64), p)
+            result = modulo(result + part * np.uint64(scale % p), p)
     return result
 
 
@@ -287,4 +333,4 @@ def _total(operands: list[Array], signs: tuple[int, ...], field: Field) -> Array
     total = operands[0] if signs[0] > 0 else field.p - operands[0]
     for operand, sign in zip(operands[1:], signs[1:], strict=True):
         total = total + (operand if sign > 0 else field.p - operand)
-    return _remainder(np.array(total), field.primes)
+    return field.reduced(np.array(total))

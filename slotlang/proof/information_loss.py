@@ -11,7 +11,7 @@ statement after which the answer is no has lost information that the result need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import prod
@@ -24,16 +24,21 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Family, Program, member_text
+from slotlang.meaning.rebind import sizes_of
 from slotlang.meaning.value import FamilyRef, leaves
 from slotlang.proof.check import Checker
-from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, random_field
+from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, modulo, random_field
 from slotlang.proof.random import degree
-from slotlang.proof.size_abstraction import order, outline
+from slotlang.proof.size_abstraction import few, order, outline
 from slotlang.refusals import GaveUp
 
 MAX_INPUTS = 256
 """Most input elements of a program that is analysed as it is; a larger program is analysed at smaller sizes."""
 MAX_SLOTS = 32
+MAX_RESULTS = 4096
+"""Most elements of results of such a program."""
+MAX_WORK = 3 << 26
+"""Work of the random method (``Checker.work``) at a point for each input element, at most: about half a second."""
 SEED = 20_240_302
 
 Numbers = npt.NDArray[np.uint64]
@@ -93,17 +98,9 @@ def find_loss(program: Program) -> Loss | None:
     Small sizes keep the program's outline and the order of its sizes; where no such sizes are small enough, the outline
     alone. All sizes that are tried must name the same statement.
     """
-    outlined, ordered = outline(program), order(program)
-
-    def outlines(small: Program) -> bool:
-        return outline(small) == outlined
-
-    def both(small: Program) -> bool:
-        return order(small) == ordered and outline(small) == outlined
-
     try:
-        for alike in (both, outlines):
-            losses = [loss for small in _smaller(program, alike) for loss in _told_at(small)]
+        for ordered in (True, False):
+            losses = [loss for small in _smaller(program, _Alike(program, ordered)) for loss in _told_at(small)]
             if losses:
                 same = len({loss and (loss.line, loss.results) for loss in losses}) == 1
                 return losses[0] if same else None
@@ -112,9 +109,34 @@ def find_loss(program: Program) -> Loss | None:
     return None
 
 
+class _Alike:
+    """The program at other sizes, where it stays what it is: by its outline, and by the order of its sizes where that
+    is asked for."""
+
+    def __init__(self, program: Program, ordered: bool) -> None:
+        self.program = program
+        self.compared = (lambda sizes: (few(sizes), order(sizes))) if ordered else few
+        self.outline = outline(program)
+
+    def at(self, sizes: Mapping[str, int]) -> Program | None:
+        """None where it is another program. The sizes tell this in most cases, before the program is bound."""
+        own = {name: self.program.sizes[name] for name in sizes}
+        values = sizes_of(self.program.syntax, sizes) if self.compared(sizes) == self.compared(own) else None
+        if values is None or self.compared(values) != self.compared(self.program.sizes):
+            return None
+        try:
+            smaller = bind(self.program.syntax, sizes)
+        except SlotError:
+            return None
+        return smaller if outline(smaller) == self.outline else None
+
+
 def _told_at(program: Program) -> Iterator[Loss | None]:
-    """What is said at these sizes; nothing where the program is not wrong at them."""
+    """What is said at these sizes; nothing where the program is not wrong at them, or takes too long."""
     checker = Checker(program)
+    points = 1 + sum(prod(program.tensors[name].shape) for name in _inputs(program))
+    if points * checker.work() > MAX_WORK:
+        return
     if any(outcome.status == "refuted" for _, outcome in checker.random()):
         linear = all(degree(program, t.value, _inputs(program)) < 2 for t in program.theorems.values())
         yield _loss(checker.graph) if linear and not any(checker.graph.of_kind("mul")) else None
@@ -126,18 +148,19 @@ def _inputs(program: Program) -> list[str]:
 
 def _weight(program: Program) -> float:
     elements = sum(prod(program.tensors[name].shape) for name in _inputs(program))
-    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS)
+    results = sum(prod(theorem.shape) for theorem in program.theorems.values())
+    return max(1, elements / MAX_INPUTS) * max(1, program.slots / MAX_SLOTS) * max(1, results / MAX_RESULTS)
 
 
-def _smaller(program: Program, alike: Callable[[Program], bool]) -> Iterator[Program]:
+def _smaller(program: Program, alike: _Alike) -> Iterator[Program]:
     """The program at sizes small enough, the smallest first: sizes are halved where the program stays ``alike``.
 
     Ranks and tokens come first: with few of them, widths can be looked at whose slots mix many channels."""
     programs = [program]
-    few = {name for name in program.parameters if program.sizes[name] < 64}
+    small = {name for name in program.parameters if program.sizes[name] < 64}
     while _weight(programs[-1]) > 1:
         last = programs[-1]
-        smaller = next(_halved(last, [n for n in few if last.sizes[n] >= 8], alike), None)
+        smaller = next(_halved(last, [n for n in small if last.sizes[n] >= 8], alike), None)
         if smaller is None:
             every = (p for p in _halved(last, list(program.parameters), alike) if _weight(p) < _weight(last))
             smaller = next(every, None)
@@ -147,16 +170,13 @@ def _smaller(program: Program, alike: Callable[[Program], bool]) -> Iterator[Pro
     yield from (p for p in reversed(programs[-2:]) if _weight(p) <= 4)
 
 
-def _halved(program: Program, names: Sequence[str], alike: Callable[[Program], bool]) -> Iterator[Program]:
+def _halved(program: Program, names: Sequence[str], alike: _Alike) -> Iterator[Program]:
     sizes = {name: program.sizes[name] for name in program.parameters}
     ordered = sorted((name for name in names if sizes[name] >= 4), key=lambda name: (-sizes[name], name))
     for count in (1, 2, 3):
         for chosen in combinations(ordered, count):
-            try:
-                smaller = bind(program.syntax, {**sizes, **{name: sizes[name] // 2 for name in chosen}})
-            except SlotError:
-                continue
-            if alike(smaller):
+            smaller = alike.at({**sizes, **{name: sizes[name] // 2 for name in chosen}})
+            if smaller is not None:
                 yield smaller
 
 
@@ -167,25 +187,36 @@ def _loss(graph: Graph) -> Loss | None:
     used_by = [{leaf.name for leaf in leaves(s.body) if isinstance(leaf, FamilyRef)} for s in steps]
     read = {o.family.name for o in program.outputs}
     available = {f.name for f in program.families.values() if f.kind == "cipher"}
-    before: tuple[str, ...] = ()
+    used: list[tuple[int, tuple[str, ...]]] = []
     for position in range(-1, len(steps)):
         if position >= 0:
             available.add(steps[position].name)
         later = read.union(*used_by[position + 1 :])
         live = tuple(name for name in program.families if name in available & later)
-        if live == before:
-            continue
-        values = forms.of(live)
-        after = _Live(live, values, rank(values))
-        lost = tuple(name for name in program.theorems if not forms.determined(name, after))
-        if lost:
-            if position >= 0:
-                family = steps[position]
-            else:
-                family = next(f for f in program.families.values() if f.kind == "cipher")
-            return _told(forms, family, lost, before, after)
-        before = live
-    return None
+        if not used or live != used[-1][1]:
+            used.append((position, live))
+
+    def lost(live: _Live) -> tuple[str, ...]:
+        return tuple(name for name in program.theorems if not forms.determined(name, live))
+
+    # what is used later is computed from what was used before: a result that is lost stays lost
+    first, last = 0, len(used) - 1
+    values = forms.live(used[last][1])
+    gone = lost(values)
+    if not gone:
+        return None
+    while first < last:
+        middle = (first + last) // 2
+        here = forms.live(used[middle][1])
+        there = lost(here)
+        if there:
+            last, values, gone = middle, here, there
+        else:
+            first = middle + 1
+    position = used[last][0]
+    ciphers = (f for f in program.families.values() if f.kind == "cipher")
+    family = steps[position] if position >= 0 else next(ciphers)
+    return _told(forms, family, gone, used[last - 1][1] if last else (), values)
 
 
 def _told(forms: _Forms, family: Family, lost: tuple[str, ...], before: tuple[str, ...], after: _Live) -> Loss:
@@ -246,6 +277,11 @@ class _Forms:
         """Without what does not depend on the inputs, which any continuation can add; (forms, columns)."""
         return np.asarray(((values[1:] + (np.uint64(self.p) - values[:1])) % np.uint64(self.p)).T)
 
+    def live(self, families: tuple[str, ...]) -> _Live:
+        """What the slots of some families hold."""
+        rows = self.of(families)
+        return _Live(families, rows, rank(rows))
+
     def of(self, families: Sequence[str]) -> Numbers:
         """Rows that span what the slots of some families hold: random combinations, as many as there are columns."""
         empty = np.zeros((0, len(self.columns)), np.uint64)
@@ -295,16 +331,21 @@ class _Forms:
 
 def rank(rows: Numbers, p: int = PRIMES[0]) -> int:
     """The rank of a matrix modulo a prime below 2^31."""
-    matrix, pivots, modulus = rows.copy(), 0, np.uint64(p)
-    while matrix.size:
-        places = np.flatnonzero(matrix[:, 0])
-        if places.size:
-            pivots += 1
-            top = matrix[places[0]] * np.uint64(pow(int(matrix[places[0], 0]), -1, p)) % modulus
-            rest = places[1:]
-            matrix[rest] = (matrix[rest] + (modulus - matrix[rest, :1] * top % modulus)) % modulus
-            matrix = np.delete(matrix, places[0], axis=0)
-        matrix = matrix[:, 1:]
+    matrix, pivots = rows.copy(), 0
+    for column in range(matrix.shape[1]):
+        places = np.flatnonzero(matrix[pivots:, column]) + pivots
+        if not places.size:
+            continue
+        # what is left of the column, and of the rows above, is not looked at again
+        matrix[[pivots, places[0]]] = matrix[[places[0], pivots]]
+        inverse = np.uint64(pow(int(matrix[pivots, column]), -1, p))
+        top = modulo(matrix[pivots, column + 1 :] * inverse, p)
+        rest = np.flatnonzero(matrix[pivots + 1 :, column]) + pivots + 1
+        if rest.size:
+            taken = modulo(matrix[rest, column, None] * top, p)
+            below = matrix[rest, column + 1 :] + (np.uint64(p) - taken)
+            matrix[rest, column + 1 :] = np.minimum(below, below - np.uint64(p))
+        pivots += 1
     return pivots
 
 

@@ -9,25 +9,17 @@ sum must be empty. All of it is decided by isl.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice, pairwise, permutations
 from typing import TypeAlias
 
 import islpy as isl
 
-from slotlang.meaning.integers import (
-    SLOT,
-    And,
-    Cmp,
-    Cond,
-    Int,
-    IntVar,
-    Or,
-)
+from slotlang.meaning.integers import SLOT, Cmp, Cond, IntConst, IntVar
 from slotlang.meaning.program import Claim, Output, Program
 from slotlang.proof.loops import fixed, nonlinear, one_period
+from slotlang.proof.monomials import canonical
 from slotlang.proof.sets import Box, coordinates
 from slotlang.proof.terms import Expander, Term, drop_unused, products
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
@@ -37,8 +29,6 @@ MAX_OPERATIONS = 300_000
 """isl operations per question before the answer is "unknown" (some ten seconds); proofs of the corpus take a third."""
 MAX_UNROLLED = 512
 MAX_REGIONS = 400
-MAX_ORDERS = 6
-"""Orders of the elements of one tensor in a product, at most: those of three elements."""
 
 
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
@@ -159,6 +149,18 @@ class Polyhedral:
         right: Sequence[Term],
         where: tuple[Cond, ...],
     ) -> Failure | None:
+        for members in self._groups(left, right, where):
+            for region in self._regions(free, members):
+                if region.left != region.right:
+                    if self.expander.opaque:
+                        raise GaveUp("the products of matrices differ, multiplied out they may agree")
+                    return self._failure(goal, free, members[0][0], region)
+        return None
+
+    def _groups(
+        self, left: Sequence[Term], right: Sequence[Term], where: tuple[Cond, ...]
+    ) -> list[list[tuple[Term, int]]]:
+        """The terms of both sides (1, -1) that can cancel each other: those of one signature."""
         groups: dict[object, list[tuple[Term, int]]] = {}
         for side, terms in ((1, left), (-1, right)):
             for term in terms:
@@ -166,13 +168,9 @@ class Polyhedral:
                     continue
                 for part in canonical(self._dropped(replace(term, conds=where + term.conds))):
                     groups.setdefault(part.signature, []).append((part, side))
-        for members in groups.values():
-            wrong = self._group(goal, free, members)
-            if wrong is not None:
-                return wrong
-        return None
+        return list(groups.values())
 
-    def _group(self, goal: Goal, free: list[tuple[str, int]], members: list[tuple[Term, int]]) -> Failure | None:
+    def _regions(self, free: list[tuple[str, int]], members: list[tuple[Term, int]]) -> list[Region]:
         """Add up the coefficients of both sides on every part of (point, monomial) space that some term reaches."""
         regions: list[Region] = []
         # the right side first: it has the fewest and simplest images
@@ -182,12 +180,24 @@ class Polyhedral:
                 regions = overlay(regions, Region(image, value, _ZERO) if side > 0 else Region(image, _ZERO, value))
                 if len(regions) > MAX_REGIONS:
                     raise GaveUp("too many regions")
-        for region in regions:
-            if region.left != region.right:
-                if self.expander.opaque:
-                    raise GaveUp("the products of matrices differ, multiplied out they may agree")
-                return self._failure(goal, free, members[0][0], region)
-        return None
+        return regions
+
+    def wrong_slots(self, goal: Goal, binders: Mapping[str, int]) -> isl.Set:
+        """Every slot at which a goal is wrong, at values of its binders: a set over the digits, or the slot where the
+        program has none. Raises ``GaveUp`` and ``isl.Error``."""
+        self.context.reset_operations()
+        left, right, where = sides(self.program, self.expander, goal)
+        free = [(b.name, b.size) for b in goal.statement.binders]
+        conds = tuple(Cmp("==", IntVar(name), IntConst(value)) for name, value in binders.items())
+        digits = len(self._box(free, ()).fixed) - len(free)
+        wrong = isl.Set.empty(isl.Space.set_alloc(self.context, 0, digits))
+        for members in self._groups(left, right, conds if where is None else (*conds, where)):
+            for region in self._regions(free, members):
+                if region.left != region.right:
+                    points = region.points.project_out(isl.dim_type.set, 0, len(free))
+                    beyond = points.dim(isl.dim_type.set) - digits
+                    wrong = wrong | points.project_out(isl.dim_type.set, digits, beyond)
+        return wrong.compute_divs().coalesce()
 
     def _images(self, free: list[tuple[str, int]], term: Term) -> list[tuple[Term, isl.Set]]:
         """Images of the term's maps, each injective; loops that repeat themselves are cut to one period, small
@@ -345,54 +355,3 @@ def _point(like: isl.Set, element: Sequence[int]) -> isl.Set:
     for position, value in enumerate(element):
         result = result.fix_val(isl.dim_type.set, position, isl.Val.int_from_si(like.get_ctx(), value))
     return result
-
-
-def canonical(term: Term) -> list[Term]:
-    """Monomials commute: reads in a fixed order, those of one tensor in ascending order of their indices.
-
-    A term that reads a tensor several times becomes one term per order of those reads, cut by conditions.
-    """
-    by_tensor: dict[str, list[tuple[Int, ...]]] = {}
-    for tensor, indices in sorted(term.reads, key=lambda r: r[0]):
-        by_tensor.setdefault(tensor, []).append(indices)
-    results = [replace(term, reads=())]
-    for tensor, group in by_tensor.items():
-        orders = _orders(group)
-        if len(orders) > MAX_ORDERS:
-            raise GaveUp(f"a product of {len(group)} elements of '{tensor}'")
-        grown = []
-        for partial in results:
-            for order in orders:
-                conds: list[Cond] = []
-                for a, b in pairwise(order):
-                    # ties keep the written order, so that every point falls into exactly one term
-                    conds.append(_ascending(group[a], group[b], strict=a > b))
-                grown.append(
-                    replace(
-                        partial,
-                        reads=partial.reads + tuple((tensor, group[i]) for i in order),
-                        conds=partial.conds + tuple(conds),
-                    )
-                )
-        results = grown
-    return results
-
-
-def _orders(group: Sequence[tuple[Int, ...]]) -> list[tuple[int, ...]]:
-    """Every order of some elements, by their positions; equal elements keep the written order. One more than
-    ``MAX_ORDERS`` where there are more."""
-    if len(set(group)) == 1:
-        return [tuple(range(len(group)))]
-    if len(group) > MAX_ORDERS:
-        return [()] * (MAX_ORDERS + 1)
-    every = permutations(range(len(group)))
-    kept = (o for o in every if all(a < b or group[a] != group[b] for n, b in enumerate(o) for a in o[:n]))
-    return list(islice(kept, MAX_ORDERS + 1))
-
-
-def _ascending(a: tuple[Int, ...], b: tuple[Int, ...], strict: bool) -> Cond:
-    """a < b (or <=) in lexicographic order."""
-    if not a:
-        return Or(()) if strict else And(())
-    head, tail = Cmp("<", a[0], b[0]), _ascending(a[1:], b[1:], strict)
-    return Or((head, And((Cmp("==", a[0], b[0]), tail))))

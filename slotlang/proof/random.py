@@ -173,14 +173,18 @@ def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Fie
     return _differs(graph, PlainEvaluator(graph.schedule.program, field), field, goal, env, values)
 
 
-def confirmed(graph: Graph, wrong: Wrong) -> bool:
+def confirmed(program: Program, wrong: Wrong) -> bool:
     """Direct evaluation of a counterexample: with the elements of its monomial 1 and all others 0, or, should
     that not tell, at a random point, the slot differs from what it should hold. Raises ``GaveUp``."""
-    program = graph.schedule.program
-    fields = [random_field(program, PRIMES[:1], DEFAULT_SEED + 1)]
+    from slotlang.proof.direct import wrong_at
+
+    statement = wrong.goal.statement
     if wrong.monomial is not None:
-        fields.insert(0, indicator(program, wrong.monomial))
-    return any(wrong_slots(graph, wrong.goal, wrong.binders, field)[0][wrong.slot] for field in fields)
+        point = indicator(program, wrong.monomial)
+        if wrong_at(program, statement, wrong.binders, wrong.slot, point):
+            return True
+    point = random_field(program, PRIMES[:1], DEFAULT_SEED + 1)
+    return wrong_at(program, statement, wrong.binders, wrong.slot, point)
 
 
 def indicator(program: Program, monomial: tuple[Any, Any]) -> Field:

@@ -7,6 +7,8 @@ from functools import reduce
 from typing import Any, assert_never
 
 import islpy as isl
+import numpy as np
+import numpy.typing as npt
 
 from slotlang.meaning.integers import (
     SLOT,
@@ -216,3 +218,35 @@ class Box:
 def coordinates(point: isl.Point, count: int) -> list[int]:
     """The first ``count`` coordinates of a point of a set."""
     return [point.get_coordinate_val(isl.dim_type.set, i).to_python() for i in range(count)]
+
+
+def members(points: isl.Set, coordinates: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_]:
+    """Which points lie in a set: an array of the points' values for each of its dimensions. The constraints are
+    evaluated on whole arrays, with what isl divides by written out."""
+    inside = np.zeros(np.broadcast_shapes(*(c.shape for c in coordinates)), bool)
+    for basic in points.compute_divs().get_basic_sets():
+        values = list(coordinates)
+        for n in range(basic.dim(isl.dim_type.div)):
+            quotient = basic.get_div(n)
+            denominator = quotient.get_denominator_val().to_python()
+            # coefficients of an affine expression are fractions of its denominator
+            total = _affine(quotient.scale_val(quotient.get_denominator_val()), isl.dim_type.in_, values)
+            values.append(total // denominator)
+        here = np.ones_like(inside)
+        for constraint in basic.get_constraints():
+            total = _affine(constraint, isl.dim_type.set, values)
+            here &= total == 0 if constraint.is_equality() else total >= 0
+        inside |= here
+    return inside
+
+
+def _affine(form: isl.Aff | isl.Constraint, kind: isl.dim_type, values: Sequence[Any]) -> Any:
+    """An affine form over the dimensions and the quotients that isl has defined so far."""
+    total: Any = form.get_constant_val().to_python()
+    dims = form.dim(kind)
+    for n, value in enumerate(values):
+        place = (kind, n) if n < dims else (isl.dim_type.div, n - dims)
+        factor = form.get_coefficient_val(*place).to_python()
+        if factor:
+            total = total + factor * value
+    return total

@@ -6,7 +6,7 @@ loop runs once: findings then say nothing about the program at its own sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import TypeAlias
 
@@ -29,10 +29,15 @@ Loops: TypeAlias = tuple[tuple[str, int], ...]
 """Variables with their numbers of values."""
 
 
-def order(program: Program) -> list[Fact]:
+def order(sizes: Mapping[str, int]) -> list[Fact]:
     """How any two sizes compare: fewer sums than summands may lose information that more sums keep."""
-    sizes = [program.sizes[name] for name in sorted(program.sizes)]
-    return [(a < b, a == b) for a, b in combinations(sizes, 2)]
+    values = [sizes[name] for name in sorted(sizes)]
+    return [(a < b, a == b) for a, b in combinations(values, 2)]
+
+
+def few(sizes: Mapping[str, int]) -> list[Fact]:
+    """The numbers of values of sizes, by which an outline starts."""
+    return [min(sizes[name], MANY) for name in sorted(sizes)]
 
 
 def outline(program: Program) -> list[Fact]:
@@ -49,7 +54,7 @@ class _Outline:
 
     def facts(self) -> Iterator[Fact]:
         program = self.program
-        yield from (min(program.sizes[name], MANY) for name in sorted(program.sizes))
+        yield from few(program.sizes)
         yield from (min(digit.size, MANY) for digit in program.digits.values())
         for family in program.families.values():
             loops = tuple((b.name, b.size) for b in family.binders)

@@ -50,6 +50,10 @@ class Session:
     exponents: Exponents = field(default_factory=dict)
     failure: Diagnostic | None = None
 
+    def __repr__(self) -> str:
+        ended = "passed" if self.report.passed else "failed"
+        return f"<Session {self.program.name}: {ended}, relative rms error {self.report.relative_error:.1e}>"
+
     def results(self) -> dict[str, npt.NDArray[Any]]:
         """The decrypted results by name: in the program's shape, or where the run is over tokens, (tokens x d)."""
         return {name: joined(parts, self.tokens) for name, parts in self.report.results.items()}

@@ -128,6 +128,13 @@ class Found:
         return f"for the weights of {self.weights.name} and inputs of unit variance"
 
     @property
+    def text(self) -> str:
+        """The best candidate as a program, with the bounds of magnitudes and the parameters it was chosen for."""
+        from slotlang.search.report import program_text
+
+        return program_text(self)
+
+    @property
     def ranked(self) -> list[Candidate]:
         """By the objective, best first."""
         return sorted(self.candidates, key=lambda c: c.by(self.objective))

@@ -333,13 +333,12 @@ def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Famil
     found = of_member(program, name, member)
     family, member = found or (None, member)
     if family is None:
-        near = closest(name, program.families) or _other_case(name, program.families)
         families = ", ".join(program.families)
         raise error(
             "SL601",
             _what(program, name) or f"the program has no family '{name}'",
             notes=[f"its families are {families}"] if families else [],
-            hint=near,
+            hint=closest(name, program.families),
         )
     if not member:
         member = (0,) * len(family.binders)
@@ -357,10 +356,6 @@ def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Famil
                 hint=f"members are {wanted}",
             )
     return family, member
-
-
-def _other_case(name: str, names: Iterable[str]) -> str:
-    return next((f"did you mean '{n}'?" for n in names if n.lower() == name.lower()), "")
 
 
 def _what(program: Program, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
@@ -29,8 +29,23 @@ def draw(contents: SlotContents, rows: int = 9) -> RenderableType:
     return Drawing(contents, rows)
 
 
+@dataclass(frozen=True)
+class _Indented:
+    """A line of prose, wrapped below its own start, or not at all where the console wraps nothing."""
+
+    text: str
+    by: int
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.no_wrap:
+            yield Text(" " * self.by + self.text, self.style)
+        else:
+            yield Padding(Text(self.text, self.style), (0, 0, 0, self.by), expand=False)
+
+
 def _indented(text: str, by: int, style: str = "") -> RenderableType:
-    return Padding(Text(text, style), (0, 0, 0, by), expand=False)
+    return _Indented(text, by, style)
 
 
 @dataclass(frozen=True)
@@ -224,39 +239,54 @@ class _Table:
 
 def draw_overview(program: str, slots: int, rows: Sequence[FamilyRow]) -> RenderableType:
     """A table of families: kind, members, ciphertexts, distinct contents, and what a slot holds."""
-    heads = ("family", "kind", "vectors", "ciphertexts", "distinct", "empty")
-    lines = [
-        (
-            member_text(r.family, [f"{name} < {extent}" for name, extent in r.binders]),
-            {"compute": "computed"}.get(r.kind, r.kind),
-            f"{r.members:,}",
-            f"{r.ciphertexts:,}" if r.ciphertexts else "-",
-            "?" if r.distinct is None else f"{r.distinct:,}",
-            "?" if r.empty is None else f"{r.empty:,}",
-        )
-        for r in rows
-    ]
-    widths = [max(len(line[k]) for line in [heads, *lines]) for k in range(len(heads))]
+    return _Overview(program, slots, rows)
 
-    def line_of(cells: Sequence[str], style: str) -> Text:
-        sized = zip(cells, widths, strict=True)
-        texts = [cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(sized)]
-        return Text((" " * GAP).join(texts), style, no_wrap=True, overflow="ellipsis")
 
-    parts: list[RenderableType] = [
-        Text.assemble((program, "bold"), f"  {slots:,} slots"),
-        Text(),
-        line_of(heads, "dim"),
-    ]
-    for row, cells in zip(rows, lines, strict=True):
-        parts.append(line_of(cells, ""))
-        parts.append(_indented(row.definition, 4, "dim"))
-        for line, claim in row.claims:
-            parts.append(_indented(f"claimed in line {line}: {claim}", 4, "dim"))
-    parts += [Text(), Text("distinct and empty: contents of the slots of a family's first vector", "dim")]
-    if any(r.distinct is None for r in rows):
-        parts.append(Text("?: too long a sum to be multiplied out here; draw the family by name", "dim"))
-    return Group(*parts)
+@dataclass(frozen=True)
+class _Overview:
+    program: str
+    slots: int
+    rows: Sequence[FamilyRow]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        heads = ("family", "kind", "vectors", "ciphertexts", "distinct", "empty")
+        lines = [
+            (
+                member_text(r.family, [f"{name} < {extent}" for name, extent in r.binders]),
+                {"compute": "computed"}.get(r.kind, r.kind),
+                f"{r.members:,}",
+                f"{r.ciphertexts:,}" if r.ciphertexts else "-",
+                "?" if r.distinct is None else f"{r.distinct:,}",
+                "?" if r.empty is None else f"{r.empty:,}",
+            )
+            for r in self.rows
+        ]
+        widths = [max(len(line[k]) for line in [heads, *lines]) for k in range(len(heads))]
+        fits = sum(widths) + GAP * (len(widths) - 1) <= options.max_width
+
+        def line_of(cells: Sequence[str], style: str) -> Text:
+            sized = zip(cells, widths, strict=True)
+            texts = [cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(sized)]
+            return Text((" " * GAP).join(texts), style)
+
+        yield Text.assemble((self.program, "bold"), f"  {self.slots:,} slots")
+        yield Text()
+        if fits:
+            yield line_of(heads, "dim")
+        for row, cells in zip(self.rows, lines, strict=True):
+            if fits:
+                yield line_of(cells, "")
+            else:
+                # too narrow for a table
+                yield Text((" " * GAP).join(cells[:2]))
+                yield _indented(", ".join(f"{head} {cell}" for head, cell in zip(heads[2:], cells[2:], strict=True)), 4)
+            yield _indented(row.definition, 4, "dim")
+            for line, claim in row.claims:
+                yield _indented(f"claimed in line {line}: {claim}", 4, "dim")
+        yield Text()
+        yield Text("distinct and empty: contents of the slots of a family's first vector", "dim")
+        if any(r.distinct is None for r in self.rows):
+            yield Text("?: too long a sum to be multiplied out here; draw the family by name", "dim")
 
 
 def draw_refutation(refutation: Refutation, words: bool = True) -> RenderableType:

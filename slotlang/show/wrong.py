@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+import islpy as isl
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import SlotError
-from slotlang.graph.graph import Graph
 from slotlang.meaning.integers import holds as truth
 from slotlang.meaning.program import Claim, Program, member_text
-from slotlang.proof.check import Report
+from slotlang.proof.check import CROSS_CHECK_WORK, Checker, Report
 from slotlang.proof.explain import Counterexample
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.goals import goals, member
-from slotlang.proof.polyhedral import sides
+from slotlang.proof.polyhedral import Polyhedral, sides
 from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
+from slotlang.proof.sets import members
 from slotlang.proof.verdict import Failure, Goal, Wrong
 from slotlang.refusals import GaveUp
 from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
 
-__all__ = ["Neighbour", "Refutation", "WrongSlots", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
+__all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
 
 Mask = npt.NDArray[np.bool_]
 
 MAX_RANGES = 4
+MAX_SET_OPERATIONS = 100_000
+"""isl operations for the set of wrong slots, at most: some tenths of a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,30 +104,55 @@ def _ranges(numbers: list[int]) -> list[str]:
     return [str(a) if a == b else f"{a}–{b}" for a, b in ranges]
 
 
-def wrong_slots(
-    program: Program, failure: Failure | None, graph: Graph | None = None, seed: int = DEFAULT_SEED
-) -> WrongSlots | None:
-    """Every wrong slot of the member that a failure names, by evaluation at a random point.
+def wrong_slots(program: Program, failure: Failure | None, held: Sequence[Claim] = ()) -> WrongSlots | None:
+    """Every wrong slot of the member that a failure names: as a set, where the polyhedral method finds it with the
+    claims that are ``held`` proved, else by evaluation at a random point, where a wrong slot is right by chance with
+    ``error_bound`` for one prime.
 
-    ``graph``: the unrolled program, where it is at hand. None when no slot is wrong (an element of a result
-    that no slot carries), or the program is too large to be evaluated or can't be scheduled.
+    None when no slot is wrong (an element of a result that no slot carries), or the program is too large to be
+    evaluated or can't be scheduled.
     """
     if not isinstance(failure, Wrong):
         return None
-    try:
-        if graph is None:
-            from slotlang.graph.unroll import unroll
-            from slotlang.schedule.build import schedule
-
-            graph = unroll(schedule(program))
-        point = random_field(program, PRIMES, seed)
-        wrong, claimed = differing(graph, failure.goal, failure.binders, point)
-    except (SlotError, GaveUp):
+    found = as_set(program, failure, held) or at_random(program, failure)
+    if found is None:
         return None
+    wrong, claimed = found
     wrong = wrong.copy()
     wrong[failure.slot] = True
     family, place = member(program, failure.goal.statement, failure.binders)
     return WrongSlots(failure.goal, family, place, _axes(program), wrong, claimed)
+
+
+def as_set(program: Program, failure: Wrong, held: Sequence[Claim] = ()) -> tuple[Mask, Mask] | None:
+    """The wrong slots, and those that the statement speaks of, by the polyhedral method; None where that gives up."""
+    prover = Polyhedral(program, MAX_SET_OPERATIONS)
+    for claim in held:
+        prover.expander.learn(claim)
+    statement = failure.goal.statement
+    slots = np.arange(program.slots)
+    where = statement.where if isinstance(statement, Claim) else program.read_where(statement)
+    env = {**program.slot_env(slots), **failure.binders}
+    claimed = np.ones(program.slots, bool)
+    if where is not None:
+        claimed &= np.asarray(truth(where, program.sizes, env), bool)
+    digits = [slots] if not program.axes else [np.asarray(env[name]) for name in program.axes[0]]
+    try:
+        return members(prover.wrong_slots(failure.goal, failure.binders), digits), claimed
+    except (GaveUp, isl.Error, RecursionError):
+        return None
+
+
+def at_random(program: Program, failure: Wrong, seed: int = DEFAULT_SEED) -> tuple[Mask, Mask] | None:
+    """The same at a random point; None where the program is too large for that, or can't be scheduled."""
+    checker = Checker(program)
+    try:
+        if checker.work() > 4 * CROSS_CHECK_WORK:
+            return None
+        point = random_field(program, PRIMES[:1], seed)
+        return differing(checker.graph, failure.goal, failure.binders, point)
+    except (SlotError, GaveUp):
+        return None
 
 
 def _axes(program: Program) -> tuple[tuple[str, int], ...]:
@@ -204,7 +233,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     axes = _axes(program)
     if not isinstance(failure, Wrong):
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
-    wrong = wrong or wrong_slots(program, failure)
+    wrong = wrong or wrong_slots(program, failure, held(program, report))
     family, place = member(program, failure.goal.statement, failure.binders)
     title = member_text(family, place)
     around = _around(program, report, failure, wrong, reach)
@@ -214,7 +243,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
 def _around(
     program: Program, report: Report, failure: Wrong, wrong: WrongSlots | None, reach: int
 ) -> tuple[Neighbour, ...]:
-    named = Named(program, [c for c in _held(program, report) if c != failure.goal.statement])
+    named = Named(program, [c for c in held(program, report) if c != failure.goal.statement])
     slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
     try:
         left, right, where = sides(program, named, failure.goal)
@@ -243,11 +272,11 @@ def _around(
 
 def wrong_contents(program: Program, report: Report, wrong: WrongSlots) -> SlotContents:
     """What the vector with the wrong slots holds, as far as proved claims tell, the wrong slots marked."""
-    claims = [c for c in _held(program, report) if c != wrong.goal.statement]
+    claims = [c for c in held(program, report) if c != wrong.goal.statement]
     return mark_wrong(contents(program, wrong.family, wrong.member, claims=claims), wrong)
 
 
-def _held(program: Program, report: Report) -> list[Claim]:
-    """The claims that a refuted report found to hold."""
-    held = {what for what, status in report.steps if status in ("proved", "tested")}
-    return [g.statement for g in goals(program) if g.what in held and isinstance(g.statement, Claim)]
+def held(program: Program, report: Report) -> list[Claim]:
+    """The claims that a report found to hold."""
+    found = {what for what, status in report.steps if status in ("proved", "tested")}
+    return [g.statement for g in goals(program) if g.what in found and isinstance(g.statement, Claim)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from slotlang.diagnostics import closest, error
+from slotlang.diagnostics import Diagnostic, SlotError, closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.imports import Opened, opened, root_of
-from slotlang.syntax.statements import MAX_DEFINITIONS, too_many_definitions
-from slotlang.syntax.walk import declared, parts
+from slotlang.syntax.statements import MAX_DEFINITIONS, parse_file, too_many_definitions
+from slotlang.syntax.walk import declared, nodes, parts
 from slotlang.words import CONSTANT_WORDS, INTEGER_FUNCTIONS
 
 OF_SLOTS = ("slot", "slots")
@@ -54,8 +56,7 @@ class Space:
         if found is None:
             near = "" if call.name in INTEGER_FUNCTIONS else closest(call.name, self.names)
             if "." in call.name or near:
-                hint = near or f"known here: {', '.join(self.names) or 'nothing'}"
-                raise error("SL111", f"there is no definition '{call.name}'", call.span, hint=hint)
+                raise unknown_definition(call, self.names)
             return None
         wanted, given = len(found.syntax.parameters), len(call.arguments)
         if wanted != given:
@@ -68,6 +69,24 @@ class Space:
                 notes=[f"it is defined as {call.name}({names}) at {found.syntax.head}"],
             )
         return found
+
+
+_ROTATES = re.compile(r"rot(?![a-z])|rotat|rotl|rotr|(?<![a-z])roll|shift|circ", re.IGNORECASE)
+"""What other libraries call their rotations."""
+
+
+def unknown_definition(call: tree.Call, known: Iterable[str]) -> SlotError:
+    """SL111 for a call of what is neither a function of integers nor a definition. ``known``: what can be called."""
+    known = list(known)
+    hint = closest(call.name, known)
+    if not hint and _ROTATES.search(call.name):
+        hint = "rotations are written X << k, where slot s takes what stood in slot s + k, and X >> k"
+    elif not hint and "." in call.name:
+        hint = f"known here: {', '.join(known) or 'nothing'}"
+    elif not hint:
+        hint = f"def {call.name}({', '.join('abcdefgh'[: len(call.arguments)])}) = ... defines it"
+    place = Span(call.span.source, call.span.start, call.span.start + len(call.name))
+    return error("SL111", f"there is no definition '{call.name}'", place, hint=hint)
 
 
 @dataclass(eq=False)
@@ -95,6 +114,48 @@ def space_of(file: items.File) -> Space:
     space = loader.space(file, own=True, importing=root_of(file))
     loader.check()
     return space
+
+
+def unused_definitions(source: Source) -> tuple[Diagnostic, ...]:
+    """Warnings (SL331) about a file's own definitions that none of its programs uses, by others or at once. A file
+    without programs is there to be imported, and has none. Of several programs the first one has them."""
+    file = parse_file(source)
+    programs = [s.name for s in file.statements if isinstance(s, tree.Header)]
+    if not programs or source.program not in (None, programs[0]):
+        return ()
+    own = [s for s in file.statements if isinstance(s, items.Definition)]
+    bodies = {definition.name: definition.body for definition in own}
+    used: set[str] = set()
+    waiting = _calls(tuple(s for s in file.statements if not isinstance(s, items.Definition)))
+    while waiting:
+        name = waiting.pop()
+        if name in bodies and name not in used:
+            used.add(name)
+            waiting += _calls(bodies[name])
+    hint = "leave it out, or use it"
+    return tuple(
+        Diagnostic("SL331", f"definition '{d.name}' is never used", d.head, hint=hint)
+        for d in own
+        if d.name not in used
+    )
+
+
+def _calls(syntax: Any) -> list[str]:
+    return [node.name for node in nodes(syntax) if isinstance(node, tree.Call)]
+
+
+def check_importable(file: items.File) -> None:
+    """Raises what a program that imports the file would meet, as ``space_of``."""
+    loader = _Loader()
+    loader.space(file, own=False, importing=root_of(file))
+    loader.check()
+
+
+def imported_paths(source: Source) -> tuple[Path, ...]:
+    """The files that a file imports, by others or at once. Raises as ``space_of``."""
+    file, loader = parse_file(source), _Loader()
+    loader.space(file, own=True, importing=root_of(file))
+    return tuple(map(Path, loader.spaces))
 
 
 class _Loader:

@@ -16,7 +16,19 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
-from slotlang.words import HOW_NAMES, MAX_DEPTH, PART_WORDS, RESERVED, SOFT_FORMS, SOFT_START, STATEMENT_WORDS
+from slotlang.syntax.foreign import FOREIGN, is_comment
+from slotlang.words import (
+    COMMENTS,
+    HOW_NAMES,
+    MAX_DEPTH,
+    ONE_BRACKET,
+    OTHER_COMMENT,
+    PART_WORDS,
+    RESERVED,
+    SOFT_FORMS,
+    SOFT_START,
+    STATEMENT_WORDS,
+)
 
 
 def too_deep(span: Span) -> Diagnostic:
@@ -36,7 +48,8 @@ def reserved(word: str, span: Span) -> Diagnostic:
         "not": "inside a comparison or an operator's operand, a condition is negated in parentheses: (not c)",
     }
     message = f'"{word}" is a word of the language and can\'t be a name'
-    return Diagnostic("SL105", message, span, hint=hints.get(word, "choose another name"))
+    comment = OTHER_COMMENT.search(span.source.text[: span.start]) is not None
+    return Diagnostic("SL105", message, span, hint=COMMENTS if comment else hints.get(word, "choose another name"))
 
 
 def only_else_zero(span: Span) -> Diagnostic:
@@ -91,38 +104,6 @@ _SIGNS = {
     "ADD": '"+" or "-"',
     "MUL": '"*", "/", "//", "%" or "@"',
     "PART": _any_of([f'"{word}"' for word in PART_WORDS]),
-}
-
-# Signs of other languages and typefaces, and how the thing is written here.
-_FOREIGN = {
-    "^": 'a power of integers is written "**"; an exclusive or of indices stands in parentheses: (a ^ b)',
-    "&&": 'conditions are joined by "and"',
-    "&": 'conditions are joined by "and"',
-    "||": 'conditions are joined by "or"',
-    "|": 'conditions are joined by "or"',
-    "!": 'a condition is negated by "not"',
-    "~": 'a condition is negated by "not"',
-    "≤": 'write "<="',
-    "≥": 'write ">="',
-    "≠": 'write "!="',
-    "−": 'write the "-" of the keyboard',
-    "–": 'write the "-" of the keyboard',
-    "—": 'write the "-" of the keyboard',
-    "×": 'write "*"',
-    "·": 'write "*"',
-    "⋅": 'write "*"',
-    "÷": 'write "/"',
-    "→": 'write "->"',
-    "∑": "write sum q < R: terms",
-    "Σ": "write sum q < R: terms",
-    ";": "statements end with their line, without a sign",
-    "{": "brackets are ( ) and [ ]",
-    "}": "brackets are ( ) and [ ]",
-    '"': "there are no strings; a comment starts with #",
-    "'": "a transpose is written A.T; a comment starts with #",
-    "\\": "a statement goes on in the next line while a bracket is open",
-    ":=": 'a definition uses "="',
-    "=>": 'a permutation is written with "->", a comparison with ">="',
 }
 
 
@@ -217,12 +198,14 @@ def _binder_hint(m: _Mistake) -> str:
 def _hint(m: _Mistake) -> str:
     if m.soft and m.first in ("def", "import") and not m.expected >= {"NAME", "NUMBER"} and "MUL" not in m.expected:
         return SOFT_FORMS[m.first]
-    if m.soft and (m.found in ("|", "||") or (m.found not in _FOREIGN and m.expected <= _SOFT_ONLY)):
+    if m.soft and (m.found in ("|", "||") or (m.found not in FOREIGN and m.expected <= _SOFT_ONLY)):
         return SOFT_FORMS[m.first]
     if m.found == "|" and m.second and (near := closest(m.first, SOFT_FORMS)):
         return near
-    if m.found in _FOREIGN:
-        return _FOREIGN[m.found]
+    if m.found == "[" and m.before == "]":
+        return ONE_BRACKET
+    if m.found in FOREIGN:
+        return FOREIGN[m.found]
     if unicodedata.category(m.found[0]) in ("Zs", "Cf"):
         return "write an ordinary space, or nothing"
     if len(m.found) == 2 and m.found[1] == "=" and m.found[0] in "-+*/%@":
@@ -362,7 +345,7 @@ def syntax_error(
     if written[:1].isdigit() or (written[:1] == "." and written[1:2].isdigit()):
         if not _NUMBER.fullmatch(written):
             return Diagnostic("SL102", f'"{written}" is not a number', span, hint=_number_hint(written))
-    elif written[:1].isalpha() and not _NAME.fullmatch(written) and written not in _FOREIGN:
+    elif written[:1].isalpha() and not _NAME.fullmatch(written) and written not in FOREIGN:
         return Diagnostic(
             "SL102", f'"{written}" can\'t be a name', span, hint="names are written with a-z, A-Z, 0-9 and _"
         )
@@ -380,6 +363,8 @@ def syntax_error(
     elif first == "bound" and soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
     m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
+    if is_comment(text, place[0]):
+        return Diagnostic("SL102", f'"{written}" can\'t stand here', span, hint=COMMENTS)
     label = f"expected {_expected_text(lark, m.expected)}"
     if not written:
         hint = _start_hint(m) if m.second else _form_hint(m)

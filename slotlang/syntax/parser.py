@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from slotlang.diagnostics import closest, error
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
-from slotlang.syntax.definitions import space_of
+from slotlang.syntax.definitions import check_importable, space_of
 from slotlang.syntax.expand import Expansion
 from slotlang.syntax.expanded_text import ExpandedText
 from slotlang.syntax.statements import MAX_BYTES, MAX_ERRORS, SHORT, parse_file, program_path, read_source
@@ -32,8 +33,8 @@ def parse(source: Source) -> tree.Program:
     """The syntax tree of a program, definitions and imports expanded: of the text's only one, or of ``source.program``.
 
     Raises ``SlotError`` with every syntax error found, at most one per statement and ``MAX_ERRORS`` in all (codes SL101
-    to SL110); the first error of definitions and imports (SL110 to SL119); and SL120 when it is open which program is
-    meant.
+    to SL110); the first error of definitions and imports (SL110 to SL119); SL120 when it is open which program is
+    meant, and SL211 when there are definitions alone.
     """
     file = parse_file(source)
     names = _names(file)
@@ -72,6 +73,10 @@ def _program(file: items.File) -> tree.Program:
 
 def _expanded(file: items.File, names: tuple[str, ...]) -> tree.Program:
     source = file.source
+    if all(not _stands(item) for item in file.statements):
+        check_importable(file)
+        hint = f'a program imports it: import "./{Path(source.name).name}"' if source.folder else "a program imports it"
+        raise error("SL211", "this file has definitions and no program", file.statements[0].span, hint=hint)
     _check_order(file, names)
     wanted = _wanted(file, names)
     starts = [n for n, s in enumerate(file.statements) if isinstance(s, tree.Header)]

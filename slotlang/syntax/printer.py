@@ -1,4 +1,5 @@
-"""A syntax tree as text: minimal parentheses, one way to write each expression and statement."""
+"""A syntax tree as text: one way to write each expression and statement. It has the parentheses that it needs, and
+those of its author where operators of two strengths meet: `(X * W) << q`."""
 
 from __future__ import annotations
 
@@ -99,6 +100,19 @@ def _is_short_product(e: tree.Expr) -> bool:
     )
 
 
+_OPENED = re.compile(r"\(\s*$")
+_CLOSED = re.compile(r"\s*\)")
+
+
+def _in_brackets(operand: tree.Expr, of: tree.Binary) -> bool:
+    """Whether the author wrote an operand in parentheses whose operator has another strength than that of ``of``."""
+    if not isinstance(operand, tree.Binary) or _STRENGTH[operand.op] in (_STRENGTH[of.op], _POSTFIX):
+        return False
+    text, span = operand.span.source.text, operand.span
+    before, after = text[max(0, span.start - 20) : span.start], text[span.end : span.end + 20]
+    return _OPENED.search(before) is not None and _CLOSED.match(after) is not None
+
+
 def _is_rational(e: tree.Binary) -> bool:
     """A constant such as ``3/8``, written so wherever it stands."""
     left = e.left.operand if isinstance(e.left, tree.Unary) and e.left.op == "-" else e.left
@@ -161,8 +175,6 @@ def _bare(e: tree.Expr, tight: bool, followed: bool) -> str:
             return f"[{expression_text(condition, tight=True)}]"
         case tree.Sum(binders, how, body):
             return f"sum {_binders(binders)}{_how(how)}: {expression_text(body, _SHIFT)}"
-        case tree.Call(name, arguments):
-            return f"{name}({_list(arguments)})"
         case tree.Permute(value, permutation, inverse):
             return f"permute({expression_text(value)}, {f'inverse({permutation})' if inverse else permutation})"
         case _:
@@ -181,6 +193,7 @@ def _binary(e: tree.Binary, tight: bool, followed: bool) -> str:
             left_tight = right_tight = False
     # a power binds its base more tightly than itself, and an exponent may have a sign
     below, above = (_POSTFIX, _UNARY) if op == "**" else (strength, strength + 1)
+    below, above = (_POSTFIX if _in_brackets(o, e) else at for o, at in ((e.left, below), (e.right, above)))
     left = expression_text(e.left, below, tight=left_tight, followed=True)
     right = expression_text(e.right, above, tight=right_tight, followed=followed)
     if (tight and _is_short_product(e)) or _is_rational(e):

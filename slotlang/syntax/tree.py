@@ -394,13 +394,6 @@ class Program:
         for statement in self.statements:
             if isinstance(statement, Header):
                 return statement
-        if not self.statements:
-            raise error(
-                "SL211",
-                "this file has definitions and no program",
-                Span(self.source, 0, 0),
-                hint="a program imports it",
-            )
         raise error(
             "SL211",
             "a program starts with its header",

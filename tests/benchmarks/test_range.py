@@ -37,7 +37,7 @@ def test_no_case_is_silently_wrong(number: int, name: str, text: str) -> None:
 def test_without_a_guard_the_same_cases_are_wrong(guard: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the guards are what makes the others right, and these cases would see a fault in them."""
     if guard == "encode":
-        monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}))
+        monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}, {}))
     else:
         monkeypatch.setattr(Limit, "check", lambda *_, **__: None)
     module = cases_of.lowered("rank_complex", "0.001")
@@ -70,7 +70,7 @@ def test_a_wrap_that_the_tripwire_misses(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Rejected) as caught:
         Weights.encode(world.module, **weights)
     assert caught.value.code == "SL532"
-    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}))
+    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}, {}))
     encoded = Weights.encode(world.module, **weights)
     server, keys = Server(encoded), EvaluationKeys.from_bytes(world.client.evaluation_keys())
 

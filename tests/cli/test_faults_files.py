@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import socket
 from pathlib import Path
 
@@ -52,6 +53,34 @@ def test_input_and_output_are_one_file(name: str, option: str, kind: str, progra
     assert ended.err.startswith("error[SL006]: ") and str(output) in ended.err and "is read and written" in ended.err
     assert program.read_bytes() == PROGRAM.read_bytes()
     assert {p.name for p in program.parent.iterdir()} <= {"p.slot", "other.slot"}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name, options in WRITERS.items() for option in options]
+)
+def test_what_a_program_imports_is_not_written_over(name: str, option: str, program: Path) -> None:
+    inner, outer = program.parent / "inner.slot", program.parent / "outer.slot"
+    inner.write_text("def twice(a) = a + a\n", encoding="utf-8")
+    outer.write_text('import "./inner.slot"\ndef four(a) = twice(twice(a))\n', encoding="utf-8")
+    head, rest = program.read_text(encoding="utf-8").split("\n\nlet", 1)
+    program.write_text(f'{head}\nimport "./outer.slot"\n\nlet{rest}', encoding="utf-8")
+    for path in (inner, outer):
+        before = path.read_bytes()
+        ended = slotlang(name, str(program), option, str(program.parent / "." / path.name))
+        assert (ended.status, ended.out) == (2, "")
+        assert ended.err.startswith(f"error[SL006]: {path} is written, and {program} imports it")
+        assert path.read_bytes() == before
+
+
+def test_an_adapter_is_not_written_over(tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(ADAPTER, adapter)
+    weights = adapter / "adapter_model.safetensors"
+    before = weights.read_bytes()
+    for command in (["lower", str(PROGRAM)], ["synth", "--module", "layer.0.attention.self.query"]):
+        ended = slotlang(*command, "--adapter", str(adapter), "-o", str(weights))
+        assert ended.status == 2 and ended.err.startswith(f"error[SL006]: {weights} is written, and {adapter} is read")
+    assert weights.read_bytes() == before
 
 
 def test_a_profile_is_not_written_over(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:

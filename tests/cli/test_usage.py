@@ -115,7 +115,9 @@ def test_sizes_that_an_adapter_does_not_give_are_named() -> None:
     assert "error[SL204]" in ended.err and "the adapter's" not in ended.err
 
 
-@pytest.mark.parametrize("command", [["cost", LORA], ["compare", LORA, str(PROGRAMS / "columns.slot")], ["run", LORA]])
+@pytest.mark.parametrize(
+    "command", [["cost", LORA], ["compare", LORA, str(PROGRAMS / "rank_first.slot")], ["run", LORA]]
+)
 def test_lines_of_tables_end_with_their_text(command: list[str]) -> None:
     sizes = SMALL if command[0] != "compare" else []
     ended = slotlang(*command, *sizes)

@@ -26,6 +26,7 @@ KEYS = {
     *("program", "sizes", "parameters", "kernel", "counts", "rotation_lower_bound", "rotation_gap", "bounds"),
     *("galois_key_bytes", "evaluation_key_bytes", "upload_bytes", "download_bytes", "weight_bytes"),
     *("peak_ciphertext_bytes", "predicted", "predicted_error", "parameters_from", "range", "promise"),
+    *("rotation_steps", "composed_rotations"),
 }
 COUNTS = {
     *("rotations", "conjugations", "key_switches", "galois_keys", "composed_steps", "hoistable", "plain_products"),

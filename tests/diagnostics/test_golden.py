@@ -59,8 +59,9 @@ def warnings(source: Source) -> list[Diagnostic]:
     """What is said of a program that binds, and has parts that it does not need."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.unused import unused
+    from slotlang.syntax.definitions import unused_definitions
 
-    return list(unused(bind(parse(source), {})))
+    return [*unused_definitions(source), *unused(bind(parse(source), {}))]
 
 
 def symbolic(source: Source) -> list[Diagnostic]:

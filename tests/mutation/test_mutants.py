@@ -94,12 +94,13 @@ def test_text_and_tree_agree(path: Path) -> None:
 
 
 def _only_the_statement_changed(mutation: Mutation, text: str) -> None:
-    source = mutation.span.source
+    """Of the text with its definitions expanded, which is what is changed."""
+    source, span = mutation.span.source, mutation.span
     old, new = source.text.split("\n"), text.split("\n")
-    first = mutation.span.line - 1
+    first = source.text.count("\n", 0, span.start)
     assert old[:first] == new[:first]
     assert len(old) == len(new)
-    last = first + mutation.span.text.count("\n") + 1
+    last = first + source.text.count("\n", span.start, span.end) + 1
     assert old[last:] == new[last:]
 
 

@@ -39,6 +39,39 @@ def test_the_slip_is_undone(right: str, wrong: str) -> None:
     assert not any(repair.of_claim for repair in found)
 
 
+SMALL = """program small(n = 8)
+input  x[n]
+weight M[n, n]
+axes (h < n)
+cipher X = 1i * x[h]
+plain  D[q < n] = -1i * M[h, (h + q) % n]
+Y = sum q < n: (X << q) * D[q]
+output y[h] = re Y
+prove  y == M @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said", "after"),
+    [
+        # over a line break, with a comment in it
+        ("(X << q)", "((X  # twice\n  + X) << q)", "with `X` for `X + X` in line 7", "Y = sum q < n: (X << q) * D[q]"),
+        # in the second line of a statement
+        ("(X << q) *", "(X\n  >> q) *", "with `<<` for `>>` in line 8", "Y = sum q < n: (X << q) * D[q]"),
+        # the sign of 1i
+        ("-1i * M", "1i * M", "with `-1i` for `1i` in line 6", "plain  D[q < n] = -1i * M[h, (h + q) % n]"),
+        # a whole word
+        ("re Y", "im Y", "with `re Y` for `im Y` in line 8", "output y[h] = re Y"),
+    ],
+)
+def test_changes_of_every_kind_are_said(right: str, wrong: str, said: str, after: str) -> None:
+    assert right in SMALL
+    found = repairs(SMALL.replace(right, wrong))
+    sizes = [repair.mutation.size for repair in found]
+    assert sizes == sorted(sizes), "the shortest change comes first"
+    assert (f"{said} this proves", after) in [(repair.description(), repair.after()) for repair in found]
+
+
 def test_a_wrong_claim() -> None:
     right = "claim S == (B @ x)[h % R, t] +"
     found = repairs(LORA.replace(right, right.replace("+", "-")))

@@ -111,6 +111,7 @@ def test_products_of_ciphertexts(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("lora", {}),
         ("nonsquare", {}),
+        ("permuted", {"d": 256, "r": 4, "batch": 2, "slots": 512}),
         ("seed/outer_products_broadcast", {}),
         ("seed/lazy", {}),
         ("seed/wide_rank", {"d": 512, "r": 128, "slots": 512}),
@@ -123,6 +124,11 @@ def test_weights_of_unit_variance_are_accepted(name: str, sizes: dict[str, int],
     made = emitted(program, target=Target(precision=precision))
     _, weights = random_data(program, 5)
     Weights.encode(load_module(made.text), **weights)
+
+
+@pytest.mark.parametrize("name", ["gated", "flipped", "seed/rank_block"])
+def test_weights_are_accepted_where_scales_are_so_small_that_rounding_is_as_large_as_weights(name: str) -> None:
+    test_weights_of_unit_variance_are_accepted(name, {}, 0.5)
 
 
 def test_what_is_precise_already_stays() -> None:

@@ -6,13 +6,14 @@ from fractions import Fraction
 from itertools import product
 
 import islpy as isl
+import numpy as np
 import pytest
 from repository import bind_text
 
 from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntVar, Not, Or, evaluate, holds
 from slotlang.meaning.program import Program
 from slotlang.proof.loops import fixed, nonlinear, one_period, replaced
-from slotlang.proof.sets import Box, coordinates
+from slotlang.proof.sets import Box, coordinates, members
 from slotlang.proof.terms import Term
 from slotlang.refusals import GaveUp
 
@@ -146,3 +147,21 @@ def test_replaced_keeps_the_loop() -> None:
     moved = replaced(whole, "f", op("+", v("f"), 1))
     assert moved.bound == whole.bound
     assert {key[2] for key in value(moved, [("f", 12)])} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ [h, t] : (h + t) mod 3 = 1 and 0 <= h < 10 and 0 <= t < 4 and 2 * h != 3 * t }",
+        "{ [h, t] : exists k : h = 4 * k + t and 0 <= k < 2 and 0 <= t < 4 }",
+        "{ [h, t] : (floor((h + floor(t / 2)) / 3) - 2 * t) mod 5 = 0 or h = 9 }",
+        "{ [h, t] : 1 = 0 }",
+    ],
+)
+def test_members_are_those_that_isl_finds(text: str) -> None:
+    points = isl.Set(text)
+    h, t = np.meshgrid(np.arange(12), np.arange(5), indexing="ij")
+    found = members(points, [h.reshape(-1), t.reshape(-1)])
+    for place, (a, b) in enumerate(zip(h.reshape(-1).tolist(), t.reshape(-1).tolist(), strict=True)):
+        here = isl.Set(f"{{ [{a}, {b}] }}")
+        assert bool(found[place]) == (not (points & here).is_empty())

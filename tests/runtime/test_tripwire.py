@@ -63,7 +63,7 @@ def unchecked(world: World, weights: dict[str, Any], monkeypatch: pytest.MonkeyP
     with pytest.raises(Rejected) as refused:
         Weights.encode(world.module, **weights)
     assert refused.value.code == "SL532"
-    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}))
+    monkeypatch.setattr("slotlang_runtime.weights.check_range", lambda *_: Ranges((), {}, {}, {}))
     world.weights, world.server = weights, Server(Weights.encode(world.module, **weights))
     return world
 

@@ -257,7 +257,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(search_module, "work_out", impatient)
     written = tmp_path / "best.slot"
     ended = slotlang("synth", "--d-in", "64", "--d-out", "48", "--rank", "4", "-o", str(written))
-    assert ended.status == 0
+    assert ended.status == 130
     assert "best so far" in ended.err
     assert "The search was interrupted" in " ".join(written.read_text(encoding="utf-8").split())
     assert api.check(api.load(written)).proved

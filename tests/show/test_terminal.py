@@ -31,14 +31,16 @@ def bound(text: str = TEXT, **sizes: int) -> Program:
     return bind_text(text, sizes)
 
 
-def printed(what: RenderableType, width: int = 80, colour: bool = False, encoding: str = "utf-8") -> str:
+def printed(
+    what: RenderableType, width: int = 80, colour: bool = False, encoding: str = "utf-8", *, soft_wrap: bool = False
+) -> str:
     """Lines without the spaces at their ends."""
     import io
 
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     system = "standard" if colour else None
     console = Console(file=stream, width=width, color_system=system, force_terminal=colour, legacy_windows=False)
-    console.print(what)
+    console.print(what, soft_wrap=soft_wrap)
     stream.flush()
     text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())
@@ -123,6 +125,17 @@ def test_overview() -> None:
         "\n"
         "distinct and empty: contents of the slots of a family's first vector"
     )
+
+
+def test_a_narrow_overview_cuts_nothing() -> None:
+    program = bound(**SMALL)
+    lines = printed(
+        draw_overview(program.name, program.slots, overview(program)), width=40, soft_wrap=True
+    ).splitlines()
+    at = lines.index("W[q < 2, c < 4]  plain")
+    assert lines[at + 1] == "    vectors 8, ciphertexts -, distinct 8, empty 0"
+    assert lines[at + 2] == "    W[q, c] = B[(h - q) % R, c*C + h] + 1i * B[(h - q) % R + R, c*C + h]"
+    assert "…" not in "".join(lines)
 
 
 BROKEN = TEXT.replace("cipher X[c < K] = x[c*C + h, t]", "cipher X[c < K] = x[c*C + h, t] * [t != 3]")

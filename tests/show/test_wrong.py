@@ -13,7 +13,6 @@ import pytest
 from repository import bind_text
 
 from slotlang.diagnostics import SlotError
-from slotlang.graph.unroll import unroll
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import check
@@ -21,7 +20,7 @@ from slotlang.proof.goals import goals, member
 from slotlang.proof.verdict import Wrong
 from slotlang.schedule.build import schedule
 from slotlang.show.content import contents
-from slotlang.show.wrong import mark_wrong, refutation, wrong_contents, wrong_slots
+from slotlang.show.wrong import as_set, at_random, mark_wrong, refutation, wrong_contents, wrong_slots
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
@@ -46,11 +45,10 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
     if not judged.wrong:
         return 0
     try:
-        graph = unroll(schedule(program))
+        schedule(program)
+        scheduled = True
     except SlotError:
-        first = goals(program)[0]
-        assert wrong_slots(program, Wrong(first, next(first.statement.envs()), 0)) is None
-        return 0
+        scheduled = False
     wrong = 0
     for goal in goals(program):
         for binders in goal.statement.envs():
@@ -58,12 +56,19 @@ def masks_agree(text: str, sizes: dict[str, int]) -> int:
             expected = [s for s in range(program.slots) if (*key, s) in judged.wrong]
             if not expected:
                 continue
-            found = wrong_slots(program, Wrong(goal, binders, expected[-1]), graph)
-            assert found is not None
-            assert np.flatnonzero(found.wrong).tolist() == expected
-            assert found.member == member(program, goal.statement, binders)[1]
-            assert bool(found.claimed[expected].all())
-            wrong += len(expected)
+            failure = Wrong(goal, binders, expected[-1])
+            found = wrong_slots(program, failure)
+            ways = [as_set(program, failure), at_random(program, failure)]
+            assert scheduled or ways[1] is None
+            masks = [mask for mask in ways if mask is not None]
+            assert bool(masks) == (found is not None)
+            if found is not None:
+                assert found.member == member(program, goal.statement, binders)[1]
+                masks.append((found.wrong, found.claimed))
+            for mask, claimed in masks:
+                assert np.flatnonzero(mask).tolist() == expected
+                assert bool(claimed[expected].all())
+            wrong += len(expected) * (ways[0] is not None)
     return wrong
 
 

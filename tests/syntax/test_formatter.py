@@ -59,11 +59,15 @@ def test_programs(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        # parentheses: as few as Python needs
-        ("T = (a) + ((b) * (c[h]))", "T = a + b * c[h]"),
+        # parentheses: those that are needed, and the author's where operators of two strengths meet
+        ("T = (a) + ((b) * (c[h]))", "T = a + (b * c[h])"),
+        ("T = (((X * (W[q]))) << (q))", "T = (X * W[q]) << q"),
+        ("T = (a + b) + (\n c * d )", "T = a + b + (c*d)"),
+        ("T = (((a)))", "T = a"),
         ("T = a - (b - c)", "T = a - (b - c)"),
         ("T = (a - b) - c", "T = a - b - c"),
-        ("T = (X * W) << k", "T = X * W << k"),
+        ("T = (X * W) << k", "T = (X * W) << k"),
+        ("T = X * W << k", "T = X * W << k"),
         ("T = X * (W << k)", "T = X * (W << k)"),
         ("T = (A @ B).T[h]", "T = (A @ B).T[h]"),
         ("T = -(a * b)", "T = -(a * b)"),
@@ -76,7 +80,7 @@ def test_programs(path: Path) -> None:
         ("T = (sum q < R: a) + b", "T = (sum q < R: a) + b"),
         ("T = b + (sum q < R: (a))", "T = b + sum q < R: a"),
         ("T = b * (c + sum q < R: a)", "T = b * (c + sum q < R: a)"),
-        ("T = (b * sum q < R: a) - c", "T = b * (sum q < R: a) - c"),
+        ("T = (b * sum q < R: a) - c", "T = (b * sum q < R: a) - c"),
         ("claim sum q < R: a == b", "claim (sum q < R: a) == b"),
         ("T = sum q<(sum c<3: 2) by bsgs( 2*k ): a", "T = sum q < (sum c < 3: 2) by bsgs(2*k): a"),
         # short products stand close inside something else

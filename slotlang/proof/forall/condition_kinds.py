@@ -9,6 +9,9 @@ from typing import TypeAlias
 from slotlang.meaning.integers import And, Cmp, Cond, Int, IntSize, Not, Or, evaluate, holds, parts
 from slotlang.source import Span
 
+NUMBER = "is used as a number"
+WRITTEN_OUT = "says which members or terms are written out"
+
 
 @dataclass(frozen=True, slots=True)
 class Defined:
@@ -60,14 +63,15 @@ Condition: TypeAlias = Defined | Divides | Positive | Required | PowerOfTwo
 class Conditions:
     """The conditions of a program in the order of its text.
 
-    ``parameters`` are the sizes of its header. ``valued`` are sizes whose value enters the program as a
-    number and not only by way of indices and extents, with the places; so are sizes that a choice, or what is written
-    out, depends on. ``undecided`` says why nothing can be said for all sizes, where that shows in the text.
+    ``parameters`` are the sizes of its header. ``valued`` are sizes whose value enters the program as a number and not
+    only by way of indices and extents, with the places and what the number is there; so are sizes that a choice, or
+    what is written out, depends on. ``undecided`` says why nothing can be said for all sizes, where that shows in the
+    text.
     """
 
     parameters: tuple[str, ...] = ()
     all: list[Condition] = field(default_factory=list)
-    valued: list[tuple[str, Span]] = field(default_factory=list)
+    valued: list[tuple[str, Span, str]] = field(default_factory=list)
     undecided: str = ""
 
     def names(self) -> set[str]:
@@ -81,7 +85,7 @@ class Conditions:
                     found |= sizes_in(a) | sizes_in(b)
                 case Required(cond):
                     found |= sizes_in(cond)
-        return found | {name for name, _ in self.valued}
+        return found | {name for name, _, _ in self.valued}
 
     def hold(self, sizes: Mapping[str, int]) -> bool:
         """Whether values of the header's sizes meet all conditions."""

@@ -32,6 +32,8 @@ from slotlang.meaning.integers import (
 )
 from slotlang.meaning.scope import not_positive, text_of
 from slotlang.proof.forall.condition_kinds import (
+    NUMBER,
+    WRITTEN_OUT,
     Condition,
     Conditions,
     Defined,
@@ -149,19 +151,25 @@ class _Reader:
 
     def _extent(self, e: tree.Expr) -> Int:
         extent = self._int(e)
-        self._positive(extent)
+        self._positive(extent, e)
         return extent
 
     def _loop(self, binder: tree.Binder) -> None:
         extent = self._extent(binder.extent)
         if binder.name in self.written_out.names:
-            self._valued(extent, binder.extent)
+            self._valued(extent, binder.extent, WRITTEN_OUT)
 
-    def _valued(self, e: Int | Cond, at: tree.Expr) -> None:
-        self.found.valued += [(name, at.span) for name in sorted(sizes_in(e))]
+    def _valued(self, e: Int | Cond, at: tree.Expr, why: str = NUMBER) -> None:
+        self.found.valued += [(name, at.span, why) for name in sorted(sizes_in(e))]
 
-    def _positive(self, e: Int) -> None:
+    def _positive(self, e: Int, at: tree.Expr | None = None) -> None:
         if isinstance(e, IntConst) and e.value >= 1:
+            return
+        if at is not None and variables(e):
+            # a loop variable, which has one value after the other where its loop is written out
+            self.found.undecided = self.found.undecided or (
+                f"line {at.span.line}: `{show(e)} >= 1` is asked for at each value of a loop that is written out"
+            )
             return
         self._add(Positive(e, f"{show(e)} >= 1"))
 
@@ -198,7 +206,7 @@ class _Reader:
                 if op in ("/", "//", "%"):
                     if isinstance(b, IntConst) and b.value <= 0:
                         raise not_positive(op, b.value, right.span)
-                    self._positive(b)
+                    self._positive(b, right)
                 if op == "/":
                     op = "//"
                     self._add(Divides(a, b, f"{show(b, 2)} divides {show(a)}"))
@@ -257,7 +265,7 @@ class _Reader:
         match e:
             case tree.Name(name, span):
                 if name in self.sizes:
-                    self.found.valued.append((name, span))
+                    self.found.valued.append((name, span, NUMBER))
             case tree.Choice(condition, yes, no):
                 self._valued(self._cond(condition), condition)
                 before = len(self.found.all)
@@ -273,7 +281,7 @@ class _Reader:
                 for index in indices:
                     place = self._int(index)
                     if isinstance(base, tree.Name) and base.name in self.written_out.families:
-                        self._valued(place, index)
+                        self._valued(place, index, WRITTEN_OUT)
                 if not isinstance(base, tree.Name):
                     self._shape(base)
             case tree.Binary("<<" | ">>", left, right):
@@ -304,14 +312,14 @@ class _Reader:
 
     def _exponent(self, e: tree.Expr) -> None:
         """An exponent says how often a value is written down."""
-        self.found.valued += [(name, e.span) for name in sorted(sizes_in(self._int(e)))]
+        self.found.valued += [(name, e.span, NUMBER) for name in sorted(sizes_in(self._int(e)))]
 
     def _shape(self, e: tree.Expr) -> tuple[Int, ...] | None:
         """Shape of a tensor expression, None or empty of a number; what it asks of shapes becomes conditions."""
         match e:
             case tree.Name(name, span):
                 if name in self.sizes:
-                    self.found.valued.append((name, span))
+                    self.found.valued.append((name, span, NUMBER))
                 return self.tensors.get(name)
             case tree.Transpose(base):
                 inner = self._shape(base)
@@ -358,7 +366,7 @@ class _Reader:
             case tree.CyclePermutation(cycles):
                 points = [self._int(e) for cycle in cycles for e in cycle]
                 for e, point in zip((e for cycle in cycles for e in cycle), points, strict=True):
-                    self.found.valued += [(name, e.span) for name in sorted(sizes_in(point))]
+                    self.found.valued += [(name, e.span, NUMBER) for name in sorted(sizes_in(point))]
                 assert self.slots is not None
                 for point in points:
                     inside = And((Cmp(">=", point, IntConst(0)), Cmp("<", point, self.slots)))

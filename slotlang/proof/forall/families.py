@@ -14,7 +14,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.forall import size_points
-from slotlang.proof.forall.condition_kinds import Conditions
+from slotlang.proof.forall.condition_kinds import WRITTEN_OUT, Conditions
 from slotlang.proof.forall.coverage_report import values_text
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.syntax import tree
@@ -52,12 +52,15 @@ class Family:
 
     def leak(self, found: Conditions) -> str:
         """Why the terms of ``program`` are not those of every program of the family; empty when they are."""
-        for name, span in found.valued:
+        for name, span, why in found.valued:
             value = self.symbols.sizes[name].number()
             if value is None:
-                return f"line {span.line}: '{name}' is used as a number, and it is open"
+                no_induction = "; a claim about all of them is not used as an induction hypothesis" * (
+                    why == WRITTEN_OUT
+                )
+                return f"line {span.line}: '{name}' {why}, and it is open{no_induction}"
             if self.program is not None and value != self.program.sizes[name]:
-                return f"line {span.line}: '{name}' is used as a number, and it differs from {value}"
+                return f"line {span.line}: '{name}' {why}, and it differs from {value}"
         return ""
 
 

@@ -156,8 +156,8 @@ class _Question:
             left, right = ([self.rules.with_value(s, variable, Poly()) for s in side] for side in (left, right))
             where = [(kind, self.rules.substituted(p, variable, Poly())) for kind, p in where]
         left, right = self._under(left, right, where)
-        found = collected(self.rules, [n for s in left if (n := self.rules.normal(s)) is not None])
-        wanted = collected(self.rules, [n for s in right if (n := self.rules.normal(s)) is not None])
+        found = collected(self.rules, [n for s in left for n in self.rules.normals(s)])
+        wanted = collected(self.rules, [n for s in right for n in self.rules.normals(s)])
         if self._same(found, wanted):
             return ""
         found, wanted = joined(self.rules, found), joined(self.rules, wanted)

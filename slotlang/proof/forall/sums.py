@@ -7,7 +7,7 @@ docs/for-all.md states and proves each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
@@ -20,6 +20,8 @@ Given: TypeAlias = tuple[str, Poly]
 
 MAX_STEPS = 200
 """Rewriting steps on one sum."""
+MAX_SHORT = 4
+"""Most terms that a sum around a circle may be short of."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,12 @@ class Rules:
         if kind == "ge":
             if shown(p):
                 return []
-            return None if shown(-p - 1) else [(kind, p)]
+            if shown(-p - 1):
+                return None
+            if shown(-p):
+                return self.simplified(("eq", p))
+            quotient = self._floor(p)
+            return [(kind, p)] if quotient is None else self.simplified((kind, quotient))
         if not p:
             return [] if kind == "eq" else None
         if shown(p - 1) or shown(-p - 1):
@@ -143,15 +150,28 @@ class Rules:
 
     def _radix(self, p: Poly) -> tuple[Poly, Poly] | None:
         """(a, b) with p = s*a + b and -s < b < s, so that p is 0 only where a and b are."""
+        for s, high, low in self._parts(p):
+            if self.domain.nonnegative(s - 1 - low) and self.domain.nonnegative(s - 1 + low):
+                return high.over(s), low
+        return None
+
+    def _floor(self, p: Poly) -> Poly | None:
+        """a with p = s*a + b and 0 <= b < s: a is p // s, so that p is negative exactly where a is."""
+        for s, high, low in self._parts(p):
+            for shift in (Poly(), s):
+                if self.domain.within(low + shift, s):
+                    return (high - shift).over(s)
+        return None
+
+    def _parts(self, p: Poly) -> Iterator[tuple[Poly, Poly, Poly]]:
+        """(s, high, low) with p = high + low, for products s of sizes that divide every term of high; low is not 0."""
         for monomial, c in p.terms.items():
             sizes = Poly({tuple(f for f in monomial if self.domain.range_of(f[0]) is None): abs(c)})
             if sizes == Poly.const(1):
                 continue
             high = Poly({m: k for m, k in p.terms.items() if Poly({m: k}).over(sizes).whole()})
-            low = p - high
-            if low and self.domain.nonnegative(sizes - 1 - low) and self.domain.nonnegative(sizes - 1 + low):
-                return high.over(sizes), low
-        return None
+            if p != high:
+                yield sizes, high, p - high
 
     def settled(self, s: Sum) -> Sum | None:
         """A sum with its conditions simplified; None when they never hold together."""
@@ -164,6 +184,43 @@ class Rules:
         return replace(s, conds=tuple(conds))
 
     # one sum
+
+    def normals(self, s: Sum) -> list[Sum]:
+        """Sums in normal form that add up to one: several where a circle of remainders is short of some terms."""
+        normal = self.normal(s)
+        if normal is None:
+            return []
+        parts = self._completed(normal)
+        return [n for part in parts for n in self.normals(part)] if parts else [normal]
+
+    def _completed(self, s: Sum) -> list[Sum]:
+        """sum over v < M - k of f(v) = sum over v < M of f(v) - f(M - k) - ... - f(M - 1), k a small number, where v
+        occurs in one remainder by M only, so that the whole circle can be wound."""
+        for remainder in sorted(set().union(*(p.names() for p in s.polynomials())) & self.domain.remainders.keys()):
+            dividend, modulus = self.domain.remainders[remainder]
+            for name in s.bound:
+                extent, parts = self.domain.extents[name], dividend.linear(name)
+                short = (modulus - extent).number()
+                if short is None or not 0 < short <= MAX_SHORT or short.denominator > 1:
+                    continue
+                if (
+                    parts is None
+                    or parts[0] not in (Poly.const(1), Poly.const(-1))
+                    or self._elsewhere(s, name, remainder)
+                ):
+                    continue
+                whole = self.variable(modulus)
+                circle = replace(s, bound=tuple(whole if b == name else b for b in s.bound))
+                rest = replace(s, re=-s.re, im=-s.im, bound=tuple(b for b in s.bound if b != name))
+                missing = [self.with_value(rest, name, extent + j) for j in range(int(short))]
+                return [self.with_value(circle, name, Poly.symbol(whole)), *missing]
+        return []
+
+    def _elsewhere(self, s: Sum, variable: str, remainder: str) -> bool:
+        """Whether a variable occurs outside of a remainder's dividend, in which it stands by itself."""
+        others = set[str]().union(*(p.names() for p in s.polynomials())) - {remainder}
+        inner = self.domain.remainders[remainder][0].names() & self.domain.remainders.keys()
+        return any(variable in self.mentions(Poly.symbol(name)) for name in others | inner)
 
     def normal(self, s: Sum) -> Sum | None:
         """The normal form of a sum; None when it is 0."""

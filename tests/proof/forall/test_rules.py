@@ -137,11 +137,11 @@ def test_sums_keep_their_value(seed):
     rules = Rules(domain())
     s = random_sum(draw, rules)
     try:
-        normal = rules.normal(s)
+        normal = rules.normals(s)
     except NotNormal:
         return
     for sizes in ({"M": 1, "N": 2, "R": 3}, {"M": 2, "N": 2, "R": 1}, {"M": 2, "N": 3, "R": 2}):
-        assert counted(rules.domain, [] if normal is None else [normal], sizes) == counted(rules.domain, [s], sizes)
+        assert counted(rules.domain, normal, sizes) == counted(rules.domain, [s], sizes)
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -162,6 +162,53 @@ def test_remainders_of_what_conditions_keep_inside(seed):
     normal = rules.normal(s)
     for sizes in ({"M": 1, "N": 2, "R": 3}, {"M": 2, "N": 2, "R": 1}, {"M": 2, "N": 3, "R": 2}):
         assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_conditions_on_a_quotient(seed):
+    """Conditions on s*a + b where b stays below s, or below 2*s, or below 0, or is not known to."""
+    draw = Random(seed)
+    rules = Rules(domain())
+    u, v, w = (rules.variable(sized([name])) for name in ("R", "M", "N"))
+    s = draw.choice([symbol("M"), symbol("M") * 2, symbol("M") * symbol("N"), Poly.const(2)])
+    low = draw.choice([symbol(v), -symbol(v), symbol(v) * 2 + 1, symbol("M") * symbol(w) + symbol(v), symbol(w)])
+    a = symbol(u) * draw.choice([1, -1]) + draw.choice([-1, 0, 1, symbol("R")])
+    p = s * a + low + draw.choice([-1, 0, 1])
+    before = Sum(Fraction(1), Fraction(0), (), (u, v, w), (("ge", p),), (("x", tuple(map(symbol, (u, v, w)))),))
+    settled = rules.settled(before)
+    for sizes in SMALL:
+        assert counted(rules.domain, [] if settled is None else [settled], sizes) == counted(
+            rules.domain, [before], sizes
+        )
+
+
+def test_a_quotient_that_has_one_value():
+    """M*u + v < M, with v < M, says that u is 0; and M*u + v < M*R that u is less than R."""
+    rules = Rules(domain())
+    m, r = symbol("M"), symbol("R")
+    u, v = rules.variable(r * 2), rules.variable(m)
+    assert rules.simplified(("ge", m - 1 - (m * symbol(u) + symbol(v)))) == [("eq", symbol(u))]
+    assert rules.simplified(("ge", m * r - 1 - (m * symbol(u) + symbol(v)))) == [("ge", r - 1 - symbol(u))]
+    assert rules.simplified(("ge", m * symbol(u) + symbol(v) - m * r)) == [("ge", symbol(u) - r)]
+
+
+@pytest.mark.parametrize("short", [1, 2, 3])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_circles_that_are_short_of_terms(short, sign):
+    rules = Rules(domain())
+    d = rules.domain
+    modulus = symbol("M") * symbol("N") + 3
+    h, v = rules.variable(modulus), rules.variable(modulus - short)
+    place = d.mod(symbol(h) + symbol(v) * sign + 1, modulus)
+    for reads in ((("x", (place, symbol(h))),), (("x", (place, symbol(h), symbol(v))),)):
+        s = Sum(Fraction(1), Fraction(0), (), (h, v), (), reads)
+        normal = rules.normals(s)
+        assert len(normal) == (1 + short if len(reads[0][1]) == 2 else 1)
+        for sizes in SMALL:
+            assert counted(d, normal, sizes) == counted(d, [s], sizes)
+
+
+SMALL = ({"M": 1, "N": 2, "R": 3}, {"M": 2, "N": 2, "R": 1}, {"M": 2, "N": 3, "R": 2}, {"M": 1, "N": 1, "R": 1})
 
 
 def symbol(name: str) -> Poly:

@@ -1,0 +1,200 @@
+"""Values of single slots by the definitions of a program, in one ring of numbers.
+
+Neither terms nor sets nor the schedule take part, so that a counterexample is confirmed by other means than it was
+found by. Points, each a slot with values of loop variables, are evaluated side by side: a sum has a point for each of
+its values, and a member of a family is evaluated once at each slot, however many points read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.graph.ring import unary
+from slotlang.meaning.integers import SLOT, Cond, Int, IntVar, evaluate, holds
+from slotlang.meaning.program import Claim, Family, Output, Program
+from slotlang.meaning.value import (
+    Arith,
+    Conj,
+    Const,
+    Element,
+    FamilyRef,
+    Iverson,
+    Negate,
+    Permuted,
+    Read,
+    ScalarRef,
+    Shift,
+    SumOver,
+    Value,
+    children,
+)
+from slotlang.proof.field import Array, Field
+from slotlang.proof.goals import target
+from slotlang.refusals import GaveUp
+
+MAX_POINTS = 1 << 21
+"""Most points evaluated side by side: some 200 MB."""
+
+CALL = 1 << 8
+"""Points that take as much time as it takes to have one more member evaluated."""
+
+Ints = npt.NDArray[np.int64]
+
+
+class _Here(dict[str, Any]):
+    """Loop variables with the slot; digits are computed when they are asked for."""
+
+    def __init__(self, program: Program, env: Mapping[str, Any], slots: Ints) -> None:
+        super().__init__(env)
+        self.program = program
+        self[SLOT] = slots
+
+    def __missing__(self, name: str) -> Any:
+        digit = self.program.digit_of(IntVar(SLOT), name)
+        if digit is None:
+            raise KeyError(name)
+        self[name] = evaluate(digit, self.program.sizes, self)
+        return self[name]
+
+
+class Direct:
+    """Evaluates values of a program at points. A result is an array (primes, roots, points) or broadcasts to one."""
+
+    def __init__(self, program: Program, field: Field) -> None:
+        self.program = program
+        self.field = field
+        self._spent: dict[str, int] = {}
+        self._members: dict[tuple[str, int], Array] = {}
+
+    def value(self, value: Value, env: Mapping[str, Ints], slots: Ints) -> Array:
+        """``value`` at each of ``slots``, with the loop variables' values there. Raises ``GaveUp`` beyond
+        ``MAX_POINTS``."""
+        field = self.field
+        match value:
+            case Const(re, im):
+                return field.const(re, im)
+            case ScalarRef(name):
+                return field.scalar(name)
+            case Iverson(cond):
+                return field.masked(field.const(Fraction(1), Fraction(0)), self._holds(cond, env, slots))
+            case Read(tensor, indices, else_zero):
+                flat, inside = self._flat(indices, self.program.tensors[tensor].shape, env, slots, else_zero)
+                elements = field.gather(tensor, flat)
+                return field.masked(elements, inside) if else_zero else elements
+            case Element(form, indices, else_zero):
+                flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
+                elements = field.elements(form, flat)
+                return field.masked(elements, inside) if else_zero else elements
+            case FamilyRef(name, indices):
+                return self._member(name, [self._integer(i, env, slots) for i in indices], slots)
+            case Negate() | Conj():
+                (operand,) = children(value)
+                kind = "neg" if isinstance(value, Negate) else "conj"
+                result: Array = unary(field, kind, self.value(operand, env, slots))
+                return result
+            case Arith(op, left, right):
+                a, b = self.value(left, env, slots), self.value(right, env, slots)
+                return (field.add if op == "+" else field.sub if op == "-" else field.mul)(a, b)
+            case Shift(inner, amount):
+                moved = (slots + self._integer(amount, env, slots)) % self.program.slots
+                return self.value(inner, env, moved)
+            case SumOver():
+                return self._sum(value, env, slots)
+            case Permuted(inner, name, inverse):
+                table = self.program.permutations[name].destination
+                if not inverse:
+                    source = np.empty_like(table)
+                    source[table] = np.arange(len(table))
+                    table = source
+                return self.value(inner, env, table[slots])
+            case _:
+                assert_never(value)
+
+    def _sum(self, value: SumOver, env: Mapping[str, Ints], slots: Ints) -> Array:
+        extent, points = int(evaluate(value.extent, self.program.sizes, {})), len(slots)
+        if extent * points > MAX_POINTS:
+            raise GaveUp(f"{extent * points:,} points")
+        inner = {name: np.repeat(values, extent) for name, values in env.items()}
+        inner[value.var] = np.tile(np.arange(extent), points)
+        parts = self.value(value.body, inner, np.repeat(slots, extent))
+        every = np.broadcast_to(parts, (*parts.shape[:2], extent * points))
+        # fewer than 2^32 numbers below 2^31
+        return self.field.reduced(every.reshape(*every.shape[:2], points, extent).sum(axis=-1))
+
+    def _member(self, name: str, indices: list[Ints], slots: Ints) -> Array:
+        family = self.program.families[name]
+        members: Any = np.zeros(1, np.int64)
+        for binder, index in zip(family.binders, indices, strict=True):
+            members = members * binder.size + index
+        places, first, again = np.unique(members * self.program.slots + slots, return_index=True, return_inverse=True)
+        # a family that others read along many ways has its members evaluated whole, once
+        self._spent[name] = self._spent.get(name, 0) + len(places) + CALL
+        if self._spent[name] > 2 * family.size * self.program.slots + CALL:
+            return self._whole(family, places)[..., again]
+        values = self.value(family.body, family.env([index[first] for index in indices]), slots[first])
+        return values if values.shape[-1] == 1 else values[..., again]
+
+    def _whole(self, family: Family, places: Ints) -> Array:
+        """A family at places, which are ascending numbers of a member and a slot."""
+        every = np.arange(self.program.slots)
+        parts = []
+        for number in np.unique(places // self.program.slots).tolist():
+            values = self._members.get((family.name, number))
+            if values is None:
+                point = np.unravel_index(number, [b.size for b in family.binders]) if family.binders else ()
+                env = family.env([np.full(len(every), index, np.int64) for index in point])
+                values = self._members[family.name, number] = self.value(family.body, env, every)
+            here = places[places // self.program.slots == number] % self.program.slots
+            some = np.broadcast_to(values, (*values.shape[:2], len(every)))[..., here]
+            parts.append(np.broadcast_to(some, (len(some), self.field.i.shape[1], len(here))))
+        return np.concatenate(parts, axis=-1)
+
+    def _integer(self, e: Int, env: Mapping[str, Ints], slots: Ints) -> Ints:
+        return np.broadcast_to(np.asarray(evaluate(e, self.program.sizes, env), np.int64), slots.shape)
+
+    def _holds(self, cond: Cond, env: Mapping[str, Ints], slots: Ints) -> npt.NDArray[np.bool_]:
+        truth = holds(cond, self.program.sizes, _Here(self.program, env, slots))
+        return np.broadcast_to(np.asarray(truth, bool), slots.shape)
+
+    def _flat(
+        self, indices: tuple[Int, ...], shape: tuple[int, ...], env: Mapping[str, Ints], slots: Ints, else_zero: bool
+    ) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        here = _Here(self.program, env, slots)
+        flat: Any = np.zeros(1, np.int64)
+        inside: Any = np.ones(1, bool)
+        for index, size in zip(indices, shape, strict=True):
+            at = evaluate(index, self.program.sizes, here)
+            if else_zero:
+                good = (at >= 0) & (at < size)
+                inside, at = inside & good, np.where(good, at, 0)
+            flat = flat * size + at
+        return np.broadcast_to(flat, slots.shape), np.broadcast_to(inside, slots.shape)
+
+
+def wrong_at(program: Program, statement: Claim | Output, binders: Mapping[str, int], slot: int, field: Field) -> bool:
+    """Whether a statement speaks of a slot of its family's member, and the slot then holds something else, at one point
+    of the fields. Raises ``GaveUp``."""
+    direct = Direct(program, field)
+    slots = np.array([slot], np.int64)
+    env = {name: np.array([value], np.int64) for name, value in binders.items()}
+    where = statement.where if isinstance(statement, Claim) else program.read_where(statement)
+    if where is not None and not holds(where, program.sizes, _Here(program, env, slots)).all():
+        return False
+    family, indices = target(statement)
+    actual = direct.value(FamilyRef(family, indices, statement.span), env, slots)
+    if isinstance(statement, Claim):
+        expected = direct.value(statement.value, env, slots)
+    else:
+        actual = field.part(actual, statement.part)
+        theorem = program.theorems[statement.name]
+        here = _Here(program, env, slots)
+        element = {
+            n: np.asarray(evaluate(i, program.sizes, here)).reshape(1) for n, i in theorem.env(statement).items()
+        }
+        expected = direct.value(theorem.value, element, slots)
+    return bool((actual != expected).any())

@@ -1,0 +1,56 @@
+"""What ``slotlang show`` draws: a member of a family or all families at a glance, and what is wrong with them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+
+from slotlang.meaning.program import Program
+from slotlang.proof.check import Report, check
+from slotlang.show.content import SlotContents, contents, parse_target
+from slotlang.show.overview import FamilyRow, overview
+from slotlang.show.terminal import draw, draw_overview, draw_refutation
+from slotlang.show.wrong import Refutation, held, mark_wrong, refutation, wrong_slots
+
+
+@dataclass(frozen=True)
+class Shown:
+    """``contents`` of the member that was asked for, or else the ``rows`` of all families; ``refutation`` of a program
+    that is refuted."""
+
+    program: Program
+    report: Report
+    contents: SlotContents | None
+    rows: Sequence[FamilyRow]
+    refutation: Refutation | None
+
+    def drawings(self) -> list[RenderableType]:
+        """What to print, in order."""
+        if self.contents is not None:
+            return [draw(self.contents)]
+        whole = [draw_overview(self.program.name, self.program.slots, self.rows)]
+        return whole if self.refutation is None else [*whole, draw_refutation(self.refutation)]
+
+    def text(self, width: int) -> str:
+        """The drawings without colours, whose lines end with their text. Prose is not wrapped."""
+        stream = io.StringIO()
+        console = Console(file=stream, width=width, color_system=None, highlight=False, soft_wrap=True)
+        for drawing in self.drawings():
+            console.print(drawing)
+        return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def shown(program: Program, target: str | None) -> Shown:
+    """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
+    they say only where the check found them to hold. Raises SL601 and SL602."""
+    report = check(program)
+    claims = held(program, report)
+    wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
+    refuted = refutation(program, report, wrong) if report.status == "refuted" else None
+    if target is None:
+        return Shown(program, report, None, overview(program), refuted)
+    found = mark_wrong(contents(program, *parse_target(target), claims=claims), wrong)
+    return Shown(program, report, found, (), refuted)

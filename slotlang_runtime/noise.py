@@ -1,0 +1,66 @@
+"""The sizes of noise: deviations of what is random, and bounds of what is rounded, which hold for every input.
+
+Encoding a plaintext adds e, a polynomial whose n coefficients are at most 1/2 each. Its Euclidean norm |e| is the root
+mean square of its values at the roots of unity, and so is that of a message m. No coefficient of m*e exceeds |m| |e|,
+by Cauchy and Schwarz, and inputs along the conjugate of e reach that. Imports neither tenseal nor numba.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+ERROR_VARIANCE = 21 / 2
+"""Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
+
+SECRET_VARIANCE = 2 / 3
+"""Variance of a coefficient of the secret key, uniform among -1, 0 and 1."""
+
+ROUNDING = 1 / 12
+"""Variance of what rounding to an integer adds."""
+
+LARGEST_ROUNDING = 1 / 4
+"""The largest square of what rounding to an integer adds."""
+
+SIGMAS = 12
+"""Noise is taken to be at most this many times its standard deviation. A normal variable exceeds that with a
+probability below 2^-106."""
+
+TRANSFORM = 2.0**-46
+"""A bound on the norm of what a transform in double precision adds, relative to its result: 15 steps of some operations
+with a relative error of 2^-53 each."""
+
+
+def dropped_variance(degree: int) -> float:
+    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded, and one is multiplied
+    with the secret key."""
+    return ROUNDING * (1 + degree * SECRET_VARIANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """``norm``: a bound on the Euclidean norm of the coefficients of e. ``total``: on the sum of their sizes, and so on
+    each of its values at the roots of unity."""
+
+    norm: float
+    total: float
+
+
+def vector_rounding(coefficients: int, size: float) -> Rounding:
+    """Of a vector that takes this many coefficients. ``size``: scale times the root mean square of its slots."""
+    norm = math.sqrt(coefficients * LARGEST_ROUNDING) + TRANSFORM * size
+    return Rounding(norm, math.sqrt(coefficients) * norm)
+
+
+def constant_rounding(value: complex, scale: float) -> Rounding:
+    """Of one number ``a + b*i`` in all slots, which has the coefficients ``a``, ``b/sqrt(2)`` and again
+    ``b/sqrt(2)``."""
+    re, im = (_rounded(part * scale) for part in (value.real, value.imag / math.sqrt(2)))
+    # a complex number is encoded as any vector
+    more = TRANSFORM * scale * math.hypot(value.real, value.imag) if value.imag else 0.0
+    return Rounding(math.sqrt(re**2 + 2 * im**2) + more, re + 2 * im + math.sqrt(3) * more)
+
+
+def _rounded(number: float) -> float:
+    # what is beyond a double is refused elsewhere
+    return abs(number - round(number)) if math.isfinite(number) else 0.0

@@ -1,0 +1,90 @@
+"""The Python API: every command has a function, what it returns is short to print, and errors say all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import slotlang
+from repository import PROGRAMS, ROOT
+
+import slotlang as package
+from slotlang import api
+
+SIZES = {"d": 32, "r": 4, "batch": 2, "slots": 32}
+WRONG = "program p(n = 4)\ninput  x[n]\naxes (h < n)\ncipher X = x[k]\noutput y[h] = X\nprove  y == x\n"
+
+
+@pytest.fixture(scope="module")
+def program() -> api.Program:
+    return api.load(PROGRAMS / "rank_complex.slot", SIZES)
+
+
+def test_errors_say_place_and_hint() -> None:
+    with pytest.raises(api.SlotError) as problem:
+        api.loads(WRONG, name="p.slot")
+    assert str(problem.value) == (
+        "SL201: 'k' is not known\n  --> p.slot:4:14\n   |\n 4 | cipher X = x[k]\n   |              ^\n"
+        "  hint: known here: n, h, slot"
+    )
+
+
+def test_reprs_are_short(program: api.Program) -> None:
+    lowered = api.lower(program)
+    assert repr(program) == "<Program rank_complex(d = 32, r = 4, batch = 2, slots = 32)>"
+    assert repr(lowered).startswith("<Lowered rank_complex: proved, 8192: ") and len(repr(lowered)) < 120
+    assert repr(lowered.plan).startswith("<Plan rank_complex: 8192: ") and len(repr(lowered.plan)) < 120
+
+
+def test_names_that_do_not_exist_are_refused(program: api.Program) -> None:
+    with pytest.raises(api.SlotError, match="SL005: there is no method 'nonsense'"):
+        api.check(program, "nonsense")  # type: ignore[arg-type]
+    with pytest.raises(api.SlotError, match="SL463: there is no objective 'tome'"):
+        api.optimize(PROGRAMS / "rank_complex.slot", SIZES, objective="tome")  # type: ignore[arg-type]
+    with pytest.raises(api.SlotError, match="SL463: there is no objective 'tome'"):
+        api.synth(8, 8, 2, objective="tome")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", [["synth", "--d-in", "8", "--d-out", "8", "--rank", "2"], ["optimize", "p.slot"]])
+def test_one_mistake_has_one_code(command: list[str]) -> None:
+    ended = slotlang(*command, "--objective", "tome")
+    assert ended.status == 2 and ended.err.startswith("error[SL463]: there is no objective 'tome'")
+
+
+def test_show_draws_what_the_command_draws(program: api.Program) -> None:
+    words = [word for name, size in SIZES.items() for word in ("--set", f"{name}={size}")]
+    for names in ([], ["X"], ["W[1, 1]"]):
+        assert api.show(program, *names) == slotlang("show", str(PROGRAMS / "rank_complex.slot"), *names, *words).out
+    assert max(map(len, api.show(program, "X", width=40).splitlines()[2:])) <= 40
+
+
+def test_fmt_and_adapters() -> None:
+    text = (PROGRAMS / "rank_complex.slot").read_text(encoding="utf-8")
+    assert api.fmt(text.replace("input  x", "input x")) == text
+    adapter = api.read_adapter(ROOT / "examples" / "minilm_adapter")
+    assert adapter.modules
+    with pytest.raises(api.SlotError, match="SL501"):
+        api.read_adapter(ROOT / "docs")
+
+
+@pytest.mark.slow
+def test_synth_writes_a_program_that_proves() -> None:
+    found = api.synth(16, 16, 2)
+    assert api.check(api.loads(found.text)).proved and found.ranked[0].error <= 1e-3
+
+
+def test_rotation_steps_are_listed(program: api.Program) -> None:
+    cost = api.cost(program)
+    # horner rotates by batch; doubling by R*batch, 2*R*batch, 4*R*batch; the second product by batch again
+    assert cost.rotation_steps == (2, 4, 8, 16) and cost.composed_rotations == {}
+    assert cost.to_json()["rotation_steps"] == [2, 4, 8, 16]
+    fewer = api.cost(program, api.parameters_named("degree 8192 primes 60, 60, 60 scales 36 keys 2, 8"))
+    assert fewer.rotation_steps == (2, 8)
+    assert {step: sum(route) for step, route in fewer.composed_rotations.items()} == {4: 4, 16: 16}
+
+
+def test_version_and_programs() -> None:
+    assert slotlang("--version").out == f"slotlang {package.__version__}\n"
+    assert Path(PROGRAMS) == api.programs_path()
+    with pytest.raises(AttributeError, match="nothing_such"):
+        package.nothing_such  # noqa: B018
