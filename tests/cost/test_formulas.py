@@ -52,9 +52,9 @@ _REASONS = {
     "by the same steps": "theorems/without_diagonal",
     "may be equal": "convolutions/depthwise_convolution convolutions/image_convolution "
     "convolutions/multiplexed_convolution convolutions/strided_convolution",
-    "where products of ciphertexts are relinearised": "theorems/causal_scores attention/causal_attention "
-    "attention/linear_attention attention/power_attention layers/chebyshev layers/layer_statistics "
-    "layers/logistic_regression layers/newton_root layers/paterson_stockmeyer",
+    "where products of ciphertexts are relinearised": "theorems/causal_scores theorems/fourth_power "
+    "attention/causal_attention attention/linear_attention attention/power_attention layers/chebyshev "
+    "layers/layer_statistics layers/logistic_regression layers/newton_root layers/paterson_stockmeyer",
 }
 REFUSED = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 """Programs without formulas at the sizes that they have, and why."""
