@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from amounts import one_in
 from repository import PROGRAMS, ROOT
 
 from slotlang import api, recheck
@@ -172,7 +173,7 @@ def test_the_index_has_every_program_once(index: types.ModuleType) -> None:
 # runs
 
 
-@proved
+@pytest.mark.parametrize("path", one_in(2, PROVED, ids))
 def test_encrypted_run(path: Path) -> None:
     """With the fixed parameters, or with those for the error asked for where the fixed ones promise more."""
     _, sizes = head(path)
