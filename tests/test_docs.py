@@ -46,6 +46,7 @@ COLUMNS = "132"
 SMALLER = {
     "--d-in 384 --d-out 384 --rank 8 --batch 8 ": "--d-in 32 --d-out 32 --rank 4 --batch 4 ",
     "--d-in 1024 --d-out 1024 --rank 8 ": "--d-in 64 --d-out 64 --rank 4 ",
+    "optimize programs/flat_diagonals.slot ": "optimize programs/flat_diagonals.slot --set d=60 --set m=8 --set n=64 ",
 }
 """Sizes of commands that take more than 5 s, and what stands for them in `make test`. A slow test takes the sizes."""
 ELSEWHERE = ("python docs/make_corpus.py", "python docs/make_seed_claims.py", "python docs/make_optimize_table.py")

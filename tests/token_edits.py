@@ -34,11 +34,13 @@ _OTHERS = (*_WORDS.split(), *_PHRASES, *_CHOICES)
 
 
 def small_programs(folder: Path) -> list[tuple[str, dict[str, int]]]:
-    """Every program below ``folder`` with a ``# tiny:`` line, without comments, and all its sizes as that line says."""
+    """Every program below ``folder`` with a ``# tiny:`` line, without comments, and all its sizes as that line says.
+    Definitions and imports stand in no text that is proved: programs with these are left out."""
     found = []
     for path in sorted(folder.rglob("*.slot")):
         text = path.read_text(encoding="utf-8")
-        if tiny := re.search(r"# tiny:(.*)", text):
+        tiny = re.search(r"# tiny:(.*)", text)
+        if tiny and not re.search(r"^(def|import)\b", text, re.MULTILINE):
             sizes = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", tiny[1])}
             text = "\n".join(line for line in re.sub(r"#[^\n]*", "", text).split("\n") if line.strip()) + "\n"
             program = bind(parse(Source(path.name, text)), sizes)

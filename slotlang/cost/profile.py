@@ -95,6 +95,7 @@ class Profile:
     load: float
     table: Table
     source: str = field(default="", compare=False)
+    _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def seconds(self, primitive: str, degree: int, primes: int) -> float:
         """Seconds of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
@@ -103,6 +104,13 @@ class Profile:
         beyond: a key switch over k primes takes ``a*k**2 + b*k``, since k residues are each transformed modulo
         k + 1 primes, and everything else is proportional to k. Other degrees N go by N log N from the nearest.
         """
+        # a search asks the same a million times
+        asked = primitive, degree, primes
+        if asked not in self._asked:
+            self._asked[asked] = self._seconds(primitive, degree, primes)
+        return self._asked[asked]
+
+    def _seconds(self, primitive: str, degree: int, primes: int) -> float:
         if primitive in BY_SLOTS:
             degree = 2 * primes
         near = degree if degree in self.table else min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
@@ -63,10 +63,12 @@ def choose(
     of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
+    if target.precision is None:
+        raise ValueError("parameters are searched for a precision, and the target has none")
     check_slots(program.slots, program.span)
-    search = _Search(program, target, profile or find_profile(), wider)
+    search = _Search(_known(program, target, wider), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
-        found = search.best(shape, keys)
+        found = search.known.best(shape, keys)
         if search.precise(found):
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
@@ -97,17 +99,13 @@ _Keys: TypeAlias = tuple[int, ...]
 """Steps that have a key; none, for all."""
 
 
-class _Search:
-    """Everything that may fit, fastest first. Gains and key sets are found when they are first needed, for each draft:
-    each way to drop primes."""
+class _Known:
+    """What is known of a program's drafts, each a way to drop primes, whatever precision and keys are asked for: gains,
+    the best parameters and key sets, found when they are first needed."""
 
-    def __init__(self, program: Program, target: Target, profile: Profile, wider: tuple[float, float]) -> None:
-        if target.precision is None:
-            raise ValueError("parameters are searched for a precision, and the target has none")
+    def __init__(self, program: Program, target: Target, wider: tuple[float, float]) -> None:
         self.program = program
-        self.precision = target.precision
         self.target = target
-        self.profile = profile
         self.wider = wider
         never = Draft.of(program, target.hide)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
@@ -126,24 +124,13 @@ class _Search:
         # drafts differ in where they drop primes, not in what their plaintexts hold
         self._contents = Contents(never.built, target.data)
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
-        self._sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
+        self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
-    def candidates(self) -> Iterator[tuple[_Shape, _Keys]]:
-        """By predicted time; only those whose keys take at most ``max_key_bytes``."""
-        waiting: list[tuple[float, _Shape, _Keys | None]] = [
-            (seconds, shape, None) for seconds, shape in self._shapes()
-        ]
-        heapify(waiting)
-        while waiting:
-            seconds, shape, keys = heappop(waiting)
-            room = self._room(shape)
-            if keys is None and room < len(self._steps(shape)):
-                # fewer keys take more time, and are no more precise
-                chosen = self._key_set(shape, room) if room > 0 and self.precise(self.best(shape, ())) else None
-                if chosen is not None:
-                    heappush(waiting, (seconds + chosen[0], shape, chosen[1]))
-            elif room >= 0:
-                yield shape, keys or ()
+    def serves(self, program: Program, target: Target, wider: tuple[float, float]) -> bool:
+        """Whether it is what a search for this target would find."""
+        own = self.target
+        same = self.program is program and own.data is target.data
+        return same and (own.hide, own.kernel, self.wider) == (target.hide, target.kernel, wider)
 
     def draft(self, shape: _Shape, keys: _Keys) -> Draft:
         """The draft with these keys; none, for a key for every step."""
@@ -167,39 +154,97 @@ class _Search:
                     contents=self._contents,
                 )
                 self._gains[number, degree, keys] = own.widened(*self.wider)
-            fit = self._modulus(shape, keys).held()
+            fit = self.modulus(shape, keys).held()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
+
+    def modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
+        degree, k, number = shape
+        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
+
+    def message_bits(self, draft: Draft) -> float:
+        # of sums with this many times as many terms
+        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
+        return draft.message_bits + wider
+
+    def _needs(self, number: int) -> Mapping[State, float] | None:
+        """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
+        found = self.drafts[number].needs
+        more = log2(self.wider[0] * self.wider[1])
+        return None if found is None else {state: bits + more for state, bits in found.items()}
+
+    def steps(self, shape: _Shape) -> frozenset[int]:
+        return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
+
+    def others(self, shape: _Shape) -> int:
+        """Keys that are not for rotations."""
+        counts = self.drafts[shape[2]].counts
+        return (counts.conjugations > 0) + (counts.cipher_products > 0)
+
+
+_LATELY: deque[_Known] = deque(maxlen=1)
+"""What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
+
+
+def _known(program: Program, target: Target, wider: tuple[float, float]) -> _Known:
+    known = next((known for known in _LATELY if known.serves(program, target, wider)), None)
+    if known is None:
+        known = _Known(program, target, wider)
+        _LATELY.append(known)
+    return known
+
+
+class _Search:
+    """Everything that may fit, fastest first."""
+
+    def __init__(self, known: _Known, target: Target, precision: float, profile: Profile) -> None:
+        self.known = known
+        self.precision = precision
+        self.target = target
+        self.profile = profile
+
+    def candidates(self) -> Iterator[tuple[_Shape, _Keys]]:
+        """By predicted time; only those whose keys take at most ``max_key_bytes``."""
+        waiting: list[tuple[float, _Shape, _Keys | None]] = [
+            (seconds, shape, None) for seconds, shape in self._shapes()
+        ]
+        heapify(waiting)
+        while waiting:
+            seconds, shape, keys = heappop(waiting)
+            room = self._room(shape)
+            if keys is None and room < len(self.known.steps(shape)):
+                # fewer keys take more time, and are no more precise
+                chosen = self._key_set(shape, room) if room > 0 and self.precise(self.known.best(shape, ())) else None
+                if chosen is not None:
+                    heappush(waiting, (seconds + chosen[0], shape, chosen[1]))
+            elif room >= 0:
+                yield shape, keys or ()
 
     def smallest(self, shape: _Shape, keys: _Keys, precise: Fit) -> Chosen:
         """The plan of a shape with the fewest bytes sent for the precision, if it is as fast as with the most
         ``precise`` parameters."""
-        draft = self.draft(shape, keys)
+        draft = self.known.draft(shape, keys)
         chosen = Chosen(draft.under(precise.parameters, self.target.kernel), precise.error)
 
         def sent(p: Parameters) -> int:
             return bytes_sent(draft, replace(p, keys=keys))
 
         enough = max(self.precision / RESERVE, precise.error)
-        fit = Slack(self._modulus(shape, keys), enough, sent).smallest(precise)
+        fit = Slack(self.known.modulus(shape, keys), enough, sent).smallest(precise)
         if fit.parameters == precise.parameters:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
         return smaller if after <= before and self.holds(shape, keys, smaller) else chosen
 
-    def _modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
-        degree, k, number = shape
-        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
-
     def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
         """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
         would for weights as is assumed. Of a part of a program it is not known."""
-        if self.wider != (1.0, 1.0):
+        if self.known.wider != (1.0, 1.0):
             return True
         status = chosen.plan.range.status
         return status == "proved" or (
-            status == "conditional" and self._modulus(shape, keys).holds_noise(chosen.plan.parameters)
+            status == "conditional" and self.known.modulus(shape, keys).holds_noise(chosen.plan.parameters)
         )
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
@@ -220,8 +265,8 @@ class _Search:
         what = "hold" if best is None else f"reach a relative error of {self.precision:.1e} for"
         problem = Diagnostic(
             "SL451",
-            f"no 128-bit parameters {what} '{self.program.name}'{bound}",
-            self.program.span,
+            f"no 128-bit parameters {what} '{self.known.program.name}'{bound}",
+            self.known.program.span,
             notes=tuple(notes),
             hint=", or ".join([*hints, "fewer products in a row"]),
         )
@@ -229,7 +274,7 @@ class _Search:
 
     def _shapes(self) -> Iterator[tuple[float, _Shape]]:
         """Degrees and numbers of primes with the time they take when every step has a key."""
-        for number, draft in enumerate(self.drafts):
+        for number, draft in enumerate(self.known.drafts):
             least = len(draft.built.drops) + 1
             steady = least > 1 and draft.built.multiplies_ciphertexts
             most = evaluation_calls(draft.graph, MAX_PRIMES, fused=self.target.kernel != "seal")
@@ -237,9 +282,9 @@ class _Search:
                 # with fewer primes every operation has as many fewer
                 calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})
                 for degree, limit in MAX_MODULUS_BITS.items():
-                    if degree >= 2 * self.program.slots and LEAST_PRIME * (k + 1) <= limit:
+                    if degree >= 2 * self.known.program.slots and LEAST_PRIME * (k + 1) <= limit:
                         seconds = inf if self.target.kernel == "matrix" else total(calls, degree, self.profile)
-                        if self.matrices and not draft.built.drops:
+                        if self.known.matrices and not draft.built.drops:
                             seconds = min(seconds, self._by_matrices(draft, degree, k))
                         yield seconds, (degree, k, number)
 
@@ -247,47 +292,30 @@ class _Search:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(draft.graph, primes, [floor(sum(primes) - self._message_bits(draft)) // factors] * factors)
+        form = matrix_form(
+            draft.graph, primes, [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
+        )
         assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
         return form.seconds(degree, k, self.profile)
-
-    def _message_bits(self, draft: Draft) -> float:
-        # of sums with this many times as many terms
-        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
-        return draft.message_bits + wider
-
-    def _needs(self, number: int) -> Mapping[State, float] | None:
-        """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
-        found = self.drafts[number].needs
-        more = log2(self.wider[0] * self.wider[1])
-        return None if found is None else {state: bits + more for state, bits in found.items()}
-
-    def _steps(self, shape: _Shape) -> frozenset[int]:
-        return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
-
-    def _others(self, shape: _Shape) -> int:
-        """Keys that are not for rotations."""
-        counts = self.drafts[shape[2]].counts
-        return (counts.conjugations > 0) + (counts.cipher_products > 0)
 
     def _room(self, shape: _Shape) -> int:
         """Keys for rotations that the bound has room for."""
         if self.target.max_key_bytes is None:
-            return len(self._steps(shape))
-        return self.target.max_key_bytes // _key_bytes(shape) - self._others(shape)
+            return len(self.known.steps(shape))
+        return self.target.max_key_bytes // _key_bytes(shape) - self.known.others(shape)
 
     def _key_set(self, shape: _Shape, most: int) -> tuple[float, _Keys] | None:
         """The best set of at most ``most`` keys, and the seconds it takes more than a key for every step."""
         degree, k, number = shape
-        graph = self.drafts[number].graph
+        graph = self.known.drafts[number].graph
         levels = range(max(graph.levels, default=0) + 1)
         seconds = [self.profile.seconds("rotate", degree, k - level) for level in levels]
         costs = tuple(s / seconds[0] for s in seconds)
-        if (number, most, costs) not in self._sets:
+        if (number, most, costs) not in self.known.sets:
             wanted = demand(graph, lambda level: costs[level])
             cost, keys = key_set(wanted, most) or (inf, ())
-            self._sets[number, most, costs] = cost - wanted.least, keys
-        more, keys = self._sets[number, most, costs]
+            self.known.sets[number, most, costs] = cost - wanted.least, keys
+        more, keys = self.known.sets[number, most, costs]
         return None if more > MOST_SWITCHES else (seconds[0] * more, keys)
 
     def _most_precise(self) -> Fit | None:
@@ -299,10 +327,12 @@ class _Search:
         """Bytes of the smallest keys that the precision can be had with."""
         options = []
         for _, shape in self._shapes():
-            each, steps = _key_bytes(shape), len(self._steps(shape))
-            options += [((most + self._others(shape)) * each, shape, most) for most in range(min(1, steps), steps + 1)]
+            each, steps = _key_bytes(shape), len(self.known.steps(shape))
+            options += [
+                ((most + self.known.others(shape)) * each, shape, most) for most in range(min(1, steps), steps + 1)
+            ]
         for size, shape, most in sorted(options):
-            if self.precise(self.best(shape, ())) and self.precise(self._with_keys(shape, most)):
+            if self.precise(self.known.best(shape, ())) and self.precise(self._with_keys(shape, most)):
                 return size
         return None
 
@@ -310,10 +340,10 @@ class _Search:
         """The smallest error, and its parameters, with at most ``most`` keys for rotations."""
         if most < 0:
             return None
-        if most >= len(self._steps(shape)):
-            return self.best(shape, ())
+        if most >= len(self.known.steps(shape)):
+            return self.known.best(shape, ())
         chosen = self._key_set(shape, most)
-        return None if chosen is None else self.best(shape, chosen[1])
+        return None if chosen is None else self.known.best(shape, chosen[1])
 
 
 def _key_bytes(shape: _Shape) -> int:

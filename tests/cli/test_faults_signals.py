@@ -81,8 +81,16 @@ def gone(numbers: list[int]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("many", [MOMENTS, pytest.param(4 * MOMENTS, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("words", [CHECK, RUN], ids=["check", "run"])
+@pytest.mark.parametrize(
+    ("words", "many"),
+    [
+        pytest.param(CHECK, MOMENTS, id="check"),
+        # nothing is compiled
+        pytest.param((*RUN, "--kernel", "seal"), MOMENTS, id="run"),
+        pytest.param(CHECK, 4 * MOMENTS, id="check, more moments", marks=pytest.mark.slow),
+        pytest.param(RUN, 4 * MOMENTS, id="run, more moments", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupts_at_random_moments(words: tuple[object, ...], many: int, tmp_path: Path) -> None:
     """Of the time in which slotlang runs: from the first module that ``main`` imports to the end."""
     command = started(words, tmp_path)

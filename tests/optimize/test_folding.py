@@ -159,6 +159,16 @@ FOLDED = {
     ),
     "before a square": (REPEATED, 4, 8),
 }
+ALIKE = {
+    "6 rows in 64, a number that does not divide",
+    "48 diagonals, 6 rows",
+    "45 diagonals, 10 rows: the last block is half empty",
+    "to the right",
+    "the library's diagonals",
+    "the library's baby and giant steps",
+    "several ciphertexts, sums of sums",
+}
+"""Other numbers, and other ways to write what another one writes: slow."""
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +190,7 @@ def rules(found: Optimized) -> list[str]:
     return [rule for rule, _ in found.changes]
 
 
-@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in FOLDED])
 def test_folded(name: str) -> None:
     text, rows, blocks = FOLDED[name]
     found = optimized(text)

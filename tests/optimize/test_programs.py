@@ -260,7 +260,13 @@ PAIRED = {
 }
 
 
-@pytest.mark.parametrize("name", PAIRED.values(), ids=PAIRED.keys())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=how, marks=[pytest.mark.slow] * (name in ("lanes", "rank_contiguous_fixed")))
+        for how, name in PAIRED.items()
+    ],
+)
 def test_ranks_paired(name: str, root: Path) -> None:
     """At small sizes with at least four ranks, every way to number them."""
     sizes = {"d": 32, "r": 8, "batch": 2, "slots": 64, "active": 4, "groups": 2, "down": 2, "up": 2}

@@ -129,8 +129,9 @@ def test_every_way_to_add_up(how: str) -> None:
     assert case(text, {"d": 16, "r": 8, "batch": 2, "slots": 16}).statuses == ["proved", "proved"]
 
 
-def test_example_at_real_size() -> None:
-    _, graph, goals = built(EXAMPLE)
+@pytest.mark.parametrize("sizes", [{"d": 1024}, pytest.param({}, marks=pytest.mark.slow)])
+def test_example_at_real_size(sizes: dict[str, int]) -> None:
+    _, graph, goals = built(EXAMPLE, sizes)
     start = time.process_time()
     assert [o.status for o in prove_exact(graph, goals)] == ["proved", "proved"]
     assert time.process_time() - start < 30

@@ -53,7 +53,7 @@ CANCELS = [
 ]
 
 
-@pytest.mark.parametrize("kernel", ["auto", "seal"])
+@pytest.mark.parametrize("kernel", ["auto", pytest.param("seal", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("lines", "wanted"), CANCELS)
 def test_what_cancels_on_the_way(lines: str, wanted: str, kernel: KernelChoice) -> None:
     text = f"{START}{lines}\noutput y[slot] = Y\nprove y == {wanted}\n"
