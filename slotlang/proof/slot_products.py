@@ -22,7 +22,7 @@ from slotlang.proof.verdict import Monomial
 from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 22
-"""Most products that are counted: about a second, and 400 MB of memory."""
+"""Most products that are counted on a side: about a second, and 400 MB of memory."""
 _SAFE = 1 << 62
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ class _Group:
 class SlotProducts:
     """What a slot ``holds`` and what it ``should`` hold, bound variables of the terms enumerated.
 
-    Raises ``GaveUp`` beyond ``most`` products.
+    Raises ``GaveUp`` beyond ``most`` products on one of the sides.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class SlotProducts:
     ) -> None:
         self.program = program
         parts = [(side, part) for side, terms in ((0, holds), (2, should)) for t in terms for part in canonical(t)]
-        points = sum(prod(extent for _, extent in part.bound) for _, part in parts)
-        if points > most:
+        counted = {0: 0, 2: 0}
+        for side, part in parts:
+            counted[side] += prod(extent for _, extent in part.bound)
+        if (points := max(counted.values())) > most:
             raise GaveUp(f"{points:,} products")
         self.denominator = lcm(1, *(c.denominator for _, part in parts for c in (part.re, part.im)))
         largest = max((abs(c * self.denominator) for _, part in parts for c in (part.re, part.im)), default=0)
-        if largest * (points + 1) >= _SAFE:
+        if largest * (sum(counted.values()) + 1) >= _SAFE:
             raise GaveUp(f"coefficients up to {largest}")
         base: dict[str, Any] = {**program.slot_env(slot), **binders, SLOT: slot}
         found: dict[Signature, list[tuple[int, Term, Ints]]] = {}
