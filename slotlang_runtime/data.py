@@ -21,8 +21,7 @@ Arrays: TypeAlias = dict[str, Any]
 def relative_error(value: Any, expected: Any) -> float:
     """Rms error over the rms of the expected values; the rms error itself where these are all zero."""
     value, expected = np.asarray(value), np.asarray(expected)
-    size = math.sqrt(float(np.mean(np.abs(expected) ** 2)))
-    return math.sqrt(float(np.mean(np.abs(value - expected) ** 2))) / (size or 1.0)
+    return root_mean_square(value - expected) / (root_mean_square(expected) or 1.0)
 
 
 SCATTER = 3.0

@@ -58,7 +58,8 @@ def constant_rounding(value: complex, scale: float) -> Rounding:
     re, im = (_rounded(part * scale) for part in (value.real, value.imag / math.sqrt(2)))
     # a complex number is encoded as any vector
     more = TRANSFORM * scale * math.hypot(value.real, value.imag) if value.imag else 0.0
-    return Rounding(math.sqrt(re**2 + 2 * im**2) + more, re + 2 * im + math.sqrt(3) * more)
+    # no squares, which vanish for weights below 1e-154
+    return Rounding(math.hypot(re, im, im) + more, re + 2 * im + math.sqrt(3) * more)
 
 
 def _rounded(number: float) -> float:

@@ -32,7 +32,7 @@ from slotlang_runtime.magnitudes import (
 )
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
-from slotlang_runtime.module import Module, Name
+from slotlang_runtime.module import Module, Name, root_mean_square
 from slotlang_runtime.noise import ROUNDING, constant_rounding, vector_rounding
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
@@ -41,7 +41,7 @@ from slotlang_runtime.seal.ring import context_of
 
 class Plaintexts(Mapping[Name, "Plain | None"]):
     """Magnitudes of the plaintexts by name, from weights, each computed when it is asked for. ``held`` and ``rounded``:
-    by family of factors, the mean squares of what was asked for, and of what rounding adds to it in a slot."""
+    by family of factors, the root mean squares of what was asked for, and of what rounding adds to it in a slot."""
 
     def __init__(self, module: Module, levels: Levels, weights: Mapping[str, Any]) -> None:
         self.levels, self.families, self.slots = levels, module.encoded(), module.slots
@@ -59,19 +59,20 @@ class Plaintexts(Mapping[Name, "Plain | None"]):
         first = complex(values.flat[0])
         if (values == first).all():
             rounding = constant_rounding(first, scale)
-            expected = rounding.norm * rounding.norm
+            expected = rounding.norm
         else:
             coefficients = 2 * self.slots
             rounding = vector_rounding(coefficients, scale * float(size.max()))
-            expected = coefficients * ROUNDING
+            expected = math.sqrt(coefficients * ROUNDING)
         if not family.added:
-            self.held[name[0]] += float(np.mean(size**2))
-            self.rounded[name[0]] += expected / scale**2
+            # not squares, which vanish for weights below 1e-154
+            self.held[name[0]] = math.hypot(self.held[name[0]], root_mean_square(size))
+            self.rounded[name[0]] = math.hypot(self.rounded[name[0]], expected / scale)
         return Plain(compact(size), scale, family.level, rounding)
 
     def coarse(self, precision: float) -> tuple[str, ...]:
         """Families of factors to which rounding alone adds a larger relative error than this."""
-        return tuple(name for name, held in self.held.items() if self.rounded[name] > held * precision * precision)
+        return tuple(name for name, held in self.held.items() if self.rounded[name] > held * precision)
 
     def __iter__(self) -> Iterator[Name]:
         return iter(self.families)
@@ -202,11 +203,18 @@ def proved_sizes(module: Module, weights: Mapping[str, Any], inputs: Inputs) -> 
     return found
 
 
+SMALLEST_SQUARE = -1000.0
+"""log2 of the smallest product of squares that norms are computed from: a double below 2^-1022 vanishes."""
+
+
 def result_sizes(chains: Sequence[tuple[Any, ...]], weights: Mapping[str, Any], inputs: Inputs) -> Floats:
-    """A bound on |element| of a result, for each row of it, that is a sum of products of matrices."""
+    """A bound on |element| of a result, for each row of it, that is a sum of products of matrices. Infinite where a
+    square could vanish in double precision: then large factors would not make up for it."""
     total: Any = 0.0
     for coefficient, *factors in chains:
         size = abs(float(coefficient))
+        if 2 * sum(_smallest(weights, factor) for factor in factors) < SMALLEST_SQUARE:
+            return np.array([math.inf])
         matrices: list[tuple[str, Floats | None]] = []
         for name in factors[:-1]:
             plain = name.removesuffix(".T")
@@ -227,6 +235,12 @@ def result_sizes(chains: Sequence[tuple[Any, ...]], weights: Mapping[str, Any], 
             )
         total = total + size * row_norms([matrix for _, matrix in matrices[:leading] if matrix is not None])
     return np.asarray(total, np.float64)
+
+
+def _smallest(weights: Mapping[str, Any], factor: str) -> float:
+    """log2 of the smallest |element| of a weight that is not zero, and 0 where that is more than 1."""
+    sizes = np.abs(np.asarray(weights.get(factor.removesuffix(".T"), 1.0), np.float64))
+    return math.log2(float(sizes.min(initial=1.0, where=sizes > 0)))
 
 
 def reading(module: Module, name: Name) -> tuple[float, float]:

@@ -162,6 +162,19 @@ def execute(
         ) from None
 
 
+def _encrypted(client: Client, inputs: Sequence[Arrays]) -> list[bytes]:
+    """An upload for each evaluation. A refusal says which one it is, where there are several."""
+    uploads: list[bytes] = []
+    for arrays in inputs:
+        try:
+            uploads.append(client.encrypt(**arrays))
+        except Rejected as problem:
+            if len(inputs) == 1:
+                raise
+            raise Rejected(f"evaluation {len(uploads) + 1} of {len(inputs)}: {problem}", problem.code) from None
+    return uploads
+
+
 def _executed(
     module: Module,
     predicted: Mapping[str, int],
@@ -197,7 +210,7 @@ def _executed(
     try:
         if min(workers, count) > 1:
             pool = timed("start workers", lambda: Pool(server, keys, min(workers, count)))
-        uploads = timed("encrypt", lambda: [client.encrypt(**inputs) for inputs in batches.inputs])
+        uploads = timed("encrypt", lambda: _encrypted(client, batches.inputs))
         start = time.process_time()
         if pool is None:
             answers = timed("evaluate with transfer", lambda: server.evaluate_many(uploads, keys, done))

@@ -61,6 +61,18 @@ def test_tokens_are_split_and_padded(tokens: int, padding: int, tmp_path: Path) 
     assert report.max_error > 0
 
 
+def test_a_refusal_names_the_evaluation() -> None:
+    """A token's number in the message is one of its own evaluation."""
+    made = lowered()
+    inputs, weights = random_data(made.plan.program, 0)
+    predicted, large = made.plan.counts.executed(), {"x": inputs["x"] * 1e3}
+    with pytest.raises(SlotError, match=r"evaluation 3 of 3: the norm of x\[:, \d\]") as refused:
+        execute(made.text, predicted, Batches([inputs, inputs, large]), weights)
+    assert refused.value.diagnostics[0].code == "SL531"
+    with pytest.raises(SlotError, match=r"^SL531: the norm of x\[:, \d\]"):
+        execute(made.text, predicted, Batches([large]), weights)
+
+
 def test_a_wrong_evaluation_among_right_ones_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     made = lowered()
     inputs, weights = random_data(made.plan.program, 0)

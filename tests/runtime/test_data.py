@@ -27,6 +27,9 @@ def test_relative_errors() -> None:
     assert relative_error([1j, 1.0], [1.0, 1.0]) == pytest.approx(1.0)
     # where nothing is expected, the error itself
     assert relative_error([3.0, 4.0], [0.0, 0.0]) == pytest.approx(5 / 2**0.5)
+    # squares of these numbers vanish, or overflow
+    assert relative_error([0.0, 1e-300], [1e-300, 1e-300]) == pytest.approx(2**-0.5)
+    assert relative_error([0.0, 1e300], [1e300, 1e300]) == pytest.approx(2**-0.5)
 
 
 @pytest.mark.parametrize("name", ["horner and doubling", "a sparse pattern", "products of ciphertexts"])

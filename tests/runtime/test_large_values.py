@@ -11,7 +11,7 @@ from slotlang import api
 from slotlang.planning.target import Target
 from slotlang.run.runner import load_module
 from slotlang_runtime.client import Client
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BelowPrecision, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights
@@ -112,3 +112,49 @@ def test_weights_beyond_a_bound_are_refused() -> None:
     with pytest.raises(Rejected) as caught:
         answer(ROW, {"x": 90_000, "w": 1}, table(), 1e-3)
     assert caught.value.code == "SL534"
+
+
+CHAIN = """program chain(d = 8, r = 2, slots = 8)
+input x[d]
+weight A[d, r], B[r, d]
+scalar s
+axes (h < d)
+cipher X = x[h]
+plain W[q < d] = s * (A @ B)[h, (h + q) % d]
+Y = sum q < d: (X << q) * W[q]
+output y[h] = Y
+prove y == s * A @ B @ x
+"""
+
+
+@pytest.mark.parametrize(("s", "a", "b"), [(1.0, 1e-170, 1e170), (1.0, 1e170, 1e-170), (1e200, 1e-200, 1.0)])
+def test_factors_whose_squares_vanish(s: float, a: float, b: float) -> None:
+    """Only the product of the factors counts, however small one of them is."""
+    module = load_module(api.lower(api.loads(CHAIN)).text)
+    plain, extreme = (
+        {"s": s, "A": np.full((8, 2), a), "B": np.full((2, 8), b)} for s, a, b in ((1.0, 1.0, 1.0), (s, a, b))
+    )
+    rooms = [found.room for weights in (plain, extreme) if (found := Weights.encode(module, **weights).ranges)]
+    assert rooms[0] == pytest.approx(rooms[1], abs=0.01)
+    too_large = 2.0 ** (rooms[0] + 1)
+    with pytest.raises(Rejected, match="bits more than the modulus") as caught:
+        Weights.encode(module, **{**extreme, "A": extreme["A"] * too_large})
+    assert caught.value.code == "SL532"
+
+
+TWICE = """program twice(d = 8, r = 2, slots = 8)
+input x[d]
+scalar s, t
+axes (h < d)
+cipher X = x[h]
+Y = (X * s) * t
+output y[h] = Y
+prove y == t * s * x
+"""
+
+
+def test_a_scalar_whose_square_vanishes_is_below_the_precision() -> None:
+    """It is encoded as zero, and a warning says that it is lost."""
+    module = load_module(api.lower(api.loads(TWICE), target=Target(precision=1e-3)).text)
+    with pytest.warns(BelowPrecision, match="rounding"):
+        Weights.encode(module, s=1e-200, t=1.0)

@@ -33,6 +33,7 @@ def test_the_largest_coefficient(degree: int) -> None:
         one = np.zeros(degree)
         one[place] = -5.0
         assert largest_coefficient(embedded(one)) == pytest.approx(5.0)
+        assert largest_coefficient(embedded(one) * 1e200) == pytest.approx(5e200)
     assert largest_coefficient(np.zeros(degree // 2)) == 0
     # equal slots are one coefficient; equal imaginary parts are many, or the one in the middle
     assert largest_coefficient(np.full(degree // 2, 3.0)) == pytest.approx(3.0)
