@@ -32,7 +32,8 @@ PART_WORDS = (*SLOTWISE_WORDS, "re", "im")
 for outputs alone."""
 
 SOFT_START = re.compile(
-    r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters|tensor)(?=[ \t]+[A-Za-z_0-9])"
+    r"(bound)(?=[ \t]*\||[ \t]+[A-Za-z_0-9])|(parameters)(?=[ \t]+[A-Za-z_0-9])"
+    r"|(tensor)(?=[ \t]+[A-Za-z_0-9])"
     r'|(def)(?=[ \t]+[A-Za-z_0-9])|(import)(?=[ \t]*"|[ \t]+[A-Za-z_0-9.])'
 )
 """The words that start a statement and can be names all the same, where what follows tells that they do: the terminals
