@@ -191,8 +191,14 @@ class Theorem:
 
     @property
     def form(self) -> TensorForm | None:
-        """The sum of products of matrices that the result is; None when it is something else."""
-        return self.value.form if isinstance(self.value, Element) else None
+        """The sum of products of matrices that the result is, element for element; None when it is something else: also
+        where it has other elements of such a sum, or the same ones in another order."""
+        match self.value:
+            case Element(form, places, False) if form.shape == self.shape and places == tuple(
+                map(IntVar, self.indices)
+            ):
+                return form
+        return None
 
     @property
     def chains(self) -> tuple[Chain, ...]:

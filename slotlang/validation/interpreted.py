@@ -12,7 +12,7 @@ import numpy as np
 from slotlang.validation import arithmetic
 from slotlang.validation.arithmetic import kind
 from slotlang.validation.interpreter import Function, evaluated
-from slotlang.validation.language import Outside
+from slotlang.validation.language import METHODS, Outside
 from slotlang.validation.scopes import BUILTINS, NUMPY, Failed, Given, Library
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results
@@ -45,12 +45,17 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
     found: dict[str, Any] = {**BUILTINS, "np": NUMPY}
     with_roles, defined = _with_roles(tree), _defined(tree)
     tables: dict[str, Any] = dict(_TABLES)
+    operations: frozenset[str] | None = None
     for statement in tree.body:
         match statement:
             case ast.ImportFrom(module="slotlang_runtime", names=imported):
                 found.update({a.name: _FOR_BODIES[a.name] for a in imported if a.name in _FOR_BODIES})
+            case ast.ClassDef(name="Evaluation", body=body):
+                operations = frozenset(s.name for s in body if isinstance(s, ast.FunctionDef))
             case ast.FunctionDef(name=name) if name in names:
                 tables[name] = Function(statement, found, defined)
+                if name == "evaluate" and operations is not None:
+                    _check_operations(statement, operations)
                 if name not in with_roles:
                     found[name] = tables[name]
             case ast.FunctionDef(name=name):
@@ -70,6 +75,13 @@ def interpreted(tree: ast.Module, names: frozenset[str]) -> Module:
                 pass
     module: Module = tables["MODULE"]
     return module
+
+
+def _check_operations(evaluate: ast.FunctionDef, operations: frozenset[str]) -> None:
+    """Raise ``Outside`` for an operation that a standalone module does not have: it has only those of its program."""
+    for node in ast.walk(evaluate):
+        if isinstance(node, ast.Attribute) and node.attr in (*METHODS, "once") and node.attr not in operations:
+            raise Outside(node.lineno, f"the operation `{node.attr}`, which this standalone module does not have")
 
 
 def _defined(tree: ast.Module) -> frozenset[str]:

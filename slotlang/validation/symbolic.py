@@ -224,8 +224,7 @@ class Tensor:
         return self * -1
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, Tensor) and other.shape == () and self.pattern is None and other.pattern is None:
-            # a declared scalar
+        if _is_scalar(other) and self.pattern is None:
             return (
                 Tensor(
                     self.shape,
@@ -234,7 +233,7 @@ class Tensor:
                 if self.shape
                 else self.item() * other.item()
             )
-        if isinstance(other, Tensor) and self.shape == ():
+        if isinstance(other, Tensor) and _is_scalar(self):
             return other * self
         if isinstance(other, int | float | complex):
             return Tensor(self.shape, [(c * other, s, a) for c, s, a in self.chains], self.pattern)
@@ -244,6 +243,12 @@ class Tensor:
 
     def __truediv__(self, other: float | complex) -> Tensor:
         return Tensor(self.shape, [(c / other, s, a) for c, s, a in self.chains], self.pattern)
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a value is a declared scalar. A product of two vectors has no axes either, and is not a product of their
+    first elements."""
+    return isinstance(value, Tensor) and value.shape == () and all(len(atom) == 1 for _, _, atom in value.chains)
 
 
 def vector(value: Any) -> Vector:

@@ -27,6 +27,8 @@ from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone, fixed_functions
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, Target
+from slotlang.source import Source
+from slotlang.validation.check import check_module
 
 LOWERED = Lowering("0", "proved", "exact", validated=True)
 RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
@@ -250,3 +252,16 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert found.status == 2 and "SL472" in found.err
     with pytest.raises(SlotError, match="SL472"):
         api.lower(api.loads(PAIRS), target=Target(kernel="fused"), standalone=True)
+
+
+@pytest.mark.parametrize("operation", ["tree", "once"])
+def test_an_edited_body_has_only_the_operations_that_were_written_down(operation: str) -> None:
+    """A standalone module has the operations that its program needs: a call of another one fails when it runs."""
+    text = standalone(PAIRS)
+    assert f"def {operation}(" not in text
+    old = "return result\n"
+    edits = {"tree": "unused = ev.tree([])", "once": "unused = ev.once(ev.rotate, result, 1)"}
+    edited = text.replace(old, f"{edits[operation]}\n    {old}", 1)
+    assert edited != text
+    found = check_module(Source("/nowhere/module.py", edited)).validation
+    assert found.status == "unknown" and f"`{operation}`, which this standalone module does not have" in found.what

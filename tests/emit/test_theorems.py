@@ -16,6 +16,8 @@ from repository import PROGRAMS, bind_text
 
 from slotlang import api
 from slotlang.validation.numbers import specification
+from slotlang_runtime import Weights
+from slotlang_runtime.errors import Rejected
 
 COLLIDING = """program t(i_ = 4, term_0 = 2)
 input  x[i_], m_1[i_], result_y[i_, term_0]
@@ -103,3 +105,45 @@ def test_a_number_in_exact_slots_of_a_wrong_slot() -> None:
     run = Run(made.text, made.plan.program, 1)
     (found,) = run.module.collect(run.returned).values()
     assert found.shape == () and np.allclose(found, 8 * run.inputs["a"][5] * run.inputs["b"][5])
+
+
+CUT = """program cut(n = 4)
+input x[n]
+weight A[n, n]
+axes (h < n)
+cipher X = x[h]
+plain  D[q < n] = A[(h + {first}) % n, (h + q) % n]
+Y = sum q < n: (X << q) * D[q]
+output y[h] = Y where h < {count}
+prove  y[i < {count}] == (A @ x)[{index}]
+"""
+PARTS = {
+    "whole": ("4", "0", "i", lambda y: y),
+    "cut": ("2", "0", "i", lambda y: y[:2]),
+    "other rows": ("2", "2", "i + 2", lambda y: y[2:]),
+    "rotated": ("4", "1", "(i + 1) % n", lambda y: np.roll(y, -1)),
+}
+"""Elements of a product: how many, the first, their indices, and how numpy says it."""
+
+
+def part(name: str) -> str:
+    count, first, index, _ = PARTS[name]
+    return CUT.format(count=count, first=first, index=index)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_elements_of_a_product_are_those_that_the_theorem_names(name: str) -> None:
+    world = worlds.World(part(name), None)
+    assert api.check(world.program).proved
+    wanted = PARTS[name][3](world.weights["A"] @ world.inputs["x"])
+    assert np.allclose(world.expected(), wanted, 1e-12) and np.allclose(world.result(), wanted, atol=1e-6)
+    assert (world.program.theorems["y"].form is None) == (name != "whole")
+
+
+def test_rows_that_a_result_has_are_those_whose_range_is_checked() -> None:
+    """Rows 2 and 3 make up the result, and their messages wrap; rows 0 and 1 are small."""
+    world = worlds.World(part("other rows"), None)
+    large = world.weights["A"].copy()
+    large[2:] *= 2.0**40
+    with pytest.raises(Rejected, match="more than the modulus has"):
+        Weights.encode(world.module, A=large)

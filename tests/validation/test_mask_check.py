@@ -156,3 +156,16 @@ def test_doubled_and_hide_are_not_believed() -> None:
         with pytest.raises(SlotError) as problem:
             check_module(Source("/nowhere/m.py", text.replace(old, new)))
         assert problem.value.diagnostics[0].code == "SL745"
+
+
+@pytest.mark.parametrize("product", ["A * (u @ v)", "(u @ v) * A"])
+def test_a_product_of_vectors_is_not_that_of_their_first_elements(product: str) -> None:
+    """What is left of the difference of both is not zero, and would stand in slots that nothing masks."""
+    PROGRAMS["vectors"] = PROGRAMS["zeros"].replace("B[n]", "B[n], u[4], v[4]")
+    old = "return (1.0 * (slot < n)) * plain_W(weights)"
+    names = "".join(f'{name} = weights["{name}"]\n    ' for name in "Auv")
+    other = "A[slot % n, slot % n] * u[0] * v[0]"
+    changed = f"{names}return (1.0 * (slot < n)) * plain_W(weights) + (1.0 * (slot >= n)) * "
+    assert checked("vectors", "mask", (old, f"{changed}({other} - {other})")).status == "proved"
+    found = checked("vectors", "mask", (old, f"{changed}(({product})[slot % n, slot % n] - {other})"))
+    assert found.status == "unknown" and "not shown to be zero" in found.what

@@ -45,9 +45,6 @@ def inside(program: Program) -> Iterator[Place]:
         for index, extent, known in _places(program, output.family, {b.name: b.extent for b in output.binders}):
             yield Place(index, extent, known, output.span.line)
     for theorem in program.theorems.values():
-        if theorem.form is not None:
-            # its indices run over exactly its extents
-            continue
         own = dict(zip(theorem.indices, theorem.extents, strict=True))
         for index, extent, known in _places(program, theorem.value, own):
             yield Place(index, extent, known, theorem.span.line)
