@@ -42,7 +42,7 @@ of the grammar."""
 SOFT_FORMS = {
     "bound": "write bound |x| <= 8, or bound norm(x[:, t]) <= 64 for every t",
     "parameters": "write parameters degree 8192 primes 60, 60, 60 scales 36",
-    "tensor": "write tensor u = M @ x; input and weight declare tensors with their shapes",
+    "tensor": "write tensor u = M @ x, or input x[n] and weight M[n, n] for tensors with shapes",
     "def": "write def name(a, b) = a * b, or def name(a, b): and statements, and end below them",
     "import": 'write import "std/layouts.slot", or import "./mine.slot" as m',
 }

@@ -58,8 +58,8 @@ prove  y == M @ x
         ("(X << q)", "((X  # twice\n  + X) << q)", "with `X` for `X + X` in line 7", "Y = sum q < n: (X << q) * D[q]"),
         # in the second line of a statement
         ("(X << q) *", "(X\n  >> q) *", "with `<<` for `>>` in line 8", "Y = sum q < n: (X << q) * D[q]"),
-        # the sign of 1i
-        ("-1i * M", "1i * M", "with `-1i` for `1i` in line 6", "plain  D[q < n] = -1i * M[h, (h + q) % n]"),
+        # the sign of 1i, which can be mended in the other factor as well
+        ("-1i * M", "1i * M", "with `-1i` for `1i` in line 5", "cipher X = -1i * x[h]"),
         # a whole word
         ("re Y", "im Y", "with `re Y` for `im Y` in line 8", "output y[h] = re Y"),
     ],

@@ -115,7 +115,7 @@ def test_products_in_a_row_are_never_counted_too_low() -> None:
         depth = api.plan(program).counts.depth
         if program.permutations:
             continue
-        own = Program(path.read_text(encoding="utf-8"), {name: program.sizes[name] for name in program.parameters})
+        own = Program(program.syntax.source.text, {name: program.sizes[name] for name in program.parameters})
         counted = max(products(own, own.names[family][1][1]) for family, *_ in own.outputs)
         assert counted >= depth, path.name
 

@@ -31,7 +31,7 @@ def program() -> Program:
 def due(program: Program, body: object) -> list[Place]:
     """The obligations of the program when its ciphertext holds ``body``."""
     family = replace(program.steps[0], body=body)  # type: ignore[type-var,call-arg]
-    return list(inside(replace(program, steps=(family,), outputs=())))
+    return list(inside(replace(program, steps=(family,), outputs=(), theorems={})))
 
 
 @pytest.mark.parametrize("kind", get_args(Operator))
