@@ -57,13 +57,22 @@ def within(
     limits: Mapping[str, Limit],
     assumptions: Iterable[tuple[str, int | None, float]],
 ) -> tuple[Arrays, Arrays]:
-    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``)."""
+    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``). Elements
+    whose bound excludes unit variance are cut off there: most are as large as the bound, as promises have it."""
     weights = dict(weights)
     for name, axis, limit in assumptions:
-        sizes = np.abs(weights[name])
+        values = weights[name]
+        if axis is None and np.ndim(values) and limit**2 < 1 / np.shape(values)[-1]:
+            values = np.clip(values, -limit, limit)
+        sizes = np.abs(values)
         norms = sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))
-        weights[name] = shrunk(weights[name], float(np.max(norms, initial=0.0)), limit)
-    return {name: limits[name].fitted(values) for name, values in inputs.items()}, weights
+        weights[name] = shrunk(values, float(np.max(norms, initial=0.0)), limit)
+    fitted = {}
+    for name, values in inputs.items():
+        most = limits[name]
+        cut = np.clip(values, -most.entry, most.entry) if most.entry < 1 else values
+        fitted[name] = most.fitted(cut)
+    return fitted, weights
 
 
 def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
