@@ -445,10 +445,6 @@ The shapes of an adapter's matrices must be the shapes of the program's `weight`
 as a dimension follow from the module; others are set with --set. A program that has one size for both widths takes
 square modules only. --activations and --tokens need a program with one input that treats each token by itself; --data
 gives the arrays of any program.""",
-    "SL507": """An encrypted run failed its own checks.
-
-The counts executed differ from those predicted, or the result is not what numpy computes. With real weights
-far from 1 the message may need more room in the modulus; otherwise this is a bug.""",
     "SL531": """An input is larger than the program takes.
 
 CKKS computes modulo a product of primes. A message that outgrows it wraps around, and decrypts to garbage without a
@@ -500,6 +496,20 @@ would overflow or become subnormal, since the division must be exact.""",
 
 Client and server must have the same exponents for each input: `Client(module, equalize=...)` and
 `Weights.encode(module, equalize=...)`. All programs that read one upload must have them too.""",
+    "SL543": """These bytes are not what was written.
+
+Keys, inputs, weights and results travel in containers that say how long they are, with a checksum, and each object in
+them is read field by field before SEAL sees it. Bytes that were cut off, changed or made by something else are refused.
+Send or save them again.""",
+    "SL544": """These bytes belong to something else.
+
+Keys belong to a ring, inputs to a ring, a scale and a packing, weights and results to one program with its functions
+and parameters. The message names both sides. Keys may also lack a rotation that the program does: make them for all
+programs that use them.""",
+    "SL545": """A module can't be evaluated as it stands.
+
+Its parameters, or what its functions do, are not what a module has that `slotlang lower` wrote: a scale beyond the
+modulus, a rotation without a key, a packing that was edited. `slotlang check` says more. Lower the program again.""",
     "SL511": """A worker ended before its work was done.
 
 `run --workers N` splits evaluations over N forked processes. One of them was ended by a signal, most often because
@@ -535,11 +545,13 @@ message says which, and what converts it.""",
 
 A warning, as in PEFT: the key changes nothing. Most often it is a slip, and the modules that were meant have the
 scaling of `lora_alpha` and `r`; `slotlang adapter show` lists what is used.""",
-    "SL523": """An array of --data can't be used.
+    "SL523": """An array of --data, or one for a module, can't be used.
 
 `run --data FILE.npz` takes every input, weight and scalar of the program from arrays of their names and shapes.
 Nothing is made up in the place of what is missing. Values must be finite real numbers, and zero where the program
-declares zeros. Inputs come from --activations instead where that is given.""",
+declares zeros. Inputs come from --activations instead where that is given. A module's client, `Weights.encode` and its
+own --data take the same arrays. Whole numbers are taken where a float of as many bytes holds them exactly, as in
+SL505.""",
     "SL524": """An adapter's modules do not pair with the program's results.
 
 A program with several theorems runs with a module for each. Results take the modules whose last names begin as theirs

@@ -13,7 +13,15 @@ import tenseal.sealapi as seal
 
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.equalized import Exponents, checked, digests, divided, weights_that_meet
-from slotlang_runtime.errors import BELOW_PRECISION, RESULT_OUT_OF_RANGE, BelowPrecision, Rejected
+from slotlang_runtime.errors import (
+    BAD_ARRAY,
+    BELOW_PRECISION,
+    BYTES_OF_ANOTHER,
+    DAMAGED_BYTES,
+    RESULT_OUT_OF_RANGE,
+    BelowPrecision,
+    Rejected,
+)
 from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
     check_label,
@@ -43,7 +51,7 @@ class SecretKey:
         self.ring = ring
         self.context = context_of(ring)
         if key is not None and not seal.is_valid_for(key, self.context.context):
-            raise Rejected("this secret key was made for other parameters")
+            raise Rejected("this secret key was made for other parameters", BYTES_OF_ANOTHER)
         self._generator = seal.KeyGenerator(self.context.context, *([] if key is None else [key]))
         self._key = self._generator.secret_key()
         self.encryptor = seal.Encryptor(self.context.context, self._key)
@@ -56,7 +64,7 @@ class SecretKey:
         ring = ring_of(box)
         (record,) = box.exactly(["secret"])
         if set(box.label) != set(ring_label(ring)) or record is None:
-            raise Rejected("there is no secret key in these bytes")
+            raise Rejected("there is no secret key in these bytes", DAMAGED_BYTES)
         return cls(ring, load_secret(context_of(ring), record))
 
     def to_bytes(self) -> bytes:
@@ -111,7 +119,7 @@ class Client:
         """The slots of each ciphertext, from the inputs by name. Raises Rejected."""
         shapes = self.module.inputs
         if sorted(inputs) != sorted(shapes):
-            raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}")
+            raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}", BAD_ARRAY)
         arrays = {name: check_array(name, inputs[name], shape) for name, shape in shapes.items()}
         for name, exponents in self.exponents.items():
             arrays[name] = divided(name, arrays[name], exponents)

@@ -11,7 +11,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BAD_ARRAY, Rejected
 from slotlang_runtime.limits import Limit, shrunk
 from slotlang_runtime.module import Module, root_mean_square
 
@@ -57,24 +57,39 @@ def within(
     limits: Mapping[str, Limit],
     assumptions: Iterable[tuple[str, int | None, float]],
 ) -> tuple[Arrays, Arrays]:
-    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``)."""
+    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``). Elements
+    whose bound excludes unit variance are cut off there: most are as large as the bound, as promises have it."""
     weights = dict(weights)
     for name, axis, limit in assumptions:
-        sizes = np.abs(weights[name])
+        values = weights[name]
+        if axis is None and np.ndim(values) and limit**2 < 1 / np.shape(values)[-1]:
+            values = np.clip(values, -limit, limit)
+        sizes = np.abs(values)
         norms = sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))
-        weights[name] = shrunk(weights[name], float(np.max(norms, initial=0.0)), limit)
-    return {name: limits[name].fitted(values) for name, values in inputs.items()}, weights
+        weights[name] = shrunk(values, float(np.max(norms, initial=0.0)), limit)
+    fitted = {}
+    for name, values in inputs.items():
+        most = limits[name]
+        cut = np.clip(values, -most.entry, most.entry) if most.entry < 1 else values
+        fitted[name] = most.fitted(cut)
+    return fitted, weights
 
 
 def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
-    """Replace arrays by those of an .npz file. Raises Rejected when the file is not one."""
-    if path.exists() and not path.is_file():
-        raise Rejected(f"{path} is not a regular file")
-    with path.open("rb") as stream:
+    """Replace arrays by those of an .npz file. Raises Rejected when the file is not one, or can't be read."""
+    try:
+        if path.exists() and not path.is_file():
+            raise Rejected(f"{path} is not a regular file", BAD_ARRAY)
+        opened = path.open("rb")
+    except OSError as problem:
+        raise Rejected(f"{path} can't be read: {problem.strerror}", BAD_ARRAY) from None
+    with opened as stream:
         try:
             arrays = _read_arrays(stream, {**inputs, **weights})
         except Exception as problem:  # zipfile and numpy fail on damaged files in more ways than they document
-            raise Rejected(f"{path} is not an .npz file of arrays for this program: {problem}"[:300]) from None
+            raise Rejected(
+                f"{path} is not an .npz file of arrays for this program: {problem}"[:300], BAD_ARRAY
+            ) from None
     for name, array in arrays.items():
         (inputs if name in inputs else weights)[name] = array
 
@@ -85,7 +100,7 @@ def _read_arrays(stream: IO[bytes], known: Mapping[str, Any]) -> Arrays:
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
             if name not in known:
-                raise Rejected(f"it holds {name[:60]!r}; the names here are {', '.join(known)}")
+                raise Rejected(f"it holds {name[:60]!r}; the names here are {', '.join(known)}", BAD_ARRAY)
             limit = 4096 + 16 * np.size(known[name])
             with archive.open(entry) as member:
                 arrays[name] = _read_array(name, member.read(limit + 1), limit)
@@ -95,13 +110,13 @@ def _read_arrays(stream: IO[bytes], known: Mapping[str, Any]) -> Arrays:
 def _read_array(name: str, data: bytes, limit: int) -> Any:
     """A .npy file that is as long as its header says."""
     if len(data) > limit:
-        raise Rejected(f"{name} is larger than the array that belongs there")
+        raise Rejected(f"{name} is larger than the array that belongs there", BAD_ARRAY)
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(stream)
     if kind.hasobject:
-        raise Rejected(f"{name} holds Python objects")
+        raise Rejected(f"{name} holds Python objects", BAD_ARRAY)
     if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
-        raise Rejected(f"{name} does not have the length its header says")
+        raise Rejected(f"{name} does not have the length its header says", BAD_ARRAY)
     return np.load(io.BytesIO(data), allow_pickle=False)

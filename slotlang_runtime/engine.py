@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, NOT_EVALUATED, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
@@ -83,7 +83,9 @@ class SealEngine:
                     scale = ring.plaintext_scale(family.level, family.products, family.added)
                     plain[name] = load_plaintext(ring, record, family.level, scale, file)
                     if plain[name].is_zero():
-                        raise Rejected(f"the plaintext {name!r} is zero, which is sent as nothing at all")
+                        raise Rejected(
+                            f"the plaintext {name!r} is zero, which is sent as nothing at all", DAMAGED_BYTES
+                        )
         return cls(module, ring, plain)
 
     def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
@@ -118,7 +120,7 @@ class SealEngine:
         except (RuntimeError, ValueError) as problem:
             if isinstance(problem, Rejected):
                 raise
-            raise Rejected(f"SEAL can't evaluate these ciphertexts: {problem}") from None
+            raise Rejected(f"SEAL can't evaluate these ciphertexts: {problem}", NOT_EVALUATED) from None
         hidden = {name: ev.hide(results[name], masks.get(name, ())) for name in results}
         return Evaluated(hidden, ev.counts, ev.vanished)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 class Rejected(ValueError):
     """Bytes, arrays or arguments that do not fit; the message says what was expected and what was given. ``code``: the
-    stable code of the message, where it has one of its own."""
+    stable code of the message; ``slotlang explain CODE`` explains it."""
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
 
@@ -15,6 +15,27 @@ class Rejected(ValueError):
         # workers send it between processes
         return type(self), (str(self), self.code)
 
+
+BAD_ARGUMENT = "SL005"
+"""An argument of a command or a function is wrong."""
+
+BAD_ARRAY = "SL523"
+"""An input, weight or scalar is not an array of finite real numbers as the program declares it."""
+
+DAMAGED_BYTES = "SL543"
+"""Bytes are not what the runtime writes: damaged, cut off, or something else."""
+
+BYTES_OF_ANOTHER = "SL544"
+"""Bytes belong to another program, ring or kind, or keys lack what the program needs."""
+
+NOT_EVALUATED = "SL545"
+"""A module's parameters or functions can't be evaluated: it was edited."""
+
+OTHER_FORMAT = "SL744"
+"""A module has another emission format."""
+
+OTHER_RUNTIME = "SL746"
+"""A module was emitted for another runtime."""
 
 INPUT_BEYOND_LIMIT = "SL531"
 """An input is larger than the program takes."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import tenseal.sealapi as seal
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_ring, ring_label, ring_of
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
@@ -37,17 +37,19 @@ class EvaluationKeys:
         elements, relinearization = box.label.get("elements"), box.label.get("relinearization")
         galois_record, relin_record = box.exactly(["galois", "relin"])
         if set(box.label) != {*ring_label(ring), "elements", "relinearization"} or type(relinearization) is not bool:
-            raise Rejected("these evaluation keys do not say what they are")
+            raise Rejected("these evaluation keys do not say what they are", DAMAGED_BYTES)
         if not isinstance(elements, list) or not all(
             type(e) is int and e % 2 and 1 < e < 2 * ring.degree for e in elements
         ):
-            raise Rejected("these evaluation keys name Galois elements that do not exist")
+            raise Rejected("these evaluation keys name Galois elements that do not exist", DAMAGED_BYTES)
         if elements != sorted(set(elements)):
-            raise Rejected("these evaluation keys name a Galois element twice, or out of order")
+            raise Rejected("these evaluation keys name a Galois element twice, or out of order", DAMAGED_BYTES)
         if bool(elements) != (galois_record is not None):
-            raise Rejected("these evaluation keys hold no Galois keys, or some that they do not name")
+            raise Rejected("these evaluation keys hold no Galois keys, or some that they do not name", DAMAGED_BYTES)
         if relinearization != (relin_record is not None):
-            raise Rejected("these evaluation keys hold no relinearization key, or one that they do not name")
+            raise Rejected(
+                "these evaluation keys hold no relinearization key, or one that they do not name", DAMAGED_BYTES
+            )
         context = context_of(ring)
         galois = relin = None
         if galois_record is not None:
@@ -64,6 +66,6 @@ class EvaluationKeys:
         if not self.elements.issuperset(p.galois_elements):
             missing = [step for step in p.rotations if pow(3, step, 2 * p.degree) not in self.elements]
             what = f"rotations by {', '.join(map(str, missing[:8]))}" if missing else "conjugation"
-            raise Rejected(f"{module.name} needs Galois keys for {what}, and these {KIND} have none")
+            raise Rejected(f"{module.name} needs Galois keys for {what}, and these {KIND} have none", BYTES_OF_ANOTHER)
         if p.relinearization and self.relin is None:
-            raise Rejected(f"{module.name} needs a relinearization key, and these {KIND} have none")
+            raise Rejected(f"{module.name} needs a relinearization key, and these {KIND} have none", BYTES_OF_ANOTHER)

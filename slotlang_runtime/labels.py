@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, Rejected
+from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, INPUT_BEYOND_LIMIT, Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
@@ -22,7 +22,7 @@ def ring_of(box: Box) -> RingParameters:
     """The ring that a box's label names. Raises Rejected where it names none, or an insecure one."""
     degree, primes = box.label.get("degree"), box.label.get("prime_bits")
     if type(degree) is not int or not isinstance(primes, list):
-        raise Rejected(f"these {box.kind} do not say what ring they are for")
+        raise Rejected(f"these {box.kind} do not say what ring they are for", DAMAGED_BYTES)
     ring = RingParameters(degree, tuple(primes))
     ring.check()
     return ring
@@ -32,7 +32,7 @@ def check_ring(kind: str, ring: RingParameters, module: Module) -> None:
     """Raise Rejected unless a module uses this ring."""
     wanted = module.parameters.ring
     if ring != wanted:
-        raise Rejected(f"these {kind} are for {ring}; {module.name} needs {wanted}")
+        raise Rejected(f"these {kind} are for {ring}; {module.name} needs {wanted}", BYTES_OF_ANOTHER)
 
 
 def inputs_label(module: Module) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def check_limits(box: Box, module: Module) -> None:
     for name, limit in module.limits.items():
         given = theirs.get(name) if isinstance(theirs, dict) else None
         if not isinstance(given, list) or len(given) != 2:
-            raise Rejected(f"these inputs do not say how large {name} may be")
+            raise Rejected(f"these inputs do not say how large {name} may be", DAMAGED_BYTES)
         for value, ours, what in zip(given, (limit.norm, limit.entry), ("norms", "elements"), strict=True):
             if not (type(value) in (int, float) and 0 <= value <= ours) and not (value is None and ours == math.inf):
                 shown = "any size" if value is None else f"{value:.6g}" if type(value) in (int, float) else "?"
@@ -102,7 +102,8 @@ def check_label(box: Box, wanted: Label, module: Module) -> None:
         if theirs != ours:
             word = _WORDS.get(key, key[:40])
             raise Rejected(
-                f"these {box.kind} are for {word} {_short(theirs)}; {module.name} needs {word} {_short(ours)}"
+                f"these {box.kind} are for {word} {_short(theirs)}; {module.name} needs {word} {_short(ours)}",
+                BYTES_OF_ANOTHER,
             )
 
 

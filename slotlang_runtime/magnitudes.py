@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Name
 from slotlang_runtime.noise import ERROR_VARIANCE, LARGEST_ROUNDING, SECRET_VARIANCE, SIGMAS, Rounding, vector_rounding
@@ -315,7 +315,7 @@ class MagnitudeOperations:
         """A message is read: it is divided by a prime."""
         level = a.level + 1
         if level >= len(self.levels.scales):
-            raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none")
+            raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none", NOT_EVALUATED)
         self.read(a, f"the prime dropped before level {level}")
         prime = self.levels.primes(a.level)[-1]
         noise, error = self.rounded(self.dropped_error)

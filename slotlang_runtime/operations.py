@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BYTES_OF_ANOTHER, NOT_EVALUATED, Rejected
 from slotlang_runtime.parameters import Parameters
 
 C = TypeVar("C")
@@ -133,7 +133,7 @@ class Evaluation(Generic[C, P]):
 
     def _switch(self, a: C, step: int) -> C:
         if step not in self._steps:
-            raise Rejected(f"there is no Galois key for a rotation by {step}")
+            raise Rejected(f"there is no Galois key for a rotation by {step}", BYTES_OF_ANOTHER)
         self.counts["rotations"] += 1
         return self.operations.rotate(a, step)
 
@@ -142,7 +142,7 @@ class Evaluation(Generic[C, P]):
         if a is None:
             return None
         if not self._conjugation:
-            raise Rejected("there is no Galois key for conjugation")
+            raise Rejected("there is no Galois key for conjugation", BYTES_OF_ANOTHER)
         self.counts["conjugations"] += 1
         return self.operations.conjugate(a)
 
@@ -158,7 +158,7 @@ class Evaluation(Generic[C, P]):
         if a is None:
             return None
         if not self._relinearization:
-            raise Rejected("there is no relinearization key")
+            raise Rejected("there is no relinearization key", BYTES_OF_ANOTHER)
         two = self.operations.relinearize(a)
         self.counts["relinearizations"] += two is not a
         return two
@@ -305,7 +305,7 @@ class Evaluation(Generic[C, P]):
     def doubling(self, a: C | None, step: int, count: int, shared: bool = False) -> C | None:
         """``sum f < count: a << f*step``: powers of two first, widest first, then the odd part's digits."""
         if type(count) is not int or count < 1:
-            raise Rejected(f"a sum of {count!r} rotations")
+            raise Rejected(f"a sum of {count!r} rotations", NOT_EVALUATED)
         rotate, add = self._rotate_and_add(shared)
         odd, powers = count, 0
         while odd % 2 == 0:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 
 MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 """Bits of modulus by degree, the key prime included, that keep 128-bit security: the standard of
@@ -35,13 +35,17 @@ class RingParameters:
         """Raise Rejected for a ring that SEAL does not have, or that is below 128-bit security."""
         degree, primes = self.degree, self.prime_bits
         if type(degree) is not int or degree not in MAX_MODULUS_BITS:
-            raise Rejected(f"there is no ring of degree {degree}; degrees are {', '.join(map(str, MAX_MODULUS_BITS))}")
+            raise Rejected(
+                f"there is no ring of degree {degree}; degrees are {', '.join(map(str, MAX_MODULUS_BITS))}",
+                NOT_EVALUATED,
+            )
         if type(primes) is not tuple or not _whole(primes, 2, 61) or len(primes) < 2:
-            raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}")
+            raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}", NOT_EVALUATED)
         limit = MAX_MODULUS_BITS[degree]
         if sum(primes) > limit:
             raise Rejected(
-                f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}"
+                f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}",
+                NOT_EVALUATED,
             )
 
 
@@ -82,18 +86,20 @@ class Parameters:
         self.ring.check()
         half = self.degree // 2
         if type(slots) is not int or not 0 < slots <= half or slots & (slots - 1):
-            raise Rejected(f"there is no ring of degree {self.degree} with {slots} slots")
+            raise Rejected(f"there is no ring of degree {self.degree} with {slots} slots", NOT_EVALUATED)
         if not self.scale_bits or not _whole(self.scale_bits, 1, sum(self.prime_bits)):
-            raise Rejected(f"scale_bits {self.scale_bits} do not fit the primes")
+            raise Rejected(f"scale_bits {self.scale_bits} do not fit the primes", NOT_EVALUATED)
         if not _whole(self.drops, 0, 1 << 16) or len(self.drops) > len(self.prime_bits) - 2:
-            raise Rejected(f"drops {self.drops} do not fit {len(self.prime_bits) - 1} primes of data")
+            raise Rejected(f"drops {self.drops} do not fit {len(self.prime_bits) - 1} primes of data", NOT_EVALUATED)
         if not _whole(self.rotations, 1, half) or self.hide not in ("mask", "exact", "none"):
-            raise Rejected("the parameters hold rotations, or a way of hiding, that do not exist")
+            raise Rejected("the parameters hold rotations, or a way of hiding, that do not exist", NOT_EVALUATED)
         for step, route in self.routes.items():
             if step in self.rotations or not set(route) <= set(self.rotations):
-                raise Rejected(f"the rotation by {step} has a key, or is composed of some that have none")
+                raise Rejected(
+                    f"the rotation by {step} has a key, or is composed of some that have none", NOT_EVALUATED
+                )
             if sum(route) % slots != step:
-                raise Rejected(f"rotations by {route} do not make one by {step}")
+                raise Rejected(f"rotations by {route} do not make one by {step}", NOT_EVALUATED)
 
 
 class Levels:

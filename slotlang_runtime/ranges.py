@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
@@ -168,7 +168,8 @@ def packed_elements(module: Module, within: Mapping[str, Limit]) -> dict[Name, A
         if not kept:
             raise Rejected(
                 f"the packing of {name[0]} was edited: its slots hold other numbers than those it was lowered with, "
-                "and how large they can be is not known; change the program and lower it again"
+                "and how large they can be is not known; change the program and lower it again",
+                NOT_EVALUATED,
             )
     return packed
 

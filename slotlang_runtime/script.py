@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import random_data, read_data, relative_error, within_promise
-from slotlang_runtime.errors import BelowPrecision, Rejected
+from slotlang_runtime.errors import BAD_ARGUMENT, BelowPrecision, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
@@ -26,7 +26,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.seed < 0:
-            raise Rejected("--seed must not be negative")
+            raise Rejected("--seed must not be negative", BAD_ARGUMENT)
         inputs, weights = random_data(module, options.seed)
         if options.data:
             read_data(options.data, inputs, weights)
@@ -38,7 +38,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
             answer = server.evaluate(client.encrypt(**inputs), keys)
             results = client.decrypt(answer.data)
     except (Rejected, OSError) as problem:
-        code = f"[{problem.code}]" if isinstance(problem, Rejected) and problem.code else ""
+        code = f"[{problem.code}]" if isinstance(problem, Rejected) else ""
         print(f"error{code}: {problem}", file=sys.stderr)
         return 2
     expected = module.reference(inputs, weights)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
 from slotlang_runtime.equalized import check_equalized
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, limits_label, module_label
 from slotlang_runtime.masks import random_ciphertext
@@ -76,7 +76,7 @@ class Server:
         check_equalized(self.module, box.label.get("equalized"), self.weights.equalized)
         records = box.exactly(str(number) for number in range(len(self.module.packed())))
         if None in records:
-            raise Rejected("an input is missing")
+            raise Rejected("an input is missing", DAMAGED_BYTES)
         return self.engine.load(record for record in records if record is not None)
 
     def compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:

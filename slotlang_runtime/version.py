@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import OTHER_FORMAT, OTHER_RUNTIME, Rejected
 
 FORMAT = 5
 """The format of emitted modules. It changes when this runtime no longer runs, or the checker no longer checks, earlier
@@ -46,16 +46,17 @@ def require(name: str, form: int, runtime: str) -> None:
 
     Raises Rejected for another format or runtime.
     """
-    problem = ""
+    problem, code = "", OTHER_RUNTIME
     if form != FORMAT:
         problem = f"this module has emission format {form}, and slotlang_runtime runs format {FORMAT}"
+        code = OTHER_FORMAT
     elif runtime != source_hash():
         problem = (
             f"this module was emitted for runtime {runtime[:16]}, and slotlang_runtime is {source_hash()[:16]}: it is "
             "of another version, or was edited"
         )
     if problem and name == "__main__":
-        print(f"error: {problem}; lower the program again", file=sys.stderr)
+        print(f"error[{code}]: {problem}; lower the program again", file=sys.stderr)
         sys.exit(2)
     if problem:
-        raise Rejected(f"{problem}; lower the program again")
+        raise Rejected(f"{problem}; lower the program again", code)

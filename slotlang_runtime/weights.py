@@ -10,7 +10,7 @@ from typing import Any
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.equalized import checked, digests, folded
-from slotlang_runtime.errors import BELOW_PRECISION, BelowPrecision, Rejected
+from slotlang_runtime.errors import BAD_ARRAY, BELOW_PRECISION, DAMAGED_BYTES, BelowPrecision, Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.ranges import Ranges, check_range
@@ -84,7 +84,7 @@ def _equalized(box: Box, module: Module) -> dict[str, str]:
     """What a label says of equalized inputs, checked."""
     given = box.label.get("equalized", {})
     if not isinstance(given, dict) or not all(n in module.inputs and isinstance(d, str) for n, d in given.items()):
-        raise Rejected("these weights do not say how inputs are equalized")
+        raise Rejected("these weights do not say how inputs are equalized", DAMAGED_BYTES)
     return given
 
 
@@ -92,7 +92,7 @@ def checked_weights(module: Module, weights: Mapping[str, Any]) -> dict[str, Any
     """The arrays of a program's weights and scalars, of their shapes and patterns. Raises Rejected."""
     expected = [*module.weights, *module.scalars]
     if sorted(weights) != sorted(expected):
-        raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}")
+        raise Rejected(f"weights are {', '.join(expected)}, not {', '.join(weights) or 'none'}", BAD_ARRAY)
     arrays: dict[str, Any] = {}
     for name, shape in module.weights.items():
         pattern = module.patterns[name]() if name in module.patterns else None

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 
 Records: TypeAlias = Mapping[str, bytes | memoryview | None]
 Label: TypeAlias = Mapping[str, Any]
@@ -41,10 +41,10 @@ class Box:
         wanted = list(names)
         for name in self.records:
             if name not in set(wanted):
-                raise Rejected(f"unexpected {name[:60]} among these {self.kind}")
+                raise Rejected(f"unexpected {name[:60]} among these {self.kind}", DAMAGED_BYTES)
         for name in wanted:
             if name not in self.records:
-                raise Rejected(f"{name} is missing from these {self.kind}")
+                raise Rejected(f"{name} is missing from these {self.kind}", DAMAGED_BYTES)
         return [self.records[name] for name in wanted]
 
 
@@ -71,32 +71,34 @@ def unpack(kind: str, data: Any) -> Box:
     try:
         view = memoryview(data).cast("B")
     except TypeError:
-        raise Rejected(f"{kind} are bytes, not {type(data).__name__}") from None
+        raise Rejected(f"{kind} are bytes, not {type(data).__name__}", DAMAGED_BYTES) from None
     if type(view.obj) is not bytes:
         # records are parts of these bytes, and what is checked must not change before it is used
         view = memoryview(view.tobytes())
     if len(view) < _HEAD.size or bytes(view[:7]) != _MAGIC:
-        raise Rejected(f"these bytes are not {kind} of a slot program")
+        raise Rejected(f"these bytes are not {kind} of a slot program", DAMAGED_BYTES)
     magic, padded, length, checksum = _HEAD.unpack_from(view)
     if magic[7:] != _VERSION:
         raise Rejected(
-            f"these bytes are version {magic[7:].decode('ascii', 'replace')} of the format; this is {_VERSION.decode()}"
+            f"these bytes are version {magic[7:].decode('ascii', 'replace')} of the format; this is "
+            f"{_VERSION.decode()}",
+            BYTES_OF_ANOTHER,
         )
     inside = padded.rstrip(b"\0").decode("ascii", "replace")
     if inside != kind:
-        raise Rejected(f"expected {kind}, got {inside}")
+        raise Rejected(f"expected {kind}, got {inside}", BYTES_OF_ANOTHER)
     body = view[_HEAD.size :]
     if length != len(body) or length > _LIMIT:
-        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes")
+        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes", DAMAGED_BYTES)
     if hashlib.sha256(body).digest() != checksum:
-        raise Rejected(f"these {kind} are damaged: the checksum does not match")
+        raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:
         label, at = _label(body)
         records, at = _records(body, at)
     except (struct.error, ValueError, RecursionError):
-        raise Rejected(f"these {kind} are damaged") from None
+        raise Rejected(f"these {kind} are damaged", DAMAGED_BYTES) from None
     if at != len(body):
-        raise Rejected(f"there are bytes left over behind these {kind}")
+        raise Rejected(f"there are bytes left over behind these {kind}", DAMAGED_BYTES)
     return Box(kind, label, records)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import IO, Any, TypeAlias, cast
 
-from slotlang_runtime.errors import Rejected, WorkerFailed
+from slotlang_runtime.errors import BAD_ARGUMENT, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.seal.saved import memory_file
 from slotlang_runtime.server import Answer, Server
@@ -29,7 +29,7 @@ Action: TypeAlias = Callable[[bytes], tuple[bytes, Any]]
 def check_workers(count: object) -> None:
     """Raise Rejected for anything but a number of workers."""
     if type(count) is not int or count < 1:
-        raise Rejected(f"workers are a whole number from 1, not {count!r}")
+        raise Rejected(f"workers are a whole number from 1, not {count!r}", BAD_ARGUMENT)
 
 
 class Pool:
@@ -136,7 +136,7 @@ class Workers:
                 except (EOFError, OSError):
                     raise WorkerFailed(_ended(self.running[pipe], at[pipe], len(items))) from None
                 if refused is not None:
-                    raise Rejected(refused)
+                    raise Rejected(*refused)
                 if failed is not None:
                     raise WorkerFailed(f"a worker failed at item {at[pipe] + 1} of {len(items)}: {failed}")
                 seconds[pipe] += used - self._used[pipe]
@@ -207,7 +207,7 @@ def _work(pipe: Pipe, others: list[Pipe], files: list[IO[bytes]], action: Action
             try:
                 data, beside = action(item)
             except Rejected as problem:
-                refused = str(problem)
+                refused = str(problem), problem.code
             except Exception as problem:
                 failed = f"{type(problem).__name__}: {problem}"
             _write(results[0], data)

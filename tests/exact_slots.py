@@ -19,7 +19,7 @@ from slotlang.meaning.program import Program
 from slotlang.run.runner import load_module
 from slotlang_runtime.data import random_data
 from slotlang_runtime.engine import encoded_plaintexts
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module
 from slotlang_runtime.operations import Cancelled, Evaluation
@@ -114,7 +114,9 @@ class ExactOperations:
         level = a.level + 1
         scale = a.scale / self.ring.moduli[self.ring.count - level]
         if level >= len(self.ring.scales) or abs(scale / self.ring.scales[level] - 1) > 1e-12:
-            raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
+            raise Rejected(
+                f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
+            )
         return self._made(a.values, level, self.ring.scales[level], _mixed("rescale", a.c1), a.polynomials)
 
     def negate(self, a: Cipher) -> Cipher:

@@ -112,7 +112,7 @@ def synthesize(
         values: dict[str, Any] = {
             "shape": asdict(found.shape),
             "precision": found.precision,
-            "assumed": "unit" if found.weights is None else "weights",
+            "assumed": found.assumed,
             "module": None if found.weights is None else found.weights.name,
             "objective": found.objective,
             "complete": found.complete,

@@ -1,15 +1,15 @@
 """What is known of the data that errors are predicted for: weights and scalars, and a sample of the inputs.
 
 What is not given is as ``random_data`` of the runner makes it: inputs are standard normal, weights normal with a
-variance of one over their last dimension, scalars 1.
+variance of one over their last dimension, scalars 1; all as large as their bounds allow where these exclude that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
+from math import prod, sqrt
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,9 +24,9 @@ from slotlang_runtime.magnitudes import row_norms
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-Assumed: TypeAlias = Literal["unit", "weights", "weights and inputs"]
+Assumed: TypeAlias = Literal["unit", "bounds", "weights", "weights and bounds", "weights and inputs"]
 """What a prediction is about: data of unit variance, these weights with inputs of unit variance, or these weights and
-inputs."""
+inputs; where bounds exclude unit variance, data as large as they allow."""
 
 BLOCK = 1 << 22
 """Elements of a product of weights that are worked out at once."""
@@ -44,7 +44,9 @@ def assumed_text(assumed: Assumed) -> str:
     """As it is said wherever a promise is shown."""
     return {
         "unit": "for inputs and weights of unit variance",
+        "bounds": "for inputs and weights as large as their bounds allow, at most of unit variance",
         "weights": "for these weights and inputs of unit variance",
+        "weights and bounds": "for these weights and inputs as large as their bounds allow, at most of unit variance",
         "weights and inputs": "for these weights and inputs",
     }[assumed]
 
@@ -53,16 +55,27 @@ def assumed_text(assumed: Assumed) -> str:
 class DataPowers:
     """``weights``: weights and scalars by name. ``inputs``: samples by name; the first axis is the input's, and others
     may be longer or shorter, as of all tokens of a file. ``signals``: mean squares of results, where they are not those
-    of the weights: the program is a part of another one."""
+    of the weights: the program is a part of another one. ``squares``: mean squares of elements, and squares of scalars,
+    of what is not given and can't have unit variance within its bounds (``within_bounds``)."""
 
     weights: Mapping[str, Floats] = field(default_factory=dict, repr=False)
     inputs: Mapping[str, Floats] = field(default_factory=dict, repr=False)
     signals: Mapping[str, float] = field(default_factory=dict)
+    squares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether nothing is given: all elements of a tensor are alike."""
+        return self is UNIT or (bool(self.squares) and not self.weights and not self.inputs)
 
     @property
     def assumed(self) -> Assumed:
         """What is known."""
-        return "weights and inputs" if self.inputs else "weights"
+        if self.drawn:
+            return "bounds" if self.squares else "unit"
+        if self.inputs:
+            return "weights and inputs"
+        return "weights and bounds" if self.squares else "weights"
 
     @cached_property
     def channels(self) -> Mapping[str, Floats]:
@@ -74,12 +87,16 @@ class DataPowers:
         }
 
     def of_unit_inputs(self) -> DataPowers:
-        """The same without the inputs."""
-        return DataPowers(self.weights) if self.inputs else self
+        """The same without the inputs, and without bounds."""
+        if self.drawn:
+            return UNIT
+        return DataPowers(self.weights) if self.inputs or self.squares else self
 
     def scalar(self, name: str) -> float:
-        """The value of a scalar; 1 where it is not given."""
-        return float(self.weights.get(name, np.float64(1.0)))
+        """The value of a scalar; where it is not given 1, or the largest within its bounds."""
+        if name in self.weights:
+            return float(self.weights[name])
+        return sqrt(self.squares.get(name, 1.0))
 
 
 UNIT = DataPowers()
@@ -101,21 +118,46 @@ class Moments(NamedTuple):
         return Moments(mean, np.maximum(squares - self.mean**2 @ other.mean**2, 0.0))
 
 
-def tensor_variance(program: Program, tensor: str) -> float:
+def unit_variance(program: Program, name: str) -> float:
+    """What is called unit variance of a tensor's element that may be nonzero, and the square of a scalar."""
+    decl = program.tensors.get(name)
+    return 1.0 if decl is None or decl.kind == "input" else 1.0 / decl.shape[-1]
+
+
+def within_bounds(program: Program, data: DataPowers) -> DataPowers:
+    """The data with ``squares`` of what is not given, where bounds exclude its unit variance: the largest mean squares
+    that all of them allow."""
+    squares: dict[str, float] = {}
+    for bound in program.bounds:
+        name = bound.name
+        if name in data.weights or name in data.inputs:
+            continue
+        most = float(bound.limit) ** 2
+        if bound.kind == "norm" and bound.axis is not None:
+            mask = pattern_mask(program, name)
+            # of elements that may be nonzero, in the line that has most of them
+            shape = program.tensors[name].shape
+            length = shape[bound.axis] if mask is None else mask.reshape(shape).sum(axis=bound.axis).max(initial=0)
+            most /= max(int(length), 1)
+        if most < squares.get(name, unit_variance(program, name)):
+            squares[name] = most
+    return replace(data, squares=squares) if squares else data
+
+
+def tensor_variance(program: Program, tensor: str, data: DataPowers = UNIT) -> float:
     """Variance of an element of a tensor that is not given; of one that may be nonzero, where a pattern is declared."""
-    decl = program.tensors[tensor]
-    return 1.0 if decl.kind == "input" else 1.0 / decl.shape[-1]
+    return data.squares[tensor] if tensor in data.squares else unit_variance(program, tensor)
 
 
-def form_variance(program: Program, form: TensorForm) -> float:
+def form_variance(program: Program, form: TensorForm, data: DataPowers = UNIT) -> float:
     """Variance of an element of a tensor expression of which no tensor is given, the mean over all of them."""
     total = 0.0
     for chain in form.chains:
-        variance = float(chain.coefficient) ** 2
+        variance = _number(chain, data) ** 2
         for place, factor in enumerate(chain.factors):
             shape = program.tensors[factor.tensor].shape
             mask = pattern_mask(program, factor.tensor)
-            variance *= tensor_variance(program, factor.tensor) * (1.0 if mask is None else float(mask.mean()))
+            variance *= tensor_variance(program, factor.tensor, data) * (1.0 if mask is None else float(mask.mean()))
             # every factor but the first is summed over its rows
             if place:
                 variance *= shape[-1] if factor.transposed else shape[0]
@@ -132,7 +174,7 @@ def tensor_moments(program: Program, tensor: str, data: DataPowers) -> Moments:
     if tensor in data.channels:
         return Moments(np.zeros(matrix), np.broadcast_to(data.channels[tensor][:, None], matrix))
     mask = pattern_mask(program, tensor)
-    variance = np.full(matrix, tensor_variance(program, tensor))
+    variance = np.full(matrix, tensor_variance(program, tensor, data))
     return Moments(np.zeros(matrix), variance if mask is None else variance * mask.reshape(matrix))
 
 
@@ -170,7 +212,7 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
     if form is None:
         return Size(_sampled(program, program.theorems[name], data) if own is None else own, None)
     if not data.weights and not data.inputs:
-        return Size(form_variance(program, form) if own is None else own, None)
+        return Size(form_variance(program, form, data) if own is None else own, None)
     if not data.weights:
         found = form_moments(program, form, data)
         return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
@@ -185,7 +227,7 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
             for chain in form.chains
             for f in chain.factors
         )
-        known = DataPowers({**data.weights, **data.inputs}) if given else data
+        known = DataPowers({**data.weights, **data.inputs}, squares=data.squares) if given else data
         found = form_moments(program, form, known)
         return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
     squares = _row_squares(program, form, linear, data)
@@ -194,7 +236,9 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
     if sample is not None:
         applied = _applied(program, form, np.asarray(sample, np.float64).reshape(len(sample), -1), data)
         squares = np.mean(applied**2, axis=1)
-    return Size(float(np.mean(squares)) if own is None else own, largest)
+        return Size(float(np.mean(squares)) if own is None else own, largest)
+    smaller = data.squares.get(linear, 1.0)
+    return Size(smaller * (float(np.mean(squares)) if own is None else own), largest)
 
 
 def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
@@ -203,7 +247,7 @@ def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
     rng = np.random.default_rng(SEED)
     values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
     for name, decl in program.tensors.items():
-        drawn = rng.standard_normal(decl.shape) * tensor_variance(program, name) ** 0.5
+        drawn = rng.standard_normal(decl.shape) * tensor_variance(program, name, data) ** 0.5
         if name in data.weights:
             drawn = np.asarray(data.weights[name], np.float64).reshape(decl.shape)
         elif name in data.inputs:

@@ -134,19 +134,18 @@ class _Backwards:
         program, data = self.program, self.contents.data
         powers, products = self._forward()
         outside = self.members
-        same = data is UNIT or (outside.how == "each" and not data.inputs)
+        other = bool(data.inputs or data.squares)
+        same = data is UNIT or (outside.how == "each" and not other)
         if not same:
-            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if data.inputs else self.contents
+            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if other else self.contents
             self.members = Members(self.graph, contents, largest=True)
         unit = powers if same else self._forward()[0]
-        reach = reaches(
-            self.graph, products, unit, self.powers, self._plain, self._coefficients, known=data is not UNIT
-        )
+        reach = reaches(self.graph, products, unit, self.powers, self._plain, self._coefficients, known=not data.drawn)
         self.members = outside
         sizes = self.contents.sizes
         largest = self._peaks(unit, products, sizes)
         # without weights nothing says what vanishes
-        vanished = {n for n, number in enumerate(unit) if data is not UNIT and not self.powers[number].any()}
+        vanished = {n for n, number in enumerate(unit) if not data.drawn and not self.powers[number].any()}
         reads = self._reads()
         if self.graph.schedule.routes:
             # a key that is used many times in a row makes peaks that meet
@@ -161,7 +160,7 @@ class _Backwards:
                     self._met(node, gain)
             self._back(powers, products, grown, vanished)
             signal = elements * sizes[name].mean_square
-            small = data is not UNIT
+            small = not data.drawn
             parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small, reach=reach)
         return _together(parts)
 

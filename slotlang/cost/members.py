@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from slotlang.cost.data import UNIT
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.graph.graph import Graph, Member
 from slotlang.graph.member_classes import Likeness
@@ -40,7 +39,7 @@ class Members:
         self.graph, self.contents = graph, contents
         program = graph.schedule.program
         self.program = program
-        if contents.data is UNIT:
+        if contents.data.drawn:
             self.how: How = "alike"
         elif len(graph.nodes) * program.slots <= MOST_EACH:
             self.how = "each"

@@ -43,6 +43,9 @@ class _Moments:
         return np.array([[float(re)], [float(im)], [0.0], [0.0]])
 
     def scalar(self, name: str) -> Moments:
+        if name in self.data.squares:
+            # not the number at the bound, which may be a power of two, that nothing rounds
+            return self._real(self.data.squares[name])
         return np.array([[self.data.scalar(name)], [0.0], [0.0], [0.0]])
 
     def gather(self, tensor: str, flat: npt.NDArray[np.int64]) -> Moments:
@@ -52,15 +55,15 @@ class _Moments:
             channels = self.data.channels[tensor]
             elements = math.prod(self.program.tensors[tensor].shape)
             return self._real(channels[flat // (elements // len(channels))])
-        moments = self._real(tensor_variance(self.program, tensor))
+        moments = self._real(tensor_variance(self.program, tensor, self.data))
         if tensor not in self._masks:
             self._masks[tensor] = pattern_mask(self.program, tensor)
         mask = self._masks[tensor]
         return moments if mask is None else self.masked(moments, mask[flat])
 
     def element(self, form: TensorForm, flat: npt.NDArray[np.int64]) -> Moments:
-        if self.data is UNIT:
-            return self._real(form_variance(self.program, form))
+        if self.data.drawn:
+            return self._real(form_variance(self.program, form, self.data))
         if form not in self._forms:
             self._forms[form] = form_moments(self.program, form, self.data)
         mean, variance = (part.reshape(-1) for part in self._forms[form])
@@ -107,7 +110,9 @@ class Contents:
         scalars = {name: data.weights[name] for name in schedule.program.scalars if name in data.weights}
         self.known: dict[tuple[object, ...], Power] = {}
         """Mean squares of members that were found before (``Members``)."""
-        self._fixed = PlainEvaluator(schedule.program, _Moments(schedule.program, DataPowers(scalars)))
+        self._fixed = PlainEvaluator(
+            schedule.program, _Moments(schedule.program, DataPowers(scalars, squares=data.squares))
+        )
 
     @cached_property
     def sizes(self) -> Mapping[str, Size]:

@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias, TypeGuard
 
+from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
 from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form
@@ -122,7 +123,7 @@ class _Known:
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
         # drafts differ in where they drop primes, not in what their plaintexts hold
-        self._contents = Contents(never.built, target.data)
+        self._contents = Contents(never.built, within_bounds(program, target.data))
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 

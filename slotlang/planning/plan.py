@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
-from slotlang.cost.data import UNIT, Assumed, DataPowers
+from slotlang.cost.data import UNIT, DataPowers
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import Prediction, predict
@@ -98,8 +98,7 @@ class Plan:
     @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
-        assumed: Assumed = "unit" if self.data is UNIT else self.data.assumed
-        return promised(self.gains, self.parameters, list(self.program.theorems), assumed, self.wanted)
+        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, self.wanted)
 
     @property
     def weight_bytes(self) -> int:

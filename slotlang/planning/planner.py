@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from slotlang.cost.data import within_bounds
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
@@ -38,7 +39,11 @@ def plan(
     rotations), SL411 (bounds that these parameters do not hold), SL412 (bounds that none hold), SL451 (precision or
     bound on keys out of reach), SL472 (the kernel can't compute it), and as ``find_profile``.
     """
-    made = replace(_planned(program, parameters, target, profile), data=target.data, wanted=target.precision)
+    made = replace(
+        _planned(program, parameters, target, profile),
+        data=within_bounds(program, target.data),
+        wanted=target.precision,
+    )
     if made.range.status == "refuted":
         wanted = target if target.precision is not None else replace(target, precision=PRECISION)
         raise refused(made, lambda other: _reached(other, wanted, profile), wanted.precision or PRECISION)

@@ -28,6 +28,7 @@ from slotlang.adapter.messages import first_line, listed, plain, read_file, show
 from slotlang.adapter.values import FLOATS, SIZES, Array, as_float64, first_not_finite, tensor_values
 from slotlang.diagnostics import error
 from slotlang.files import open_regular
+from slotlang_runtime.arrays import BIT_PATTERNS_HINT, beyond_exact
 
 Pieces: TypeAlias = Callable[[Iterable[tuple[int, int]]], bytes]
 """Bytes of a file, or of a compressed one's content, joined: pieces by place and length, ascending."""
@@ -40,10 +41,6 @@ _MAX_HEADER: Final = 1 << 17
 
 _MAX_JSON: Final = 100_000_000
 """Bytes of the largest header of safetensors, as the format says."""
-
-_EXACT: Final = {1: 4, 2: 11, 4: 24, 8: 53}
-"""Bits of the whole numbers that a float of as many bytes holds exactly. Bit patterns of floats are larger, but for
-those of numbers that are as good as zero."""
 
 _INTEGERS: Final = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
 """Integers of safetensors, with numpy's names."""
@@ -66,13 +63,10 @@ class StoredArray:
         those that are read."""
         fail = partial(error, self.code, file=str(self.path))
         array = self.read(rows)
-        if self.integer_bytes and array.size and (largest := np.abs(array).max()) > 2 ** _EXACT[self.integer_bytes]:
+        if self.integer_bytes and (largest := beyond_exact(self.integer_bytes, array)):
             notes = [f"they are stored as {self.dtype}, and the largest is {largest:.0f}"]
-            hint = (
-                "save floats as floats (in torch tensor.float().numpy()), and whole numbers that are meant as "
-                "array.astype(numpy.float64)"
-            )
-            raise fail(f"{what} must be numbers; these are bit patterns or quantized", notes=notes, hint=hint)
+            message = f"{what} must be numbers; these are bit patterns or quantized"
+            raise fail(message, notes=notes, hint=BIT_PATTERNS_HINT)
         if bad := first_not_finite(array):
             raise fail(f"{what} must be finite, and there are NaN or infinite values", notes=[bad])
         return array

@@ -27,6 +27,6 @@ def exact_range(made: Lowered, target: Target) -> Range:
     try:
         found = check_range(module, checked_weights(module, {name: weights[name] for name in names}))
     except Rejected as problem:
-        raise with_parameters(error(problem.code or "SL507", str(problem)), made.plan, target) from None
+        raise with_parameters(error(problem.code, str(problem)), made.plan, target) from None
     tightest = next(iter(found.points), None)
     return made.range.of_weights(*((None, "") if tightest is None else (tightest.room, tightest.where)))

@@ -128,8 +128,8 @@ def execute(
     for each of several, by this many processes. ``cache``: a folder for the encoded weights. ``equalize``: exponents of
     inputs, for both sides.
 
-    Raises SL507 when the module refuses its data, such as values too large for the scale of the parameters, SL511 when
-    a worker ends before its work is done, and SL512 when the cache can't be used.
+    Raises the code of the module's own refusal, such as SL531 for inputs beyond their limit, SL511 when a worker ends
+    before its work is done, and SL512 when the cache can't be used.
     """
     module = load_module(text)
     batches = inputs if isinstance(inputs, Batches) else Batches([inputs])
@@ -146,13 +146,7 @@ def execute(
         client = partial(Client, module, equalize=equalize)
         return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
-        if problem.code:
-            raise error(problem.code, str(problem)) from None
-        raise error(
-            "SL507",
-            f"the encrypted run was refused: {problem}",
-            hint="scale the data down, or choose parameters with more room",
-        ) from None
+        raise error(problem.code, str(problem)) from None
     except WorkerFailed as problem:
         raise error(
             "SL511",

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
-from slotlang.cost.data import assumed_text
+from slotlang.cost.data import UNIT, Assumed, assumed_text, within_bounds
 from slotlang.cost.predict import Prediction
 from slotlang.diagnostics import pick
-from slotlang.meaning.outside_bounds import Limit
+from slotlang.meaning.bind import bind
+from slotlang.meaning.outside_bounds import Limit, with_bound_statements
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.search.space import front
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.weights import GivenWeights
+from slotlang.source import Source
+from slotlang.syntax.parser import parse
 
 Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -123,9 +126,17 @@ class Found:
     @property
     def about(self) -> str:
         """The data that errors are predicted for, in words."""
+        text = assumed_text(self.assumed)
+        return text if self.weights is None else text.replace("these weights", f"the weights of {self.weights.name}")
+
+    @property
+    def assumed(self) -> Assumed:
+        """The data that errors are predicted for."""
+        syntax = with_bound_statements(parse(Source("synth", self.ranked[0].text)), self.bounds)
+        squares = within_bounds(bind(syntax), UNIT).squares
         if self.weights is None:
-            return assumed_text("unit")
-        return f"for the weights of {self.weights.name} and inputs of unit variance"
+            return "bounds" if squares else "unit"
+        return "weights and bounds" if "x" in squares else "weights"
 
     @property
     def text(self) -> str:

@@ -52,7 +52,7 @@ def planned(file: ModuleFile, program: Program) -> Plan:
 
 def _promise(file: ModuleFile, made: Plan) -> Promise:
     """What the module promises. About given weights, which are not in the module, that is read and not checked; about
-    data of unit variance it is what is predicted again, for any precision.
+    data of unit variance, or as large as bounds allow, it is what is predicted again, for any precision.
 
     Raises ``SlotError`` SL745 for anything else.
     """
@@ -67,9 +67,9 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             and all(type(number) is float and 0 <= number < inf for number in numbers)
             and 0 < found["precision"] >= found["relative_error"]
         )
-    if right and found["assumed"] == "unit":
+    if right and found["assumed"] in ("unit", "bounds"):
         own = made.promise
-        right = all(
+        right = found["assumed"] == own.assumed and all(
             isclose(a, b, rel_tol=AS_PREDICTED)
             for a, b in zip(
                 [found["relative_error"], *found["error"].values()],

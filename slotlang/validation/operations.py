@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from slotlang.refusals import GaveUp
 from slotlang.validation.trace import Step, Trace
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.module import Kernel
 from slotlang_runtime.parameters import Levels, Parameters
 
@@ -203,7 +203,7 @@ class CheckedOperations:
         self._plain(plain)
         self._same_level(a, plain)
         if self.kernel == "matrix" and not plain.constant:
-            raise Rejected("a vector to encode does not hold one real number in all slots")
+            raise Rejected("a vector to encode does not hold one real number in all slots", NOT_EVALUATED)
         return self._product(a, plain, self.algebra.multiply_plain)
 
     def multiply(self, a: Cipher, b: Cipher) -> Cipher:
@@ -226,10 +226,12 @@ class CheckedOperations:
         self._only("a rescale")
         level = a.level + 1
         if level >= self.levels.count:
-            raise Rejected("there is no prime left to drop")
+            raise Rejected("there is no prime left to drop", NOT_EVALUATED)
         scale = a.scale / self.levels.primes(a.level)[-1]
         if level >= len(self.levels.scales) or abs(scale / self.levels.scales[level] - 1) > ROUNDING:
-            raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
+            raise Rejected(
+                f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
+            )
         return replace(a, level=level, scale=self.levels.scales[level])
 
     def negate(self, a: Cipher) -> Cipher:
@@ -273,13 +275,13 @@ class CheckedOperations:
 
     def _only(self, what: str) -> None:
         if self.kernel == "matrix":
-            raise Rejected(f"{what} can't be evaluated as matrix products")
+            raise Rejected(f"{what} can't be evaluated as matrix products", NOT_EVALUATED)
 
     def _product(self, a: Cipher, b: Any, combine: Callable[[Any, Any], Any]) -> Cipher:
         self._count()
         scale = a.scale * b.scale
         if int(math.log2(scale)) >= math.prod(self.levels.primes(a.level)).bit_length():
-            raise Rejected("scale out of bounds")
+            raise Rejected("scale out of bounds", NOT_EVALUATED)
         return replace(a, content=combine(a.content, b.content), scale=scale)
 
     def _ciphers(self, *values: object) -> None:
@@ -290,7 +292,7 @@ class CheckedOperations:
 
     def _relinearised(self, *values: Cipher) -> None:
         if any(value.polynomials > 2 for value in values):
-            raise Rejected("a product of ciphertexts is used before it is relinearised")
+            raise Rejected("a product of ciphertexts is used before it is relinearised", NOT_EVALUATED)
 
     def _plain(self, value: object) -> None:
         if not isinstance(value, Plain):
@@ -298,11 +300,13 @@ class CheckedOperations:
 
     def _same_level(self, a: Cipher, b: Any) -> None:
         if a.level != b.level:
-            raise Rejected(f"operands at levels {a.level} and {b.level}")
+            raise Rejected(f"operands at levels {a.level} and {b.level}", NOT_EVALUATED)
 
     def _same_scale(self, a: Cipher, b: Any) -> None:
         if not close(a.scale, b.scale):
-            raise Rejected(f"operands at scales 2^{math.log2(a.scale):.2f} and 2^{math.log2(b.scale):.2f}")
+            raise Rejected(
+                f"operands at scales 2^{math.log2(a.scale):.2f} and 2^{math.log2(b.scale):.2f}", NOT_EVALUATED
+            )
 
 
 def close(a: float, b: float) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.parameters import Parameters
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import plaintext_of
@@ -36,7 +36,7 @@ class Constants(Ring):
     def encode(self, values: Any, level: int = 0, products: int = 0, added: bool = False) -> Any:
         """``Ring.encode`` for vectors that hold one number in all slots. Raises Rejected for other vectors."""
         if added:
-            raise Rejected("a vector to encode is added, and matrices only multiply")
+            raise Rejected("a vector to encode is added, and matrices only multiply", NOT_EVALUATED)
         scale = self.factor(level, products)
         number = self._integer(one_number(values), level, scale)
         return Constant(number, level, scale) if number != 0 else None
@@ -46,7 +46,7 @@ class Constants(Ring):
         value = value * scale
         # as SEAL's encoder counts
         if abs(value) >= 1 and math.log2(abs(value)) + 2 >= self.modulus_bits[level]:
-            raise Rejected(f"a vector to encode holds {value / scale:.3g}: too large here")
+            raise Rejected(f"a vector to encode holds {value / scale:.3g}: too large here", WEIGHTS_TOO_LARGE)
         whole = math.trunc(value)
         return whole + int(math.copysign(abs(value - whole) >= 0.5, value))
 
@@ -61,12 +61,12 @@ def one_number(values: Any) -> float:
     if not isinstance(values, float):  # which a number of float64 is
         values = np.asarray(values)
         if not np.isfinite(values).all():
-            raise Rejected("a vector to encode holds NaN or infinity")
+            raise Rejected("a vector to encode holds NaN or infinity", WEIGHTS_TOO_LARGE)
         if values.ndim and (values == values.flat[0]).all():
             values = values.flat[0]
         if values.ndim or values.imag:
-            raise Rejected("a vector to encode does not hold one real number in all slots")
+            raise Rejected("a vector to encode does not hold one real number in all slots", NOT_EVALUATED)
     value = float(values.real)
     if not math.isfinite(value):
-        raise Rejected("a vector to encode holds NaN or infinity")
+        raise Rejected("a vector to encode holds NaN or infinity", WEIGHTS_TOO_LARGE)
     return value

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, SealEngine, encoded_plaintexts
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
@@ -56,9 +56,9 @@ class MatrixEngine:
             if record is not None:
                 number = int.from_bytes(record, "little", signed=True)
                 if not number or len(record) != number.bit_length() // 8 + 1:
-                    raise Rejected(f"the constant {name!r} is not written as this program writes it")
+                    raise Rejected(f"the constant {name!r} is not written as this program writes it", DAMAGED_BYTES)
                 if 2 * abs(number) >= math.prod(ring.primes(family.level)):
-                    raise Rejected(f"the constant {name!r} is larger than the modulus")
+                    raise Rejected(f"the constant {name!r} is larger than the modulus", DAMAGED_BYTES)
                 constants[name] = Constant(number, family.level, ring.factor(family.level, family.products))
         return cls(module, ring, constants)
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
@@ -54,7 +54,7 @@ class Recording:
         a.used = True
         scale = a.scale * plain.scale
         if math.log2(scale) >= self.ring.modulus_bits[plain.level]:
-            raise Rejected("a product's scale is larger than the modulus")
+            raise Rejected("a product's scale is larger than the modulus", NOT_EVALUATED)
         return Sum([(a, 1, plain)], scale)
 
     def negate(self, a: Sum) -> Sum:
@@ -64,7 +64,7 @@ class Recording:
     def add(self, total: Sum, term: Sum, sign: int, *, owned: bool) -> Sum:
         """The terms of both."""
         if term.scale != total.scale:
-            raise Rejected("the terms of a sum have different scales")
+            raise Rejected("the terms of a sum have different scales", NOT_EVALUATED)
         if not owned:
             return Sum(total.taken(1) + term.taken(sign), total.scale)
         more = term.taken(sign)
@@ -120,7 +120,7 @@ class Plan:
         families = module.returned()
         for name, value in self.results.items():
             if value is not None and value.scale != ring.scale(families[name].level, families[name].products):
-                raise Rejected(f"the result {name!r} is not at the scale this program has there")
+                raise Rejected(f"the result {name!r} is not at the scale this program has there", NOT_EVALUATED)
         levels: dict[int, list[Sum]] = {}
         seen: set[int] = set()
         waiting = [value for value in self.results.values() if value is not None]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.matrix.constants import Impossible
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import (
@@ -94,7 +94,7 @@ def load_residues(ring: Ring, data: bytes | memoryview, room: Words) -> Words:
         expanded = Saved(ring.shared, whole, ciphertext_limit(ring.shared, len(moduli)))
         room[:] = expanded.ciphertext(ring.levels[0], moduli, ring.scale(0))
     if not room[1].any():
-        raise Rejected("a ciphertext is not encrypted: anyone could read it")
+        raise Rejected("a ciphertext is not encrypted: anyone could read it", DAMAGED_BYTES)
     return room
 
 
@@ -108,6 +108,6 @@ def saved_residues(ring: Ring, value: Words, level: int, products: int) -> bytes
     out = np.empty(len(body) + (len(body) >> 8) + 64, np.uint8)
     length = compress(out.ctypes.data, len(out), body.ctypes.data, len(body), 1)
     if length > len(out):
-        raise Rejected("a result can't be compressed")
+        raise Rejected("a result can't be compressed", DAMAGED_BYTES)
     head = header()[:5] + struct.pack("<BHQ", ZSTD, 0, HEADER.size + length)
     return b"".join([head, out.data[:length]])

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import (
     Saved,
@@ -84,10 +84,10 @@ def load_half(ring: Ring, data: bytes | memoryview, level: int, products: int, p
     primes, half = ring.primes(level), ring.degree // 2
     wanted = _fields(ring, level, products, part)
     if len(data) != _FIELDS.size + wanted[-1]:
-        raise Rejected(f"half a result has {len(data)} bytes, expected {_FIELDS.size + wanted[-1]}")
+        raise Rejected(f"half a result has {len(data)} bytes, expected {_FIELDS.size + wanted[-1]}", DAMAGED_BYTES)
     for what, found, expected in zip(_NAMES, _FIELDS.unpack_from(data), wanted, strict=True):
         if found != expected:
-            raise Rejected(f"half a result has {what} {found!r}, expected {expected!r}")
+            raise Rejected(f"half a result has {what} {found!r}, expected {expected!r}", DAMAGED_BYTES)
     rows, at = [], _FIELDS.size
     for number, prime in enumerate(2 * primes):
         count, size = half if number < len(primes) else ring.degree, _bytes_of(prime)
@@ -96,7 +96,7 @@ def load_half(ring: Ring, data: bytes | memoryview, level: int, products: int, p
         rows.append(words.view("<u8")[:, 0])
         at += count * size
         if (rows[-1] >= np.uint64(prime)).any():
-            raise Rejected("half a result holds a residue that is not below its prime")
+            raise Rejected("half a result holds a residue that is not below its prime", DAMAGED_BYTES)
     given = np.array(rows[: len(primes)])
     h = np.concatenate([given, conjugated(ring, given, level, 1 if part == "re" else -1)], axis=1)
     # checked again as an object of SEAL, which also says whether it is encrypted

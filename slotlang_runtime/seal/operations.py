@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.operations import Cancelled
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import ciphertext_of, polynomials_of
@@ -47,7 +47,9 @@ class SealOperations:
     def multiply(self, a: Any, b: Any) -> Any:
         """Three polynomials."""
         if a.size() > 2 or b.size() > 2:
-            raise Rejected("a product of ciphertexts is multiplied with another before it is relinearised")
+            raise Rejected(
+                "a product of ciphertexts is multiplied with another before it is relinearised", NOT_EVALUATED
+            )
         out = seal.Ciphertext()
         self.evaluator.multiply(a, b, out)
         return out
@@ -72,7 +74,9 @@ class SealOperations:
             bare = True
         level = self.ring.levels.index(out.parms_id())
         if level >= len(self.ring.scales) or abs(out.scale / self.ring.scales[level] - 1) > _ROUNDING:
-            raise Rejected(f"a ciphertext that is rescaled to level {level} does not come to the scale there")
+            raise Rejected(
+                f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
+            )
         out.scale = self.ring.scales[level]
         if bare:
             raise self.cancelled(out)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.parameters import Levels, Parameters, RingParameters
 
 ParmsId: TypeAlias = list[int]
@@ -27,11 +27,11 @@ class Context:
             parms.set_poly_modulus_degree(ring.degree)
             parms.set_coeff_modulus(seal.CoeffModulus.Create(ring.degree, list(ring.prime_bits)))
         except (RuntimeError, ValueError) as problem:
-            raise Rejected(f"SEAL has no such parameters: {problem}") from None
+            raise Rejected(f"SEAL has no such parameters: {problem}", NOT_EVALUATED) from None
         self.ring = ring
         self.context = seal.SEALContext(parms, True, seal.SEC_LEVEL_TYPE.TC128)
         if not self.context.parameters_set():
-            raise Rejected("these parameters are invalid or below 128-bit security")
+            raise Rejected("these parameters are invalid or below 128-bit security", NOT_EVALUATED)
         self.encoder = seal.CKKSEncoder(self.context)
         self.levels: list[ParmsId] = []
         data = self.context.first_context_data()
@@ -79,7 +79,7 @@ class Ring(Levels):
         products not rescaled, or to be added to it; None when it encodes to zero. Raises Rejected."""
         values = np.asarray(values)
         if not np.isfinite(values).all():
-            raise Rejected("a vector to encode holds NaN or infinity")
+            raise Rejected("a vector to encode holds NaN or infinity", WEIGHTS_TOO_LARGE)
         if not values.any():
             return None
         if np.iscomplexobj(values) and not values.imag.any():
@@ -95,7 +95,9 @@ class Ring(Levels):
         try:
             self.encoder.encode(content, self.levels[level], self.plaintext_scale(level, products, added), plain)
         except ValueError:
-            raise Rejected(f"a vector to encode holds {np.abs(values).max():.3g}: too large here") from None
+            raise Rejected(
+                f"a vector to encode holds {np.abs(values).max():.3g}: too large here", WEIGHTS_TOO_LARGE
+            ) from None
         return None if plain.is_zero() else plain
 
     def zero(self) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.seal.ring import Context, ParmsId, Ring
 
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -77,11 +77,13 @@ def _expanded(data: memoryview, limit: int) -> memoryview:
     size = ctypes.c_size_t
     decompress = library("ZSTD_decompress", ctypes.c_void_p, size, ctypes.c_void_p, size)
     if decompress is None:
-        raise Rejected("this build of TenSEAL hides its zstd, so that bytes can't be checked before SEAL")
+        raise Rejected(
+            "this build of TenSEAL hides its zstd, so that bytes can't be checked before SEAL", DAMAGED_BYTES
+        )
     out = np.empty(limit, np.uint8)
     length = decompress(out.ctypes.data, limit, np.frombuffer(data, np.uint8).ctypes.data, len(data))
     if length > limit:
-        raise Rejected("an object can't be decompressed, or is larger than it may be here")
+        raise Rejected("an object can't be decompressed, or is larger than it may be here", DAMAGED_BYTES)
     return out.data[:length]
 
 
@@ -91,12 +93,12 @@ class Saved:
 
     def __init__(self, context: Context, data: bytes | memoryview, limit: int) -> None:
         if len(data) < HEADER.size or bytes(data[:5]) != header()[:5]:
-            raise Rejected("this is not an object that SEAL 4 saved, or not this version of it")
+            raise Rejected("this is not an object that SEAL 4 saved, or not this version of it", DAMAGED_BYTES)
         *_, mode, reserved, size = HEADER.unpack_from(data)
         if size != len(data):
-            raise Rejected("an object's length is not what its header says: it is truncated or damaged")
+            raise Rejected("an object's length is not what its header says: it is truncated or damaged", DAMAGED_BYTES)
         if mode not in (0, ZSTD) or reserved:
-            raise Rejected("an object's header has a compression that SEAL does not write here")
+            raise Rejected("an object's header has a compression that SEAL does not write here", DAMAGED_BYTES)
         self.context = context
         self.body = memoryview(data)[HEADER.size :]
         if mode:
@@ -108,7 +110,7 @@ class Saved:
         try:
             fields = struct.unpack_from(f"<{form}", self.body, self.at)
         except struct.error:
-            raise Rejected("an object ends too early") from None
+            raise Rejected("an object ends too early", DAMAGED_BYTES) from None
         self.at += struct.calcsize(f"<{form}")
         return fields
 
@@ -117,13 +119,13 @@ class Saved:
         fields = self.take(form)
         if fields != wanted:
             shown = [str(f[0] if len(f) == 1 else f)[:60] for f in (fields, wanted)]
-            raise Rejected(f"{what} {shown[0]}, expected {shown[1]}")
+            raise Rejected(f"{what} {shown[0]}, expected {shown[1]}", DAMAGED_BYTES)
 
     def inner(self, size: int | None = None) -> int:
         """The header of an object inside: not compressed, and of the size it must have, which is returned."""
         start, length = self.take("8sQ")
         if start != header() or size not in (None, length):
-            raise Rejected("an object inside another has a header that SEAL does not write")
+            raise Rejected("an object inside another has a header that SEAL does not write", DAMAGED_BYTES)
         return int(length)
 
     def words(self, count: int, moduli: Sequence[int]) -> Words:
@@ -132,7 +134,7 @@ class Saved:
         words = np.frombuffer(self.body, "<u8", count * len(moduli) * degree, self.at)
         words = words.reshape(count, len(moduli), degree)
         if (words >= np.array(moduli, np.uint64)[:, None]).any():
-            raise Rejected("an object holds a residue that is not below its prime")
+            raise Rejected("an object holds a residue that is not below its prime", DAMAGED_BYTES)
         self.at += words.nbytes
         return words
 
@@ -158,7 +160,7 @@ class Saved:
             self.inner(HEADER.size + 65)
             kind, seed = self.take("B64s")
             if kind not in (1, 2):
-                raise Rejected("a ciphertext's seed is for a generator that SEAL does not have")
+                raise Rejected("a ciphertext's seed is for a generator that SEAL does not have", DAMAGED_BYTES)
             self.seed = kind, seed
         return residues
 
@@ -168,15 +170,15 @@ class Saved:
         (words,) = self.take("Q")
         each = len(moduli) * self.context.degree
         if words not in ([each, 2 * each] if count is None else [count * each]) or size != HEADER.size + 8 + 8 * words:
-            raise Rejected("an object's array does not have the length this program expects")
+            raise Rejected("an object's array does not have the length this program expects", DAMAGED_BYTES)
         if len(self.body) - self.at < 8 * words:
-            raise Rejected("an object ends too early")
+            raise Rejected("an object ends too early", DAMAGED_BYTES)
         return self.words(words // each, moduli)
 
     def end(self) -> None:
         """Check that nothing follows."""
         if self.at != len(self.body):
-            raise Rejected("there are bytes left over in an object")
+            raise Rejected("there are bytes left over in an object", DAMAGED_BYTES)
 
     def load(self, make: Callable[[], Any], file: File | None = None) -> Any:
         """The object itself: all of it was read and checked. SEAL gets it without compression, through a
@@ -191,7 +193,7 @@ class Saved:
             try:
                 thing.load(self.context.context, path)
             except (RuntimeError, ValueError, MemoryError, IndexError, OverflowError) as problem:
-                raise Rejected(f"SEAL does not accept an object: {problem}") from None
+                raise Rejected(f"SEAL does not accept an object: {problem}", DAMAGED_BYTES) from None
         return thing
 
 
@@ -229,7 +231,7 @@ def load_ciphertext(
     record.ciphertext(ring.levels[level], moduli, ring.scale(level, products))
     out = record.load(seal.Ciphertext, file)
     if out.is_transparent():
-        raise Rejected("a ciphertext is not encrypted: anyone could read it")
+        raise Rejected("a ciphertext is not encrypted: anyone could read it", DAMAGED_BYTES)
     return out
 
 
@@ -245,12 +247,12 @@ def load_keys(
     for place in range(places):
         (count,) = record.take("Q")
         if count != (digits if place in wanted else 0):
-            raise Rejected("a key is missing from these evaluation keys, or is one too many")
+            raise Rejected("a key is missing from these evaluation keys, or is one too many", DAMAGED_BYTES)
         for _ in range(count):
             size, start = record.inner(), record.at
             record.ciphertext(context.key_level, context.moduli, 1.0)
             if size != HEADER.size + record.at - start:
-                raise Rejected("an object inside another has a length that is not its own")
+                raise Rejected("an object inside another has a length that is not its own", DAMAGED_BYTES)
     return record.load(make)
 
 

@@ -104,7 +104,7 @@ def test_an_edited_runtime_is_refused(file: str, bundle: Path, packages: Path) -
         path.write_text(whole, encoding="utf-8")
     assert found.returncode == 2 and found.stdout == ""
     assert found.stderr.startswith(
-        f"error: this module was emitted for runtime {source_hash()[:16]}, and slotlang_runtime is "
+        f"error[SL746]: this module was emitted for runtime {source_hash()[:16]}, and slotlang_runtime is "
     )
     assert found.stderr.count("\n") == 1 and "lower the program again" in found.stderr
 
@@ -118,7 +118,9 @@ def test_a_module_of_another_format_is_refused(bundle: Path, packages: Path) -> 
     finally:
         path.write_text(whole, encoding="utf-8")
     assert found.returncode == 2 and found.stdout == ""
-    assert found.stderr.startswith("error: this module has emission format 2, and slotlang_runtime runs format 5")
+    assert found.stderr.startswith(
+        "error[SL744]: this module has emission format 2, and slotlang_runtime runs format 5"
+    )
     assert found.stderr.count("\n") == 1
 
 

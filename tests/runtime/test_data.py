@@ -155,7 +155,6 @@ def test_a_single_array_is_not_an_archive(file: File) -> None:
 
 
 def test_folders_and_absent_files(file: File) -> None:
-    with pytest.raises(FileNotFoundError):
-        file.read()
+    assert file.refused() == f"{file.path} can't be read: No such file or directory"
     file.path.mkdir()
     assert file.refused() == f"{file.path} is not a regular file"

@@ -244,7 +244,7 @@ def test_limits_that_an_upload_claims(world: World, claimed: Any, message: str) 
         return
     with pytest.raises(Rejected, match=message) as found:
         world.answer(upload)
-    assert found.value.code == ("SL531" if "norms" in message else "")
+    assert found.value.code == ("SL531" if "norms" in message else "SL543")
 
 
 def test_elements_are_compared_too() -> None:
@@ -368,6 +368,13 @@ def test_random_data_are_within_limits_and_assumptions(capsys: pytest.CaptureFix
 def test_codes_of_the_runtime_are_explained() -> None:
     codes = {name: value for name, value in vars(errors).items() if isinstance(value, str) and value.startswith("SL")}
     assert codes == {
+        "BAD_ARGUMENT": "SL005",
+        "BAD_ARRAY": "SL523",
+        "DAMAGED_BYTES": "SL543",
+        "BYTES_OF_ANOTHER": "SL544",
+        "NOT_EVALUATED": "SL545",
+        "OTHER_FORMAT": "SL744",
+        "OTHER_RUNTIME": "SL746",
         "INPUT_BEYOND_LIMIT": "SL531",
         "WEIGHTS_TOO_LARGE": "SL532",
         "RESULT_OUT_OF_RANGE": "SL533",
@@ -378,6 +385,13 @@ def test_codes_of_the_runtime_are_explained() -> None:
     }
     titles = {code: EXPLANATIONS[code].split("\n")[0] for code in codes.values()}
     assert titles == {
+        "SL005": "A command-line argument is wrong.",
+        "SL523": "An array of --data, or one for a module, can't be used.",
+        "SL543": "These bytes are not what was written.",
+        "SL544": "These bytes belong to something else.",
+        "SL545": "A module can't be evaluated as it stands.",
+        "SL744": "A module has another format.",
+        "SL746": "A module's runtime is another one.",
         "SL531": "An input is larger than the program takes.",
         "SL532": "With these weights a message could wrap around the modulus.",
         "SL533": "A decrypted result is larger than the guarantee allows.",

@@ -61,10 +61,10 @@ def test_data_from_a_file(module: Module, tmp_path: Path, capsys: pytest.Capture
     assert main(module, ["--data", str(data)]) == 0
     capsys.readouterr()
 
-    def refused(message: str, *arguments: str) -> None:
+    def refused(message: str, *arguments: str, code: str = "SL523") -> None:
         assert main(module, list(arguments)) == 2
         out, err = capsys.readouterr()
-        assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+        assert out == "" and err.startswith(f"error[{code}]: ") and err.count("\n") == 1
         assert message in err
 
     np.savez(data, x=np.zeros((3, 3)))
@@ -80,7 +80,7 @@ def test_data_from_a_file(module: Module, tmp_path: Path, capsys: pytest.Capture
     data.write_bytes(b"PK\x03\x04 and then nothing")
     refused("is not an .npz file of arrays", "--data", str(data))
     refused("No such file", "--data", str(tmp_path / "absent.npz"))
-    refused("--seed must not be negative", "--seed", "-1")
+    refused("--seed must not be negative", "--seed", "-1", code="SL005")
 
 
 @pytest.mark.parametrize("arguments", [["--seed", "x"], ["--nothing"], ["more"]])

@@ -90,13 +90,17 @@ def test_another_runtime_or_format_is_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (f'RUNTIME = "{source_hash()}"', 'RUNTIME = "0"', "error: this module was emitted for runtime 0, and "),
-        (f"FORMAT = {FORMAT}", "FORMAT = 2", "error: this module has emission format 2, and slotlang_runtime runs "),
+        (f'RUNTIME = "{source_hash()}"', 'RUNTIME = "0"', "error[SL746]: this module was emitted for runtime 0, and "),
+        (
+            f"FORMAT = {FORMAT}",
+            "FORMAT = 2",
+            "error[SL744]: this module has emission format 2, and slotlang_runtime runs ",
+        ),
         # before anything else of the module is
         (
             f"FORMAT = {FORMAT}",
             f"FORMAT = {FORMAT + 1}\nrequire(__name__, {FORMAT + 1}, '')\n1 / 0",
-            f"error: this module has emission format {FORMAT + 1}",
+            f"error[SL744]: this module has emission format {FORMAT + 1}",
         ),
     ],
 )
@@ -110,4 +114,4 @@ def test_a_refused_module_is_one_line_where_it_is_run(old: str, new: str, messag
     assert found.stderr.startswith(message) and found.stderr.count("\n") == 1
     with pytest.raises(Rejected) as refused:
         load_module(path.read_text(encoding="utf-8"))
-    assert found.stderr == f"error: {refused.value}\n"
+    assert found.stderr == f"error[{refused.value.code}]: {refused.value}\n"
