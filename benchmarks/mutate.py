@@ -57,8 +57,8 @@ OUT = Path(__file__).resolve().parent / "mutation.json"
 CORPUS = sorted((ROOT / "programs").glob("**/*.slot"))
 METHODS: tuple[Method, ...] = ("auto", "polyhedral", "exact")
 PAGE = ROOT / "docs" / "proof.md"
-COUNT, SEED = 2400, 1
-MODULES = 1000
+COUNT, SEED = 10_000, 1
+MODULES = 1500
 """Changed modules that are checked."""
 REPAIRED = 40
 """Wrong programs for which repairs are looked for."""

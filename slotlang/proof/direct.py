@@ -183,7 +183,7 @@ def wrong_at(program: Program, statement: Claim | Output, binders: Mapping[str, 
     slots = np.array([slot], np.int64)
     env = {name: np.array([value], np.int64) for name, value in binders.items()}
     where = statement.where if isinstance(statement, Claim) else program.read_where(statement)
-    if where is not None and not holds(where, program.sizes, _Here(program, env, slots)).all():
+    if where is not None and not np.all(holds(where, program.sizes, _Here(program, env, slots))):
         return False
     family, indices = target(statement)
     actual = direct.value(FamilyRef(family, indices, statement.span), env, slots)

@@ -15,6 +15,7 @@ from slotlang.meaning.integers import IntConst
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Element, FamilyRef
 from slotlang.proof import direct
+from slotlang.proof.check import check
 from slotlang.proof.direct import Direct
 from slotlang.proof.field import PRIMES, random_field
 from slotlang.proof.random import slot_values
@@ -95,3 +96,16 @@ prove y == {theorem}
     whole = field.form(value.form)
     for flat in (np.arange(6), np.array([4]), np.array([5, 0, 5])):
         assert (field.elements(value.form, flat)[:, 0] == whole[:, flat]).all()
+
+
+def test_what_is_read_where_a_condition_of_sizes_holds() -> None:
+    """Every slot carries one element: whether it lies inside the result depends on no slot."""
+    text = """program once(n = 4)
+input  x[n]
+axes (h < n)
+cipher X = x[h]
+output y[n - 1] = X
+prove  y == x
+"""
+    report = check(bind_text(text))
+    assert report.status == "refuted" and report.counterexample is not None
