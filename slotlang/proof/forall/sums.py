@@ -203,11 +203,9 @@ class Rules:
                 short = (modulus - extent).number()
                 if short is None or not 0 < short <= MAX_SHORT or short.denominator > 1:
                     continue
-                if (
-                    parts is None
-                    or parts[0] not in (Poly.const(1), Poly.const(-1))
-                    or self._elsewhere(s, name, remainder)
-                ):
+                around = parts is not None and parts[0] in (Poly.const(1), Poly.const(-1))
+                # of a sum over fewer than no terms more would be taken off than stand there
+                if not around or not self.domain.nonnegative(extent) or self._elsewhere(s, name, remainder):
                     continue
                 whole = self.variable(modulus)
                 circle = replace(s, bound=tuple(whole if b == name else b for b in s.bound))
