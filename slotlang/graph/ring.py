@@ -109,6 +109,13 @@ class PlainEvaluator:
     def _env(self, slots: Slots) -> Mapping[str, Any]:
         return self._digits[None] if slots is self.all_slots else self.program.slot_env(slots)
 
+    def _here(self, env: Mapping[str, Any], slots: Slots) -> Mapping[str, Any]:
+        """Loop variables, digits and the slot."""
+        return {**self._env(slots), **env}
+
+    def _elements(self, form: TensorForm, flat: Slots) -> Any:
+        return self.ring.element(form, flat)
+
     def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         """``value`` at the given slots, loop variables given by ``env``. Ciphertext families are evaluated
         through their definitions, so this is also the reference meaning of any value. For the value of a theorem, which
@@ -128,7 +135,7 @@ class PlainEvaluator:
                 return elements if inside is None else ring.masked(elements, inside)
             case Element(form, indices, else_zero):
                 flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
-                elements = ring.element(form, flat)
+                elements = self._elements(form, flat)
                 return elements if inside is None else ring.masked(elements, inside)
             case FamilyRef(name, indices):
                 family = self.program.families[name]
@@ -162,7 +169,7 @@ class PlainEvaluator:
                 assert_never(value)
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
-        truth = holds(cond, self.program.sizes, {**self._env(slots), **env})
+        truth = holds(cond, self.program.sizes, self._here(env, slots))
         return np.broadcast_to(np.asarray(truth, bool), slots.shape)
 
     def _flat(
@@ -173,7 +180,7 @@ class PlainEvaluator:
         slots: Slots,
         else_zero: bool,
     ) -> tuple[Slots, npt.NDArray[np.bool_] | None]:
-        here = {**self._env(slots), **env}
+        here = self._here(env, slots)
         flat: Any = 0
         inside: Any = None
         for index, size in zip(indices, shape, strict=True):

@@ -8,31 +8,15 @@ its values, and a member of a family is evaluated once at each slot, however man
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.graph.ring import unary
-from slotlang.meaning.integers import SLOT, Cond, Int, IntVar, evaluate, holds
+from slotlang.graph.ring import PlainEvaluator
+from slotlang.meaning.integers import SLOT, Int, IntVar, evaluate, holds
 from slotlang.meaning.program import Claim, Family, Output, Program
-from slotlang.meaning.value import (
-    Arith,
-    Conj,
-    Const,
-    Element,
-    FamilyRef,
-    Iverson,
-    Negate,
-    Permuted,
-    Read,
-    ScalarRef,
-    Shift,
-    SumOver,
-    Value,
-    children,
-)
+from slotlang.meaning.value import FamilyRef, Shift, SumOver, TensorForm, Value
 from slotlang.proof.field import Array, Field
 from slotlang.proof.goals import target
 from slotlang.refusals import GaveUp
@@ -62,58 +46,34 @@ class _Here(dict[str, Any]):
         return self[name]
 
 
-class Direct:
+class Direct(PlainEvaluator):
     """Evaluates values of a program at points. A result is an array (primes, roots, points) or broadcasts to one."""
 
     def __init__(self, program: Program, field: Field) -> None:
-        self.program = program
+        super().__init__(program, field)
         self.field = field
         self._spent: dict[str, int] = {}
         self._members: dict[tuple[str, int], Array] = {}
 
-    def value(self, value: Value, env: Mapping[str, Ints], slots: Ints) -> Array:
+    def value(self, value: Value, env: Mapping[str, Any], slots: Ints) -> Any:
         """``value`` at each of ``slots``, with the loop variables' values there. Raises ``GaveUp`` beyond
         ``MAX_POINTS``."""
-        field = self.field
         match value:
-            case Const(re, im):
-                return field.const(re, im)
-            case ScalarRef(name):
-                return field.scalar(name)
-            case Iverson(cond):
-                return field.masked(field.const(Fraction(1), Fraction(0)), self._holds(cond, env, slots))
-            case Read(tensor, indices, else_zero):
-                flat, inside = self._flat(indices, self.program.tensors[tensor].shape, env, slots, else_zero)
-                elements = field.gather(tensor, flat)
-                return field.masked(elements, inside) if else_zero else elements
-            case Element(form, indices, else_zero):
-                flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
-                elements = field.elements(form, flat)
-                return field.masked(elements, inside) if else_zero else elements
             case FamilyRef(name, indices):
                 return self._member(name, [self._integer(i, env, slots) for i in indices], slots)
-            case Negate() | Conj():
-                (operand,) = children(value)
-                kind = "neg" if isinstance(value, Negate) else "conj"
-                result: Array = unary(field, kind, self.value(operand, env, slots))
-                return result
-            case Arith(op, left, right):
-                a, b = self.value(left, env, slots), self.value(right, env, slots)
-                return (field.add if op == "+" else field.sub if op == "-" else field.mul)(a, b)
             case Shift(inner, amount):
                 moved = (slots + self._integer(amount, env, slots)) % self.program.slots
                 return self.value(inner, env, moved)
             case SumOver():
                 return self._sum(value, env, slots)
-            case Permuted(inner, name, inverse):
-                table = self.program.permutations[name].destination
-                if not inverse:
-                    source = np.empty_like(table)
-                    source[table] = np.arange(len(table))
-                    table = source
-                return self.value(inner, env, table[slots])
             case _:
-                assert_never(value)
+                return super().value(value, env, slots)
+
+    def _here(self, env: Mapping[str, Any], slots: Ints) -> Mapping[str, Any]:
+        return _Here(self.program, env, slots)
+
+    def _elements(self, form: TensorForm, flat: Ints) -> Array:
+        return self.field.elements(form, flat)
 
     def _sum(self, value: SumOver, env: Mapping[str, Ints], slots: Ints) -> Array:
         extent, points = int(evaluate(value.extent, self.program.sizes, {})), len(slots)
@@ -136,7 +96,7 @@ class Direct:
         self._spent[name] = self._spent.get(name, 0) + len(places) + CALL
         if self._spent[name] > 2 * family.size * self.program.slots + CALL:
             return self._whole(family, places)[..., again]
-        values = self.value(family.body, family.env([index[first] for index in indices]), slots[first])
+        values: Array = self.value(family.body, family.env([index[first] for index in indices]), slots[first])
         return values if values.shape[-1] == 1 else values[..., again]
 
     def _whole(self, family: Family, places: Ints) -> Array:
@@ -156,24 +116,6 @@ class Direct:
 
     def _integer(self, e: Int, env: Mapping[str, Ints], slots: Ints) -> Ints:
         return np.broadcast_to(np.asarray(evaluate(e, self.program.sizes, env), np.int64), slots.shape)
-
-    def _holds(self, cond: Cond, env: Mapping[str, Ints], slots: Ints) -> npt.NDArray[np.bool_]:
-        truth = holds(cond, self.program.sizes, _Here(self.program, env, slots))
-        return np.broadcast_to(np.asarray(truth, bool), slots.shape)
-
-    def _flat(
-        self, indices: tuple[Int, ...], shape: tuple[int, ...], env: Mapping[str, Ints], slots: Ints, else_zero: bool
-    ) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        here = _Here(self.program, env, slots)
-        flat: Any = np.zeros(1, np.int64)
-        inside: Any = np.ones(1, bool)
-        for index, size in zip(indices, shape, strict=True):
-            at = evaluate(index, self.program.sizes, here)
-            if else_zero:
-                good = (at >= 0) & (at < size)
-                inside, at = inside & good, np.where(good, at, 0)
-            flat = flat * size + at
-        return np.broadcast_to(flat, slots.shape), np.broadcast_to(inside, slots.shape)
 
 
 def wrong_at(program: Program, statement: Claim | Output, binders: Mapping[str, int], slot: int, field: Field) -> bool:
