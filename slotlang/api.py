@@ -245,8 +245,8 @@ def synth(
 
 def show(program: Program, name: str | None = None, *, width: int = 80) -> str:
     """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``, as text of ``width`` columns; without a
-    name all families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 for a name
-    that it has not."""
+    name all families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 where the
+    program has no such name."""
     from slotlang.show.shown import shown
 
     return shown(program, name).text(width)
