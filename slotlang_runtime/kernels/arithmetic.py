@@ -1,0 +1,78 @@
+"""What kernels are written with, for two ways to hold residues. Imports numba; only compilation does.
+
+``doubles`` holds a residue modulo p < 2^50 as a double, centred: within p/2 of 0 when it is stored. ``words`` holds one
+modulo p < 2^60 as a word, below p when it is stored, lazily below 16p in between. ``docs/kernels.md`` argues for the
+bounds that make each exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from slotlang_runtime.kernels.lanes import PICKS, A, N, U, loaded, moved, operation, picked, splat, stored
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Functions on vectors of eight residues. ``p`` and ``v`` are the first two constants of a prime's table, in all
+    lanes.
+
+    Memory: ``load(address, index)``, ``store(address, index, x)``, ``peek(address, index)`` of one number,
+    ``splat(number)``, ``moved(address, index, order)``; ``take`` and ``give`` read and write words in the place of
+    residues; ``factor`` reads words as factors of ``gather``. Moves of lanes: ``picks`` by name.
+
+    Residues: ``add(x, y)``; ``sub(x, y, p)``; ``mul(x, w, w1, p)``, of a constant and its quotient; ``four``: four
+    products with rows of a table. Reductions of lazy residues: ``red`` of sums of four products; ``enter``, ``ease``,
+    ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to what is stored. ``centred(x, p, v, other)``: a
+    coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the other
+    prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
+
+    Sums of products: ``begin(c)``, ``gather(sum, x, factor)`` at most MOST times, ``fold(sum, c)``: a residue for
+    ``red``.
+    """
+
+    kind: str
+    vector: Any
+    load: Any
+    store: Any
+    peek: Any
+    splat: Any
+    moved: Any
+    take: Any
+    give: Any
+    factor: Any
+    add: Any
+    sub: Any
+    mul: Any
+    four: Any
+    red: Any
+    enter: Any
+    ease: Any
+    tidy: Any
+    calm: Any
+    final: Any
+    last: Any
+    centred: Any
+    lowered: Any
+    begin: Any
+    gather: Any
+    fold: Any
+    picks: dict[str, Any] = field(default_factory=dict)
+
+
+MOST = 8
+"""Products that ``gather`` adds up before ``fold``."""
+
+
+def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
+    """Operations on memory that both ways have, and the moves of lanes."""
+    return {
+        "vector": vector,
+        "load": operation(vector, (A, N), loaded(vector.vector)),
+        "store": operation(N, (A, N, vector), stored),
+        "peek": operation(scalar, (A, N), loaded(kind)),
+        "splat": operation(vector, (scalar,), splat),
+        "moved": operation(vector, (A, N, U), moved(kind, avx512)),
+        "picks": {name: operation(vector, (vector, vector), picked(lanes)) for name, lanes in PICKS.items()},
+    }

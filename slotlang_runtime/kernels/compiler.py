@@ -1,0 +1,62 @@
+"""Kernels compiled to object code: numba writes them in LLVM's language, and llvmlite makes code for a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llvmlite import binding
+
+from slotlang_runtime.kernels.processor import Processor
+
+PREFIX = "slotlang_"
+"""Before the names of kernels in object code."""
+
+
+def sources(kind: str, processor: Processor) -> dict[str, Any]:
+    """The kernels of a kind, by name, as functions of numba."""
+    if kind in ("doubles", "words"):
+        from slotlang_runtime.kernels import doubles, products, switching, words
+
+        arithmetic = (doubles.doubles if kind == "doubles" else words.words)(processor.avx512)
+        return switching.kernels(arithmetic) | products.kernels(arithmetic)
+    raise ValueError(f"there are no kernels of kind {kind!r}")
+
+
+def objects(kind: str, processor: Processor) -> dict[str, bytes]:
+    """Object code of each kernel of a kind. Every function but the kernel is kept inside."""
+    functions = sources(kind, processor)
+    machine = machine_of(processor)
+    return {name: _object(name, function, machine) for name, function in functions.items()}
+
+
+def _object(name: str, function: Any, machine: Any) -> bytes:
+    (signature,) = function.signatures
+    entry = function.overloads[signature].fndesc.llvm_func_name
+    module = binding.parse_assembly(function.inspect_llvm(signature))
+    for inside in module.functions:
+        if inside.name == entry:
+            inside.name = PREFIX + name
+        elif not inside.is_declaration:
+            inside.linkage = "internal"
+        elif not inside.name.startswith("llvm."):
+            raise ValueError(f"the kernel {name} calls {inside.name}, which object code can't bring with it")
+    module.verify()
+    return bytes(machine.emit_object(module))
+
+
+def machine_of(processor: Processor) -> Any:
+    """LLVM's code generator for a processor."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_default_triple()
+    return target.create_target_machine(cpu=processor.name, features=processor.features, opt=3, jit=True)
+
+
+def loaded(code: Mapping[str, bytes], processor: Processor) -> tuple[Any, dict[str, int]]:
+    """Object code put into memory: what owns it, and the kernels' addresses."""
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine_of(processor))
+    for data in code.values():
+        engine.add_object_file(binding.ObjectFileRef.from_data(data))
+    engine.finalize_object()
+    return engine, {name: int(engine.get_function_address(PREFIX + name)) for name in code}

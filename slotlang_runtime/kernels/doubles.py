@@ -1,0 +1,129 @@
+"""Residues modulo primes below 2^50 as doubles around 0: a product by two fused multiplications. Imports numba.
+
+a·w mod p: h = a·w rounded, q = round(h/p), r = (h - q·p) + (a·w - h). All but q is exact; q is off by one at most, so
+|r| < 2p, and ``red`` brings it within p/2, up to rounding of the quotient. Sums of products keep a high part, a
+multiple of its last place, and add up what is rounded away from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotlang_runtime.kernels.arithmetic import Arithmetic, memory
+from slotlang_runtime.kernels.lanes import (
+    DOUBLE,
+    DOUBLES,
+    REAL,
+    WORD,
+    WORDS,
+    A,
+    F,
+    N,
+    U,
+    call,
+    constant,
+    inlined,
+    operation,
+    place,
+    stored,
+    types,
+)
+
+
+def _fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+    return call(b, "llvm.fma.v8f64", DOUBLES, x, y, z)
+
+
+def _rounded(b: Any, x: Any, y: Any) -> Any:
+    # x·y to the nearest integer, up to 2^51: the sum keeps no fraction
+    magic = constant(DOUBLE, 1.5 * 2.0**52)
+    return b.fsub(_fma(b, x, y, magic), magic)
+
+
+def _rest(b: Any, a: Any, w: Any, p: Any, h: Any, q: Any) -> Any:
+    return b.fadd(_fma(b, b.fneg(q), p, h), _fma(b, a, w, b.fneg(h)))
+
+
+def _four(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any, p: Any) -> Any:
+    # step by step: what one product waits for, the others fill
+    a = [x0, x1, x2, x3]
+    w = [b.load(place(b, table, b.add(k, WORD(24 * n)), DOUBLES), align=8) for n in range(4)]
+    h = [b.fmul(x, y) for x, y in zip(a, w, strict=True)]
+    q = [call(b, "llvm.rint.v8f64", DOUBLES, b.fmul(x, v)) for x in h]
+    return [_rest(b, x, y, p, z, u) for x, y, z, u in zip(a, w, h, q, strict=True)]
+
+
+def _nonnegative(b: Any, x: Any, p: Any) -> Any:
+    return b.select(b.fcmp_ordered("<", x, constant(DOUBLE, 0.0)), b.fadd(x, p), x)
+
+
+def doubles(avx512: bool) -> Arithmetic:
+    """The arithmetic; moves of lanes by AVX-512 where ``avx512``."""
+    same = operation(F, (F, F, F), lambda b, x, v, p: x)
+    red = operation(F, (F, F, F), lambda b, x, v, p: _fma(b, b.fneg(_rounded(b, x, v)), p, x))
+    add = operation(F, (F, F), lambda b, x, y: b.fadd(x, y))
+    minus = operation(F, (F, F), lambda b, x, y: b.fsub(x, y))
+    times = operation(F, (F, F), lambda b, x, y: b.fmul(x, y))
+    fma = operation(F, (F, F, F), _fma)
+    negated = operation(F, (F,), lambda b, x: b.fneg(x))
+    rint = operation(F, (F,), lambda b, x: call(b, "llvm.rint.v8f64", DOUBLES, x))
+    read = operation(F, (A, N), lambda b, a, n: b.uitofp(b.load(place(b, a, n, WORDS), align=8), DOUBLES))
+    nonnegative = operation(F, (F, F), _nonnegative)
+    to_words = operation(U, (F,), lambda b, x: b.fptosi(x, WORDS))
+    write = operation(N, (A, N, U), stored)
+
+    @inlined
+    def centred(x: Any, p: Any, v: Any, other: Any) -> Any:
+        return red(x, v, p)
+
+    @inlined
+    def begin(c: Any) -> Any:
+        return c[2], minus(c[0], c[0])
+
+    @inlined
+    def gather(s: Any, x: Any, k: Any) -> Any:
+        # high is a multiple of its last place, and what is rounded away is exact: low takes it
+        high = fma(x, k, s[0])
+        return high, add(s[1], fma(x, k, minus(s[0], high)))
+
+    @inlined
+    def fold(s: Any, c: Any) -> Any:
+        high = minus(s[0], c[2])
+        rest = add(fma(negated(rint(times(high, c[1]))), c[0], high), s[1])
+        return fma(negated(rint(times(rest, c[1]))), c[0], rest)
+
+    @inlined
+    def take(address: Any, n: Any, v: Any, p: Any) -> Any:
+        return red(read(address, n), v, p)
+
+    @inlined
+    def give(address: Any, n: Any, x: Any, v: Any, p: Any) -> Any:
+        write(address, n, to_words(nonnegative(red(x, v, p), p)))
+
+    @inlined
+    def factor(x: Any) -> Any:
+        return x
+
+    return Arithmetic(
+        "doubles",
+        add=add,
+        sub=operation(F, (F, F, F), lambda b, x, y, p: b.fsub(x, y)),
+        mul=operation(F, (F,) * 4, lambda b, a, w, w1, p: _rest(b, a, w, p, b.fmul(a, w), _rounded(b, a, w1))),
+        four=operation(types.UniTuple(F, 4), (F, F, F, F, A, N, F, F), _four),
+        red=red,
+        enter=same,
+        ease=same,
+        tidy=red,
+        calm=red,
+        final=red,
+        last=same,
+        centred=centred,
+        lowered=centred,
+        begin=begin,
+        gather=gather,
+        fold=fold,
+        take=take,
+        give=give,
+        factor=factor,
+        **memory(F, DOUBLE, REAL, avx512),
+    )

@@ -1,0 +1,158 @@
+"""Vectors of eight 64-bit lanes as values of numba, so that kernels read like scalar code and LLVM has nothing to
+vectorise: it makes one register of them on AVX-512, and two on AVX2. Imports numba; only compilation does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, register_model
+
+LANES = 8
+
+DOUBLE, WORD, INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+DOUBLES, WORDS = ir.VectorType(DOUBLE, LANES), ir.VectorType(WORD, LANES)
+
+Build = Callable[..., Any]
+"""Writes LLVM's instructions: ``build(builder, *values)``."""
+
+
+class _Vector(types.Type):  # type: ignore[misc, unused-ignore]
+    def __init__(self, name: str, vector: Any) -> None:
+        super().__init__(name)
+        self.vector = vector
+
+
+def _model(manager: Any, kind: Any) -> Any:
+    return models.PrimitiveModel(manager, kind, kind.vector)
+
+
+register_model(_Vector)(_model)
+
+F: Any = _Vector("f64x8", DOUBLES)
+U: Any = _Vector("u64x8", WORDS)
+N: Any = types.intp
+A: Any = types.uint64
+"""An address, or a word."""
+REAL: Any = types.float64
+
+inlined: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+"""A function that kernels call."""
+
+
+def kernel(arguments: int) -> Any:
+    """A kernel of so many words (addresses and numbers), compiled at once."""
+    signature = types.void(*[A] * arguments)
+    return numba.njit([signature], no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+
+
+def operation(result: Any, arguments: Sequence[Any], build: Build) -> Any:
+    """A function for kernels made of the instructions that ``build`` writes. Where it returns a list, the function
+    returns a tuple."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        made = build(builder, *values)
+        return context.make_tuple(builder, signature.return_type, made) if type(made) is list else made
+
+    def typed(typing: Any, *given: Any) -> Any:
+        return result(*arguments), generate
+
+    # numba reads how many there are from the signature
+    names = ["typing", *(f"a{n}" for n in range(len(arguments)))]
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    setattr(typed, "__signature__", inspect.Signature([inspect.Parameter(name, positional) for name in names]))
+    make: Any = intrinsic
+    return make(typed)
+
+
+def call(b: Any, name: str, result: Any, *values: Any) -> Any:
+    """A call of one of LLVM's intrinsic functions."""
+    kind = ir.FunctionType(result, [v.type for v in values])
+    return b.call(b.module.declare_intrinsic(name, (), kind), values)
+
+
+def place(b: Any, address: Any, index: Any, kind: Any) -> Any:
+    """A pointer to the word at an index from an address."""
+    return b.inttoptr(b.add(address, b.shl(index, WORD(3))), ir.PointerType(kind))
+
+
+def constant(kind: Any, value: float) -> Any:
+    """The same number in all lanes."""
+    return ir.Constant(ir.VectorType(kind, LANES), [value] * LANES)
+
+
+def loaded(kind: Any) -> Build:
+    """Read eight lanes, or one number."""
+    return lambda b, address, index: b.load(place(b, address, index, kind), align=8)
+
+
+def stored(b: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write lanes, or a number; returns 0."""
+    b.store(value, place(b, address, index, value.type), align=8)
+    return WORD(0)
+
+
+def splat(b: Any, value: Any) -> Any:
+    """A number in all lanes."""
+    one = b.insert_element(ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined), value, INDEX(0))
+    return b.shuffle_vector(one, one, constant(INDEX, 0))
+
+
+def moved(kind: Any, avx512: bool) -> Build:
+    """Eight numbers at an index, in the order that lanes of ``order`` say. Without AVX-512 they are read one by one."""
+    vector = ir.VectorType(kind, LANES)
+
+    def build(b: Any, address: Any, index: Any, order: Any) -> Any:
+        if avx512:
+            value = b.load(place(b, address, index, vector), align=8)
+            letter = "f" if kind is DOUBLE else "i"
+            return call(b, f"llvm.x86.avx512.permvar.d{letter}.512", vector, value, order)
+        out = ir.Constant(vector, ir.Undefined)
+        for n in range(LANES):
+            at = b.add(index, b.extract_element(order, INDEX(n)))
+            out = b.insert_element(out, b.load(place(b, address, at, kind)), INDEX(n))
+        return out
+
+    return build
+
+
+def prefetched(b: Any, address: Any, index: Any) -> Any:
+    """Ask for a line of the cache that will be read; returns 0."""
+    where = b.inttoptr(b.add(address, b.shl(index, WORD(3))), ir.PointerType())
+    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), INDEX, INDEX, INDEX])
+    function = b.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
+    b.call(function, [where, INDEX(0), INDEX(3), INDEX(1)])
+    return WORD(0)
+
+
+def picked(lanes: Sequence[int]) -> Build:
+    """These of the sixteen lanes of two vectors."""
+    chosen = ir.Constant(ir.VectorType(INDEX, LANES), list(lanes))
+    return lambda b, x, y: b.shuffle_vector(x, y, chosen)
+
+
+PICKS = {
+    "low4": [0, 1, 2, 3, 8, 9, 10, 11],
+    "high4": [4, 5, 6, 7, 12, 13, 14, 15],
+    "low2": [0, 1, 4, 5, 8, 9, 12, 13],
+    "high2": [2, 3, 6, 7, 10, 11, 14, 15],
+    "low1": [0, 8, 2, 10, 4, 12, 6, 14],
+    "high1": [1, 9, 3, 11, 5, 13, 7, 15],
+    "whole0": [0, 8, 1, 9, 4, 12, 5, 13],
+    "whole1": [2, 10, 3, 11, 6, 14, 7, 15],
+    "even": [0, 2, 8, 10, 4, 6, 12, 14],
+    "odd": [1, 3, 9, 11, 5, 7, 13, 15],
+    "lower": [0, 1, 8, 9, 2, 3, 10, 11],
+    "upper": [4, 5, 12, 13, 6, 7, 14, 15],
+}
+"""Moves of lanes in the last three levels of a transform, by name."""
+
+word: Any = operation(A, (A, N), loaded(WORD))
+"""``word(address, index)``: the word there."""
+ahead: Any = operation(N, (A, N), prefetched)
+"""``ahead(address, index)``: ask for it."""

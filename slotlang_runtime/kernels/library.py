@@ -1,0 +1,175 @@
+"""Compiled kernels of a process, and their object code kept on disk.
+
+The folder of object code holds native code that gets executed. It is used only where it belongs to this user and
+nobody else can open it; files are named by all that their content depends on. A checksum finds damage, and defends
+nothing. A process that finds no intact file compiles, and puts its own in place at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import stat
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from slotlang_runtime.kernels.processor import Processor, processor
+from slotlang_runtime.kernels.unavailable import Unavailable
+
+FOLDER = "SLOTLANG_KERNEL_CACHE"
+"""The environment variable that names another folder."""
+
+_MAGIC = b"slotlang kernels 1\n"
+_ENTRY = struct.Struct("<HI")
+_MOST = 1 << 24
+
+Function = Callable[..., Any]
+
+
+class Kernels:
+    """The kernels of a kind. A call takes words (addresses and numbers), releases Python's lock, and checks nothing.
+
+    ``seconds``: what compiling took; 0 where they were loaded. ``folder``: where they are kept, or why they are not.
+    """
+
+    def __init__(self, kind: str, engine: Any, addresses: Mapping[str, int], seconds: float, folder: str) -> None:
+        self.kind, self.seconds, self.folder = kind, seconds, folder
+        self._engine = engine
+        # what numba's way of calling wants: a place for a result and one for an exception, never used
+        self._room = (ctypes.c_uint64 * 2)()
+        self._functions = {name: self._function(address) for name, address in addresses.items()}
+
+    def _function(self, address: int) -> Function:
+        call = ctypes.CFUNCTYPE(ctypes.c_int32)(address)
+        room = ctypes.addressof(self._room)
+        first = (ctypes.c_uint64(room), ctypes.c_uint64(room + 8))
+        word = ctypes.c_uint64
+
+        def function(*arguments: int) -> None:
+            call(*first, *map(word, arguments))
+
+        return function
+
+    def __getattr__(self, name: str) -> Function:
+        try:
+            return self._functions[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+_LOADED: dict[str, Kernels] = {}
+_LOCK = threading.Lock()
+
+
+def kernels(kind: str) -> Kernels:
+    """The kernels of a kind, made once in a process. Raises Unavailable."""
+    with _LOCK:
+        if kind not in _LOADED:
+            _LOADED[kind] = _made(kind, processor())
+        return _LOADED[kind]
+
+
+def _made(kind: str, here: Processor) -> Kernels:
+    from slotlang_runtime.kernels import compiler
+
+    name = f"{kind}-{_key(kind, here)[:40]}.kernels"
+    where, reason = _folder()
+    code = None if where is None else _read(where / name)
+    seconds = 0.0
+    if code is None:
+        started = time.perf_counter()
+        try:
+            code = compiler.objects(kind, here)
+        except ImportError as problem:
+            raise Unavailable(f"numba can't be imported: {problem}") from None
+        seconds = time.perf_counter() - started
+        if where is not None:
+            try:
+                _write(where / name, code)
+            except OSError as problem:
+                where, reason = None, problem.strerror or str(problem)
+    engine, addresses = compiler.loaded(code, here)
+    return Kernels(kind, engine, addresses, seconds, reason if where is None else str(where))
+
+
+def _key(kind: str, here: Processor) -> str:
+    """SHA-256 of all that object code depends on."""
+    digest = hashlib.sha256()
+    versions = []
+    for package in ("numba", "llvmlite"):
+        try:
+            versions.append(metadata.version(package))
+        except metadata.PackageNotFoundError:
+            raise Unavailable(f"{package} is not installed") from None
+    digest.update(repr((kind, here, versions)).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _folder() -> tuple[Path | None, str]:
+    """The folder of object code, made where it is missing; else None, and why it is not used."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        path = Path(os.environ.get(FOLDER) or Path(base or Path.home() / ".cache") / "slotlang" / "kernels")
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = path.lstat()
+    except (OSError, RuntimeError, ValueError) as problem:
+        return None, f"no folder for them: {getattr(problem, 'strerror', None) or problem}"
+    if not stat.S_ISDIR(found.st_mode):
+        return None, f"{path} is no folder"
+    if not _private(found):
+        return None, f"{path} belongs to others, or can be opened by them"
+    return path, ""
+
+
+def _private(found: os.stat_result) -> bool:
+    return found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _read(path: Path) -> dict[str, bytes] | None:
+    """Object code by kernel; None where there is no intact file of this user."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or not _private(found) or found.st_size > _MOST:
+            return None
+        data = file.read(_MOST)
+    start = len(_MAGIC) + 32
+    if not data.startswith(_MAGIC) or hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
+        return None
+    return dict(_entries(data[start:]))
+
+
+def _entries(data: bytes) -> Iterator[tuple[str, bytes]]:
+    at = 0
+    while at < len(data):
+        name, size = _ENTRY.unpack_from(data, at)
+        at += _ENTRY.size
+        yield data[at : at + name].decode(), data[at + name : at + name + size]
+        at += name + size
+
+
+def _write(path: Path, code: Mapping[str, bytes]) -> None:
+    """Write a file at once: another process sees the old one, or all of the new one."""
+    body = b"".join(_ENTRY.pack(len(name), len(data)) + name.encode() + data for name, data in code.items())
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(body).digest() + body)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

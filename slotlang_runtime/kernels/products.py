@@ -1,0 +1,125 @@
+"""Kernels of products, sums and differences. Imports numba; only compilation does. Arguments as in ``switching.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
+from slotlang_runtime.kernels.lanes import A, N, inlined, kernel, word
+
+STRIP = 256
+"""Residues of a row that are summed up at a time, so that sums stay in the nearest cache."""
+
+
+def kernels(o: Arithmetic) -> dict[str, Any]:
+    """The kernels by name."""
+    load, store, peek, splat = o.load, o.store, o.peek, o.splat
+    add, sub, red, final = o.add, o.sub, o.red, o.final
+    begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
+    most, strip = MOST, STRIP
+
+    @inlined
+    def row(x: Any, stride: Any, j: Any) -> Any:
+        return x + A(8 * stride * j)
+
+    @inlined
+    def constants(tables: Any, j: Any) -> Any:
+        c = word(tables, 5 * j + 4)
+        return (
+            splat(peek(c, 0)),
+            splat(peek(c, 1)),
+            splat(peek(c, 2)),
+            splat(peek(c, 3)),
+            splat(peek(c, 4)),
+            splat(peek(c, 5)),
+        )
+
+    @kernel(8)
+    def dotted(x, w, count, out, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        # the sum over t of ciphertext t, of two polynomials, times plaintext t
+        primes, n, stride, terms = N(primes_), N(n_), N(stride_), N(count)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            first, second = row(out, stride, j), row(out, stride, primes + j)
+            for start in range(0, n, strip):
+                for t in range(0, terms, most):
+                    end = min(t + most, terms)
+                    for b in range(start, start + strip, 8):
+                        f, g = begin(c), begin(c)
+                        for r in range(t, end):
+                            y, k = row(word(x, r), stride, j), load(row(word(w, r), stride, j), b)
+                            f = gather(f, load(y, b), k)
+                            g = gather(g, load(row(y, stride, primes), b), k)
+                        s0, s1 = fold(f, c), fold(g, c)
+                        if t:
+                            s0, s1 = add(s0, load(first, b)), add(s1, load(second, b))
+                        s0, s1 = red(s0, v, p), red(s1, v, p)
+                        if end == terms:
+                            s0, s1 = final(s0, v, p), final(s1, v, p)
+                        store(first, b, s0)
+                        store(second, b, s1)
+
+    @kernel(8)
+    def multiplied_plain(x, w, out, size, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        # a ciphertext of any number of polynomials times a plaintext
+        primes, n, stride = N(primes_), N(n_), N(stride_)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            for k in range(N(size)):
+                y, to = row(x, stride, k * primes + j), row(out, stride, k * primes + j)
+                for b in range(0, n, 8):
+                    store(to, b, final(fold(gather(begin(c), load(y, b), load(row(w, stride, j), b)), c), v, p))
+
+    @kernel(7)
+    def multiplied(x, y, out, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        # the product of two ciphertexts of two polynomials, of three
+        primes, n, stride = N(primes_), N(n_), N(stride_)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            for b in range(0, n, 8):
+                x0, x1 = load(row(x, stride, j), b), load(row(x, stride, primes + j), b)
+                y0, y1 = factor(load(row(y, stride, j), b)), factor(load(row(y, stride, primes + j), b))
+                store(row(out, stride, j), b, final(fold(gather(begin(c), x0, y0), c), v, p))
+                middle = fold(gather(gather(begin(c), x0, y1), x1, y0), c)
+                store(row(out, stride, primes + j), b, final(middle, v, p))
+                store(row(out, stride, 2 * primes + j), b, final(fold(gather(begin(c), x1, y1), c), v, p))
+
+    @kernel(8)
+    def added(x, y, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        primes, n, stride = N(primes_), N(n_), N(stride_)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            for k in range(N(polynomials)):
+                at = 8 * stride * (k * primes + j)
+                for b in range(0, n, 8):
+                    store(out + A(at), b, final(add(load(x + A(at), b), load(y + A(at), b)), v, p))
+
+    @kernel(8)
+    def subtracted(x, y, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        primes, n, stride = N(primes_), N(n_), N(stride_)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            for k in range(N(polynomials)):
+                at = 8 * stride * (k * primes + j)
+                for b in range(0, n, 8):
+                    store(out + A(at), b, final(sub(load(x + A(at), b), load(y + A(at), b), p), v, p))
+
+    @kernel(7)
+    def negated(x, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        primes, n, stride = N(primes_), N(n_), N(stride_)
+        for j in range(primes):
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            for k in range(N(polynomials)):
+                at = 8 * stride * (k * primes + j)
+                for b in range(0, n, 8):
+                    y = load(x + A(at), b)
+                    nothing = final(sub(y, y, p), v, p)
+                    store(out + A(at), b, final(sub(nothing, y, p), v, p))
+
+    return {f.__name__: f for f in (dotted, multiplied_plain, multiplied, added, subtracted, negated)}

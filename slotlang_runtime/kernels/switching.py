@@ -1,0 +1,235 @@
+"""Kernels on ciphertexts: key switches, divisions by a prime, products and sums. Imports numba; only compilation does.
+
+Every argument is a word: an address, or a number. A row is a polynomial modulo a prime; a polynomial at address x has
+the row of prime j at ``x + 8·stride·j``, and a ciphertext has polynomials of ``primes`` rows one after another.
+``tables`` and ``pairs`` are those of ``tables.Tables``, ``all`` is the number of primes, the key prime last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
+from slotlang_runtime.kernels.lanes import A, N, U, ahead, inlined, kernel, loaded, operation, word
+from slotlang_runtime.kernels.lanes import WORDS as _WORDS
+from slotlang_runtime.kernels.transforms import transforms
+
+AHEAD = 1024
+"""Words between what is read and what is asked for: the processor's guesses end with a page."""
+
+
+def kernels(o: Arithmetic) -> dict[str, Any]:
+    """The kernels by name."""
+    load, store, peek, splat, moved = o.load, o.store, o.peek, o.splat, o.moved
+    add, sub, mul, red, final = o.add, o.sub, o.mul, o.red, o.final
+    begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
+    centred, lowered, take, give = o.centred, o.lowered, o.take, o.give
+    forward, inverse = transforms(o)
+    order = operation(U, (A, N), loaded(_WORDS))
+    most = MOST
+
+    @inlined
+    def table(tables: Any, j: Any) -> Any:
+        return tables + A(40 * j)
+
+    @inlined
+    def row(x: Any, stride: Any, j: Any) -> Any:
+        return x + A(8 * stride * j)
+
+    @inlined
+    def constants(tables: Any, j: Any) -> Any:
+        c = word(tables, 5 * j + 4)
+        return (
+            splat(peek(c, 0)),
+            splat(peek(c, 1)),
+            splat(peek(c, 2)),
+            splat(peek(c, 3)),
+            splat(peek(c, 4)),
+            splat(peek(c, 5)),
+        )
+
+    @inlined
+    def pair(pairs: Any, i: Any, j: Any, count: Any) -> Any:
+        c, at = pairs, 8 * (i * count + j)
+        return (
+            splat(peek(c, at)),
+            splat(peek(c, at + 1)),
+            splat(peek(c, at + 2)),
+            splat(peek(c, at + 3)),
+            splat(peek(c, at + 4)),
+            splat(peek(c, at + 5)),
+        )
+
+    @inlined
+    def turned(x: Any, source: Any, lanes: Any, b: Any) -> Any:
+        s = N(word(source, b >> 3))
+        return moved(x, s & ~7, order(lanes, (s & 7) << 3))
+
+    @kernel(4)
+    def transform(x, y, n, table):  # type: ignore[no-untyped-def]
+        forward(x, y, N(n), table)
+
+    @kernel(4)
+    def untransform(x, y, n, table):  # type: ignore[no-untyped-def]
+        inverse(x, y, N(n), table)
+
+    @kernel(7)
+    def read_rows(x, y, rows, n_, stride_, first, tables):  # type: ignore[no-untyped-def]
+        # from words, rows without room between them, of primes from ``first`` on
+        n, stride = N(n_), N(stride_)
+        for j in range(N(rows)):
+            c = word(tables, 5 * (N(first) + j) + 4)
+            p, v = splat(peek(c, 0)), splat(peek(c, 1))
+            for b in range(0, n, 8):
+                store(row(y, stride, j), b, take(x, n * j + b, v, p))
+
+    @kernel(7)
+    def write_rows(x, y, rows, n_, stride_, first, tables):  # type: ignore[no-untyped-def]
+        n, stride = N(n_), N(stride_)
+        for j in range(N(rows)):
+            c = word(tables, 5 * (N(first) + j) + 4)
+            p, v = splat(peek(c, 0)), splat(peek(c, 1))
+            for b in range(0, n, 8):
+                give(y, n * j + b, load(row(x, stride, j), b), v, p)
+
+    @kernel(6)
+    def factors(x, y, rows, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        # factors for sums of products, from words without room between rows
+        n, stride = N(n_), N(stride_)
+        for j in range(N(rows)):
+            c = word(tables, 5 * j + 4)
+            p, v = splat(peek(c, 0)), splat(peek(c, 1))
+            for b in range(0, n, 8):
+                store(row(y, stride, j), b, factor(take(x, n * j + b, v, p)))
+
+    @kernel(6)
+    def arranged(x, y, digits_, all_, n_, tables):  # type: ignore[no-untyped-def]
+        # a key's words, [digit, 2, prime, n], in the order in which they are read: [prime, block, digit, 2, 8]
+        digits, count, n, at = N(digits_), N(all_), N(n_), 0
+        for j in range(count):
+            c = word(tables, 5 * j + 4)
+            p, v = splat(peek(c, 0)), splat(peek(c, 1))
+            for b in range(0, n, 8):
+                for i in range(digits):
+                    store(y, at, factor(take(x, (2 * i * count + j) * n + b, v, p)))
+                    store(y, at + 8, factor(take(x, ((2 * i + 1) * count + j) * n + b, v, p)))
+                    at += 16
+
+    @kernel(9)
+    def decomposed(x, digits, primes_, all_, n_, stride_, tables, pairs, room):  # type: ignore[no-untyped-def]
+        # digit i of the polynomial x modulo prime j to row i·(primes + 1) + j of ``digits``, the key prime at the end
+        primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
+        other = row(room, stride, 1)
+        for i in range(primes):
+            inverse(row(x, stride, i), room, n, table(tables, i))
+            for k in range(primes + 1):
+                j = k if k < primes else count - 1
+                if j != i:
+                    c = word(tables, 5 * j + 4)
+                    p, v, of = splat(peek(c, 0)), splat(peek(c, 1)), pair(pairs, i, j, count)
+                    for b in range(0, n, 8):
+                        store(other, b, centred(load(room, b), p, v, of))
+                    forward(other, row(digits, stride, i * (primes + 1) + k), n, table(tables, j))
+
+    @kernel(14)
+    def switched(  # type: ignore[no-untyped-def]
+        x, digits, keys, sources, lanes, count_, sums, more, primes_, all_, held_, n_, stride_, tables
+    ):
+        # the sum over r of the digits of polynomial x, moved by automorphism r, times key r; to what is there, if more
+        primes, count, n, stride, held = N(primes_), N(all_), N(n_), N(stride_), N(held_)
+        terms = N(count_)
+        for k in range(primes + 1):
+            j = k if k < primes else count - 1
+            c = constants(tables, j)
+            p, v = c[0], c[1]
+            first, second = row(sums, stride, k), row(sums, stride, primes + 1 + k)
+            for b in range(0, n, 8):
+                s, t, got = begin(c), begin(c), 0
+                s0, s1 = sub(p, p, p), sub(p, p, p)
+                at = (j * n + b) * 2 * held
+                for r in range(terms):
+                    key = word(keys, r)
+                    source = N(word(word(sources, r), b >> 3))
+                    turn, block = order(word(lanes, r), (source & 7) << 3), source & ~7
+                    for i in range(primes):
+                        ahead(key, at + 16 * i + AHEAD)
+                        ahead(key, at + 16 * i + 8 + AHEAD)
+                        if i == k:
+                            d = moved(row(x, stride, i), block, turn)
+                        else:
+                            d = moved(row(digits, stride, i * (primes + 1) + k), block, turn)
+                        s = gather(s, d, load(key, at + 16 * i))
+                        t = gather(t, d, load(key, at + 16 * i + 8))
+                        got += 1
+                        if got == most:
+                            s0, s1 = red(add(s0, fold(s, c)), v, p), red(add(s1, fold(t, c)), v, p)
+                            s, t, got = begin(c), begin(c), 0
+                s0, s1 = add(s0, fold(s, c)), add(s1, fold(t, c))
+                if more:
+                    s0, s1 = add(s0, load(first, b)), add(s1, load(second, b))
+                store(first, b, red(s0, v, p))
+                store(second, b, red(s1, v, p))
+
+    @kernel(14)
+    def settled(  # type: ignore[no-untyped-def]
+        sums, firsts, sources, lanes, count_, plus, more_, out, primes_, all_, n_, stride_, tables, pairs
+    ):
+        # sums divided by the key prime; first polynomials ``firsts``, each moved, and ciphertexts ``plus`` added
+        primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
+        last = count - 1
+        room = row(sums, stride, 2 * (primes + 1))
+        for k in range(2):
+            low = row(sums, stride, k * (primes + 1) + primes)
+            inverse(low, low, n, table(tables, last))
+            for j in range(primes):
+                c, of = word(tables, 5 * j + 4), pair(pairs, last, j, count)
+                p, v = splat(peek(c, 0)), splat(peek(c, 1))
+                for b in range(0, n, 8):
+                    store(room, b, lowered(load(low, b), p, v, of))
+                forward(room, room, n, table(tables, j))
+                high, to = row(sums, stride, k * (primes + 1) + j), row(out, stride, k * primes + j)
+                for b in range(0, n, 8):
+                    x = mul(sub(load(high, b), load(room, b), p), of[3], of[4], p)
+                    if k == 0:
+                        for r in range(N(count_)):
+                            x = red(
+                                add(x, turned(row(word(firsts, r), stride, j), word(sources, r), word(lanes, r), b)),
+                                v,
+                                p,
+                            )
+                    for r in range(N(more_)):
+                        x = red(add(x, load(row(word(plus, r), stride, k * primes + j), b)), v, p)
+                    store(to, b, final(x, v, p))
+
+    @kernel(10)
+    def divided(x, out, size, primes_, all_, n_, stride_, tables, pairs, room):  # type: ignore[no-untyped-def]
+        # a ciphertext divided by its last prime, rounded as SEAL does
+        primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
+        last, other = primes - 1, row(room, stride, 1)
+        for k in range(N(size)):
+            inverse(row(x, stride, k * primes + last), room, n, table(tables, last))
+            for j in range(last):
+                c, of = word(tables, 5 * j + 4), pair(pairs, last, j, count)
+                p, v = splat(peek(c, 0)), splat(peek(c, 1))
+                for b in range(0, n, 8):
+                    store(other, b, lowered(load(room, b), p, v, of))
+                forward(other, other, n, table(tables, j))
+                high, to = row(x, stride, k * primes + j), row(out, stride, k * last + j)
+                for b in range(0, n, 8):
+                    store(to, b, final(mul(sub(load(high, b), load(other, b), p), of[3], of[4], p), v, p))
+
+    return {
+        f.__name__: f
+        for f in (
+            transform,
+            untransform,
+            read_rows,
+            write_rows,
+            factors,
+            arranged,
+            decomposed,
+            switched,
+            settled,
+            divided,
+        )
+    }

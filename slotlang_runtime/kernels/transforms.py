@@ -1,0 +1,196 @@
+"""Transforms of polynomials modulo a prime, in SEAL's order: natural in, bit-reversed out. Imports numba.
+
+Two levels at a time (radix 4) while blocks have 32 residues and more, then the last three on pairs of vectors, whose
+lanes are moved. Whole blocks of INNER residues stay in the nearest cache. Degrees are powers of two from 2 INNER on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotlang_runtime.kernels.arithmetic import Arithmetic
+from slotlang_runtime.kernels.lanes import A, N, inlined, word
+
+INNER = 2048
+
+
+def transforms(o: Arithmetic) -> tuple[Any, Any]:
+    """``forward(x, y, n, table)`` and ``inverse``, of n residues at address x, to y, which may be x."""
+    load, store, peek, splat = o.load, o.store, o.peek, o.splat
+    add, sub, mul, red, four = o.add, o.sub, o.mul, o.red, o.four
+    enter, ease, tidy, calm, final, last = o.enter, o.ease, o.tidy, o.calm, o.final, o.last
+    low4, high4, low2, high2, low1, high1 = (
+        o.picks[name] for name in ("low4", "high4", "low2", "high2", "low1", "high1")
+    )
+    whole0, whole1, even, odd = o.picks["whole0"], o.picks["whole1"], o.picks["even"], o.picks["odd"]
+    lower, upper = o.picks["lower"], o.picks["upper"]
+
+    @inlined
+    def factors(tw: Any, k: Any) -> Any:
+        return splat(peek(tw, 2 * k)), splat(peek(tw, 2 * k + 1))
+
+    @inlined
+    def radix2(x: Any, y: Any, h: Any, m: Any, tw: Any, v: Any, p: Any) -> Any:
+        # a level of m blocks
+        for i in range(m):
+            w, w1 = factors(tw, m + i)
+            for j in range(2 * i * h, 2 * i * h + h, 8):
+                a, b = red(load(x, j), v, p), mul(load(x, j + h), w, w1, p)
+                store(y, j, add(a, b))
+                store(y, j + h, sub(a, b, p))
+
+    @inlined
+    def radix4(x: Any, y: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any) -> Any:
+        # levels of m and 2m blocks, of blocks from ``first`` on, from x to y
+        for i in range(first, first + count):
+            (w, w1), (r, r1), (s, s1) = factors(tw, m + i), factors(tw, 2 * m + 2 * i), factors(tw, 2 * m + 2 * i + 1)
+            for j in range(4 * i * q, 4 * i * q + q, 8):
+                a, b = red(load(x, j), v, p), load(x, j + q)
+                c, d = mul(load(x, j + 2 * q), w, w1, p), mul(load(x, j + 3 * q), w, w1, p)
+                a, b, c, d = add(a, c), add(b, d), sub(a, c, p), sub(b, d, p)
+                b, d = mul(b, r, r1, p), mul(d, s, s1, p)
+                store(y, j, add(a, b))
+                store(y, j + q, sub(a, b, p))
+                store(y, j + 2 * q, add(c, d))
+                store(y, j + 3 * q, sub(c, d, p))
+
+    @inlined
+    def step(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any) -> Any:
+        b, d, f, h = four(b, d, f, h, tt, k, v, p)
+        return add(a, b), sub(a, b, p), add(c, d), sub(c, d, p), add(e, f), sub(e, f, p), add(g, h), sub(g, h, p)
+
+    @inlined
+    def tail(y: Any, first: Any, count: Any, tt: Any, v: Any, p: Any) -> Any:
+        # the last three levels, 64 at a time, as four pairs of blocks of eight
+        for n in range(first, first + count, 64):
+            a, b, c, d = load(y, n), load(y, n + 8), load(y, n + 16), load(y, n + 24)
+            e, f, g, h = load(y, n + 32), load(y, n + 40), load(y, n + 48), load(y, n + 56)
+            k = n // 2 * 3
+            a, b, c, d = low4(a, b), high4(a, b), low4(c, d), high4(c, d)
+            e, f, g, h = low4(e, f), high4(e, f), low4(g, h), high4(g, h)
+            a, c, e, g = enter(a, v, p), enter(c, v, p), enter(e, v, p), enter(g, v, p)
+            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k, v, p)
+            a, b, c, d = low2(a, b), high2(a, b), low2(c, d), high2(c, d)
+            e, f, g, h = low2(e, f), high2(e, f), low2(g, h), high2(g, h)
+            a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
+            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k + 8, v, p)
+            a, b, c, d = low1(a, b), high1(a, b), low1(c, d), high1(c, d)
+            e, f, g, h = low1(e, f), high1(e, f), low1(g, h), high1(g, h)
+            a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
+            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k + 16, v, p)
+            a, b, c, d = final(a, v, p), final(b, v, p), final(c, v, p), final(d, v, p)
+            e, f, g, h = final(e, v, p), final(f, v, p), final(g, v, p), final(h, v, p)
+            store(y, n, whole0(a, b))
+            store(y, n + 8, whole1(a, b))
+            store(y, n + 16, whole0(c, d))
+            store(y, n + 24, whole1(c, d))
+            store(y, n + 32, whole0(e, f))
+            store(y, n + 40, whole1(e, f))
+            store(y, n + 48, whole0(g, h))
+            store(y, n + 56, whole1(g, h))
+
+    @inlined
+    def forward(x: Any, y: Any, n: Any, table: Any) -> Any:
+        tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
+        p, v, m = splat(peek(c, 0)), splat(peek(c, 1)), 1
+        blocks = n // INNER
+        while 4 * m <= blocks:
+            radix4(x, y, n // (4 * m), m, 0, m, tw, v, p)
+            x, m = y, 4 * m
+        while m < blocks:
+            radix2(x, y, n // (2 * m), m, tw, v, p)
+            x, m = y, 2 * m
+        for block in range(m):
+            q, count = INNER // 4, 1
+            while q >= 8:
+                radix4(y, y, q, m * count, block * count, count, tw, v, p)
+                q, count = q // 4, count * 4
+            tail(y, block * INNER, INNER, tt, v, p)
+
+    @inlined
+    def unradix4(x: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any) -> Any:
+        for i in range(first, first + count):
+            (w, w1), (r, r1), (s, s1) = factors(tw, m + i), factors(tw, 2 * m + 2 * i), factors(tw, 2 * m + 2 * i + 1)
+            for j in range(4 * i * q, 4 * i * q + q, 8):
+                a, b, c, d = load(x, j), load(x, j + q), load(x, j + 2 * q), load(x, j + 3 * q)
+                a, b = ease(add(a, b), v, p), mul(sub(a, b, p), r, r1, p)
+                c, d = ease(add(c, d), v, p), mul(sub(c, d, p), s, s1, p)
+                store(x, j, tidy(add(a, c), v, p))
+                store(x, j + q, ease(add(b, d), v, p))
+                store(x, j + 2 * q, mul(sub(a, c, p), w, w1, p))
+                store(x, j + 3 * q, mul(sub(b, d, p), w, w1, p))
+
+    @inlined
+    def unstep(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any) -> Any:
+        b, d, f, h, a, c, e, g = (
+            sub(a, b, p),
+            sub(c, d, p),
+            sub(e, f, p),
+            sub(g, h, p),
+            add(a, b),
+            add(c, d),
+            add(e, f),
+            add(g, h),
+        )
+        b, d, f, h = four(b, d, f, h, tt, k, v, p)
+        return ease(a, v, p), b, ease(c, v, p), d, ease(e, v, p), f, ease(g, v, p), h
+
+    @inlined
+    def untail(x: Any, y: Any, first: Any, count: Any, tt: Any, v: Any, p: Any) -> Any:
+        for n in range(first, first + count, 64):
+            a, b, c, d = load(x, n), load(x, n + 8), load(x, n + 16), load(x, n + 24)
+            e, f, g, h = load(x, n + 32), load(x, n + 40), load(x, n + 48), load(x, n + 56)
+            k = n // 2 * 3
+            a, b, c, d = even(a, b), odd(a, b), even(c, d), odd(c, d)
+            e, f, g, h = even(e, f), odd(e, f), even(g, h), odd(g, h)
+            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k + 16, v, p)
+            a, b, c, d = low1(a, b), high1(a, b), low1(c, d), high1(c, d)
+            e, f, g, h = low1(e, f), high1(e, f), low1(g, h), high1(g, h)
+            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k + 8, v, p)
+            a, b, c, d = lower(a, b), upper(a, b), lower(c, d), upper(c, d)
+            e, f, g, h = lower(e, f), upper(e, f), lower(g, h), upper(g, h)
+            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k, v, p)
+            a, c, e, g = calm(a, v, p), calm(c, v, p), calm(e, v, p), calm(g, v, p)
+            store(y, n, low4(a, b))
+            store(y, n + 8, high4(a, b))
+            store(y, n + 16, low4(c, d))
+            store(y, n + 24, high4(c, d))
+            store(y, n + 32, low4(e, f))
+            store(y, n + 40, high4(e, f))
+            store(y, n + 48, low4(g, h))
+            store(y, n + 56, high4(g, h))
+
+    @inlined
+    def inverse(x: Any, y: Any, n: Any, table: Any) -> Any:
+        tw, tt, c = word(table, 2), word(table, 3), word(table, 4)
+        p, v, m = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
+        for block in range(m):
+            untail(x, y, block * INNER, INNER, tt, v, p)
+            q, count = 8, INNER // 32
+            while count:
+                unradix4(y, q, m * count, block * count, count, tw, v, p)
+                q, count = q * 4, count // 4
+        # levels over blocks, two at a time while the last is left
+        while m >= 8:
+            unradix4(y, n // m, m // 4, 0, m // 4, tw, v, p)
+            m = m // 4
+        # the last level or two, and the division by n: factors 0 and n, the first of which stands for none above
+        (s, s1), (w, w1) = factors(tw, 0), factors(tw, n)
+        if m == 4:
+            q = n // 4
+            (r, r1), (t, t1) = factors(tw, 2), factors(tw, 3)
+            for j in range(0, q, 8):
+                a, b, c, d = load(y, j), load(y, j + q), load(y, j + 2 * q), load(y, j + 3 * q)
+                a, b = ease(add(a, b), v, p), mul(sub(a, b, p), r, r1, p)
+                c, d = ease(add(c, d), v, p), mul(sub(c, d, p), t, t1, p)
+                store(y, j, last(mul(add(a, c), s, s1, p), v, p))
+                store(y, j + q, last(mul(add(b, d), s, s1, p), v, p))
+                store(y, j + 2 * q, last(mul(sub(a, c, p), w, w1, p), v, p))
+                store(y, j + 3 * q, last(mul(sub(b, d, p), w, w1, p), v, p))
+        else:
+            for j in range(0, n // 2, 8):
+                a, b = load(y, j), load(y, j + n // 2)
+                store(y, j, last(mul(add(a, b), s, s1, p), v, p))
+                store(y, j + n // 2, last(mul(sub(a, b, p), w, w1, p), v, p))
+
+    return forward, inverse
