@@ -10,7 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from slotlang_runtime.kernels.lanes import PICKS, A, N, U, loaded, moved, operation, picked, splat, stored
+from slotlang_runtime.kernels.lanes import (
+    PICKS,
+    A,
+    N,
+    U,
+    inlined,
+    loaded,
+    moved,
+    operation,
+    picked,
+    splat,
+    stored,
+    word,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +38,8 @@ class Arithmetic:
     Residues: ``add(x, y)``; ``sub(x, y, p)``; ``mul(x, w, w1, p)``, of a constant and its quotient; ``four``: four
     products with rows of a table. Reductions of lazy residues: ``red`` of sums of four products; ``enter``, ``ease``,
     ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to what is stored. ``centred(x, p, v, other)``: a
-    coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the other
-    prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
+    coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the
+    other prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
 
     Sums of products: ``begin(c)``, ``gather(sum, x, factor)`` at most MOST times, ``fold(sum, c)``: a residue for
     ``red``.
@@ -76,3 +89,28 @@ def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
         "moved": operation(vector, (A, N, U), moved(kind, avx512)),
         "picks": {name: operation(vector, (vector, vector), picked(lanes)) for name, lanes in PICKS.items()},
     }
+
+
+@inlined
+def row(x: Any, stride: Any, j: Any) -> Any:
+    """The address of row j."""
+    return x + A(8 * stride * j)
+
+
+def constants_of(o: Arithmetic) -> Any:
+    """A function for the first six constants of prime j, in all lanes."""
+    splat, peek = o.splat, o.peek
+
+    @inlined
+    def constants(tables: Any, j: Any) -> Any:
+        c = word(tables, 5 * j + 4)
+        return (
+            splat(peek(c, 0)),
+            splat(peek(c, 1)),
+            splat(peek(c, 2)),
+            splat(peek(c, 3)),
+            splat(peek(c, 4)),
+            splat(peek(c, 5)),
+        )
+
+    return constants

@@ -22,11 +22,11 @@ from slotlang_runtime.kernels.lanes import (
     U,
     call,
     constant,
+    four,
     inlined,
     operation,
     place,
     stored,
-    types,
 )
 
 
@@ -109,7 +109,7 @@ def doubles(avx512: bool) -> Arithmetic:
         add=add,
         sub=operation(F, (F, F, F), lambda b, x, y, p: b.fsub(x, y)),
         mul=operation(F, (F,) * 4, lambda b, a, w, w1, p: _rest(b, a, w, p, b.fmul(a, w), _rounded(b, a, w1))),
-        four=operation(types.UniTuple(F, 4), (F, F, F, F, A, N, F, F), _four),
+        four=operation(four(F), (F, F, F, F, A, N, F, F), _four),
         red=red,
         enter=same,
         ease=same,

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numba
 from llvmlite import ir
@@ -29,10 +30,13 @@ class _Vector(types.Type):  # type: ignore[misc, unused-ignore]
 
 
 def _model(manager: Any, kind: Any) -> Any:
-    return models.PrimitiveModel(manager, kind, kind.vector)
+    model: Any = models.PrimitiveModel
+    return model(manager, kind, kind.vector)
 
 
 register_model(_Vector)(_model)
+
+T = TypeVar("T")
 
 F: Any = _Vector("f64x8", DOUBLES)
 U: Any = _Vector("u64x8", WORDS)
@@ -41,14 +45,19 @@ A: Any = types.uint64
 """An address, or a word."""
 REAL: Any = types.float64
 
-inlined: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
-"""A function that kernels call."""
+_compiled: Any = partial(numba.njit, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 
 
-def kernel(arguments: int) -> Any:
+def inlined(function: T) -> T:
+    """A function that kernels call."""
+    made: T = _compiled(function)
+    return made
+
+
+def kernel(arguments: int) -> Callable[[Any], Any]:
     """A kernel of so many words (addresses and numbers), compiled at once."""
-    signature = types.void(*[A] * arguments)
-    return numba.njit([signature], no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+    made: Callable[[Any], Any] = _compiled([types.void(*[A] * arguments)])
+    return made
 
 
 def operation(result: Any, arguments: Sequence[Any], build: Build) -> Any:
@@ -65,7 +74,8 @@ def operation(result: Any, arguments: Sequence[Any], build: Build) -> Any:
     # numba reads how many there are from the signature
     names = ["typing", *(f"a{n}" for n in range(len(arguments)))]
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    setattr(typed, "__signature__", inspect.Signature([inspect.Parameter(name, positional) for name in names]))
+    signature: Any = inspect.Signature([inspect.Parameter(name, positional) for name in names])
+    typed.__signature__ = signature  # type: ignore[attr-defined]
     make: Any = intrinsic
     return make(typed)
 
@@ -156,3 +166,9 @@ word: Any = operation(A, (A, N), loaded(WORD))
 """``word(address, index)``: the word there."""
 ahead: Any = operation(N, (A, N), prefetched)
 """``ahead(address, index)``: ask for it."""
+
+
+def four(vector: Any) -> Any:
+    """The type of a tuple of four vectors."""
+    tuples: Any = types.UniTuple
+    return tuples(vector, 4)

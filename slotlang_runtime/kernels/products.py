@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
-from slotlang_runtime.kernels.lanes import A, N, inlined, kernel, word
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
+from slotlang_runtime.kernels.lanes import A, N, kernel, word
 
 STRIP = 256
 """Residues of a row that are summed up at a time, so that sums stay in the nearest cache."""
@@ -13,26 +13,11 @@ STRIP = 256
 
 def kernels(o: Arithmetic) -> dict[str, Any]:
     """The kernels by name."""
-    load, store, peek, splat = o.load, o.store, o.peek, o.splat
+    load, store = o.load, o.store
     add, sub, red, final = o.add, o.sub, o.red, o.final
     begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
+    constants = constants_of(o)
     most, strip = MOST, STRIP
-
-    @inlined
-    def row(x: Any, stride: Any, j: Any) -> Any:
-        return x + A(8 * stride * j)
-
-    @inlined
-    def constants(tables: Any, j: Any) -> Any:
-        c = word(tables, 5 * j + 4)
-        return (
-            splat(peek(c, 0)),
-            splat(peek(c, 1)),
-            splat(peek(c, 2)),
-            splat(peek(c, 3)),
-            splat(peek(c, 4)),
-            splat(peek(c, 5)),
-        )
 
     @kernel(8)
     def dotted(x, w, count, out, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
-from slotlang_runtime.kernels.lanes import A, N, U, ahead, inlined, kernel, loaded, operation, word
-from slotlang_runtime.kernels.lanes import WORDS as _WORDS
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
+from slotlang_runtime.kernels.lanes import WORDS, A, N, U, ahead, inlined, kernel, loaded, operation, word
 from slotlang_runtime.kernels.transforms import transforms
 
 AHEAD = 1024
@@ -23,30 +22,15 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     load, store, peek, splat, moved = o.load, o.store, o.peek, o.splat, o.moved
     add, sub, mul, red, final = o.add, o.sub, o.mul, o.red, o.final
     begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
+    constants = constants_of(o)
     centred, lowered, take, give = o.centred, o.lowered, o.take, o.give
     forward, inverse = transforms(o)
-    order = operation(U, (A, N), loaded(_WORDS))
+    order = operation(U, (A, N), loaded(WORDS))
     most = MOST
 
     @inlined
     def table(tables: Any, j: Any) -> Any:
         return tables + A(40 * j)
-
-    @inlined
-    def row(x: Any, stride: Any, j: Any) -> Any:
-        return x + A(8 * stride * j)
-
-    @inlined
-    def constants(tables: Any, j: Any) -> Any:
-        c = word(tables, 5 * j + 4)
-        return (
-            splat(peek(c, 0)),
-            splat(peek(c, 1)),
-            splat(peek(c, 2)),
-            splat(peek(c, 3)),
-            splat(peek(c, 4)),
-            splat(peek(c, 5)),
-        )
 
     @inlined
     def pair(pairs: Any, i: Any, j: Any, count: Any) -> Any:

@@ -27,7 +27,8 @@ def aligned(shape: tuple[int, ...], kind: Any = np.uint64) -> Array:
     size = 8 * int(np.prod(shape))
     room = np.zeros(size + 64, np.uint8)
     start = -room.ctypes.data % 64
-    return room[start : start + size].view(kind).reshape(shape)
+    made: Array = room[start : start + size].view(kind).reshape(shape)
+    return made
 
 
 def reversed_bits(n: int) -> npt.NDArray[np.int64]:

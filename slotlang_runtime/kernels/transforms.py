@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from slotlang_runtime.kernels.arithmetic import Arithmetic
-from slotlang_runtime.kernels.lanes import A, N, inlined, word
+from slotlang_runtime.kernels.lanes import inlined, word
 
 INNER = 2048
 

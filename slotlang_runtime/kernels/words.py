@@ -18,10 +18,10 @@ from slotlang_runtime.kernels.lanes import (
     U,
     call,
     constant,
+    four,
     inlined,
     operation,
     place,
-    types,
 )
 
 LOW_BITS = 30
@@ -124,7 +124,7 @@ def words(avx512: bool) -> Arithmetic:
         add=add,
         sub=operation(U, (U, U, U), lambda b, x, y, p: b.add(b.sub(x, y), b.shl(p, constant(WORD, 2)))),
         mul=mul,
-        four=operation(types.UniTuple(U, 4), (U, U, U, U, A, N, U, U), _four),
+        four=operation(four(U), (U, U, U, U, A, N, U, U), _four),
         red=red,
         enter=red,
         ease=ease,
