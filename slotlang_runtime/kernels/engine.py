@@ -9,9 +9,9 @@ from slotlang_runtime.kernels.sums import Sums, Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Operations
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import Words
 
 
 class SumsOperations(SealOperations):
