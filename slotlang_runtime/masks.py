@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.records import fresh_record
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,8 @@ def uniform(bound: int, count: int) -> npt.NDArray[np.uint64]:
 
 def random_ciphertext(ring: Ring) -> bytes:
     """Bytes of an input of random residues, which nobody has encrypted."""
-    primes = ring.primes(0)
-    residues = np.array([[uniform(prime, ring.degree) for prime in primes] for _ in range(2)])
-    return ciphertext_bytes(ring, residues, 0, ring.scale(0))
+    first = np.array([uniform(prime, ring.degree) for prime in ring.primes(0)])
+    return fresh_record(ring, first, secrets.token_bytes(SEED_BYTES))
 
 
 def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int) -> Any:

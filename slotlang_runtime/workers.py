@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import IO, Any, TypeAlias, cast
 
+from slotlang_runtime.engine import SealEngine
 from slotlang_runtime.errors import BAD_ARGUMENT, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.seal.saved import memory_file
@@ -44,6 +45,9 @@ class Pool:
         check_workers(count)
         keys.check(server.module)
         self.server, self.keys = server, keys
+        if isinstance(server.engine, SealEngine):
+            # SEAL's objects are made of keys once, and shared
+            server.engine.operations(keys)
         self.cpu_seconds: list[float] = []
 
         def action(upload: bytes) -> tuple[bytes, Any]:

@@ -9,7 +9,6 @@ from slotlang_runtime.kernels.sums import Sums, Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Operations
-from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
 
@@ -45,8 +44,3 @@ class SumsEngine(SealEngine):
         if self.sums is None:
             return super().operations(keys)
         return SumsOperations(self.ring, keys.galois, keys.relin, self.sums)
-
-    def residues(self, value: Any, level: int, products: int) -> Words:
-        """Read where they lie, without SEAL's compression."""
-        found = None if self.sums is None else self.sums.residues(value, level, products)
-        return super().residues(value, level, products) if found is None else found

@@ -5,34 +5,33 @@ as integers of 128 bits, a tile of the polynomials at a time so that the sums st
 once: the same residues, bit for bit, in a quarter of the time. Primes have at most 60 bits, so that MOST_TERMS products
 stay below 2^127.
 
-TenSEAL gives the residues of an object one by one, or in a compressed file. So the kernel reads and writes SEAL's own
-arrays where they lie in memory. A self-test, once for each ring, checks that they lie there, and the kernel checks
-every object before it touches it. Without numba, or where a check fails, SEAL's operations are used.
+The kernel reads and writes SEAL's own arrays where they lie in memory (``seal.memory``), and checks every object before
+it touches it. A self-test, once for each ring, checks its sums. Without numba, or where a check fails, SEAL's
+operations are used.
 """
 
 from __future__ import annotations
 
-import ctypes
-import math
-import struct
-import sys
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang_runtime.seal.memory import (
+    CIPHERTEXT,
+    FIRST_WORD,
+    PLAINTEXT,
+    ciphertext_of,
+    known,
+    plaintext_of,
+    polynomials_of,
+)
 from slotlang_runtime.seal.ring import Context, Ring
 
 MOST_TERMS = 128
 STRIP = 256  # coefficients: their sums take 8 KB
-_FIRST_WORD = 2  # of what a Python object of TenSEAL holds: the address of SEAL's object
-# words of SEAL's objects: parameters, then the fields that are checked, then where the array's address stands
-_CIPHERTEXT = {"parms": 0, "ntt": 4, "size": 5, "degree": 6, "primes": 7, "scale": 8, "words": 13, "array": 14}
-_PLAINTEXT = {"parms": 0, "words": 4, "scale": 5, "array": 10}
-
 
 _CHECKED: WeakKeyDictionary[Context, Any] = WeakKeyDictionary()
 """Rings on which this process has checked the kernel, with the kernel."""
@@ -59,10 +58,10 @@ def _kernel() -> Any:  # numba compiles what stands inside, and knows its types
     intrinsic: Any = extending.intrinsic
     u64: Any = types.uint64
     word, wide = ir.IntType(64), ir.IntType(128)
-    cipher_array, cipher_scale = _CIPHERTEXT["array"], _CIPHERTEXT["scale"]
-    cipher_ntt, cipher_size = _CIPHERTEXT["ntt"], _CIPHERTEXT["size"]
-    cipher_degree, cipher_primes, cipher_words = _CIPHERTEXT["degree"], _CIPHERTEXT["primes"], _CIPHERTEXT["words"]
-    plain_array, plain_scale, plain_words = _PLAINTEXT["array"], _PLAINTEXT["scale"], _PLAINTEXT["words"]
+    cipher_array, cipher_scale = CIPHERTEXT["array"], CIPHERTEXT["scale"]
+    cipher_ntt, cipher_size = CIPHERTEXT["ntt"], CIPHERTEXT["size"]
+    cipher_degree, cipher_primes, cipher_words = CIPHERTEXT["degree"], CIPHERTEXT["primes"], CIPHERTEXT["words"]
+    plain_array, plain_scale, plain_words = PLAINTEXT["array"], PLAINTEXT["scale"], PLAINTEXT["words"]
 
     @intrinsic  # type: ignore[untyped-decorator]
     def at(typing: Any, address: Any) -> Any:
@@ -101,14 +100,14 @@ def _kernel() -> Any:  # numba compiles what stands inside, and knows its types
         half = primes * degree
         x, w = np.empty(terms, np.uint64), np.empty(terms, np.uint64)
         for t in range(-1, terms):
-            one = at(at(out if t < 0 else ciphers[t])[_FIRST_WORD])
-            first = at(at(ciphers[0])[_FIRST_WORD])
+            one = at(at(out if t < 0 else ciphers[t])[FIRST_WORD])
+            first = at(at(ciphers[0])[FIRST_WORD])
             fits = one[cipher_ntt] & u64(255) == 1 and one[cipher_size] == 2 and one[cipher_degree] == degree
             fits = fits and one[cipher_primes] == primes and one[cipher_words] == 2 * half
             for n in range(4):
                 fits = fits and one[n] == parms[n]
             if t >= 0:
-                other, like = at(at(plains[t])[_FIRST_WORD]), at(at(plains[0])[_FIRST_WORD])
+                other, like = at(at(plains[t])[FIRST_WORD]), at(at(plains[0])[FIRST_WORD])
                 fits = fits and one[cipher_scale] == first[cipher_scale] and other[plain_words] == half
                 fits = fits and other[plain_scale] == like[plain_scale]
                 for n in range(4):
@@ -117,7 +116,7 @@ def _kernel() -> Any:  # numba compiles what stands inside, and knows its types
                 return False
             if t >= 0:
                 x[t], w[t] = one[cipher_array], other[plain_array]
-        to = at(at(at(out)[_FIRST_WORD])[cipher_array])
+        to = at(at(at(out)[FIRST_WORD])[cipher_array])
         low, high = np.zeros(STRIP, np.uint64), np.zeros(STRIP, np.uint64)
         low2, high2 = np.zeros(STRIP, np.uint64), np.zeros(STRIP, np.uint64)
         for row in range(primes):
@@ -167,8 +166,6 @@ class Sums:
     its self-test. The object never changes, so threads share it."""
 
     def __init__(self, ring: Ring) -> None:
-        if sys.implementation.name != "cpython" or object.__basicsize__ != 16:
-            raise Unavailable("this Python keeps its objects otherwise")
         self.ring, self.degree = ring, ring.degree
         self.dot = compiled()
         ratios = [divmod((1 << 128) // prime, 1 << 64) for prime in ring.moduli]
@@ -199,56 +196,22 @@ class Sums:
         out.scale = first.scale * plain.scale
         return out
 
-    def residues(self, cipher: Any, level: int, products: int) -> npt.NDArray[np.uint64] | None:
-        """A copy of a ciphertext's residues, polynomials x primes x degree; None where it is of another kind, level or
-        scale."""
-        primes, at = len(self.ring.primes(level)), _CIPHERTEXT
-        words = self._words(int(self._words(id(cipher), _FIRST_WORD + 1)[_FIRST_WORD]), at["array"] + 1)
-        shape = 2, primes, self.degree
-        fields = [words[at[name]] for name in ("size", "primes", "degree", "words", "scale")]
-        (scale,) = struct.unpack("<Q", struct.pack("<d", self.ring.scale(level, products)))
-        if words[:4].tolist() != self.ring.levels[level] or not int(words[at["ntt"]]) & 255:
-            return None
-        if fields != [*shape, math.prod(shape), scale]:
-            return None
-        return self._words(int(words[at["array"]]), math.prod(shape)).reshape(shape).copy()
-
     def _check(self) -> None:
-        """Check that arrays lie where the kernel looks for them, and that sums of random residues are those of Python's
-        integers. Raises ``Unavailable``."""
+        """Check that SEAL's arrays lie where the kernel looks for them, and that sums of random residues are those of
+        Python's integers. Raises ``Unavailable``."""
         ring, rng = self.ring, np.random.default_rng()
-        parms, degree, rows = ring.levels[0], self.degree, len(ring.levels)
-        pairs, contents = [], []
-        for _ in range(5):
-            plain, cipher = seal.Plaintext(), seal.Ciphertext()
-            ring.encoder.encode(rng.standard_normal(ring.encoder.slot_count()).tolist(), ring.factor(0), plain)
-            cipher.resize(ring.context, parms, 2)
-            sides = []
-            for thing, fields, count in ((plain, _PLAINTEXT, rows), (cipher, _CIPHERTEXT, 2 * rows)):
-                words = self._words(id(thing), _FIRST_WORD + 1)
-                words = self._words(int(words[_FIRST_WORD]), fields["array"] + 1)
-                scale = struct.unpack("<Q", struct.pack("<d", thing.scale))[0]
-                here = words[:4].tolist(), words[fields["words"]], words[fields["scale"]]
-                if here != (parms, count * degree, scale):
-                    raise Unavailable("this TenSEAL keeps its objects otherwise")
-                sides.append(self._words(int(words[fields["array"]]), count * degree))
-            for row in range(2 * rows):
-                prime = ring.moduli[row % rows]
-                sides[1][row * degree : (row + 1) * degree] = rng.integers(0, prime, degree, np.uint64)
-            if [cipher.data(0), cipher.data(1)] != sides[1][:: rows * degree].tolist() or plain.data(1) != sides[0][1]:
-                raise Unavailable("this TenSEAL keeps its objects otherwise")
-            seal.Evaluator(ring.context).transform_to_ntt_inplace(cipher)
-            pairs.append((cipher, plain))
-            contents.append(sides)
+        if not known(ring.shared):
+            raise Unavailable("this TenSEAL keeps its objects otherwise")
+        primes = ring.primes(0)
+        draws = [[rng.integers(0, prime, (3, self.degree), np.uint64) for prime in primes] for _ in range(5)]
+        contents = [np.stack(rows, axis=1) for rows in draws]
+        pairs = [(ciphertext_of(ring, x[:2], 0, 2.0), plaintext_of(ring, x[2], 0, 3.0)) for x in contents]
         found = self(seal.Evaluator(ring.context), pairs)
         if found is None:
             raise Unavailable("the compiled kernel does not take this TenSEAL's objects")
-        words = self._words(int(self._words(id(found), _FIRST_WORD + 1)[_FIRST_WORD]), _CIPHERTEXT["array"] + 1)
-        result = self._words(int(words[_CIPHERTEXT["array"]]), 2 * rows * degree)
-        for place in [0, 2 * rows * degree - 1, *rng.integers(0, 2 * rows * degree, 64).tolist()]:
-            products = (int(x[place]) * int(w[place % (rows * degree)]) for w, x in contents)
-            if result[place] != sum(products) % ring.moduli[place // degree % rows]:
+        result = polynomials_of(ring, found)
+        for _ in range(64):
+            k, j, place = rng.integers(2), rng.integers(len(primes)), rng.integers(self.degree)
+            products = (int(x[k, j, place]) * int(x[2, j, place]) for x in contents)
+            if result[k, j, place] != sum(products) % primes[j]:
                 raise Unavailable("the compiled kernel computes wrong sums")
-
-    def _words(self, address: int, count: int) -> npt.NDArray[np.uint64]:
-        return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(address))

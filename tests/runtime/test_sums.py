@@ -24,8 +24,8 @@ from slotlang_runtime.kernels import engine, sums
 from slotlang_runtime.kernels.engine import SumsEngine
 from slotlang_runtime.kernels.sums import MOST_TERMS, Sums
 from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.seal import memory
 from slotlang_runtime.seal.operations import SealOperations
-from slotlang_runtime.seal.saved import memory_file, saved
 
 RINGS = [
     Parameters(4096, (36, 36, 37), 20),
@@ -78,12 +78,8 @@ class World:
         return made
 
     def cipher(self, scale: float = 2.0**16) -> Any:
-        data = saved(self.encryptor.encrypt_symmetric(self.plain(scale)))
         made = seal.Ciphertext()
-        with memory_file() as (stream, path):
-            stream.write(data)
-            stream.flush()
-            made.load(self.ring.context, path)
+        self.encryptor.encrypt_symmetric(self.plain(scale), made)
         return made
 
     def pairs(self, terms: int, of: int = 7) -> list[tuple[Any, Any]]:
@@ -121,11 +117,10 @@ def test_the_largest_residues_do_not_overflow() -> None:
     world = World(RINGS[2])
     degree, primes = world.sums.degree, world.ring.primes(0)
     pairs = world.pairs(300, of=4)
-    for things, fields, polynomials in ((0, sums._CIPHERTEXT, 2), (1, sums._PLAINTEXT, 1)):
+    for things, fields, polynomials in ((0, memory.CIPHERTEXT, 2), (1, memory.PLAINTEXT, 1)):
         for pair in pairs[:12]:
-            address = int(world.sums._words(id(pair[things]), 3)[2])
-            array = int(world.sums._words(address, 15)[fields["array"]])
-            residues = world.sums._words(array, polynomials * len(primes) * degree)
+            array = int(memory.words_at(memory.inside(pair[things]), 15)[fields["array"]])
+            residues = memory.words_at(array, polynomials * len(primes) * degree)
             residues.reshape(polynomials, len(primes), degree)[:] = np.array(primes, np.uint64)[:, None] - np.uint64(1)
     found = world.words(world.sums(world.evaluator, pairs))
     for row, prime in enumerate(primes):
@@ -190,6 +185,7 @@ def fallen_back(note: str) -> None:
     """The server says why, and SEAL's operations compute the same."""
     # as in a new process, which has checked no ring
     sums._CHECKED.clear()
+    memory._CHECKED.clear()
     world = lora()
     answer = world.answer()
     assert sums_of(world) is None and note in world.server.note
@@ -205,20 +201,20 @@ def test_without_numba_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_on_other_pythons_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sums.sys.implementation, "name", "pypy")
-    fallen_back("this Python keeps its objects otherwise")
+    monkeypatch.setattr(memory.sys.implementation, "name", "pypy")
+    fallen_back("this TenSEAL keeps its objects otherwise")
 
 
 @pytest.mark.parametrize(
     ("name", "field", "place"),
-    [("_CIPHERTEXT", "words", 6), ("_CIPHERTEXT", "scale", 7), ("_PLAINTEXT", "words", 5), ("_PLAINTEXT", "scale", 4)],
+    [("CIPHERTEXT", "words", 6), ("CIPHERTEXT", "scale", 7), ("PLAINTEXT", "words", 5), ("PLAINTEXT", "scale", 4)],
 )
 def test_objects_that_lie_otherwise_are_not_touched(
     name: str, field: str, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # compiled for all tests, of objects as they lie
     sums.compiled()
-    monkeypatch.setitem(getattr(sums, name), field, place)
+    monkeypatch.setitem(getattr(memory, name), field, place)
     fallen_back("keeps its objects otherwise")
 
 

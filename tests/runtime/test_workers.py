@@ -122,7 +122,7 @@ def test_a_number_of_workers(count: Any) -> None:
 
 def test_keys_are_checked_before_a_process_starts() -> None:
     world = World()
-    none = EvaluationKeys(world.keys.ring, frozenset(), None, None)
+    none = EvaluationKeys(world.keys.ring, {})
     with pytest.raises(Rejected, match="pairs needs Galois keys"):
         Pool(world.server, none, 2)
     assert no_process_left()
