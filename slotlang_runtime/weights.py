@@ -104,9 +104,9 @@ def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name
     """The engine of the module's kernel, from checked arrays or from bytes."""
     kind: Any = SealEngine
     if module.kernel == "fused":
-        from slotlang_runtime.kernels.engine import SumsEngine
+        from slotlang_runtime.kernels.engine import ResidueEngine
 
-        kind = SumsEngine
+        kind = ResidueEngine
     elif module.kernel == "matrix":
         from slotlang_runtime.matrix.engine import MatrixEngine
 
