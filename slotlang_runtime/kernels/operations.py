@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
-from slotlang_runtime.kernels.residues import Ciphertext, Pending, Plaintext, ResidueRing, Rows, Switch
+from slotlang_runtime.kernels.residues import Ciphertext, Pending, Plaintext, ResidueRing, Rows, Switch, addresses
 from slotlang_runtime.operations import Cancelled
 
 Value: TypeAlias = Ciphertext | Pending
@@ -83,15 +83,14 @@ class ResidueOperations:
             else:
                 turns = [ring.tables.move(RELINEARIZATION)] * len(switches)
                 plus += [source.rows.at] * len(switches)
-            keys, at_keys = ring.addresses(self.key(switch.element) for switch in switches)
-            sources, at_sources = ring.addresses(turn[0] for turn in turns)
-            lanes, at_lanes = ring.addresses(turn[1] for turn in turns)
+            keys = addresses(self.key(switch.element) for switch in switches)
+            sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             self._kernels.switched(
-                last, self._digits(source, last).at, at_keys, at_sources, at_lanes, len(switches), sums.at, number > 0,
+                last, self._digits(source, last).at, keys[1], sources[1], lanes[1], len(switches), sums.at, number > 0,
                 *shape, ring.count - 1, *layout,
             )  # fmt: skip
-        held = [ring.addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
+        held = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
         at_firsts, at_sources, at_lanes, at_plus = (at for _, at in held)
         self._kernels.settled(
             sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), out.rows.at,
@@ -133,9 +132,10 @@ class ResidueOperations:
             self._same_scale(first.scale, a.scale)
             self._same_scale(factor.scale, plain.scale)
         out = self.ring.ciphertext(2, first.level, first.scale * factor.scale)
-        ciphers, at_ciphers = self.ring.addresses(a.rows.at for a, _ in settled)
-        plains, at_plains = self.ring.addresses(plain.rows.at for _, plain in settled)
-        self._kernels.dotted(at_ciphers, at_plains, len(settled), out.rows.at, *self._layout(first.level))
+        ciphers = addresses(a.rows.at for a, _ in settled)
+        plains = addresses(plain.rows.at for _, plain in settled)
+        outs = addresses([out.rows.at])
+        self._kernels.dotted(ciphers[1], plains[1], len(settled), outs[1], 1, *self._layout(first.level))
         if self._bare(out):
             raise self._cancelled(out)
         return out

@@ -6,6 +6,7 @@ A ciphertext's polynomials follow each other, each with a row for every prime of
 
 from __future__ import annotations
 
+import ctypes
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -182,7 +183,9 @@ class ResidueRing:
         self.kernels.arranged(words.ctypes.data, at, digits, count, degree, self.table)
         return memory, at
 
-    def addresses(self, values: Iterable[int]) -> tuple[Any, int]:
-        """A list of addresses for a kernel: what owns it, and where it is."""
-        array = np.fromiter(values, np.uint64)
-        return array, int(array.ctypes.data)
+
+def addresses(values: Iterable[int]) -> tuple[Any, int]:
+    """A list of addresses for a kernel: what owns it, and where it is."""
+    held = tuple(values)
+    array = (ctypes.c_uint64 * len(held))(*held)
+    return array, ctypes.addressof(array)
