@@ -34,9 +34,11 @@ class Evaluated:
 
 class Engine(Protocol):
     """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``: why
-    another kernel than the module's is used; empty where none is."""
+    another kernel than the module's is used; empty where none is. ``parallel``: whether evaluations in several threads
+    run beside each other."""
 
     note: str
+    parallel: bool
 
     @property
     def zeros(self) -> int:
@@ -62,6 +64,7 @@ class SealEngine:
     """SEAL's operations, one by one."""
 
     note = ""
+    parallel = False
 
     def __init__(self, module: Module, ring: Ring, plain: dict[Name, Any]) -> None:
         self.module, self.ring, self.plain = module, ring, plain

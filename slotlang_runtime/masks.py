@@ -15,7 +15,6 @@ import tenseal.sealapi as seal
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,6 @@ def uniform(bound: int, count: int) -> npt.NDArray[np.uint64]:
         words = words >> np.uint64(64 - bound.bit_length())
         drawn = np.concatenate([drawn, words[words < bound]])
     return drawn[:count]
-
-
-def random_ciphertext(ring: Ring) -> bytes:
-    """Bytes of an input of random residues, which nobody has encrypted."""
-    primes = ring.primes(0)
-    residues = np.array([[uniform(prime, ring.degree) for prime in primes] for _ in range(2)])
-    return ciphertext_bytes(ring, residues, 0, ring.scale(0))
 
 
 def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int) -> Any:

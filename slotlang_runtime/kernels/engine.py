@@ -39,6 +39,7 @@ class ResidueEngine:
     """Compiled kernels on residues."""
 
     note = ""
+    parallel = True
 
     def __init__(self, module: Module, ring: ResidueRing, plain: dict[Name, Plaintext | None]) -> None:
         self.module, self.ring, self.plain = module, ring, plain

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.kernels.library import kernels
-from slotlang_runtime.kernels.tables import Array, Tables
+from slotlang_runtime.kernels.library import Kernels, kernels
+from slotlang_runtime.kernels.tables import Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.seal.ring import Ring
 
@@ -89,11 +89,11 @@ class Pending:
     merged: bool = False
 
 
-def kind_of(ring: Ring) -> str:
-    """Which kernels a ring has. Raises Unavailable where it has none."""
+def kernels_of(ring: Ring) -> Kernels:
+    """The kernels of a ring. Raises Unavailable where it has none."""
     if ring.degree < LEAST_DEGREE:
-        raise Unavailable(f"there are none for degree {ring.degree}")
-    return "doubles" if max(ring.moduli).bit_length() <= DOUBLE_BITS else "words"
+        raise Unavailable(f"there are no kernels for degree {ring.degree}")
+    return kernels("doubles" if max(ring.moduli).bit_length() <= DOUBLE_BITS else "words")
 
 
 class ResidueRing:
@@ -101,9 +101,8 @@ class ResidueRing:
 
     def __init__(self, ring: Ring) -> None:
         self.ring, self.degree, self.count = ring, ring.degree, len(ring.moduli)
-        kind = kind_of(ring)
-        self.kernels = kernels(kind)
-        self.tables = Tables(kind, ring.degree, ring.moduli)
+        self.kernels = kernels_of(ring)
+        self.tables = tables_of(self.kernels.kind, ring.degree, tuple(ring.moduli))
         self.stride = self.tables.stride
         self.table = int(self.tables.addresses.ctypes.data)
         self.pairs = int(self.tables.pairs.ctypes.data)

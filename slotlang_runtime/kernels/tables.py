@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -143,3 +143,9 @@ class Tables:
                 self._moves[element] = source, lanes
             source, lanes = self._moves[element]
         return int(source.ctypes.data), int(lanes.ctypes.data)
+
+
+@lru_cache(maxsize=16)
+def tables_of(kind: str, degree: int, moduli: tuple[int, ...]) -> Tables:
+    """The constants of a ring, made once for all its programs."""
+    return Tables(kind, degree, moduli)

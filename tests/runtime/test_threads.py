@@ -45,7 +45,7 @@ def content(mask: Any) -> bytes:
     return mask.tobytes() if isinstance(mask, np.ndarray) else saved(mask)
 
 
-@pytest.mark.parametrize(("kernel", "text"), [("seal", PAIRS), ("seal", SUMS), ("fused", SUMS), ("matrix", SUMS)])
+@pytest.mark.parametrize(("kernel", "text"), [("seal", PAIRS), ("seal", SUMS), ("compiled", SUMS), ("matrix", SUMS)])
 def test_clients_at_once(kernel: KernelChoice, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(text, kernel=kernel)
     assert world.server.note == "" and world.module.kernel == kernel
