@@ -12,10 +12,11 @@ from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation, Operations
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.halves import cipher_residues, half_bytes
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import Words, load_ciphertext, load_plaintext, memory_file, saved
+from slotlang_runtime.seal.saved import load_ciphertext, load_plaintext, memory_file, saved
 
 Ciphertexts: TypeAlias = dict[Name, Any]
 """An engine's own ciphertexts by name; None where one is zero everywhere."""

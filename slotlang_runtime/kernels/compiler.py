@@ -21,6 +21,10 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
 
         arithmetic = (doubles.doubles if kind == "doubles" else words.words)(processor.avx512)
         return switching.kernels(arithmetic) | products.kernels(arithmetic)
+    if kind == "bytes":
+        from slotlang_runtime.kernels import bits
+
+        return bits.kernels(processor.avx512)
     raise ValueError(f"there are no kernels of kind {kind!r}")
 
 

@@ -16,8 +16,9 @@ from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.seal.halves import cipher_residues, half_bytes
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_bytes, load_ciphertext, residues_of
+from slotlang_runtime.seal.saved import ciphertext_bytes, load_ciphertext
 
 _ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, tuple[Array, int]]] = WeakKeyDictionary()
 """Keys as kernels read them, by Galois element: made when first used, as long as a client's keys are there."""

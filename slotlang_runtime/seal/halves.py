@@ -14,10 +14,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import (
     Saved,
-    Words,
     ciphertext_bytes,
     ciphertext_limit,
     load_ciphertext,

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.errors import DAMAGED_BYTES, NOT_EVALUATED, Rejected
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Context, ParmsId, Ring
-
-Words: TypeAlias = npt.NDArray[np.uint64]
-"""Residues."""
 
 HEADER = struct.Struct("<HBBBBHQ")
 """The header of a saved object: magic, size of the header, version, compression, reserved, size of the whole."""
@@ -30,6 +27,8 @@ CIPHERTEXT = struct.Struct("<4QBQQQdQ")
 factor."""
 
 ZSTD = 2
+BLAKE2XB = 1
+"""The kind of generator that SEAL uses unless it is built otherwise."""
 SEED_BYTES = 81
 """A saved seed: header, kind of generator, 64 bytes."""
 
@@ -164,6 +163,12 @@ class Saved:
             self.seed = kind, seed
         return residues
 
+    def seed_bytes(self) -> bytes:
+        """The seed that ``ciphertext`` found. Raises Rejected where there is none of BLAKE2Xb."""
+        if self.seed is None or self.seed[0] != BLAKE2XB:
+            raise Rejected("this build of SEAL draws from another generator than BLAKE2Xb", NOT_EVALUATED)
+        return self.seed[1]
+
     def array(self, count: int | None, moduli: Sequence[int]) -> Words:
         """An array of ``count`` polynomials, or of one or two as it says itself."""
         size = self.inner()
@@ -256,6 +261,32 @@ def load_keys(
     return record.load(make)
 
 
+def seeded(context: Context, data: bytes) -> tuple[Words, bytes]:
+    """The first polynomial of a saved ciphertext at the top level, primes x degree, and the seed of the second one.
+    Raises Rejected."""
+    record = Saved(context, data, ciphertext_limit(context, len(context.levels)))
+    residues = record.ciphertext(context.levels[0], context.moduli[:-1], 1.0)
+    record.end()
+    return residues[0], record.seed_bytes()
+
+
+def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[list[tuple[Words, bytes]]]:
+    """First polynomials and seeds of the digits of saved keys at these places. Raises Rejected."""
+    digits = len(context.levels)
+    each = HEADER.size + ciphertext_limit(context, len(context.moduli))
+    record = Saved(context, data, 40 + 8 * context.degree + len(places) * digits * each)
+    *_, count = record.take("5Q")
+    found: dict[int, list[tuple[Words, bytes]]] = {}
+    for place in range(count):
+        (held,) = record.take("Q")
+        for _ in range(held):
+            record.inner()
+            residues = record.ciphertext(context.key_level, context.moduli, 1.0)
+            found.setdefault(place, []).append((residues[0], record.seed_bytes()))
+    record.end()
+    return [found[place] for place in places]
+
+
 def residues_of(ring: Ring, plain: Any) -> Words:
     """The residues of a plaintext, primes x degree."""
     data = saved(plain)
@@ -273,7 +304,7 @@ def polynomials_of(ring: Ring, cipher: Any) -> Words:
     return record.ciphertext(ring.levels[level], moduli, cipher.scale)
 
 
-def plaintext_of(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale: float) -> Any:
+def plaintext_of(ring: Ring, residues: Words, level: int, scale: float) -> Any:
     """The plaintext with these residues, primes x degree, in the order of SEAL's number-theoretic transform."""
     words = struct.pack("<Q", residues.size) + residues.astype("<u8").tobytes()
     head = struct.pack("<4QQd", *ring.levels[level], residues.size, scale)
@@ -281,7 +312,7 @@ def plaintext_of(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale
     return load_plaintext(ring, header() + struct.pack("<Q", HEADER.size + len(body)) + body, level, scale)
 
 
-def ciphertext_bytes(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale: float) -> bytes:
+def ciphertext_bytes(ring: Ring, residues: Words, level: int, scale: float) -> bytes:
     """What SEAL would save, uncompressed, of a ciphertext with these residues, polynomials x primes x degree."""
     shape = (1, 2, ring.degree, len(ring.primes(level)))
     head = CIPHERTEXT.pack(*ring.levels[level], *shape, scale, 1)
@@ -290,7 +321,7 @@ def ciphertext_bytes(ring: Ring, residues: npt.NDArray[np.uint64], level: int, s
     return header() + struct.pack("<Q", HEADER.size + len(body)) + body
 
 
-def ciphertext_of(ring: Ring, residues: npt.NDArray[np.uint64], level: int, scale: float) -> Any:
+def ciphertext_of(ring: Ring, residues: Words, level: int, scale: float) -> Any:
     """The ciphertext with these residues, polynomials x primes x degree, in the order of SEAL's transform."""
     moduli = ring.primes(level)
     data = ciphertext_bytes(ring, residues, level, scale)

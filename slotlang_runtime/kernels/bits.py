@@ -1,0 +1,163 @@
+"""Kernels on bytes: residues packed to the bits of their prime, and SEAL's uniform polynomials from seeds. Imports
+numba; only compilation does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from slotlang_runtime.kernels import blake
+from slotlang_runtime.kernels.lanes import (
+    INDEX,
+    LANES,
+    WORD,
+    WORDS,
+    A,
+    N,
+    U,
+    call,
+    constant,
+    inlined,
+    kernel,
+    operation,
+    stored,
+    word,
+)
+from slotlang_runtime.kernels.words import words
+
+GROUP = 64
+"""Residues that are packed to whole words, whatever their bits."""
+
+
+def _lanes(b: Any) -> blake.Lanes:
+    def rotated(x: Any, count: int) -> Any:
+        return call(b, "llvm.fshr.v8i64", WORDS, x, x, constant(WORD, count))
+
+    return blake.Lanes(b.add, b.xor, rotated, lambda value: constant(WORD, value))
+
+
+def _transposed(b: Any, rows: list[Any]) -> list[Any]:
+    # lane n of row k becomes lane k of row n, in three steps of pairs, fours and eights
+    for lanes in ((0, 8, 2, 10, 4, 12, 6, 14), (0, 1, 8, 9, 4, 5, 12, 13), (0, 1, 2, 3, 8, 9, 10, 11)):
+        span = next(n for n in range(1, LANES) if lanes[n] == LANES)
+        moved = list(rows)
+        for n in range(LANES):
+            if not n & span:
+                for side, at in ((n, 0), (n + span, span)):
+                    chosen = ir.Constant(ir.VectorType(INDEX, LANES), [lane + at for lane in lanes])
+                    moved[side] = b.shuffle_vector(rows[n], rows[n + span], chosen)
+        rows = moved
+    return rows
+
+
+def kernels(avx512: bool) -> dict[str, Any]:
+    """The kernels by name."""
+    o = words(avx512)
+    store, peek, splat, add, mul, last = o.store, o.peek, o.splat, o.add, o.mul, o.last
+    eight: Any = types.UniTuple
+    roots = operation(eight(U, 8), (U,) * 9, lambda b, *w: blake.root(_lanes(b), w[:8], w[8]))
+    leaves = operation(eight(U, 8), (U,) * 9, lambda b, *w: _transposed(b, blake.leaf(_lanes(b), w[:8], w[8])))
+    larger = operation(U, (U, U), lambda b, x, y: call(b, "llvm.umax.v8i64", WORDS, x, y))
+    counting = operation(U, (A,), lambda b, x: ir.Constant(WORDS, list(range(LANES))))
+    none = operation(U, (A,), lambda b, x: constant(WORD, 0))
+    one = operation(U, (A,), lambda b, x: constant(WORD, 1))
+    put = operation(N, (A, N, A), stored)
+    size = blake.BLOCK
+
+    @inlined
+    def four(x: Any, at: Any, stride: Any) -> Any:
+        return (
+            splat(peek(x, at)),
+            splat(peek(x, at + stride)),
+            splat(peek(x, at + 2 * stride)),
+            splat(peek(x, at + 3 * stride)),
+        )
+
+    @inlined
+    def reduced(out: Any, at: Any, x: Any, y: Any, v: Any, p: Any) -> Any:
+        # two vectors of draws modulo p; the larger draws
+        store(out, at, last(mul(x, one(out), v, p), v, p))
+        store(out, at + 8, last(mul(y, one(out), v, p), v, p))
+        return larger(x, y)
+
+    @kernel(4)
+    def packed(x, y, n, bits_):  # type: ignore[no-untyped-def]
+        # n residues, a multiple of 64, to as many bits each
+        bits, to = N(bits_), 0
+        for start in range(0, N(n), 64):
+            made, have = A(0), 0
+            for i in range(start, start + 64):
+                value = word(x, i)
+                made |= value << A(have)
+                have += bits
+                if have >= 64:
+                    put(y, to, made)
+                    to += 1
+                    have -= 64
+                    made = value >> A(bits - have) if have else A(0)
+
+    @kernel(6)
+    def unpacked(y, x, n, bits_, prime, most):  # type: ignore[no-untyped-def]
+        # and back; the number of residues that are not below the prime is written to ``most``
+        bits, at, wrong = N(bits_), 0, A(0)
+        mask = (A(1) << bits_) - A(1)
+        for start in range(0, N(n), 64):
+            held, have = A(0), 0
+            for i in range(start, start + 64):
+                value = held
+                if have < bits:
+                    more = word(y, at)
+                    at += 1
+                    value |= more << A(have)
+                    held = more >> A(bits - have)
+                    have += 64 - bits
+                else:
+                    held >>= bits_
+                    have -= bits
+                value &= mask
+                wrong += A(value >= prime)
+                put(x, i, value)
+        put(most, 0, wrong)
+
+    @kernel(6)
+    def expanded(seed, out, rows, n_, moduli, room):  # type: ignore[no-untyped-def]
+        # rows of n words modulo primes: three words of ``moduli`` each are a prime, floor(2^64 / prime), and the place
+        # for the largest of what was drawn
+        n, blocks = N(n_), N(rows) * N(n_) // size
+        s0, s1, s2, s3 = four(seed, 0, 1)
+        s4, s5, s6, s7 = four(seed, 4, 1)
+        lanes, largest = counting(seed), none(seed)
+        for group in range(0, blocks, 8):
+            r = roots(s0, s1, s2, s3, s4, s5, s6, s7, add(lanes, splat(A(group))))
+            store(room, 0, r[0])
+            store(room, 8, r[1])
+            store(room, 16, r[2])
+            store(room, 24, r[3])
+            store(room, 32, r[4])
+            store(room, 40, r[5])
+            store(room, 48, r[6])
+            store(room, 56, r[7])
+            for block in range(group, min(group + 8, blocks)):
+                k, j = block & 7, block * size // n
+                p, v = splat(word(moduli, 3 * j)), splat(word(moduli, 3 * j + 1))
+                t0, t1, t2, t3 = four(room, k, 8)
+                t4, t5, t6, t7 = four(room, 32 + k, 8)
+                if block * size % n == 0:
+                    largest = none(seed)
+                for c in range(0, size, 64):
+                    leaf = leaves(t0, t1, t2, t3, t4, t5, t6, t7, add(lanes, splat(A(c >> 3))))
+                    to = block * size + c
+                    largest = larger(largest, reduced(out, to, leaf[0], leaf[1], v, p))
+                    largest = larger(largest, reduced(out, to + 16, leaf[2], leaf[3], v, p))
+                    largest = larger(largest, reduced(out, to + 32, leaf[4], leaf[5], v, p))
+                    largest = larger(largest, reduced(out, to + 48, leaf[6], leaf[7], v, p))
+                if (block + 1) * size % n == 0:
+                    store(room, 64, largest)
+                    most = A(0)
+                    for i in range(64, 72):
+                        most = max(most, word(room, i))
+                    put(moduli, 3 * j + 2, most)
+
+    return {f.__name__: f for f in (packed, unpacked, expanded)}

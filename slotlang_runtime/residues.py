@@ -1,0 +1,131 @@
+"""Residues as bytes, and uniform residues from seeds: by compiled kernels, and by numpy where there are none. Imports
+neither tenseal nor numba.
+
+A row of n residues modulo p takes n times the bits of p, lowest bits first; n is a multiple of 64, so rows end with
+whole words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.kernels.blake import BLOCK, blocks
+from slotlang_runtime.kernels.library import Kernels, kernels
+from slotlang_runtime.kernels.unavailable import Unavailable
+
+Words: TypeAlias = npt.NDArray[np.uint64]
+"""Residues: polynomials x primes x degree, or primes x degree, in the order of SEAL's transform."""
+
+_ROOM = 80
+"""Words that the kernel of seeds works in."""
+
+
+@cache
+def byte_kernels() -> Kernels | None:
+    """The kernels of this module; None where there are none."""
+    try:
+        return kernels("bytes")
+    except Unavailable:
+        return None
+
+
+def packed_size(moduli: Sequence[int], count: int) -> int:
+    """Bytes of ``count`` residues modulo each of these primes."""
+    return sum(prime.bit_length() for prime in moduli) * count // 8
+
+
+def packed(rows: Words, moduli: Sequence[int]) -> bytes:
+    """Residues, rows x n, row j modulo the j-th of these primes."""
+    rows = np.ascontiguousarray(rows, np.uint64)
+    count = rows.shape[1]
+    out = np.empty(packed_size(moduli, count), np.uint8)
+    compiled, at, row = byte_kernels(), out.ctypes.data, rows.ctypes.data
+    for number, prime in enumerate(moduli):
+        bits = prime.bit_length()
+        if compiled is not None:
+            compiled.packed(row + 8 * count * number, at, count, bits)
+        else:
+            start = at - out.ctypes.data
+            out[start : start + bits * count // 8] = _to_bits(rows[number], bits)
+        at += bits * count // 8
+    return out.tobytes()
+
+
+def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Words:
+    """Fill ``out``, rows x n, each row contiguous, from what ``packed`` made. Raises Rejected for another length, or a
+    residue that is not below its prime."""
+    count = out.shape[1]
+    if len(data) != packed_size(moduli, count):
+        raise Rejected(
+            f"residues take {len(data)} bytes, expected {packed_size(moduli, count)}: an object is truncated or damaged",
+            DAMAGED_BYTES,
+        )
+    given = np.frombuffer(data, np.uint8)
+    compiled, start, wrong = byte_kernels(), 0, np.zeros(1, np.uint64)
+    found = 0
+    for row, prime in zip(out, moduli, strict=True):
+        bits = prime.bit_length()
+        if compiled is not None:
+            to = given.ctypes.data + start
+            compiled.unpacked(to, row.ctypes.data, count, bits, prime, wrong.ctypes.data)
+            found += int(wrong[0])
+        else:
+            row[:] = _from_bits(given[start : start + bits * count // 8], bits)
+            found += int((row >= np.uint64(prime)).sum())
+        start += bits * count // 8
+    if found:
+        raise Rejected("an object holds a residue that is not below its prime", DAMAGED_BYTES)
+    return out
+
+
+def _to_bits(row: Words, bits: int) -> npt.NDArray[np.uint8]:
+    every = np.unpackbits(row.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, count=bits, bitorder="little")
+    return np.packbits(every, bitorder="little")
+
+
+def _from_bits(data: npt.NDArray[np.uint8], bits: int) -> Words:
+    every = np.unpackbits(data, bitorder="little").reshape(-1, bits)
+    whole = np.packbits(np.pad(every, ((0, 0), (0, 64 - bits))), axis=1, bitorder="little")
+    return np.ascontiguousarray(whole).view("<u8")[:, 0].astype(np.uint64, copy=False)
+
+
+def uniform(seed: bytes, moduli: Sequence[int], out: Words) -> Words:
+    """Fill ``out``, primes x n and contiguous, with the polynomial that SEAL makes of a seed of 64 bytes: words of its
+    generator modulo each prime, those too large drawn again, one by one, from the blocks that follow."""
+    count = out.shape[1]
+    compiled = byte_kernels()
+    limits = [_limit(prime) for prime in moduli]
+    if compiled is not None:
+        table = np.array([[prime, (1 << 64) // prime, 0] for prime in moduli], np.uint64)
+        key, room = np.frombuffer(seed, "<u8").astype(np.uint64), np.empty(_ROOM, np.uint64)
+        addresses = key.ctypes.data, out.ctypes.data, len(moduli), count, table.ctypes.data, room.ctypes.data
+        compiled.expanded(*addresses)
+        if all(most < limit for most, limit in zip(table[:, 2].tolist(), limits, strict=True)):
+            return out
+    first = len(moduli) * count // BLOCK
+    drawn = blocks(seed, 0, first).reshape(out.shape)
+    more = _further(seed, first)
+    for row, prime, limit in zip(drawn, moduli, limits, strict=True):
+        for at in np.flatnonzero(row >= np.uint64(limit)):
+            while row[at] >= limit:
+                row[at] = next(more)
+        row %= np.uint64(prime)
+    out[:] = drawn
+    return out
+
+
+def _limit(prime: int) -> int:
+    """Draws from here on are drawn again: SEAL's bound."""
+    return (1 << 64) - 2 - ((1 << 64) - 1) % prime
+
+
+def _further(seed: bytes, block: int) -> Iterator[int]:
+    while True:
+        yield from blocks(seed, block, 1).tolist()
+        block += 1
