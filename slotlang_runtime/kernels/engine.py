@@ -16,9 +16,9 @@ from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.seal.halves import cipher_residues, half_bytes
-from slotlang_runtime.seal.memory import residues_of
+from slotlang_runtime.seal.memory import plaintext_of, residues_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_bytes, load_ciphertext
+from slotlang_runtime.seal.saved import ciphertext_bytes, load_ciphertext, saved
 
 _ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, tuple[Array, int]]] = WeakKeyDictionary()
 """Keys as kernels read them, by Galois element: made when first used, as long as a client's keys are there."""
@@ -71,6 +71,16 @@ class ResidueEngine:
     def zeros(self) -> int:
         """Plaintexts that are zero everywhere."""
         return sum(plain is None for plain in self.plain.values())
+
+    def records(self) -> dict[str, bytes | None]:
+        """The encoded weights as bytes, by name."""
+        families, made = self.module.encoded(), dict[str, bytes | None]()
+        for name, plain in self.plain.items():
+            made[repr(name)] = None
+            if plain is not None:
+                words = self.ring.plaintext_words(plain, families[name].added)
+                made[repr(name)] = saved(plaintext_of(self.ring.ring, words, plain.level, plain.scale))
+        return made
 
     def load(self, records: Iterable[memoryview]) -> Ciphertexts:
         """Ciphertexts of the client, from their bytes."""

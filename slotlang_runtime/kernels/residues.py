@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang_runtime.kernels.library import Kernels, kernels
-from slotlang_runtime.kernels.tables import Array, tables_of
+from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.seal.ring import Ring
 
@@ -171,6 +171,17 @@ class ResidueRing:
             words = np.ascontiguousarray(words, np.uint64)
             self.kernels.factors(words.ctypes.data, rows.at, primes, self.degree, self.stride, self.table)
         return Plaintext(rows, level, scale)
+
+    def plaintext_words(self, plain: Plaintext, added: bool) -> Words:
+        """The residues of a plaintext, primes x degree: what ``plaintext`` was given."""
+        primes = self.primes(plain.level)
+        if added or self.kernels.kind == "doubles":
+            (only,) = self.given(Ciphertext(plain.rows, 1, plain.level, plain.scale))
+            return np.asarray(only)
+        split = self.view(plain.rows)[:, : self.degree]
+        low = np.uint64((1 << LOW_BITS) - 1)
+        words: Words = (split & low) | (split >> np.uint64(32) << np.uint64(LOW_BITS))
+        return words[:primes]
 
     def key(self, words: Words) -> tuple[Array, int]:
         """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it; its address."""

@@ -215,7 +215,7 @@ def test_results_and_weights_for_something_else_name_both_sides(world: Sender) -
     data = relabeled("results", world.sent["results"], program="other")
     assert world.rejected("results", data) == "these results are for program other; p needs program p"
     data = relabeled("weights", world.sent["weights"], kernel="matrix")
-    assert world.rejected("weights", data) == "these weights are for kernel matrix; p needs kernel seal"
+    assert world.rejected("weights", data) == "these weights are for kernel matrix; p needs kernel compiled"
 
 
 def test_records_that_are_missing_or_too_many(world: Sender) -> None:

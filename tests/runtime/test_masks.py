@@ -23,6 +23,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, KernelChoice, Target
 from slotlang.run.runner import execute, load_module, random_data
 from slotlang_runtime import Client, Rejected, Server, Weights
+from slotlang_runtime.kernels.engine import ResidueEngine
 from slotlang_runtime.masks import fresh_masks, hidden_in, slot_mask, uniform
 from slotlang_runtime.seal.halves import Part, doubled_part, half_bytes, load_half
 from slotlang_runtime.seal.saved import load_ciphertext, residues_of
@@ -341,7 +342,10 @@ def test_every_evaluation_has_its_own_masks() -> None:
     ring, server = w.ring, Server(w.encoded)
     server.prepare()
     (_, first), (_, second) = server._prepared
-    assert not np.array_equal(residues_of(ring, first["Y",][0]), residues_of(ring, second["Y",][0]))
+    engine = w.encoded.engine
+    assert isinstance(engine, ResidueEngine)
+    words = [engine.ring.plaintext_words(masks["Y",][0], added=True) for masks in (first, second)]
+    assert not np.array_equal(*words)
     made = fresh_masks(ring, w.module)
     assert list(made) == [("Y",)] and len(made["Y",]) == 1
     w.server = server

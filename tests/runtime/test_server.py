@@ -123,8 +123,10 @@ def test_answers_do_not_show_their_bytes(world: World) -> None:
     assert len(repr(world.answer())) < 300
 
 
-def test_what_seal_can_not_evaluate_is_rejected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_seal_can_not_evaluate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     from slotlang_runtime.seal.operations import SealOperations
+
+    world = World(PAIRS, kernel="seal")
 
     def wrong(self: object, *_: object, **__: object) -> None:
         raise ValueError("scale mismatch")
