@@ -38,7 +38,7 @@ cipher X = x[slot]
 plain W = w[slot]
 Y = X * W
 output y[i] = re Y where slot == i
-prove y[i] == w[i] * x[i]
+prove y == w * x
 """
 
 
