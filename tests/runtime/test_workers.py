@@ -37,7 +37,7 @@ weight w[d]
 cipher X = x[slot]
 plain W = w[slot]
 Y = X * W
-output y[i] = re Y where slot == i
+output y[slot] = re Y
 prove y == w * x
 """
 
