@@ -1,4 +1,4 @@
-"""Evaluations shared by forked processes, and the cache of encoded weights: ``python -m benchmarks.workers``.
+"""Evaluations shared by threads, and the cache of encoded weights: ``python -m benchmarks.workers``.
 
 64 tokens of rank_complex at d = 4096, r = 16 are 8 evaluations of 8 tokens, from encrypted inputs in bytes to results
 in bytes, as ``slotlang run --workers`` does them: workers are started first, and get ready while inputs are

@@ -397,12 +397,12 @@ of Galois keys), that of `synth` traffic (bytes up and down) too.""",
 says what the smallest found take.""",
     "SL471": """--kernel names a kernel that does not exist.
 
-`seal` uses SEAL's operations, one by one, `fused` computes sums of products in one pass (docs/fused.md), `matrix` is
-matrix products over residues (docs/columns.md), and `auto`, which is the default, what is predicted to be the
-fastest.""",
+`compiled` is compiled kernels on residues (docs/kernels.md), `matrix` is matrix products over residues
+(docs/columns.md), `seal` uses SEAL's operations, one by one, and `auto`, which is the default, is `matrix` where that
+is predicted to be faster, and else `compiled`.""",
     "SL472": """A program can't be evaluated by the kernel that --kernel names.
 
-`fused` takes a sum of two or more products of ciphertexts with plaintexts. `matrix` takes a schedule that only adds
+`seal` and `compiled` evaluate every program. `matrix` takes a schedule that only adds
 ciphertexts up, each times a constant: no rotation, no conjugation, no product of ciphertexts, no rescale, and one real
 number in all slots of every plaintext. Column packing is such a layout: one channel per ciphertext, tokens in the slots
 (programs/columns.slot). The message says what stands in the way.""",
@@ -510,10 +510,10 @@ programs that use them.""",
 
 Its parameters, or what its functions do, are not what a module has that `slotlang lower` wrote: a scale beyond the
 modulus, a rotation without a key, a packing that was edited. `slotlang check` says more. Lower the program again.""",
-    "SL511": """A worker ended before its work was done.
+    "SL511": """A worker could not start.
 
-`run --workers N` splits evaluations over N forked processes. One of them was ended by a signal, most often because
-memory ran out, or could not start. The others were ended too. One worker needs no other process.""",
+`run --workers N` shares evaluations between N threads. The system refused one of them, most often for want of memory,
+or because a limit on threads is reached. One worker needs no other thread.""",
     "SL512": """The cache of encoded weights can't be used.
 
 --cache names a folder; it is made if need be, and files are written and replaced in it.""",

@@ -35,9 +35,11 @@ class Evaluated:
 
 class Engine(Protocol):
     """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``: why
-    another kernel than the module's is used; empty where none is."""
+    another kernel than the module's is used; empty where none is. ``parallel``: whether evaluations in several threads
+    run beside each other."""
 
     note: str
+    parallel: bool
 
     @property
     def zeros(self) -> int:
@@ -63,6 +65,7 @@ class SealEngine:
     """SEAL's operations, one by one."""
 
     note = ""
+    parallel = False
 
     def __init__(self, module: Module, ring: Ring, plain: dict[Name, Any]) -> None:
         self.module, self.ring, self.plain = module, ring, plain
@@ -75,14 +78,10 @@ class SealEngine:
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> SealEngine:
         """Take weights from their bytes. Raises Rejected."""
-        plain: dict[Name, Any] = {}
+        given, plain = read_plaintexts(module, ring, records), dict[Name, Any]()
         for name, family in module.encoded().items():
-            record = records[name]
-            plain[name] = None
-            if record is not None:
-                scale = ring.plaintext_scale(family.level, family.products, family.added)
-                residues = read_plaintext(record, ring, family.level, scale)
-                plain[name] = plaintext_of(ring, residues, family.level, scale)
+            words, scale = given[name], ring.plaintext_scale(family.level, family.products, family.added)
+            plain[name] = None if words is None else plaintext_of(ring, words, family.level, scale)
         return cls(module, ring, plain)
 
     def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
@@ -143,6 +142,15 @@ class SealEngine:
                 for name, value in results.items()
             },
         )
+
+
+def read_plaintexts(module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> dict[Name, Words | None]:
+    """The residues of encoded weights, primes x degree, from their records. Raises Rejected."""
+    given: dict[Name, Words | None] = {}
+    for name, family in module.encoded().items():
+        record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
+        given[name] = None if record is None else read_plaintext(record, ring, family.level, scale)
+    return given
 
 
 def saved_results(module: Module, ring: Ring, results: Mapping[Name, Words | None]) -> dict[str, bytes | None]:

@@ -68,4 +68,4 @@ class BelowPrecision(RuntimeWarning):
 
 
 class WorkerFailed(RuntimeError):
-    """A worker process could not start, or ended before its work was done; the message says how."""
+    """A worker could not start, or has ended; the message says how."""

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.records import fresh_record
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring
 
@@ -52,12 +50,6 @@ def uniform(bound: int, count: int) -> npt.NDArray[np.uint64]:
         words = words >> np.uint64(64 - bound.bit_length())
         drawn = np.concatenate([drawn, words[words < bound]])
     return drawn[:count]
-
-
-def random_ciphertext(ring: Ring) -> bytes:
-    """Bytes of an input of random residues, which nobody has encrypted."""
-    first = np.array([uniform(prime, ring.degree) for prime in ring.primes(0)])
-    return fresh_record(ring, first, secrets.token_bytes(SEED_BYTES))
 
 
 def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int) -> Any:

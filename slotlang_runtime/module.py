@@ -20,7 +20,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Name: TypeAlias = tuple[Any, ...]
 """A member of a family: the family's name, then its indices."""
 
-Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
+Kernel: TypeAlias = Literal["seal", "compiled", "matrix"]
 """How products with plaintexts are computed: by SEAL's operations, one by one; sums of them in one pass; or all of the
 evaluation as matrix products."""
 

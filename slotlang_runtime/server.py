@@ -10,16 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
 from slotlang_runtime.equalized import check_equalized
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.labels import check_label, check_limits, inputs_label, limits_label, module_label
-from slotlang_runtime.masks import random_ciphertext
-from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.labels import check_label, check_limits, inputs_label, module_label
 from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import pack, unpack
 
@@ -102,19 +99,9 @@ class Server:
         self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None
     ) -> list[Answer]:
         """``evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. ``Pool`` does
-        the same in several processes. Raises Rejected."""
+        the same in several threads. Raises Rejected."""
         answers: list[Answer] = []
         for upload in uploads:
             answers.append(self.evaluate(upload, keys))
             done(len(answers))
         return answers
-
-    def rehearse(self, keys: EvaluationKeys) -> None:
-        """Evaluate random residues, so that the next evaluation is not the first. A forked process copies a shared page
-        of memory when it first writes to it, so its first evaluation takes a third more time."""
-        ring = Ring(self.module.parameters, self.module.slots)
-        data = random_ciphertext(ring)
-        records = {str(number): data for number in range(len(self.module.packed()))}
-        with suppress(Rejected):
-            label = {**inputs_label(self.module), "limits": limits_label(self.module.limits)}
-            self.evaluate(pack("inputs", label, records), keys)

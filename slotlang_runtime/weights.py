@@ -11,6 +11,9 @@ from slotlang_runtime.arrays import check_array
 from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.equalized import checked, digests, folded
 from slotlang_runtime.errors import BAD_ARRAY, BELOW_PRECISION, DAMAGED_BYTES, BelowPrecision, Rejected
+from slotlang_runtime.kernels.engine import ResidueEngine
+from slotlang_runtime.kernels.residues import kernels_of
+from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.ranges import Ranges, check_range
@@ -18,13 +21,12 @@ from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import Box, pack, unpack
 
 
-def load_kernel(module: Module) -> None:
-    """Compile what a module's kernel needs, once in a process. Without this call the first encoding does it."""
-    if module.kernel == "fused":
-        from slotlang_runtime.kernels.sums import Unavailable, compiled
-
+def load_kernels(module: Module) -> None:
+    """Load the kernels that a module is evaluated by, or compile them, once in a process. Without this call the first
+    encoding does it."""
+    if module.kernel == "compiled":
         with suppress(Unavailable):
-            compiled()
+            kernels_of(Ring(module.parameters, module.slots))
 
 
 class Weights:
@@ -103,14 +105,17 @@ def checked_weights(module: Module, weights: Mapping[str, Any]) -> dict[str, Any
 def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name, memoryview | None] | None) -> Engine:
     """The engine of the module's kernel, from checked arrays or from bytes."""
     kind: Any = SealEngine
-    if module.kernel == "fused":
-        from slotlang_runtime.kernels.engine import SumsEngine
-
-        kind = SumsEngine
-    elif module.kernel == "matrix":
+    ring, note = Ring(module.parameters, module.slots), ""
+    if module.kernel == "matrix":
         from slotlang_runtime.matrix.engine import MatrixEngine
 
         kind = MatrixEngine
-    ring = Ring(module.parameters, module.slots)
+    elif module.kernel == "compiled":
+        try:
+            kernels_of(ring)
+            kind = ResidueEngine
+        except Unavailable as reason:
+            note = f"evaluated by SEAL's operations: {reason}"
     made: Engine = kind.encode(module, ring, arrays) if records is None else kind.from_records(module, ring, records)
+    made.note = made.note or note
     return made

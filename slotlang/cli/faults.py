@@ -36,11 +36,9 @@ class _Process:
     stoppable: bool = False
     interrupted: bool = False
     number: int = 0
-    """The id of the process that runs the command; workers have other ids."""
+    """The id of the process that runs the command; one that it forks has another."""
     reserve: mmap.mmap | None = None
     """Address space that is given back so that running out of it can be said."""
-    worker_failed: mmap.mmap | None = None
-    """A byte that workers share: not 0 when memory ran out in one of them."""
     kept: list[Any] = field(default_factory=list)
     """What C code calls back."""
 
@@ -80,16 +78,12 @@ def _on_interrupt(number: int, frame: FrameType | None) -> None:
     if _process.stoppable and not _process.interrupted:
         _process.interrupted = True
         raise KeyboardInterrupt
-    leave(INTERRUPTED, "interrupted: nothing was computed to the end, and no worker is left\n")
+    leave(INTERRUPTED, "interrupted: nothing was computed to the end\n")
 
 
 def leave(status: int, line: str = "") -> None:
-    """End the process now, without unwinding: its workers end, and no temporary file is left."""
+    """End the process now, without unwinding: no temporary file is left."""
     _end_watch()
-    processes = sys.modules.get("multiprocessing.process")
-    for child in list(getattr(processes, "_children", ())):
-        with suppress(Exception):
-            child.kill()
     remove_unfinished()
     for descriptor in (1, 2):
         with suppress(OSError):
@@ -161,12 +155,10 @@ _WORDS = re.compile(
 
 def memory_ran_out(problem: BaseException) -> str | None:
     """What was asked for when memory ran out, mostly empty; None when something else went wrong."""
-    if _process.worker_failed is not None and _process.worker_failed[0]:
-        return "in a worker"
     from slotlang.diagnostics import SlotError
     from slotlang.proof.verdict import Disagreement
 
-    # what a worker or an emitted module raised comes as text in an error of these kinds
+    # what an emitted module raised comes as text in an error of these kinds
     kinds = (ImportError, OSError, RuntimeError, SystemError, SlotError, Disagreement)
     chain: list[BaseException] = []
     link: BaseException | None = problem
@@ -231,12 +223,11 @@ _LOOK = 0.005
 def guard_native_code() -> None:
     """Before SEAL is called: its memory pool keeps a lock when an allocation fails and then waits for itself for ever,
     in C++, where no signal is heard. So where the address space is limited the process looks at it all the time, and
-    ends before SEAL gets none. Workers do so too, and end with the process, however that ends."""
+    ends before SEAL gets none."""
     if _process.number != os.getpid() or _process.kept:
         return
     import ctypes
 
-    _process.worker_failed = mmap.mmap(-1, 1)
     with suppress(OSError, AttributeError):
         library = "libc++.1.dylib" if sys.platform == "darwin" else "libstdc++.so.6"
         set_handler = ctypes.CDLL(library)._ZSt15set_new_handlerPFvvE
@@ -244,18 +235,6 @@ def guard_native_code() -> None:
         handler = ctypes.CFUNCTYPE(None)(_no_memory)
         set_handler(handler)
         _process.kept.append(handler)
-    prctl = None
-    with suppress(OSError, AttributeError):
-        prctl = ctypes.CDLL(None).prctl
-
-    def in_worker() -> None:
-        if prctl is not None:
-            prctl(1, signal.SIGKILL)  # when its parent ends
-            if os.getppid() != _process.number:
-                os._exit(1)
-        _watch_address_space()
-
-    os.register_at_fork(after_in_child=in_worker)
     _watch_address_space()
 
 
@@ -289,10 +268,6 @@ def _end_watch() -> None:
 
 def _no_memory() -> None:
     """End the process and say why; C++ calls it in place of raising an exception."""
-    if os.getpid() != _process.number:
-        if _process.worker_failed is not None:
-            _process.worker_failed[0] = 1
-        os._exit(1)
     _end_watch()
     give_back_reserve()
     try:

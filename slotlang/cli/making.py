@@ -112,7 +112,7 @@ def lower(
             else:
                 print(f"  not validated: {made.validation.what}")
             if made.plan.kernel != "seal":
-                how = "by matrix products" if made.plan.kernel == "matrix" else "with sums of products in one pass"
+                how = "by matrix products" if made.plan.kernel == "matrix" else "by compiled kernels"
                 print(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
             if not standalone:
                 print(f"  {made.plan.hiding.sentence()}")
@@ -143,7 +143,7 @@ def run(
     tokens: Annotated[
         int | None, typer.Option(metavar="N", help="How many tokens, in as many evaluations as they need.")
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the evaluations.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", help="Threads that share the evaluations.")] = 1,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep encoded weights in this folder for the next run.")
     ] = None,

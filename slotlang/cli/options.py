@@ -26,7 +26,7 @@ KernelOption = Annotated[
     typer.Option(
         "--kernel",
         metavar="HOW",
-        help="What multiplies ciphertexts: seal, fused (sums in one pass), matrix (without rotations), or auto.",
+        help="What multiplies ciphertexts: compiled (kernels on residues), matrix (without rotations), seal, or auto.",
     ),
 ]
 Precision = Annotated[

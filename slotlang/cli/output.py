@@ -110,7 +110,7 @@ def guarded(
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        print("interrupted: nothing was computed to the end, and no worker is left", file=sys.stderr)
+        print("interrupted: nothing was computed to the end", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except Exception as problem:
         # arrays of the frames that failed are given back

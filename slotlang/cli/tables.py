@@ -68,7 +68,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
     table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
     times = cost.predicted
-    how = {"matrix": " by matrix products", "fused": ", sums of products in one pass"}.get(cost.kernel, "")
+    how = {"matrix": " by matrix products", "compiled": " by compiled kernels"}.get(cost.kernel, "")
     table.add_row(time_text(times.encoding), "to encode the weights once")
     table.add_row(time_text(times.encryption), "to encrypt")
     table.add_row(time_text(times.evaluation), f"to evaluate{how}" + (", masks added" if c.masks else ""))
@@ -158,7 +158,7 @@ def run_table(session: Session) -> RenderableType:
     if r.evaluations > 1:
         del steps["evaluate"]
         times = ", ".join(map(time_text, r.worker_cpu_seconds))
-        by = f"{r.workers} workers" if r.workers > 1 else "1 process"
+        by = f"{r.workers} workers" if r.workers > 1 else "1 worker"
         steps["evaluate with transfer"] = f"evaluate {r.evaluations} times with transfer by {by} (CPU {times})"
         steps["decrypt"] = steps.pop("decrypt")
     for name, text in steps.items():

@@ -19,7 +19,7 @@ from slotlang.refusals import GaveUp
 
 ADD, DOT, DOT_PRODUCT = 0.3, 0.62, 0.26
 """SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
-(docs/fused.md). As the shipped profile has them."""
+(docs/kernels.md). As the shipped profile has them."""
 
 GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.24, 0.39, 0.015, 0.45, 0.95
 """What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication

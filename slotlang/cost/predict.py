@@ -48,15 +48,15 @@ class Prediction:
         return {"profile": values.pop("profile"), **{f"{name}_seconds": s for name, s in values.items()}}
 
 
-def evaluation_calls(graph: Graph, data_primes: int, *, fused: bool = True) -> Calls:
-    """Primitives that an evaluation uses; ``fused``, with sums of products in one pass. A rescale counts at the primes
-    it starts from."""
+def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True) -> Calls:
+    """Primitives that an evaluation uses; ``compiled``, with sums of products in one pass. A rescale counts at the
+    primes it starts from."""
     calls: Calls = Counter()
-    if fused:
+    if compiled:
         for number, products in graph.dots.items():
             calls["dot", data_primes - graph.levels[number]] += 1
             calls["dot_product", data_primes - graph.levels[number]] += products
-    alone = (n for n in range(len(graph.nodes)) if not (fused and (n in graph.in_dots or n in graph.dots)))
+    alone = (n for n in range(len(graph.nodes)) if not (compiled and (n in graph.in_dots or n in graph.dots)))
     return calls + _calls_of(graph, alone, data_primes)
 
 
@@ -171,12 +171,12 @@ def predict(
     hidden: Hidden | None = None,
     matrix: float | None = None,
     *,
-    fused: bool = True,
+    compiled: bool = True,
 ) -> Prediction:
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
-    is done; ``fused``, otherwise: with sums of products in one pass.
+    is done; ``compiled``, otherwise: with sums of products in one pass.
     """
 
     def seconds(calls: Calls) -> float:
@@ -185,7 +185,7 @@ def predict(
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = matrix
     if evaluation is None:
-        calls = evaluation_calls(graph, data_primes, fused=fused)
+        calls = evaluation_calls(graph, data_primes, compiled=compiled)
         evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2
     return Prediction(
         profile=profile.name,

@@ -163,7 +163,7 @@ class EvaluationText(Emitter):
             case ops.Rescale(value):
                 return self._call(op, "rescale", self._op(value))
             case ops.Sum(loop, body, tree):
-                if self.kernel == "fused" and (found := ops.sum_of_products(op, self.graph.shared)):
+                if self.kernel == "compiled" and (found := ops.sum_of_products(op, self.graph.shared)):
                     return self._dot(*found)
                 if tree:
                     terms = self._terms(loop, body)

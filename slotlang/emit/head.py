@@ -18,9 +18,9 @@ KERNELS: Mapping[Kernel, str] = {
         "The server evaluates by matrix products of integers modulo the primes, on the ciphertexts' residues: bit for "
         "bit what SEAL's operations give."
     ),
-    "fused": (
-        "Where numba can be imported, the server computes sums of products in one pass over the residues: bit for bit "
-        "what SEAL's operations give."
+    "compiled": (
+        "The server evaluates by compiled kernels on residues, where the processor and numba allow it, and else by "
+        "SEAL's operations: the same results, up to the noise."
     ),
 }
 

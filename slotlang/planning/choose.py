@@ -278,7 +278,7 @@ class _Search:
         for number, draft in enumerate(self.known.drafts):
             least = len(draft.built.drops) + 1
             steady = least > 1 and draft.built.multiplies_ciphertexts
-            most = evaluation_calls(draft.graph, MAX_PRIMES, fused=self.target.kernel != "seal")
+            most = evaluation_calls(draft.graph, MAX_PRIMES, compiled=self.target.kernel != "seal")
             for k in range(least, least + 1 if steady else max(least, MAX_PRIMES) + 1):
                 # with fewer primes every operation has as many fewer
                 calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})

@@ -118,8 +118,8 @@ class Plan:
         """Predicted times, with the plan's kernel."""
         p, form = self.parameters, self.matrix if self.kernel == "matrix" else None
         matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
-        fused = self.kernel == "fused"
-        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, fused=fused)
+        compiled = self.kernel == "compiled"
+        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, compiled=compiled)
 
 
 @dataclass(frozen=True)
@@ -223,11 +223,9 @@ class Draft:
             case "auto":
                 if isinstance(matrix, MatrixForm) and matrix.faster:
                     return "matrix"
-                return "fused" if self.graph.dots else "seal"
+                return "compiled"
             case "matrix" if isinstance(matrix, GaveUp):
                 problem = f"can't be evaluated by matrix products: {matrix.reason}"
-            case "fused" if not self.graph.dots:
-                problem = "adds up no products that could be computed in one pass"
             case _:
                 return choice
         raise error(

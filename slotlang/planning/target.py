@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias, get_args
 from slotlang.cost.data import UNIT, DataPowers
 from slotlang.diagnostics import error, pick
 
-Kernel: TypeAlias = Literal["seal", "fused", "matrix"]
+Kernel: TypeAlias = Literal["seal", "compiled", "matrix"]
 """The kernel: how ciphertexts are multiplied with plaintexts. SEAL's operations, one by one; sums of products in one
-pass (docs/fused.md); or matrix products for the whole program (docs/columns.md)."""
+pass (docs/kernels.md); or matrix products for the whole program (docs/columns.md)."""
 
-KernelChoice: TypeAlias = Literal["auto", "seal", "fused", "matrix"]
+KernelChoice: TypeAlias = Literal["auto", "seal", "compiled", "matrix"]
 """A ``Kernel``, or ``auto``: the one that is predicted to be the fastest."""
 
 KERNELS: tuple[KernelChoice, ...] = get_args(KernelChoice)

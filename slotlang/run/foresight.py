@@ -83,7 +83,7 @@ def check_memory(plan: Plan, evaluations: int, workers: int, *, cached: bool) ->
     """Raises SL802 when a run needs more memory than a limit or the machine leaves."""
     need = memory_needed(plan, evaluations, workers, cached=cached)
     for room in rooms():
-        libraries = _libraries(room, fused=plan.kernel == "fused")
+        libraries = _libraries(room, compiled=plan.kernel == "compiled")
         wanted = round(SLACK * need.total) + libraries
         if room.kind == "address space":
             wanted += margin(wanted)
@@ -103,10 +103,10 @@ def _parts(need: Need) -> Iterator[tuple[str, int]]:
     yield from (("ciphertexts", need.ciphertexts), ("arrays", need.arrays))
 
 
-def _libraries(room: Room, *, fused: bool) -> int:
+def _libraries(room: Room, *, compiled: bool) -> int:
     """Bytes of libraries that are not loaded yet."""
     seal = 0 if "tenseal" in sys.modules else SEAL[room.kind]
-    kernel = KERNEL[room.kind] if fused and "numba" not in sys.modules else 0
+    kernel = KERNEL[room.kind] if compiled and "numba" not in sys.modules else 0
     threads = BLAS_BUFFER * min(os.cpu_count() or 1, 64) if room.kind == "address space" else 0
     return seal + kernel + threads
 

@@ -22,8 +22,9 @@ from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
-from slotlang_runtime.kernels.engine import SumsOperations
-from slotlang_runtime.kernels.sums import Sums, Unavailable
+from slotlang_runtime.kernels.operations import ResidueOperations
+from slotlang_runtime.kernels.residues import ResidueRing
+from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, module_label
 from slotlang_runtime.limits import Limit
@@ -139,21 +140,13 @@ class RingSamples:
         self.ring = Ring(self.parameters, self.slots)
         # a program without rescales stays at the first level, and what is measured does not
         self.ring.scales = [SCALE] * self.top
-        self.module = column_module(self.parameters, CHANNELS, "fused")
+        self.module = column_module(self.parameters, CHANNELS, "compiled")
         self.maker = seal.KeyGenerator(self.context.context)
         self.secret = SecretKey(self.parameters.ring, self.maker.secret_key())
         self.encryptor, self.decryptor = self.secret.encryptor, self.secret.decryptor
         self.evaluator = seal.Evaluator(self.context.context)
-        self.evaluation = Evaluation(self._operations(), self.parameters, self.slots)
         self.conjugation = 2 * degree - 1
         self.rng = np.random.default_rng(0)
-
-    def _operations(self) -> SealOperations:
-        """The fused kernel's operations; SEAL's where the kernel is unavailable."""
-        try:
-            return SumsOperations(self.ring, None, None, Sums(self.ring))
-        except Unavailable:
-            return SealOperations(self.ring, None, None)
 
     def encode(self, values: npt.NDArray[Any], level: int) -> Any:
         return self.ring.encode(values, level, added=True)
@@ -183,7 +176,6 @@ class RingSamples:
         plains = self._plains(primes)
         ciphers = self._ciphers(plains)
         turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
-        pairs = zip(turn, fresh, strict=False)
         step = itertools.cycle(range(1, KEYS + 1))
         total = make()
         ev.add(ciphers[0], ciphers[1], total)
@@ -193,8 +185,7 @@ class RingSamples:
             ev.multiply(next(turn), next(turn), out)
             return out
 
-        def dot(terms: int) -> Any:
-            return self.evaluation.dot(itertools.islice(pairs, terms))
+        dot = self._dot(primes)
 
         def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
@@ -214,6 +205,27 @@ class RingSamples:
         if primes > 1:
             yield sample("rescale", 2, lambda: ev.rescale_to_next(next(turn), make()))
             yield sample("mod_switch", 4, lambda: ev.mod_switch_to_next(next(turn), make()))
+
+    def _dot(self, primes: int) -> Callable[[int], object]:
+        """A sum of so many products; by SEAL's operations where there are no kernels."""
+        level = self.top - primes
+        pairs: Iterator[tuple[Any, Any]]
+        try:
+            ring = ResidueRing(self.ring)
+        except Unavailable:
+            plains = self._plains(primes)
+            operations: Any = SealOperations(self.ring, None, None)
+            pairs = zip(itertools.cycle(self._ciphers(plains)), itertools.cycle(plains), strict=False)
+        else:
+            scale = self.ring.scale(level)
+            operations = ResidueOperations(ring, lambda element: 0)
+            words = np.zeros((2, primes, self.degree), np.uint64)
+            count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
+            ciphers = [ring.taken(words, level, scale) for _ in range(OPERANDS)]
+            factors = [ring.plaintext(words[0], level, scale, added=False) for _ in range(count)]
+            pairs = zip(itertools.cycle(ciphers), itertools.cycle(factors), strict=False)
+        evaluation: Evaluation[Any, Any] = Evaluation(operations, self.parameters, self.slots)
+        return lambda terms: evaluation.dot(itertools.islice(pairs, terms))
 
     def _transfer(self, primes: int) -> Iterator[Sample]:
         """Everything between arrays, plaintexts, ciphertexts and bytes."""
@@ -294,7 +306,7 @@ class RingSamples:
     def _keys(self) -> Iterator[Sample]:
         """Keys, which have all primes."""
         conjugation = [self.conjugation]
-        module = column_module(replace(self.parameters, rotations=(), relinearization=False), CHANNELS, "fused")
+        module = column_module(replace(self.parameters, rotations=(), relinearization=False), CHANNELS, "compiled")
         key = self.secret.evaluation_keys(module)
 
         def sample(primitive: str, action: Callable[[], object]) -> Sample:

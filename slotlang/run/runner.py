@@ -28,7 +28,7 @@ from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module, root_mean_square, small_results
 from slotlang_runtime.server import Server
-from slotlang_runtime.weights import Weights, load_kernel
+from slotlang_runtime.weights import Weights, load_kernels
 from slotlang_runtime.workers import Pool
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
@@ -151,8 +151,8 @@ def execute(
         raise error(
             "SL511",
             str(problem),
-            notes=[f"{len(batches.inputs)} evaluations were split over {workers} workers; all workers were ended"],
-            hint="try fewer --workers: each needs memory for its own ciphertexts",
+            notes=[f"{len(batches.inputs)} evaluations are shared by {workers} workers"],
+            hint="try fewer --workers",
         ) from None
 
 
@@ -196,8 +196,8 @@ def _executed(
     client = timed("key generation", new_client)
     sent_keys = timed("evaluation keys", client.evaluation_keys)
     keys = EvaluationKeys.from_bytes(sent_keys)
-    if module.kernel == "fused":
-        timed("compile kernel", lambda: load_kernel(module))
+    if module.kernel == "compiled":
+        timed("load kernels", lambda: load_kernels(module))
     encoded, used = timed("encode weights", encode)
     server = Server(encoded)
     pool: Pool | None = None

@@ -21,7 +21,7 @@ from slotlang.meaning.outside_bounds import Limit, with_bound_statements
 from slotlang.meaning.program import Program
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
-from slotlang.planning.target import Kernel, Target
+from slotlang.planning.target import Target
 from slotlang.proof.check import check
 from slotlang.refusals import Unreachable
 from slotlang.search.candidate import Candidate, Found, Limits, Objective
@@ -190,8 +190,7 @@ def _kernel_of_all(planned: Plan, s: Structure) -> Plan:
         return planned
     p = planned.parameters
     form = estimated_matrix(s, p.primes[: p.data_primes], p.factor_bits(s.depth))
-    by_operations: Kernel = "fused" if planned.graph.dots else "seal"
-    return replace(planned, matrix=form, kernel="matrix" if form.faster else by_operations)
+    return replace(planned, matrix=form, kernel="matrix" if form.faster else "compiled")
 
 
 def _program(source: str, bounds: Mapping[str, Limit] = MappingProxyType({})) -> Program:

@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import binding
 
+from slotlang_runtime.kernels.entry import Entry
 from slotlang_runtime.kernels.processor import Processor
 
 PREFIX = "slotlang_"
@@ -27,11 +28,13 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
     raise ValueError(f"there are no kernels of kind {kind!r}")
 
 
-def objects(kind: str, processor: Processor) -> dict[str, bytes]:
+def objects(kind: str, processor: Processor) -> dict[Entry, bytes]:
     """Object code of each kernel of a kind. Every function but the kernel is kept inside."""
-    functions = sources(kind, processor)
     machine = machine_of(processor)
-    return {name: _object(name, function, machine) for name, function in functions.items()}
+    return {
+        Entry(name, len(function.signatures[0])): _object(name, function, machine)
+        for name, function in sources(kind, processor).items()
+    }
 
 
 def _object(name: str, function: Any, machine: Any) -> bytes:
@@ -57,10 +60,10 @@ def machine_of(processor: Processor) -> Any:
     return target.create_target_machine(cpu=processor.name, features=processor.features, opt=3, jit=True)
 
 
-def loaded(code: Mapping[str, bytes], processor: Processor) -> tuple[Any, dict[str, int]]:
+def loaded(code: Mapping[Entry, bytes], processor: Processor) -> tuple[Any, dict[Entry, int]]:
     """Object code put into memory: what owns it, and the kernels' addresses."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine_of(processor))
     for data in code.values():
         engine.add_object_file(binding.ObjectFileRef.from_data(data))
     engine.finalize_object()
-    return engine, {name: int(engine.get_function_address(PREFIX + name)) for name in code}
+    return engine, {entry: int(engine.get_function_address(PREFIX + entry.name)) for entry in code}

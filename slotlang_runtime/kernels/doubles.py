@@ -1,8 +1,8 @@
 """Residues modulo primes below 2^50 as doubles around 0: a product by two fused multiplications. Imports numba.
 
-a·w mod p: h = a·w rounded, q = round(h/p), r = (h - q·p) + (a·w - h). All but q is exact; q is off by one at most, so
-|r| < 2p, and ``red`` brings it within p/2, up to rounding of the quotient. Sums of products keep a high part, a
-multiple of its last place, and add up what is rounded away from it.
+a·w mod p: h = a·w rounded, q = round(h/p), r = (h - q·p) + (a·w - h). All but q is exact; q is off by half and a bit, so
+|r| < 2p, and ``red`` brings it within p/2. Sums of products keep a high part, a multiple of its last place, and add up
+what is rounded away from it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,18 @@ def _fma(b: Any, x: Any, y: Any, z: Any) -> Any:
     return call(b, "llvm.fma.v8f64", DOUBLES, x, y, z)
 
 
-def _rounded(b: Any, x: Any, y: Any) -> Any:
-    # x·y to the nearest integer, up to 2^51: the sum keeps no fraction
+def _reduced(b: Any, x: Any, v: Any, p: Any) -> Any:
+    # x·v to the nearest integer, up to 2^51: the sum keeps no fraction
     magic = constant(DOUBLE, 1.5 * 2.0**52)
-    return b.fsub(_fma(b, x, y, magic), magic)
+    return _fma(b, b.fneg(b.fsub(_fma(b, x, v, magic), magic)), p, x)
+
+
+def _rint(b: Any, x: Any) -> Any:
+    return call(b, "llvm.rint.v8f64", DOUBLES, x)
+
+
+def _mul(b: Any, a: Any, w: Any, w1: Any, p: Any) -> Any:
+    return _rest(b, a, w, p, b.fmul(a, w), _rint(b, b.fmul(a, w1)))
 
 
 def _rest(b: Any, a: Any, w: Any, p: Any, h: Any, q: Any) -> Any:
@@ -49,7 +57,7 @@ def _four(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any
     a = [x0, x1, x2, x3]
     w = [b.load(place(b, table, b.add(k, WORD(24 * n)), DOUBLES), align=8) for n in range(4)]
     h = [b.fmul(x, y) for x, y in zip(a, w, strict=True)]
-    q = [call(b, "llvm.rint.v8f64", DOUBLES, b.fmul(x, v)) for x in h]
+    q = [_rint(b, b.fmul(x, v)) for x in h]
     return [_rest(b, x, y, p, z, u) for x, y, z, u in zip(a, w, h, q, strict=True)]
 
 
@@ -60,13 +68,13 @@ def _nonnegative(b: Any, x: Any, p: Any) -> Any:
 def doubles(avx512: bool) -> Arithmetic:
     """The arithmetic; moves of lanes by AVX-512 where ``avx512``."""
     same = operation(F, (F, F, F), lambda b, x, v, p: x)
-    red = operation(F, (F, F, F), lambda b, x, v, p: _fma(b, b.fneg(_rounded(b, x, v)), p, x))
+    red = operation(F, (F, F, F), _reduced)
     add = operation(F, (F, F), lambda b, x, y: b.fadd(x, y))
     minus = operation(F, (F, F), lambda b, x, y: b.fsub(x, y))
     times = operation(F, (F, F), lambda b, x, y: b.fmul(x, y))
     fma = operation(F, (F, F, F), _fma)
     negated = operation(F, (F,), lambda b, x: b.fneg(x))
-    rint = operation(F, (F,), lambda b, x: call(b, "llvm.rint.v8f64", DOUBLES, x))
+    rint = operation(F, (F,), _rint)
     read = operation(F, (A, N), lambda b, a, n: b.uitofp(b.load(place(b, a, n, WORDS), align=8), DOUBLES))
     nonnegative = operation(F, (F, F), _nonnegative)
     to_words = operation(U, (F,), lambda b, x: b.fptosi(x, WORDS))
@@ -108,7 +116,7 @@ def doubles(avx512: bool) -> Arithmetic:
         "doubles",
         add=add,
         sub=operation(F, (F, F, F), lambda b, x, y, p: b.fsub(x, y)),
-        mul=operation(F, (F,) * 4, lambda b, a, w, w1, p: _rest(b, a, w, p, b.fmul(a, w), _rounded(b, a, w1))),
+        mul=operation(F, (F,) * 4, _mul),
         four=operation(four(F), (F, F, F, F, A, N, F, F), _four),
         red=red,
         enter=same,
@@ -116,7 +124,7 @@ def doubles(avx512: bool) -> Arithmetic:
         tidy=red,
         calm=red,
         final=red,
-        last=same,
+        last=red,
         centred=centred,
         lowered=centred,
         begin=begin,

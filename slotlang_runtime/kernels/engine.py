@@ -1,46 +1,120 @@
-"""Evaluation by SEAL's operations, with sums of products in one pass."""
+"""Evaluation on residues in the runtime's own arrays, by compiled kernels."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from slotlang_runtime.engine import SealEngine
-from slotlang_runtime.kernels.sums import Sums, Unavailable
+from slotlang_runtime.engine import (
+    Ciphertexts,
+    Evaluated,
+    Masks,
+    encoded_plaintexts,
+    read_plaintexts,
+    saved_results,
+)
+from slotlang_runtime.kernels.operations import ResidueOperations
+from slotlang_runtime.kernels.residues import Plaintext, ResidueRing
+from slotlang_runtime.kernels.tables import Array
 from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.masks import fresh_masks
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.operations import Operations
-from slotlang_runtime.seal.operations import SealOperations
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.records import plaintext_record, read_fresh
+from slotlang_runtime.residues import Words
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.ring import Ring
 
+_ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, tuple[Array, int]]] = WeakKeyDictionary()
+"""Keys as kernels read them, by Galois element: made when first used, as long as a client's keys are there."""
 
-class SumsOperations(SealOperations):
-    """SEAL's operations with a ``dot`` of its own."""
-
-    def __init__(self, ring: Ring, galois_keys: Any, relin_keys: Any, sums: Sums) -> None:
-        super().__init__(ring, galois_keys, relin_keys)
-        self.sums = sums
-
-    def dot(self, pairs: list[tuple[Any, Any]]) -> Any:
-        """In one pass; None where SEAL has to do it, or to say what is wrong."""
-        total = self.sums(self.evaluator, pairs)
-        if total is not None and total.is_transparent():
-            raise self.cancelled(total)
-        return total
+_LOCK = threading.Lock()
 
 
-class SumsEngine(SealEngine):
-    """Adds products up in one pass, and by SEAL's operations where ``note`` says why."""
+def arranged_key(ring: ResidueRing, keys: EvaluationKeys, element: int) -> int:
+    """The address of a client's key for a Galois element."""
+    with _LOCK:
+        held = _ARRANGED.setdefault(keys, {})
+    if element not in held:
+        # two threads may both make it: the same words, of which one copy stays
+        held.setdefault(element, ring.key(keys.words(element)))
+    return held[element][1]
 
-    def __init__(self, module: Module, ring: Ring, plain: dict[Name, Any]) -> None:
-        super().__init__(module, ring, plain)
-        self.sums: Sums | None = None
-        try:
-            self.sums = Sums(ring)
-        except Unavailable as reason:
-            self.note = f"evaluated by SEAL's operations, one by one: {reason}"
 
-    def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
-        """The backend of an evaluation with a client's keys."""
-        if self.sums is None:
-            return super().operations(keys)
-        return SumsOperations(self.ring, keys.galois, keys.relin, self.sums)
+class ResidueEngine:
+    """Compiled kernels on residues."""
+
+    note = ""
+    parallel = True
+
+    def __init__(self, module: Module, ring: ResidueRing, plain: dict[Name, Plaintext | None]) -> None:
+        self.module, self.ring, self.plain = module, ring, plain
+
+    @classmethod
+    def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> ResidueEngine:
+        """Encode checked weights. Raises Unavailable."""
+        plain = encoded_plaintexts(module, ring, weights)
+        words = {name: None if one is None else residues_of(ring, one) for name, one in plain.items()}
+        return cls._of(module, ResidueRing(ring), words)
+
+    @classmethod
+    def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> ResidueEngine:
+        """Take weights from their bytes. Raises Rejected and Unavailable."""
+        return cls._of(module, ResidueRing(ring), read_plaintexts(module, ring, records))
+
+    @classmethod
+    def _of(cls, module: Module, ring: ResidueRing, given: Mapping[Name, Words | None]) -> ResidueEngine:
+        plain: dict[Name, Plaintext | None] = {}
+        for name, family in module.encoded().items():
+            words, scale = given[name], ring.ring.plaintext_scale(family.level, family.products, family.added)
+            plain[name] = None if words is None else ring.plaintext(words, family.level, scale, family.added)
+        return cls(module, ring, plain)
+
+    @property
+    def zeros(self) -> int:
+        """Plaintexts that are zero everywhere."""
+        return sum(plain is None for plain in self.plain.values())
+
+    def records(self) -> dict[str, bytes | None]:
+        """The encoded weights as bytes, by name."""
+        families, made = self.module.encoded(), dict[str, bytes | None]()
+        for name, plain in self.plain.items():
+            made[repr(name)] = None
+            if plain is not None:
+                words = self.ring.plaintext_words(plain, families[name].added)
+                made[repr(name)] = plaintext_record(self.ring.ring, words, plain.level, plain.scale)
+        return made
+
+    def load(self, records: Iterable[memoryview]) -> Ciphertexts:
+        """Ciphertexts of the client, from their bytes."""
+        ring = self.ring.ring
+        pairs = zip(self.module.packed(), records, strict=True)
+        return {name: self.ring.taken(read_fresh(record, ring), 0, ring.scale(0)) for name, record in pairs}
+
+    def masks(self) -> Masks:
+        """Fresh masks for one evaluation."""
+        families = self.module.returned()
+        return {
+            name: [
+                self.ring.plaintext(residues_of(self.ring.ring, plain), families[name].level, plain.scale, True)
+                for plain in masks
+            ]
+            for name, masks in fresh_masks(self.ring.ring, self.module).items()
+        }
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
+        """Evaluate, and hide what is not part of the results."""
+        module = self.module
+        operations = ResidueOperations(self.ring, lambda element: arranged_key(self.ring, keys, element))
+        ev = Evaluation(operations, module.parameters, module.slots)
+        results = module.evaluate(ev, inputs, self.plain)
+        hidden = {name: ev.hide(results[name], masks.get(name, ())) for name in results}
+        settled = {name: None if a is None else operations.settled(a) for name, a in hidden.items()}
+        return Evaluated(settled, ev.counts, ev.vanished)
+
+    def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
+        """Results as bytes: of those of which one part is read, that half of c0, and c1."""
+        words = {name: None if value is None else self.ring.given(value) for name, value in results.items()}
+        return saved_results(self.module, self.ring.ring, words)

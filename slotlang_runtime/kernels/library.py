@@ -17,10 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from slotlang_runtime.kernels.entry import Entry
 from slotlang_runtime.kernels.processor import Processor, processor
 from slotlang_runtime.kernels.unavailable import Unavailable
 
@@ -28,7 +30,7 @@ FOLDER = "SLOTLANG_KERNEL_CACHE"
 """The environment variable that names another folder."""
 
 _MAGIC = b"slotlang kernels 1\n"
-_ENTRY = struct.Struct("<HI")
+_ENTRY = struct.Struct("<HHI")
 _MOST = 1 << 24
 
 Function = Callable[..., Any]
@@ -40,23 +42,17 @@ class Kernels:
     ``seconds``: what compiling took; 0 where they were loaded. ``folder``: where they are kept, or why they are not.
     """
 
-    def __init__(self, kind: str, engine: Any, addresses: Mapping[str, int], seconds: float, folder: str) -> None:
+    def __init__(self, kind: str, engine: Any, addresses: Mapping[Entry, int], seconds: float, folder: str) -> None:
         self.kind, self.seconds, self.folder = kind, seconds, folder
         self._engine = engine
         # what numba's way of calling wants: a place for a result and one for an exception, never used
         self._room = (ctypes.c_uint64 * 2)()
-        self._functions = {name: self._function(address) for name, address in addresses.items()}
+        self._functions = {entry.name: self._function(entry, address) for entry, address in addresses.items()}
 
-    def _function(self, address: int) -> Function:
-        call = ctypes.CFUNCTYPE(ctypes.c_int32)(address)
+    def _function(self, entry: Entry, address: int) -> Function:
+        call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_uint64] * (entry.words + 2))(address)
         room = ctypes.addressof(self._room)
-        first = (ctypes.c_uint64(room), ctypes.c_uint64(room + 8))
-        word = ctypes.c_uint64
-
-        def function(*arguments: int) -> None:
-            call(*first, *map(word, arguments))
-
-        return function
+        return partial(call, room, room + 8)
 
     def __getattr__(self, name: str) -> Function:
         try:
@@ -78,9 +74,12 @@ def kernels(kind: str) -> Kernels:
 
 
 def _made(kind: str, here: Processor) -> Kernels:
-    from slotlang_runtime.kernels import compiler
-
     name = f"{kind}-{_key(kind, here)[:40]}.kernels"
+    try:
+        # llvmlite; numba only where it has to compile
+        from slotlang_runtime.kernels import compiler
+    except ImportError as problem:
+        raise Unavailable(f"llvmlite can't be imported: {problem}") from None
     where, reason = _folder()
     code = None if where is None else _read(where / name)
     seconds = 0.0
@@ -135,7 +134,7 @@ def _private(found: os.stat_result) -> bool:
     return found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
-def _read(path: Path) -> dict[str, bytes] | None:
+def _read(path: Path) -> dict[Entry, bytes] | None:
     """Object code by kernel; None where there is no intact file of this user."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -152,18 +151,21 @@ def _read(path: Path) -> dict[str, bytes] | None:
     return dict(_entries(data[start:]))
 
 
-def _entries(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _entries(data: bytes) -> Iterator[tuple[Entry, bytes]]:
     at = 0
     while at < len(data):
-        name, size = _ENTRY.unpack_from(data, at)
+        name, words, size = _ENTRY.unpack_from(data, at)
         at += _ENTRY.size
-        yield data[at : at + name].decode(), data[at + name : at + name + size]
+        yield Entry(data[at : at + name].decode(), words), data[at + name : at + name + size]
         at += name + size
 
 
-def _write(path: Path, code: Mapping[str, bytes]) -> None:
+def _write(path: Path, code: Mapping[Entry, bytes]) -> None:
     """Write a file at once: another process sees the old one, or all of the new one."""
-    body = b"".join(_ENTRY.pack(len(name), len(data)) + name.encode() + data for name, data in code.items())
+    body = b"".join(
+        _ENTRY.pack(len(entry.name), entry.words, len(data)) + entry.name.encode() + data
+        for entry, data in code.items()
+    )
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

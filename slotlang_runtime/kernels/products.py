@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
-from slotlang_runtime.kernels.lanes import A, N, kernel, word
+from slotlang_runtime.kernels.lanes import A, N, ahead, inlined, kernel, word
 
-STRIP = 256
+STRIP = 128
 """Residues of a row that are summed up at a time, so that sums stay in the nearest cache."""
 
 
@@ -19,31 +19,45 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     constants = constants_of(o)
     most, strip = MOST, STRIP
 
-    @kernel(8)
-    def dotted(x, w, count, out, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
-        # the sum over t of ciphertext t, of two polynomials, times plaintext t
+    @inlined
+    def some(x: Any, w: Any, stride: Any, primes: Any, j: Any, b: Any, count: Any, c: Any) -> Any:
+        # sums of at most MOST products, of rows j of both polynomials
+        f, g = begin(c), begin(c)
+        for r in range(count):
+            at, plain = row(word(x, r), stride, j), row(word(w, r), stride, j)
+            k = load(plain, b)
+            ahead(plain, b + strip)
+            f = gather(f, load(at, b), k)
+            g = gather(g, load(row(at, stride, primes), b), k)
+        return fold(f, c), fold(g, c)
+
+    @kernel(9)
+    def dotted(x, w, count, out, sums, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+        # sums over t of ciphertext t, of two polynomials, times plaintext t: several of the same ciphertexts, whose
+        # plaintexts follow each other, so that a strip of the ciphertexts is read once for all
         primes, n, stride, terms = N(primes_), N(n_), N(stride_), N(count)
         for j in range(primes):
             c = constants(tables, j)
             p, v = c[0], c[1]
-            first, second = row(out, stride, j), row(out, stride, primes + j)
             for start in range(0, n, strip):
                 for t in range(0, terms, most):
-                    end = min(t + most, terms)
-                    for b in range(start, start + strip, 8):
-                        f, g = begin(c), begin(c)
-                        for r in range(t, end):
-                            y, k = row(word(x, r), stride, j), load(row(word(w, r), stride, j), b)
-                            f = gather(f, load(y, b), k)
-                            g = gather(g, load(row(y, stride, primes), b), k)
-                        s0, s1 = fold(f, c), fold(g, c)
-                        if t:
-                            s0, s1 = add(s0, load(first, b)), add(s1, load(second, b))
-                        s0, s1 = red(s0, v, p), red(s1, v, p)
-                        if end == terms:
-                            s0, s1 = final(s0, v, p), final(s1, v, p)
-                        store(first, b, s0)
-                        store(second, b, s1)
+                    left = terms - t
+                    for q in range(N(sums)):
+                        to = row(word(out, q), stride, j)
+                        second = row(to, stride, primes)
+                        xs, ws = x + A(8 * t), w + A(8 * (q * terms + t))
+                        for b in range(start, start + strip, 8):
+                            if left >= most:
+                                s0, s1 = some(xs, ws, stride, primes, j, b, most, c)
+                            else:
+                                s0, s1 = some(xs, ws, stride, primes, j, b, left, c)
+                            if t:
+                                s0, s1 = add(s0, load(to, b)), add(s1, load(second, b))
+                            s0, s1 = red(s0, v, p), red(s1, v, p)
+                            if left <= most:
+                                s0, s1 = final(s0, v, p), final(s1, v, p)
+                            store(to, b, s0)
+                            store(second, b, s1)
 
     @kernel(8)
     def multiplied_plain(x, w, out, size, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]

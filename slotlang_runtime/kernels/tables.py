@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
+
+LOW_BITS = 30
+"""Where factors of sums of products are split, in words."""
 
 PAD = 72
 """Words after each row: rows that lie a power of two apart would fall on the same few sets of the cache."""
@@ -143,3 +146,9 @@ class Tables:
                 self._moves[element] = source, lanes
             source, lanes = self._moves[element]
         return int(source.ctypes.data), int(lanes.ctypes.data)
+
+
+@lru_cache(maxsize=16)
+def tables_of(kind: str, degree: int, moduli: tuple[int, ...]) -> Tables:
+    """The constants of a ring, made once for all its programs."""
+    return Tables(kind, degree, moduli)

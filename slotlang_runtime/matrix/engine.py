@@ -32,6 +32,7 @@ class MatrixEngine:
         self._memory = Memory()
         self._matrices: Matrices | None = None
         self._seal: SealEngine | None = None
+        self.parallel = True
         encoder = Constants(module.parameters, module.slots)
         try:
             self.plan = Plan(module, encoder, constants)
@@ -39,7 +40,7 @@ class MatrixEngine:
         except Impossible as reason:
             self.note = f"evaluated by SEAL's operations, for matrices can't: {reason}"
             plain = {name: None if c is None else encoder.plaintext(c) for name, c in constants.items()}
-            self._seal = SealEngine(module, ring, plain)
+            self._seal, self.parallel = SealEngine(module, ring, plain), False
 
     @classmethod
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> MatrixEngine:

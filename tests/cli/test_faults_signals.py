@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment, signals to workers, and searches that keep what they have."""
+"""Ctrl-C at any moment, and searches that keep what they have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from command_line import slotlang
-from faulty import PROGRAM, SMALL, children, command, environment
+from faulty import PROGRAM, SMALL, command, environment
 
 MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "3"))
 """Of each kind of process, in the tests that run always: 40 take minutes."""
@@ -73,14 +73,6 @@ def started(words: tuple[object, ...], folder: Path) -> Started:
     return command
 
 
-def gone(numbers: list[int]) -> bool:
-    for _ in range(200):
-        if not any(Path(f"/proc/{number}").exists() for number in numbers):
-            return True
-        time.sleep(0.02)
-    return False
-
-
 @pytest.mark.parametrize(
     ("words", "many"),
     [
@@ -104,7 +96,6 @@ def test_interrupts_at_random_moments(words: tuple[object, ...], many: int, tmp_
     for moment in moments:
         command = started(words, tmp_path)
         time.sleep(moment)
-        workers = list(children(command.process.pid))
         command.interrupt()
         status, told, err = command.end()
         ends.append(status)
@@ -114,7 +105,6 @@ def test_interrupts_at_random_moments(words: tuple[object, ...], many: int, tmp_
         else:
             assert status == 130, (moment, status, told, err)
             assert err.count("\n") <= 1 and "Traceback" not in told + err, (moment, err)
-        assert gone(workers)
         assert not list(tmp_path.glob(".slotlang.*"))
     assert ends.count(130) > many // 3
 
@@ -129,30 +119,6 @@ def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:
         status, out, _ = command.end()
         assert status in (-signal.SIGINT, 1, 130) and out == ""
         assert not list(tmp_path.iterdir())
-
-
-# nothing is compiled, and workers have much to do
-WORKERS = ("run", PROGRAM, "--set", "d=1024", "--tokens", "1600", "--workers", "2", "--kernel", "seal")
-
-
-def test_a_killed_worker_is_no_bad_input(tmp_path: Path) -> None:
-    command = started(WORKERS, tmp_path)
-    when(lambda: len(children(command.process.pid)) == 2)
-    first, second = children(command.process.pid)
-    os.kill(first, signal.SIGKILL)
-    status, _, err = command.end()
-    assert status == 1
-    assert err.startswith("error[SL511]: a worker was ended by signal 9")
-    assert gone([first, second])
-
-
-def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    command = started(WORKERS, tmp_path)
-    when(lambda: len(children(command.process.pid)) == 2)
-    workers = list(children(command.process.pid))
-    command.process.kill()
-    command.end()
-    assert gone(workers)
 
 
 def test_an_ignored_interrupt_stays_ignored() -> None:

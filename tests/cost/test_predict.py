@@ -113,7 +113,7 @@ def test_operations_are_priced_at_their_level() -> None:
 def test_one_by_one_every_product_and_addition_counts_for_itself() -> None:
     made = api.plan(api.loads(LORA), RESCALED, target=Target(kernel="seal"))
     calls = Counter(dict.fromkeys(("dot", "dot_product"), 0))
-    for (name, _), times in evaluation_calls(made.graph, RESCALED.data_primes, fused=False).items():
+    for (name, _), times in evaluation_calls(made.graph, RESCALED.data_primes, compiled=False).items():
         calls[name] += times
     assert calls["multiply_plain"] == made.counts.plain_products and not calls["dot"] + calls["dot_product"]
     assert calls["add"] + calls["add_inplace"] == made.counts.additions

@@ -152,11 +152,11 @@ def test_what_is_data_is_data() -> None:
 
 
 def test_kernels_are_named_in_the_header() -> None:
-    for kernel in ("seal", "fused"):
+    for kernel in ("seal", "compiled"):
         made = worlds.emitted(LORA, None, Target(kernel=kernel))
         head = " ".join(made.text.split('"""')[1].split())
-        assert (KERNELS["fused"] in head) == (kernel == "fused")
-        assert made.text.count("ev.dot(") == (2 if kernel == "fused" else 0)
+        assert (KERNELS["compiled"] in head) == (kernel == "compiled")
+        assert made.text.count("ev.dot(") == (2 if kernel == "compiled" else 0)
 
 
 # names

@@ -247,11 +247,11 @@ def test_the_command_line(tmp_path: Path) -> None:
         == (emit_standalone(plan, LOWERED).split("\nFORMAT = ")[1].split("LOWERED")[0])
     )
     assert slotlang("check", str(out)).status == 0
-    for kernel in ("fused", "matrix"):
+    for kernel in ("compiled", "matrix"):
         found = slotlang("lower", str(path), "-o", str(out), "--standalone", "--kernel", kernel)
         assert found.status == 2 and "SL472" in found.err
     with pytest.raises(SlotError, match="SL472"):
-        api.lower(api.loads(PAIRS), target=Target(kernel="fused"), standalone=True)
+        api.lower(api.loads(PAIRS), target=Target(kernel="compiled"), standalone=True)
 
 
 @pytest.mark.parametrize("operation", ["tree", "once"])

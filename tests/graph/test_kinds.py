@@ -42,7 +42,7 @@ def test_every_kind_of_node_is_in_the_table() -> None:
     assert kinds == set(KINDS) - {"plain"}
     counts = count(graph)
     assert (counts.rotations, counts.conjugations, counts.key_switches, counts.galois_keys) == (1, 1, 3, 2)
-    called = {name for name, _ in evaluation_calls(graph, counts.depth + 1, fused=False)}
+    called = {name for name, _ in evaluation_calls(graph, counts.depth + 1, compiled=False)}
     wanted = {name for kind in kinds for name in KINDS[kind].primitives}
     assert wanted <= called
 

@@ -35,10 +35,10 @@ def test_cost_predicts_what_is_lowered(kernel: KernelChoice, used: bool | None) 
     plan = api.plan(program, SMALL, target=Target(kernel=kernel))
     assert isinstance(plan.matrix, MatrixForm)
     used = plan.matrix.faster if used is None else used
-    assert found.kernel == plan.kernel == (kernel if kernel != "auto" else "matrix" if used else "fused")
+    assert found.kernel == plan.kernel == (kernel if kernel != "auto" else "matrix" if used else "compiled")
     coefficients = SIZES["r"] * (SIZES["d"] + SIZES["n"])
     assert found.weight_bytes == coefficients * (8 if used else SMALL.plaintext_bytes())
-    other = api.cost(program, SMALL, target=Target(kernel="fused" if used else "matrix")).predicted
+    other = api.cost(program, SMALL, target=Target(kernel="compiled" if used else "matrix")).predicted
     assert (found.predicted.evaluation != other.evaluation) and (found.predicted.encoding < other.encoding) == used
 
 

@@ -40,7 +40,7 @@ def test_parameters_are_taken_as_they_are() -> None:
     assert api.plan(program, fixed, target=Target(precision=1e-1)).parameters == fixed
 
 
-@pytest.mark.parametrize("kernel", ["seal", "fused"])
+@pytest.mark.parametrize("kernel", ["seal", "compiled"])
 def test_the_kernel_that_is_asked_for_decides_the_time(kernel: Any) -> None:
     """No parameters that were looked at are faster by the kernel than those that are chosen for it."""
     program, profile = api.loads(LORA), find_profile()

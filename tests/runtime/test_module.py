@@ -116,7 +116,7 @@ def test_the_identity_is_of_program_and_parameters() -> None:
     p = module().parameters
     base = module().identity
     assert base["program"] == "byhand" and len(base["hash"]) == 64
-    assert module(kernel="fused", counts={"masks": 1}).identity == base
+    assert module(kernel="compiled", counts={"masks": 1}).identity == base
     others = [
         module(program_hash="1" * 64),
         module(parameters=replace(p, scale_bits=(21,))),

@@ -30,7 +30,7 @@ def world() -> World:
     return World(PAIRS)
 
 
-@pytest.mark.parametrize("kernel", ["seal", "fused", "matrix"])
+@pytest.mark.parametrize("kernel", ["seal", "compiled", "matrix"])
 def test_weights_come_back_from_bytes(kernel: KernelChoice) -> None:
     text = """program sums(n = 4, slots = 16)
 input x[n, slots]
@@ -50,7 +50,7 @@ prove y == A @ x
     assert answer.counts == here.answer().counts
     assert error(here.client.decrypt(answer.data), here.expected()) < 1e-2
     assert type(again.engine) is type(here.encoded.engine)
-    for other in {"seal", "fused", "matrix"} - {kernel}:
+    for other in {"seal", "compiled", "matrix"} - {kernel}:
         with pytest.raises(Rejected, match=f"these weights are for kernel {other}; sums needs kernel {kernel}"):
             Weights.from_bytes(here.module, relabeled("weights", data, kernel=other))
 

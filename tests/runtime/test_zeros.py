@@ -78,7 +78,7 @@ Y = sum i < n: Z[i] * A[i]
 output y[slot] = Y
 prove y == x
 """
-    world = World(text, None, kernel="fused")
+    world = World(text, None, kernel="compiled")
     weights = {"a": np.array([np.full(8, 0.5), np.full(8, -0.5)]), "b": np.array([np.arange(8.0), np.zeros(8)])}
     server = Server(Weights.encode(world.module, **weights))
     found = world.client.decrypt(server.evaluate(world.upload, world.keys).data)
@@ -133,7 +133,7 @@ def test_a_zero_holds_nothing_of_any_input(place: str, parameters: Parameters) -
     lines, wanted = PLACES[place]
     text = zeroed(lines, wanted, 1_000_000)
     assert api.check(api.loads(text)).proved
-    kernels: list[KernelChoice] = ["seal", "fused"] if place == "in one pass" else ["seal"]
+    kernels: list[KernelChoice] = ["seal", "compiled"] if place == "in one pass" else ["seal"]
     worlds = [World(text, parameters, kernel=kernel) for kernel in kernels]
     rng = np.random.default_rng(0)
     inputs = {"x": rng.uniform(-1e6, 1e6, 8), "z": rng.uniform(-1, 1, 8)}

@@ -287,8 +287,8 @@ def test_columns_are_costed_as_matrix_products() -> None:
     assert isinstance(worked, Candidate) and worked.counts.rotations == worked.key_bytes == 0
     program = api.loads(text(columns))
     graph = api.plan(program, worked.parameters).graph
-    fused = predict(graph, 4096, worked.parameters.data_primes, profile)
-    assert worked.predicted.evaluation < 0.6 * fused.evaluation
+    compiled = predict(graph, 4096, worked.parameters.data_primes, profile)
+    assert worked.predicted.evaluation < 0.6 * compiled.evaluation
 
 
 def test_large_batches_go_to_columns() -> None:

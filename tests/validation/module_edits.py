@@ -14,13 +14,13 @@ Edits: TypeAlias = tuple[str, list[tuple[str, str]]]
 
 # fmt: off
 GENERAL: list[Edits] = [
-    ("FORMAT = 5", [
+    ("FORMAT = 6", [
         ("FORMAT = 4", "SL744"),
         ("FORMAT = 6", "SL744"),
         ("FORMAT = True", "SL741"),
         ("FORMAT = 1 + 2", "SL741"),
     ]),
-    ("FORMAT = 5\n", [
+    ("FORMAT = 6\n", [
         ("", "SL741"),
     ]),
     ('RUNTIME = "', [

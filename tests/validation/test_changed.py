@@ -14,7 +14,7 @@ SIZES = [word for size in ("d=32", "r=4", "batch=2", "slots=16") for word in ("-
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("changed") / "module.py"
-    ended = slotlang("lower", str(PROGRAMS / "rank_complex.slot"), *SIZES, "--kernel", "fused", "-o", str(out))
+    ended = slotlang("lower", str(PROGRAMS / "rank_complex.slot"), *SIZES, "--kernel", "compiled", "-o", str(out))
     assert ended.status == 0, ended.err
     return out.read_text()
 
@@ -29,7 +29,12 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
         ('"method": "polyhedral"', '"method": "exact"', "SL745", "`LOWERED` has method='exact', and all else is"),
         ('"validated": True', '"validated": False', "SL745", "`LOWERED` has validated=False, and all else is emitted"),
         ('"by": "', '"by": "9', "SL745", "`LOWERED` has by='9"),
-        ('KERNEL = "fused"', 'KERNEL = "seal"', "SL745", "`KERNEL` has 'seal', and all else is emitted for 'fused'"),
+        (
+            'KERNEL = "compiled"',
+            'KERNEL = "seal"',
+            "SL745",
+            "`KERNEL` has 'seal', and all else is emitted for 'compiled'",
+        ),
         ('"range": "conditional"', '"range": "proved"', "SL745", "`LOWERED` was changed"),
         ("(36,)", "(35,)", "SL745", "`PROMISE` is not what is predicted for `PARAMETERS`"),
         ('SIZES = {"d": 32', 'SIZES = {"d": 64', "SL742", "`SIZES` has d = 64, and the hash is that of d = 32"),

@@ -1,0 +1,288 @@
+"""The operations of an evaluation on residues, by compiled kernels.
+
+A key switch has three parts: digits of the polynomial that is switched, products of digits with the key, and a division
+by the key prime. They are put off: a rotation returns a sum that waits (``Pending``), and additions put sums together.
+So digits are computed once for all rotations of a ciphertext (hoisting), and sums of rotations are divided once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TypeAlias
+
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
+from slotlang_runtime.kernels.residues import Ciphertext, Pending, Plaintext, ResidueRing, Rows, Switch, addresses
+from slotlang_runtime.operations import Cancelled
+
+Value: TypeAlias = Ciphertext | Pending
+
+ROUNDING = 2.0**-40
+"""Relative difference of two scales that is rounding of doubles."""
+
+RELINEARIZATION = 1
+"""The Galois element that moves nothing stands for the relinearisation key."""
+
+
+class ResidueOperations:
+    """``Operations`` on residues. ``key``: the address of the key of a Galois element."""
+
+    def __init__(self, ring: ResidueRing, key: Callable[[int], int]) -> None:
+        self.ring, self.key = ring, key
+        self._kernels = ring.kernels
+        self._elements: dict[int, int] = {}
+
+    # key switches
+
+    def rotate(self, a: Value, step: int) -> Value:
+        """By the key of exactly this step."""
+        if step not in self._elements:
+            self._elements[step] = pow(3, step, 2 * self.ring.degree)
+        return self._switched(a, self._elements[step])
+
+    def conjugate(self, a: Value) -> Value:
+        """By the key of the conjugation."""
+        return self._switched(a, 2 * self.ring.degree - 1)
+
+    def _switched(self, a: Value, element: int) -> Pending:
+        source = self.settled(a)
+        self._of_two(source)
+        return Pending(source.level, source.scale, [Switch(source, element)])
+
+    def relinearize(self, a: Value) -> Value:
+        """The last polynomial of three is switched."""
+        if isinstance(a, Pending) or a.size == 2:
+            return a
+        return Pending(a.level, a.scale, [Switch(a, RELINEARIZATION)])
+
+    def settled(self, a: Value) -> Ciphertext:
+        """The ciphertext: sums of key products divided by the key prime, and added to the rest."""
+        if isinstance(a, Ciphertext):
+            return a
+        if a.value is None:
+            a.value = self._settled(a)
+            a.switches, a.plus = [], []
+        return a.value
+
+    def _settled(self, a: Pending) -> Ciphertext:
+        ring, primes = self.ring, self.ring.primes(a.level)
+        out = ring.ciphertext(2, a.level, a.scale)
+        sums = ring.rows(2 * (primes + 1) + 1)
+        shape = primes, ring.count
+        layout = ring.degree, ring.stride, ring.table
+        by_source: dict[int, list[Switch]] = defaultdict(list)
+        for switch in a.switches:
+            by_source[id(switch.source)].append(switch)
+        firsts, moves, plus = [], [], [one.rows.at for one in a.plus]
+        for number, switches in enumerate(by_source.values()):
+            source = switches[0].source
+            if source.size == 2:
+                turns = [ring.tables.move(switch.element) for switch in switches]
+                firsts += [source.rows.at] * len(switches)
+                moves += turns
+            else:
+                turns = [ring.tables.move(RELINEARIZATION)] * len(switches)
+                plus += [source.rows.at] * len(switches)
+            keys = addresses(self.key(switch.element) for switch in switches)
+            sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
+            last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
+            self._kernels.switched(
+                last, self._digits(source, last).at, keys[1], sources[1], lanes[1], len(switches), sums.at, number > 0,
+                *shape, ring.count - 1, *layout,
+            )  # fmt: skip
+        held = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
+        at_firsts, at_sources, at_lanes, at_plus = (at for _, at in held)
+        self._kernels.settled(
+            sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), out.rows.at,
+            *shape, *layout, ring.pairs,
+        )  # fmt: skip
+        if self._bare(out):
+            # digits and keys have cancelled, and only what was added in the clear may be left: the pair (0, 1) hides it
+            ring.view(out.rows)[primes:] = 1
+        return out
+
+    def _digits(self, source: Ciphertext, polynomial: int) -> Rows:
+        if source.digits is None:
+            ring, primes = self.ring, self.ring.primes(source.level)
+            digits, room = ring.rows(primes * (primes + 1)), ring.rows(2)
+            self._kernels.decomposed(
+                polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, room.at
+            )
+            source.digits = digits
+        return source.digits
+
+    # products
+
+    def multiply_plain(self, a: Value, plain: Plaintext) -> Ciphertext:
+        """The scales multiply."""
+        a = self.settled(a)
+        self._same_level(a.level, plain.level)
+        out = self.ring.ciphertext(a.size, a.level, a.scale * plain.scale)
+        self._kernels.multiplied_plain(a.rows.at, plain.rows.at, out.rows.at, a.size, *self._layout(a.level))
+        return out
+
+    def dot(self, pairs: list[tuple[Value, Plaintext]]) -> Ciphertext | None:
+        """In one pass; one by one where a product was not relinearised."""
+        settled = [(self.settled(a), plain) for a, plain in pairs]
+        first, factor = settled[0]
+        for a, plain in settled:
+            if a.size > 2:
+                return None
+            self._same_level(first.level, a.level, plain.level)
+            self._same_scale(first.scale, a.scale)
+            self._same_scale(factor.scale, plain.scale)
+        out = self.ring.ciphertext(2, first.level, first.scale * factor.scale)
+        ciphers = addresses(a.rows.at for a, _ in settled)
+        plains = addresses(plain.rows.at for _, plain in settled)
+        outs = addresses([out.rows.at])
+        self._kernels.dotted(ciphers[1], plains[1], len(settled), outs[1], 1, *self._layout(first.level))
+        if self._bare(out):
+            raise self._cancelled(out)
+        return out
+
+    def multiply(self, a: Value, b: Value) -> Ciphertext:
+        """Three polynomials."""
+        a, b = self.settled(a), self.settled(b)
+        self._of_two(a)
+        self._of_two(b)
+        self._same_level(a.level, b.level)
+        out = self.ring.ciphertext(3, a.level, a.scale * b.scale)
+        self._kernels.multiplied(a.rows.at, b.rows.at, out.rows.at, *self._layout(a.level))
+        return out
+
+    def rescale(self, a: Value) -> Ciphertext:
+        """Drop a prime; the scale is set to its exact value, so that sums find equal scales."""
+        a = self.settled(a)
+        ring, level = self.ring, a.level + 1
+        scales, divisor = ring.ring.scales, ring.ring.moduli[ring.primes(a.level) - 1]
+        if level >= len(scales) or abs(a.scale / divisor / scales[level] - 1) > ROUNDING:
+            raise Rejected(
+                f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
+            )
+        out, room = ring.ciphertext(a.size, level, scales[level]), ring.rows(2)
+        primes, *layout = self._layout(a.level)
+        self._kernels.divided(a.rows.at, out.rows.at, a.size, primes, ring.count, *layout, ring.pairs, room.at)
+        if self._bare(out):
+            raise self._cancelled(out)
+        return out
+
+    # sums
+
+    def negate(self, a: Value) -> Ciphertext:
+        """A new ciphertext."""
+        a = self.settled(a)
+        out = self.ring.ciphertext(a.size, a.level, a.scale)
+        self._kernels.negated(a.rows.at, out.rows.at, a.size, *self._layout(a.level))
+        return out
+
+    def add(self, total: Value, term: Value, sign: int, *, owned: bool) -> Value:
+        """Sums that wait are put together; others are added up, into ``total`` where it is owned."""
+        self._same_level(total.level, term.level)
+        self._same_scale(total.scale, term.scale)
+        if sign > 0:
+            a, b = self._joinable(total, owned), self._joinable(term, False)
+            if (isinstance(a, Pending) or isinstance(b, Pending)) and self._size(a) == self._size(b) == 2:
+                return self._joined(a, b, owned and a is total)
+            total, term, owned = a, b, owned and a is total
+        a, b = self.settled(total), self.settled(term)
+        return self._added(a, b, sign, owned and a is total)
+
+    def _joinable(self, a: Value, owned: bool) -> Value:
+        """A sum that waits can become part of one other sum; after that its ciphertext is."""
+        if isinstance(a, Pending) and (a.value is not None or (a.merged and not owned)):
+            return self.settled(a)
+        return a
+
+    def _size(self, a: Value) -> int:
+        return a.size if isinstance(a, Ciphertext) else 2
+
+    def _joined(self, a: Value, b: Value, owned: bool) -> Pending:
+        if owned and isinstance(a, Pending):
+            out = a
+        else:
+            out = Pending(a.level, a.scale, [])
+            self._join(out, a)
+        self._join(out, b)
+        return out
+
+    def _join(self, out: Pending, part: Value) -> None:
+        if isinstance(part, Ciphertext):
+            out.plus.append(part)
+        else:
+            part.merged = True
+            out.switches += part.switches
+            out.plus += part.plus
+
+    def _added(self, a: Ciphertext, b: Ciphertext, sign: int, owned: bool) -> Ciphertext:
+        size, common = max(a.size, b.size), min(a.size, b.size)
+        out = a if owned and a.size == size else self.ring.ciphertext(size, a.level, a.scale)
+        out.digits = None
+        kernel = self._kernels.added if sign > 0 else self._kernels.subtracted
+        kernel(a.rows.at, b.rows.at, out.rows.at, common, *self._layout(a.level))
+        if size > common and out is not a:
+            # the third polynomial of one of them
+            start = self.ring.primes(a.level) * common
+            if b.size > a.size and sign < 0:
+                at = 8 * self.ring.stride * start
+                self._kernels.negated(b.rows.at + at, out.rows.at + at, size - common, *self._layout(a.level))
+            else:
+                longer = a if a.size > b.size else b
+                self.ring.view(out.rows)[start:] = self.ring.view(longer.rows)[start:]
+        if self._bare(out):
+            raise self._cancelled(out)
+        return out
+
+    def add_plain(self, a: Value, plain: Plaintext, sign: int) -> Ciphertext:
+        """A new ciphertext."""
+        a = self.settled(a)
+        self._same_level(a.level, plain.level)
+        self._same_scale(a.scale, plain.scale)
+        ring = self.ring
+        out = ring.ciphertext(a.size, a.level, a.scale)
+        ring.view(out.rows)[:] = ring.view(a.rows)
+        kernel = self._kernels.added if sign > 0 else self._kernels.subtracted
+        kernel(a.rows.at, plain.rows.at, out.rows.at, 1, *self._layout(a.level))
+        return out
+
+    def zero(self, like: Plaintext | Value) -> Ciphertext:
+        """The pair (0, 1), which decrypts to the secret key: its coefficients are -1, 0 and 1, at any scale."""
+        out = self.ring.ciphertext(2, like.level, like.scale)
+        view = self.ring.view(out.rows)
+        view[: self.ring.primes(like.level)] = 0
+        view[self.ring.primes(like.level) :] = 1
+        return out
+
+    # checks
+
+    def _layout(self, level: int) -> tuple[int, int, int, int]:
+        ring = self.ring
+        return ring.primes(level), ring.degree, ring.stride, ring.table
+
+    def _bare(self, a: Ciphertext) -> bool:
+        """Whether nothing hides the first polynomial: all others are zero."""
+        view = self.ring.view(a.rows)
+        rest = view[self.ring.primes(a.level) :]
+        return not rest[0, 0] and not rest[:, : self.ring.degree].any()
+
+    def _cancelled(self, a: Ciphertext) -> Cancelled:
+        """What to raise for a bare ciphertext."""
+        primes, degree = self.ring.primes(a.level), self.ring.degree
+        if not self.ring.view(a.rows)[:primes, :degree].any():
+            return Cancelled(None)
+        if a.size == 2:
+            return Cancelled(a)
+        rest = self.ring.ciphertext(2, a.level, a.scale)
+        self.ring.view(rest.rows)[:] = self.ring.view(a.rows)[: 2 * primes]
+        return Cancelled(rest)
+
+    def _of_two(self, a: Ciphertext) -> None:
+        if a.size > 2:
+            raise Rejected("a product of ciphertexts is used before it is relinearised", NOT_EVALUATED)
+
+    def _same_level(self, *levels: int) -> None:
+        if len(set(levels)) > 1:
+            raise Rejected(f"operands are at levels {' and '.join(map(str, sorted(set(levels))))}", NOT_EVALUATED)
+
+    def _same_scale(self, scale: float, other: float) -> None:
+        if abs(scale / other - 1) > ROUNDING:
+            raise Rejected(f"operands have scales {scale:.6g} and {other:.6g}", NOT_EVALUATED)

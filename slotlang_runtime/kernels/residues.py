@@ -1,0 +1,201 @@
+"""Ciphertexts and plaintexts as residues in the runtime's own arrays.
+
+A ciphertext's polynomials follow each other, each with a row for every prime of its level; a row has room behind it
+(``tables.PAD``). Arrays are used again: new memory would cost as much time as what is computed in it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang_runtime.kernels.library import Kernels, kernels
+from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
+from slotlang_runtime.kernels.unavailable import Unavailable
+from slotlang_runtime.seal.ring import Ring
+
+Words = npt.NDArray[np.uint64]
+
+DOUBLE_BITS = 50
+"""Primes of at most so many bits are computed with as doubles."""
+LEAST_DEGREE = 4096
+LINE = 64
+
+
+class Rows:
+    """Memory for rows; given back when it is no longer used."""
+
+    __slots__ = ("_free", "at", "count", "memory", "start")
+
+    def __init__(self, count: int, stride: int, free: list[tuple[Array, int]]) -> None:
+        self.count, self._free = count, free
+        try:
+            # another thread may take the last one
+            self.memory, self.start = free.pop()
+        except IndexError:
+            self.memory = np.empty(8 * count * stride + LINE, np.uint8)
+            self.start = int(self.memory.ctypes.data)
+        self.at = self.start + -self.start % LINE
+
+    def __del__(self) -> None:
+        self._free.append((self.memory, self.start))
+
+
+@dataclass(eq=False, slots=True)
+class Ciphertext:
+    """``size`` polynomials at a level, and their scale. ``digits``: of its last polynomial, once a key switch has asked
+    for them."""
+
+    rows: Rows
+    size: int
+    level: int
+    scale: float
+    digits: Rows | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Plaintext:
+    """A plaintext at a level, and its scale: a factor of products, or what is added."""
+
+    rows: Rows
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A key switch of the last polynomial of a ciphertext: with the key of a Galois element, 1 for relinearisation."""
+
+    source: Ciphertext
+    element: int
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """A sum of key switches and of ciphertexts of two polynomials that is not divided by the key prime yet. ``value``:
+    the ciphertext, once something has asked for it. ``merged``: it is part of another sum too."""
+
+    level: int
+    scale: float
+    switches: list[Switch]
+    plus: list[Ciphertext] = field(default_factory=list)
+    value: Ciphertext | None = None
+    merged: bool = False
+
+
+def kernels_of(ring: Ring) -> Kernels:
+    """The kernels of a ring. Raises Unavailable where it has none."""
+    if ring.degree < LEAST_DEGREE:
+        raise Unavailable(f"there are no kernels for degree {ring.degree}")
+    return kernels("doubles" if max(ring.moduli).bit_length() <= DOUBLE_BITS else "words")
+
+
+class ResidueRing:
+    """A ring's kernels, tables and memory. Threads share it. Raises Unavailable."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring, self.degree, self.count = ring, ring.degree, len(ring.moduli)
+        self.kernels = kernels_of(ring)
+        self.tables = tables_of(self.kernels.kind, ring.degree, tuple(ring.moduli))
+        self.stride = self.tables.stride
+        self.table = int(self.tables.addresses.ctypes.data)
+        self.pairs = int(self.tables.pairs.ctypes.data)
+        self._free: dict[int, list[tuple[Array, int]]] = defaultdict(list)
+
+    def primes(self, level: int) -> int:
+        """The number of primes of a ciphertext at a level."""
+        return self.count - 1 - level
+
+    def rows(self, count: int) -> Rows:
+        """Memory for so many rows, of any content."""
+        return Rows(count, self.stride, self._free[count])
+
+    def view(self, rows: Rows) -> Array:
+        """The rows as an array, with the room behind each."""
+        kind = self.tables.arithmetic.type
+        made: Array = np.ndarray((rows.count, self.stride), kind, rows.memory, rows.at - rows.start)
+        return made
+
+    def ciphertext(self, size: int, level: int, scale: float) -> Ciphertext:
+        """A new ciphertext of any content."""
+        return Ciphertext(self.rows(size * self.primes(level)), size, level, scale)
+
+    def taken(self, words: Words, level: int, scale: float) -> Ciphertext:
+        """A ciphertext from its residues, polynomials x primes x degree."""
+        made = self.ciphertext(len(words), level, scale)
+        self._read(words, made.rows, self.primes(level))
+        return made
+
+    def given(self, a: Ciphertext) -> Words:
+        """The residues of a ciphertext, polynomials x primes x degree."""
+        primes = self.primes(a.level)
+        words = np.empty((a.size, primes, self.degree), np.uint64)
+        for k in range(a.size):
+            self.kernels.write_rows(
+                a.rows.at + 8 * self.stride * primes * k,
+                words.ctypes.data + 8 * self.degree * primes * k,
+                primes,
+                self.degree,
+                self.stride,
+                0,
+                self.table,
+            )
+        return words
+
+    def _read(self, words: Words, rows: Rows, primes: int) -> None:
+        words = np.ascontiguousarray(words, np.uint64)
+        for k in range(rows.count // primes):
+            self.kernels.read_rows(
+                words.ctypes.data + 8 * self.degree * primes * k,
+                rows.at + 8 * self.stride * primes * k,
+                primes,
+                self.degree,
+                self.stride,
+                0,
+                self.table,
+            )
+
+    def plaintext(self, words: Words, level: int, scale: float, added: bool) -> Plaintext:
+        """A plaintext from its residues, primes x degree."""
+        primes = self.primes(level)
+        rows = self.rows(primes)
+        if added:
+            self._read(words, rows, primes)
+        else:
+            words = np.ascontiguousarray(words, np.uint64)
+            self.kernels.factors(words.ctypes.data, rows.at, primes, self.degree, self.stride, self.table)
+        return Plaintext(rows, level, scale)
+
+    def plaintext_words(self, plain: Plaintext, added: bool) -> Words:
+        """The residues of a plaintext, primes x degree: what ``plaintext`` was given."""
+        primes = self.primes(plain.level)
+        if added or self.kernels.kind == "doubles":
+            (only,) = self.given(Ciphertext(plain.rows, 1, plain.level, plain.scale))
+            return np.asarray(only)
+        split = self.view(plain.rows)[:, : self.degree]
+        low = np.uint64((1 << LOW_BITS) - 1)
+        words: Words = (split & low) | (split >> np.uint64(32) << np.uint64(LOW_BITS))
+        return words[:primes]
+
+    def key(self, words: Words) -> tuple[Array, int]:
+        """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it; its address."""
+        digits, _, count, degree = words.shape
+        memory = np.empty(8 * words.size + LINE, np.uint8)
+        at = int(memory.ctypes.data)
+        at += -at % LINE
+        words = np.ascontiguousarray(words, np.uint64)
+        self.kernels.arranged(words.ctypes.data, at, digits, count, degree, self.table)
+        return memory, at
+
+
+def addresses(values: Iterable[int]) -> tuple[Any, int]:
+    """A list of addresses for a kernel: what owns it, and where it is."""
+    held = tuple(values)
+    array = (ctypes.c_uint64 * len(held))(*held)
+    return array, ctypes.addressof(array)
