@@ -52,7 +52,8 @@ def cost_table(cost: Cost) -> RenderableType:
     composed = f"; {c.composed_steps} steps have none and are composed" if c.composed_steps else ""
     keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)}){composed}"
     table.add_row(str(c.key_switches), f"key switches, with {keys}")
-    table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
+    parts = f"{c.decompositions} decompositions and {c.mod_downs} mod-downs in compiled kernels"
+    table.add_row(str(c.hoistable), f"rotations that share an operand (hoistable): {parts}")
     table.add_row(
         str(c.plain_products),
         f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})",

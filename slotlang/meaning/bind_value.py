@@ -326,7 +326,7 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
         written = integer(scope, Local({}, False, what), e.how.argument)
         argument = scope.value(written)
         if argument < least:
-            raise error("SL107", problem.format(argument), e.how.argument.span, hint=hint or None)
+            raise error("SL107", problem.format(argument), e.how.argument.span, hint=hint)
 
     def term(at: Local, values: tuple[int, ...]) -> Value:
         if values and how not in (None, "tree"):
