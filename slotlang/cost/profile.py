@@ -94,8 +94,8 @@ class Profile:
 
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
     work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, empty where they
-    were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them, the same ones
-    at every degree.
+    were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them, at every
+    degree the same ones.
     """
 
     name: str
@@ -340,8 +340,8 @@ def parse_profile(data: Any, path: Path) -> Profile:
     if "kernels" in data:
         section = take(data, "kernels", dict, "'kernels'")
         degrees = take(section, "microseconds", dict, "'microseconds' of 'kernels'")
-        first: Any = next(iter(degrees.values()), {})
-        others = [p for p in PRIMITIVES if isinstance(first, dict) and p in first]
+        # what one degree has, all have
+        others = [p for p in PRIMITIVES if any(isinstance(given, dict) and p in given for given in degrees.values())]
         kernels = tables(degrees, " of 'kernels'", (*KEY_SWITCH, *others))
     return Profile(
         take(data, "name", str, "'name'"),
