@@ -39,7 +39,7 @@ def compared(program: Program, drops: tuple[int, ...] = ()) -> dict[str, int]:
     parameters = Parameters(2 * program.slots, primes, 40, tuple(made.drops))
     found = key_switching(graph)
     mine = {"decompositions": found.decompositions, "key_products": found.key_products, "mod_downs": found.mod_downs}
-    for kernel in ("seal", "fused"):
+    for kernel in ("seal", "compiled"):
         plan = Plan(program, graph, parameters, count(graph), Hiding("none"), GaveUp("not asked for"), kernel)
         executed = lazy_counts(emit(plan, PROVED), program)
         assert {name: parts.total() for name, parts in mine.items() if parts} == executed

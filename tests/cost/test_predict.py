@@ -149,8 +149,8 @@ def test_with_compiled_kernels_key_switches_are_paid_for_in_parts() -> None:
         return api.cost(program, two_primes, profile, target=target).predicted.evaluation
 
     # decompositions: D, the first stage, S; mod-downs: the stages, S << 1, the sum
-    assert evaluation("fused", profile) == pytest.approx(3 * 1e-3 + 9 * 100e-3 + 4 * 10.0)
-    assert evaluation("fused", seal) == evaluation("seal", profile) == evaluation("seal", seal) == 9e4
+    assert evaluation("compiled", profile) == pytest.approx(3 * 1e-3 + 9 * 100e-3 + 4 * 10.0)
+    assert evaluation("compiled", seal) == evaluation("seal", profile) == evaluation("seal", seal) == 9e4
 
 
 def test_parts_of_key_switches_are_priced_at_their_level() -> None:

@@ -17,9 +17,9 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.operations import Cancelled, Evaluation
 from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import residues_of
 
 SLOTS = 16
 PARAMETERS = Parameters(
