@@ -66,7 +66,7 @@ def measure(degree: int, bits: tuple[int, ...]) -> dict[str, Any]:
     words = np.array([[[uniform(p, degree) for p in ring.moduli] for _ in range(2)] for _ in range(shape[0])])
     # each step its own key: keys that are read again and again would stay in the nearest cache
     held = [own.key(words) for _ in range(MANY)]
-    steps = {pow(3, step, 2 * degree): held[step - 1][1] for step in range(1, MANY + 1)}
+    steps = {pow(3, step, 2 * degree): held[step - 1] for step in range(1, MANY + 1)}
     operations = ResidueOperations(own, steps.__getitem__)
     rows = np.array([[uniform(p, degree) for p in ring.primes(0)] for _ in range(2)])
     several = [own.taken(rows, 0, 1.0) for _ in range(MANY)]

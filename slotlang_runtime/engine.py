@@ -78,9 +78,10 @@ class SealEngine:
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> SealEngine:
         """Take weights from their bytes. Raises Rejected."""
-        given, plain = read_plaintexts(module, ring, records), dict[Name, Any]()
+        plain: dict[Name, Any] = {}
         for name, family in module.encoded().items():
-            words, scale = given[name], ring.plaintext_scale(family.level, family.products, family.added)
+            record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
+            words = None if record is None else read_plaintext(record, ring, family.level, scale)
             plain[name] = None if words is None else plaintext_of(ring, words, family.level, scale)
         return cls(module, ring, plain)
 
@@ -142,15 +143,6 @@ class SealEngine:
                 for name, value in results.items()
             },
         )
-
-
-def read_plaintexts(module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> dict[Name, Words | None]:
-    """The residues of encoded weights, primes x degree, from their records. Raises Rejected."""
-    given: dict[Name, Words | None] = {}
-    for name, family in module.encoded().items():
-        record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
-        given[name] = None if record is None else read_plaintext(record, ring, family.level, scale)
-    return given
 
 
 def saved_results(module: Module, ring: Ring, results: Mapping[Name, Words | None]) -> dict[str, bytes | None]:

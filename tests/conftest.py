@@ -18,6 +18,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 _KEPT = ("SLOTLANG_UPDATE_GOLDEN", "SLOTLANG_MOMENTS", "SLOTLANG_EXAMPLES")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # of the process that started this one: all compile into one folder
+    _KEPT += ("SLOTLANG_KERNEL_CACHE",)
 _OUTPUT = (
     *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
     *("GITHUB_ACTIONS", "COLUMNS", "LINES", "TERMINAL_WIDTH", "PYTHONWARNINGS", "PYTHONDEVMODE"),
@@ -44,6 +47,7 @@ def _as_if_measured_here(folder: Path) -> Path:
 # before the tests are imported: some find the profile then
 _folder = tempfile.TemporaryDirectory(prefix="slotlang-tests-")
 os.environ["SLOTLANG_PROFILE"] = str(_as_if_measured_here(Path(_folder.name)))
+os.environ.setdefault("SLOTLANG_KERNEL_CACHE", str(Path(_folder.name) / "kernels"))
 
 # a collection of garbage walks through all that was imported and collected: a seventh of the time of the tests
 gc.set_threshold(50_000, 20, 50)

@@ -218,7 +218,7 @@ class RingSamples:
             pairs = zip(itertools.cycle(self._ciphers(plains)), itertools.cycle(plains), strict=False)
         else:
             scale = self.ring.scale(level)
-            operations = ResidueOperations(ring, lambda element: 0)
+            operations = ResidueOperations(ring, {}.__getitem__)
             words = np.zeros((2, primes, self.degree), np.uint64)
             count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
             ciphers = [ring.taken(words, level, scale) for _ in range(OPERANDS)]

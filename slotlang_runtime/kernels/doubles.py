@@ -1,8 +1,8 @@
 """Residues modulo primes below 2^50 as doubles around 0: a product by two fused multiplications. Imports numba.
 
-a·w mod p: h = a·w rounded, q = round(h/p), r = (h - q·p) + (a·w - h). All but q is exact; q is off by half and a bit, so
-|r| < 2p, and ``red`` brings it within p/2. Sums of products keep a high part, a multiple of its last place, and add up
-what is rounded away from it.
+a·w mod p: h = a·w rounded, q = round(h/p), r = (h - q·p) + (a·w - h). All but q is exact; q is off by half and a bit,
+so |r| < 2p, and ``red`` brings it within p/2. Sums of products keep a high part, a multiple of its last place, and add
+up what is rounded away from it.
 """
 
 from __future__ import annotations

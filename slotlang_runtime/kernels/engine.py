@@ -7,40 +7,34 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from slotlang_runtime.engine import (
-    Ciphertexts,
-    Evaluated,
-    Masks,
-    encoded_plaintexts,
-    read_plaintexts,
-    saved_results,
-)
+import numpy as np
+
+from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
 from slotlang_runtime.kernels.operations import ResidueOperations
-from slotlang_runtime.kernels.residues import Plaintext, ResidueRing
-from slotlang_runtime.kernels.tables import Array
+from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks
-from slotlang_runtime.module import Module, Name
+from slotlang_runtime.module import Module, Name, Plaintexts
 from slotlang_runtime.operations import Evaluation
-from slotlang_runtime.records import plaintext_record, read_fresh
+from slotlang_runtime.records import plaintext_record, read_fresh, read_plaintext
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.ring import Ring
 
-_ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, tuple[Array, int]]] = WeakKeyDictionary()
+_ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, ArrangedKey]] = WeakKeyDictionary()
 """Keys as kernels read them, by Galois element: made when first used, as long as a client's keys are there."""
 
 _LOCK = threading.Lock()
 
 
-def arranged_key(ring: ResidueRing, keys: EvaluationKeys, element: int) -> int:
-    """The address of a client's key for a Galois element."""
+def arranged_key(ring: ResidueRing, keys: EvaluationKeys, element: int) -> ArrangedKey:
+    """A client's key for a Galois element."""
     with _LOCK:
         held = _ARRANGED.setdefault(keys, {})
     if element not in held:
         # two threads may both make it: the same words, of which one copy stays
         held.setdefault(element, ring.key(keys.words(element)))
-    return held[element][1]
+    return held[element]
 
 
 class ResidueEngine:
@@ -55,22 +49,20 @@ class ResidueEngine:
     @classmethod
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> ResidueEngine:
         """Encode checked weights. Raises Unavailable."""
-        plain = encoded_plaintexts(module, ring, weights)
-        words = {name: None if one is None else residues_of(ring, one) for name, one in plain.items()}
-        return cls._of(module, ResidueRing(ring), words)
+        own, families = ResidueRing(ring), module.encoded()
+        encoded = encoded_plaintexts(module, ring, weights)
+        words = {name: None if plain is None else residues_of(ring, plain) for name, plain in encoded.items()}
+        return cls(module, own, {name: _plaintext(own, families[name], words[name]) for name in families})
 
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> ResidueEngine:
         """Take weights from their bytes. Raises Rejected and Unavailable."""
-        return cls._of(module, ResidueRing(ring), read_plaintexts(module, ring, records))
-
-    @classmethod
-    def _of(cls, module: Module, ring: ResidueRing, given: Mapping[Name, Words | None]) -> ResidueEngine:
-        plain: dict[Name, Plaintext | None] = {}
+        own, plain = ResidueRing(ring), dict[Name, Plaintext | None]()
         for name, family in module.encoded().items():
-            words, scale = given[name], ring.ring.plaintext_scale(family.level, family.products, family.added)
-            plain[name] = None if words is None else ring.plaintext(words, family.level, scale, family.added)
-        return cls(module, ring, plain)
+            record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
+            words = None if record is None else read_plaintext(record, ring, family.level, scale)
+            plain[name] = _plaintext(own, family, words)
+        return cls(module, own, plain)
 
     @property
     def zeros(self) -> int:
@@ -90,18 +82,19 @@ class ResidueEngine:
     def load(self, records: Iterable[memoryview]) -> Ciphertexts:
         """Ciphertexts of the client, from their bytes."""
         ring = self.ring.ring
+        room = np.empty((2, len(ring.primes(0)), ring.degree), np.uint64)
         pairs = zip(self.module.packed(), records, strict=True)
-        return {name: self.ring.taken(read_fresh(record, ring), 0, ring.scale(0)) for name, record in pairs}
+        return {name: self.ring.taken(read_fresh(record, ring, out=room), 0, ring.scale(0)) for name, record in pairs}
 
     def masks(self) -> Masks:
         """Fresh masks for one evaluation."""
-        families = self.module.returned()
+        families, ring = self.module.returned(), self.ring.ring
         return {
             name: [
-                self.ring.plaintext(residues_of(self.ring.ring, plain), families[name].level, plain.scale, True)
+                self.ring.plaintext(residues_of(ring, plain), families[name].level, plain.scale, added=True)
                 for plain in masks
             ]
-            for name, masks in fresh_masks(self.ring.ring, self.module).items()
+            for name, masks in fresh_masks(ring, self.module).items()
         }
 
     def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
@@ -118,3 +111,10 @@ class ResidueEngine:
         """Results as bytes: of those of which one part is read, that half of c0, and c1."""
         words = {name: None if value is None else self.ring.given(value) for name, value in results.items()}
         return saved_results(self.module, self.ring.ring, words)
+
+
+def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Plaintext | None:
+    if words is None:
+        return None
+    scale = ring.ring.plaintext_scale(family.level, family.products, family.added)
+    return ring.plaintext(words, family.level, scale, family.added)

@@ -1,8 +1,9 @@
 """Compiled kernels of a process, and their object code kept on disk.
 
 The folder of object code holds native code that gets executed. It is used only where it belongs to this user and
-nobody else can open it; files are named by all that their content depends on. A checksum finds damage, and defends
-nothing. A process that finds no intact file compiles, and puts its own in place at once.
+nobody else can open it; files are named by all that their content depends on. A checksum, of these too, finds damage
+and files of other names, and defends nothing. A process that finds no intact file compiles, and puts its own in place
+at once; one that starts meanwhile waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,9 @@ from slotlang_runtime.kernels.unavailable import Unavailable
 
 FOLDER = "SLOTLANG_KERNEL_CACHE"
 """The environment variable that names another folder."""
+
+PATIENCE = 60.0
+"""Seconds for which a process waits for another one that compiles, before it compiles too."""
 
 _MAGIC = b"slotlang kernels 1\n"
 _ENTRY = struct.Struct("<HHI")
@@ -74,29 +78,68 @@ def kernels(kind: str) -> Kernels:
 
 
 def _made(kind: str, here: Processor) -> Kernels:
-    name = f"{kind}-{_key(kind, here)[:40]}.kernels"
     try:
         # llvmlite; numba only where it has to compile
         from slotlang_runtime.kernels import compiler
     except ImportError as problem:
         raise Unavailable(f"llvmlite can't be imported: {problem}") from None
+    key = _key(kind, here)
     where, reason = _folder()
-    code = None if where is None else _read(where / name)
-    seconds = 0.0
+    path = None if where is None else where / f"{kind}-{key[:40]}.kernels"
+    code, seconds = _read(path, key), 0.0
     if code is None:
-        started = time.perf_counter()
-        try:
-            code = compiler.objects(kind, here)
-        except ImportError as problem:
-            raise Unavailable(f"numba can't be imported: {problem}") from None
-        seconds = time.perf_counter() - started
-        if where is not None:
-            try:
-                _write(where / name, code)
-            except OSError as problem:
-                where, reason = None, problem.strerror or str(problem)
+        with _alone(where):
+            # a process that was here before has left it
+            code = _read(path, key)
+            if code is None:
+                started = time.perf_counter()
+                code = _compiled(kind, here)
+                seconds = time.perf_counter() - started
+                if path is not None:
+                    try:
+                        _write(path, key, code)
+                    except OSError as problem:
+                        where, reason = None, problem.strerror or str(problem)
     engine, addresses = compiler.loaded(code, here)
     return Kernels(kind, engine, addresses, seconds, reason if where is None else str(where))
+
+
+def _compiled(kind: str, here: Processor) -> dict[Entry, bytes]:
+    from slotlang_runtime.kernels import compiler
+
+    try:
+        return compiler.objects(kind, here)
+    except ImportError as problem:
+        raise Unavailable(f"numba can't be imported: {problem}") from None
+    except Exception as problem:  # numba and LLVM have no common error, and other versions have other ones
+        raise Unavailable(
+            f"this numba can't compile the kernels: {str(problem)[:200] or type(problem).__name__}"
+        ) from None
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """One process at a time, where the system has locks."""
+    try:
+        import fcntl
+
+        handle = -1 if folder is None else os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except (ImportError, OSError):
+        handle = -1
+    if handle < 0:
+        yield
+        return
+    with os.fdopen(handle):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:
+                break
+        yield
 
 
 def _key(kind: str, here: Processor) -> str:
@@ -117,6 +160,8 @@ def _key(kind: str, here: Processor) -> str:
 def _folder() -> tuple[Path | None, str]:
     """The folder of object code, made where it is missing; else None, and why it is not used."""
     base = os.environ.get("XDG_CACHE_HOME")
+    if not hasattr(os, "getuid"):
+        return None, "this system does not say whose a folder is"
     try:
         path = Path(os.environ.get(FOLDER) or Path(base or Path.home() / ".cache") / "slotlang" / "kernels")
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -134,8 +179,10 @@ def _private(found: os.stat_result) -> bool:
     return found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
-def _read(path: Path) -> dict[Entry, bytes] | None:
-    """Object code by kernel; None where there is no intact file of this user."""
+def _read(path: Path | None, key: str) -> dict[Entry, bytes] | None:
+    """Object code by kernel; None where there is no intact file of this user and key."""
+    if path is None:
+        return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -146,9 +193,14 @@ def _read(path: Path) -> dict[Entry, bytes] | None:
             return None
         data = file.read(_MOST)
     start = len(_MAGIC) + 32
-    if not data.startswith(_MAGIC) or hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
+    body = data[start:]
+    if not data.startswith(_MAGIC) or _checksum(key, body) != data[len(_MAGIC) : start]:
         return None
-    return dict(_entries(data[start:]))
+    return dict(_entries(body))
+
+
+def _checksum(key: str, body: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + body).digest()
 
 
 def _entries(data: bytes) -> Iterator[tuple[Entry, bytes]]:
@@ -160,7 +212,7 @@ def _entries(data: bytes) -> Iterator[tuple[Entry, bytes]]:
         at += name + size
 
 
-def _write(path: Path, code: Mapping[Entry, bytes]) -> None:
+def _write(path: Path, key: str, code: Mapping[Entry, bytes]) -> None:
     """Write a file at once: another process sees the old one, or all of the new one."""
     body = b"".join(
         _ENTRY.pack(len(entry.name), entry.words, len(data)) + entry.name.encode() + data
@@ -169,7 +221,7 @@ def _write(path: Path, code: Mapping[Entry, bytes]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(body).digest() + body)
+            file.write(_MAGIC + _checksum(key, body) + body)
         Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):

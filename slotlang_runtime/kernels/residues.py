@@ -69,6 +69,15 @@ class Plaintext:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrangedKey:
+    """A key as kernels read it, at an address; ``digits``: the primes of the first ciphertexts it switches."""
+
+    memory: Array
+    at: int
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """A key switch of the last polynomial of a ciphertext: with the key of a Galois element, 1 for relinearisation."""
 
@@ -183,15 +192,15 @@ class ResidueRing:
         words: Words = (split & low) | (split >> np.uint64(32) << np.uint64(LOW_BITS))
         return words[:primes]
 
-    def key(self, words: Words) -> tuple[Array, int]:
-        """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it; its address."""
-        digits, _, count, degree = words.shape
+    def key(self, words: Words) -> ArrangedKey:
+        """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it."""
+        digits, _, _, degree = words.shape
         memory = np.empty(8 * words.size + LINE, np.uint8)
         at = int(memory.ctypes.data)
         at += -at % LINE
         words = np.ascontiguousarray(words, np.uint64)
-        self.kernels.arranged(words.ctypes.data, at, digits, count, degree, self.table)
-        return memory, at
+        self.kernels.arranged(words.ctypes.data, at, digits, self.count, degree, self.table)
+        return ArrangedKey(memory, at, digits)
 
 
 def addresses(values: Iterable[int]) -> tuple[Any, int]:

@@ -102,15 +102,18 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @kernel(6)
     def arranged(x, y, digits_, all_, n_, tables):  # type: ignore[no-untyped-def]
-        # a key's words, [digit, 2, prime, n], in the order in which they are read: [prime, block, digit, 2, 8]
-        digits, count, n, at = N(digits_), N(all_), N(n_), 0
-        for j in range(count):
+        # a key's words, [digit, 2, prime, n], in the order in which they are read: [prime, block, digit, 2, 8]; its
+        # primes are as many as its digits, and the key prime
+        digits, n, at = N(digits_), N(n_), 0
+        count = digits + 1
+        for k in range(count):
+            j = k if k < digits else N(all_) - 1
             c = word(tables, 5 * j + 4)
             p, v = splat(peek(c, 0)), splat(peek(c, 1))
             for b in range(0, n, 8):
                 for i in range(digits):
-                    store(y, at, factor(take(x, (2 * i * count + j) * n + b, v, p)))
-                    store(y, at + 8, factor(take(x, ((2 * i + 1) * count + j) * n + b, v, p)))
+                    store(y, at, factor(take(x, (2 * i * count + k) * n + b, v, p)))
+                    store(y, at + 8, factor(take(x, ((2 * i + 1) * count + k) * n + b, v, p)))
                     at += 16
 
     @kernel(9)
@@ -127,10 +130,11 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @kernel(14)
     def switched(  # type: ignore[no-untyped-def]
-        x, digits, keys, sources, lanes, count_, sums, more, primes_, all_, held_, n_, stride_, tables
+        x, digits, keys, held, sources, lanes, count_, sums, more, primes_, all_, n_, stride_, tables
     ):
-        # the sum over r of the digits of polynomial x, moved by automorphism r, times key r; to what is there, if more
-        primes, count, n, stride, held = N(primes_), N(all_), N(n_), N(stride_), N(held_)
+        # the sum over r of the digits of polynomial x, moved by automorphism r, times key r, which has ``held`` digits;
+        # to what is there, if more
+        primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
         terms = N(count_)
         for k in range(primes + 1):
             j = k if k < primes else count - 1
@@ -140,9 +144,9 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             for b in range(0, n, 8):
                 s, t, got = begin(c), begin(c), 0
                 s0, s1 = sub(p, p, p), sub(p, p, p)
-                at = (j * n + b) * 2 * held
                 for r in range(terms):
-                    key = word(keys, r)
+                    key, width = word(keys, r), N(word(held, r))
+                    at = ((k if k < primes else width) * n + b) * 2 * width
                     source = N(word(word(sources, r), b >> 3))
                     turn, block = order(word(lanes, r), (source & 7) << 3), source & ~7
                     for i in range(primes):
