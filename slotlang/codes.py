@@ -71,7 +71,8 @@ A read may be followed by `else 0` (zero outside the tensor) and a matrix by `.T
     "SL107": """A sum's `by` is not known.
 
 `by tree`, `by horner`, `by doubling` and `by bsgs(n)` pick how a sum is evaluated. They never change what it
-means. Without `by` the terms are added in order.""",
+means. Without `by` the terms are added in order. `bsgs` has its number of baby steps in parentheses, 1 or more;
+`doubling(k)` adds up to k rotated copies at a time, 2 or more, and `doubling` two.""",
     "SL108": """The program is empty.
 
 A program starts with `program NAME(size = default, ...)`.""",

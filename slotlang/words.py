@@ -94,3 +94,6 @@ RESERVED = frozenset([*STATEMENT_WORDS, *EXPRESSION_WORDS])
 
 HOW_NAMES = ("tree", "horner", "doubling", "bsgs")
 """What can follow a sum's ``by``."""
+
+HOW_WITH_NUMBER = ("doubling", "bsgs")
+"""What of it can have a number in parentheses; ``bsgs`` has to."""

@@ -22,7 +22,7 @@ from slotlang_runtime.errors import (
     BelowPrecision,
     Rejected,
 )
-from slotlang_runtime.keys import KIND
+from slotlang_runtime.keys import KIND, RELINEARIZATION, key_levels
 from slotlang_runtime.labels import (
     check_label,
     check_ring,
@@ -37,9 +37,11 @@ from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, small_results
 from slotlang_runtime.parameters import RingParameters
-from slotlang_runtime.seal.halves import doubled_part, load_half
+from slotlang_runtime.records import fresh_record, key_record, read_result
+from slotlang_runtime.seal.halves import doubled_part
+from slotlang_runtime.seal.memory import Seeded, ciphertext_of, key_words, residues_of, seeded_words
 from slotlang_runtime.seal.ring import Ring, context_of
-from slotlang_runtime.seal.saved import load_ciphertext, load_secret, saved
+from slotlang_runtime.seal.saved import load_secret, saved
 from slotlang_runtime.wire import pack, unpack
 
 
@@ -74,16 +76,21 @@ class SecretKey:
     def evaluation_keys(self, *modules: Module) -> bytes:
         """Bytes for the server: a Galois key for each rotation that some of these programs do, one for conjugation and
         one for products if used."""
-        elements: set[int] = set()
+        levels: dict[int, int] = {}
         for module in modules:
             check_ring("keys", self.ring, module)
-            elements.update(module.parameters.galois_elements)
-        relinearization = any(module.parameters.relinearization for module in modules)
-        ordered = sorted(elements)
-        galois = saved(self._generator.create_galois_keys(ordered)) if ordered else None
-        relin = saved(self._generator.create_relin_keys()) if relinearization else None
-        label = {**ring_label(self.ring), "elements": ordered, "relinearization": relinearization}
-        return pack(KIND, label, {"galois": galois, "relin": relin})
+            for element, level in key_levels(module).items():
+                levels[element] = min(level, levels.get(element, level))
+        found: dict[int, list[Seeded]] = {}
+        rotations = sorted(set(levels) - {RELINEARIZATION})
+        if RELINEARIZATION in levels:
+            (found[RELINEARIZATION],) = key_words(self.context, self._generator.create_relin_keys(), [0])
+        if rotations:
+            made = self._generator.create_galois_keys(rotations)
+            keys = key_words(self.context, made, [(element - 1) // 2 for element in rotations])
+            found.update(zip(rotations, keys, strict=True))
+        records = {str(element): key_record(self.context, found[element], levels[element]) for element in found}
+        return pack(KIND, {**ring_label(self.ring), "keys": [[e, levels[e]] for e in found]}, records)
 
 
 class Client:
@@ -137,11 +144,13 @@ class Client:
     def encrypt(self, /, **inputs: Any) -> bytes:
         """Bytes of the encrypted inputs, given by name; symmetric encryption, seeded: half the size. Raises
         Rejected."""
-        records = {}
+        records, primes = {}, np.array(self.ring.primes(0), np.uint64)[:, None]
         for number, values in enumerate(self.pack(inputs).values()):
+            first, seed = seeded_words(self.ring.shared, self.secret.encryptor.encrypt_zero_symmetric())
             plain = self.ring.encode(values, added=True)
-            encrypted = self.secret.encryptor.encrypt_symmetric(self.ring.zero() if plain is None else plain)
-            records[str(number)] = saved(encrypted)
+            if plain is not None:
+                first = (first + residues_of(self.ring, plain)) % primes
+            records[str(number)] = fresh_record(self.ring, first, seed)
         label = {**inputs_label(self.module), "limits": limits_label(self.limits)}
         if self.exponents:
             label["equalized"] = digests(self.exponents)
@@ -162,12 +171,11 @@ class Client:
                 continue
             plain = seal.Plaintext()
             part = hidden[name].read_part if name in hidden else None
+            words = read_result(record, self.ring, family.level, family.products, part)
+            scale = self.ring.scale(family.level, family.products)
+            self.secret.decryptor.decrypt(ciphertext_of(self.ring, words, family.level, scale), plain)
             if part:
-                cipher, half = load_half(self.ring, record, family.level, family.products, part)
-                self.secret.decryptor.decrypt(cipher, plain)
-                plain = doubled_part(self.ring, plain, half, family.level, part)
-            else:
-                self.secret.decryptor.decrypt(load_ciphertext(self.ring, record, family.level, family.products), plain)
+                plain = doubled_part(self.ring, plain, words[0], family.level, part)
             decoded = self.ring.decode_copies(plain)
             self._check_range(name, family, decoded)
             values[name] = decoded[: self.module.slots] / (2 if part else 1)

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from slotlang_runtime.errors import DAMAGED_BYTES, NOT_EVALUATED, Rejected
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks, hidden_in
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.operations import Evaluation, Operations
+from slotlang_runtime.records import plaintext_record, read_fresh, read_plaintext, result_record
 from slotlang_runtime.residues import Words
-from slotlang_runtime.seal.halves import cipher_residues, half_bytes
+from slotlang_runtime.seal.memory import ciphertext_of, plaintext_of, residues_at, residues_of
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import load_ciphertext, load_plaintext, memory_file, saved
 
 Ciphertexts: TypeAlias = dict[Name, Any]
 """An engine's own ciphertexts by name; None where one is zero everywhere."""
@@ -79,17 +79,13 @@ class SealEngine:
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> SealEngine:
         """Take weights from their bytes. Raises Rejected."""
         plain: dict[Name, Any] = {}
-        with memory_file() as file:
-            for name, family in module.encoded().items():
-                record = records[name]
-                plain[name] = None
-                if record is not None:
-                    scale = ring.plaintext_scale(family.level, family.products, family.added)
-                    plain[name] = load_plaintext(ring, record, family.level, scale, file)
-                    if plain[name].is_zero():
-                        raise Rejected(
-                            f"the plaintext {name!r} is zero, which is sent as nothing at all", DAMAGED_BYTES
-                        )
+        for name, family in module.encoded().items():
+            record = records[name]
+            plain[name] = None
+            if record is not None:
+                scale = ring.plaintext_scale(family.level, family.products, family.added)
+                residues = read_plaintext(record, ring, family.level, scale)
+                plain[name] = plaintext_of(ring, residues, family.level, scale)
         return cls(module, ring, plain)
 
     def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:
@@ -103,13 +99,20 @@ class SealEngine:
 
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
-        return {repr(name): None if plain is None else saved(plain) for name, plain in self.plain.items()}
+        found: dict[str, bytes | None] = {}
+        for name, family in self.module.encoded().items():
+            plain = self.plain[name]
+            found[repr(name)] = (
+                None
+                if plain is None
+                else plaintext_record(self.ring, residues_of(self.ring, plain), family.level, plain.scale)
+            )
+        return found
 
     def load(self, records: Iterable[memoryview]) -> Ciphertexts:
         """Ciphertexts of the client, from their bytes."""
-        with memory_file() as file:
-            pairs = zip(self.module.packed(), records, strict=True)
-            return {name: load_ciphertext(self.ring, record, 0, file=file) for name, record in pairs}
+        ring, pairs = self.ring, zip(self.module.packed(), records, strict=True)
+        return {name: ciphertext_of(ring, read_fresh(record, ring), 0, ring.scale(0)) for name, record in pairs}
 
     def masks(self) -> Masks:
         """Fresh masks for one evaluation."""
@@ -130,19 +133,31 @@ class SealEngine:
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes."""
-        return {repr(name): None if value is None else self._sent(name, value) for name, value in results.items()}
+        ring, families = self.ring, self.module.returned()
+        return saved_results(
+            self.module,
+            ring,
+            {
+                name: None
+                if value is None
+                else residues_at(
+                    ring, value, families[name].level, ring.scale(families[name].level, families[name].products)
+                )
+                for name, value in results.items()
+            },
+        )
 
-    def _sent(self, name: Name, value: Any) -> bytes:
-        hidden = hidden_in(self.module).get(name)
-        if hidden is None or hidden.read_part is None:
-            return saved(value)
-        family = self.module.returned()[name]
-        residues = self.residues(value, family.level, family.products)
-        return half_bytes(self.ring, residues, family.level, family.products, hidden.read_part)
 
-    def residues(self, value: Any, level: int, products: int) -> Words:
-        """The residues of a ciphertext, polynomials x primes x degree. Raises Rejected for another level or scale."""
-        return cipher_residues(self.ring, value, level, products)
+def saved_results(module: Module, ring: Ring, results: Mapping[Name, Words | None]) -> dict[str, bytes | None]:
+    """The records of results, from their residues: polynomials x primes x degree; None where one is zero everywhere."""
+    families, hidden = module.returned(), hidden_in(module)
+    records: dict[str, bytes | None] = {}
+    for name, residues in results.items():
+        family, part = families[name], hidden[name].read_part if name in hidden else None
+        records[repr(name)] = (
+            None if residues is None else result_record(ring, residues, family.level, family.products, part)
+        )
+    return records
 
 
 def encoded_plaintexts(module: Module, ring: Any, weights: dict[str, Any]) -> dict[Name, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tenseal.sealapi as seal
@@ -11,22 +13,33 @@ from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_ring, ring_label, ring_of
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.records import Key
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import context_of
-from slotlang_runtime.seal.saved import load_keys
-from slotlang_runtime.wire import unpack
+from slotlang_runtime.seal.saved import keys_of
+from slotlang_runtime.wire import Box, unpack
 
 KIND = "evaluation keys"
+
+RELINEARIZATION = 1
+"""The element under which the key for products of ciphertexts stands: no rotation has it."""
+
+
+def key_levels(module: Module) -> dict[int, int]:
+    """The keys that a program needs, by Galois element, and the first level at which each is used: the top, as a module
+    does not say more."""
+    p = module.parameters
+    elements = [*([RELINEARIZATION] if p.relinearization else []), *p.galois_elements]
+    return dict.fromkeys(elements, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationKeys:
-    """Keys for key switches: one for each Galois element, and one for products of ciphertexts where ``relin`` is not
-    None. They serve every program of the ring that needs only these keys, in any number of threads."""
+    """Keys for key switches, by Galois element; the one for products of ciphertexts under RELINEARIZATION. They serve
+    every program of the ring that needs only these keys, in any number of threads."""
 
     ring: RingParameters
-    elements: frozenset[int]
-    galois: Any
-    relin: Any
+    keys: Mapping[int, Key]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EvaluationKeys:
@@ -34,38 +47,63 @@ class EvaluationKeys:
         Rejected."""
         box = unpack(KIND, data)
         ring = ring_of(box)
-        elements, relinearization = box.label.get("elements"), box.label.get("relinearization")
-        galois_record, relin_record = box.exactly(["galois", "relin"])
-        if set(box.label) != {*ring_label(ring), "elements", "relinearization"} or type(relinearization) is not bool:
-            raise Rejected("these evaluation keys do not say what they are", DAMAGED_BYTES)
-        if not isinstance(elements, list) or not all(
-            type(e) is int and e % 2 and 1 < e < 2 * ring.degree for e in elements
-        ):
-            raise Rejected("these evaluation keys name Galois elements that do not exist", DAMAGED_BYTES)
-        if elements != sorted(set(elements)):
-            raise Rejected("these evaluation keys name a Galois element twice, or out of order", DAMAGED_BYTES)
-        if bool(elements) != (galois_record is not None):
-            raise Rejected("these evaluation keys hold no Galois keys, or some that they do not name", DAMAGED_BYTES)
-        if relinearization != (relin_record is not None):
-            raise Rejected(
-                "these evaluation keys hold no relinearization key, or one that they do not name", DAMAGED_BYTES
-            )
-        context = context_of(ring)
-        galois = relin = None
-        if galois_record is not None:
-            wanted = {(element - 1) // 2 for element in elements}
-            galois = load_keys(context, seal.GaloisKeys, galois_record, ring.degree, wanted)
-        if relin_record is not None:
-            relin = load_keys(context, seal.RelinKeys, relin_record, 1, {0})
-        return cls(ring, frozenset(elements), galois, relin)
+        levels = _levels(box, ring)
+        context, keys = context_of(ring), {}
+        for (element, level), record in zip(levels.items(), box.exactly(map(str, levels)), strict=True):
+            if record is None:
+                raise Rejected(f"the key {element} is missing from these {KIND}", DAMAGED_BYTES)
+            keys[element] = Key.read(record, context, level)
+        return cls(ring, keys)
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """The Galois elements that have a key."""
+        return frozenset(self.keys) - {RELINEARIZATION}
+
+    def words(self, element: int) -> Words:
+        """The residues of a key, digits x 2 x primes x degree with the key prime last, made anew from its seeds."""
+        return self.keys[element].words()
+
+    @cached_property
+    def galois(self) -> Any:
+        """SEAL's object of all Galois keys, made when it is first asked for; None where there are none."""
+        places = {(element - 1) // 2: key.whole for element, key in self.keys.items() if element != RELINEARIZATION}
+        return keys_of(context_of(self.ring), seal.GaloisKeys, self.ring.degree, places) if places else None
+
+    @cached_property
+    def relin(self) -> Any:
+        """SEAL's object of the key for products of ciphertexts; None where there is none."""
+        key = self.keys.get(RELINEARIZATION)
+        return None if key is None else keys_of(context_of(self.ring), seal.RelinKeys, 1, {0: key.whole})
 
     def check(self, module: Module) -> None:
         """Raise Rejected unless these keys serve a program."""
         check_ring(KIND, self.ring, module)
         p = module.parameters
-        if not self.elements.issuperset(p.galois_elements):
-            missing = [step for step in p.rotations if pow(3, step, 2 * p.degree) not in self.elements]
+        levels = key_levels(module)
+        lacking = {e for e, level in levels.items() if e not in self.keys or self.keys[e].level > level}
+        if lacking - {RELINEARIZATION}:
+            missing = [step for step in p.rotations if pow(3, step, 2 * p.degree) in lacking]
             what = f"rotations by {', '.join(map(str, missing[:8]))}" if missing else "conjugation"
             raise Rejected(f"{module.name} needs Galois keys for {what}, and these {KIND} have none", BYTES_OF_ANOTHER)
-        if p.relinearization and self.relin is None:
+        if lacking:
             raise Rejected(f"{module.name} needs a relinearization key, and these {KIND} have none", BYTES_OF_ANOTHER)
+
+
+def _levels(box: Box, ring: RingParameters) -> dict[int, int]:
+    """Elements and levels as a label lists them, checked."""
+    listed = box.label.get("keys")
+    if set(box.label) != {*ring_label(ring), "keys"} or not isinstance(listed, list):
+        raise Rejected("these evaluation keys do not say what they are", DAMAGED_BYTES)
+    for entry in listed:
+        if not isinstance(entry, list) or len(entry) != 2 or any(type(number) is not int for number in entry):
+            raise Rejected("these evaluation keys do not say what they are", DAMAGED_BYTES)
+        element, level = entry
+        if not 0 < element < 2 * ring.degree or not element % 2:
+            raise Rejected("these evaluation keys name Galois elements that do not exist", DAMAGED_BYTES)
+        if not 0 <= level < len(ring.prime_bits) - 1:
+            raise Rejected("these evaluation keys name levels that do not exist", DAMAGED_BYTES)
+    elements = [element for element, _ in listed]
+    if elements != sorted(set(elements)):
+        raise Rejected("these evaluation keys name a Galois element twice, or out of order", DAMAGED_BYTES)
+    return dict(listed)

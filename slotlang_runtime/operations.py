@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, NOT_EVALUATED, Rejected
@@ -302,21 +303,36 @@ class Evaluation(Generic[C, P]):
             total = add(rotate(total, step), term)
         return total
 
-    def doubling(self, a: C | None, step: int, count: int, shared: bool = False) -> C | None:
-        """``sum f < count: a << f*step``: powers of two first, widest first, then the odd part's digits."""
+    def doubling(self, a: C | None, step: int, count: int, radix: int = 2, shared: bool = False) -> C | None:
+        """``sum f < count: a << f*step``, at most ``radix`` copies at a time.
+
+        While the count has a divisor from 2 to the radix, the largest is how many copies are added up, widest rotations
+        first. What is left goes by its digits in base ``radix``.
+        """
         if type(count) is not int or count < 1:
             raise Rejected(f"a sum of {count!r} rotations", NOT_EVALUATED)
-        rotate, add = self._rotate_and_add(shared)
-        odd, powers = count, 0
-        while odd % 2 == 0:
-            odd, powers = odd // 2, powers + 1
-        for power in reversed(range(powers)):
-            a = add(a, rotate(a, (odd * step) << power))
-        base, done = a, 1
-        for bit in bin(odd)[3:]:
-            a = add(a, rotate(a, done * step))
-            done *= 2
-            if bit == "1":
-                a = add(base, rotate(a, step))
-                done += 1
-        return a
+        if type(radix) is not int or radix < 2:
+            raise Rejected(f"a sum of {radix!r} rotations at a time", NOT_EVALUATED)
+        # the largest divisor; a prime number beyond the radix has none
+        copies = next((d for d in range(min(count, radix), 1, -1) if count % d == 0), 0)
+        if not copies:
+            return self._digits(a, step, count, radix, shared)
+        rest = count // copies
+        return self.doubling(self._copies(a, a, rest * step, copies, shared), step, rest, radix, shared)
+
+    def _digits(self, a: C | None, step: int, count: int, radix: int, shared: bool) -> C | None:
+        """``sum f < count: a << f*step`` by the digits of the count."""
+        if count < radix:
+            return self._copies(a, a, step, count, shared)
+        most, digit = divmod(count, radix)
+        total = self._digits(a, step, most, radix, shared)
+        total = self._copies(total, total, most * step, radix, shared)
+        return self._copies(a, total, step, digit + 1, shared)
+
+    def _copies(self, a: C | None, last: C | None, step: int, copies: int, shared: bool) -> C | None:
+        """``a + (a << step) + (a << 2*step) + ...``: this many terms, the last of which is ``last``, rotated as far."""
+        if copies == 1:
+            return last
+        rotate, _ = self._rotate_and_add(shared)
+        rotated = (rotate(last if k == copies - 1 else a, k * step) for k in range(1, copies))
+        return self.once(self.sum_of, a, *rotated) if shared else self.sum(chain((a,), rotated))

@@ -63,7 +63,7 @@ def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Wor
     count = out.shape[1]
     if len(data) != packed_size(moduli, count):
         raise Rejected(
-            f"residues take {len(data)} bytes, expected {packed_size(moduli, count)}: an object is truncated or damaged",
+            f"residues take {len(data)} bytes, expected {packed_size(moduli, count)}: truncated or damaged",
             DAMAGED_BYTES,
         )
     given = np.frombuffer(data, np.uint8)

@@ -49,7 +49,7 @@ class _Draft:
             "plain": ["", " by tree"],
             "products": ["", " by tree", " by bsgs(2)", " by bsgs(3)"],
             "rotations": ["", " by tree", " by horner"],
-            "one vector": ["", " by tree", " by horner", " by doubling", " by doubling"],
+            "one vector": ["", " by tree", " by horner", " by doubling", " by doubling(4)", " by doubling(3)"],
         }
         return self.rng.choice(ways[what if self.chance(0.97) else "one vector"])
 

@@ -30,7 +30,7 @@ prove y == A @ x
 """
 
 
-def _doublings(counts: range) -> str:
+def _doublings(counts: range, radix: str = "") -> str:
     lines = ["program doublings(slots = 16)", f"input {', '.join(f'x{n}[{n}]' for n in counts)}"]
     lines.append(f"weight {', '.join(f'A{n}[1, {n}]' for n in counts)}")
     for n in counts:
@@ -38,7 +38,7 @@ def _doublings(counts: range) -> str:
             f"cipher X{n} = x{n}[slot] else 0",
             f"plain W{n} = A{n}[0, slot] else 0",
             f"P{n} = X{n} * W{n}",
-            f"S{n} = sum f < {n} by doubling: P{n} << f",
+            f"S{n} = sum f < {n} by doubling{radix}: P{n} << f",
             f"output y{n}[slot] = S{n}",
             f"prove y{n} == A{n} @ x{n}",
         ]
@@ -93,6 +93,13 @@ CASES = [
         # floor(log2 n) and a rotation for each further one in the odd part
         {"rotations": sum(n.bit_length() - 2 + n.bit_count() for n in range(2, 14)), "plain_products": 12},
     ),
+    Case(
+        "doublings by three",
+        _doublings(range(2, 14), "(3)"),
+        # stages of 2; 3; 2, 2; 3 and 1; 3, 2; 3 and 1, 3; ...
+        {"rotations": 1 + 2 + 2 + 4 + 3 + 3 + 3 + 4 + 5 + 6 + 4 + 5, "plain_products": 12},
+    ),
+    Case("doublings by sixteen", _doublings(range(2, 14), "(16)"), {"rotations": sum(range(1, 13)), "galois_keys": 12}),
     Case(
         "bsgs around sums",
         """program blocks(d = 24, e = 16, slots = 8)

@@ -16,6 +16,9 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.target import Hide, KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
+from slotlang_runtime.records import read_fresh, read_result
+from slotlang_runtime.seal.halves import Part
+from slotlang_runtime.seal.memory import ciphertext_of
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import Saved, saved
 from slotlang_runtime.server import Answer
@@ -138,6 +141,19 @@ def rerecorded(kind: str, data: bytes, **changes: Any) -> bytes:
     """A container with other records, with a right checksum."""
     box = unpack(kind, data)
     return pack(kind, box.label, {**box.records, **changes})
+
+
+def sent_cipher(
+    ring: Ring, record: bytes | memoryview, level: int, products: int, part: Part | None = None
+) -> tuple[Any, Any]:
+    """SEAL's ciphertext (c0, c1) of a result, or (h, c1) where one part is read, and the residues of c0 or h."""
+    words = read_result(record, ring, level, products, part)
+    return ciphertext_of(ring, words, level, ring.scale(level, products)), words[0]
+
+
+def input_cipher(ring: Ring, record: bytes | memoryview) -> Any:
+    """SEAL's ciphertext of an input."""
+    return ciphertext_of(ring, read_fresh(record, ring), 0, ring.scale(0))
 
 
 def residues(ring: Ring, cipher: Any, level: int = 0) -> Any:

@@ -53,6 +53,8 @@ def cost_table(cost: Cost) -> RenderableType:
     keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)}){composed}"
     table.add_row(str(c.key_switches), f"key switches, with {keys}")
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
+    apart = f"decompositions and {c.mod_downs} mod-downs, where compiled kernels take key switches apart"
+    table.add_row(str(c.decompositions), apart)
     table.add_row(
         str(c.plain_products),
         f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})",
@@ -106,6 +108,8 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> SideBySide:
         "rotations",
         "bound",
         "key sw.",
+        "decomp.",
+        "mod-downs",
         "keys",
         "key bytes",
         "pt prod.",
@@ -124,6 +128,8 @@ def compare_table(rows: list[tuple[Path, Report, Cost]]) -> SideBySide:
         cells = (
             "?" if cost.rotation_lower_bound is None else str(cost.rotation_lower_bound),
             str(c.key_switches),
+            str(c.decompositions),
+            str(c.mod_downs),
             str(c.galois_keys),
             size_text(cost.galois_key_bytes),
             str(c.plain_products),

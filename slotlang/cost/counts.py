@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
+from slotlang.cost.key_switching import key_switching
 from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.schedule import ops
@@ -43,7 +44,8 @@ class Counts:
     ``plaintexts``: those used.
     ``peak_ciphertexts``: alive at once, inputs and results included, give or take the two at hand; where a program
     writes the same value several times, up to half too many. ``masks``: random plaintexts added to results, so that the
-    key holder reads nothing else in them; the graph does not have them.
+    key holder reads nothing else in them; the graph does not have them. ``decompositions`` and ``mod_downs``: the parts
+    of all key switches that compiled kernels execute, by the rule of ``slotlang.cost.key_switching``.
     """
 
     rotations: int
@@ -63,6 +65,8 @@ class Counts:
     ciphertexts_out: int
     plaintexts: int
     peak_ciphertexts: int
+    decompositions: int
+    mod_downs: int
     masks: int = 0
     composed_steps: int = 0
 
@@ -104,6 +108,7 @@ def count(graph: Graph) -> Counts:
     for kind, times in kinds.items():
         executed[KINDS[kind].counter] += times
     keys = {KINDS[kind].key for kind in kinds} - {None}
+    switching = key_switching(graph)
     return Counts(
         rotations=executed["rotations"],
         conjugations=executed["conjugations"],
@@ -122,6 +127,8 @@ def count(graph: Graph) -> Counts:
         ciphertexts_out=len({o.member for o in graph.outputs}),
         plaintexts=len(plains),
         peak_ciphertexts=_peak(graph),
+        decompositions=switching.decompositions.total(),
+        mod_downs=switching.mod_downs.total(),
         composed_steps=len(graph.schedule.routes),
     )
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.hidden import Hidden
-from slotlang.cost.profile import Profile
+from slotlang.cost.key_switching import key_switching
+from slotlang.cost.profile import KEY_SWITCH, Profile
 from slotlang.cost.vectors import (
     VectorShape,
     form_work,
@@ -48,15 +49,25 @@ class Prediction:
         return {"profile": values.pop("profile"), **{f"{name}_seconds": s for name, s in values.items()}}
 
 
-def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True) -> Calls:
-    """Primitives that an evaluation uses; ``compiled``, with sums of products in one pass. A rescale counts at the
-    primes it starts from."""
+def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True, parts: bool = False) -> Calls:
+    """Primitives that an evaluation uses; ``compiled``, with sums of products in one pass; ``parts``, with key switches
+    in their parts. A rescale counts at the primes it starts from."""
     calls: Calls = Counter()
+    if parts:
+        switching = key_switching(graph)
+        by_part = (switching.decompositions, switching.key_products, switching.mod_downs)
+        for part, by_level in zip(KEY_SWITCH, by_part, strict=True):
+            calls.update({(part, data_primes - level): times for level, times in by_level.items()})
     if compiled:
         for number, products in graph.dots.items():
             calls["dot", data_primes - graph.levels[number]] += 1
             calls["dot_product", data_primes - graph.levels[number]] += products
-    alone = (n for n in range(len(graph.nodes)) if not (compiled and (n in graph.in_dots or n in graph.dots)))
+    alone = (
+        number
+        for number, node in enumerate(graph.nodes)
+        if not (compiled and (number in graph.in_dots or number in graph.dots))
+        and not (parts and KINDS[node.kind].key is not None)
+    )
     return calls + _calls_of(graph, alone, data_primes)
 
 
@@ -176,8 +187,10 @@ def predict(
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
-    is done; ``compiled``, otherwise: with sums of products in one pass.
+    is done; ``compiled``, otherwise: with sums of products in one pass, and with compiled kernels where the profile has
+    their times.
     """
+    profile = profile if compiled else profile.without_kernels
 
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
@@ -185,7 +198,7 @@ def predict(
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = matrix
     if evaluation is None:
-        calls = evaluation_calls(graph, data_primes, compiled=compiled)
+        calls = evaluation_calls(graph, data_primes, compiled=compiled, parts=bool(profile.kernels))
         evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2
     return Prediction(
         profile=profile.name,

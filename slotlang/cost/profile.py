@@ -7,9 +7,9 @@ import math
 import os
 import platform
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ BY_SLOTS = ("gather", "vector", "list", "collect")
 BY_NUMBER = ("encode_integer", "tensor_product")
 """Primitives whose time depends on nothing but how often they are used."""
 
+KEY_SWITCH: Mapping[str, str] = {
+    "decompose": "the digits of one polynomial; primes are those of the ciphertext here and below",
+    "key_product": "the digits, rotated or not, times a key, into a pending sum",
+    "mod_down": "a pending sum, divided by the special prime",
+}
+"""The parts of a key switch, which compiled kernels execute apart (``slotlang.cost.key_switching``)."""
+
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 
 
@@ -86,7 +93,9 @@ class Profile:
     """Seconds of process CPU time by degree, primitive and number of data primes, one thread, medians.
 
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
-    work ran beside it. ``source``: the file, for messages.
+    work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, empty where they
+    were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them, at every
+    degree the same ones.
     """
 
     name: str
@@ -95,7 +104,18 @@ class Profile:
     load: float
     table: Table
     source: str = field(default="", compare=False)
+    kernels: Table = field(default_factory=dict)
     _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @cached_property
+    def without_kernels(self) -> Profile:
+        """The profile of SEAL's operations alone."""
+        return replace(self, kernels={}) if self.kernels else self
+
+    def key_switch(self, degree: int, primes: int) -> float:
+        """Seconds of a rotation that shares nothing with others."""
+        parts = KEY_SWITCH if self.kernels else ("rotate",)
+        return sum(self.seconds(part, degree, primes) for part in parts)
 
     def seconds(self, primitive: str, degree: int, primes: int) -> float:
         """Seconds of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
@@ -113,8 +133,10 @@ class Profile:
     def _seconds(self, primitive: str, degree: int, primes: int) -> float:
         if primitive in BY_SLOTS:
             degree = 2 * primes
-        near = degree if degree in self.table else min(self.table, key=lambda n: (abs(math.log2(n / degree)), n))
-        measured = self.table[near][primitive]
+        compiled = any(primitive in primitives for primitives in self.kernels.values())
+        table = self.kernels if compiled else self.table
+        near = degree if degree in table else min(table, key=lambda n: (abs(math.log2(n / degree)), n))
+        measured = table[near][primitive]
         if primitive in BY_SLOTS + BY_NUMBER:
             (number, seconds), *_ = measured.items()
             return seconds * (primes / number if primitive in BY_SLOTS else 1.0)
@@ -124,7 +146,7 @@ class Profile:
         known = sorted(measured)
         if len(known) == 1:
             # one number of primes: keys have k residues modulo k + 1 primes
-            square = primitive in ("galois_key", "relin_key", "save_key", "load_key")
+            square = primitive in ("galois_key", "relin_key", "save_key", "load_key", "decompose", "key_product")
             factor = primes * (primes + 1) / (known[0] * (known[0] + 1)) if square else primes / known[0]
             return measured[known[0]] * scale * factor
         at = min(max(bisect_left(known, primes), 1), len(known) - 1)
@@ -168,13 +190,6 @@ class Profile:
 
     def to_json(self) -> dict[str, object]:
         """The text of a profile file; times in microseconds."""
-        microseconds = {
-            str(degree): {
-                primitive: {str(primes): round(1e6 * s, 2) for primes, s in sorted(times.items())}
-                for primitive, times in primitives.items()
-            }
-            for degree, primitives in sorted(self.table.items())
-        }
         machine = {name: getattr(self.machine, name) for name in Machine.__slots__}
         return {
             "schema": SCHEMA,
@@ -182,8 +197,19 @@ class Profile:
             "machine": machine,
             "date": self.date,
             "load": round(self.load, 2),
-            "microseconds": microseconds,
+            "microseconds": _microseconds(self.table),
+            **({"kernels": {"microseconds": _microseconds(self.kernels)}} if self.kernels else {}),
         }
+
+
+def _microseconds(table: Table) -> dict[str, object]:
+    return {
+        str(degree): {
+            primitive: {str(primes): round(1e6 * s, 2) for primes, s in sorted(times.items())}
+            for primitive, times in primitives.items()
+        }
+        for degree, primitives in sorted(table.items())
+    }
 
 
 def this_machine() -> Machine:
@@ -285,26 +311,38 @@ def parse_profile(data: Any, path: Path) -> Profile:
     machine = take(data, "machine", dict, "'machine'")
     kinds = {"cores": int}
     values = {k: take(machine, k, kinds.get(k, str), f"'{k}' of 'machine'") for k in Machine.__slots__}
-    table: dict[int, dict[str, dict[int, float]]] = {}
-    degrees = take(data, "microseconds", dict, "'microseconds'")
-    for degree, primitives in degrees.items():
-        number = _count(path, degree, "degree")
-        if number < 2 or number & (number - 1):
-            raise _wrong(path, f"degree {number} is not a power of two")
-        table[number] = {}
-        for primitive in PRIMITIVES:
-            times = take(primitives, primitive, dict, f"'{primitive}' at degree {number}")
-            column: dict[int, float] = {}
-            for primes in times:
-                seconds = take(times, primes, float, f"'{primitive}' at degree {number}, {primes[:9]} primes") / 1e6
-                if not 0 <= seconds < 1e6:
-                    raise _wrong(path, f"'{primitive}' at degree {number} takes {seconds} s")
-                column[_count(path, primes, "number of primes")] = seconds
-            if not column:
-                raise _wrong(path, f"'{primitive}' at degree {number} has no times")
-            table[number][primitive] = column
-    if not table:
-        raise _wrong(path, "it has no degrees")
+
+    def tables(degrees: Any, of: str, wanted: Iterable[str]) -> Table:
+        table: dict[int, dict[str, dict[int, float]]] = {}
+        for degree, primitives in degrees.items():
+            number = _count(path, degree, "degree")
+            if number < 2 or number & (number - 1):
+                raise _wrong(path, f"degree {number} is not a power of two")
+            table[number] = {}
+            for primitive in wanted:
+                what = f"'{primitive}' at degree {number}{of}"
+                times = take(primitives, primitive, dict, what)
+                column: dict[int, float] = {}
+                for primes in times:
+                    seconds = take(times, primes, float, f"{what}, {primes[:9]} primes") / 1e6
+                    if not 0 <= seconds < 1e6:
+                        raise _wrong(path, f"{what} takes {seconds} s")
+                    column[_count(path, primes, "number of primes")] = seconds
+                if not column:
+                    raise _wrong(path, f"{what} has no times")
+                table[number][primitive] = column
+        if not table:
+            raise _wrong(path, f"it has no degrees{of}")
+        return table
+
+    table = tables(take(data, "microseconds", dict, "'microseconds'"), "", PRIMITIVES)
+    kernels: Table = {}
+    if "kernels" in data:
+        section = take(data, "kernels", dict, "'kernels'")
+        degrees = take(section, "microseconds", dict, "'microseconds' of 'kernels'")
+        # what one degree has, all have
+        others = [p for p in PRIMITIVES if any(isinstance(given, dict) and p in given for given in degrees.values())]
+        kernels = tables(degrees, " of 'kernels'", (*KEY_SWITCH, *others))
     return Profile(
         take(data, "name", str, "'name'"),
         Machine(**values),
@@ -312,6 +350,7 @@ def parse_profile(data: Any, path: Path) -> Profile:
         take(data, "load", float, "'load'"),
         table,
         str(path),
+        kernels,
     )
 
 

@@ -297,19 +297,23 @@ class Evaluation:
             total = self.sum([self.rotate(total, step), term])
         return total
 
-    def doubling(self, a: Any, step: int, count: int, shared: bool = False) -> Any:
-        """``sum f < count: a << f*step``: powers of two first, then the odd part's digits."""
-        odd, powers = count, 0
-        while odd % 2 == 0:
-            odd, powers = odd // 2, powers + 1
-        for power in reversed(range(powers)):
-            a = self.sum([a, self.rotate(a, (odd * step) << power)])
-        base, done = a, 1
-        for bit in bin(odd)[3:]:
-            a, done = self.sum([a, self.rotate(a, done * step)]), 2 * done
-            if bit == "1":
-                a, done = self.sum([base, self.rotate(a, step)]), done + 1
-        return a
+    def doubling(self, a: Any, step: int, count: int, radix: int = 2, shared: bool = False) -> Any:
+        """``sum f < count: a << f*step``: by divisors up to the radix, then by the digits of the rest."""
+        for copies in range(min(count, radix), 1, -1):
+            if count % copies == 0:
+                rest = count // copies
+                return self.doubling(self.copies(a, a, rest * step, copies), step, rest, radix)
+        return self.digits(a, step, count, radix)
+
+    def digits(self, a: Any, step: int, count: int, radix: int) -> Any:
+        if count < radix:
+            return self.copies(a, a, step, count)
+        total = self.digits(a, step, count // radix, radix)
+        return self.copies(a, self.copies(total, total, count // radix * step, radix), step, count % radix + 1)
+
+    def copies(self, a: Any, last: Any, step: int, count: int) -> Any:
+        turns = [self.rotate(last if k == count - 1 else a, k * step) for k in range(1, count)]
+        return self.sum([a, *turns]) if turns else last
 
 
 class Client:

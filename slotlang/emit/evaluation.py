@@ -9,6 +9,7 @@ from slotlang.emit.lines import comment, fitted
 from slotlang.emit.numpy_text import int_text
 from slotlang.meaning.integers import Int
 from slotlang.schedule import ops
+from slotlang.schedule.doubling import RADIX
 
 
 class EvaluationText(Emitter):
@@ -174,9 +175,11 @@ class EvaluationText(Emitter):
             case ops.Horner(loop, body, step, written):
                 terms = self._terms(loop, body, backwards=True)
                 return f"ev.horner(({terms}), {self._written(written, step)}{shared})"
-            case ops.Doubling(value, step, count, written):
-                by, times = written or (None, None)
-                steps = f"{self._written(by, step)}, {self._written(times, count)}"
-                return f"ev.doubling({self._op(value)}, {steps}{shared})"
+            case ops.Doubling(value, step, count, radix, written):
+                numbers = zip(written or (None, None, None), (step, count, radix), strict=True)
+                texts = [self._written(e, number) for e, number in numbers]
+                # the runtime takes copies two at a time unless told otherwise
+                texts = texts[:2] if radix == RADIX else texts
+                return f"ev.doubling({self._op(value)}, {', '.join(texts)}{shared})"
             case ops.Ladder():
                 raise AssertionError("a ladder is the whole body of its family")

@@ -47,9 +47,11 @@ def _count(program: Program, value: Value) -> int:
         return 0
     inside = sum(_count(program, child) for child in children(value))
     match value:
-        case SumOver(extent=extent, how=how):
+        case SumOver(extent=extent, how=how, argument=radix):
             size = int(evaluate(extent, program.sizes, {}))
-            return inside + 2 * size.bit_length() if how == "doubling" else size * (inside + 1)
+            if how == "doubling":
+                return inside + 2 * min(size, ((radix or 2) - 1) * size.bit_length())
+            return size * (inside + 1)
         case Permuted():
             # a network has some stages of two rotations and as many products
             return inside + 4 * program.slots.bit_length()

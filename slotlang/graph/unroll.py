@@ -10,7 +10,7 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.graph.graph import Graph, Member, Node, OutputNode
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate
-from slotlang.schedule import ops
+from slotlang.schedule import doubling, ops
 
 MAX_NODES = 3_000_000
 """Largest graph built: some gigabytes and half a minute."""
@@ -255,8 +255,8 @@ class _Unroller:
                     term = self._op(body, {**env, loop.var: v})
                     total = self._added([(1, self._rotated(total, step, op)), (1, term)], op)
                 return total
-            case ops.Doubling(value, step, count):
-                return self._doubling(self._op(value, env), step, count, op)
+            case ops.Doubling(value):
+                return self._doubling(self._op(value, env), op)
             case _:
                 unary: ops.Unary = op
                 number = self._op(unary.value, env)
@@ -296,14 +296,15 @@ class _Unroller:
             total = self._added([(1, waiting.pop()[1]), (1, total)], op)
         return total
 
-    def _doubling(self, value: int | None, step: int, count: int, op: ops.Op) -> int | None:
+    def _doubling(self, value: int | None, op: ops.Doubling) -> int | None:
         total = base = value
-        for kind, amount in ops.doubling_steps(step, count):
-            if kind == "mark":
-                base = total
-                continue
-            other = total if kind == "double" else base
-            total = self._added([(1, other), (1, self._rotated(total, amount, op))], op)
+        for stage in doubling.stages(op.count, op.radix):
+            first = total if stage.kind == "repeat" else base
+            *others, last = stage.multiples
+            terms = [first, *(self._rotated(first, k * op.step, op) for k in others)]
+            terms.append(self._rotated(total, last * op.step, op))
+            total = self._added([(1, term) for term in terms], op)
+            base = total if stage.marks else base
         return total
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from fractions import Fraction
 from typing import assert_never
 
@@ -300,6 +300,18 @@ def given(indices: Sized) -> str:
     return f"{count(len(indices), 'index')} {'is' if len(indices) == 1 else 'are'} given"
 
 
+_HOW_NUMBERS: Mapping[str, tuple[str, int, str, str]] = {
+    "bsgs": ("the number of baby steps", 1, "there can't be {} baby steps", ""),
+    "doubling": (
+        "the radix of doubling",
+        2,
+        "the radix of doubling is {}, and 2 is the least",
+        "`by doubling(4)` adds up four rotated copies at a time",
+    ),
+}
+"""The number that ``by`` has in parentheses: what it is, the least it can be, what is said of less, and a hint."""
+
+
 def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     inner = local
     binders: list[Binder] = []
@@ -310,10 +322,11 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     how = e.how.name if e.how else None
     argument = written = None
     if e.how is not None and e.how.argument is not None:
-        written = integer(scope, Local({}, False, "the number of baby steps"), e.how.argument)
+        what, least, problem, hint = _HOW_NUMBERS[e.how.name]
+        written = integer(scope, Local({}, False, what), e.how.argument)
         argument = scope.value(written)
-        if argument < 1:
-            raise error("SL107", f"there can't be {argument} baby steps", e.how.argument.span)
+        if argument < least:
+            raise error("SL107", problem.format(argument), e.how.argument.span, hint=hint)
 
     def term(at: Local, values: tuple[int, ...]) -> Value:
         if values and how not in (None, "tree"):

@@ -137,8 +137,8 @@ class Conj:
 
 @dataclass(frozen=True, slots=True)
 class SumOver:
-    """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs with ``argument``, which
-    ``written`` has as the program writes it."""
+    """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs. ``argument`` is the number of
+    baby steps of bsgs, or the radix of doubling where the program gives one; ``written`` has it as it is written."""
 
     var: str
     extent: Int

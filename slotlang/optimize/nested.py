@@ -27,7 +27,7 @@ from slotlang.optimize.rewriting import (
     terms,
 )
 from slotlang.optimize.sums import over, pushed, with_hows
-from slotlang.schedule.ops import doubling_steps
+from slotlang.schedule.doubling import turns
 from slotlang.syntax import tree
 from slotlang.syntax.walk import names, nodes, rebuilt
 
@@ -208,7 +208,7 @@ def _as_one(subject: Subject, e: tree.Expr, far: str, near: str, width: int, var
 
 
 def _rotations(count: int) -> int:
-    return sum(kind != "mark" for kind, _ in doubling_steps(1, count))
+    return len(turns(count))
 
 
 def _factored(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:

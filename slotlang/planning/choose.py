@@ -202,7 +202,7 @@ class _Search:
         self.known = known
         self.precision = precision
         self.target = target
-        self.profile = profile
+        self.profile = profile.without_kernels if target.kernel == "seal" else profile
 
     def candidates(self) -> Iterator[tuple[_Shape, _Keys]]:
         """By predicted time; only those whose keys take at most ``max_key_bytes``."""
@@ -278,7 +278,8 @@ class _Search:
         for number, draft in enumerate(self.known.drafts):
             least = len(draft.built.drops) + 1
             steady = least > 1 and draft.built.multiplies_ciphertexts
-            most = evaluation_calls(draft.graph, MAX_PRIMES, compiled=self.target.kernel != "seal")
+            compiled, parts = self.target.kernel != "seal", bool(self.profile.kernels)
+            most = evaluation_calls(draft.graph, MAX_PRIMES, compiled=compiled, parts=parts)
             for k in range(least, least + 1 if steady else max(least, MAX_PRIMES) + 1):
                 # with fewer primes every operation has as many fewer
                 calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})
@@ -310,7 +311,7 @@ class _Search:
         degree, k, number = shape
         graph = self.known.drafts[number].graph
         levels = range(max(graph.levels, default=0) + 1)
-        seconds = [self.profile.seconds("rotate", degree, k - level) for level in levels]
+        seconds = [self.profile.key_switch(degree, k - level) for level in levels]
         costs = tuple(s / seconds[0] for s in seconds)
         if (number, most, costs) not in self.known.sets:
             wanted = demand(graph, lambda level: costs[level])

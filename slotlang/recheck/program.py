@@ -123,7 +123,9 @@ class Program(Integers):
             case "sum", [*binders, by, body]:
                 extents = self.binders(binders)
                 if self.read is not None: self.bound(extents, env)
-                need(not (by and by.children[1]) or self.constant(by.children[1]) > 0, "there are no baby steps")
+                if by and by.children[1]:
+                    given, least = self.constant(by.children[1]), 1 + (by.children[0] == "doubling")
+                    need(given >= least, f"'by {by.children[0]}({given})' is not a way to add up terms")
                 if chooses(body, dict(extents)):
                     need(not by or by.children[0] == "tree", "the terms of a sum that chooses are added up one by one")
                     return [t for at in points(extents) for t in self.terms(body, env | at, slot, known)]

@@ -34,7 +34,8 @@ class Node(Tree[Token]):
             case "attribute", [_, name]: need(name in ("T", "mT"), f"'.{name}' is not known")
             case "by", [how, argument]:
                 need(how in ("tree", "horner", "doubling", "bsgs"), f"'by {how}' is not known")
-                need((how == "bsgs") == (argument is not None), f"'by {how}' takes another number of arguments")
+                given = [False, True] if how == "doubling" else [how == "bsgs"]
+                need((argument is not None) in given, f"'by {how}' takes another number of arguments")
             case "otherwise", [zero]: need(not zero.strip("0.i"), f"'else {zero}': only 0 can stand there")
             case "setting", [word, *numbers]:
                 need(word in ("degree", "primes", "scales", "drops", "keys"), f"'{word}' is not known of parameters")

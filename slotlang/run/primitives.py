@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,16 +25,25 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ResidueRing
 from slotlang_runtime.kernels.unavailable import Unavailable
+from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, module_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.seal.halves import cipher_residues, doubled_part, half_bytes, load_half
+from slotlang_runtime.records import (
+    fresh_record,
+    plaintext_record,
+    read_fresh,
+    read_plaintext,
+    read_result,
+    result_record,
+)
+from slotlang_runtime.seal.halves import Part, doubled_part
+from slotlang_runtime.seal.memory import Seeded, ciphertext_of, plaintext_of, polynomials_of, residues_of, seeded_words
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
-from slotlang_runtime.seal.saved import load_ciphertext, load_keys, load_plaintext, saved
 from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import pack, unpack
 
@@ -118,15 +127,23 @@ class RingSamples:
     def __init__(self, degree: int, prime_bits: tuple[int, ...]) -> None:
         self.degree, self.top = degree, len(prime_bits) - 1
         self.slots = degree // 2
-        self.parameters = Parameters(degree, prime_bits, (round(math.log2(SCALE)),))
+        steps = tuple(range(1, KEYS + 1))
+        self.parameters = Parameters(
+            degree,
+            prime_bits,
+            (round(math.log2(SCALE)),),
+            rotations=steps,
+            conjugation=True,
+            relinearization=True,
+        )
         self.context = context_of(self.parameters.ring)
         self.ring = Ring(self.parameters, self.slots)
         # a program without rescales stays at the first level, and what is measured does not
         self.ring.scales = [SCALE] * self.top
         self.module = column_module(self.parameters, CHANNELS, "compiled")
         self.maker = seal.KeyGenerator(self.context.context)
-        secret = SecretKey(self.parameters.ring, self.maker.secret_key())
-        self.encryptor, self.decryptor = secret.encryptor, secret.decryptor
+        self.secret = SecretKey(self.parameters.ring, self.maker.secret_key())
+        self.encryptor, self.decryptor = self.secret.encryptor, self.secret.decryptor
         self.evaluator = seal.Evaluator(self.context.context)
         self.conjugation = 2 * degree - 1
         self.rng = np.random.default_rng(0)
@@ -134,17 +151,11 @@ class RingSamples:
     def encode(self, values: npt.NDArray[Any], level: int) -> Any:
         return self.ring.encode(values, level, added=True)
 
-    def galois_keys(self, elements: list[int], data: bytes) -> Any:
-        wanted = {(element - 1) // 2 for element in elements}
-        return load_keys(self.context, seal.GaloisKeys, data, self.degree, wanted)
-
     def samples(self, primes: tuple[int, ...]) -> Iterator[Sample]:
         """Every primitive at every number of primes."""
-        elements = [*(pow(3, k, 2 * self.degree) for k in range(1, KEYS + 1)), self.conjugation]
-        galois = self.galois_keys(elements, saved(self.maker.create_galois_keys(elements)))
-        relin = load_keys(self.context, seal.RelinKeys, saved(self.maker.create_relin_keys()), 1, {0})
+        keys = EvaluationKeys.from_bytes(self.secret.evaluation_keys(self.module))
         for k in primes:
-            yield from self._evaluation(k, galois, relin)
+            yield from self._evaluation(k, keys.galois, keys.relin)
             yield from self._transfer(k)
         yield from self._keys()
         yield from self._arrays()
@@ -154,14 +165,16 @@ class RingSamples:
         count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
         return [self.encode(real * (1 + n), self.top - primes) for n in range(count)]
 
-    def _ciphers(self, plains: list[Any], level: int) -> list[Any]:
-        sent = (saved(self.encryptor.encrypt_symmetric(p)) for p in plains[:OPERANDS])
-        return [load_ciphertext(self.ring, data, level) for data in sent]
+    def _ciphers(self, plains: list[Any]) -> list[Any]:
+        made = [seal.Ciphertext() for _ in plains[:OPERANDS]]
+        for plain, cipher in zip(plains, made, strict=False):
+            self.encryptor.encrypt_symmetric(plain, cipher)
+        return made
 
     def _evaluation(self, primes: int, galois: Any, relin: Any) -> Iterator[Sample]:
         ev, make = self.evaluator, seal.Ciphertext
         plains = self._plains(primes)
-        ciphers = self._ciphers(plains, self.top - primes)
+        ciphers = self._ciphers(plains)
         turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
         step = itertools.cycle(range(1, KEYS + 1))
         total = make()
@@ -202,10 +215,10 @@ class RingSamples:
         except Unavailable:
             plains = self._plains(primes)
             operations: Any = SealOperations(self.ring, None, None)
-            pairs = zip(itertools.cycle(self._ciphers(plains, level)), itertools.cycle(plains), strict=False)
+            pairs = zip(itertools.cycle(self._ciphers(plains)), itertools.cycle(plains), strict=False)
         else:
             scale = self.ring.scale(level)
-            operations = ResidueOperations(ring, lambda element: 0)
+            operations = ResidueOperations(ring, {}.__getitem__)
             words = np.zeros((2, primes, self.degree), np.uint64)
             count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
             ciphers = [ring.taken(words, level, scale) for _ in range(OPERANDS)]
@@ -218,7 +231,7 @@ class RingSamples:
         """Everything between arrays, plaintexts, ciphertexts and bytes."""
         module, ring, level = self.module, self.ring, self.top - primes
         plains = self._plains(primes)[:OPERANDS]
-        ciphers = self._ciphers(plains, level)
+        ciphers = self._ciphers(plains)
         turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
         real = self.rng.standard_normal(self.slots)
         both = real + 1j * real[::-1]
@@ -226,8 +239,10 @@ class RingSamples:
         weights = self.rng.standard_normal((self.slots, 8))
         places = itertools.product(range(self.slots), range(8))
         scale = ring.scale(level)
-        sent, plain = saved(self.encryptor.encrypt_symmetric(plains[0])), saved(plains[0])
-        sides = saved(ciphers[0]), half_bytes(ring, cipher_residues(ring, ciphers[0], level, 0), level, 0, "re")
+        plain = plaintext_record(ring, residues_of(ring, plains[0]), level, scale)
+        residues = polynomials_of(ring, ciphers[0])
+        parts: tuple[Part | None, ...] = (None, "re")
+        sides = (result_record(ring, residues, level, 0, part) for part in parts)
         whole, half = (pack("results", module_label(module), {"Y": data}) for data in sides)
         numbers, complex_numbers = real.tolist(), both.tolist()
 
@@ -237,8 +252,16 @@ class RingSamples:
             made.is_zero()
             return made
 
+        def zero() -> Seeded:
+            return seeded_words(self.context, self.encryptor.encrypt_zero_symmetric(ring.levels[level]), level)
+
         def send(values: list[Any]) -> None:
-            pack("inputs", inputs_label(module), {"X": saved(self.encryptor.encrypt_symmetric(encode(values)))})
+            first, seed = zero()
+            first += residues_of(ring, encode(values))
+            first %= np.array(ring.primes(level), np.uint64)[:, None]
+            pack("inputs", inputs_label(module), {"X": fresh_record(ring, first, seed, level)})
+
+        sent = fresh_record(ring, *zero(), level)
 
         def received(result: bytes) -> memoryview:
             box = unpack("results", result)
@@ -249,14 +272,15 @@ class RingSamples:
 
         def receive() -> None:
             made = seal.Plaintext()
-            self.decryptor.decrypt(load_ciphertext(ring, received(whole), level), made)
+            words = read_result(received(whole), ring, level, 0, None)
+            self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), made)
             ring.decode(made)
 
         def receive_part() -> None:
             made = seal.Plaintext()
-            cipher, h = load_half(ring, received(half), level, 0, "re")
-            self.decryptor.decrypt(cipher, made)
-            ring.decode(doubled_part(ring, made, h, level, "re"))
+            words = read_result(received(half), ring, level, 0, "re")
+            self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), made)
+            ring.decode(doubled_part(ring, made, words[0], level, "re"))
 
         def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
@@ -272,23 +296,26 @@ class RingSamples:
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)
         yield sample("receive_part", receive_part)
-        yield sample("load_input", lambda: load_ciphertext(ring, sent, level))
-        yield sample("save_ciphertext", lambda: saved(next(turn)))
-        yield sample("save_plaintext", lambda: saved(next(fresh)))
-        yield sample("load_plaintext", lambda: load_plaintext(ring, plain, level, scale))
+        yield sample("load_input", lambda: ciphertext_of(ring, read_fresh(sent, ring, level), level, scale))
+        yield sample("save_ciphertext", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, None))
+        yield sample("save_plaintext", lambda: plaintext_record(ring, residues_of(ring, next(fresh)), level, scale))
+        yield sample(
+            "load_plaintext", lambda: plaintext_of(ring, read_plaintext(plain, ring, level, scale), level, scale)
+        )
 
     def _keys(self) -> Iterator[Sample]:
         """Keys, which have all primes."""
         conjugation = [self.conjugation]
-        key = saved(self.maker.create_galois_keys(conjugation))
+        module = column_module(replace(self.parameters, rotations=(), relinearization=False), CHANNELS, "compiled")
+        key = self.secret.evaluation_keys(module)
 
         def sample(primitive: str, action: Callable[[], object]) -> Sample:
             return Sample(primitive, self.degree, self.top, 1, lambda _: action())
 
         yield sample("galois_key", lambda: self.maker.create_galois_keys(conjugation))
         yield sample("relin_key", self.maker.create_relin_keys)
-        yield sample("save_key", lambda: saved(self.maker.create_galois_keys(conjugation)))
-        yield sample("load_key", lambda: self.galois_keys(conjugation, key))
+        yield sample("save_key", lambda: self.secret.evaluation_keys(module))
+        yield sample("load_key", lambda: EvaluationKeys.from_bytes(key).galois)
 
     def _arrays(self) -> Iterator[Sample]:
         """What numpy and Python do beside SEAL, whatever the primes."""

@@ -36,7 +36,7 @@ from slotlang.meaning.value import (
     renamed,
     sum_variables,
 )
-from slotlang.schedule import ops
+from slotlang.schedule import doubling, ops
 from slotlang.schedule.fusion import fused
 from slotlang.schedule.hoist import free_loops, hoist
 from slotlang.schedule.levels import assign_levels
@@ -315,8 +315,9 @@ class _Builder:
                         hint="`by horner` or `by tree` take a vector that changes with the loop variable",
                     )
                 op = self.op(body, replace(frame, shift=IntConst(0)))
-                doubling = ops.Doubling(op, self._int(written), size, (written, value.extent))
-                return self.rotated(doubling, add(base, frame.shift))
+                radix = value.argument or doubling.RADIX
+                texts = (written, value.extent, value.written or IntConst(radix))
+                return self.rotated(ops.Doubling(op, self._int(written), size, radix, texts), add(base, frame.shift))
             case _:
                 return self._bsgs(value, frame, size)
 

@@ -7,7 +7,7 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar, TypeAlias
@@ -15,6 +15,7 @@ from typing import ClassVar, TypeAlias
 from slotlang.meaning.integers import Cmp, Int, IntConst, IntOp, IntVar, add, mul, neg, variables
 from slotlang.meaning.program import Output, Program
 from slotlang.meaning.value import Value
+from slotlang.schedule import doubling
 from slotlang.schedule.permutation import Network
 from slotlang.source import Span
 
@@ -193,12 +194,14 @@ class Horner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Doubling:
-    """``sum f < count: value << f*step`` by rotate-and-add; see ``doubling_steps``."""
+    """``sum f < count: value << f*step`` by rotate-and-add, up to ``radix`` copies at a time; see
+    ``slotlang.schedule.doubling``. ``written``: step, count and radix."""
 
     value: Op
     step: int
     count: int
-    written: tuple[Int, Int] | None = field(default=None, repr=False)
+    radix: int = 2
+    written: tuple[Int, Int, Int] | None = field(default=None, repr=False)
 
 
 Op: TypeAlias = (
@@ -348,6 +351,8 @@ def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:
 def executions(op: Op) -> int:
     """Operations executed for one member of a family, shared or not."""
     inside = sum(map(executions, children(op)))
+    if isinstance(op, Doubling):
+        return inside + doubling.additions(op.count, op.radix)
     return 1 + inside * (op.loop.size if isinstance(op, Sum | Horner) else 1)
 
 
@@ -385,29 +390,3 @@ def linear(e: Int, var: str) -> tuple[Int, Int] | None:
             return mul(scale, split[0]), mul(scale, split[1])
         case _:
             return None
-
-
-def doubling_steps(step: int, count: int) -> Iterator[tuple[str, int]]:
-    """How ``t = sum f < count: v << f*step`` is built from ``t = v``.
-
-    ``("double", k)`` is ``t = t + (t << k)``, ``("mark", 0)`` is ``b = t``, and ``("append", k)`` is
-    ``t = b + (t << k)``. Powers of two in the count go first, widest rotation first, so that what remains
-    repeats ever more often; the odd part goes by its binary digits. Rotations: floor(log2 count) + (ones in
-    the odd part) - 1.
-    """
-    odd, powers = count, 0
-    while odd % 2 == 0:
-        odd //= 2
-        powers += 1
-    for power in range(powers - 1, -1, -1):
-        yield "double", (odd * step) << power
-    if odd == 1:
-        return
-    yield "mark", 0
-    done = 1
-    for bit in bin(odd)[3:]:
-        yield "double", done * step
-        done *= 2
-        if bit == "1":
-            yield "append", step
-            done += 1

@@ -130,8 +130,8 @@ class _Results:
                 return self._rotated(self._op(value, env), step if table is None else table[step])
             case ops.Ladder(value, var, step):
                 return self._rotated(self._op(value, env), env[var] * step)
-            case ops.Doubling(value, step, count):
-                return self._new("doubling", self._op(value, env), step, count)
+            case ops.Doubling(value, step, count, radix):
+                return self._new("doubling", self._op(value, env), step, count, radix)
             case ops.Neg(value) | ops.Conjugate(value):
                 return self._new(op.kind, self._op(value, env))
             case ops.Relinearize() | ops.Rescale():

@@ -11,12 +11,14 @@ from functools import lru_cache
 from slotlang.cost import matrix
 from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, MatrixForm, weighed
 from slotlang.cost.predict import Calls
+from slotlang.schedule import doubling
 from slotlang.search.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The operations with equally many products behind them, up to the next products and the sums of these. ``sums``:
+    """The operations with equally many products behind them, up to the next products and the sums of these. ``shared``:
+    rotations whose operand another one has decomposed before, in a sum that they share the mod-down with. ``sums``:
     the number of those sums; each is rescaled where a prime is dropped after the product. ``dots``: the sums of several
     products, which are computed in one pass, and ``dot_products`` the products in them; ``additions``: additions of two
     other ciphertexts."""
@@ -28,6 +30,7 @@ class Stage:
     sums: int = 0
     dots: int = 0
     dot_products: int = 0
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +73,34 @@ class Estimate:
         return self.rotations + self.conjugations
 
     @property
+    def decompositions(self) -> int:
+        """Of ciphertexts whose keys are switched, and as many mod-downs."""
+        return self.key_switches - sum(stage.shared for stage in self.stages)
+
+    @property
     def nodes(self) -> int:
         """Operations altogether, about."""
         return self.rotations + self.products + self.additions
 
-    def calls(self, primes: int, drops: Sequence[int] = ()) -> Calls:
-        """Primitives of an evaluation that drops a prime after the products ``drops`` in a row, counted from 1."""
+    def calls(self, primes: int, drops: Sequence[int] = (), *, parts: bool = False) -> Calls:
+        """Primitives of an evaluation that drops a prime after the products ``drops`` in a row, counted from 1;
+        ``parts``: with key switches in their parts."""
         calls: Calls = Counter()
         for product, stage in enumerate(self.stages, 1):
-            calls["rotate", primes] += stage.rotations
-            calls["conjugate", primes] += stage.conjugations
+            if parts:
+                switches = stage.rotations + stage.conjugations
+                calls["decompose", primes] += switches - stage.shared
+                calls["key_product", primes] += switches
+                calls["mod_down", primes] += switches - stage.shared
+            else:
+                calls["rotate", primes] += stage.rotations
+                calls["conjugate", primes] += stage.conjugations
             calls["multiply_plain", primes] += stage.products - stage.dot_products
             calls["dot", primes] += stage.dots
             calls["dot_product", primes] += stage.dot_products
-            calls["add", primes] += stage.additions
+            # what a rotation is added to that shares the sum of another is there already
+            calls["add", primes] += stage.additions - stage.shared
+            calls["add_inplace", primes] += stage.shared
             if product in drops:
                 calls["rescale", primes] += stage.sums
                 primes -= 1
@@ -91,9 +108,10 @@ class Estimate:
 
 
 @lru_cache(maxsize=1 << 16)
-def doubling_steps(count: int, step: int) -> tuple[int, ...]:
-    """Steps of the rotations of a sum by doubling, over at least ``count`` terms, a power of two."""
-    return tuple(step << k for k in range((count - 1).bit_length()))
+def _doubling(count: int, step: int, radix: int) -> tuple[tuple[int, ...], int]:
+    """Steps of the rotations of a sum by doubling, over a power of two, and in how many stages they are added."""
+    stages = doubling.stages(count, radix)
+    return tuple(step * multiple for stage in stages for multiple in stage.multiples), len(stages)
 
 
 def _ladders(turn: int, baby: int, giants: int) -> set[int]:
@@ -112,7 +130,7 @@ def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
 
 def estimate(s: Structure) -> Estimate:
     """Counts for one group of tokens."""
-    sums = doubling_steps(s.positions // s.ranks, s.ranks * s.tokens)
+    sums, stages = _doubling(s.positions // s.ranks, s.ranks * s.tokens, s.radix)
     blocks, inputs, diagonals = s.blocks, s.inputs, s.diagonals
     dots = _dots(blocks, diagonals, s.down or 1, inputs)
     steps = set(sums)
@@ -130,8 +148,9 @@ def estimate(s: Structure) -> Estimate:
     rotated = blocks * (giants - 1 + len(sums))
     conjugations = blocks if s.packing == "channels" else 0
     added = rotated + conjugations
+    together = blocks * (len(sums) - stages)
     if s.dense:
-        after = Stage(rotated, conjugations, additions=added)
+        after = Stage(rotated, conjugations, additions=added, shared=together)
         return Estimate((before, after), frozenset(steps), inputs, blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
@@ -144,11 +163,11 @@ def estimate(s: Structure) -> Estimate:
         if views > 1:
             steps.add(turn)
     rotations = rotated + blocks * baby_steps
-    between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots)
-    shares = doubling_steps(s.shares, s.tokens)
+    between = Stage(rotations, conjugations, views * outputs * blocks, added, outputs * giants, *dots, together)
+    shares, stages = _doubling(s.shares, s.tokens, s.radix)
     steps.update(shares)
     rotated = outputs * (giants - 1 + len(shares))
-    after = Stage(rotated, additions=rotated)
+    after = Stage(rotated, additions=rotated, shared=outputs * (len(shares) - stages))
     return Estimate((before, between, after), frozenset(steps), inputs, outputs)
 
 

@@ -218,8 +218,9 @@ def _candidate(
     p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
     once = planned.predicted(profile)
-    whole_calls, small_calls = (e.calls(p.data_primes, p.drops) for e in (whole, small))
-    slower = total(whole_calls, p.degree, profile) / total(small_calls, p.degree, profile)
+    priced = profile if planned.kernel == "compiled" else profile.without_kernels
+    whole_calls, small_calls = (e.calls(p.data_primes, p.drops, parts=bool(priced.kernels)) for e in (whole, small))
+    slower = total(whole_calls, p.degree, priced) / total(small_calls, p.degree, priced)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     counts = _counts_of_all(planned, whole, small, n)
     keys = c.galois_keys * p.key_bytes()
@@ -274,6 +275,8 @@ def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int)
         rotations=n * (c.rotations + rotations),
         conjugations=n * (c.conjugations + conjugations),
         key_switches=n * (c.key_switches + rotations + conjugations),
+        decompositions=n * grown(c.decompositions, "decompositions"),
+        mod_downs=n * grown(c.mod_downs, "decompositions"),
         galois_keys=c.galois_keys,
         hoistable=n * grown(c.hoistable, "rotations"),
         plain_products=n * grown(c.plain_products, "products"),

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from slotlang.schedule.doubling import RADIX
+
 Packing: TypeAlias = Literal["real", "pairs", "tokens", "channels"]
 """What the imaginary part of a slot is used for: nothing; a second rank (of the result: a second row); a second
 token; a second channel."""
@@ -31,7 +33,7 @@ class Structure:
     diagonals, 0 for Horner's rule after the products. ``ranks``: rows of B (pairs of them when packed so) that stand
     side by side, a power of two; what is more goes to further ciphertexts. ``shares``: into how many neighbouring
     positions the diagonals of A are dealt out, whose sums are added last. ``up``: baby steps past A, 0 for rotations
-    that all ciphertexts of y share.
+    that all ciphertexts of y share. ``radix``: how many rotated copies the sums by doubling add up at a time.
     """
 
     shape: Shape
@@ -44,6 +46,7 @@ class Structure:
     down: int = 0
     shares: int = 1
     up: int = 0
+    radix: int = RADIX
 
     @property
     def rows(self) -> int:
@@ -136,4 +139,6 @@ class Structure:
         steps = [f"{baby} {where}" for baby, where in ((self.down, "down"), (self.up, "up")) if baby]
         if steps:
             parts.append(f"baby steps {' and '.join(steps)}")
+        if self.radix != RADIX:
+            parts.append(f"rotate-and-add by {self.radix}")
         return ", ".join(parts)

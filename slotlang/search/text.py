@@ -3,6 +3,7 @@ ciphertext, K ciphertexts of x and L of y, R ranks side by side. Parts that a st
 
 from __future__ import annotations
 
+from slotlang.schedule.doubling import RADIX
 from slotlang.search.structure import Structure
 
 
@@ -25,6 +26,7 @@ class _Text:
         self.full_out = s.outputs * s.width * per_slot == shape.d_out
         self.full_tokens = s.groups * s.held == shape.batch
         self.far = "R" if s.blocks == 1 else "G*R"
+        self.doubling = "doubling" if s.radix == RADIX else f"doubling({s.radix})"
 
     def family(self, name: str, *indices: tuple[str, str]) -> str:
         """``P[q < Q, g < G]``, of the indices that are there."""
@@ -208,7 +210,7 @@ class _Text:
         lines.append(f"{self.family(names[0], *gu)} = {summed}")
         if doubling:
             source = self.member("O", "u", "g")
-            lines.append(f"{self.family(names[1], *gu)} = sum f < C/R by doubling: {source} << f*R*T")
+            lines.append(f"{self.family(names[1], *gu)} = sum f < C/R by {self.doubling}: {source} << f*R*T")
         if s.packing == "channels":
             u = self.member("U", "u", "g")
             lines.append(f"{self.family('S', *gu)} = {u} + conj {u}")
@@ -281,7 +283,7 @@ class _Text:
         lines.append(f"{indexed(result, True, 'u', 'o')} = {product}")
         if s.shares > 1:
             lines.append(
-                f"{indexed('Y', True, 'u', 'o')} = sum f < H by doubling: {indexed('J', False, 'u', 'o')} << f*T"
+                f"{indexed('Y', True, 'u', 'o')} = sum f < H by {self.doubling}: {indexed('J', False, 'u', 'o')} << f*T"
             )
         lines.append("")
         where = " where h % H == 0" if s.shares > 1 else ""

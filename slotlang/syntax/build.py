@@ -15,6 +15,7 @@ from slotlang.syntax.items import Definition, End, Import
 from slotlang.syntax.messages import only_else_zero, reserved, too_deep, unknown_how
 from slotlang.words import (
     HOW_NAMES,
+    HOW_WITH_NUMBER,
     MAX_DEPTH,
     MAX_PARAMETER_DIGITS,
     PARAMETER_WORDS,
@@ -200,7 +201,7 @@ class Build(Transformer_NonRecursive[Token, Any]):
             raise FailedError(unknown_how(name, span))
         if name == "bsgs" and items[1] is None:
             raise _fail("SL107", '"bsgs" needs its number of baby steps', span, "for example by bsgs(4)")
-        if name != "bsgs" and items[1] is not None:
+        if name not in HOW_WITH_NUMBER and items[1] is not None:
             raise _fail("SL107", f'"{name}" takes no argument', span, f"write by {name}")
         return tree.How(name, items[1], span)
 

@@ -111,7 +111,7 @@ class Binder:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a sum is evaluated: ``tree``, ``horner``, ``doubling`` or ``bsgs(n)``; never what it means."""
+    """How a sum is evaluated: ``tree``, ``horner``, ``doubling``, ``doubling(k)`` or ``bsgs(n)``."""
 
     name: str
     argument: Expr | None

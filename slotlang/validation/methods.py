@@ -48,6 +48,12 @@ def _count(value: Any) -> Any:
     return value
 
 
+def _radix(value: Any) -> Any:
+    if not 2 <= _step(value) <= MAX_COUNT:
+        raise Misused(f"a sum by doubling, {value} terms at a time")
+    return value
+
+
 def _sign(value: Any) -> Any:
     if _step(value) not in (1, -1):
         raise Misused(f"the sign {value}")
@@ -96,9 +102,11 @@ _OPERANDS: Mapping[str, tuple[Check, ...]] = {
     "add_plain": (_any, _any, _sign),
     "tree": (_terms,),
     "horner": (_terms, _step),
-    "doubling": (_any, _step, _count),
+    "doubling": (_any, _step, _count, _radix),
 }
 """Operands by method; ``sum_of`` and ``combine`` take any number of ciphertexts, the latter with signs before them."""
+
+_OPTIONAL_LAST = ("add_plain", "doubling")
 
 _SHARING = ("tree", "horner", "doubling")
 
@@ -120,8 +128,8 @@ class Evaluator:
                 checks = _OPERANDS[method]
             case _:
                 raise Misused(f"the method `{method}`")
-        if method == "add_plain" and len(arguments) == 2:
-            checks = checks[:2]
+        if method in _OPTIONAL_LAST and len(arguments) == len(checks) - 1:
+            checks = checks[:-1]
         if len(checks) != len(arguments):
             raise Misused(f"`{method}` of {len(arguments)} operands")
         if options and (once or method not in _SHARING or type(options["shared"]) is not bool):

@@ -7,33 +7,34 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, SealEngine, encoded_plaintexts
+import numpy as np
+
+from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
 from slotlang_runtime.kernels.operations import ResidueOperations
-from slotlang_runtime.kernels.residues import Plaintext, ResidueRing
-from slotlang_runtime.kernels.tables import Array
+from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.masks import fresh_masks, hidden_in
-from slotlang_runtime.module import Module, Name
+from slotlang_runtime.masks import fresh_masks
+from slotlang_runtime.module import Module, Name, Plaintexts
 from slotlang_runtime.operations import Evaluation
-from slotlang_runtime.seal.halves import cipher_residues, half_bytes
+from slotlang_runtime.records import plaintext_record, read_fresh, read_plaintext
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_bytes, load_ciphertext
 
-_ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, tuple[Array, int]]] = WeakKeyDictionary()
+_ARRANGED: WeakKeyDictionary[EvaluationKeys, dict[int, ArrangedKey]] = WeakKeyDictionary()
 """Keys as kernels read them, by Galois element: made when first used, as long as a client's keys are there."""
 
 _LOCK = threading.Lock()
 
 
-def arranged_key(ring: ResidueRing, keys: EvaluationKeys, element: int) -> int:
-    """The address of a client's key for a Galois element."""
+def arranged_key(ring: ResidueRing, keys: EvaluationKeys, element: int) -> ArrangedKey:
+    """A client's key for a Galois element."""
     with _LOCK:
         held = _ARRANGED.setdefault(keys, {})
     if element not in held:
         # two threads may both make it: the same words, of which one copy stays
         held.setdefault(element, ring.key(keys.words(element)))
-    return held[element][1]
+    return held[element]
 
 
 class ResidueEngine:
@@ -48,49 +49,52 @@ class ResidueEngine:
     @classmethod
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> ResidueEngine:
         """Encode checked weights. Raises Unavailable."""
-        return cls._of(module, ResidueRing(ring), encoded_plaintexts(module, ring, weights))
+        own, families = ResidueRing(ring), module.encoded()
+        encoded = encoded_plaintexts(module, ring, weights)
+        words = {name: None if plain is None else residues_of(ring, plain) for name, plain in encoded.items()}
+        return cls(module, own, {name: _plaintext(own, families[name], words[name]) for name in families})
 
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> ResidueEngine:
         """Take weights from their bytes. Raises Rejected and Unavailable."""
-        return cls._of(module, ResidueRing(ring), SealEngine.from_records(module, ring, records).plain)
-
-    @classmethod
-    def _of(cls, module: Module, ring: ResidueRing, given: Mapping[Name, Any]) -> ResidueEngine:
-        plain: dict[Name, Plaintext | None] = {}
-        families = module.encoded()
-        for name, one in given.items():
-            plain[name] = None
-            if one is not None:
-                family = families[name]
-                words = residues_of(ring.ring, one)
-                plain[name] = ring.plaintext(words, family.level, one.scale, family.added)
-        return cls(module, ring, plain)
+        own, plain = ResidueRing(ring), dict[Name, Plaintext | None]()
+        for name, family in module.encoded().items():
+            record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
+            words = None if record is None else read_plaintext(record, ring, family.level, scale)
+            plain[name] = _plaintext(own, family, words)
+        return cls(module, own, plain)
 
     @property
     def zeros(self) -> int:
         """Plaintexts that are zero everywhere."""
         return sum(plain is None for plain in self.plain.values())
 
+    def records(self) -> dict[str, bytes | None]:
+        """The encoded weights as bytes, by name."""
+        families, made = self.module.encoded(), dict[str, bytes | None]()
+        for name, plain in self.plain.items():
+            made[repr(name)] = None
+            if plain is not None:
+                words = self.ring.plaintext_words(plain, families[name].added)
+                made[repr(name)] = plaintext_record(self.ring.ring, words, plain.level, plain.scale)
+        return made
+
     def load(self, records: Iterable[memoryview]) -> Ciphertexts:
         """Ciphertexts of the client, from their bytes."""
         ring = self.ring.ring
+        room = np.empty((2, len(ring.primes(0)), ring.degree), np.uint64)
         pairs = zip(self.module.packed(), records, strict=True)
-        scale = ring.scale(0)
-        return {
-            name: self.ring.taken(cipher_residues(ring, load_ciphertext(ring, record, 0), 0, 0), 0, scale)
-            for name, record in pairs
-        }
+        return {name: self.ring.taken(read_fresh(record, ring, out=room), 0, ring.scale(0)) for name, record in pairs}
 
     def masks(self) -> Masks:
         """Fresh masks for one evaluation."""
-        families = self.module.returned()
+        families, ring = self.module.returned(), self.ring.ring
         return {
             name: [
-                self.ring.plaintext(residues_of(self.ring.ring, plain), families[name].level, plain.scale, True)
+                self.ring.plaintext(residues_of(ring, plain), families[name].level, plain.scale, added=True)
                 for plain in masks
             ]
-            for name, masks in fresh_masks(self.ring.ring, self.module).items()
+            for name, masks in fresh_masks(ring, self.module).items()
         }
 
     def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
@@ -105,12 +109,12 @@ class ResidueEngine:
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes: of those of which one part is read, that half of c0, and c1."""
-        return {repr(name): None if value is None else self._sent(name, value) for name, value in results.items()}
+        words = {name: None if value is None else self.ring.given(value) for name, value in results.items()}
+        return saved_results(self.module, self.ring.ring, words)
 
-    def _sent(self, name: Name, value: Any) -> bytes:
-        family = self.module.returned()[name]
-        ring, residues = self.ring.ring, self.ring.given(value)
-        hidden = hidden_in(self.module).get(name)
-        if hidden is None or hidden.read_part is None:
-            return ciphertext_bytes(ring, residues, family.level, value.scale)
-        return half_bytes(ring, residues, family.level, family.products, hidden.read_part)
+
+def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Plaintext | None:
+    if words is None:
+        return None
+    scale = ring.ring.plaintext_scale(family.level, family.products, family.added)
+    return ring.plaintext(words, family.level, scale, family.added)

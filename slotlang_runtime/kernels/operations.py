@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
-from slotlang_runtime.kernels.residues import Ciphertext, Pending, Plaintext, ResidueRing, Rows, Switch, addresses
+from slotlang_runtime.kernels.residues import (
+    ArrangedKey,
+    Ciphertext,
+    Pending,
+    Plaintext,
+    ResidueRing,
+    Rows,
+    Switch,
+    addresses,
+)
 from slotlang_runtime.operations import Cancelled
 
 Value: TypeAlias = Ciphertext | Pending
@@ -25,9 +34,9 @@ RELINEARIZATION = 1
 
 
 class ResidueOperations:
-    """``Operations`` on residues. ``key``: the address of the key of a Galois element."""
+    """``Operations`` on residues. ``key``: the key of a Galois element."""
 
-    def __init__(self, ring: ResidueRing, key: Callable[[int], int]) -> None:
+    def __init__(self, ring: ResidueRing, key: Callable[[int], ArrangedKey]) -> None:
         self.ring, self.key = ring, key
         self._kernels = ring.kernels
         self._elements: dict[int, int] = {}
@@ -83,15 +92,16 @@ class ResidueOperations:
             else:
                 turns = [ring.tables.move(RELINEARIZATION)] * len(switches)
                 plus += [source.rows.at] * len(switches)
-            keys = addresses(self.key(switch.element) for switch in switches)
+            used = [self.key(switch.element) for switch in switches]
+            keys, held = addresses(key.at for key in used), addresses(key.digits for key in used)
             sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             self._kernels.switched(
-                last, self._digits(source, last).at, keys[1], sources[1], lanes[1], len(switches), sums.at, number > 0,
-                *shape, ring.count - 1, *layout,
+                last, self._digits(source, last).at, keys[1], held[1], sources[1], lanes[1], len(switches),
+                sums.at, number > 0, *shape, *layout,
             )  # fmt: skip
-        held = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
-        at_firsts, at_sources, at_lanes, at_plus = (at for _, at in held)
+        lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
+        at_firsts, at_sources, at_lanes, at_plus = (at for _, at in lists)
         self._kernels.settled(
             sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), out.rows.at,
             *shape, *layout, ring.pairs,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang_runtime.kernels.library import Kernels, kernels
-from slotlang_runtime.kernels.tables import Array, tables_of
+from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.seal.ring import Ring
 
@@ -66,6 +66,15 @@ class Plaintext:
     rows: Rows
     level: int
     scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArrangedKey:
+    """A key as kernels read it, at an address; ``digits``: the primes of the first ciphertexts it switches."""
+
+    memory: Array
+    at: int
+    digits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +181,26 @@ class ResidueRing:
             self.kernels.factors(words.ctypes.data, rows.at, primes, self.degree, self.stride, self.table)
         return Plaintext(rows, level, scale)
 
-    def key(self, words: Words) -> tuple[Array, int]:
-        """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it; its address."""
-        digits, _, count, degree = words.shape
+    def plaintext_words(self, plain: Plaintext, added: bool) -> Words:
+        """The residues of a plaintext, primes x degree: what ``plaintext`` was given."""
+        primes = self.primes(plain.level)
+        if added or self.kernels.kind == "doubles":
+            (only,) = self.given(Ciphertext(plain.rows, 1, plain.level, plain.scale))
+            return np.asarray(only)
+        split = self.view(plain.rows)[:, : self.degree]
+        low = np.uint64((1 << LOW_BITS) - 1)
+        words: Words = (split & low) | (split >> np.uint64(32) << np.uint64(LOW_BITS))
+        return words[:primes]
+
+    def key(self, words: Words) -> ArrangedKey:
+        """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it."""
+        digits, _, _, degree = words.shape
         memory = np.empty(8 * words.size + LINE, np.uint8)
         at = int(memory.ctypes.data)
         at += -at % LINE
         words = np.ascontiguousarray(words, np.uint64)
-        self.kernels.arranged(words.ctypes.data, at, digits, count, degree, self.table)
-        return memory, at
+        self.kernels.arranged(words.ctypes.data, at, digits, self.count, degree, self.table)
+        return ArrangedKey(memory, at, digits)
 
 
 def addresses(values: Iterable[int]) -> tuple[Any, int]:

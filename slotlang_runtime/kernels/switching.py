@@ -24,7 +24,21 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
     constants = constants_of(o)
     centred, lowered, take, give = o.centred, o.lowered, o.take, o.give
-    forward, inverse = transforms(o)
+    forward_of, inverse = transforms(o)
+
+    @inlined
+    def plain(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
+        return load(x, j)
+
+    @inlined
+    def digit(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
+        return centred(load(x, j), p, v, other)
+
+    @inlined
+    def quotient(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
+        return lowered(load(x, j), p, v, other)
+
+    forward, forward_digit, forward_quotient = forward_of(plain), forward_of(digit), forward_of(quotient)
     order = operation(U, (A, N), loaded(WORDS))
     most = MOST
 
@@ -51,7 +65,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @kernel(4)
     def transform(x, y, n, table):  # type: ignore[no-untyped-def]
-        forward(x, y, N(n), table)
+        forward(x, y, N(n), table, 0)
 
     @kernel(4)
     def untransform(x, y, n, table):  # type: ignore[no-untyped-def]
@@ -88,39 +102,39 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @kernel(6)
     def arranged(x, y, digits_, all_, n_, tables):  # type: ignore[no-untyped-def]
-        # a key's words, [digit, 2, prime, n], in the order in which they are read: [prime, block, digit, 2, 8]
-        digits, count, n, at = N(digits_), N(all_), N(n_), 0
-        for j in range(count):
+        # a key's words, [digit, 2, prime, n], in the order in which they are read: [prime, block, digit, 2, 8]; its
+        # primes are as many as its digits, and the key prime
+        digits, n, at = N(digits_), N(n_), 0
+        count = digits + 1
+        for k in range(count):
+            j = k if k < digits else N(all_) - 1
             c = word(tables, 5 * j + 4)
             p, v = splat(peek(c, 0)), splat(peek(c, 1))
             for b in range(0, n, 8):
                 for i in range(digits):
-                    store(y, at, factor(take(x, (2 * i * count + j) * n + b, v, p)))
-                    store(y, at + 8, factor(take(x, ((2 * i + 1) * count + j) * n + b, v, p)))
+                    store(y, at, factor(take(x, (2 * i * count + k) * n + b, v, p)))
+                    store(y, at + 8, factor(take(x, ((2 * i + 1) * count + k) * n + b, v, p)))
                     at += 16
 
     @kernel(9)
     def decomposed(x, digits, primes_, all_, n_, stride_, tables, pairs, room):  # type: ignore[no-untyped-def]
         # digit i of the polynomial x modulo prime j to row i·(primes + 1) + j of ``digits``, the key prime at the end
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
-        other = row(room, stride, 1)
         for i in range(primes):
             inverse(row(x, stride, i), room, n, table(tables, i))
             for k in range(primes + 1):
                 j = k if k < primes else count - 1
                 if j != i:
-                    c = word(tables, 5 * j + 4)
-                    p, v, of = splat(peek(c, 0)), splat(peek(c, 1)), pair(pairs, i, j, count)
-                    for b in range(0, n, 8):
-                        store(other, b, centred(load(room, b), p, v, of))
-                    forward(other, row(digits, stride, i * (primes + 1) + k), n, table(tables, j))
+                    to = row(digits, stride, i * (primes + 1) + k)
+                    forward_digit(room, to, n, table(tables, j), pair(pairs, i, j, count))
 
     @kernel(14)
     def switched(  # type: ignore[no-untyped-def]
-        x, digits, keys, sources, lanes, count_, sums, more, primes_, all_, held_, n_, stride_, tables
+        x, digits, keys, held, sources, lanes, count_, sums, more, primes_, all_, n_, stride_, tables
     ):
-        # the sum over r of the digits of polynomial x, moved by automorphism r, times key r; to what is there, if more
-        primes, count, n, stride, held = N(primes_), N(all_), N(n_), N(stride_), N(held_)
+        # the sum over r of the digits of polynomial x, moved by automorphism r, times key r, which has ``held`` digits;
+        # to what is there, if more
+        primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
         terms = N(count_)
         for k in range(primes + 1):
             j = k if k < primes else count - 1
@@ -130,9 +144,9 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             for b in range(0, n, 8):
                 s, t, got = begin(c), begin(c), 0
                 s0, s1 = sub(p, p, p), sub(p, p, p)
-                at = (j * n + b) * 2 * held
                 for r in range(terms):
-                    key = word(keys, r)
+                    key, width = word(keys, r), N(word(held, r))
+                    at = ((k if k < primes else width) * n + b) * 2 * width
                     source = N(word(word(sources, r), b >> 3))
                     turn, block = order(word(lanes, r), (source & 7) << 3), source & ~7
                     for i in range(primes):
@@ -168,9 +182,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             for j in range(primes):
                 c, of = word(tables, 5 * j + 4), pair(pairs, last, j, count)
                 p, v = splat(peek(c, 0)), splat(peek(c, 1))
-                for b in range(0, n, 8):
-                    store(room, b, lowered(load(low, b), p, v, of))
-                forward(room, room, n, table(tables, j))
+                forward_quotient(low, room, n, table(tables, j), of)
                 high, to = row(sums, stride, k * (primes + 1) + j), row(out, stride, k * primes + j)
                 for b in range(0, n, 8):
                     x = mul(sub(load(high, b), load(room, b), p), of[3], of[4], p)
@@ -195,9 +207,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             for j in range(last):
                 c, of = word(tables, 5 * j + 4), pair(pairs, last, j, count)
                 p, v = splat(peek(c, 0)), splat(peek(c, 1))
-                for b in range(0, n, 8):
-                    store(other, b, lowered(load(room, b), p, v, of))
-                forward(other, other, n, table(tables, j))
+                forward_quotient(room, other, n, table(tables, j), of)
                 high, to = row(x, stride, k * primes + j), row(out, stride, k * last + j)
                 for b in range(0, n, 8):
                     store(to, b, final(mul(sub(load(high, b), load(other, b), p), of[3], of[4], p), v, p))

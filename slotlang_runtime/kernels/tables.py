@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
+LOW_BITS = 30
+"""Where factors of sums of products are split, in words."""
+
 PAD = 72
 """Words after each row: rows that lie a power of two apart would fall on the same few sets of the cache."""
 

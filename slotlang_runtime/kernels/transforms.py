@@ -15,7 +15,8 @@ INNER = 2048
 
 
 def transforms(o: Arithmetic) -> tuple[Any, Any]:
-    """``forward(x, y, n, table)`` and ``inverse``, of n residues at address x, to y, which may be x."""
+    """``forward_of(read)`` makes ``forward(x, y, n, table, other)``, of n residues at address x as ``read`` reads them,
+    to y, which may be x; ``inverse(x, y, n, table)``."""
     load, store, peek, splat = o.load, o.store, o.peek, o.splat
     add, sub, mul, red, four = o.add, o.sub, o.mul, o.red, o.four
     enter, ease, tidy, calm, final, last = o.enter, o.ease, o.tidy, o.calm, o.final, o.last
@@ -90,22 +91,54 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
             store(y, n + 56, whole1(g, h))
 
     @inlined
-    def forward(x: Any, y: Any, n: Any, table: Any) -> Any:
+    def rest(y: Any, n: Any, m: Any, table: Any) -> Any:
+        # all levels from that of m blocks on
         tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
-        p, v, m = splat(peek(c, 0)), splat(peek(c, 1)), 1
-        blocks = n // INNER
+        p, v, blocks = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
         while 4 * m <= blocks:
-            radix4(x, y, n // (4 * m), m, 0, m, tw, v, p)
-            x, m = y, 4 * m
+            radix4(y, y, n // (4 * m), m, 0, m, tw, v, p)
+            m = 4 * m
         while m < blocks:
-            radix2(x, y, n // (2 * m), m, tw, v, p)
-            x, m = y, 2 * m
+            radix2(y, y, n // (2 * m), m, tw, v, p)
+            m = 2 * m
         for block in range(m):
             q, count = INNER // 4, 1
             while q >= 8:
                 radix4(y, y, q, m * count, block * count, count, tw, v, p)
                 q, count = q // 4, count * 4
             tail(y, block * INNER, INNER, tt, v, p)
+
+    def forward_of(read: Any) -> Any:
+        """The transform of what ``read(x, j, p, v, other)`` makes of eight numbers at x."""
+
+        @inlined
+        def transformed(x: Any, y: Any, n: Any, table: Any, other: Any) -> Any:
+            tw, c = word(table, 0), word(table, 4)
+            p, v, m = splat(peek(c, 0)), splat(peek(c, 1)), 1
+            (w, w1), (r, r1), (s, s1) = factors(tw, 1), factors(tw, 2), factors(tw, 3)
+            if n >= 4 * INNER:
+                q = n // 4
+                for j in range(0, q, 8):
+                    a, b = red(read(x, j, p, v, other), v, p), read(x, j + q, p, v, other)
+                    c0 = mul(read(x, j + 2 * q, p, v, other), w, w1, p)
+                    d = mul(read(x, j + 3 * q, p, v, other), w, w1, p)
+                    a, b, c0, d = add(a, c0), add(b, d), sub(a, c0, p), sub(b, d, p)
+                    b, d = mul(b, r, r1, p), mul(d, s, s1, p)
+                    store(y, j, add(a, b))
+                    store(y, j + q, sub(a, b, p))
+                    store(y, j + 2 * q, add(c0, d))
+                    store(y, j + 3 * q, sub(c0, d, p))
+                m = 4
+            else:
+                q = n // 2
+                for j in range(0, q, 8):
+                    a, b = red(read(x, j, p, v, other), v, p), mul(read(x, j + q, p, v, other), w, w1, p)
+                    store(y, j, add(a, b))
+                    store(y, j + q, sub(a, b, p))
+                m = 2
+            rest(y, n, m, table)
+
+        return transformed
 
     @inlined
     def unradix4(x: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any) -> Any:
@@ -193,4 +226,4 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
                 store(y, j, last(mul(add(a, b), s, s1, p), v, p))
                 store(y, j + n // 2, last(mul(sub(a, b, p), w, w1, p), v, p))
 
-    return forward, inverse
+    return forward_of, inverse

@@ -23,9 +23,7 @@ from slotlang_runtime.kernels.lanes import (
     operation,
     place,
 )
-
-LOW_BITS = 30
-"""Where factors of sums of products are split."""
+from slotlang_runtime.kernels.tables import LOW_BITS
 
 
 def _halves(b: Any, x: Any) -> Any:

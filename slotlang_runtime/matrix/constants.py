@@ -9,8 +9,8 @@ import numpy as np
 
 from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.memory import plaintext_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import plaintext_of
 
 
 class Impossible(Exception):

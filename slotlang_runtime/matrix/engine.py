@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, SealEngine, encoded_plaintexts
+from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, SealEngine, encoded_plaintexts, saved_results
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.masks import fresh_masks, hidden_in
+from slotlang_runtime.masks import fresh_masks
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
 from slotlang_runtime.matrix.products import Matrices, Memory
 from slotlang_runtime.matrix.recording import Plan
-from slotlang_runtime.matrix.residues import add_masks, load_residues, saved_residues
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.seal.halves import half_bytes
+from slotlang_runtime.records import read_fresh
+from slotlang_runtime.residues import Words
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import residues_of
 
 
 class MatrixEngine:
@@ -84,7 +84,7 @@ class MatrixEngine:
         names = list(self.module.packed())
         rooms = self._memory(len(names), 2, len(self.ring.primes(0)), self.ring.degree)
         triples = zip(names, records, rooms, strict=True)
-        return {name: load_residues(self.ring, record, room) for name, record, room in triples}
+        return {name: read_fresh(record, self.ring, out=room) for name, record, room in triples}
 
     def masks(self) -> Masks:
         """Fresh masks for one evaluation, as residues."""
@@ -111,16 +111,14 @@ class MatrixEngine:
         """Results as bytes."""
         if self._seal is not None:
             return self._seal.save(results)
-        families, hidden = self.module.returned(), hidden_in(self.module)
-        records: dict[str, bytes | None] = {}
-        for name, value in results.items():
-            family = families[name]
-            if value is None:
-                records[repr(name)] = None
-                continue
-            words, at = np.asarray(value), (family.level, family.products)
-            if name in hidden and (part := hidden[name].read_part):
-                records[repr(name)] = half_bytes(self.ring, words, *at, part)
-            else:
-                records[repr(name)] = saved_residues(self.ring, words, *at)
-        return records
+        return saved_results(self.module, self.ring, results)
+
+
+def add_masks(ring: Ring, value: Words, masks: Sequence[Words]) -> Words:
+    """Add masks to the first polynomial, in place."""
+    primes = np.array(ring.primes(0), np.uint64)[:, None]
+    for mask in masks:
+        total = value[0] + mask
+        # of a sum below the prime, the difference wraps around and is the larger one
+        np.minimum(total, total - primes, out=value[0])
+    return value

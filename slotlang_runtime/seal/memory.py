@@ -82,6 +82,16 @@ def _plain_at(address: int, degree: int, parms_id: ParmsId, primes: int) -> Word
     return words_at(int(words[PLAINTEXT["array"]]), primes * degree).reshape(primes, degree)
 
 
+def residues_at(ring: Ring, cipher: Any, level: int, scale: float) -> Words:
+    """A copy of the residues of a ciphertext, polynomials x primes x degree. Raises Rejected for another level or
+    scale."""
+    if known(ring.shared):
+        found = _cipher_at(inside(cipher), ring.degree, ring.levels[level], ring.count - level, scale)
+        if found is not None:
+            return found.copy()
+    return files.residues_at(ring, cipher, level, scale)
+
+
 def polynomials_of(ring: Ring, cipher: Any) -> Words:
     """A copy of the residues of a ciphertext, polynomials x primes x degree."""
     if known(ring.shared):
@@ -194,7 +204,7 @@ def _seeded_known(context: Context) -> bool:
         maker = seal.KeyGenerator(context.context)
         zero = seal.Encryptor(context.context, maker.secret_key()).encrypt_zero_symmetric()
         keys = maker.create_relin_keys()
-        found = [_seeded_at(context, zero), *(_keys_at(context, keys, [0]) or [[]])[0]]
+        found = [_seeded_at(context, zero, 0), *(_keys_at(context, keys, [0]) or [[]])[0]]
         stored = [files.seeded(context, files.saved(zero)), *files.seeded_keys(context, files.saved(keys), [0])[0]]
         _SEEDED[context] = len(found) == len(stored) and all(
             a is not None and np.array_equal(a[0], b[0]) and a[1] == b[1] for a, b in zip(found, stored, strict=True)
@@ -202,10 +212,10 @@ def _seeded_known(context: Context) -> bool:
     return _SEEDED[context]
 
 
-def seeded_words(context: Context, made: Any) -> Seeded:
-    """What SEAL made of ``encrypt_zero_symmetric()``. Raises Rejected where its generator is not BLAKE2Xb."""
-    found = _seeded_at(context, made) if known(context) and _seeded_known(context) else None
-    return files.seeded(context, files.saved(made)) if found is None else found
+def seeded_words(context: Context, made: Any, level: int = 0) -> Seeded:
+    """What SEAL made of ``encrypt_zero_symmetric`` at a level. Raises Rejected where its generator is not BLAKE2Xb."""
+    found = _seeded_at(context, made, level) if known(context) and _seeded_known(context) else None
+    return files.seeded(context, files.saved(made), level) if found is None else found
 
 
 def key_words(context: Context, made: Any, places: Sequence[int]) -> list[list[Seeded]]:
@@ -215,8 +225,9 @@ def key_words(context: Context, made: Any, places: Sequence[int]) -> list[list[S
     return files.seeded_keys(context, files.saved(made), places) if found is None else found
 
 
-def _seeded_at(context: Context, made: Any) -> Seeded | None:
-    return _read(_cipher_at(inside(made), context.degree, context.levels[0], len(context.levels), 1.0))
+def _seeded_at(context: Context, made: Any, level: int) -> Seeded | None:
+    primes = len(context.levels) - level
+    return _read(_cipher_at(inside(made), context.degree, context.levels[level], primes, 1.0))
 
 
 def _keys_at(context: Context, made: Any, places: Sequence[int]) -> list[list[Seeded]] | None:

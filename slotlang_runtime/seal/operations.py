@@ -9,8 +9,8 @@ import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.operations import Cancelled
+from slotlang_runtime.seal.memory import ciphertext_of, polynomials_of
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import ciphertext_of, polynomials_of
 
 _ROUNDING = 2.0**-40
 """Relative difference of two scales that is rounding of doubles."""

@@ -6,7 +6,7 @@ import ctypes
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -261,11 +261,12 @@ def load_keys(
     return record.load(make)
 
 
-def seeded(context: Context, data: bytes) -> tuple[Words, bytes]:
-    """The first polynomial of a saved ciphertext at the top level, primes x degree, and the seed of the second one.
-    Raises Rejected."""
-    record = Saved(context, data, ciphertext_limit(context, len(context.levels)))
-    residues = record.ciphertext(context.levels[0], context.moduli[:-1], 1.0)
+def seeded(context: Context, data: bytes, level: int = 0) -> tuple[Words, bytes]:
+    """The first polynomial of a saved ciphertext at a level, primes x degree, and the seed of the second one. Raises
+    Rejected."""
+    moduli = context.moduli[: len(context.levels) - level]
+    record = Saved(context, data, ciphertext_limit(context, len(moduli)))
+    residues = record.ciphertext(context.levels[level], moduli, 1.0)
     record.end()
     return residues[0], record.seed_bytes()
 
@@ -287,6 +288,30 @@ def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[
     return [found[place] for place in places]
 
 
+def keys_of(context: Context, make: Callable[[], Any], places: int, given: Mapping[int, Callable[[], Words]]) -> Any:
+    """Keys with these residues (digits x 2 x primes x degree) at some of a number of places."""
+    shape = len(context.levels), 2, len(context.moduli), context.degree
+    words = int(np.prod(shape[1:]))
+    inner = CIPHERTEXT.pack(*context.key_level, 1, 2, context.degree, len(context.moduli), 1.0, 1)
+    inner += header() + struct.pack("<QQ", HEADER.size + 8 + 8 * words, words)
+    inner = header() + struct.pack("<Q", HEADER.size + len(inner) + 8 * words) + inner
+    size = HEADER.size + 40 + 8 * places + len(given) * shape[0] * (len(inner) + 8 * words)
+    thing = make()
+    with memory_file() as (stream, path):
+        stream.write(header() + struct.pack("<Q4QQ", size, *context.key_level, places))
+        for place in range(places):
+            if place not in given:
+                stream.write(bytes(8))
+                continue
+            stream.write(struct.pack("<Q", shape[0]))
+            for digit in given[place]().reshape(shape).astype("<u8", copy=False):
+                stream.write(inner)
+                stream.write(digit.data)
+        stream.flush()
+        thing.load(context.context, path)
+    return thing
+
+
 def residues_of(ring: Ring, plain: Any) -> Words:
     """The residues of a plaintext, primes x degree."""
     data = saved(plain)
@@ -294,6 +319,15 @@ def residues_of(ring: Ring, plain: Any) -> Words:
     moduli = ring.primes(level)
     record = Saved(ring.shared, data, plaintext_limit(ring.shared, len(moduli)))
     return record.plaintext(ring.levels[level], moduli, plain.scale)
+
+
+def residues_at(ring: Ring, cipher: Any, level: int, scale: float) -> Words:
+    """The residues of a ciphertext, polynomials x primes x degree. Raises Rejected for another level or scale."""
+    # it may be at any level, and have three polynomials
+    record = Saved(ring.shared, saved(cipher), 2 * ciphertext_limit(ring.shared, ring.count))
+    residues = record.ciphertext(ring.levels[level], ring.primes(level), scale)
+    record.end()
+    return residues
 
 
 def polynomials_of(ring: Ring, cipher: Any) -> Words:

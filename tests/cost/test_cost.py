@@ -41,7 +41,7 @@ COUNTS = {
         "masks",
         "plaintexts",
     ),
-    *("ciphertexts_in", "ciphertexts_out", "peak_ciphertexts"),
+    *("ciphertexts_in", "ciphertexts_out", "peak_ciphertexts", "decompositions", "mod_downs"),
 }
 
 

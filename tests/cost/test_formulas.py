@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from math import prod
 from random import Random
 
 import pytest
+import sympy
 from amounts import ALL, drawn, one_in
 from command_line import slotlang
 from repository import GOLDEN, PROGRAMS, bind_text, program_text
@@ -19,7 +21,7 @@ from slotlang.cost.counts import Counts
 from slotlang.cost.symbolic.comparison import compared
 from slotlang.cost.symbolic.conditions import simplified
 from slotlang.cost.symbolic.formulas import Formulas
-from slotlang.cost.symbolic.functions import DEFINITIONS, function, multipliers, value
+from slotlang.cost.symbolic.functions import DEFINITIONS, function, multiples, of_doubling, steps_of, value
 from slotlang.cost.symbolic.sizes import AllSizes, Decisions, symbol
 from slotlang.diagnostics import SlotError
 from slotlang.graph.unroll import operations
@@ -31,8 +33,8 @@ from slotlang.planning.formulas import formulas
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters
 from slotlang.planning.plan import Draft
 from slotlang.proof.forall import size_points
+from slotlang.schedule import doubling
 from slotlang.schedule.build import EVERY, schedule
-from slotlang.schedule.ops import doubling_steps
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
@@ -134,14 +136,25 @@ def test_corpus_at_random_sizes(name: str) -> None:
 
 
 def test_doubling() -> None:
-    """What formulas say of doubling is what its steps are."""
-    n = symbol("n")
-    log2, ones = function("log2")(n), function("ones")(n)
-    for count in range(1, 600):
-        turns = [step for kind, step in doubling_steps(1, count) if kind != "mark"]
-        assert value(log2 + ones - 1, {"n": count}) == len(turns)
-        assert multipliers(count) == set(turns)
-        assert value(log2, {"n": count}) == len(set(turns))
+    """What formulas say of doubling is what its stages are."""
+    n, k = symbol("n"), symbol("k")
+    for count, radix in product(range(1, 600), (2, 3, 4, 8, 11)):
+        stages = doubling.stages(count, radix)
+        additions = sum(len(stage.multiples) for stage in stages)
+        steps = {m for stage in stages for m in stage.multiples}
+        # each stage rotates what the last one left, and those that append also what the digits began with
+        base = 1 + max((i for i, stage in enumerate(stages) if stage.marks), default=-1)
+        turned = {
+            (i if stage.kind == "repeat" or m == stage.multiples[-1] else base, m)
+            for i, stage in enumerate(stages)
+            for m in stage.multiples
+        }
+        for given in {k, sympy.Integer(radix)}:
+            at = {"n": count, "k": radix}
+            assert value(of_doubling("doubling_additions", n, given), at) == additions
+            assert value(of_doubling("doubling_rotations", n, given), at) == len(turned)
+            assert value(of_doubling("doubling_steps", n, given), at) == len(steps) == len(multiples(count, radix))
+            assert value(function("distinct")(10**9, steps_of(5, n, given)), at) == len(steps)
 
 
 def test_functions_at_numbers() -> None:

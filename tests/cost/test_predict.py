@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from small_programs import CASES, LORA
@@ -14,7 +15,7 @@ from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
 from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.target import Target
+from slotlang.planning.target import Kernel, Target
 
 RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3))
 GUARDED = """program guarded(n = 100, slots = 128)
@@ -119,6 +120,50 @@ def test_one_by_one_every_product_and_addition_counts_for_itself() -> None:
     assert calls["add"] + calls["add_inplace"] == made.counts.additions
     own = made.predicted(priced(lambda name, _: 1e-3 if name == "multiply_plain" else 0.0)).evaluation
     assert own == pytest.approx(1e-3 * made.counts.plain_products)
+
+
+SWITCHED = """program switched(slots = 16)
+input x[slots]
+weight w[slots], v[2, slots]
+cipher X = x[slot]
+plain W = w[slot]
+plain V[q < 2] = v[q, slot]
+D = sum q < 2: X * V[q]
+S = sum f < 16 by doubling(4): D << f
+Y = (S << 1) * W + (S << 2) + conj S
+output y[slot] = Y
+prove y == x
+"""
+
+
+def test_with_compiled_kernels_key_switches_are_paid_for_in_parts() -> None:
+    """6 rotations in 2 stages, then 2 rotations and a conjugation of one, of which one is multiplied alone."""
+    times = {"decompose": 1e-3, "key_product": 100e-3, "mod_down": 10.0}
+    seal = priced(lambda name, _: 1e4 if name in ("rotate", "conjugate") else 0.0)
+    profile = replace(seal, kernels={8192: {name: {2: seconds} for name, seconds in times.items()}})
+    program = api.loads(SWITCHED)
+    two_primes = Parameters(8192, (60, 60, 60), 40)
+
+    def evaluation(kernel: Kernel, profile: Profile) -> float:
+        target = Target(kernel=kernel, hide="none")
+        return api.cost(program, two_primes, profile, target=target).predicted.evaluation
+
+    # decompositions: D, the first stage, S; mod-downs: the stages, S << 1, the sum
+    assert evaluation("compiled", profile) == pytest.approx(3 * 1e-3 + 9 * 100e-3 + 4 * 10.0)
+    assert evaluation("compiled", seal) == evaluation("seal", profile) == evaluation("seal", seal) == 9e4
+
+
+def test_parts_of_key_switches_are_priced_at_their_level() -> None:
+    made = api.plan(api.loads(LORA), RESCALED)
+    found = evaluation_calls(made.graph, RESCALED.data_primes, parts=True)
+    whole = evaluation_calls(made.graph, RESCALED.data_primes)
+    apart = ("decompose", "key_product", "mod_down")
+    assert {c: n for c, n in found.items() if c[0] not in apart} == {c: n for c, n in whole.items() if c[0] != "rotate"}
+    for primes in range(1, RESCALED.data_primes + 1):
+        assert found["key_product", primes] == whole["rotate", primes]
+    counts = made.counts
+    assert sum(n for (name, _), n in found.items() if name == "decompose") == counts.decompositions
+    assert sum(n for (name, _), n in found.items() if name == "mod_down") == counts.mod_downs
 
 
 def test_results_are_decrypted_at_their_level() -> None:

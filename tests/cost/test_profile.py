@@ -90,6 +90,65 @@ def test_a_degree_that_was_not_measured_goes_by_n_log_n() -> None:
     assert made.seconds("add", 8192, 3) == pytest.approx(39e-3)
 
 
+def kernels(**times: dict[int, float]) -> Profile:
+    """A profile in which SEAL takes 1 s for everything, and compiled kernels the given seconds, by primes."""
+    return replace(profile({8192: {2: 1.0}}), kernels={8192: times})
+
+
+PARTS = kernels(decompose={2: 6e-3, 4: 20e-3}, key_product={2: 3e-3}, mod_down={2: 2e-3}, multiply_plain={2: 1e-3})
+
+
+def test_compiled_kernels_are_asked_for_what_they_take() -> None:
+    assert PARTS.seconds("decompose", 8192, 2) == 6e-3
+    # k digits modulo k + 1 primes
+    assert PARTS.seconds("decompose", 8192, 3) == pytest.approx(12e-3)
+    assert PARTS.seconds("key_product", 8192, 1) == pytest.approx(1e-3)
+    assert PARTS.seconds("mod_down", 8192, 4) == pytest.approx(4e-3)
+    # N log N
+    assert PARTS.seconds("mod_down", 4096, 2) == pytest.approx(2e-3 * 12 / 26)
+    assert PARTS.seconds("multiply_plain", 8192, 2) == 1e-3 and PARTS.seconds("add", 8192, 2) == 1.0
+    assert PARTS.key_switch(8192, 2) == pytest.approx(11e-3)
+    seal = PARTS.without_kernels
+    assert seal.key_switch(8192, 2) == seal.seconds("multiply_plain", 8192, 2) == 1.0
+    assert seal.without_kernels is seal and PARTS.without_kernels is seal
+
+
+def test_times_of_kernels_are_read_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(PARTS.to_json()))
+    assert read_profile(tmp_path / "p.json") == PARTS
+    assert "kernels" not in PARTS.without_kernels.to_json()
+    (tmp_path / "p.json").write_text(json.dumps(PARTS.without_kernels.to_json()))
+    assert read_profile(tmp_path / "p.json").kernels == {}
+
+
+_WHOLE = {part: {"2": 1.0} for part in ("decompose", "key_product", "mod_down")}
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        None,
+        [],
+        {},
+        {"microseconds": None},
+        {"microseconds": {}},
+        {"microseconds": {"8192": {}}},
+        {"microseconds": {"8192": None}},
+        {"microseconds": {"8191": _WHOLE}},
+        {"microseconds": {"8192": {**_WHOLE, "mod_down": {}}}},
+        {"microseconds": {"8192": {**_WHOLE, "mod_down": {"2": -1}}}},
+        {"microseconds": {"8192": {**_WHOLE, "add": {"2": "fast"}}}},
+        {"microseconds": {"8192": {k: _WHOLE[k] for k in ("decompose", "key_product")}}},
+        {"microseconds": {"8192": {**_WHOLE, "add": {"2": 1.0}}, "4096": _WHOLE}},
+        {"microseconds": {"8192": _WHOLE, "4096": {**_WHOLE, "add": {"2": 1.0}}}},
+    ],
+    ids=range(14),
+)
+def test_what_is_no_section_of_kernels(section: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(spoiled(kernels=section))
+    assert code(tmp_path / "p.json") == "SL442"
+
+
 def test_keys_grow_with_the_square_of_primes() -> None:
     made = profile({8192: {4: 20e-3}})
     assert made.seconds("galois_key", 8192, 1) == pytest.approx(2e-3)

@@ -16,7 +16,7 @@ from slotlang.optimize.blocks import Blocks
 from slotlang.optimize.folding import why_not_folded
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.rewriting import Subject, integer
-from slotlang.schedule.ops import doubling_steps
+from slotlang.schedule.doubling import turns
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
@@ -108,7 +108,7 @@ prove  y == (B @ x) * (B @ x)
 def rotations(rows: int, blocks: int) -> int:
     """The best baby and giant steps for the rows, then the fold."""
     steps = min(b + ceil(rows / b) - 2 for b in range(1, rows + 1))
-    return steps + sum(kind != "mark" for kind, _ in doubling_steps(1, blocks))
+    return steps + len(turns(blocks))
 
 
 FOLDED = {

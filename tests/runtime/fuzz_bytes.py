@@ -96,43 +96,48 @@ def labels(kind: str, data: bytes, rng: random.Random) -> Iterator[tuple[str, by
 
 
 def objects(kind: str, data: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Changes inside the SEAL objects, compressed and not, all sealed anew."""
+    """Changes inside the records, all sealed anew; the secret key's is an object of SEAL, compressed or not."""
     box = unpack(kind, data)
     names = list(box.records)
     records = {name: r for name, r in box.records.items() if r is not None}
-    # of half a result, which is not an object of SEAL, the record is the body
-    halves = {name for name, r in records.items() if bytes(r[:5]) == b"half "}
-    bodies = {n: bytes(r if n in halves else saved._expanded(r[16:], 1 << 26)) for n, r in records.items()}
+    seals = kind == "secret keys"
+    bodies = {n: bytes(saved._expanded(r[16:], 1 << 26) if seals else r) for n, r in records.items()}
+    marks = [b"fresh\0\0\0", b"whole\0\0\0", b"plain\0\0\0", b"key\0\0\0\0\0", b"half re\0", b"half im\0"]
+    fields = [0, 8, 32, 33, 40, 41, 49, 57, 65, 73, 89] if seals else [0, 8, 32, 40, 48, 56, 64, 72, 136]
 
     def made(name: str, record: bytes | memoryview) -> bytes:
         return pack(kind, box.label, {**dict.fromkeys(names), **records, name: record})
 
     def bare(body: Bytes, size: int | None = None) -> bytes:
-        if name in halves and size is None:
-            return bytes(body)
+        if not seals:
+            return bytes(body) if size is None else bytes(body[:64]) + struct.pack("<Q", size) + bytes(body[72:])
         return saved.header() + struct.pack("<Q", 16 + len(body) if size is None else size) + bytes(body)
 
     while True:
         name = rng.choice(list(records))
         record, body = bytearray(records[name]), bytearray(bodies[name])
         bit = 1 << rng.randrange(8)
-        record[rng.randrange(min(len(record), rng.choice([16, 64, len(record)])))] ^= bit
-        yield "bit of a compressed object", made(name, bytes(record))
+        record[rng.randrange(min(len(record), rng.choice([16, 72, len(record)])))] ^= bit
+        yield "bit of a record", made(name, bytes(record))
         body[rng.randrange(min(len(body), rng.choice([130, 400, len(body)])))] ^= bit
         yield "bit of an object", made(name, bare(body))
         cut = rng.randrange(len(bodies[name]))
         yield "object cut off", made(name, bare(bodies[name][:cut]))
         yield "object extended", made(name, bare(bodies[name] + rng.randbytes(rng.randrange(1, 99))))
         yield "object of another length", made(name, bare(bodies[name], rng.choice([0, 16, 1 << 40, (1 << 64) - 1])))
-        field = bytearray(bodies[name])
-        at = rng.choice([0, 8, 32, 33, 40, 41, 49, 57, 65, 73, 89])
+        field, at = bytearray(bodies[name]), rng.choice(fields)
         field[at : at + 8] = rng.choice([bytes(8), b"\xff" * 8, struct.pack("<Q", 1 << 33), struct.pack("<d", np.nan)])
         yield "field of an object", made(name, bare(field))
+        yield "another mark", made(name, bare(rng.choice(marks) + bodies[name][8:]))
         yield "another's object", made(name, records[rng.choice(list(records))])
-        zeros = bytearray(bodies[name])
-        at = rng.randrange(len(zeros))
+        zeros, at = bytearray(bodies[name]), rng.randrange(len(bodies[name]))
         zeros[at:] = bytes(len(zeros) - at)
         yield "zeros in an object", made(name, bare(zeros))
+        ones, at = bytearray(bodies[name]), rng.randrange(len(bodies[name]))
+        ones[at : at + 9] = b"\xff" * len(ones[at : at + 9])
+        yield "ones in an object", made(name, bare(ones))
+        seal = rng.choice([saved.header() + struct.pack("<Q", 16 + 200), b"\x5e\xa1\x10\x04\x00\x02\0\0"])
+        yield "an object of SEAL", made(name, seal + rng.randbytes(200))
 
 
 def arrays(world: Sender, rng: random.Random) -> Iterator[tuple[str, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ import tenseal.sealapi as seal
 from worlds import ROOMY, World, error, relabeled, rerecorded
 
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
-from slotlang_runtime.seal.saved import saved
+from slotlang_runtime.records import result_record
+from slotlang_runtime.seal.memory import polynomials_of
 from slotlang_runtime.wire import pack, unpack
 
 PROGRAM = """program p(n = 4, slots = 16)
@@ -126,7 +128,7 @@ def test_nothing_sent_holds_the_secret_key(world: Sender) -> None:
             assert bytes(record[start : start + 32]) not in world.sent[kind]
     label = unpack("evaluation keys", world.sent_keys).label
     with pytest.raises(Rejected):
-        EvaluationKeys.from_bytes(pack("evaluation keys", label, {"galois": record, "relin": record}))
+        EvaluationKeys.from_bytes(pack("evaluation keys", label, {str(e): record for e, _ in label["keys"]}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,11 +176,11 @@ def test_flipped_bits(world: Sender, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_version_before_is_named(world: Sender, kind: str) -> None:
-    old = b"SLOTBOX1" + world.sent[kind][8:]
-    assert world.rejected(kind, old) == "these bytes are version 1 of the format; this is 2"
+    old = b"SLOTBOX2" + world.sent[kind][8:]
+    assert world.rejected(kind, old) == "these bytes are version 2 of the format; this is 3"
 
 
-@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX2" + bytes(88), 2.5])
+@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX3" + bytes(88), 2.5])
 def test_bytes_of_nobody(world: Sender, thing: Any) -> None:
     for kind in KINDS:
         world.rejected(kind, thing)
@@ -215,7 +217,7 @@ def test_results_and_weights_for_something_else_name_both_sides(world: Sender) -
     data = relabeled("results", world.sent["results"], program="other")
     assert world.rejected("results", data) == "these results are for program other; p needs program p"
     data = relabeled("weights", world.sent["weights"], kernel="matrix")
-    assert world.rejected("weights", data) == "these weights are for kernel matrix; p needs kernel seal"
+    assert world.rejected("weights", data) == "these weights are for kernel matrix; p needs kernel compiled"
 
 
 def test_records_that_are_missing_or_too_many(world: Sender) -> None:
@@ -231,17 +233,20 @@ def test_records_that_are_missing_or_too_many(world: Sender) -> None:
 def test_inputs_at_another_scale_or_level_or_not_encrypted(world: Sender) -> None:
     ring = world.ring
 
-    def ciphertext(scale: float, level: int) -> bytes:
-        plain, out = seal.Plaintext(), seal.Ciphertext()
-        ring.encoder.encode([1.0], ring.levels[level], scale, plain)
-        world.client.secret.encryptor.encrypt_symmetric(plain, out)
-        return saved(out)
-
+    words = world.server.load(world.upload)[next(iter(world.module.packed()))]
+    words = polynomials_of(ring, words)
+    transparent = words.copy()
+    transparent[1] = 0
+    good = bytes(unpack("inputs", world.upload).records["0"] or b"")
+    parms_id = struct.pack("<4Q", *ring.levels[1])
     for made, message in [
-        (ciphertext(ring.scale(0) * 2, 0), "has scale"),
-        (ciphertext(ring.scale(0), 1), "not at the level"),
+        (result_record(ring, words, 0, 1, None), "an input has scale"),
+        (good[:8] + parms_id + good[40:], "an input has parameters"),
+        (good[:56] + struct.pack("<d", float("nan")) + good[64:], "an input has scale nan"),
+        (result_record(ring, transparent, 0, 0, None), "an input is not encrypted: anyone could read it"),
         (None, "an input is missing"),
-        (world.encoded.to_bytes()[200:400], "not an object that SEAL 4 saved"),
+        (world.encoded.to_bytes()[200:400], "an input has the mark"),
+        (b"x" * 71, "an input ends too early"),
     ]:
         assert message in world.rejected("inputs", rerecorded("inputs", world.upload, **{"0": made}))
 
@@ -250,7 +255,7 @@ def test_results_that_are_not_what_the_program_returns(world: Sender) -> None:
     upload = unpack("inputs", world.upload).records["0"]
     name = "('Y',)"
     assert name in unpack("results", world.sent["results"]).records
-    assert "a ciphertext has scale" in world.rejected(
+    assert "a result has the mark" in world.rejected(
         "results", rerecorded("results", world.sent["results"], **{name: upload})
     )
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+import tenseal.sealapi as seal
 from small_programs import case
 from worlds import PAIRS, SMALL, World, error, layer, relabeled, rerecorded
 
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server
-from slotlang_runtime.seal.saved import saved
+from slotlang_runtime.kernels.blake import SEED_BYTES
+from slotlang_runtime.keys import RELINEARIZATION
+from slotlang_runtime.parameters import Parameters as RuntimeParameters
+from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.records import HEAD, Key, key_record
+from slotlang_runtime.residues import packed_size
+from slotlang_runtime.seal import memory
+from slotlang_runtime.seal.operations import SealOperations
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.seal.saved import Saved, memory_file, saved
 from slotlang_runtime.wire import pack, unpack
 
 CONJUGATES = """program conjugates(n = 8, slots = 8)
@@ -74,27 +85,21 @@ def test_a_missing_rotation_is_named(secret: SecretKey) -> None:
 
 def test_missing_kinds_of_keys_are_named(secret: SecretKey) -> None:
     world = World(CONJUGATES, secret=secret)
-    whole = unpack("evaluation keys", world.sent_keys)
-    conjugation = 2 * 4096 - 1
-    rotation = [e for e in whole.label["elements"] if e != conjugation]
-    galois = saved(secret._generator.create_galois_keys(rotation))
-    no_conjugation = relabeled("evaluation keys", world.sent_keys, elements=rotation)
-    no_conjugation = rerecorded("evaluation keys", no_conjugation, galois=galois)
-    no_products = rerecorded(
-        "evaluation keys", relabeled("evaluation keys", world.sent_keys, relinearization=False), relin=None
-    )
-    for data, message in (
-        (no_conjugation, "conjugates needs Galois keys for conjugation, and these evaluation keys have none"),
-        (no_products, "conjugates needs a relinearization key, and these evaluation keys have none"),
+    box = unpack("evaluation keys", world.sent_keys)
+    for without, message in (
+        (2 * 4096 - 1, "conjugates needs Galois keys for conjugation, and these evaluation keys have none"),
+        (RELINEARIZATION, "conjugates needs a relinearization key, and these evaluation keys have none"),
     ):
+        label = {**box.label, "keys": [entry for entry in box.label["keys"] if entry[0] != without]}
+        records = {name: record for name, record in box.records.items() if name != str(without)}
         with pytest.raises(Rejected) as refused:
-            world.server.evaluate(world.upload, EvaluationKeys.from_bytes(data))
+            world.server.evaluate(world.upload, EvaluationKeys.from_bytes(pack("evaluation keys", label, records)))
         assert str(refused.value) == message
 
 
 def test_keys_are_refused_before_any_work(secret: SecretKey, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(PAIRS, secret=secret)
-    none = EvaluationKeys(secret.ring, frozenset(), None, None)
+    none = EvaluationKeys(secret.ring, {})
     monkeypatch.setattr(world.server, "load", lambda upload: pytest.fail("the upload was read first"))
     with pytest.raises(Rejected, match="pairs needs Galois keys for rotations by 1, 2, 4"):
         world.server.evaluate(world.upload, none)
@@ -125,21 +130,25 @@ def test_keys_of_another_ring_name_both() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"elements": None}, "do not say what they are|name Galois elements"),
-        ({"elements": "3"}, "name Galois elements that do not exist"),
-        ({"elements": [3, 2]}, "name Galois elements that do not exist"),
-        ({"elements": [1]}, "name Galois elements that do not exist"),
-        ({"elements": [-3]}, "name Galois elements that do not exist"),
-        ({"elements": [8193]}, "name Galois elements that do not exist"),
-        ({"elements": [3.0]}, "name Galois elements that do not exist"),
-        ({"elements": [True]}, "name Galois elements that do not exist"),
-        ({"elements": [9, 3]}, "a Galois element twice, or out of order"),
-        ({"elements": [3, 3]}, "a Galois element twice, or out of order"),
-        ({"elements": []}, "hold no Galois keys, or some that they do not name"),
-        ({"elements": [3]}, "a key is missing|one too many|larger than it may be"),
-        ({"relinearization": True}, "no relinearization key, or one that they do not name"),
-        ({"relinearization": 0}, "do not say what they are"),
-        ({"relinearization": None}, "do not say what they are"),
+        ({"keys": None}, "do not say what they are"),
+        ({"keys": "3"}, "do not say what they are"),
+        ({"keys": [3]}, "do not say what they are"),
+        ({"keys": [[3]]}, "do not say what they are"),
+        ({"keys": [[3, 0, 0]]}, "do not say what they are"),
+        ({"keys": [[3.0, 0]]}, "do not say what they are"),
+        ({"keys": [[True, 0]]}, "do not say what they are"),
+        ({"keys": [[3, None]]}, "do not say what they are"),
+        ({"keys": [[3, 0], [2, 0]]}, "name Galois elements that do not exist"),
+        ({"keys": [[-3, 0]]}, "name Galois elements that do not exist"),
+        ({"keys": [[8193, 0]]}, "name Galois elements that do not exist"),
+        ({"keys": [[3, -1]]}, "name levels that do not exist"),
+        ({"keys": [[3, 2]]}, "name levels that do not exist"),
+        ({"keys": [[9, 0], [3, 0]]}, "a Galois element twice, or out of order"),
+        ({"keys": [[3, 0], [3, 1]]}, "a Galois element twice, or out of order"),
+        ({"keys": []}, "unexpected 3 among these evaluation keys"),
+        ({"keys": [[3, 0]]}, "unexpected 9 among these evaluation keys"),
+        ({"keys": [[1, 0], [3, 0], [9, 0], [81, 0]]}, "1 is missing from these evaluation keys"),
+        ({"keys": [[3, 0], [9, 0], [81, 1]]}, "a key has primes 3, expected 2"),
         ({"other": 1}, "do not say what they are"),
         ({"degree": None}, "do not say what ring they are for"),
         ({"degree": "4096"}, "do not say what ring they are for"),
@@ -151,7 +160,7 @@ def test_keys_of_another_ring_name_both() -> None:
         ({"prime_bits": [36]}, "two or more"),
         ({"prime_bits": [36, 36, [37]]}, "two or more"),
         ({"prime_bits": [15, 60]}, "SEAL has no such parameters"),
-        ({"prime_bits": [36, 37]}, "keys are for parameters|ends too early|larger than"),
+        ({"prime_bits": [36, 37]}, "a key has parameters"),
     ],
 )
 def test_labels(changes: dict[str, Any], message: str, secret: SecretKey) -> None:
@@ -163,22 +172,84 @@ def test_labels(changes: dict[str, Any], message: str, secret: SecretKey) -> Non
 def test_records_that_are_not_the_keys_they_name(secret: SecretKey) -> None:
     sent = World(CONJUGATES, secret=secret).sent_keys
     box = unpack("evaluation keys", sent)
-    galois, relin = bytes(box.records["galois"] or b""), bytes(box.records["relin"] or b"")
-    few = saved(secret._generator.create_galois_keys([3, 2 * 4096 - 1]))
+    good = bytes(box.records["27"] or b"")
+    size = HEAD.size
+    digit = SEED_BYTES + packed_size(secret.context.moduli, 4096)
+    assert len(good) == size + 2 * digit
     for bad, message in [
-        (galois[:26], "length is not what its header says"),
-        (galois[:16] + bytes(10), "length is not what its header says"),
-        (bytes(26), "not an object that SEAL 4 saved"),
-        (b"\x5e\xa1" + bytes(24), "not an object that SEAL 4 saved"),
-        (galois[:3] + b"\x03" + galois[4:], "not an object that SEAL 4 saved"),
-        (relin, "keys have a number of places 1, expected 4096"),
-        (few, "a key is missing from these evaluation keys, or is one too many"),
-        (None, "hold no Galois keys"),
+        (good[:26], "a key ends too early: it has 26 bytes"),
+        (good[:-1], "bytes of residues"),
+        (good + b"x", "bytes of residues"),
+        (good[:size], "a key has 0 bytes of residues"),
+        (b"fresh\0\0\0" + good[8:], "a key has the mark"),
+        (bytes(len(good)), "a key has the mark"),
+        (good[:size] + good[size + digit :], "bytes of residues"),
+        (good[: size + SEED_BYTES] + b"\xff" * 9 + good[size + SEED_BYTES + 9 :], "not below its prime"),
+        (good[: digit + 10] + b"\xff" * 9 + good[digit + 19 :], "not below its prime"),
+        (good[:-9] + b"\xff" * 9, "not below its prime"),
+        (None, "the key 27 is missing"),
     ]:
         with pytest.raises(Rejected, match=message):
-            EvaluationKeys.from_bytes(pack("evaluation keys", box.label, {"galois": bad, "relin": relin}))
-    with pytest.raises(Rejected, match="no relinearization key"):
-        EvaluationKeys.from_bytes(pack("evaluation keys", box.label, {"galois": galois, "relin": None}))
+            EvaluationKeys.from_bytes(pack("evaluation keys", box.label, {**box.records, "27": bad}))
+
+
+def test_words_are_what_seal_has(secret: SecretKey) -> None:
+    """By SEAL's own objects, saved and read field by field; SEAL expands the seeds of the same keys."""
+    world = World(CONJUGATES, secret=secret)
+    context, keys = secret.context, world.keys
+    moduli = context.moduli
+    places = {(element - 1) // 2: element for element in keys.elements}
+    for thing, held in ((keys.galois, places), (keys.relin, {0: RELINEARIZATION})):
+        record = Saved(context, saved(thing), 1 << 30)
+        *_, count = record.take("5Q")
+        for place in range(count):
+            (digits,) = record.take("Q")
+            assert digits == (2 if place in held else 0)
+            if place in held:
+                words = keys.words(held[place])
+                assert words.shape == (2, 2, 3, 4096)
+                for digit in range(digits):
+                    record.inner()
+                    assert np.array_equal(record.ciphertext(context.key_level, moduli, 1.0), words[digit])
+        record.end()
+
+
+def test_keys_switch_as_those_that_seal_made(secret: SecretKey) -> None:
+    """A digit of a key is an encryption: of the key prime times what is switched from, at its own prime."""
+    world = World(PAIRS, secret=secret)
+    elements = sorted(world.keys.elements)
+    made = secret._generator.create_galois_keys(elements)
+    given = memory.key_words(secret.context, made, [(element - 1) // 2 for element in elements])
+    whole = seal.GaloisKeys()
+    with memory_file() as (stream, path):
+        made.save(path)
+        stream.flush()
+        whole.load(secret.context.context, path)
+    records = {str(e): key_record(secret.context, key, 0) for e, key in zip(elements, given, strict=True)}
+    keys = EvaluationKeys.from_bytes(rerecorded("evaluation keys", world.sent_keys, **records))
+    assert saved(keys.galois) == saved(whole)
+
+
+def test_keys_without_what_is_gone_at_their_level(secret: SecretKey) -> None:
+    """Of three digits and four primes two and three are left, and SEAL switches with them below the top."""
+    ring = RingParameters(8192, (50, 40, 40, 50))
+    secret = SecretKey(ring)
+    context = secret.context
+    made = secret._generator.create_galois_keys([3])
+    (digits,) = memory.key_words(context, made, [1])
+    whole, part = (Key.read(key_record(context, digits, level), context, level) for level in (0, 1))
+    assert part.words().shape == (2, 2, 3, 8192)
+    assert np.array_equal(part.words(), whole.words()[:2][:, :, [0, 1, 3]])
+    assert len(key_record(context, digits, 1)) < 0.55 * len(key_record(context, digits, 0))
+    keys = EvaluationKeys(ring, {3: part})
+    below = Ring(RuntimeParameters(8192, ring.prime_bits, (30,), drops=(1,)), 4096)
+    operations = SealOperations(below, keys.galois, None)
+    plain, cipher = seal.Plaintext(), seal.Ciphertext()
+    values = np.random.default_rng(0).standard_normal(4096)
+    operations.ring.encoder.encode(values.tolist(), context.levels[1], 2.0**30, plain)
+    secret.encryptor.encrypt_symmetric(plain, cipher)
+    secret.decryptor.decrypt(operations.rotate(cipher, 1), plain)
+    assert np.abs(operations.ring.decode(plain) - np.roll(values, -1)).max() < 2e-3
 
 
 def test_a_program_without_rotations_needs_no_keys() -> None:

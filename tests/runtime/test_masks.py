@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, ROOMY, SMALL, emitted
+from worlds import PAIRS, ROOMY, SMALL, emitted, sent_cipher
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -23,9 +23,12 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import HIDES, Hide, KernelChoice, Target
 from slotlang.run.runner import execute, load_module, random_data
 from slotlang_runtime import Client, Rejected, Server, Weights
+from slotlang_runtime.kernels.engine import ResidueEngine
 from slotlang_runtime.masks import fresh_masks, hidden_in, slot_mask, uniform
-from slotlang_runtime.seal.halves import Part, doubled_part, half_bytes, load_half
-from slotlang_runtime.seal.saved import load_ciphertext, residues_of
+from slotlang_runtime.records import read_result, result_record
+from slotlang_runtime.residues import packed_size
+from slotlang_runtime.seal.halves import Part, doubled_part
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.wire import unpack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,10 +57,7 @@ class World(worlds.World):
         assert record is not None
         plain = seal.Plaintext()
         part = hidden_in(self.module)[name].read_part if name in hidden_in(self.module) else None
-        if part is None:
-            cipher = load_ciphertext(self.ring, record, family.level, family.products)
-        else:
-            cipher, _ = load_half(self.ring, record, family.level, family.products, part)
+        cipher, _ = sent_cipher(self.ring, record, family.level, family.products, part)
         self.client.secret.decryptor.decrypt(cipher, plain)
         return plain
 
@@ -110,9 +110,9 @@ def test_half_of_c0_is_all_that_is_sent(kernel: KernelChoice, part: Part) -> Non
     for name, family in families.items():
         record = records[repr(name)]
         assert record is not None
-        # 5 bytes for each residue of 36 bits: half of the first polynomial, and the second
-        assert len(record) == 72 + 5 * 2 * 4096 * 3 // 2
-        cipher, h = load_half(a.ring, record, 0, family.products, part)
+        # 36 bits for each residue: half of the first polynomial, and the second
+        assert len(record) == 72 + 36 * 2 * 4096 * 3 // 2 // 8
+        cipher, h = sent_cipher(a.ring, record, 0, family.products, part)
         words = worlds.residues(a.ring, cipher)
         assert np.array_equal(words[0], h)
         for row, prime in zip(h, a.ring.primes(0), strict=True):
@@ -137,11 +137,11 @@ def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
         kernel.append(np.concatenate([row, (prime - row[::-1]) % prime if part == "re" else row[::-1]]))
     primes = np.array(ring.primes(0), np.uint64)[:, None]
     masked = np.array([(words[0] + np.array(kernel)) % primes, words[1]])
-    record = half_bytes(ring, words, 0, 0, part)
+    record = result_record(ring, words, 0, 0, part)
     assert not np.array_equal(masked[0], words[0])
-    assert half_bytes(ring, masked, 0, 0, part) == record
+    assert result_record(ring, masked, 0, 0, part) == record
     # the other way: h / 2 plus the kernel is distributed as c0 plus the kernel, as their difference lies in it
-    found, h = load_half(ring, record, 0, 0, part)
+    found, h = sent_cipher(ring, record, 0, 0, part)
     halved = h.astype(object) * [[pow(2, -1, prime)] for prime in ring.primes(0)]
     difference = (words[0].astype(object) - halved) % primes.astype(object)
     assert not ((difference + sign * difference[:, ::-1]) % primes.astype(object)).any()
@@ -173,14 +173,15 @@ def test_halves_are_checked() -> None:
 
     def refused(data: bytes, match: str, part: Part = "re") -> None:
         with pytest.raises(Rejected, match=match):
-            load_half(ring, data, *at, part)
+            read_result(data, ring, *at, part)
 
-    load_half(ring, good, *at, "re")
+    read_result(good, ring, *at, "re")
     refused(good, "the mark", "im")
     refused(b"half im\0" + good[8:], "the mark")
-    refused(good[:-1], f"{len(good) - 1} bytes, expected {len(good)}")
-    refused(good + b"\0", "bytes, expected")
+    refused(good[:-1], f"{len(good) - 73} bytes of residues, expected {len(good) - 72}")
+    refused(good + b"\0", "bytes of residues, expected")
     refused(b"", "has 0 bytes")
+    refused(good[:71], "has 71 bytes")
     for place, what in ((8, "parameters"), (32, "parameters"), (40, "degree"), (48, "primes"), (56, "scale")):
         changed = bytearray(good)
         changed[place] ^= 1
@@ -188,20 +189,21 @@ def test_halves_are_checked() -> None:
     changed = bytearray(good)
     changed[64] ^= 1
     refused(bytes(changed), "bytes of residues")
-    size = 5 * 2048
+    primes = ring.primes(family.level)
+    half, size = packed_size(primes[:1], 2048), packed_size(primes, 2048)
     # the last residue of the half, the first of its other prime, and those of c1
-    for place in (72 + size - 5, 72 + size, 72 + 2 * size, len(good) - 5):
-        refused(good[:place] + b"\xff" * 5 + good[place + 5 :], "not below its prime")
-    refused(good[: 72 + 2 * size] + bytes(4 * size), "not encrypted")
+    for place in (72 + half - 9, 72 + half, 72 + size, len(good) - 9):
+        refused(good[:place] + b"\xff" * 9 + good[place + 9 :], "not below its prime")
+    refused(good[: 72 + size] + bytes(2 * size), "not encrypted")
     with pytest.raises(Rejected, match="scale"):
-        load_half(ring, good, family.level, family.products - 1, "re")
+        read_result(good, ring, family.level, family.products - 1, "re")
     # whole ciphertexts are not taken for halves, nor halves for whole ones
     whole = World(MASKED, ROOMY, hide="none", secret=w.client.secret)
     other = unpack("results", whole.server.evaluate(w.upload, w.keys).data).records[repr(name)]
     assert other is not None
-    refused(bytes(other), "bytes, expected")
-    with pytest.raises(Rejected, match="not an object that SEAL"):
-        load_ciphertext(ring, good, *at)
+    refused(bytes(other), "the mark")
+    with pytest.raises(Rejected, match="the mark"):
+        read_result(good, ring, *at, None)
 
 
 def test_slots_that_are_not_read_are_masked() -> None:
@@ -221,7 +223,7 @@ def test_slots_that_are_not_read_are_masked() -> None:
     assert np.unique(hidden.round(4)).size > 1000
     assert abs(np.abs(hidden).mean() / 2**15 - 1) < 0.2
     # and they are there in what is decrypted
-    cipher, h = load_half(ring, *record_of(w), "re")
+    cipher, h = sent_cipher(ring, *record_of(w), "re")
     decrypted = seal.Plaintext()
     w.client.secret.decryptor.decrypt(cipher, decrypted)
     seen = ring.decode(doubled_part(ring, decrypted, h, family.level, "re")).real / 2
@@ -341,7 +343,10 @@ def test_every_evaluation_has_its_own_masks() -> None:
     ring, server = w.ring, Server(w.encoded)
     server.prepare()
     (_, first), (_, second) = server._prepared
-    assert not np.array_equal(residues_of(ring, first["Y",][0]), residues_of(ring, second["Y",][0]))
+    engine = w.encoded.engine
+    assert isinstance(engine, ResidueEngine)
+    words = [engine.ring.plaintext_words(masks["Y",][0], added=True) for masks in (first, second)]
+    assert not np.array_equal(*words)
     made = fresh_masks(ring, w.module)
     assert list(made) == [("Y",)] and len(made["Y",]) == 1
     w.server = server
@@ -439,7 +444,7 @@ def test_zeros_take_the_place_of_masks() -> None:
     assert hidden_in(w.module)["Y",].slots.any() == np.False_
     assert "mask_bits" not in w.text
     result, _ = parts(w)
-    cipher, h = load_half(w.ring, *record_of(w), "re")
+    cipher, h = sent_cipher(w.ring, *record_of(w), "re")
     plain = seal.Plaintext()
     w.client.secret.decryptor.decrypt(cipher, plain)
     seen = w.ring.decode(doubled_part(w.ring, plain, h, 0, "re")) / 2

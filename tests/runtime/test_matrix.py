@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -13,20 +12,20 @@ import numpy as np
 import pytest
 import tenseal.sealapi as seal
 import worlds
-from worlds import error, rerecorded, residues
+from worlds import error, input_cipher, rerecorded, residues
 
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
 from slotlang_runtime.engine import SealEngine, encoded_plaintexts
 from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.matrix import products, recording
-from slotlang_runtime.matrix import residues as residue_functions
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
-from slotlang_runtime.matrix.engine import MatrixEngine
+from slotlang_runtime.matrix.engine import MatrixEngine, add_masks
 from slotlang_runtime.matrix.products import Product
 from slotlang_runtime.matrix.recording import LEAST_PIECE, Plan, Recording, Stage, Sum
-from slotlang_runtime.matrix.residues import add_masks, load_residues, saved_residues
-from slotlang_runtime.seal.saved import Saved, ciphertext_bytes, header, load_ciphertext, residues_of, saved
+from slotlang_runtime.records import read_fresh, result_record
+from slotlang_runtime.seal.memory import residues_of
+from slotlang_runtime.seal.saved import saved
 from slotlang_runtime.wire import unpack
 
 COLUMNS = (Path(__file__).resolve().parents[2] / "programs/columns.slot").read_text(encoding="utf-8")
@@ -180,12 +179,12 @@ def test_masks_are_added_as_seal_adds_plaintexts() -> None:
         ring = here.ring
         record = record_of(here)
         shape = (2, len(ring.primes(0)), parameters.degree)
-        cipher = load_ciphertext(ring, record, 0)
+        cipher = input_cipher(ring, record)
         for count in (1, 2):
             mask = slot_mask(ring, 0, 0, np.tile(np.arange(here.module.slots) % 2 < count, (2, 1)), 16)
             out = seal.Ciphertext()
             seal.Evaluator(ring.context).add_plain(cipher, mask, out)
-            value = load_residues(ring, record, np.empty(shape, np.uint64))
+            value = read_fresh(record, ring, out=np.empty(shape, np.uint64))
             added = add_masks(ring, value, [residues_of(ring, mask)])
             assert added is value and np.array_equal(added, residues(ring, out))
 
@@ -210,26 +209,8 @@ def test_seeds_expand_as_in_seal() -> None:
     for parameters in (SMALL, WIDE):  # of 60-bit primes one draw in 16 is thrown away
         here = World(COLUMNS, {"d": 2, "n": 2, "r": 1, "batch": parameters.slots}, parameters)
         record = record_of(here)
-        wanted = residues(here.ring, load_ciphertext(here.ring, record, 0))
-        assert np.array_equal(load_residues(here.ring, record, np.empty_like(wanted)), wanted)
-
-
-def test_the_other_generator_of_seal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No TenSEAL writes its seeds, so that BLAKE2's are taken for it: both ways must come to the same."""
-    here = world()
-    record = record_of(here)
-    wanted = residues(here.ring, load_ciphertext(here.ring, record, 0))
-    monkeypatch.setattr(residue_functions, "_BLAKE2XB", 2)
-    monkeypatch.setattr(residue_functions, "from_seed", lambda *_: pytest.fail("SEAL has to expand this seed"))
-    assert np.array_equal(load_residues(here.ring, record, np.empty_like(wanted)), wanted)
-
-
-def test_residues_are_saved_as_seal_reads_them() -> None:
-    here = world()
-    value = residues(here.ring, load_ciphertext(here.ring, record_of(here), 0))
-    data = saved_residues(here.ring, value, 0, 0)
-    assert len(data) < value.nbytes
-    assert np.array_equal(residues(here.ring, load_ciphertext(here.ring, data, 0)), value)
+        wanted = residues(here.ring, input_cipher(here.ring, record))
+        assert np.array_equal(read_fresh(record, here.ring), wanted)
 
 
 def test_memory_is_taken_again_only_when_nobody_holds_it() -> None:
@@ -481,42 +462,26 @@ def test_negative_and_zero_weights_come_back() -> None:
 
 
 def test_damaged_ciphertexts_are_rejected() -> None:
-    ring = world().ring
-    record = record_of(world())
-    body = bytearray(Saved(ring.shared, record, 1 << 20).body)
-    room = np.empty((2, len(ring.primes(0)), ring.degree), np.uint64)
+    record = bytes(record_of(world()))
 
-    def rejected(change: Any) -> None:
-        made = bytearray(body)
-        change(made)
-        data = header() + struct.pack("<Q", 16 + len(made)) + bytes(made)
-        with pytest.raises(Rejected):
-            load_residues(ring, data, room)
+    def rejected(data: bytes, message: str) -> None:
+        with pytest.raises(Rejected, match=message):
+            next(iter(world().engine.load([memoryview(data)] * len(world().module.packed())).values()))
 
-    rejected(lambda b: b.__setitem__(0, b[0] ^ 1))
-    rejected(lambda b: b.__setitem__(slice(97, 105), b"\xff" * 8))
-    rejected(lambda b: b.extend(b"x"))
-    rejected(lambda b: b.__delitem__(slice(-1, None)))
-    rejected(lambda b: b.__setitem__(-65, 9))
-    for at in (2, 3, 5, 8, len(record) - 1):
-        damaged = bytearray(record)
-        damaged[at] ^= 0x41
-        with pytest.raises(Rejected):
-            load_residues(ring, bytes(damaged) if at != len(record) - 1 else record[:-1], room)
+    for at, message in ((0, "the mark"), (8, "parameters"), (40, "degree"), (48, "primes"), (56, "scale")):
+        rejected(record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :], message)
+    rejected(record[:-1], "bytes of residues")
+    rejected(record + b"x", "bytes of residues")
+    rejected(record[:-9] + b"\xff" * 9, "not below its prime")
 
 
 def test_a_ciphertext_that_anyone_can_read_is_refused() -> None:
     ring = world().ring
     words = np.ones((2, len(ring.primes(0)), ring.degree), np.uint64)
+    assert np.array_equal(read_fresh(result_record(ring, words, 0, 0, None), ring), words)
     words[1] = 0
     with pytest.raises(Rejected, match="not encrypted: anyone could read it"):
-        load_residues(ring, ciphertext_bytes(ring, words, 0, ring.scale(0)), np.empty_like(words))
-
-
-def test_a_library_without_what_residues_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(residue_functions, "library", lambda *_: None)
-    with pytest.raises(Impossible, match="this build of TenSEAL hides its blake2xb"):
-        world().server.load(world().upload)
+        read_fresh(result_record(ring, words, 0, 0, None), ring)
 
 
 def test_two_clients_of_one_server() -> None:

@@ -12,13 +12,14 @@ import tenseal.sealapi as seal
 from exact_slots import Cipher, ExactOperations, ExactRing, Memory, Plain
 from worlds import PAIRS, World, residues
 
+from slotlang.schedule import doubling
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.operations import Cancelled, Evaluation
 from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring
-from slotlang_runtime.seal.saved import residues_of
 
 SLOTS = 16
 PARAMETERS = Parameters(
@@ -405,27 +406,31 @@ def test_horner_with_zeros_among_the_terms() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("count", range(1, 40))
+@pytest.mark.parametrize("radix", [2, 3, 4, 8, 100])
 @pytest.mark.parametrize("step", [1, 3])
-def test_doubling(count: int, step: int, shared: bool) -> None:
-    e = Exact()
-    a = e.cipher()
-    found = e.ev.doubling(a, step, count, shared)
-    assert np.allclose(values_of(found), sum(rotated(a.values, f * step) for f in range(count)))
-    odd = count
-    while odd % 2 == 0:
-        odd //= 2
-    assert e.ev.counts["additions"] == count.bit_length() - 1 + odd.bit_count() - 1
-    assert e.ev.counts["rotations"] <= e.ev.counts["additions"]
-    if shared:
-        before = counts(e)
-        assert e.ev.doubling(a, step, count, True) is found and counts(e) == before
+def test_doubling(radix: int, step: int, shared: bool) -> None:
+    for count in range(1, 40):
+        e = Exact()
+        a = e.cipher()
+        found = e.ev.doubling(a, step, count, radix, shared)
+        assert np.allclose(values_of(found), sum(rotated(a.values, f * step) for f in range(count)))
+        assert e.ev.counts["additions"] == doubling.additions(count, radix)
+        assert e.ev.counts["rotations"] <= e.ev.counts["additions"]
+        if shared:
+            before = counts(e)
+            assert e.ev.doubling(a, step, count, radix, True) is found and counts(e) == before
 
 
 @pytest.mark.parametrize("count", [0, -1, -2, True, 2.0])
 def test_a_sum_of_no_rotations_is_refused(count: Any) -> None:
     with pytest.raises(Rejected, match=f"a sum of {count} rotations"):
         Exact().ev.doubling(Exact().cipher(), 1, count)
+
+
+@pytest.mark.parametrize("radix", [1, 0, -4, True, 4.0, None])
+def test_copies_that_can_not_be_added_up_at_a_time_are_refused(radix: Any) -> None:
+    with pytest.raises(Rejected, match=f"a sum of {radix} rotations at a time"):
+        Exact().ev.doubling(Exact().cipher(), 1, 8, radix)
 
 
 # SEAL

@@ -13,7 +13,8 @@ from worlds import emitted
 
 from slotlang import api
 from slotlang.run.runner import load_module, random_data
-from slotlang_runtime.kernels import sums
+from slotlang_runtime import weights as runtime_weights
+from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.module import Module
 from slotlang_runtime.script import main
 
@@ -45,12 +46,12 @@ def test_several_results(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_kernel_that_is_not_used_is_said(
     module: Module, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unavailable() -> None:
-        raise sums.Unavailable("it is not here")
+    def unavailable(ring: object) -> None:
+        raise Unavailable("they are not here")
 
-    monkeypatch.setattr(sums, "compiled", unavailable)
+    monkeypatch.setattr(runtime_weights, "kernels_of", unavailable)
     assert main(module, []) == 0
-    assert "evaluated by SEAL's operations, one by one: it is not here" in capsys.readouterr().out
+    assert "evaluated by SEAL's operations: they are not here" in capsys.readouterr().out
 
 
 def test_data_from_a_file(module: Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

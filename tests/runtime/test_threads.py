@@ -13,6 +13,7 @@ from worlds import PAIRS, World, error
 
 from slotlang.planning.target import KernelChoice
 from slotlang_runtime import Answer, Client, EvaluationKeys, Server
+from slotlang_runtime.kernels.residues import Plaintext
 from slotlang_runtime.seal.saved import saved
 
 SUMS = """program sums(n = 4, m = 3, slots = 16)
@@ -41,7 +42,9 @@ def spread(task: Callable[[int], Any], count: int) -> list[Any]:
         return list(pool.map(started, range(count)))
 
 
-def content(mask: Any) -> bytes:
+def content(engine: Any, mask: Any) -> bytes:
+    if isinstance(mask, Plaintext):
+        return bytes(engine.ring.plaintext_words(mask, added=True))
     return mask.tobytes() if isinstance(mask, np.ndarray) else saved(mask)
 
 
@@ -57,7 +60,7 @@ def test_clients_at_once(kernel: KernelChoice, text: str, monkeypatch: pytest.Mo
     run = world.server.engine.run
 
     def recording(inputs: Any, keys: Any, masks: Any) -> Any:
-        used.extend(content(mask) for several in masks.values() for mask in several)
+        used.extend(content(world.server.engine, mask) for several in masks.values() for mask in several)
         return run(inputs, keys, masks)
 
     monkeypatch.setattr(world.server.engine, "run", recording)

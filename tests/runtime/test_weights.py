@@ -11,7 +11,7 @@ from worlds import PAIRS, World, error, relabeled, rerecorded
 
 from slotlang.planning.target import KernelChoice
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
-from slotlang_runtime.seal.saved import saved
+from slotlang_runtime.records import plaintext_record
 from slotlang_runtime.wire import unpack
 
 SPARSE = """program diagonal(n = 8, slots = 8)
@@ -87,10 +87,11 @@ def test_a_plaintext_of_zeros_is_not_taken(world: World) -> None:
     data = world.encoded.to_bytes()
     record = unpack("weights", data).records[name]
     assert record is not None
-    plain = ring.zero()
-    plain.scale = ring.factor(0)
+    zeros = np.zeros((len(ring.primes(0)), ring.degree), np.uint64)
+    zero = plaintext_record(ring, zeros, 0, ring.factor(0))
+    assert len(zero) == len(record)
     with pytest.raises(Rejected, match="is zero, which is sent as nothing at all"):
-        Weights.from_bytes(world.module, rerecorded("weights", data, **{name: saved(plain)}))
+        Weights.from_bytes(world.module, rerecorded("weights", data, **{name: zero}))
 
 
 def test_weights_of_another_program_or_parameters(world: World) -> None:

@@ -31,6 +31,17 @@ prove y == scale * A @ B @ x
 """
 
 
+NO_ROTATIONS = """program scaled(d = 8, slots = 8)
+input x[d]
+weight w[d]
+cipher X = x[slot]
+plain W = w[slot]
+Y = X * W
+output y[slot] = re Y
+prove y == w * x
+"""
+
+
 class World(worlds.World):
     """With five encrypted inputs."""
 
@@ -106,7 +117,7 @@ def test_a_number_of_workers(count: Any) -> None:
 
 def test_keys_are_checked_before_a_thread_starts() -> None:
     world = World()
-    none = EvaluationKeys.from_bytes(World(text=PAIRS.replace("r = 4", "r = 2")).client.evaluation_keys())
+    none = EvaluationKeys.from_bytes(worlds.World(NO_ROTATIONS).sent_keys)
     with pytest.raises(Rejected, match="pairs needs Galois keys"):
         Pool(world.server, none, 2)
     assert no_thread_left()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
 
@@ -27,7 +28,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
-from slotlang.schedule import ops
+from slotlang.schedule import doubling, ops
 from slotlang.schedule.build import EVERY, schedule
 
 PROVED = Lowering("0", "proved", "exact", validated=True)
@@ -89,29 +90,55 @@ def test_small_programs(small: Case, mode: str) -> None:
 # sums of rotations
 
 
-@pytest.mark.parametrize("count_", range(1, 70))
-def test_doubling(count_: int) -> None:
-    step = 3
-    total = base = {0: 1}
-    rotations = 0
+@pytest.mark.parametrize("radix", [2, 3, 4, 8, 100])
+def test_doubling(radix: int) -> None:
+    for terms in range(1, 140):
+        total = base = Counter({0: 1})
 
-    def added(a: dict[int, int], b: dict[int, int], by: int) -> dict[int, int]:
-        result = dict(a)
-        for k, times in b.items():
-            result[k + by] = result.get(k + by, 0) + times
-        return result
+        def rotated(a: Counter[int], by: int) -> Counter[int]:
+            return Counter({k + by: times for k, times in a.items()})
 
-    for kind, amount in ops.doubling_steps(step, count_):
-        if kind == "mark":
-            base = total
-            continue
-        rotations += 1
-        total = added(total if kind == "double" else base, total, amount)
-    assert total == {f * step: 1 for f in range(count_)}
-    odd = count_
-    while odd % 2 == 0:
-        odd //= 2
-    assert rotations == count_.bit_length() - 1 + odd.bit_count() - 1
+        for stage in doubling.stages(terms, radix):
+            assert 2 <= 1 + stage.additions <= radix + (stage.kind == "append")
+            *others, last = stage.multiples
+            first = total if stage.kind == "repeat" else base
+            total = sum((rotated(first, k) for k in others), first) + rotated(total, last)
+            base = total if stage.marks else base
+        assert total == Counter(range(terms)), terms
+
+
+@pytest.mark.parametrize(
+    ("terms", "radix", "copies"),
+    [
+        (64, 4, [4, 4, 4]),
+        (32, 4, [4, 4, 2]),
+        (48, 4, [4, 4, 3]),
+        (36, 8, [6, 6]),
+        (6, 100, [6]),
+        (10, 4, [2, 4, "append 1"]),
+        (11, 4, [2, 4, "append 3"]),
+        (3, 2, [2, "append 1"]),
+        (1, 4, []),
+    ],
+)
+def test_stages_of_doubling(terms: int, radix: int, copies: list[int | str]) -> None:
+    """As the table in docs/language.md has them."""
+    stages = doubling.stages(terms, radix)
+    assert [s.copies if s.kind == "repeat" else f"append {s.copies}" for s in stages] == copies
+
+
+def test_doubling_by_two_takes_what_binary_digits_do() -> None:
+    for terms in range(1, 140):
+        odd = terms
+        while odd % 2 == 0:
+            odd //= 2
+        assert doubling.additions(terms) == len(doubling.turns(terms)) == terms.bit_length() - 1 + odd.bit_count() - 1
+
+
+@pytest.mark.parametrize("terms", [2**40, 2**39 - 7, 2**40 - 87])
+def test_counts_of_a_huge_doubling_are_not_listed(terms: int) -> None:
+    for radix in (2, 1000, 2**30, terms - 1, terms):
+        assert doubling.additions(terms, radix) < terms
 
 
 @examples()

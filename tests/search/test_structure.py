@@ -36,7 +36,8 @@ def drawn(seed: int, packing: Packing, dense: bool) -> Structure:
     s = replace(s, ranks=pick.choice(powers(min(s.positions, s.rows))))
     s = replace(s, copies=pick.choice(powers(s.ranks)), shares=1 if dense else pick.choice(powers(s.ranks)))
     down = pick.choice([0, *range(1, s.diagonals)])
-    return replace(s, down=down, up=0 if dense or s.views < 3 else pick.choice([0, *range(2, s.views)]))
+    up = 0 if dense or s.views < 3 else pick.choice([0, *range(2, s.views)])
+    return replace(s, down=down, up=up, radix=pick.choice([2, 4, 8]))
 
 
 CASES = [
@@ -90,7 +91,7 @@ def dividing(seed: int, packing: Packing, dense: bool) -> Structure:
     )
     down = pick.choice([0, *powers(ranks // copies)[1:-1]])
     up = 0 if dense else pick.choice([0, *powers(ranks // shares)[1:-1]])
-    return Structure(shape, slots, tokens, packing, dense, ranks, copies, down, shares, up)
+    return Structure(shape, slots, tokens, packing, dense, ranks, copies, down, shares, up, pick.choice([2, 4, 8]))
 
 
 @pytest.mark.parametrize(("seed", "packing", "dense"), CASES)
@@ -104,12 +105,15 @@ def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> N
     assert formula.products == counts.plain_products
     assert formula.additions == counts.additions
     assert (formula.inputs, formula.outputs) == (counts.ciphertexts_in, counts.ciphertexts_out)
+    assert formula.decompositions == counts.decompositions == counts.mod_downs
     assert +formula.calls(2) == evaluation_calls(made.graph, 2)
+    assert +formula.calls(2, parts=True) == evaluation_calls(made.graph, 2, parts=True)
     for drops in [(1,), (2,), (1, 2)][: 3 if s.depth == 2 else 1]:
         dropping = plan(
             api.loads(text(s)), Parameters(16384, (60, 40, 40, 60), 40, drops, (40, 40, 40)), target=Target(hide="none")
         )
-        assert +formula.calls(3, drops) == evaluation_calls(dropping.graph, 3)
+        for parts in (False, True):
+            assert +formula.calls(3, drops, parts=parts) == evaluation_calls(dropping.graph, 3, parts=parts)
 
 
 def test_groups_of_tokens_cost_what_one_does_each() -> None:

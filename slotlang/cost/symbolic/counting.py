@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from slotlang.cost.symbolic.functions import function
+from slotlang.cost.symbolic.functions import Doubled, of_doubling
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
 from slotlang.cost.symbolic.steps import ONE, Steps, difference, disjoint, distinct, inside
 from slotlang.cost.symbolic.values import Coordinate, Value, canonical, members, product
@@ -176,7 +176,7 @@ class Counting:
 
     def _turns(self, site: Site, before: Sequence[Site], decisions: Decisions) -> Any:
         """The rotations of one place that no place before has."""
-        times = decisions.expr(site.terms) if site.kind == "rotate" else _fewer(site, decisions)
+        times = decisions.expr(site.terms) if site.kind == "rotate" else _turned(site, decisions)
         if site.kind == "rotate":
             loops = members(site.value, site.box, decisions, self.slots, site.span)
             own = self._stepping(site)
@@ -354,6 +354,18 @@ def _least(site: Site) -> IntConst:
 
 
 def _fewer(site: Site, decisions: Decisions) -> Any:
-    """The additions of a sum, and the rotations of one whose terms are rotated one from the other."""
+    """The additions of a sum."""
+    return _times("doubling_additions", site, decisions)
+
+
+def _turned(site: Site, decisions: Decisions) -> Any:
+    """The rotations of a sum whose terms are rotated one from the other."""
+    return _times("doubling_rotations", site, decisions)
+
+
+def _times(what: Doubled, site: Site, decisions: Decisions) -> Any:
     terms = decisions.expr(site.terms)
-    return function("log2")(terms) + function("ones")(terms) - 1 if site.kind == "doubling" else terms - 1
+    if site.kind != "doubling":
+        return terms - 1
+    assert site.steps is not None
+    return of_doubling(what, terms, decisions.expr(site.steps.radix))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import sympy
 from sympy.core.function import UndefinedFunction
 
 from slotlang.cost.theorems import TwoProducts, baby_split
+from slotlang.schedule import doubling
 
 Expr = sympy.Expr
 
@@ -27,11 +28,9 @@ def _log(n: int) -> int:
     return n.bit_length() - 1
 
 
-def multipliers(count: int) -> frozenset[int]:
+def multiples(count: int, radix: int = doubling.RADIX) -> frozenset[int]:
     """The multiples of its step that doubling rotates by."""
-    powers = (count & -count).bit_length() - 1
-    odd = count >> powers
-    return frozenset({odd << p for p in range(powers)} | {odd >> p for p in range(1, odd.bit_length())})
+    return frozenset(multiple for _, multiple in doubling.turns(count, radix))
 
 
 def _two_products(*values: int) -> int:
@@ -49,6 +48,9 @@ _VALUES: Mapping[str, Callable[..., int]] = MappingProxyType(
         "split": baby_split,
         "two_products": _two_products,
         "best_known": _best_known,
+        "doubling_additions": doubling.additions,
+        "doubling_rotations": lambda count, radix: len(doubling.turns(count, radix)),
+        "doubling_steps": lambda count, radix: len(multiples(count, radix)),
     }
 )
 
@@ -58,7 +60,11 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "log2": "log2(n): the largest e with 2^e <= n. Doubling n terms takes log2(n) + ones(n) - 1 rotations, by "
         "log2(n) different steps",
         "steps": "steps(s, n): the log2(n) steps of doubling n terms by s: with n = 2^p * m, m odd, s * m * 2^i for "
-        "i < p, and s * floor(m / 2^i) for 0 < i <= log2(m)",
+        "i < p, and s * floor(m / 2^i) for 0 < i <= log2(m). steps(s, n, k): those of doubling(k)",
+        "doubling_rotations": "doubling_rotations(n, k): rotations that doubling(k) takes for n terms: k - 1 a stage, "
+        'where n is a power of k (docs/language.md, "Rotate-and-add")',
+        "doubling_additions": "doubling_additions(n, k): the additions of the same",
+        "doubling_steps": "doubling_steps(n, k): how many different steps these rotations have",
         "range_steps": "range_steps(a, s, n): the n steps a, a + s, ..., a + (n - 1)*s",
         "numbers": "numbers(...): these numbers",
         "distinct": "distinct(...): how many different steps there are modulo slots in these sets, without 0",
@@ -76,6 +82,22 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
 def function(name: str) -> Any:
     """The function of a name as sympy has it, over the integers."""
     return UndefinedFunction(name, integer=True)
+
+
+Doubled = Literal["doubling_additions", "doubling_rotations", "doubling_steps"]
+
+
+def of_doubling(what: Doubled, count: Any, radix: Any) -> Any:
+    """A number of doubling ``count`` terms. For copies two at a time it is made of ones and logarithms."""
+    if radix != doubling.RADIX:
+        return function(what)(count, radix)
+    log = function("log2")(count)
+    return log if what == "doubling_steps" else log + function("ones")(count) - 1
+
+
+def steps_of(step: Any, count: Any, radix: Any) -> Any:
+    """The steps of doubling ``count`` terms by ``step``."""
+    return function("steps")(step, count, *(() if radix == doubling.RADIX else (radix,)))
 
 
 def named(expr: sympy.Basic) -> list[str]:
@@ -109,7 +131,7 @@ def _value(expr: Any, sizes: Mapping[str, int]) -> Any:
         for steps in expr.args[1:]:
             numbers = [value(a, sizes) for a in steps.args]
             if str(steps.func) == "steps":
-                found |= {m * numbers[0] % slots for m in multipliers(numbers[1])}
+                found |= {m * numbers[0] % slots for m in multiples(*numbers[1:])}
             elif str(steps.func) == "numbers":
                 found |= {n % slots for n in numbers}
             else:

@@ -8,19 +8,20 @@ from typing import Any, Literal
 
 import sympy
 
-from slotlang.cost.symbolic.functions import function
+from slotlang.cost.symbolic.functions import function, of_doubling, steps_of
 from slotlang.cost.symbolic.sizes import Decisions, plain
 from slotlang.meaning.integers import Int, IntConst, add, mul, neg
+from slotlang.schedule.doubling import RADIX
 
-ZERO, ONE = IntConst(0), IntConst(1)
+ZERO, ONE, TWO = IntConst(0), IntConst(1), IntConst(RADIX)
 
 
 @dataclass(frozen=True)
 class Steps:
     """Different steps, none of them 0 modulo slots, as whole numbers between -slots and slots.
 
-    ``range``: ``first + i*step`` for i < ``count``. ``doubling``: what doubling ``count`` terms by ``step`` rotates by;
-    ``first`` is ``step``. ``table``: these numbers, from the first to the last.
+    ``range``: ``first + i*step`` for i < ``count``. ``doubling``: what doubling ``count`` terms by ``step`` rotates by,
+    ``radix`` copies at a time; ``first`` is ``step``. ``table``: these numbers, from the first to the last.
     """
 
     kind: Literal["range", "doubling", "table"]
@@ -28,21 +29,24 @@ class Steps:
     step: Int
     count: Int
     table: tuple[int, ...] = ()
+    radix: Int = TWO
 
     def plain(self) -> Steps:
         """With every number that was computed from sizes written out."""
-        return replace(self, first=plain(self.first), step=plain(self.step), count=plain(self.count))
+        numbers = (self.first, self.step, self.count, self.radix)
+        first, step, count, radix = map(plain, numbers)
+        return replace(self, first=first, step=step, count=count, radix=radix)
 
     def size(self, decisions: Decisions) -> Any:
         """How many there are."""
         count = decisions.expr(self.count)
-        return function("log2")(count) if self.kind == "doubling" else count
+        return count if self.kind != "doubling" else of_doubling("doubling_steps", count, decisions.expr(self.radix))
 
     def expr(self, decisions: Decisions) -> Any:
         """The set as formulas name it."""
         first, step, count = (decisions.expr(e) for e in (self.first, self.step, self.count))
         if self.kind == "doubling":
-            return function("steps")(step, count)
+            return steps_of(step, count, decisions.expr(self.radix))
         if self.kind == "table":
             return function("numbers")(*self.table)
         if count == 1:
@@ -107,7 +111,7 @@ def inside(a: Steps, b: Steps, decisions: Decisions) -> bool:
         return a == b
     if a.kind == b.kind and value(a.step) == value(b.step) and value(a.first) == value(b.first):
         if a.kind == "doubling":
-            same = value(a.count) == value(b.count)
+            same = value(a.count) == value(b.count) and value(a.radix) == value(b.radix)
         else:
             same = value(a.count) <= value(b.count)
         if same:
@@ -116,6 +120,8 @@ def inside(a: Steps, b: Steps, decisions: Decisions) -> bool:
                 decisions.compare(a.count, "==", ONE)
             else:
                 decisions.compare(a.step, "==", b.step)
+            if a.kind == "doubling":
+                decisions.compare(a.radix, "==", b.radix)
             return decisions.compare(a.count, "==" if a.kind == "doubling" else "<=", b.count)
     if a.kind == "range" and value(a.count) == 1 and value(a.first) == value(b.first):
         # the first step of a range; a doubling rotates by its step when there is an odd part, or two terms and more

@@ -127,7 +127,7 @@ class Walk:
             case ops.Horner(loop, body, _, written):
                 assert written is not None
                 return self._horner(loop, self._op(body, (*box, loop)), written, box)
-            case ops.Doubling(inner, _, _, written):
+            case ops.Doubling(inner, written=written):
                 assert written is not None
                 return self._doubling(self._op(inner, box), *written, box)
             case ops.Add(operands):
@@ -274,11 +274,12 @@ class Walk:
         value = self._closed(body, loop, ("horner", plain(step)))
         return self._site("horner", value, (body,), (*box, loop), terms=extent(loop), steps=single(step))
 
-    def _doubling(self, value: Value, step: Int, count: Int, box: Box) -> Value:
+    def _doubling(self, value: Value, step: Int, count: Int, radix: Int, box: Box) -> Value:
         self._turning(count, step, difference(count, ONE))
-        number = self.shapes.number(("doubling", value.shape, plain(step), plain(count)), value.shape, count)
+        key = ("doubling", value.shape, plain(step), plain(count), plain(radix))
+        number = self.shapes.number(key, value.shape, count)
         doubled = Value(number, value.coordinates)
-        steps = Steps("doubling", step, step, count)
+        steps = Steps("doubling", step, step, count, radix=radix)
         return self._site("doubling", doubled, (value,), box, terms=count, steps=steps)
 
     def _add(self, operands: list[tuple[int, Value]], box: Box) -> Value:

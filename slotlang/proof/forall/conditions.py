@@ -301,7 +301,10 @@ class _Reader:
                 for binder in binders:
                     self._loop(binder)
                 if how is not None and how.argument is not None:
-                    self._positive(self._int(how.argument))
+                    number = self._int(how.argument)
+                    self._positive(number)
+                    if how.name == "doubling":
+                        self._add(Required(Cmp(">=", number, IntConst(2)), f"{show(number)} >= 2"))
                 self._value(body)
             case tree.Permute(value):
                 self._value(value)

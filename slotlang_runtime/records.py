@@ -1,0 +1,198 @@
+"""What the container holds: ciphertexts, plaintexts and keys as packed residues.
+
+A record starts with its mark (8 bytes), SEAL's identity of the parameters (32), the degree, the number of primes, the
+scale (a double) and the number of bytes that follow (8 each, little-endian). Residues follow in the order of SEAL's
+transform, each in the bits of its prime (``residues``): no bit is left over. In place of a polynomial that SEAL draws
+at random stands the seed of its generator, 64 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.kernels.blake import SEED_BYTES
+from slotlang_runtime.residues import Words, packed, packed_size, uniform, unpacked
+from slotlang_runtime.seal.halves import Part, conjugated, doubled
+from slotlang_runtime.seal.memory import Seeded
+from slotlang_runtime.seal.ring import Context, ParmsId, Ring
+
+HEAD = struct.Struct("<8s4QQQdQ")
+_NAMES = ("the mark", *4 * ("parameters",), "degree", "primes", "scale", "bytes of residues")
+
+FRESH, WHOLE, PLAIN, KEY = b"fresh\0\0\0", b"whole\0\0\0", b"plain\0\0\0", b"key\0\0\0\0\0"
+HALVES = {"re": b"half re\0", "im": b"half im\0"}
+
+
+def _head(mark: bytes, parms_id: ParmsId, degree: int, primes: int, scale: float, size: int) -> tuple[Any, ...]:
+    return mark, *parms_id, degree, primes, scale, size
+
+
+def _body(what: str, data: bytes | memoryview, wanted: tuple[Any, ...]) -> memoryview:
+    """What follows the head, which must say exactly what is wanted."""
+    if len(data) < HEAD.size:
+        raise Rejected(f"{what} ends too early: it has {len(data)} bytes", DAMAGED_BYTES)
+    for name, found, expected in zip(_NAMES, HEAD.unpack_from(data), wanted, strict=True):
+        # a scale that is not a number differs from every other
+        if found != expected:
+            raise Rejected(f"{what} has {name} {found!r}, expected {expected!r}", DAMAGED_BYTES)
+    body = memoryview(data)[HEAD.size :]
+    if len(body) != wanted[-1]:
+        raise Rejected(f"{what} has {len(body)} bytes of residues, expected {wanted[-1]}", DAMAGED_BYTES)
+    return body
+
+
+def _fresh_head(ring: Ring, level: int) -> tuple[Any, ...]:
+    primes = ring.primes(level)
+    size = SEED_BYTES + packed_size(primes, ring.degree)
+    return _head(FRESH, ring.levels[level], ring.degree, len(primes), ring.scale(level), size)
+
+
+def fresh_record(ring: Ring, first: Words, seed: bytes, level: int = 0) -> bytes:
+    """A ciphertext that a client encrypted: its first polynomial, primes x degree, and the seed of the second one."""
+    return b"".join([HEAD.pack(*_fresh_head(ring, level)), seed, packed(first, ring.primes(level))])
+
+
+def read_fresh(record: bytes | memoryview, ring: Ring, level: int = 0, out: Words | None = None) -> Words:
+    """The residues of a client's ciphertext, polynomials x primes x degree, in ``out`` if it is given; both polynomials
+    may be there, as in a result. Raises Rejected."""
+    moduli = ring.primes(level)
+    words = np.empty((2, len(moduli), ring.degree), np.uint64) if out is None else out
+    if bytes(record[:8]) == WHOLE:
+        return _both("an input", _body("an input", record, _result_head(ring, level, 0, None)), ring, level, words)
+    body = _body("an input", record, _fresh_head(ring, level))
+    unpacked(body[SEED_BYTES:], moduli, words[0])
+    uniform(bytes(body[:SEED_BYTES]), moduli, words[1])
+    return words
+
+
+def _result_head(ring: Ring, level: int, products: int, part: Part | None) -> tuple[Any, ...]:
+    primes = ring.primes(level)
+    size = packed_size(primes, 2 * ring.degree if part is None else ring.degree * 3 // 2)
+    mark = WHOLE if part is None else HALVES[part]
+    return _head(mark, ring.levels[level], ring.degree, len(primes), ring.scale(level, products), size)
+
+
+def result_record(ring: Ring, residues: Words, level: int, products: int, part: Part | None) -> bytes:
+    """A result, from its residues, polynomials x primes x degree: both polynomials, or where only one part is read half
+    of h and c1 (``seal.halves``)."""
+    first, moduli = residues[0], ring.primes(level)
+    if part is not None:
+        first = doubled(ring, first, level, part)[:, : ring.degree // 2]
+    head = HEAD.pack(*_result_head(ring, level, products, part))
+    return b"".join([head, packed(first, moduli), packed(residues[1], moduli)])
+
+
+def read_result(record: bytes | memoryview, ring: Ring, level: int, products: int, part: Part | None) -> Words:
+    """The residues of (c0, c1), polynomials x primes x degree; of (h, c1) where one part is read. Raises Rejected."""
+    what, moduli = "a result" if part is None else "half a result", ring.primes(level)
+    body = _body(what, record, _result_head(ring, level, products, part))
+    return _both(what, body, ring, level, np.empty((2, len(moduli), ring.degree), np.uint64), part)
+
+
+def _both(what: str, body: memoryview, ring: Ring, level: int, words: Words, part: Part | None = None) -> Words:
+    moduli, count = ring.primes(level), ring.degree if part is None else ring.degree // 2
+    first = words[0] if part is None else np.empty((len(moduli), count), np.uint64)
+    size = packed_size(moduli, count)
+    unpacked(body[:size], moduli, first)
+    unpacked(body[size:], moduli, words[1])
+    if part is not None:
+        words[0, :, :count] = first
+        words[0, :, count:] = conjugated(ring, first, level, 1 if part == "re" else -1)
+    if not words[1].any():
+        raise Rejected(f"{what} is not encrypted: anyone could read it", DAMAGED_BYTES)
+    return words
+
+
+def _plain_head(ring: Ring, level: int, scale: float) -> tuple[Any, ...]:
+    primes = ring.primes(level)
+    return _head(PLAIN, ring.levels[level], ring.degree, len(primes), scale, packed_size(primes, ring.degree))
+
+
+def plaintext_record(ring: Ring, residues: Words, level: int, scale: float) -> bytes:
+    """A plaintext, from its residues, primes x degree."""
+    return HEAD.pack(*_plain_head(ring, level, scale)) + packed(residues, ring.primes(level))
+
+
+def read_plaintext(record: bytes | memoryview, ring: Ring, level: int, scale: float) -> Words:
+    """The residues of a plaintext, primes x degree. Raises Rejected for another level or scale, and for zero, which is
+    never sent."""
+    body, moduli = _body("a plaintext", record, _plain_head(ring, level, scale)), ring.primes(level)
+    words = unpacked(body, moduli, np.empty((len(moduli), ring.degree), np.uint64))
+    if not words.any():
+        raise Rejected("a plaintext is zero, which is sent as nothing at all", DAMAGED_BYTES)
+    return words
+
+
+def key_primes(context: Context, level: int) -> list[int]:
+    """The primes of a key that switches ciphertexts from a level on: theirs, and the key prime."""
+    return [*context.moduli[: len(context.levels) - level], context.moduli[-1]]
+
+
+def _key_head(context: Context, level: int) -> tuple[Any, ...]:
+    primes = key_primes(context, level)
+    size = (len(primes) - 1) * (SEED_BYTES + packed_size(primes, context.degree))
+    return _head(KEY, context.key_level, context.degree, len(primes), 1.0, size)
+
+
+def key_record(context: Context, digits: Sequence[Seeded], level: int) -> bytes:
+    """A key for switches from a level on: of each digit, but for those of primes that are gone there, the seed and the
+    first polynomial (all primes x degree), less these primes."""
+    primes = key_primes(context, level)
+    pieces = [HEAD.pack(*_key_head(context, level))]
+    for first, seed in digits[: len(primes) - 1]:
+        kept = np.concatenate([first[: len(primes) - 1], first[-1:]])
+        pieces += [seed, packed(kept, primes)]
+    return b"".join(pieces)
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A key as its record says, checked: every residue is below its prime. ``level``: the first at which it is used."""
+
+    context: Context
+    level: int
+    body: memoryview
+
+    @classmethod
+    def read(cls, record: bytes | memoryview, context: Context, level: int) -> Key:
+        """The key of a record. Raises Rejected."""
+        key = cls(context, level, _body("a key", record, _key_head(context, level)))
+        primes = key_primes(context, level)
+        room = np.empty((len(primes), context.degree), np.uint64)
+        for digit in range(len(primes) - 1):
+            key._first(digit, primes, room)
+        return key
+
+    def _first(self, digit: int, primes: Sequence[int], out: Words) -> bytes:
+        size = packed_size(primes, self.context.degree)
+        at = digit * (SEED_BYTES + size)
+        unpacked(self.body[at + SEED_BYTES : at + SEED_BYTES + size], primes, out)
+        return bytes(self.body[at : at + SEED_BYTES])
+
+    def whole(self) -> Words:
+        """Residues as SEAL has them, with zeros for what is gone at the key's level."""
+        words, digits = self.words(), len(self.context.levels)
+        whole = np.zeros((digits, 2, digits + 1, self.context.degree), np.uint64)
+        whole[: len(words), :, : len(words)] = words[:, :, :-1]
+        whole[: len(words), :, -1] = words[:, :, -1]
+        return whole
+
+    def words(self) -> Words:
+        """Residues: digits x 2 x primes x degree, the key prime last; without what is gone at the key's level."""
+        primes, degree, moduli = key_primes(self.context, self.level), self.context.degree, self.context.moduli
+        words = np.empty((len(primes) - 1, 2, len(primes), degree), np.uint64)
+        for digit, (first, second) in enumerate(words):
+            seed = self._first(digit, primes, first)
+            if len(primes) == len(moduli):
+                uniform(seed, moduli, second)
+            else:
+                # SEAL draws for all primes in one go
+                whole = uniform(seed, moduli, np.empty((len(moduli), degree), np.uint64))
+                second[:-1], second[-1] = whole[: len(primes) - 1], whole[-1]
+        return words
