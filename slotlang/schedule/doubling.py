@@ -13,6 +13,9 @@ from typing import Literal
 RADIX = 2
 """Of ``by doubling`` without a number."""
 
+RADICES = (RADIX, 4, 8)
+"""Those that searches try where key switches are executed in parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
