@@ -17,7 +17,7 @@ from typing import Any
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 
-SCHEMA = "slotlang.profile/3"
+SCHEMA = "slotlang.profile/4"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
