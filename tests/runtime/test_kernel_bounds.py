@@ -241,7 +241,8 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
         for name, value in changes.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
-    forward, inverse = transforms.transforms(o)
+    forward_of, inverse = transforms.transforms(o)
+    forward = forward_of(lambda x, j, p, v, other: memory.load(x, j))
     kernels = switching.kernels(o) | products.kernels(o)
     return Bounds(memory, o, kernels, forward, inverse, 1.0 if o.kind == "words" else HALF)
 
@@ -260,7 +261,7 @@ def largest(bounds: Bounds, first: int, rows: int, degree: int) -> Bound:
 def test_transforms(bounds: Bounds, degree: int) -> None:
     # from what ``centred`` and ``lowered`` leave
     bounds.memory.default = bounds.arithmetic.centred(bounds.stored, None, None, None)
-    bounds.forward(row(0), row(1), degree, 0)
+    bounds.forward(row(0), row(1), degree, 0, 0)
     assert largest(bounds, 1, 1, degree) <= bounds.stored
 
 
@@ -284,9 +285,7 @@ def test_key_switches(bounds: Bounds, primes: int) -> None:
     # 20 terms; ``more``: to sums that are there
     bounds.memory.default = bounds.stored
     for more in (0, 1):
-        bounds.kernels["switched"](
-            row(0), row(10), 0, 0, 0, 20, row(40), more, primes, primes + 1, primes, 128, STRIDE, 0
-        )
+        bounds.kernels["switched"](row(0), row(10), 0, 0, 0, 0, 20, row(40), more, primes, primes + 1, 128, STRIDE, 0)
         assert largest(bounds, 40, 2 * (primes + 1), 128) <= lazy(bounds)
 
 
@@ -333,4 +332,4 @@ def test_a_bound_that_is_passed_is_seen(bounds: Bounds) -> None:
     # residues beyond those that transforms take
     bounds.memory.default = 20.0
     with pytest.raises(AssertionError):
-        bounds.forward(row(0), row(1), 4096, 0)
+        bounds.forward(row(0), row(1), 4096, 0, 0)

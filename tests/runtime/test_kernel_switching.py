@@ -58,10 +58,11 @@ class Room:
         words = [filled(pattern, self.moduli[: self.primes], self.degree, self.rng) for _ in range(size)]
         return self.ring.taken(np.array(words), self.level, 1.0)
 
-    def key(self, pattern: str) -> Any:
-        digits = len(self.moduli) - 1
-        words = [filled(pattern, self.moduli, self.degree, self.rng) for _ in range(2 * digits)]
-        return np.array(words).reshape(digits, 2, len(self.moduli), self.degree)
+    def key(self, pattern: str, first: int = 0) -> Any:
+        """A key for ciphertexts of level ``first`` and below, of any residues."""
+        moduli = [*self.moduli[: self.ring.primes(first)], self.moduli[-1]]
+        words = [filled(pattern, moduli, self.degree, self.rng) for _ in range(2 * len(moduli) - 2)]
+        return np.array(words).reshape(len(moduli) - 1, 2, len(moduli), self.degree)
 
     def last(self, a: Ciphertext) -> int:
         """The address of a ciphertext's last polynomial."""
@@ -82,10 +83,15 @@ class Room:
         ring, source = self.ring, terms[0].source
         digits, keys = self.decomposed(source), [ring.key(term.key) for term in terms]
         moves = [ring.tables.move(term.element) for term in terms]
-        lists = [addresses(at for _, at in keys), addresses(m[0] for m in moves), addresses(m[1] for m in moves)]
+        lists = [
+            addresses(key.at for key in keys),
+            addresses(key.digits for key in keys),
+            addresses(m[0] for m in moves),
+            addresses(m[1] for m in moves),
+        ]
         ring.kernels.switched(
             self.last(source), digits.at, *(at for _, at in lists), len(terms), sums.at, more,
-            self.primes, ring.count, ring.count - 1, self.degree, ring.stride, ring.table,
+            self.primes, ring.count, self.degree, ring.stride, ring.table,
         )  # fmt: skip
 
     def sums(self) -> Rows:
@@ -124,7 +130,7 @@ class Room:
         """The sums that ``switched`` makes: both polynomials, by prime, the key prime last."""
         out: list[list[Any]] = [[0] * len(self.used) for _ in range(2)]
         known: dict[int, list[list[Integers]]] = {}
-        places = [*range(self.primes), len(self.moduli) - 1]
+        places = [*range(self.primes), -1]
         for term in terms:
             if id(term.source) not in known:
                 digits = self.digits(term.source)
@@ -196,7 +202,8 @@ def test_key_switches_of_larger_rings(ring: Any) -> None:
 def key_switches(room: Room, pattern: str, elements: Sequence[int]) -> None:
     """Products of the digits of two ciphertexts, one of them of three polynomials, and the division of the sum."""
     a, b = room.cipher(pattern), room.cipher(pattern, 3)
-    keys = [room.key(pattern if n % 2 else "random") for n in range(3)]
+    # keys of different first levels, this one's and all above
+    keys = [room.key(pattern if n % 2 else "random", n % (room.level + 1)) for n in range(3)]
     terms = [Term(a, element, keys[n % 3]) for n, element in enumerate(elements)]
     others = [Term(b, 1, keys[0])]
     before = [room.ring.given(x) for x in (a, b)]
