@@ -106,7 +106,7 @@ def test_integers_of_any_size_are_decoded_to_the_last_bit_of_a_double(ring: Ring
     sizes = rng.integers(0, product.bit_length() - 1, ring.degree)
     numbers = [int(rng.integers(1 << 62)) * (1 << 140) >> (202 - int(bits)) for bits in sizes]
     most = product // 2 - product // moduli[-1]
-    numbers[:6] = 0, 1, -1, most, -most, -moduli[0]
+    numbers[:6] = 0, 1, -1, most, -most, -(moduli[0] // 3)
     numbers[6:] = [n * int(s) for n, s in zip(numbers[6:], rng.choice([-1, 1], ring.degree), strict=False)]
     rows = [np.array([n % p for n in numbers], np.uint64)[None] for p in moduli]
     found = coder._integers.centred(rows, moduli)[0]
