@@ -26,6 +26,7 @@ from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
     check_label,
     check_ring,
+    grown_errors,
     inputs_label,
     limits_label,
     module_label,
@@ -172,16 +173,18 @@ class Client:
             self._check_range(name, family, decoded)
             values[name] = decoded[: self.module.slots] / (2 if part else 1)
         results = self.module.collect(values)
-        self._check_precision(results)
+        self._check_precision(results, grown_errors(box, self.module))
         return results if len(results) > 1 else next(iter(results.values()))
 
-    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Warn of results below the precision of the parameters: CKKS's error is absolute."""
-        for name, size, least in small_results(self.module, results):
+    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float]) -> None:
+        """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much
+        errors may exceed the module's promise, as the server says of its weights."""
+        for name, size, error, least in small_results(self.module, results, grown):
+            larger = " with the server's weights, which are larger than promised for" if name in grown else ""
             warnings.warn(
                 f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "
                 f"relative error of {self.module.precision:.1e} needs {least:.1e}; the rms error is at most "
-                f"{self.module.error[name]:.1e}",
+                f"{error:.1e}{larger}",
                 BelowPrecision,
                 stacklevel=3,
             )

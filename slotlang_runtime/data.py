@@ -40,15 +40,18 @@ def within_promise(module: Module, name: str, value: Any, expected: Any) -> tupl
 
 def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
     """Inputs, and weights with scalars: standard normal inputs, weights scaled down so that products stay near 1, and
-    scalars of 1; all scaled down further where the program takes smaller ones."""
+    scalars of 1; weights and scalars of the size of those that the module was lowered for, where there were some; all
+    scaled down further where the program takes smaller ones."""
     rng = np.random.default_rng(seed)
     inputs: Arrays = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
     weights: Arrays = {
-        name: rng.standard_normal(shape) / math.sqrt(shape[-1]) for name, shape in module.weights.items()
+        name: rng.standard_normal(shape) * module.sizes.get(name, 1 / math.sqrt(shape[-1]))
+        for name, shape in module.weights.items()
     }
     for name, pattern in module.patterns.items():
         weights[name] = weights[name] * pattern()
-    return within(inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}, module.limits, module.assumptions)
+    weights.update({name: module.sizes.get(name, 1.0) for name in module.scalars})
+    return within(inputs, weights, module.limits, module.assumptions)
 
 
 def within(

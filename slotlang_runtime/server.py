@@ -90,7 +90,8 @@ class Server:
         """The encrypted results of a client's encrypted inputs. Raises Rejected."""
         keys.check(self.module)
         evaluated, seconds = self._compute(self.load(upload), keys)
-        data = pack("results", module_label(self.module), self.engine.save(evaluated.results))
+        grown = {"grown": dict(self.weights.grown)} if self.weights.grown else {}
+        data = pack("results", {**module_label(self.module), **grown}, self.engine.save(evaluated.results))
         return Answer(data, evaluated.counts, evaluated.vanished, seconds)
 
     def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:

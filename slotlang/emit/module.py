@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from math import inf
 
@@ -83,8 +83,17 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             "relative_error": repr(p.relative_error),
             "precision": repr(p.precision),
             "error": f"{{{error}}}",
+            **self._about_weights(),
         }
         return listed("PROMISE = ", [f"{string(name)}: {text}" for name, text in entries.items()], "{}")
+
+    def _about_weights(self) -> dict[str, str]:
+        """The sizes and gains of given weights."""
+        p = self.promise
+        if not p.sizes:
+            return {}
+        gains = [f"{string(name)}: {_numbers_by_name(effects)}" for name, effects in p.gains.items()]
+        return {"sizes": _numbers_by_name(p.sizes), "gains": f"{{{', '.join(gains)}}}"}
 
     def _errors(self) -> list[str]:
         return [f"{string(name)}: {value!r}" for name, value in self.promise.error.items()]
@@ -140,6 +149,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
                 *listed("results=", results, "{}", "    ", ","),
                 *listed("error=", self._errors(), "{}", "    ", ","),
                 f"    precision={self.promise.precision!r},",
+                *(f"    {name}=PROMISE[{string(name)}]," for name in self._about_weights()),
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
@@ -294,6 +304,10 @@ def _literal(value: object) -> str:
 def _tuple(items: Iterable[object]) -> str:
     texts = list(map(str, items))
     return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+
+def _numbers_by_name(numbers: Mapping[str, float]) -> str:
+    return f"{{{', '.join(f'{string(name)}: {number!r}' for name, number in numbers.items())}}}"
 
 
 def _numbers(name: str, numbers: list[int]) -> list[str]:

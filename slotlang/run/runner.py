@@ -264,8 +264,8 @@ def _executed(
         relative,
         sizes,
         tuple(
-            name
-            for name, _, _ in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
+            small.name
+            for small in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
         ),
         None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {
