@@ -14,7 +14,6 @@ from slotlang.diagnostics import error
 from slotlang.emit.fitted import fitted_plan
 from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
-from slotlang.emit.promised import about_weights
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
@@ -89,13 +88,12 @@ def lower(
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))
     lowering = Lowering(__version__, report.status, report.method, validated=True, range=found.status)
-    promise = planned.promise if standalone else about_weights(planned)
-    text = emission(planned, lowering, promise)
+    text = emission(planned, lowering)
     validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")
     if validation.status != "proved":
-        text = emission(planned, replace(lowering, validated=False), promise)
+        text = emission(planned, replace(lowering, validated=False))
     return Lowered(text, planned, report, validation, found)
 
 

@@ -89,9 +89,8 @@ class Module:
     (``.T``: transposed). ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense
     weights. ``error``: the rms error that each result is promised not to exceed, for the data that the module was
     lowered for and smaller inputs; ``precision``: the relative error that was asked for. ``sizes``: rms of the
-    elements that may be nonzero, by weight and scalar that the module was lowered for; ``gains``: what changes of inputs
-    and weights do to each result with these (``growth.py``). ``program_hash``: SHA-256 of the program's text and
-    sizes."""
+    elements that may be nonzero, of what was given when the module was lowered. ``program_hash``: SHA-256 of the
+    program's text and sizes."""
 
     name: str
     program_hash: str
@@ -113,7 +112,6 @@ class Module:
     error: Mapping[str, float] = field(default_factory=dict)
     precision: float = 0.0
     sizes: Mapping[str, float] = field(default_factory=dict)
-    gains: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     assumptions: Sequence[tuple[str, int | None, float]] = ()
     forms: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict

@@ -19,10 +19,10 @@ from slotlang_runtime.errors import (
     BeyondPromise,
     Rejected,
 )
-from slotlang_runtime.growth import growth
+from slotlang_runtime.expected import excess
 from slotlang_runtime.labels import check_label, grown_errors, module_label
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.ranges import Ranges, check_range
+from slotlang_runtime.ranges import Ranges, check_range, levels_of
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import Box, pack, unpack
 
@@ -78,10 +78,10 @@ class Weights:
                 BelowPrecision,
                 stacklevel=2,
             )
-        larger = growth(module, arrays)
-        if larger.errors:
-            warnings.warn(f"[{BEYOND_PROMISE}] {larger.text()}", BeyondPromise, stacklevel=2)
-        return cls(module, _engine(module, arrays, None), found, digests(exponents), larger.errors)
+        beyond = excess(module, levels_of(module), arrays)
+        if beyond.times:
+            warnings.warn(f"[{BEYOND_PROMISE}] {beyond.text()}", BeyondPromise, stacklevel=2)
+        return cls(module, _engine(module, arrays, None), found, digests(exponents), beyond.times)
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:

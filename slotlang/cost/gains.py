@@ -16,13 +16,14 @@ from slotlang.cost.data import UNIT, DataPowers, Size
 from slotlang.cost.key_switch_peaks import Floats, peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
-from slotlang.cost.noise import Gains, Place, spike
+from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
+from slotlang_runtime.noise import peak_shape
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -96,7 +97,7 @@ class _Backwards:
         self.contents = contents
         self.members = Members(graph, contents)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.spike = spike(degree)
+        self.spike = peak_shape(degree)
         self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
         self.sources: defaultdict[Place, float] = defaultdict(float)
         self.powers = Powers()

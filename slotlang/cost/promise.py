@@ -48,14 +48,13 @@ class Promise:
     """``relative_error``: relative rms error that a run is expected not to exceed, in any result. ``precision``: the
     relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms
     error of each result, by name, which holds for smaller inputs too. ``assumed``: the data that this is about.
-    ``sizes`` and ``gains``: of given weights, what the runtime compares others with (``Module``)."""
+    ``sizes``: rms of the elements that may be nonzero, by what is given of it."""
 
     assumed: Assumed
     relative_error: float
     precision: float
     error: Mapping[str, float]
     sizes: Mapping[str, float] = field(default_factory=dict)
-    gains: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def about(self) -> str:
@@ -102,14 +101,24 @@ def predicted_error(plan: Planned) -> float:
     return plan_gains(plan).error(plan.parameters)
 
 
-def promised(found: Gains, setting: Setting, results: list[str], assumed: Assumed, wanted: float | None) -> Promise:
+def promised(
+    found: Gains,
+    setting: Setting,
+    results: list[str],
+    assumed: Assumed,
+    sizes: Mapping[str, float],
+    wanted: float | None,
+) -> Promise:
     """The promise of parameters. ``wanted``: the precision that was asked for; what is promised is no more than what is
     predicted."""
     relative = found.error(setting)
     parts = found.results or {results[0]: found}
     error = {name: rounded_up(parts[name].absolute(setting)) for name in results}
-    precision = max(DEFAULT_PRECISION, 2 * rounded_up(relative)) if wanted is None else max(wanted, rounded_up(relative))
-    return Promise(assumed, rounded_up(relative), precision, error)
+    precision = (
+        max(DEFAULT_PRECISION, 2 * rounded_up(relative)) if wanted is None else max(wanted, rounded_up(relative))
+    )
+    rounded = {name: rounded_up(size) for name, size in sizes.items()}
+    return Promise(assumed, rounded_up(relative), precision, error, rounded)
 
 
 def rounded_up(value: float) -> float:

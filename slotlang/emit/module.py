@@ -83,20 +83,15 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             "relative_error": repr(p.relative_error),
             "precision": repr(p.precision),
             "error": f"{{{error}}}",
-            **self._about_weights(),
+            **({"sizes": f"{{{', '.join(self._sizes())}}}"} if self.promise.sizes else {}),
         }
         return listed("PROMISE = ", [f"{string(name)}: {text}" for name, text in entries.items()], "{}")
 
-    def _about_weights(self) -> dict[str, str]:
-        """The sizes and gains of given weights."""
-        p = self.promise
-        if not p.sizes:
-            return {}
-        gains = [f"{string(name)}: {_numbers_by_name(effects)}" for name, effects in p.gains.items()]
-        return {"sizes": _numbers_by_name(p.sizes), "gains": f"{{{', '.join(gains)}}}"}
+    def _sizes(self) -> list[str]:
+        return _by_name(self.promise.sizes)
 
     def _errors(self) -> list[str]:
-        return [f"{string(name)}: {value!r}" for name, value in self.promise.error.items()]
+        return _by_name(self.promise.error)
 
     def _parameters(self) -> list[str]:
         p = self.parameters
@@ -149,7 +144,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
                 *listed("results=", results, "{}", "    ", ","),
                 *listed("error=", self._errors(), "{}", "    ", ","),
                 f"    precision={self.promise.precision!r},",
-                *(f"    {name}=PROMISE[{string(name)}]," for name in self._about_weights()),
+                *(listed("sizes=", self._sizes(), "{}", "    ", ",") if self.promise.sizes else []),
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
@@ -306,8 +301,8 @@ def _tuple(items: Iterable[object]) -> str:
     return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
 
 
-def _numbers_by_name(numbers: Mapping[str, float]) -> str:
-    return f"{{{', '.join(f'{string(name)}: {number!r}' for name, number in numbers.items())}}}"
+def _by_name(numbers: Mapping[str, float]) -> list[str]:
+    return [f"{string(name)}: {number!r}" for name, number in numbers.items()]
 
 
 def _numbers(name: str, numbers: list[int]) -> list[str]:

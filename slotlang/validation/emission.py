@@ -61,7 +61,7 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
     kinds = {"assumed": str, "relative_error": float, "precision": float, "error": dict}
     about_weights = found.get("assumed") not in ("unit", "bounds")
     if about_weights and "sizes" in found:
-        kinds |= {"sizes": dict, "gains": dict}
+        kinds["sizes"] = dict
     right = list(found) == list(kinds) and all(type(found[name]) is kind for name, kind in kinds.items())
     if right:
         numbers = [found["relative_error"], found["precision"], *found["error"].values()]
@@ -70,7 +70,7 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             and list(found["error"]) == list(made.program.theorems)
             and all(type(number) is float and 0 <= number < inf for number in numbers)
             and 0 < found["precision"] >= found["relative_error"]
-            and _right_gains(found, made.program)
+            and _are_sizes(found.get("sizes", {}), made.program)
         )
     if right and not about_weights:
         own = made.promise
@@ -93,16 +93,10 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
     return Promise(**found)
 
 
-def _right_gains(found: Mapping[str, Any], program: Program) -> bool:
-    """Whether sizes and gains are numbers, of weights, scalars and inputs."""
-    given = {*program.scalars, *(name for name, decl in program.tensors.items() if decl.kind == "weight")}
-    sizes, gains = found.get("sizes", {}), found.get("gains", {})
-    tables = [(given, sizes), *((given | program.tensors.keys(), effects) for effects in gains.values())]
-    return set(gains) <= program.theorems.keys() and all(
-        isinstance(table, dict)
-        and set(table) <= names
-        and all(type(number) is float and 0 <= number < inf for number in table.values())
-        for names, table in tables
+def _are_sizes(sizes: Mapping[str, Any], program: Program) -> bool:
+    """Whether these are sizes of tensors and scalars."""
+    return set(sizes) <= {*program.tensors, *program.scalars} and all(
+        type(size) is float and 0 <= size < inf for size in sizes.values()
     )
 
 
