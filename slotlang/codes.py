@@ -485,6 +485,14 @@ would do for this data.""",
 
 A value was too large for the parameters, though weights and inputs passed their checks. Please report it with the
 program and the data.""",
+    "SL538": """With these weights errors are larger than promised.
+
+The rms error that a module promises is about the weights that it was lowered for, or else about weights of unit
+variance, or as large as their bounds allow. `Weights.encode` takes others too, for which no message wraps. It runs the
+evaluation on slots with errors beside them, and warns (`slotlang_runtime.BeyondPromise`) where the error to expect is
+more than twice what was promised: weights are larger, or their rows are aligned. The message names the weights and by
+how much. Results say so to the client, whose warning of results below the precision (SL535) counts the larger error.
+Lower the program for these weights (`--data`, `--adapter`), or for larger ones (`--bound`).""",
     "SL541": """This input can't be equalized by these exponents.
 
 An equalized input is divided by a power of two for each of its channels, and the weights that meet the channels are

@@ -33,6 +33,9 @@ SEEN = 1e-2
 NOTICED = 2.0
 """Errors that are at most as many times as large as promised are within what either side scatters."""
 
+ADVICE = "Lower the program for these weights (--data, --adapter), for larger ones (--bound), or for a smaller error"
+"""What to do about a promise that does not hold."""
+
 MOST = 2.0**1000
 """Ratios beyond are not told apart."""
 
@@ -225,13 +228,9 @@ class Excess:
 
     def text(self) -> str:
         """What a warning says."""
-        which = "; ".join(self.larger) or "no rms of a weight is, but rows are aligned, or terms add up"
+        which = "; ".join(self.larger) or "none is larger than assumed, but rows are aligned, or powers have long tails"
         errors = " and ".join(f"the error of {name} can be {times:.3g} times" for name, times in self.times.items())
-        return (
-            f"these weights are larger than those that this program's promise of errors is about: {which}. With them "
-            f"{errors} as large as promised. Lower the program for these weights (--data, --adapter), or for larger "
-            "ones (--bound)"
-        )
+        return f"with these weights {errors} as large as promised: {which}. {ADVICE}"
 
 
 def excess(module: Module, levels: Levels, weights: Mapping[str, Any]) -> Excess:

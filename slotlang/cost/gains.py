@@ -307,10 +307,11 @@ class _Backwards:
                 continue
             held = tuple([(powers[n], products[n]) for n in (number, *node.operands)])
             plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
-            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain)
+            opened = any(n in graph.open for n in node.operands)
+            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain, opened)
             times[key] += 1
             if key not in effects:
-                effects[key] = self._effect(node, level, gain, held)
+                effects[key] = self._effect(node, level, gain, held, opened=opened)
             for operand, given in zip(node.operands, effects[key].given, strict=True):
                 waiting.setdefault(operand, []).append(given)
                 if self.met is not None and KINDS[node.kind].mixes:
@@ -319,7 +320,9 @@ class _Backwards:
             for place, amount in effect.sources.items():
                 self.sources[place] += times[key] * amount
 
-    def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
+    def _effect(
+        self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...], *, opened: bool
+    ) -> _Effect:
         """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
         then of its operands."""
         outside, self.sources = self.sources, defaultdict(float)
@@ -351,7 +354,7 @@ class _Backwards:
                 self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
                 given = [gain] * len(of)
             case "rescale":
-                self._add("rescale", level, carried, gain)
+                self._add("rescale open" if opened else "rescale", level, carried, gain)
                 given = [gain]
             case kind:
                 # slot by slot, and no larger than before

@@ -163,8 +163,8 @@ def variance(place: Place, setting: Setting) -> float:
             if kind == "spike":
                 return n * n * ERROR_VARIANCE * digits / 4 * units
             return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
-        case "rescale":
-            return n * dropped_variance(n) * units
+        case "rescale" | "rescale open":
+            return n * dropped_variance(n, 3 if kind == "rescale open" else 2) * units
         case _:
             raise AssertionError(kind)
 

@@ -112,8 +112,8 @@ class _Standalone(ModuleText):
     def kernel_sentence(self) -> list[str]:
         return paragraph(
             "Standalone: every ciphertext operation is a call of tenseal.sealapi, one by one. Client and server are "
-            "two halves of one process. Not checked: whether weights are so large that errors exceed what is predicted. "
-            "slotlang_runtime warns of such weights."
+            "two halves of one process. Not checked: whether errors exceed the prediction, as they do with larger "
+            "weights; slotlang_runtime warns of these."
         )
 
 
