@@ -472,10 +472,10 @@ bounds that hold for them.""",
 
 The error of CKKS is absolute. A module says how large the rms error of each result is, for the data that it was lowered
 for, and which relative error was asked for. A result whose rms is below the one over the other is not known to that
-relative error: it is neither wrong nor right. Weights can be too small as well: encoding rounds them, and warns where
-that alone loses the relative error, however large the inputs are. Decryption warns of results
-(`slotlang_runtime.BelowPrecision`), and so do `run` and a module's `main`. Scale the input up and the result down, or
-lower the program for this data (`--adapter`, `--data`).""",
+relative error: it is neither wrong nor right. Larger weights (SL538) and larger inputs have larger errors, which count.
+Weights can be too small as well: encoding rounds them, and warns where that alone loses the relative error, however
+large the inputs are. Decryption warns of results (`slotlang_runtime.BelowPrecision`), and so do `run` and a module's
+`main`. Scale the input up and the result down, or lower the program for this data (`--adapter`, `--data`).""",
     "SL536": """A run failed: its result is below the noise.
 
 The error of the run is what its parameters promise, and it is too large for the relative error that was asked for,

@@ -194,12 +194,13 @@ class _Plaintexts(Mapping[Name, "Plain | None"]):
         return len(self.families)
 
 
-def expected_errors(module: Module, levels: Levels, weights: Mapping[str, Any]) -> dict[str, float]:
-    """The rms error to expect of each result, for random inputs of the size that the module's promise is about, with
-    these checked weights. A pure function of them."""
+def expected_errors(module: Module, levels: Levels, weights: Mapping[str, Any], times: float = 1.0) -> dict[str, float]:
+    """The rms error to expect of each result, for random inputs that are so many times as large as those that the
+    module's promise is about, with these checked weights. A pure function of them."""
     count = min(max(NUMBERS // module.slots, 2), DRAWS)
     operations = NoisyOperations(levels, module.parameters.degree, count, module.slots)
-    inputs = [random_inputs(module, operations.rng) for _ in range(count)]
+    drawn = [random_inputs(module, operations.rng) for _ in range(count)]
+    inputs = [{name: values * times for name, values in of.items()} for of in drawn]
     ciphers = {
         name: operations.fresh(
             np.stack([[np.broadcast_to(np.asarray(function(of, *at), np.complex128), module.slots)] for of in inputs])
@@ -241,6 +242,25 @@ def excess(module: Module, levels: Levels, weights: Mapping[str, Any]) -> Excess
         if ratio > NOTICED:
             times[name] = 2.0 ** math.ceil(math.log2(ratio))
     return Excess(times, _larger(module, weights) if times else ())
+
+
+def times_assumed(module: Module, inputs: Mapping[str, Any]) -> float:
+    """How many times as large as the module's promise assumes the largest of some inputs is, by root mean squares: a
+    power of two, and 1 where that is not noticed."""
+    drawn = random_inputs(module, np.random.default_rng(0))
+    ratios = [_ratio(root_mean_square(values), root_mean_square(drawn[name])) for name, values in inputs.items()]
+    most = max(ratios, default=0.0)
+    return 2.0 ** math.ceil(math.log2(most)) if most > NOTICED else 1.0
+
+
+def grown_by_inputs(module: Module, levels: Levels, times: float) -> dict[str, float]:
+    """By result, how many times as large as promised its error can be for inputs that are so many times as large as
+    assumed, and weights as assumed."""
+    if times <= 1 or not module.error:
+        return {}
+    weights = random_data(module, 0)[1]
+    before, after = (expected_errors(module, levels, weights, many) for many in (1.0, times))
+    return {name: max(_ratio(error, before[name]), 1.0) for name, error in after.items()}
 
 
 def _larger(module: Module, weights: Mapping[str, Any]) -> tuple[str, ...]:

@@ -89,7 +89,11 @@ _WORDS = {
 }
 
 
-_COMPARED_ELSEWHERE = {"inputs": ("limits", "equalized"), "weights": ("equalized", "grown"), "results": ("grown",)}
+_COMPARED_ELSEWHERE = {
+    "inputs": ("limits", "equalized", "upload"),
+    "weights": ("equalized", "grown"),
+    "results": ("grown", "upload"),
+}
 
 
 def check_label(box: Box, wanted: Label, module: Module) -> None:
