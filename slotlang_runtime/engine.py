@@ -80,12 +80,9 @@ class SealEngine:
         """Take weights from their bytes. Raises Rejected."""
         plain: dict[Name, Any] = {}
         for name, family in module.encoded().items():
-            record = records[name]
-            plain[name] = None
-            if record is not None:
-                scale = ring.plaintext_scale(family.level, family.products, family.added)
-                residues = read_plaintext(record, ring, family.level, scale)
-                plain[name] = plaintext_of(ring, residues, family.level, scale)
+            record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
+            words = None if record is None else read_plaintext(record, ring, family.level, scale)
+            plain[name] = None if words is None else plaintext_of(ring, words, family.level, scale)
         return cls(module, ring, plain)
 
     def operations(self, keys: EvaluationKeys) -> Operations[Any, Any]:

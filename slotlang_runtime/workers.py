@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from slotlang_runtime.engine import SealEngine
 from slotlang_runtime.errors import BAD_ARGUMENT, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.server import Answer, Server
@@ -43,9 +42,6 @@ class Pool:
         check_workers(count)
         keys.check(server.module)
         self.server, self.keys = server, keys
-        if isinstance(server.engine, SealEngine):
-            # SEAL's objects are made of keys once, and shared
-            server.engine.operations(keys)
         self.cpu_seconds: list[float] = []
         self._work: queue.SimpleQueue[tuple[_Batch, int] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

@@ -55,7 +55,8 @@ def formulas_text(found: Formulas) -> str:
     reasons = dict.fromkeys(found.missing.values())
     for why in reasons:
         names = " and ".join(name for name, reason in found.missing.items() if reason == why)
-        lines += ["", f"no formula of the bound by {names}: {why}"]
+        what = "" if names.split(" ")[0] in NOUNS else "the bound by "
+        lines += ["", f"no formula of {what}{names.replace('_', '-')}: {why}"]
     notes = [f"[{number}] where {text}" for text, number in numbers.items()]
     notes += list(found.functions().values())
     notes += [f"{name}: {meaning}" for name, meaning in found.units.items()]

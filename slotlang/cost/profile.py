@@ -17,7 +17,7 @@ from typing import Any
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 
-SCHEMA = "slotlang.profile/3"
+SCHEMA = "slotlang.profile/4"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -75,6 +75,11 @@ KEY_SWITCH: Mapping[str, str] = {
 }
 """The parts of a key switch, which compiled kernels execute apart (``slotlang.cost.key_switching``)."""
 
+KINDS_OF_KERNELS = ("words", "doubles")
+
+DOUBLE_BITS = 50
+"""Bits of the largest primes that kernels on doubles compute with."""
+
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 
 
@@ -93,9 +98,9 @@ class Profile:
     """Seconds of process CPU time by degree, primitive and number of data primes, one thread, medians.
 
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
-    work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, empty where they
-    were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them, at every
-    degree the same ones.
+    work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, on words, empty
+    where they were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them,
+    at every degree the same ones. ``doubles``: the same on doubles, for primes of at most ``DOUBLE_BITS``.
     """
 
     name: str
@@ -105,12 +110,21 @@ class Profile:
     table: Table
     source: str = field(default="", compare=False)
     kernels: Table = field(default_factory=dict)
+    doubles: Table = field(default_factory=dict)
     _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def without_kernels(self) -> Profile:
         """The profile of SEAL's operations alone."""
-        return replace(self, kernels={}) if self.kernels else self
+        return replace(self, kernels={}, doubles={}) if self.kernels else self
+
+    @cached_property
+    def _of_doubles(self) -> Profile:
+        return replace(self, kernels=self.doubles)
+
+    def of_primes(self, bits: Iterable[int]) -> Profile:
+        """The profile for primes of so many bits, the key prime among them: with kernels on doubles where they fit."""
+        return self._of_doubles if self.doubles and max(bits) <= DOUBLE_BITS else self
 
     def key_switch(self, degree: int, primes: int) -> float:
         """Seconds of a rotation that shares nothing with others."""
@@ -188,6 +202,9 @@ class Profile:
     def _is_shipped(self) -> bool:
         return self.source == str(shipped_profile())
 
+    def _kinds(self) -> list[tuple[str, Table]]:
+        return list(zip(KINDS_OF_KERNELS, (self.kernels, self.doubles), strict=True))
+
     def to_json(self) -> dict[str, object]:
         """The text of a profile file; times in microseconds."""
         machine = {name: getattr(self.machine, name) for name in Machine.__slots__}
@@ -198,7 +215,7 @@ class Profile:
             "date": self.date,
             "load": round(self.load, 2),
             "microseconds": _microseconds(self.table),
-            **({"kernels": {"microseconds": _microseconds(self.kernels)}} if self.kernels else {}),
+            **({"kernels": {name: _microseconds(table) for name, table in self._kinds()}} if self.kernels else {}),
         }
 
 
@@ -336,13 +353,15 @@ def parse_profile(data: Any, path: Path) -> Profile:
         return table
 
     table = tables(take(data, "microseconds", dict, "'microseconds'"), "", PRIMITIVES)
-    kernels: Table = {}
+    kernels: list[Table] = []
     if "kernels" in data:
         section = take(data, "kernels", dict, "'kernels'")
-        degrees = take(section, "microseconds", dict, "'microseconds' of 'kernels'")
-        # what one degree has, all have
-        others = [p for p in PRIMITIVES if any(isinstance(given, dict) and p in given for given in degrees.values())]
-        kernels = tables(degrees, " of 'kernels'", (*KEY_SWITCH, *others))
+        for kind in KINDS_OF_KERNELS:
+            degrees = take(section, kind, dict, f"'{kind}' of 'kernels'")
+            # what one degree has, all have
+            named = [set(given) for given in degrees.values() if isinstance(given, dict)]
+            others = [primitive for primitive in PRIMITIVES if any(primitive in given for given in named)]
+            kernels.append(tables(degrees, f" of '{kind}' kernels", (*KEY_SWITCH, *others)))
     return Profile(
         take(data, "name", str, "'name'"),
         Machine(**values),
@@ -350,7 +369,7 @@ def parse_profile(data: Any, path: Path) -> Profile:
         take(data, "load", float, "'load'"),
         table,
         str(path),
-        kernels,
+        *kernels,
     )
 
 

@@ -290,6 +290,9 @@ def value_edits(e: tree.Expr, names: Names) -> Iterator[Edit]:
             yield from within(binder_edits(binders, names), lambda new: replace(e, binders=new))
             if how is not None:
                 yield put("evaluation", e, replace(e, how=None))
+            if how is not None and how.name == "doubling":
+                radix = _number(4, e) if how.argument is None else None
+                yield put("evaluation", e, replace(e, how=replace(how, argument=radix)))
             if how is None or how.name != "tree":
                 yield put("evaluation", e, replace(e, how=tree.How("tree", None, e.span)))
             inner = names.inside(b.name for b in binders)

@@ -220,6 +220,8 @@ def _factored(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.Expr]]:
     step = step_of(turn[1], binder.name) if turn is not None else None
     if count is None or turn is None or step is None or binder.name in names(turn[0]):
         return
+    if e.how is not None and e.how.argument is not None:
+        return
     variable = fresh(subject.program, "gfijk")
     for width in range(2, count // 2 + 1):
         if count % width or _rotations(width) + _rotations(count // width) >= _rotations(count):

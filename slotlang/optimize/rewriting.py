@@ -24,13 +24,14 @@ class Rewrite:
 @dataclass(frozen=True)
 class Subject:
     """A program to rewrite, with its sizes. ``allow_packing``: what the client packs may change. ``few_keys``: Galois
-    keys count for more than rotations."""
+    keys count for more than rotations. ``apart``: rotations of one ciphertext take less time than those of several."""
 
     program: tree.Program
     sizes: Mapping[str, int]
     slots: int
     allow_packing: bool = False
     few_keys: bool = False
+    apart: bool = False
 
     @property
     def families(self) -> dict[str, tree.Define]:

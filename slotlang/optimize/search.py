@@ -201,7 +201,8 @@ class Optimizer:
     def subject(self, step: Step) -> Subject:
         """A program as the rules take it."""
         bound = bind(step.program, self.sizes)
-        return Subject(step.program, bound.sizes, bound.slots, self.allow_packing, self.objective == "keys")
+        few_keys, apart = self.objective == "keys", bool(self.profile.kernels) and self.target.kernel != "seal"
+        return Subject(step.program, bound.sizes, bound.slots, self.allow_packing, few_keys, apart)
 
     def _rewrites(self, step: Step, group: tuple[Rule, ...]) -> Iterator[tuple[Step, Rewrite]]:
         subject = self.subject(step)

@@ -24,6 +24,7 @@ from slotlang.optimize.rewriting import (
     shifted,
     times,
 )
+from slotlang.schedule.doubling import RADICES, RADIX
 from slotlang.syntax import tree
 from slotlang.syntax.walk import names
 
@@ -50,15 +51,23 @@ def _hows(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How | None]
         # it takes the fewest rotations that reach all of them; steps one by one take fewer keys
         if subject.few_keys:
             yield "by horner", tree.How("horner", None, here)
+        yield from ((what, how) for what, how in _doublings(subject, e) if how.argument != e.how.argument)
         return
     if e.how is not None:
         yield "as written", None
-    for how in ("horner", "doubling"):
-        if e.how is None or e.how.name != how:
-            yield f"by {how}", tree.How(how, None, here)
+    if e.how is None or e.how.name != "horner":
+        yield "by horner", tree.How("horner", None, here)
+    yield from _doublings(subject, e)
     for n in baby_steps(extent, now):
         if n != now:
             yield f"by bsgs({n})", tree.How("bsgs", number(n, e), here)
+
+
+def _doublings(subject: Subject, e: tree.Sum) -> Iterator[tuple[str, tree.How]]:
+    """The sum by doubling; with more copies at a time only where rotations of one ciphertext share work."""
+    for radix in RADICES if subject.apart else (RADIX,):
+        argument = None if radix == RADIX else number(radix, e)
+        yield f"by doubling{f'({radix})' if argument else ''}", tree.How("doubling", argument, nowhere(e.span))
 
 
 def with_hows(subject: Subject, e: tree.Expr) -> Iterator[tuple[str, tree.Expr]]:

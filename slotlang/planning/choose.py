@@ -15,7 +15,7 @@ from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import evaluation_calls, total
-from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.profile import DOUBLE_BITS, Profile, find_profile
 from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
@@ -93,8 +93,8 @@ def _above(value: float) -> float:
     return ceil(value / unit) * unit
 
 
-_Shape: TypeAlias = tuple[int, int, int]
-"""Degree, data primes and number of the draft."""
+_Shape: TypeAlias = tuple[int, int, int, int]
+"""Degree, data primes, number of the draft, and bits of the largest prime: kernels on doubles take smaller ones."""
 
 _Keys: TypeAlias = tuple[int, ...]
 """Steps that have a key; none, for all."""
@@ -143,7 +143,7 @@ class _Known:
     def best(self, shape: _Shape, keys: _Keys) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         if (shape, keys) not in self._best:
-            degree, _, number = shape
+            degree, _, number, _ = shape
             draft = self.draft(shape, keys)
             if (number, degree, keys) not in self._gains:
                 own = gains(
@@ -160,8 +160,9 @@ class _Known:
         return self._best[shape, keys]
 
     def modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
-        degree, k, number = shape
-        return Modulus(self.draft(shape, keys), degree, k, self._gains[number, degree, keys], self._needs(number))
+        degree, k, number, largest = shape
+        found = self._gains[number, degree, keys]
+        return Modulus(self.draft(shape, keys), degree, k, found, self._needs(number), largest=largest)
 
     def message_bits(self, draft: Draft) -> float:
         # of sums with this many times as many terms
@@ -284,11 +285,23 @@ class _Search:
                 # with fewer primes every operation has as many fewer
                 calls = Counter({(name, primes - MAX_PRIMES + k): times for (name, primes), times in most.items()})
                 for degree, limit in MAX_MODULUS_BITS.items():
-                    if degree >= 2 * self.known.program.slots and LEAST_PRIME * (k + 1) <= limit:
-                        seconds = inf if self.target.kernel == "matrix" else total(calls, degree, self.profile)
-                        if self.known.matrices and not draft.built.drops:
+                    if degree < 2 * self.known.program.slots or LEAST_PRIME * (k + 1) > limit:
+                        continue
+                    for largest in self._largest:
+                        shape = degree, k, number, largest
+                        seconds = inf if self.target.kernel == "matrix" else total(calls, degree, self._priced(shape))
+                        if largest == LARGEST_PRIME and self.known.matrices and not draft.built.drops:
                             seconds = min(seconds, self._by_matrices(draft, degree, k))
-                        yield seconds, (degree, k, number)
+                        yield seconds, shape
+
+    @property
+    def _largest(self) -> tuple[int, ...]:
+        """Bits of the largest prime, for each kind of kernels that there is."""
+        doubles = self.profile.doubles and self.target.kernel != "matrix"
+        return (LARGEST_PRIME, DOUBLE_BITS) if doubles else (LARGEST_PRIME,)
+
+    def _priced(self, shape: _Shape) -> Profile:
+        return self.profile.of_primes([shape[3]])
 
     def _by_matrices(self, draft: Draft, degree: int, k: int) -> float:
         """Seconds that matrix products would take if all primes and all scales had one size."""
@@ -308,10 +321,10 @@ class _Search:
 
     def _key_set(self, shape: _Shape, most: int) -> tuple[float, _Keys] | None:
         """The best set of at most ``most`` keys, and the seconds it takes more than a key for every step."""
-        degree, k, number = shape
+        degree, k, number, _ = shape
         graph = self.known.drafts[number].graph
         levels = range(max(graph.levels, default=0) + 1)
-        seconds = [self.profile.key_switch(degree, k - level) for level in levels]
+        seconds = [self._priced(shape).key_switch(degree, k - level) for level in levels]
         costs = tuple(s / seconds[0] for s in seconds)
         if (number, most, costs) not in self.known.sets:
             wanted = demand(graph, lambda level: costs[level])
@@ -350,5 +363,5 @@ class _Search:
 
 def _key_bytes(shape: _Shape) -> int:
     """Bytes of one evaluation key, as the server holds it."""
-    degree, k, _ = shape
+    degree, k, _, _ = shape
     return key_bytes(degree, k + 1)

@@ -15,6 +15,7 @@ from slotlang.cost.symbolic.formulas import BoundLine, Formulas, Line
 from slotlang.cost.symbolic.nonzero import Nonzero
 from slotlang.cost.symbolic.relinearization import Relinearized
 from slotlang.cost.symbolic.sizes import AllSizes, Decisions, NoFormula, all_sizes, symbol
+from slotlang.cost.symbolic.switching import Switching
 from slotlang.cost.symbolic.walk import Walk, plain_refs
 from slotlang.diagnostics import error
 from slotlang.meaning.integers import IntConst, IntSize
@@ -72,6 +73,8 @@ class _Formulas:
 
     def all(self) -> Formulas:
         counts = self.counting.formulas()
+        switching = Switching(self.counting, self.decisions)
+        parts = switching.formulas()
         bounds = Bounds(self.program, self.counting, counts)
         definitions = {n: e for n, e in self.sizes.definitions.items() if n not in self.program.parameters}
         return Formulas(
@@ -81,11 +84,11 @@ class _Formulas:
             conditions=self.sizes.conditions,
             definitions=definitions,
             definition_texts={name: self.sizes.texts[name] for name in definitions},
-            counts={name: self.line(f) for name, f in counts.items()},
+            counts={name: self.line(f) for name, f in {**counts, **parts}.items()},
             bytes={name: self.line(f) for name, f in self._bytes(counts).items()},
             units=self.units,
             bounds=tuple(map(self._bound, bounds.all())),
-            missing=bounds.missing,
+            missing={**switching.missing, **bounds.missing},
         )
 
     def _bound(self, bound: BoundFormula) -> BoundLine:

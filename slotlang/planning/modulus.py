@@ -56,7 +56,7 @@ class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
     grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
     of the program; None where it does not bound all weights, and messages are estimated. ``more``: bits that are left
-    besides, for noise."""
+    besides, for noise. ``largest``: bits of the largest prime that is tried."""
 
     draft: Draft
     degree: int
@@ -64,6 +64,7 @@ class Modulus:
     gains: Gains
     needs: Mapping[State, float] | None = None
     more: int = 0
+    largest: int = LARGEST_PRIME
 
     @cached_property
     def message_bits(self) -> float:
@@ -142,10 +143,10 @@ class Modulus:
 
     def _unrescaled(self) -> Iterator[Parameters]:
         limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes
-        most = min(LARGEST_PRIME * k, limit - LEAST_PRIME)
-        least = max(LEAST_PRIME * k, LARGEST_PRIME * (k - 2) + 1, min(limit - LARGEST_PRIME * 3, most))
+        most = min(self.largest * k, limit - LEAST_PRIME)
+        least = max(LEAST_PRIME * k, self.largest * (k - 2) + 1, min(limit - self.largest * 3, most))
         for bits in range(least, most + 1):
-            key = min(LARGEST_PRIME, limit - bits)
+            key = min(self.largest, limit - bits)
             primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
             found = self.shared(primes)
             if found is not None:
@@ -223,12 +224,12 @@ class Modulus:
             """The smallest error with primes that drop, and primes that stay, of this many bits altogether."""
             place = (dropped, staying)
             if place not in known:
-                key = min(LARGEST_PRIME, limit - staying - drops * dropped)
+                key = min(self.largest, limit - staying - drops * dropped)
                 found = None
                 if (
                     min(key, dropped) >= LEAST_PRIME
-                    and dropped <= LARGEST_PRIME
-                    and LEAST_PRIME * stay <= staying <= LARGEST_PRIME * stay
+                    and dropped <= self.largest
+                    and LEAST_PRIME * stay <= staying <= self.largest * stay
                 ):
                     first = (staying // stay + (n < staying % stay) for n in range(stay))
                     found = self.shared((*first, *[dropped] * drops, key))
@@ -236,7 +237,7 @@ class Modulus:
             here = known[place]
             return here.error if here else inf
 
-        sizes = range(LEAST_PRIME, LARGEST_PRIME + 1, 9)
+        sizes = range(LEAST_PRIME, self.largest + 1, 9)
         best = min(((d, s * stay) for d in sizes for s in sizes), key=lambda place: at(*place))
         for step in (4, 2, 1):
             near = [(best[0] + a * step, best[1] + b * step) for a in (-1, 0, 1) for b in (-1, 0, 1)]
@@ -247,9 +248,9 @@ class Modulus:
     def _steady(self) -> Iterator[Parameters]:
         """The most precise ones for each size of dropped primes."""
         limit, drops = MAX_MODULUS_BITS[self.degree], self.draft.built.drops
-        for scale in range(max(LEAST_PRIME, HEADROOM_BITS), LARGEST_PRIME + 1):
-            for first in range(scale + ceil(self.message_bits), LARGEST_PRIME + 1):
-                key = min(LARGEST_PRIME, limit - first - len(drops) * scale)
+        for scale in range(max(LEAST_PRIME, HEADROOM_BITS), self.largest + 1):
+            for first in range(scale + ceil(self.message_bits), self.largest + 1):
+                key = min(self.largest, limit - first - len(drops) * scale)
                 found = self.steady((first, *[scale] * len(drops), key)) if key >= LEAST_PRIME else None
                 if found is not None:
                     yield found

@@ -119,7 +119,8 @@ class Plan:
         p, form = self.parameters, self.matrix if self.kernel == "matrix" else None
         matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
         compiled = self.kernel == "compiled"
-        return predict(self.graph, p.degree, p.data_primes, profile, self.hiding, matrix, compiled=compiled)
+        priced = profile.of_primes(p.primes)
+        return predict(self.graph, p.degree, p.data_primes, priced, self.hiding, matrix, compiled=compiled)
 
 
 @dataclass(frozen=True)

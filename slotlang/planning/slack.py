@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TypeAlias
 
-from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
+from slotlang.planning.modulus import LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
 
 Size: TypeAlias = Callable[[Parameters], int]
@@ -64,7 +64,7 @@ class Slack:
 
     def _most(self, data: _Data) -> int:
         """The largest key prime."""
-        return min(LARGEST_PRIME, MAX_MODULUS_BITS[self.modulus.degree] - sum(data))
+        return min(self.modulus.largest, MAX_MODULUS_BITS[self.modulus.degree] - sum(data))
 
     def _with_key(self, data: _Data, best: Fit) -> Fit:
         """The smaller of ``best`` and what the least key prime gives that is large enough."""
@@ -108,7 +108,7 @@ class Slack:
         def data(bits: int) -> _Data:
             return tuple(bits // count + (n < bits % count) for n in range(count))
 
-        low, high = LEAST_PRIME * count, min(LARGEST_PRIME * count, most)
+        low, high = LEAST_PRIME * count, min(self.modulus.largest * count, most)
         least = self._least(low, high, data)
         if least is not None:
             yield from self._near(least, high, data)
@@ -117,13 +117,13 @@ class Slack:
         """Primes that stay, as equal as can be, and dropped primes of one size."""
         drops = len(self.built.drops)
         stay = self.modulus.data_primes - drops
-        low, high = LEAST_PRIME * stay, LARGEST_PRIME * stay
+        low, high = LEAST_PRIME * stay, self.modulus.largest * stay
 
         def data_for(dropped: int) -> Callable[[int], _Data]:
             return lambda bits: (*(bits // stay + (n < bits % stay) for n in range(stay)), *[dropped] * drops)
 
         tried: list[tuple[int, int, int]] = []
-        for dropped in range(LEAST_PRIME, LARGEST_PRIME + 1, COARSE):
+        for dropped in range(LEAST_PRIME, self.modulus.largest + 1, COARSE):
             least = self._least(low, min(high, most - drops * dropped), data_for(dropped))
             if least is not None:
                 found = self._fit(data_for(dropped)(least), self._most(data_for(dropped)(least)))
@@ -137,11 +137,11 @@ class Slack:
         """Primes of the size of the scale are dropped, behind one that holds the message too."""
         drops = len(self.built.drops)
         above = ceil(self.modulus.message_bits)
-        low, high = max(LEAST_PRIME, HEADROOM_BITS), min(LARGEST_PRIME, (most - above) // (drops + 1))
+        low, high = max(LEAST_PRIME, HEADROOM_BITS), min(self.modulus.largest, (most - above) // (drops + 1))
         for more in range(NEAR):
 
             def data(scale: int, first: int = above + more) -> _Data:
-                return (min(scale + first, LARGEST_PRIME), *[scale] * drops)
+                return (min(scale + first, self.modulus.largest), *[scale] * drops)
 
             least = self._least(low, high, data)
             if least is not None:

@@ -9,10 +9,11 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from slotlang.cost.profile import Profile, this_machine
+from slotlang.cost.profile import KINDS_OF_KERNELS, Profile, this_machine
 from slotlang.diagnostics import error
 
 if TYPE_CHECKING:
@@ -29,7 +30,23 @@ POINTS: Points = {
 """By degree: primes in bits, as programs have them, and the numbers of data primes measured. More than 8 are
 extrapolated: one Galois key of degree 32768 with 14 primes has 110 MB."""
 
-SECONDS = 30.0
+KERNEL_POINTS: Mapping[str, Points] = {
+    "words": {
+        4096: ((51, 29, 29), (1, 2)),
+        8192: POINTS[8192],
+        16384: POINTS[16384],
+        32768: POINTS[32768],
+    },
+    "doubles": {
+        4096: POINTS[4096],
+        8192: ((44, 44, 43, 43, 44), (1, 2, 3, 4)),
+        16384: ((48,) * 9, (1, 2, 3, 4, 6, 8)),
+        32768: ((50,) * 9, (1, 2, 4, 8)),
+    },
+}
+"""The same for each kind of compiled kernels."""
+
+SECONDS = 40.0
 """Measuring stops when so much time has passed, after one round at least; preparing takes some seconds besides."""
 MOST_ROUNDS = 15
 
@@ -73,7 +90,9 @@ def calibrate(
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """
     try:
-        from slotlang.run.primitives import SUMS, RingSamples, sum_of
+        from slotlang.run.kernel_samples import KernelSamples, parts
+        from slotlang.run.primitives import RingSamples
+        from slotlang_runtime.kernels.unavailable import Unavailable
     except ImportError as problem:
         raise error("SL445", f"TenSEAL can't be imported: {problem}") from None
     wanted = sorted(set(degrees or POINTS))
@@ -81,35 +100,54 @@ def calibrate(
         if degree not in POINTS:
             raise error("SL446", f"degree {degree} is not measured", hint=f"degrees are {', '.join(map(str, POINTS))}")
     start = time.perf_counter()
-    samples: list[Sample] = []
+    samples: list[tuple[str, Sample]] = []
     for number, degree in enumerate(wanted):
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
         bits, primes = POINTS[degree]
-        samples += RingSamples(degree, bits).samples(primes)
+        samples += (("seal", sample) for sample in RingSamples(degree, bits).samples(primes))
+        with suppress(Unavailable):
+            for kind in KINDS_OF_KERNELS:
+                bits, primes = KERNEL_POINTS[kind][degree]
+                samples += ((kind, sample) for sample in KernelSamples(degree, bits).samples(primes))
     yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
-    found: dict[tuple[int, str, int], list[float]] = defaultdict(list)
+    found: dict[tuple[str, int, str, int], list[float]] = defaultdict(list)
     gc.collect()
     for number in range(MOST_ROUNDS):
-        for at, sample in enumerate(samples):
+        for at, (kind, sample) in enumerate(samples):
             passed = (time.perf_counter() - prepared) / max(seconds, 1e-9)
             if number and passed > 1:
                 break
             before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
-            found[sample.degree, sample.primitive, sample.primes].append(2 * measured / (before + after))
+            key = kind, sample.degree, sample.primitive, sample.primes
+            found[key].append(2 * measured / (before + after))
             if at % 32 == 0:
                 rounds = number + at / len(samples)
                 progress(f"round {number + 1}", 0.1 + 0.9 * max(min(passed, rounds, 1.0), rounds / MOST_ROUNDS))
     progress(f"measured in {time.perf_counter() - start:.0f} s", 1.0)
-    table: dict[int, dict[str, dict[int, float]]] = {}
-    for (degree, primitive, count), times in found.items():
-        table.setdefault(degree, {}).setdefault(primitive, {})[count] = yardstick.fastest * statistics.median(times)
-    for primitives in table.values():
-        few, many = (primitives.pop(sum_of(terms)) for terms in SUMS)
-        each = {k: max(many[k] - few[k], 0.0) / (SUMS[1] - SUMS[0]) for k in few}
-        primitives["dot_product"] = each
-        primitives["dot"] = {k: max(few[k] - SUMS[0] * each[k], 0.0) for k in few}
+    tables: dict[str, dict[int, dict[str, dict[int, float]]]] = {"seal": {}}
+    for (kind, degree, primitive, count), times in found.items():
+        column = tables.setdefault(kind, {}).setdefault(degree, {}).setdefault(primitive, {})
+        column[count] = yardstick.fastest * statistics.median(times)
+    for table in tables.values():
+        for primitives in table.values():
+            _split_sums(primitives)
+    kernels = [
+        {degree: parts(primitives) for degree, primitives in tables[kind].items()}
+        for kind in KINDS_OF_KERNELS
+        if kind in tables
+    ]
     machine = this_machine()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     name = f"{machine.processor}, TenSEAL {machine.tenseal}"
-    return Profile(name, machine, datetime.now(UTC).date().isoformat(), load, table)
+    return Profile(name, machine, datetime.now(UTC).date().isoformat(), load, tables["seal"], "", *kernels)
+
+
+def _split_sums(primitives: dict[str, dict[int, float]]) -> None:
+    """What a sum of products takes, in place of two sums: for each product, and besides."""
+    from slotlang.run.primitives import SUMS, sum_of
+
+    few, many = (primitives.pop(sum_of(terms)) for terms in SUMS)
+    each = {k: max(many[k] - few[k], 0.0) / (SUMS[1] - SUMS[0]) for k in few}
+    primitives["dot_product"] = each
+    primitives["dot"] = {k: max(few[k] - SUMS[0] * each[k], 0.0) for k in few}

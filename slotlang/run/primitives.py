@@ -23,7 +23,7 @@ from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.kernels.operations import ResidueOperations
-from slotlang_runtime.kernels.residues import ResidueRing
+from slotlang_runtime.kernels.residues import ArrangedKey, ResidueRing
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, module_label
@@ -218,7 +218,7 @@ class RingSamples:
             pairs = zip(itertools.cycle(self._ciphers(plains)), itertools.cycle(plains), strict=False)
         else:
             scale = self.ring.scale(level)
-            operations = ResidueOperations(ring, {}.__getitem__)
+            operations = ResidueOperations(ring, dict[int, ArrangedKey]().__getitem__)
             words = np.zeros((2, primes, self.degree), np.uint64)
             count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
             ciphers = [ring.taken(words, level, scale) for _ in range(OPERANDS)]

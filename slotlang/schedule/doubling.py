@@ -13,6 +13,9 @@ from typing import Literal
 RADIX = 2
 """Of ``by doubling`` without a number."""
 
+RADICES = (RADIX, 4, 8)
+"""Those that searches try where key switches are executed in parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -94,12 +97,23 @@ def additions(count: int, radix: int = RADIX) -> int:
 
 
 @lru_cache(maxsize=1 << 12)
-def turns(count: int, radix: int = RADIX) -> frozenset[tuple[int, int]]:
-    """The different rotations: how many stages lie behind what is rotated, and by which multiple of the step."""
-    found: set[tuple[int, int]] = set()
+def _turned(count: int, radix: int) -> tuple[tuple[int, int], ...]:
+    """The rotations of each stage in turn: how many stages lie behind what is rotated, and by which multiple."""
+    found: list[tuple[int, int]] = []
     base = 0
     for now, stage in enumerate(stages(count, radix)):
         *others, last = stage.multiples
-        found |= {(now if stage.kind == "repeat" else base, k) for k in others} | {(now, last)}
+        found += [(now if stage.kind == "repeat" else base, k) for k in others] + [(now, last)]
         base = now + 1 if stage.marks else base
-    return frozenset(found)
+    return tuple(found)
+
+
+def turns(count: int, radix: int = RADIX) -> frozenset[tuple[int, int]]:
+    """The different rotations: how many stages lie behind what is rotated, and by which multiple of the step."""
+    return frozenset(_turned(count, radix))
+
+
+def mod_downs(count: int, radix: int = RADIX) -> int:
+    """Of pending sums (``slotlang.cost.key_switching``): one for each stage, the last one's included, and one for each
+    rotation that a second stage adds."""
+    return len(stages(count, radix)) + len(_turned(count, radix)) - len(turns(count, radix))

@@ -218,7 +218,7 @@ def _candidate(
     p, c, n = planned.parameters, planned.counts, s.groups
     whole, small = estimate(s.one_group()), estimate(part)
     once = planned.predicted(profile)
-    priced = profile if planned.kernel == "compiled" else profile.without_kernels
+    priced = profile.of_primes(p.primes) if planned.kernel == "compiled" else profile.without_kernels
     whole_calls, small_calls = (e.calls(p.data_primes, p.drops, parts=bool(priced.kernels)) for e in (whole, small))
     slower = total(whole_calls, p.degree, priced) / total(small_calls, p.degree, priced)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))

@@ -9,7 +9,7 @@ from typing import Any
 from slotlang.cost.keys import key_bytes
 from slotlang.cost.predict import total
 from slotlang.cost.profile import Profile
-from slotlang.schedule.doubling import RADIX
+from slotlang.schedule.doubling import RADICES, RADIX
 from slotlang.search.estimate import Estimate, estimate
 from slotlang.search.structure import Packing, Shape, Structure
 
@@ -19,9 +19,6 @@ products, and larger rings cost more for each slot."""
 
 ASSUMED_PRIMES = 2
 """Data primes by which structures are compared before parameters are chosen: what two products in a row take."""
-
-RADICES = (2, 4, 8)
-"""How many rotated copies the sums by doubling may add up at a time, where a profile has times of compiled kernels."""
 
 DROPS = ((), (1,), (2,))
 """Ways to drop a prime by which structures are compared: never, between two products, and after the last."""
@@ -99,14 +96,15 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
             continue
         if max(base.inputs, base.outputs, base.blocks) > MOST_CIPHERTEXTS:
             continue
+        downs = [
+            replace(base, copies=copies, down=down)
+            for copies in _powers(1, ranks)
+            for down in _baby_steps(ranks // copies)
+        ]
+        # whatever the radix, it takes the same of all of these
+        best_down = front([sketch(s, profile) for s in downs], _measures)
         both: list[Structure] = []
-        # where each rotation is a key switch of its own, more copies at a time are more rotations and nothing else
-        for radix in RADICES if profile.kernels else (RADIX,):
-            downs = [
-                replace(base, copies=copies, down=down, radix=radix)
-                for copies in _powers(1, ranks)
-                for down in _baby_steps(ranks // copies)
-            ]
+        for radix in _radices(max(positions // ranks, 1 if dense else ranks), profile):
             ups = [replace(base, radix=radix)]
             if not dense:
                 ups = [
@@ -114,12 +112,19 @@ def _layout(shape: Shape, slots: int, tokens: int, packing: Packing, dense: bool
                     for shares in _powers(1, ranks)
                     for up in _baby_steps(ranks // shares)
                 ]
-            best_down = front([sketch(s, profile) for s in downs], _measures)
             best_up = front([sketch(s, profile) for s in ups], _measures)
             both += [
-                replace(d.structure, shares=u.structure.shares, up=u.structure.up) for d in best_down for u in best_up
+                replace(u.structure, copies=d.structure.copies, down=d.structure.down)
+                for d in best_down
+                for u in best_up
             ]
         yield from front([sketch(s, profile) for s in both], _measures)
+
+
+def _radices(terms: int, profile: Profile) -> tuple[int, ...]:
+    """How many copies sums of at most this many terms may add up at a time. Where each rotation is a key switch of its
+    own, more copies at a time are more rotations and nothing else."""
+    return tuple(radix for radix in RADICES if radix == RADIX or (profile.kernels and radix <= terms))
 
 
 def _measures(s: Sketch) -> tuple[float, ...]:

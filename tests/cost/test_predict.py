@@ -130,25 +130,26 @@ plain W = w[slot]
 plain V[q < 2] = v[q, slot]
 D = sum q < 2: X * V[q]
 S = sum f < 16 by doubling(4): D << f
-Y = (S << 1) * W + (S << 2) + conj S
+Z = (S << 2) + conj S
+Y = (S << 1) * W + Z * W
 output y[slot] = Y
 prove y == x
 """
 
 
 def test_with_compiled_kernels_key_switches_are_paid_for_in_parts() -> None:
-    """6 rotations in 2 stages, then 2 rotations and a conjugation of one, of which one is multiplied alone."""
+    """6 rotations in 2 stages, then 2 rotations and a conjugation of one, of which one is multiplied by itself."""
     times = {"decompose": 1e-3, "key_product": 100e-3, "mod_down": 10.0}
     seal = priced(lambda name, _: 1e4 if name in ("rotate", "conjugate") else 0.0)
     profile = replace(seal, kernels={8192: {name: {2: seconds} for name, seconds in times.items()}})
     program = api.loads(SWITCHED)
-    two_primes = Parameters(8192, (60, 60, 60), 40)
+    two_primes = Parameters(8192, (60, 60, 60), 36)
 
     def evaluation(kernel: Kernel, profile: Profile) -> float:
         target = Target(kernel=kernel, hide="none")
         return api.cost(program, two_primes, profile, target=target).predicted.evaluation
 
-    # decompositions: D, the first stage, S; mod-downs: the stages, S << 1, the sum
+    # decompositions: D, the first stage, S; mod-downs: the stages, S << 1, Z
     assert evaluation("compiled", profile) == pytest.approx(3 * 1e-3 + 9 * 100e-3 + 4 * 10.0)
     assert evaluation("compiled", seal) == evaluation("seal", profile) == evaluation("seal", seal) == 9e4
 

@@ -35,17 +35,34 @@ plain  E = V[h]
 """
 
 
-def texts(rule: Callable[[Subject], Iterator[Rewrite]], *statements: str) -> list[str]:
+def texts(rule: Callable[[Subject], Iterator[Rewrite]], *statements: str, apart: bool = False) -> list[str]:
     """The statements after the packing in each program that a rule makes, without spaces."""
     source = HEAD + "\n".join(statements) + "\noutput y[h] = Y\nprove y == x\n"
     program = parse(Source("small", source))
     bound = bind(program)
     found = []
-    for rewrite in rule(Subject(program, bound.sizes, bound.slots)):
+    for rewrite in rule(Subject(program, bound.sizes, bound.slots, apart=apart)):
         text = rewritten_text(program, rewrite.program, [])
         body = text.partition("plain  E")[2].partition("\n")[2].partition("\noutput")[0]
         found.append("; ".join(line.strip() for line in body.splitlines() if line.strip()))
     return found
+
+
+@pytest.mark.parametrize(
+    ("way", "apart", "others"),
+    [
+        ("", False, [" by horner", " by doubling"]),
+        ("", True, [" by horner", " by doubling", " by doubling(4)", " by doubling(8)"]),
+        (" by doubling", False, []),
+        (" by doubling", True, [" by doubling(4)", " by doubling(8)"]),
+        (" by doubling(4)", False, [" by doubling"]),
+        (" by doubling(4)", True, [" by doubling", " by doubling(8)"]),
+        (" by doubling(3)", True, [" by doubling", " by doubling(4)", " by doubling(8)"]),
+    ],
+)
+def test_more_copies_at_a_time_only_where_they_share_work(way: str, apart: bool, others: list[str]) -> None:
+    found = texts(evaluation, f"Y = sum q < n{way}: X << q", apart=apart)
+    assert [t for t in found if "bsgs" not in t] == [f"Y = sum q < n{other}: X << q" for other in others]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import slotlang
+from compiled_profile import compiled_profile
 from judging import tiny
 from repository import PROGRAMS
 
@@ -19,6 +20,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.optimize import search
 from slotlang.optimize.optimized import optimize_program
 from slotlang.optimize.search import OBJECTIVES, Objective, Optimizer
+from slotlang.planning.target import Target
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
@@ -44,6 +46,23 @@ def test_finds_the_best_hand_written(name: str, best: str, profile: Profile) -> 
     assert reached.predicted.evaluation <= wanted.predicted.evaluation * 1.001
     assert reached.counts.rotations == wanted.counts.rotations
     assert api.check(api.loads(found.text)).proved
+
+
+def test_the_radix_is_the_one_that_is_cheapest(profile: Profile) -> None:
+    """Rotations of one ciphertext are cheap where kernels take key switches apart, and as dear as others in SEAL."""
+    sizes = {"d": 256, "r": 8, "batch": 1, "slots": 256}
+    found = api.optimize(PROGRAMS / "rank_complex.slot", sizes, profile=compiled_profile())
+    by_hand = api.cost(api.load(PROGRAMS / "rank_complex_radix.slot", sizes), profile=compiled_profile())
+    assert "by doubling(4): T << f*R*batch" in found.text
+    reached = api.cost(found.after, profile=compiled_profile())
+    assert reached.predicted.evaluation <= by_hand.predicted.evaluation
+    assert reached.counts.decompositions < reached.counts.key_switches
+    back = api.optimize(PROGRAMS / "rank_complex_radix.slot", sizes, profile=profile)
+    assert "by doubling: T << f*R*batch" in back.text
+    # the keys are those of SEAL's operations too
+    seal = Target(kernel="seal")
+    unchanged = api.optimize(PROGRAMS / "rank_complex.slot", sizes, profile=compiled_profile(), target=seal)
+    assert "doubling(" not in unchanged.text
 
 
 def objectives() -> Iterator[Any]:

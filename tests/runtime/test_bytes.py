@@ -16,8 +16,7 @@ import tenseal.sealapi as seal
 from worlds import ROOMY, World, error, relabeled, rerecorded
 
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
-from slotlang_runtime.records import result_record
-from slotlang_runtime.seal.memory import polynomials_of
+from slotlang_runtime.records import read_fresh, result_record
 from slotlang_runtime.wire import pack, unpack
 
 PROGRAM = """program p(n = 4, slots = 16)
@@ -233,8 +232,7 @@ def test_records_that_are_missing_or_too_many(world: Sender) -> None:
 def test_inputs_at_another_scale_or_level_or_not_encrypted(world: Sender) -> None:
     ring = world.ring
 
-    words = world.server.load(world.upload)[next(iter(world.module.packed()))]
-    words = polynomials_of(ring, words)
+    words = read_fresh(unpack("inputs", world.upload).records["0"] or b"", ring)
     transparent = words.copy()
     transparent[1] = 0
     good = bytes(unpack("inputs", world.upload).records["0"] or b"")

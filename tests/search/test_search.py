@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from amounts import one_in
 from command_line import slotlang
+from compiled_profile import compiled_profile
 from repository import PROGRAMS
 
 from slotlang import api
@@ -37,6 +38,22 @@ def found_for(shape: Shape, objective: Objective = "time", target: Target = COAR
     found = start(shape, objective, target, Limits())
     search(found, find_profile(), slots=(2048, 4096), finalists=finalists)
     return found
+
+
+def test_more_copies_at_a_time_where_kernels_take_key_switches_apart() -> None:
+    """With an invented profile: the winner adds up by more than two, is cheaper by it, and is counted by its graph."""
+    shape, profile = Shape(1024, 1024, 8, 8), compiled_profile()
+    found = start(shape, "time", COARSE, Limits())
+    search(found, profile, slots=(2048,), finalists=3)
+    best = found.ranked[0]
+    assert best.structure.radix > 2 and f"by doubling({best.structure.radix})" in best.text
+    made = api.plan(api.loads(found.text), profile=profile)
+    assert best.counts == made.counts and best.counts.decompositions < best.counts.key_switches
+    assert best.predicted.evaluation == pytest.approx(made.predicted(profile).evaluation)
+    plain = found_for(shape).ranked[0]
+    assert plain.structure.radix == 2
+    priced = api.cost(api.loads(plain.text), plain.parameters, profile).predicted.evaluation
+    assert best.predicted.evaluation < priced
 
 
 @cache

@@ -206,6 +206,7 @@ class Bodies:
             f"ev.tree((X[q % 3] for q in range({n} + 1)), shared=True)",
             f"ev.tree(X[q] for q in range({n}))",
             f"ev.doubling({a}, {step}, {n} + 1)",
+            f"ev.doubling({a}, {step}, {n} + 1, {n} + {self.pick('1', '2')})",
             f"({a} if {self.bool_()} else {b})",
             *(f"ev.sum({name})" for name in self.generators),
             *(f"ev.horner({name}, {step})" for name in self.generators),

@@ -92,7 +92,8 @@ class Counting:
 
     # members
 
-    def _members(self, value: Value, site: Site, decisions: Decisions) -> Any:
+    def members_of(self, value: Value, site: Site, decisions: Decisions) -> Any:
+        """How many different members a value has in the loops around a place."""
         return product(members(value, site.box, decisions, self.slots, site.span), decisions)
 
     def of(self, *kinds: str) -> list[Site]:
@@ -103,7 +104,7 @@ class Counting:
         """Operations of one node for each member."""
         sites = self.of(kind)
         self._apart(sites, lambda site: [v.shape for v in site.operands])
-        return sum((self._members(s.value, s, decisions) for s in sites), sympy.Integer(0))
+        return sum((self.members_of(s.value, s, decisions) for s in sites), sympy.Integer(0))
 
     def _apart(self, sites: Sequence[Site], parts: Callable[[Site], list[int]]) -> None:
         """Raises ``NoFormula`` where operations of two places may be one node of the graph for some members."""
@@ -120,7 +121,7 @@ class Counting:
             by_plain[site.plain.family].append(site)
         for sites in by_plain.values():
             self._apart(sites, lambda site: [site.operands[0].shape])
-        return sum((self._members(s.value, s, decisions) for s in self.of("mul_plain")), sympy.Integer(0))
+        return sum((self.members_of(s.value, s, decisions) for s in self.of("mul_plain")), sympy.Integer(0))
 
     def _additions(self, decisions: Decisions) -> Any:
         total = self._once("add_plain", decisions)
@@ -132,7 +133,7 @@ class Counting:
                 inner = members(site.operands[0], site.box, decisions, self.slots, site.span)
                 if site.box[-1] not in inner:
                     raise NoFormula("a tree adds equal terms, and so shares sums", site.span)
-            once = self._members(site.value, site, decisions)
+            once = self.members_of(site.value, site, decisions)
             total += once * _fewer(site, decisions)
         return total
 
@@ -171,50 +172,50 @@ class Counting:
         total = sympy.Integer(0)
         sites = self.of("rotate", "ladder", "horner", "doubling")
         for n, site in enumerate(sites):
-            total += self._turns(site, sites[:n], decisions)
+            total += self.turns(site, sites[:n], decisions)
         return total
 
-    def _turns(self, site: Site, before: Sequence[Site], decisions: Decisions) -> Any:
+    def turns(self, site: Site, before: Sequence[Site], decisions: Decisions) -> Any:
         """The rotations of one place that no place before has."""
         times = decisions.expr(site.terms) if site.kind == "rotate" else _turned(site, decisions)
         if site.kind == "rotate":
             loops = members(site.value, site.box, decisions, self.slots, site.span)
-            own = self._stepping(site)
+            own = self.stepping(site)
             once = product([loop for loop in loops if loop.var not in own], decisions)
         else:
             value = site.operands[0] if site.kind == "ladder" else site.value
-            once = self._members(value, site, decisions)
+            once = self.members_of(value, site, decisions)
         shared = sympy.Integer(0)
         for other in before:
-            shared += self._shared(site, other, decisions)
+            shared += self.shared(site, other, decisions)
         return once * (times - shared)
 
-    def _stepping(self, site: Site) -> frozenset[str]:
+    def stepping(self, site: Site) -> frozenset[str]:
         """Variables that the amount of a rotation goes with."""
         return frozenset(variables(site.value.coordinates[-1].index))
 
-    def _first(self, site: Site) -> Value:
+    def first(self, site: Site) -> Value:
         """The vector that is rotated first, or the only one."""
         return renamed_last(site.operands[0], site.box[-1]) if site.kind == "horner" else site.operands[0]
 
-    def _shared(self, site: Site, other: Site, decisions: Decisions) -> Any:
+    def shared(self, site: Site, other: Site, decisions: Decisions) -> Any:
         """How many of the rotations of each vector another place has made before."""
-        a, b = self._first(site), self._first(other)
-        if not self.walk.shapes.may_meet(a.shape, b.shape) or self._inner(site, other):
+        a, b = self.first(site), self.first(other)
+        if not self.walk.shapes.may_meet(a.shape, b.shape) or self.inner(site, other):
             return sympy.Integer(0)
         assert site.steps is not None and other.steps is not None
         for one in (site, other):
-            if decisions.value(one.terms) < _least(one).value:
-                decisions.compare(one.terms, "<", _least(one))
+            if decisions.value(one.terms) < least_terms(one).value:
+                decisions.compare(one.terms, "<", least_terms(one))
                 return sympy.Integer(0)
         if self._disjoint(site, other, decisions):
             return sympy.Integer(0)
-        if a.shape != b.shape and self._between(a.shape, b.shape, (site, other), decisions):
+        if a.shape != b.shape and self.between(a.shape, b.shape, (site, other), decisions):
             return sympy.Integer(0)
         same = a.shape == b.shape and canonical(a.coordinates, site.box) == canonical(b.coordinates, other.box)
         if same and {site.kind, other.kind} <= {"rotate", "ladder"}:
             for one in (site, other):
-                decisions.compare(one.terms, ">=", _least(one))
+                decisions.compare(one.terms, ">=", least_terms(one))
             if site.kind == other.kind == "ladder" and inside(site.steps, other.steps, decisions):
                 if decisions.compare(site.terms, "<=", other.terms):
                     return decisions.expr(site.terms) - 1
@@ -245,8 +246,8 @@ class Counting:
                 decisions.compare(step, "==", steps.first)
                 return
             steps = Steps("range", steps.first, steps.first, difference(other.terms, ONE))
-        if decisions.value(other.terms) < _least(other).value:
-            decisions.compare(other.terms, "<", _least(other))
+        if decisions.value(other.terms) < least_terms(other).value:
+            decisions.compare(other.terms, "<", least_terms(other))
             return
         two = IntConst(2)
         if decisions.value(ladder.terms) <= two.value:
@@ -262,7 +263,7 @@ class Counting:
         for name in sorted({name for e in (*parts, self.slots) for name in sizes_in(e)}):
             decisions.compare(IntSize(name), "==", IntConst(decisions.sizes[name]))
 
-    def _between(self, a: int, b: int, sites: tuple[Site, Site], decisions: Decisions) -> bool:
+    def between(self, a: int, b: int, sites: tuple[Site, Site], decisions: Decisions) -> bool:
         """Whether one of two shapes is computed from the other by a sum of two terms and more. That it is one is kept,
         unless there is no rotation otherwise."""
         shapes = self.walk.shapes
@@ -281,11 +282,11 @@ class Counting:
             return True
         return bool(many) and decisions.compare(plain(many[0]), ">", ONE)
 
-    def _inner(self, site: Site, other: Site) -> bool:
+    def inner(self, site: Site, other: Site) -> bool:
         """Whether one place computes, by sums, what the other rotates: where these are none, it rotates nothing."""
         through = self.walk.shapes.through
         for one, two in ((site, other), (other, site)):
-            if one.kind in ("horner", "doubling") and one.value.shape in through(self._first(two).shape):
+            if one.kind in ("horner", "doubling") and one.value.shape in through(self.first(two).shape):
                 return True
         return False
 
@@ -344,11 +345,11 @@ class Counting:
             (value, site), *others = uses.values()
             if others:
                 raise NoFormula("two statements use different members of one family of plaintexts", others[0][1].span)
-            found[name] = self._members(value, site, decisions)
+            found[name] = self.members_of(value, site, decisions)
         return found
 
 
-def _least(site: Site) -> IntConst:
+def least_terms(site: Site) -> IntConst:
     """How many terms a place has that rotates at all."""
     return IntConst(1 if site.kind == "rotate" else 2)
 
@@ -364,8 +365,10 @@ def _turned(site: Site, decisions: Decisions) -> Any:
 
 
 def _times(what: Doubled, site: Site, decisions: Decisions) -> Any:
-    terms = decisions.expr(site.terms)
-    if site.kind != "doubling":
-        return terms - 1
+    return of_site(what, site, decisions) if site.kind == "doubling" else decisions.expr(site.terms) - 1
+
+
+def of_site(what: Doubled, site: Site, decisions: Decisions) -> Any:
+    """A number of one sum by doubling."""
     assert site.steps is not None
-    return of_doubling(what, terms, decisions.expr(site.steps.radix))
+    return of_doubling(what, decisions.expr(site.terms), decisions.expr(site.steps.radix))

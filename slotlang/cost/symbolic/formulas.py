@@ -25,6 +25,8 @@ NOUNS: Mapping[str, str] = {
     "ciphertexts_in": "ciphertexts up",
     "ciphertexts_out": "ciphertexts down",
     "plaintexts": "plaintexts",
+    "decompositions": "decompositions, where kernels take key switches apart",
+    "mod_downs": "mod-downs, where kernels take key switches apart",
     "galois_key_bytes": "bytes of Galois keys",
     "evaluation_key_bytes": "bytes of keys sent",
     "upload_bytes": "bytes up",
@@ -88,7 +90,7 @@ class Formulas:
 
     ``sizes``: those at which they were derived; ``parameters``: the sizes of the header; ``definitions``: what ``let``
     defines, in order. ``units``: what bytes are given in, with what each means; those that have a value are numbers in
-    the formulas. ``missing``: bounds that have no formula, and why.
+    the formulas. ``missing``: counts and bounds that have no formula, and why.
     """
 
     program: str

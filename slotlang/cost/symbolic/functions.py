@@ -51,6 +51,8 @@ _VALUES: Mapping[str, Callable[..., int]] = MappingProxyType(
         "doubling_additions": doubling.additions,
         "doubling_rotations": lambda count, radix: len(doubling.turns(count, radix)),
         "doubling_steps": lambda count, radix: len(multiples(count, radix)),
+        "doubling_stages": lambda count, radix: len(doubling.stages(count, radix)),
+        "doubling_mod_downs": doubling.mod_downs,
     }
 )
 
@@ -65,6 +67,9 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         'where n is a power of k (docs/language.md, "Rotate-and-add")',
         "doubling_additions": "doubling_additions(n, k): the additions of the same",
         "doubling_steps": "doubling_steps(n, k): how many different steps these rotations have",
+        "doubling_stages": "doubling_stages(n, k): the stages of the same, each a decomposition",
+        "doubling_mod_downs": "doubling_mod_downs(n, k): the mod-downs of the same: one a stage, and one for each "
+        "rotation that two stages add",
         "range_steps": "range_steps(a, s, n): the n steps a, a + s, ..., a + (n - 1)*s",
         "numbers": "numbers(...): these numbers",
         "distinct": "distinct(...): how many different steps there are modulo slots in these sets, without 0",
@@ -84,7 +89,7 @@ def function(name: str) -> Any:
     return UndefinedFunction(name, integer=True)
 
 
-Doubled = Literal["doubling_additions", "doubling_rotations", "doubling_steps"]
+Doubled = Literal["doubling_additions", "doubling_rotations", "doubling_steps", "doubling_stages", "doubling_mod_downs"]
 
 
 def of_doubling(what: Doubled, count: Any, radix: Any) -> Any:

@@ -36,7 +36,8 @@ Kind: TypeAlias = Literal[
 @dataclass(frozen=True)
 class Site:
     """One operation of the schedule. ``value``: what it computes; ``operands``: of what; ``box``: the loops around it;
-    ``terms``: how many it adds up, or rotates one from the other; ``steps``: what it rotates by."""
+    ``terms``: how many it adds up, or rotates one from the other; ``steps``: what it rotates by;
+    ``signs``: those of its operands, where they are added and subtracted."""
 
     kind: Kind
     value: Value
@@ -46,6 +47,7 @@ class Site:
     terms: Int = ONE
     steps: Steps | None = None
     plain: ops.PlainRef | None = None
+    signs: tuple[int, ...] = ()
 
 
 class Walk:
@@ -291,7 +293,7 @@ class Walk:
         number = self.shapes.number(("add", signs, *(value.shape for _, value in operands)))
         coordinates = tuple(c for _, value in operands for c in value.coordinates)
         values = tuple(value for _, value in operands)
-        return self._site("add", Value(number, coordinates), values, box, terms=IntConst(len(operands)))
+        return self._site("add", Value(number, coordinates), values, box, terms=IntConst(len(operands)), signs=signs)
 
 
 def renamed_last(value: Value, loop: ops.Loop) -> Value:

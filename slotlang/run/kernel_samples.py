@@ -1,0 +1,123 @@
+"""The primitives of compiled kernels that ``calibrate`` measures, on random residues of one ring.
+
+What rotations of one ciphertext and sums of them take says what the parts of a key switch take (``parts``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from slotlang.run.primitives import OPERANDS, PLAINTEXT_BYTES, SCALE, SUMS, Sample, sum_of
+from slotlang_runtime.kernels.operations import RELINEARIZATION, ResidueOperations
+from slotlang_runtime.kernels.residues import ResidueRing
+from slotlang_runtime.masks import uniform
+from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.ring import Ring
+
+ROTATED = 1, 5
+"""Rotations of one ciphertext in the sums that are measured: one more is a key product more."""
+
+
+def rotations(count: int, *, again: bool) -> str:
+    """Name of a sum of rotations of one ciphertext while it is measured; ``again``: its digits are there."""
+    return f"sum of {count} rotations{', again' if again else ''}"
+
+
+class KernelSamples:
+    """Operands of one ring: ``prime_bits`` with the key prime last. Raises Unavailable where it has no kernels."""
+
+    def __init__(self, degree: int, prime_bits: tuple[int, ...]) -> None:
+        self.degree, self.top = degree, len(prime_bits) - 1
+        parameters = Parameters(degree, prime_bits, (round(np.log2(SCALE)),))
+        self.ring = Ring(parameters, degree // 2)
+        # a program without rescales stays at the first level, and what is measured does not
+        self.ring.scales = [SCALE] * self.top
+        self.own = ResidueRing(self.ring)
+        words = np.array(
+            [[[uniform(p, degree) for p in self.ring.moduli] for _ in range(2)] for _ in range(self.top)], np.uint64
+        )
+        # each rotation its own key: one that is read again and again would stay in the nearest cache
+        keys = [self.own.key(words) for _ in range(max(ROTATED))]
+        elements = {pow(3, step, 2 * degree): keys[step - 1] for step in range(1, max(ROTATED) + 1)}
+        self.operations = ResidueOperations(self.own, {RELINEARIZATION: keys[0], **elements}.__getitem__)
+        self.evaluation: Evaluation[Any, Any] = Evaluation(self.operations, parameters, degree // 2)
+
+    def samples(self, primes: tuple[int, ...]) -> Iterator[Sample]:
+        """Every primitive at every number of primes."""
+        for k in primes:
+            yield from self._at(k)
+
+    def _at(self, primes: int) -> Iterator[Sample]:
+        level, own, ops = self.top - primes, self.own, self.operations
+        scale = self.ring.scale(level)
+        rows = np.array([[uniform(p, self.degree) for p in self.ring.primes(level)] for _ in range(3)], np.uint64)
+        ciphers = [own.taken(rows[:2], level, scale) for _ in range(OPERANDS)]
+        count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
+        factors = [own.plaintext(rows[0], level, scale, added=False) for _ in range(count)]
+        added = [own.plaintext(rows[0], level, scale, added=True) for _ in range(OPERANDS)]
+        turn, factor, constant = itertools.cycle(ciphers), itertools.cycle(factors), itertools.cycle(added)
+        pairs = zip(turn, factor, strict=False)
+        three = own.taken(rows, level, scale)
+        total = own.taken(rows[:2], level, scale)
+
+        def rotated(count: int, *, again: bool) -> None:
+            source = next(turn)
+            if not again:
+                source.digits = None
+            found, *others = [ops.rotate(source, step) for step in range(1, count + 1)]
+            for other in others:
+                found = ops.add(found, other, 1, owned=False)
+            ops.settled(found)
+
+        def relinearized() -> None:
+            three.digits = None
+            ops.settled(ops.relinearize(three))
+
+        def dot(terms: int) -> None:
+            self.evaluation.dot(itertools.islice(pairs, terms))
+
+        def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
+            return Sample(primitive, self.degree, primes, calls, lambda _: action())
+
+        for count in ROTATED:
+            yield sample(rotations(count, again=False), 2, partial(rotated, count, again=False))
+        yield sample(rotations(1, again=True), 4, partial(rotated, 1, again=True))
+        yield sample("relinearize", 2, relinearized)
+        yield sample("multiply_plain", 16, lambda: ops.multiply_plain(next(turn), next(factor)))
+        for terms in SUMS:
+            yield sample(sum_of(terms), 4, partial(dot, terms))
+        yield sample("add_plain", 8, lambda: ops.add_plain(next(turn), next(constant), 1))
+        yield sample("add", 8, lambda: ops.add(next(turn), next(turn), 1, owned=False))
+        yield sample("sub", 8, lambda: ops.add(next(turn), next(turn), -1, owned=False))
+        yield sample("negate", 8, lambda: ops.negate(next(turn)))
+        yield sample("add_inplace", 16, lambda: ops.add(total, next(turn), 1, owned=True))
+        yield sample("multiply", 2, lambda: ops.multiply(next(turn), next(turn)))
+        if primes > 1:
+            yield sample("rescale", 2, lambda: self._rescaled(next(turn), level))
+
+    def _rescaled(self, a: Any, level: int) -> None:
+        scales = self.ring.scales
+        before, scales[level + 1] = scales[level + 1], a.scale / self.ring.primes(level)[-1]
+        self.operations.rescale(a)
+        scales[level + 1] = before
+
+
+def parts(measured: Mapping[str, Mapping[int, float]]) -> dict[str, Mapping[int, float]]:
+    """Times by primitive, with the parts of a key switch in place of the sums of rotations that were measured."""
+    (one, several), rest = ROTATED, dict(measured)
+    alone, many, again = (
+        rest.pop(rotations(count, again=again)) for count, again in ((one, False), (several, False), (one, True))
+    )
+    product = {k: max(many[k] - alone[k], 0.0) / (several - one) for k in alone}
+    return {
+        **rest,
+        "decompose": {k: max(alone[k] - again[k], 0.0) for k in alone},
+        "key_product": product,
+        "mod_down": {k: max(again[k] - product[k], 0.0) for k in alone},
+    }
