@@ -57,7 +57,8 @@ class KernelSamples:
         level, own, ops = self.top - primes, self.own, self.operations
         scale = self.ring.scale(level)
         rows = np.array([[uniform(p, self.degree) for p in self.ring.primes(level)] for _ in range(3)], np.uint64)
-        ciphers = [own.taken(rows[:2], level, scale) for _ in range(OPERANDS)]
+        # all different: what cancels is refused
+        ciphers = [own.taken(np.roll(rows[:2], n, axis=2), level, scale) for n in range(OPERANDS)]
         count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
         factors = [own.plaintext(rows[0], level, scale, added=False) for _ in range(count)]
         added = [own.plaintext(rows[0], level, scale, added=True) for _ in range(OPERANDS)]
