@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slotlang.cost.profile import (
+    KEY_SWITCH,
     PRIMITIVES,
     SCHEMA,
     Machine,
@@ -43,6 +44,9 @@ def test_the_shipped_profile_is_whole() -> None:
     assert shipped.machine.processor in shipped.name and shipped.machine.tenseal in shipped.name
     for primitives in shipped.table.values():
         assert set(primitives) == set(PRIMITIVES)
+    for table in (shipped.kernels, shipped.doubles):
+        assert sorted(table) == sorted(shipped.table)
+        assert all(set(primitives) >= set(KEY_SWITCH) for primitives in table.values())
         assert all(seconds > 0 for times in primitives.values() for seconds in times.values())
 
 
@@ -92,7 +96,7 @@ def test_a_degree_that_was_not_measured_goes_by_n_log_n() -> None:
 
 def kernels(**times: dict[int, float]) -> Profile:
     """A profile in which SEAL takes 1 s for everything, and compiled kernels the given seconds, by primes."""
-    return replace(profile({8192: {2: 1.0}}), kernels={8192: times})
+    return replace(profile({8192: {2: 1.0}}), kernels={8192: times}, doubles={8192: {**times, "mod_down": {2: 1e-3}}})
 
 
 PARTS = kernels(decompose={2: 6e-3, 4: 20e-3}, key_product={2: 3e-3}, mod_down={2: 2e-3}, multiply_plain={2: 1e-3})
@@ -108,7 +112,10 @@ def test_compiled_kernels_are_asked_for_what_they_take() -> None:
     assert PARTS.seconds("mod_down", 4096, 2) == pytest.approx(2e-3 * 12 / 26)
     assert PARTS.seconds("multiply_plain", 8192, 2) == 1e-3 and PARTS.seconds("add", 8192, 2) == 1.0
     assert PARTS.key_switch(8192, 2) == pytest.approx(11e-3)
+    assert PARTS.of_primes([50, 40]).key_switch(8192, 2) == pytest.approx(10e-3)
+    assert PARTS.of_primes([51, 40]) is PARTS
     seal = PARTS.without_kernels
+    assert seal.of_primes([50]) is seal
     assert seal.key_switch(8192, 2) == seal.seconds("multiply_plain", 8192, 2) == 1.0
     assert seal.without_kernels is seal and PARTS.without_kernels is seal
 
@@ -118,7 +125,7 @@ def test_times_of_kernels_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_profile(tmp_path / "p.json") == PARTS
     assert "kernels" not in PARTS.without_kernels.to_json()
     (tmp_path / "p.json").write_text(json.dumps(PARTS.without_kernels.to_json()))
-    assert read_profile(tmp_path / "p.json").kernels == {}
+    assert read_profile(tmp_path / "p.json").kernels == read_profile(tmp_path / "p.json").doubles == {}
 
 
 _WHOLE = {part: {"2": 1.0} for part in ("decompose", "key_product", "mod_down")}
@@ -130,19 +137,21 @@ _WHOLE = {part: {"2": 1.0} for part in ("decompose", "key_product", "mod_down")}
         None,
         [],
         {},
-        {"microseconds": None},
-        {"microseconds": {}},
-        {"microseconds": {"8192": {}}},
-        {"microseconds": {"8192": None}},
-        {"microseconds": {"8191": _WHOLE}},
-        {"microseconds": {"8192": {**_WHOLE, "mod_down": {}}}},
-        {"microseconds": {"8192": {**_WHOLE, "mod_down": {"2": -1}}}},
-        {"microseconds": {"8192": {**_WHOLE, "add": {"2": "fast"}}}},
-        {"microseconds": {"8192": {k: _WHOLE[k] for k in ("decompose", "key_product")}}},
-        {"microseconds": {"8192": {**_WHOLE, "add": {"2": 1.0}}, "4096": _WHOLE}},
-        {"microseconds": {"8192": _WHOLE, "4096": {**_WHOLE, "add": {"2": 1.0}}}},
+        {"words": {"8192": _WHOLE}, "doubles": None},
+        {"words": {"8192": _WHOLE}, "doubles": {}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {}}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": None}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8191": _WHOLE}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "mod_down": {}}}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "mod_down": {"2": -1}}}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "add": {"2": "fast"}}}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {k: _WHOLE[k] for k in ("decompose", "key_product")}}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "add": {"2": 1.0}}, "4096": _WHOLE}},
+        {"words": {"8192": _WHOLE}, "doubles": {"8192": _WHOLE, "4096": {**_WHOLE, "add": {"2": 1.0}}}},
+        {"words": {"8192": _WHOLE}},
+        {"words": {}, "doubles": {"8192": _WHOLE}},
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_what_is_no_section_of_kernels(section: Any, tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(spoiled(kernels=section))
@@ -281,7 +290,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/3"
+    assert SCHEMA == "slotlang.profile/4"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 

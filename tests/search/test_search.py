@@ -16,7 +16,7 @@ from repository import PROGRAMS
 
 from slotlang import api
 from slotlang.cost.predict import predict
-from slotlang.cost.profile import find_profile
+from slotlang.cost.profile import Profile, find_profile
 from slotlang.diagnostics import SlotError
 from slotlang.planning.target import Target
 from slotlang.search import search as search_module
@@ -34,9 +34,15 @@ SMALL = Shape(64, 48, 4, 3)
 COARSE = Target(precision=1e-3)
 
 
-def found_for(shape: Shape, objective: Objective = "time", target: Target = COARSE, finalists: int = 3) -> Found:
+def found_for(
+    shape: Shape,
+    objective: Objective = "time",
+    target: Target = COARSE,
+    finalists: int = 3,
+    profile: Profile | None = None,
+) -> Found:
     found = start(shape, objective, target, Limits())
-    search(found, find_profile(), slots=(2048, 4096), finalists=finalists)
+    search(found, profile or find_profile(), slots=(2048, 4096), finalists=finalists)
     return found
 
 
@@ -50,7 +56,7 @@ def test_more_copies_at_a_time_where_kernels_take_key_switches_apart() -> None:
     made = api.plan(api.loads(found.text), profile=profile)
     assert best.counts == made.counts and best.counts.decompositions < best.counts.key_switches
     assert best.predicted.evaluation == pytest.approx(made.predicted(profile).evaluation)
-    plain = found_for(shape).ranked[0]
+    plain = found_for(shape, profile=find_profile().without_kernels).ranked[0]
     assert plain.structure.radix == 2
     priced = api.cost(api.loads(plain.text), plain.parameters, profile).predicted.evaluation
     assert best.predicted.evaluation < priced
