@@ -21,7 +21,7 @@ from slotlang_runtime.errors import (
 )
 from slotlang_runtime.expected import excess
 from slotlang_runtime.kernels.engine import ResidueEngine
-from slotlang_runtime.kernels.residues import kernels_of
+from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.labels import check_label, grown_errors, module_label
 from slotlang_runtime.module import Module, Name
@@ -35,7 +35,7 @@ def load_kernels(module: Module) -> None:
     encoding does it."""
     if module.kernel == "compiled":
         with suppress(Unavailable):
-            kernels_of(Ring(module.parameters, module.slots))
+            tested(Ring(module.parameters, module.slots))
 
 
 class Weights:
@@ -135,7 +135,7 @@ def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name
         kind = MatrixEngine
     elif module.kernel == "compiled":
         try:
-            kernels_of(ring)
+            tested(ring)
             kind = ResidueEngine
         except Unavailable as reason:
             note = f"evaluated by SEAL's operations: {reason}"

@@ -185,13 +185,16 @@ def _read(path: Path | None, key: str) -> dict[Entry, bytes] | None:
         return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or not _private(found) or found.st_size > _MOST:
+                return None
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(_MOST)
+        finally:
+            os.close(handle)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or not _private(found) or found.st_size > _MOST:
-            return None
-        data = file.read(_MOST)
     start = len(_MAGIC) + 32
     body = data[start:]
     if not data.startswith(_MAGIC) or _checksum(key, body) != data[len(_MAGIC) : start]:
