@@ -5,72 +5,80 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from slotlang.meaning.integers import Int
+from slotlang.meaning.integers import Cmp, Cond, Int, IntVar, add, neg
+from slotlang.meaning.integers import IntConst as Number
 from slotlang.meaning.program import Claim, Family, Program
-from slotlang.meaning.value import (
-    Const,
-    Element,
-    FamilyRef,
-    Iverson,
-    Operator,
-    Read,
-    ScalarRef,
-    SumOver,
-    Value,
-    children,
-)
+from slotlang.meaning.value import Arith, Element, FamilyRef, Iverson, Operator, Read, SumOver, Value, children
+from slotlang.proof.induction import falling
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``0 <= index < extent`` is due for all values of the variables (given with extents) and all slots."""
+    """``0 <= index < extent`` is due for all values of the variables (given with extents) and all slots at which the
+    conditions ``given`` hold."""
 
     index: Int
     extent: Int
     variables: Mapping[str, Int]
     line: int
+    given: tuple[Cond, ...] = ()
 
 
 def inside(program: Program) -> Iterator[Place]:
-    """Every read without ``else 0`` and every mention of a family's member."""
+    """Every read without ``else 0`` and every mention of a family's member; and that a sum has a term, where its extent
+    depends on variables."""
     for step in program.steps:
         variables = {b.name: b.extent for b in step.binders}
         value = step.body if isinstance(step, Family) else step.value
-        for index, extent, known in _places(program, value, variables):
-            yield Place(index, extent, known, step.span.line)
+        yield from _places(program, value, variables, step.span.line)
         if isinstance(step, Claim):
             for index, binder in zip(step.indices, program.families[step.family].binders, strict=True):
                 yield Place(index, binder.extent, variables, step.span.line)
     for output in program.outputs:
-        for index, extent, known in _places(program, output.family, {b.name: b.extent for b in output.binders}):
-            yield Place(index, extent, known, output.span.line)
+        yield from _places(program, output.family, {b.name: b.extent for b in output.binders}, output.span.line)
     for theorem in program.theorems.values():
         own = dict(zip(theorem.indices, theorem.extents, strict=True))
-        for index, extent, known in _places(program, theorem.value, own):
-            yield Place(index, extent, known, theorem.span.line)
+        yield from _places(program, theorem.value, own, theorem.span.line)
 
 
-def _places(
-    program: Program, value: Value, variables: Mapping[str, Int]
-) -> Iterator[tuple[Int, Int, Mapping[str, Int]]]:
-    """Every index that must stay inside, the extent it must stay in, and the variables it depends on."""
-    if isinstance(value, SumOver):
-        variables = {**variables, value.var: value.extent}
+def earlier(program: Program, family: Family) -> Iterator[Place]:
+    """Of a family that reads its own members: that these stand before the one that reads them."""
+    position = falling(family)
+    own = family.binders[position].name
+    for part, variables, given in _parts(family.body, {b.name: b.extent for b in family.binders}, ()):
+        if isinstance(part, FamilyRef) and part.name == family.name:
+            yield Place(part.indices[position], IntVar(own), variables, family.span.line, given)
+
+
+def _places(program: Program, value: Value, variables: Mapping[str, Int], line: int) -> Iterator[Place]:
+    """Every index that must stay inside, with what is known where it is looked at."""
+    for part, known, given in _parts(value, variables, ()):
+        pairs: Iterator[tuple[Int, Int]] = iter(())
+        match part:
+            case Read(tensor, indices, False):
+                pairs = zip(indices, program.tensors[tensor].extents, strict=True)
+            case Element(form, indices, False):
+                pairs = zip(indices, program.extents(form), strict=True)
+            case FamilyRef(name, indices):
+                pairs = zip(indices, (b.extent for b in program.families[name].binders), strict=True)
+            case SumOver(extent=extent, cut=cut) if cut is not None:
+                pairs = iter([(add(cut, neg(Number(1))), extent)])
+        for index, extent in pairs:
+            yield Place(index, extent, known, line, given)
+
+
+def _parts(
+    value: Value, variables: Mapping[str, Int], given: tuple[Cond, ...]
+) -> Iterator[tuple[Value, Mapping[str, Int], tuple[Cond, ...]]]:
+    """Everything inside a value, with the loop variables in force and the guards around it."""
+    yield value, variables, given
+    match value:
+        case SumOver(var, extent, cut=cut):
+            variables = {**variables, var: extent}
+            given = given if cut is None else (*given, Cmp("<", IntVar(var), cut))
+        case Arith("*", Iverson(condition, guard=True), inner):
+            yield from _parts(inner, variables, (*given, condition))
+            return
     if isinstance(value, Operator):
         for operand in children(value):
-            yield from _places(program, operand, variables)
-        return
-    match value:
-        case Read(tensor, indices, padded):
-            if not padded:
-                for index, extent in zip(indices, program.tensors[tensor].extents, strict=True):
-                    yield index, extent, variables
-        case Element(form, indices, padded):
-            if not padded:
-                for index, extent in zip(indices, program.extents(form), strict=True):
-                    yield index, extent, variables
-        case FamilyRef(name, indices):
-            for index, binder in zip(indices, program.families[name].binders, strict=True):
-                yield index, binder.extent, variables
-        case Const() | ScalarRef() | Iverson():
-            pass
+            yield from _parts(operand, variables, given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -23,8 +23,8 @@ from slotlang.meaning.integers import (
     Or,
     show,
 )
-from slotlang.meaning.program import Binder, Claim, Output, Program, member_text
-from slotlang.proof.forall.index_obligations import inside
+from slotlang.meaning.program import Binder, Output, Program, member_text
+from slotlang.proof.forall.index_obligations import Place, earlier, inside
 from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
@@ -32,6 +32,7 @@ from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.forall.sum_equality import collected, joined
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
 from slotlang.proof.goals import goals
+from slotlang.proof.induction import recursive
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Goal, Outcome
@@ -192,6 +193,11 @@ class _Question:
             for kind, p in simple:
                 if kind == "ge":
                     self.domain.assume(p)
+                if kind == "ne":
+                    for sign in (1, -1):
+                        # what is not 0 and never negative is at least 1
+                        if self.domain.nonnegative(p * sign):
+                            self.domain.assume(p * sign - 1)
                 if kind != "eq":
                     continue
                 for name in sorted(p.names() & self.domain.extents.keys()):
@@ -202,6 +208,12 @@ class _Question:
                         pending += [("ge", value), ("ge", self.domain.extents[name] - 1 - value)]
                         break
         return left, right
+
+    def under(self, polynomials: list[Poly], where: list[Given]) -> list[Poly] | None:
+        """Polynomials where conditions hold; None where these never hold together."""
+        whole = Sum(Fraction(1), Fraction(0), (), (), (), (("", tuple(polynomials)),))
+        found, _ = self._under([whole], [], where)
+        return list(found[0].reads[0][1]) if found else None
 
     def text(self, s: Sum) -> str:
         """A sum for a person."""
@@ -231,13 +243,15 @@ class MixedRadix:
         return results
 
     def _reasons(self) -> Iterator[tuple[str, str]]:
-        yield "reads stay inside", self._tried(self._inside)
+        yield "reads stay inside", self._tried(lambda: self._inside(inside(self.program)))
+        for f in recursive(self.program):
+            yield f"{f.name} reads members before its own", self._tried(lambda f=f: self._inside(earlier(self.program, f)))
         for name in self.program.permutations:
             yield f"permutation {name}", self._tried(lambda name=name: self._bijective(name))
         for goal in goals(self.program):
-            yield goal.what, self._tried(lambda goal=goal: self._goal(goal))
-            if isinstance(goal.statement, Claim):
-                self.expander.learn(goal.statement)
+            yield goal.what, (reason := self._tried(lambda goal=goal: self._goal(goal)))
+            if not reason:
+                self.expander.proved(goal)
         for name in self.program.theorems:
             yield f"{name} complete", self._tried(lambda name=name: self._complete(name))
 
@@ -314,18 +328,29 @@ class MixedRadix:
         every = Sum(Fraction(1), Fraction(0), (), (slot,), (), ((name, (Poly.symbol(slot),)),))
         return question.equal([moved], [every], [])
 
-    def _inside(self) -> str:
+    def _inside(self, places: Iterable[Place]) -> str:
         """Why some read is not shown to stay inside its tensor, or some member inside its family."""
-        for place in inside(self.program):
-            if reason := self._stays(place.index, place.extent, place.variables):
-                return f"line {place.line}: {reason}"
+        for place in places:
+            for n in range(MAX_ALTERNATIVES):
+                # each case of what is given in a domain of its own
+                question = self._question([])
+                for name, range_ in place.variables.items():
+                    question.bind(name, range_)
+                cases = question.cases(And(place.given))
+                if n == len(cases):
+                    break
+                if reason := self._stays(question, place, cases[n]):
+                    return f"line {place.line}: {reason}"
+            else:
+                return f"line {place.line}: too many cases"
         return ""
 
-    def _stays(self, index: Int, extent: Int, variables: Mapping[str, Int]) -> str:
-        question = self._question([])
-        for name, range_ in variables.items():
-            question.bind(name, range_)
-        p, bound = question.poly(index), question.poly(extent)
+    def _stays(self, question: _Question, place: Place, given: list[Given]) -> str:
+        index, extent = place.index, place.extent
+        found = question.under([question.poly(index), question.poly(extent)], given)
+        if found is None:
+            return ""
+        p, bound = found
         while not question.domain.within(p, bound):
             digit = question.rules.split([p])
             if digit is None:
