@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from slotlang.meaning.integers import (
     Cond,
     Int,
+    IntCall,
     IntConst,
     IntOp,
     IntVar,
     Not,
     add,
     mul,
-    neg,
+    show,
     substitute,
     variables,
 )
@@ -45,7 +46,7 @@ class Kept:
 
     def loop(self, name: str, extent: Int) -> Int:
         """The extent of a loop over sizes alone: where it depends on variables, the greatest that it has, and the sum is
-        cut. Raises ``GaveUp`` where that is not linear in them."""
+        cut. Raises ``GaveUp`` where it is not known to grow, or to shrink, with them."""
         self.cuts.pop(name, None)
         if variables(extent):
             self.cuts[name] = extent
@@ -55,23 +56,27 @@ class Kept:
 
     def _greatest(self, e: Int) -> Int:
         for name in sorted(variables(e)):
-            slope = _slope(e, name)
-            end = add(self.extents[name], IntConst(-1)) if slope > 0 else IntConst(0)
+            end = add(self.extents[name], IntConst(-1)) if _direction(e, name) > 0 else IntConst(0)
             e = substitute(e, lambda n, name=name, end=end: end if n == name else None)  # type: ignore[misc]
         return e
 
 
-def _slope(e: Int, name: str) -> int:
-    """The factor of a variable in an expression that is linear in it. Raises ``GaveUp``."""
+def _direction(e: Int, name: str) -> int:
+    """1 where an expression never shrinks while a variable grows, -1 where it never grows, 0 without the variable. Raises
+    ``GaveUp`` where neither is known."""
     match e:
         case IntVar(other):
             return int(other == name)
         case IntOp("+" | "-" as op, a, b):
-            return _slope(a, name) + (_slope(b, name) if op == "+" else -_slope(b, name))
+            both = {_direction(a, name), _direction(b, name) * (1 if op == "+" else -1)} - {0}
+            if len(both) < 2:
+                return both.pop() if both else 0
         case IntOp("*", IntConst(factor), inner) | IntOp("*", inner, IntConst(factor)):
-            return factor * _slope(inner, name)
+            return _direction(inner, name) * ((factor > 0) - (factor < 0))
+        case IntCall("**", (IntConst(base), exponent)) if base > 1:
+            return _direction(exponent, name)
     if name in variables(e):
-        raise GaveUp(f"the extent of a sum is not linear in '{name}'")
+        raise GaveUp(f"whether the extent {show(e)} of a sum grows with '{name}' is not known")
     return 0
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from slotlang.meaning.integers import Cmp, Cond, Int, IntVar, add, neg
+from slotlang.meaning.integers import Cmp, Cond, Int, IntCall, IntVar, add, neg, parts
 from slotlang.meaning.integers import IntConst as Number
 from slotlang.meaning.program import Claim, Family, Program
-from slotlang.meaning.value import Arith, Element, FamilyRef, Iverson, Operator, Read, SumOver, Value, children
+from slotlang.meaning.value import Arith, Element, FamilyRef, Iverson, Operator, Read, Shift, SumOver, Value, children
 from slotlang.proof.induction import falling
+
+ZERO = Number(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Place:
 
 
 def inside(program: Program) -> Iterator[Place]:
-    """Every read without ``else 0`` and every mention of a family's member; and that a sum has a term, where its extent
-    depends on variables."""
+    """Every read without ``else 0`` and every mention of a family's member; that a sum has a term, where its extent depends
+    on variables; and that exponents are not negative."""
     for step in program.steps:
         variables = {b.name: b.extent for b in step.binders}
         value = step.body if isinstance(step, Family) else step.value
@@ -34,8 +36,18 @@ def inside(program: Program) -> Iterator[Place]:
         if isinstance(step, Claim):
             for index, binder in zip(step.indices, program.families[step.family].binders, strict=True):
                 yield Place(index, binder.extent, variables, step.span.line)
+            yield from _exponents((*step.indices, *_condition(step.where)), Place(ZERO, ZERO, variables, step.span.line))
     for output in program.outputs:
-        yield from _places(program, output.family, {b.name: b.extent for b in output.binders}, output.span.line)
+        variables = {b.name: b.extent for b in output.binders}
+        yield from _places(program, output.family, variables, output.span.line)
+        here = Place(ZERO, ZERO, variables, output.span.line)
+        yield from _exponents((*output.indices, *_condition(output.where)), here)
+    for tensor in program.tensors.values():
+        own = dict(zip(tensor.indices, tensor.extents, strict=False))
+        yield from _exponents(_condition(tensor.pattern), Place(ZERO, ZERO, own, tensor.span.line))
+    for permutation in program.permutations.values():
+        if permutation.expression is not None:
+            yield from _exponents((permutation.expression,), Place(ZERO, ZERO, {}, permutation.span.line))
     for theorem in program.theorems.values():
         own = dict(zip(theorem.indices, theorem.extents, strict=True))
         yield from _places(program, theorem.value, own, theorem.span.line)
@@ -65,6 +77,33 @@ def _places(program: Program, value: Value, variables: Mapping[str, Int], line: 
                 pairs = iter([(add(cut, neg(Number(1))), extent)])
         for index, extent in pairs:
             yield Place(index, extent, known, line, given)
+        yield from _exponents(_integers(part), Place(ZERO, ZERO, known, line, given))
+
+
+def _integers(part: Value) -> tuple[Int | Cond, ...]:
+    """The integers and conditions that a value itself has, without its operands."""
+    match part:
+        case Read(indices=indices) | Element(indices=indices) | FamilyRef(indices=indices):
+            return indices
+        case Iverson(condition):
+            return (condition,)
+        case Shift(amount=amount):
+            return (amount,)
+        case SumOver(extent=extent, cut=cut):
+            return (extent,) if cut is None else (extent, cut)
+    return ()
+
+
+def _condition(where: Cond | None) -> tuple[Cond, ...]:
+    return () if where is None else (where,)
+
+
+def _exponents(integers: Iterable[Int | Cond], here: Place) -> Iterator[Place]:
+    """That the exponents in some integers are not negative where these are looked at."""
+    for e in integers:
+        if isinstance(e, IntCall) and e.name == "**":
+            yield replace(here, index=e.args[1], extent=add(e.args[1], Number(1)))
+        yield from _exponents(parts(e), here)
 
 
 def _parts(

@@ -49,6 +49,7 @@ class _Question:
         self.program, self.sizes = program, symbols.sizes
         self.domain = Domain(dict(symbols.domain.least), symbols.domain.facts)
         self.domain.points = symbols.domain.points
+        self.domain.known_powers = list(symbols.domain.known_powers)
         self.rules = Rules(self.domain)
         self.free: list[str] = []
         self.digits: dict[str, str] = {}
@@ -83,6 +84,8 @@ class _Question:
                 return self.poly(self.program.digits[name].of(IntVar(SLOT)))
             case IntOp(op, a, b):
                 return self.domain.combined(op, self.poly(a), self.poly(b))
+            case IntCall("**", (IntConst(base), exponent)) if base > 1:
+                return self.domain.power(base, self.poly(exponent))
             case IntCall() | IntIf():
                 raise NotNormal(f"{show(e)}, which is decided at numbers alone")
 
@@ -135,9 +138,17 @@ class _Question:
             self.bind(name, extents[name])
         reads = tuple((t, tuple(self.poly(i) for i in indices)) for t, indices in term.reads)
         bound = tuple(name for name, _ in term.bound)
-        return [
+        sums = [
             Sum(term.re, term.im, term.scalars, bound, tuple(conds), reads) for conds in self.cases(And(term.conds))
         ]
+        self.powers_of_others(bound)
+        return sums
+
+    def powers_of_others(self, bound: Iterable[str]) -> None:
+        """Raises ``NotNormal`` for a power that differs from term to term of a sum: to the rules it is a size."""
+        for name, (_, exponent) in self.domain.powers.items():
+            if not self.rules.mentions(exponent).isdisjoint(bound):
+                raise NotNormal(f"{name}, which differs from term to term of a sum")
 
     def equal(self, left: list[Sum], right: list[Sum], where: list[Given]) -> str:
         """Why two lists of sums are not shown to be equal where the conditions hold; empty when they are."""
@@ -191,14 +202,8 @@ class _Question:
             if simple is None:
                 return [], []
             for kind, p in simple:
-                if kind == "ge":
-                    self.domain.assume(p)
-                if kind == "ne":
-                    for sign in (1, -1):
-                        # what is not 0 and never negative is at least 1
-                        if self.domain.nonnegative(p * sign):
-                            self.domain.assume(p * sign - 1)
                 if kind != "eq":
+                    self.assume((kind, p))
                     continue
                 for name in sorted(p.names() & self.domain.extents.keys()):
                     value = solved_for(self.rules, p, name)
@@ -208,6 +213,14 @@ class _Question:
                         pending += [("ge", value), ("ge", self.domain.extents[name] - 1 - value)]
                         break
         return left, right
+
+    def assume(self, given: Given) -> None:
+        """Take an inequality for granted; what is not 0 and never negative is at least 1."""
+        for kind, p in self.rules.simplified(given) or ():
+            for fact in [p] if kind == "ge" else [p - 1, -p - 1] if kind == "ne" else []:
+                if kind == "ge" or self.domain.nonnegative(fact + 1):
+                    self.domain.assume(fact)
+        self.domain.compare_powers()
 
     def under(self, polynomials: list[Poly], where: list[Given]) -> list[Poly] | None:
         """Polynomials where conditions hold; None where these never hold together."""
@@ -276,6 +289,9 @@ class MixedRadix:
             cases = question.cases(And(()) if where is None else where)
             if n == len(cases):
                 return ""
+            for given in cases[n]:
+                # normal forms are simpler where more is known; equations are solved later
+                question.assume(given)
             sums = [
                 [s for t in side if t.re or t.im for s in question.sums(t, self.expander.extents)]
                 for side in (left, right)
@@ -292,6 +308,7 @@ class MixedRadix:
         left: list[Sum] = []
         for n, output in enumerate(outputs):
             left += self._carried(question, output, n)
+        question.powers_of_others(question.domain.extents)
         return question.equal(left, [self._whole(question, name)], [])
 
     def _carried(self, question: _Question, output: Output, number: int) -> list[Sum]:
@@ -323,6 +340,7 @@ class MixedRadix:
             return ""
         question = self._question([])
         reads = ((name, (question.poly(permutation.expression),)),)
+        question.powers_of_others(question.free)
         moved = Sum(Fraction(1), Fraction(0), (), tuple(question.free), (), reads)
         slot = question.rules.variable(question.poly(self.program.slots_expr))
         every = Sum(Fraction(1), Fraction(0), (), (slot,), (), ((name, (Poly.symbol(slot),)),))

@@ -68,7 +68,12 @@ def collected(rules: Rules, sums: list[Sum]) -> dict[Hashable, Sum]:
 def joined(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum]:
     """Sums joined as long as two of them can be."""
     while True:
-        changed = _complementary(rules, sums) or _end_to_end(rules, sums) or _interleaved(rules, sums)
+        changed = (
+            _complementary(rules, sums)
+            or _end_to_end(rules, sums)
+            or _one_more(rules, sums)
+            or _interleaved(rules, sums)
+        )
         if changed is None:
             return sums
         sums = changed
@@ -105,6 +110,25 @@ def _end_to_end(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] 
                         continue
                     whole = rules.variable(extent + rules.domain.extents[u])
                     return _with(rules, sums, {first_key, second_key}, _renamed(rules, first, v, whole))
+    return None
+
+
+def _one_more(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
+    """sum over v < E of f(v) + f(E) = sum over v < E + 1 of f(v), and f(-1) + sum over v < E of f(v) that of f(v - 1)."""
+    for first_key, first in sums.items():
+        for v in first.bound:
+            extent = rules.domain.extents[v]
+            if not rules.domain.nonnegative(extent):
+                continue
+            rest = replace(first, bound=tuple(b for b in first.bound if b != v))
+            for value, shift in ((extent, 0), (Poly.const(-1), 1)):
+                settled = rules.normal(rules.with_value(rest, v, value))
+                name = None if settled is None else key(rules, settled)
+                if name in sums and name != first_key and (sums[name].re, sums[name].im) == (first.re, first.im):
+                    more = rules.variable(extent + 1)
+                    moved = rules.with_value(first, v, Poly.symbol(more) - shift)
+                    whole = replace(moved, bound=tuple(more if b == v else b for b in first.bound))
+                    return _with(rules, sums, {first_key, name}, whole)
     return None
 
 

@@ -62,10 +62,16 @@ class Rules:
         for name in list(found):
             if name in self.domain.remainders:
                 found |= self.mentions(self.domain.remainders[name][0])
+            if name in self.domain.powers:
+                found |= self.mentions(self.domain.powers[name][1])
         return found
 
     def substituted(self, p: Poly, name: str, value: Poly) -> Poly:
-        """A polynomial with a variable replaced, inside its remainders too; ``value`` must not mention it."""
+        """A polynomial with a variable replaced, inside its remainders and powers too; ``value`` must not mention it."""
+        for power in p.names() & self.domain.powers.keys():
+            base, exponent = self.domain.powers[power]
+            if name in self.mentions(exponent):
+                p = p.replaced(power, self.domain.power(base, self.substituted(exponent, name, value)))
         for remainder in p.names() & self.domain.remainders.keys():
             dividend, divisor = self.domain.remainders[remainder]
             if name in self.mentions(dividend):
@@ -295,11 +301,14 @@ class Rules:
                 continue
             for name in s.bound:
                 parts = p.linear(name)
-                if parts is None or parts[0].number() is None or (slope := parts[0].number()) is None or slope >= 0:
+                slope = None if parts is None else parts[0].number()
+                if parts is None or slope is None or slope >= 0:
                     continue
-                if any(self.domain.range_of(n) is not None for n in parts[1].names()) or slope != -1:
+                extent = parts[1].over(Poly.const(-slope)) + 1
+                # a bound that other variables of this sum have a part in is not one for all of its terms
+                others = self.mentions(parts[1])
+                if not others.isdisjoint((*s.bound, *self.domain.remainders)) or not self.domain.integral(extent):
                     continue
-                extent = parts[1] + 1
                 if self.domain.nonnegative(extent - 1) and self.domain.nonnegative(self.domain.extents[name] - extent):
                     new = self.variable(extent)
                     rest = replace(s, conds=tuple(g for g in s.conds if g != given))
