@@ -16,11 +16,10 @@ from slotlang.meaning.integers import (
     Cond,
     Int,
     IntConst,
-    IntSize,
     IntVar,
     Not,
+    evaluate,
     holds,
-    parts,
     show,
     show_cond,
     substitute_cond,
@@ -75,22 +74,18 @@ def falling(family: Family) -> int:
 def taken(family: Family, indices: Sequence[Int]) -> Value:
     """The body of a member of a family that reads its own, at indices that are small numbers. Raises ``GaveUp`` at
     others: what these members are takes a claim about all of them."""
-    for case in family.cases:
-        condition = substitute_cond(case.condition, family.env(indices).get)
-        if not all(isinstance(i, IntConst) and i.value <= MAX_UNFOLDED for i in indices) or mentions_size(condition):
-            break
-        if holds(condition, {}, {}):
-            return case.body
+    try:
+        env = {b.name: int(evaluate(i, {}, {})) for b, i in zip(family.binders, indices, strict=True)}
+        if max(env.values()) <= MAX_UNFOLDED:
+            return next(case.body for case in family.cases if holds(case.condition, {}, env))
+    except KeyError:
+        # what they are depends on sizes
+        pass
     raise GaveUp(
         f"{member_text(family.name, [show(i) for i in indices])} is read here, and '{family.name}' reads its own members "
         f"(line {family.span.line}): a claim about all of them, {member_text(family.name, [b.name for b in family.binders])} "
         "== ..., has to stand between"
     )
-
-
-def mentions_size(e: Int | Cond) -> bool:
-    """Whether some size occurs in an expression or condition."""
-    return isinstance(e, IntSize) or any(map(mentions_size, parts(e)))
 
 
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}

@@ -27,6 +27,8 @@ MIN_SAMPLES = 4
 LARGE_SAMPLES = 8
 MAX_POINT = 1 << 12
 """Sizes beyond this are looked at only where a family has no smaller ones."""
+MAX_WRITTEN_OUT = 1 << 4
+"""The same where sizes say how many members are written out."""
 LIMITS = frozenset({"SL206", "SL210", "SL306", "SL309"})
 """Where the front end gives up on a program because of the magnitude of its sizes."""
 
@@ -76,10 +78,11 @@ def family(
     can be bound at, ``kept`` whole or not. Raises ``GaveUp`` where it can't be kept."""
     names = sorted(symbols.names() | symbols.domain.least.keys())
     points = size_points.small(symbols.domain, names, 4 * samples, seed)
+    most = MAX_WRITTEN_OUT if kept else MAX_POINT
     drawn = sorted(_sizes(found, free, symbols, points), key=_sum)
-    small = tuple([s for s in drawn if max(s.values()) <= MAX_POINT] or drawn)[:samples]
+    small = tuple([s for s in drawn if max(s.values()) <= most] or drawn)[:samples]
     points = size_points.large(symbols.domain, names, 4 * LARGE_SAMPLES, seed)
-    others = (s for s in _sizes(found, free, symbols, points) if max(s.values()) <= MAX_POINT and s not in small)
+    others = (s for s in _sizes(found, free, symbols, points) if max(s.values()) <= most and s not in small)
     large = tuple(sorted(islice(others, LARGE_SAMPLES), key=_sum, reverse=True))
     return Family(symbols, small, large, next(_bound(syntax, fixed, small, kept), None))
 
