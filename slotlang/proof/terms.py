@@ -278,7 +278,7 @@ class Expander:
 
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
-        if not facts and self._assumed is not None and self._assumed.family == name:
+        if self._assumed is not None and self._assumed.family == name:
             own = zip(self._assumed.indices, indices, strict=True)
             return self._claimed(self._assumed, {i.name: at for i, at in own if isinstance(i, IntVar)}, slot)
         if not facts and family.cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from slotlang.meaning.integers import Cmp, Cond, Int, IntCall, IntVar, add, neg, parts
+from slotlang.meaning.integers import Cmp, Cond, Int, IntCall, IntIf, IntVar, Not, add, neg, parts
 from slotlang.meaning.integers import IntConst as Number
 from slotlang.meaning.program import Claim, Family, Program
 from slotlang.meaning.value import Arith, Element, FamilyRef, Iverson, Operator, Read, Shift, SumOver, Value, children
@@ -62,6 +62,12 @@ def earlier(program: Program, family: Family) -> Iterator[Place]:
             yield Place(part.indices[position], IntVar(own), variables, family.span.line, given)
 
 
+def not_earlier(family: Family) -> str:
+    """The words for what ``earlier`` asks and is not shown."""
+    own = family.binders[falling(family)].name
+    return f"line {family.span.line}: it is not shown that each member of its own that '{family.name}' reads has a smaller {own}"
+
+
 def _places(program: Program, value: Value, variables: Mapping[str, Int], line: int) -> Iterator[Place]:
     """Every index that must stay inside, with what is known where it is looked at."""
     for part, known, given in _parts(value, variables, ()):
@@ -101,8 +107,13 @@ def _condition(where: Cond | None) -> tuple[Cond, ...]:
 def _exponents(integers: Iterable[Int | Cond], here: Place) -> Iterator[Place]:
     """That the exponents in some integers are not negative where these are looked at."""
     for e in integers:
-        if isinstance(e, IntCall) and e.name == "**":
-            yield replace(here, index=e.args[1], extent=add(e.args[1], Number(1)))
+        match e:
+            case IntIf(cond, yes, no):
+                for branch, given in ((cond, ()), (yes, (cond,)), (no, (Not(cond),))):
+                    yield from _exponents((branch,), replace(here, given=(*here.given, *given)))
+                continue
+            case IntCall("**", (_, exponent)):
+                yield replace(here, index=exponent, extent=add(exponent, Number(1)))
         yield from _exponents(parts(e), here)
 
 

@@ -102,7 +102,10 @@ class Domain:
 
     def _valued(self, p: Poly, values: dict[str, int]) -> dict[str, int]:
         for name in p.names() - values.keys():
-            if name in self.remainders:
+            if name in self.powers:
+                base, exponent = self.powers[name]
+                values[name] = base ** max(int(exponent.value(self._valued(exponent, values))), 0)
+            elif name in self.remainders:
                 dividend, divisor = self.remainders[name]
                 low = divisor.value(self._valued(divisor, values))
                 values[name] = int(dividend.value(self._valued(dividend, values)) % low)
@@ -262,6 +265,8 @@ class Domain:
             if self.within(p + shift, m):
                 return p + shift
         for s in self._common_factors(p, m):
+            if not self.integral(m.over(s)):
+                continue
             outer = Poly({k: c for k, c in p.terms.items() if self.integral(Poly({k: c}).over(s))})
             inner = p - outer
             if self.within(inner, s):

@@ -24,7 +24,7 @@ from slotlang.meaning.integers import (
     show,
 )
 from slotlang.meaning.program import Binder, Output, Program, member_text
-from slotlang.proof.forall.index_obligations import Place, earlier, inside
+from slotlang.proof.forall.index_obligations import Place, earlier, inside, not_earlier
 from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
@@ -258,7 +258,8 @@ class MixedRadix:
     def _reasons(self) -> Iterator[tuple[str, str]]:
         yield "reads stay inside", self._tried(lambda: self._inside(inside(self.program)))
         for f in recursive(self.program):
-            yield f"{f.name} reads members before its own", self._tried(lambda f=f: self._inside(earlier(self.program, f)))
+            shown = not self._tried(lambda f=f: self._inside(earlier(self.program, f)))
+            yield f"{f.name} reads members before its own", "" if shown else not_earlier(f)
         for name in self.program.permutations:
             yield f"permutation {name}", self._tried(lambda name=name: self._bijective(name))
         for goal in goals(self.program):
