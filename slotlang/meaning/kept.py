@@ -1,7 +1,7 @@
 """Programs whose loops are all kept: choices stay in their families and sums, and a family reads its own members.
 
-A program that is run is written out where it chooses by a loop variable (``unroll``), which takes numbers. For all sizes
-there are none: a choice becomes a sum of its branches, each under a guard.
+A program that is run is written out where it chooses by a loop variable (``unroll``), which takes numbers. For all
+sizes there are none: a choice becomes a sum of its branches, each under a guard.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from slotlang.meaning.integers import (
     IntVar,
     Not,
     add,
-    mul,
     show,
     substitute,
     variables,
@@ -45,8 +44,8 @@ class Kept:
     cuts: dict[str, Int] = field(default_factory=dict)
 
     def loop(self, name: str, extent: Int) -> Int:
-        """The extent of a loop over sizes alone: where it depends on variables, the greatest that it has, and the sum is
-        cut. Raises ``GaveUp`` where it is not known to grow, or to shrink, with them."""
+        """The extent of a loop over sizes alone: where it depends on variables, the greatest that it has, and the sum
+        is cut. Raises ``GaveUp`` where it is not known to grow, or to shrink, with them."""
         self.cuts.pop(name, None)
         if variables(extent):
             self.cuts[name] = extent
@@ -62,8 +61,8 @@ class Kept:
 
 
 def _direction(e: Int, name: str) -> int:
-    """1 where an expression never shrinks while a variable grows, -1 where it never grows, 0 without the variable. Raises
-    ``GaveUp`` where neither is known."""
+    """1 where an expression never shrinks while a variable grows, -1 where it never grows, 0 without the variable.
+    Raises ``GaveUp`` where neither is known."""
     match e:
         case IntVar(other):
             return int(other == name)
@@ -97,6 +96,8 @@ def branches(value: Value) -> list[tuple[Value, Value]]:
         match node:
             case Arith("+", Arith("*", Iverson(guard=True), yes), Arith("*", Iverson(guard=True), no)):
                 found.append((yes, no))
+            case _:
+                pass
     return found
 
 

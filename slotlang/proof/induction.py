@@ -1,8 +1,8 @@
 """Claims about all members of a family that reads its own members, by induction.
 
-A family that is kept whole has cases. Where each of its own members that a case reads has a smaller index, the claim
-holds of all members when it holds, in each case, of a member whose case reads members that the claim holds of. A case that
-reads none is a base, each other one a step. docs/for-all.md has the argument.
+A family that is kept whole has cases. Where each of its own members that a case reads has a smaller index, a claim
+holds of all members if in each case it holds of a member when it holds of those that the case reads. A case that reads
+none is a base, each other one a step. docs/for-all.md has the argument.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def taken(family: Family, indices: Sequence[Int]) -> Value:
     except KeyError:
         # what they are depends on sizes
         pass
+    one, every = (member_text(family.name, i) for i in ([show(i) for i in indices], [b.name for b in family.binders]))
     raise GaveUp(
-        f"{member_text(family.name, [show(i) for i in indices])} is read here, and '{family.name}' reads its own members "
-        f"(line {family.span.line}): a claim about all of them, {member_text(family.name, [b.name for b in family.binders])} "
-        "== ..., has to stand between"
+        f"{one} is read here, and '{family.name}' reads its own members (line {family.span.line}): a claim about all "
+        f"of them, {every} == ..., has to stand between"
     )
 
 

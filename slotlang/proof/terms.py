@@ -265,8 +265,8 @@ class Expander:
         return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
 
     def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
-        """The value of a proved claim, or of one that is assumed. Inside it only earlier claims count, and no assumption:
-        it may speak of its own family."""
+        """The value of a claim that is proved or assumed. Inside it only earlier claims count, and no assumption: it
+        may speak of its own family."""
         before, assumed = self._known, self._assumed
         if claim in self._order:
             self._known = self._order.index(claim)
@@ -279,8 +279,8 @@ class Expander:
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
         if self._assumed is not None and self._assumed.family == name:
-            own = zip(self._assumed.indices, indices, strict=True)
-            return self._claimed(self._assumed, {i.name: at for i, at in own if isinstance(i, IntVar)}, slot)
+            named = zip(self._assumed.indices, indices, strict=True)
+            return self._claimed(self._assumed, {i.name: at for i, at in named if isinstance(i, IntVar)}, slot)
         if not facts and family.cases:
             return self.expand(taken(family, indices), family.env(indices), slot)
         if not facts:

@@ -19,8 +19,8 @@ Monomial: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, tuple[int, ...]], 
 
 @dataclass(frozen=True, slots=True)
 class Induction:
-    """One case of a ``claim`` about all members of a family that reads its own: the claim is what it says of the members
-    of this case, ``number`` of ``of``, when it holds of the members that they read."""
+    """One case, ``number`` of ``of``, of a ``claim`` about all members of a family that reads its own: the claim is to
+    be shown of the members of this case, and stands for those that they read."""
 
     claim: Claim
     case: Case

@@ -27,8 +27,8 @@ class Place:
 
 
 def inside(program: Program) -> Iterator[Place]:
-    """Every read without ``else 0`` and every mention of a family's member; that a sum has a term, where its extent depends
-    on variables; and that exponents are not negative."""
+    """Every read without ``else 0`` and every mention of a family's member; that a sum has a term, where its extent
+    depends on variables; and that exponents are not negative."""
     for step in program.steps:
         variables = {b.name: b.extent for b in step.binders}
         value = step.body if isinstance(step, Family) else step.value
@@ -36,7 +36,9 @@ def inside(program: Program) -> Iterator[Place]:
         if isinstance(step, Claim):
             for index, binder in zip(step.indices, program.families[step.family].binders, strict=True):
                 yield Place(index, binder.extent, variables, step.span.line)
-            yield from _exponents((*step.indices, *_condition(step.where)), Place(ZERO, ZERO, variables, step.span.line))
+            yield from _exponents(
+                (*step.indices, *_condition(step.where)), Place(ZERO, ZERO, variables, step.span.line)
+            )
     for output in program.outputs:
         variables = {b.name: b.extent for b in output.binders}
         yield from _places(program, output.family, variables, output.span.line)
@@ -65,7 +67,8 @@ def earlier(program: Program, family: Family) -> Iterator[Place]:
 def not_earlier(family: Family) -> str:
     """The words for what ``earlier`` asks and is not shown."""
     own = family.binders[falling(family)].name
-    return f"line {family.span.line}: it is not shown that each member of its own that '{family.name}' reads has a smaller {own}"
+    line = family.span.line
+    return f"line {line}: it is not shown that each member of its own that '{family.name}' reads has a smaller {own}"
 
 
 def _places(program: Program, value: Value, variables: Mapping[str, Int], line: int) -> Iterator[Place]:
@@ -81,6 +84,8 @@ def _places(program: Program, value: Value, variables: Mapping[str, Int], line: 
                 pairs = zip(indices, (b.extent for b in program.families[name].binders), strict=True)
             case SumOver(extent=extent, cut=cut) if cut is not None:
                 pairs = iter([(add(cut, neg(Number(1))), extent)])
+            case _:
+                pass
         for index, extent in pairs:
             yield Place(index, extent, known, line, given)
         yield from _exponents(_integers(part), Place(ZERO, ZERO, known, line, given))
@@ -97,7 +102,8 @@ def _integers(part: Value) -> tuple[Int | Cond, ...]:
             return (amount,)
         case SumOver(extent=extent, cut=cut):
             return (extent,) if cut is None else (extent, cut)
-    return ()
+        case _:
+            return ()
 
 
 def _condition(where: Cond | None) -> tuple[Cond, ...]:
@@ -114,6 +120,8 @@ def _exponents(integers: Iterable[Int | Cond], here: Place) -> Iterator[Place]:
                 continue
             case IntCall("**", (_, exponent)):
                 yield replace(here, index=exponent, extent=add(exponent, Number(1)))
+            case _:
+                pass
         yield from _exponents(parts(e), here)
 
 
@@ -129,6 +137,8 @@ def _parts(
         case Arith("*", Iverson(condition, guard=True), inner):
             yield from _parts(inner, variables, (*given, condition))
             return
+        case _:
+            pass
     if isinstance(value, Operator):
         for operand in children(value):
             yield from _parts(operand, variables, given)

@@ -187,8 +187,8 @@ class Domain:
     # powers, remainders and quotients
 
     def power(self, base: int, exponent: Poly) -> Poly:
-        """``base ** exponent`` for a base of at least 2: a number times a power whose exponent is free of numbers, which is
-        a symbol of its own with least value 1. What is known of exponents is known of powers. Raises ``NotNormal``."""
+        """``base ** exponent`` for a base of at least 2: a number times a power whose exponent is free of numbers,
+        which is a symbol with least value 1. What is known of exponents is known of powers. Raises ``NotNormal``."""
         offset = exponent.terms.get((), Fraction(0))
         rest = exponent - Poly.const(offset)
         if offset.denominator != 1:

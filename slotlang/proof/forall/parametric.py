@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import islpy as isl
@@ -110,11 +111,9 @@ class OpenPolyhedral(Polyhedral):
         """Every goal in order, up to the first that is not proved. Raises ``RefutedAt``."""
         results: list[tuple[str, Outcome]] = []
         for what, decide in [
-            ("reads stay inside", lambda: self._inside(inside(self.program))),
-            *(
-                (f"{f.name} reads members before its own", lambda f=f: self._earlier(f)) for f in recursive(self.program)
-            ),
-            *((f"permutation {p}", lambda p=p: self._bijective(p)) for p in self.program.permutations),
+            ("reads stay inside", partial(self._inside, inside(self.program))),
+            *((f"{f.name} reads members before its own", partial(self._earlier, f)) for f in recursive(self.program)),
+            *((f"permutation {p}", partial(self._bijective, p)) for p in self.program.permutations),
         ]:
             try:
                 results.append((what, decide()))

@@ -27,7 +27,8 @@ def _exponential(call: IntCall) -> bool:
     match call:
         case IntCall("**", (IntConst(base), _)):
             return base > 1
-    return False
+        case _:
+            return False
 
 
 def _inside(e: Int | Cond) -> Iterator[Int | Cond]:

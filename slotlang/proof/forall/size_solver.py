@@ -181,16 +181,9 @@ class _Solver:
         )
         symbols.domain.known_powers = self.powers
         names = sorted(symbols.names() | symbols.domain.least.keys())
-        symbols.domain.points = [self._powered(p) for p in size_points.small(symbols.domain, names, 8, 0)]
+        points = size_points.small(symbols.domain, names, 8, 0)
+        symbols.domain.points = [size_points.powered(p, self.powers) for p in points]
         return symbols
-
-    def _powered(self, point: dict[str, int]) -> dict[str, int]:
-        """Values of the symbols with those that are powers of others made so."""
-        for base, exponent, value in self.powers:
-            if value in map(Poly.symbol, point):
-                (name,) = value.names()
-                point[name] = base ** int(exponent.value(point))
-        return point
 
     def _excluded(self) -> bool:
         """Whether it is certain that nothing meets the inequalities there are."""

@@ -114,7 +114,7 @@ def _end_to_end(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] 
 
 
 def _one_more(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
-    """sum over v < E of f(v) + f(E) = sum over v < E + 1 of f(v), and f(-1) + sum over v < E of f(v) that of f(v - 1)."""
+    """sum over v < E of f(v) + f(E) = sum over v < E + 1 of f(v); with f(-1) in place of f(E), of f(v - 1)."""
     for first_key, first in sums.items():
         for v in first.bound:
             extent = rules.domain.extents[v]

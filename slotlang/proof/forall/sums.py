@@ -67,7 +67,7 @@ class Rules:
         return found
 
     def substituted(self, p: Poly, name: str, value: Poly) -> Poly:
-        """A polynomial with a variable replaced, inside its remainders and powers too; ``value`` must not mention it."""
+        """A polynomial with a variable replaced, in its remainders and powers too; ``value`` must not mention it."""
         for power in p.names() & self.domain.powers.keys():
             base, exponent = self.domain.powers[power]
             if name in self.mentions(exponent):

@@ -196,7 +196,9 @@ NEAR_MISSES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "old", "new", "said"), NEAR_MISSES, ids=[f"{o} - {n}"[:70] for _, o, n, _ in NEAR_MISSES])
+@pytest.mark.parametrize(
+    ("text", "old", "new", "said"), NEAR_MISSES, ids=[f"{o} - {n}"[:70] for _, o, n, _ in NEAR_MISSES]
+)
 def test_near_misses(text, old, new, said):
     assert text.count(old) == 1
     if said.startswith("SL"):
@@ -308,7 +310,9 @@ def test_what_is_kept():
     ],
 )
 def test_members_of_another_kind_at_sizes_that_were_not_looked_at(body, code):
-    text = CHAIN.replace("(X if k == 0 else S[k - 1] << 1)", body).replace("cipher X", "plain W = 2 * [h < 4]\ncipher X")
+    text = CHAIN.replace("(X if k == 0 else S[k - 1] << 1)", body).replace(
+        "cipher X", "plain W = 2 * [h < 4]\ncipher X"
+    )
     report = decided(text)
     assert report.status != "proved"
     with pytest.raises((SlotError, GaveUp), match=code):
@@ -376,5 +380,9 @@ def test_verdicts_against_members_computed_one_by_one(seed):
 
 def test_random_programs_are_right_and_wrong():
     """Or the test above would say little."""
-    status = [decided(random_program(Random(seed))).status for seed in range(12)]
-    assert {"proved", "refuted"} <= set(status)
+    status = set[str]()
+    for seed in range(24):
+        status.add(decided(random_program(Random(seed))).status)
+        if {"proved", "refuted"} <= status:
+            return
+    pytest.fail(f"all are {status}")

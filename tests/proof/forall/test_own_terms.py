@@ -22,8 +22,9 @@ from slotlang.syntax.parser import parse, read_source
     ],
 )
 def test_what_is_not_shown(name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the rule for conditions on quotients."""
+    """Without the rules for conditions on quotients and for bounds."""
     monkeypatch.setattr(Rules, "_floor", lambda self, p: None)
+    monkeypatch.setattr(Rules, "_cut", lambda self, s: None)
     report = check_for_all(parse(read_source(PROGRAMS / f"{name}.slot")), ["all"], {}, 0)
     assert report.status == "unknown"
     assert f"{said} is not shown to be part of what it should be" in report.reason

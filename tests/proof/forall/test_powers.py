@@ -110,7 +110,9 @@ def test_what_is_a_whole_number():
 def test_what_is_known_of_powers():
     d = domain()
     small, large = d.power(2, k), d.power(2, K)
-    assert d.nonnegative(large - small * 2) and not d.nonnegative(large - small * 4) and not d.nonnegative(small - large)
+    assert (
+        d.nonnegative(large - small * 2) and not d.nonnegative(large - small * 4) and not d.nonnegative(small - large)
+    )
     assert d.nonnegative(small - 1) and not d.nonnegative(small - 2)
     assert d.power(2, Poly.const(3)) == Poly.const(8) and d.power(2, K - 1) == large * Fraction(1, 2)
     with pytest.raises(NotNormal):
@@ -143,9 +145,15 @@ def test_bounds_that_free_variables_have_a_part_in(seed):
     extent = draw.choice([K, K + 1, N + K, d.power(2, K)])
     v = rules.variable(extent)
     u = rules.variable(N)
-    bound = draw.choice([k, k + 1, K, d.power(2, k), d.power(2, k) - 1, k * 2, d.power(2, k) * Fraction(1, 2), Poly.symbol(u)])
+    bound = draw.choice(
+        [k, k + 1, K, d.power(2, k), d.power(2, k) - 1, k * 2, d.power(2, k) * Fraction(1, 2), Poly.symbol(u)]
+    )
     slope = draw.choice([1, 1, 2])
-    conds = (("ge", bound * 2 - 1 - Poly.symbol(v) * slope),) if draw.random() < 0.3 else (("ge", bound - 1 - Poly.symbol(v)),)
+    conds = (
+        (("ge", bound * 2 - 1 - Poly.symbol(v) * slope),)
+        if draw.random() < 0.3
+        else (("ge", bound - 1 - Poly.symbol(v)),)
+    )
     s = Sum(Fraction(1), Fraction(0), (), (v, u), conds, (("x", (Poly.symbol(v) + h, Poly.symbol(u))),))
     normal = rules.normals(s)
     for env in points(step=step):
@@ -193,3 +201,13 @@ def test_no_term_more_where_there_may_be_fewer_than_none():
         Sum(Fraction(1), Fraction(0), (), (), (), (("x", (N - 3,)),)),
     ]
     assert len(joined(rules, collected(rules, sums))) == 2
+
+
+def test_a_power_is_a_multiple_of_no_number_that_it_may_be_less_than():
+    """(2*h + u) % 2**(K - 1), u < 2, is not 2*(h % 2**(K - 2)) + u where K is 1."""
+    d = domain()
+    d.extents["u"] = Poly.const(2)
+    rest = d.mod(h * 2 + Poly.symbol("u"), d.power(2, K - 1))
+    for env in points(step=False):
+        for digit, u in product(range(env["N"]), range(2)):
+            assert value(d, rest, {**env, "h": digit, "u": u}) == (2 * digit + u) % 2 ** (env["K"] - 1)
