@@ -29,7 +29,7 @@ from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
-from slotlang.proof.forall.sum_equality import collected, joined
+from slotlang.proof.forall.sum_equality import collected, joined, term_by_term
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
 from slotlang.proof.goals import goals
 from slotlang.proof.induction import recursive
@@ -174,6 +174,9 @@ class _Question:
             return ""
         found, wanted = joined(self.rules, found), joined(self.rules, wanted)
         if self._same(found, wanted):
+            return ""
+        each = [term_by_term(self.rules, side.values()) for side in (found, wanted)]
+        if self._same(*each):
             return ""
         odd = next((s for k, s in found.items() if not self._has(wanted, k, s)), None)
         if odd is not None:

@@ -3,13 +3,17 @@ end or interleave, joined."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.sums import Rules, Sum, negated
 
+MAX_TERMS = 16
+"""Most terms that a sum is written out to."""
+MAX_SUMS = 256
+"""Sums from which on none is written out."""
 MAX_INTERLEAVED = 8
 """Most sums that interleave."""
 
@@ -77,6 +81,23 @@ def joined(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum]:
         if changed is None:
             return sums
         sums = changed
+
+
+def term_by_term(rules: Rules, sums: Iterable[Sum]) -> dict[Hashable, Sum]:
+    """sum over v < n of f(v) = f(0) + ... + f(n - 1), for small numbers n."""
+    pending, done = list(sums), list[Sum]()
+    while pending:
+        s = pending.pop()
+        for v in s.bound:
+            number = rules.domain.extents[v].number()
+            if number is not None and number <= MAX_TERMS and len(pending) + len(done) < MAX_SUMS:
+                rest = replace(s, bound=tuple(b for b in s.bound if b != v))
+                for n in range(int(number)):
+                    pending += rules.normals(rules.with_value(rest, v, Poly.const(n)))
+                break
+        else:
+            done.append(s)
+    return collected(rules, done)
 
 
 def _complementary(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
