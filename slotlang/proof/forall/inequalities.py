@@ -48,6 +48,13 @@ class Domain:
             self.facts.append(fact)
             self._known.clear()
 
+    def under(self, facts: Sequence[Poly]) -> Domain:
+        """What is known where some polynomials are not negative."""
+        found = Domain(self.least, [*self.facts, *facts])
+        found.extents, found.remainders, found.powers = dict(self.extents), self.remainders, self.powers
+        found.points = self.points
+        return found
+
     def bind(self, name: str, extent: Poly) -> None:
         """Let a variable run over [0, extent), whatever it ran over before."""
         if self.extents.get(name) != extent:
