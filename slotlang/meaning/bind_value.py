@@ -10,7 +10,8 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.constants import arithmetic, number, power
 from slotlang.meaning.elements import Elements, padded, power_of
 from slotlang.meaning.functions import taken
-from slotlang.meaning.integers import SLOT, Int, neg, variables
+from slotlang.meaning.integers import SLOT, Int, Not, neg, variables
+from slotlang.meaning.kept import choice
 from slotlang.meaning.program import Binder
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
@@ -75,6 +76,9 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             return arithmetic(op, slot_value(scope, local, left), slot_value(scope, local, right), span)
         case tree.Choice(cond, yes, no, span):
             test = condition(scope, local.fixed("which branch is taken"), cond)
+            if scope.kept is not None:
+                here, there = local.where(test), local.where(Not(test))
+                return choice(test, slot_value(scope, here, yes), slot_value(scope, there, no), span)
             if variables(test):
                 raise Unroll(variables(test), cond.span)
             return slot_value(scope, local, yes if taken(scope, test) else no)
@@ -241,6 +245,9 @@ def _places(
 
 
 def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint: str = "") -> Escape | None:
+    if scope.kept is not None:
+        # shown for all sizes, and where a choice takes the branch alone
+        return None
     try:
         return escape(scope, local, index, size)
     except GaveUp as problem:
@@ -338,7 +345,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
             )
         body = slot_value(scope, at, e.body)
         for binder in reversed([b for b in binders if b.name not in at.values]):
-            body = SumOver(binder.name, binder.extent, how, argument, body, e.span, written)
+            cut = None if scope.kept is None else scope.kept.cuts.get(binder.name)
+            body = SumOver(binder.name, binder.extent, how, argument, body, e.span, written, cut)
         return body
 
     return _balanced(at_each_value(inner, binders, term), e.span)
@@ -361,6 +369,8 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
     if not (digits and binder.name in scope.digits):
         scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
+    if scope.kept is not None:
+        extent = scope.kept.loop(binder.name, extent)
     used = sorted(variables(extent))
     if used:
         raise error(

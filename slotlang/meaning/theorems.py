@@ -71,6 +71,7 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         scope.later,
         scope.effort,
         named=scope.named,
+        kept=scope.kept,
     )
     try:
         value = slot_value(hidden, local, prove.value)
