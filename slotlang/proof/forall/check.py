@@ -29,7 +29,7 @@ CROSS_CHECKS = 3
 or more."""
 CROSS_CHECK_OPERATIONS = MAX_OPERATIONS // 3
 """isl operations for each goal of such a check."""
-MAX_WORK = 1 << 20
+MAX_WORK = 3 << 19
 """Work of the methods on a program's graph up to which a counterexample is looked for by them."""
 MAX_SECONDS = 1.5
 """No further concrete sizes are looked at after so long of the process's own time: a busy machine changes nothing."""
