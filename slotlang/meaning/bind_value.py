@@ -304,7 +304,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     inner = local
     binders: list[Binder] = []
     for binder in e.binders:
-        extent, size = binder_extent(scope, inner, binder)
+        # in a theorem digits mean nothing
+        extent, size = binder_extent(scope, inner, binder, digits=not local.slotwise)
         inner = inner.bind(binder.name, size)
         binders.append(Binder(binder.name, extent, size))
     how = e.how.name if e.how else None

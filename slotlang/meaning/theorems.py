@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind_value import binder_extent, slot_value
 from slotlang.meaning.elements import Elements
@@ -21,6 +24,7 @@ from slotlang.meaning.value import (
     SumOver,
     Value,
     nodes,
+    rebuilt,
     renamed,
 )
 from slotlang.syntax import tree
@@ -89,9 +93,19 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         if isinstance(node, Const) and node.im:
             raise error("SL221", "a theorem has real constants only", node.span)
     names = {name: f"{name}'" for name in local.extents}
+    value = _own_sums(value, scope.digits.keys())
     value = renamed(value, {name: IntVar(new) for name, new in names.items()})
     indices = tuple(names[binder.name] for binder in prove.binders)
     return Theorem(prove.name, indices, tuple(extents), tuple(shape), value, text_of(prove.value.span), prove.span)
+
+
+def _own_sums(value: Value, digits: Collection[str]) -> Value:
+    """Sums over variables that have the name of a digit, over variables of other names."""
+    value = rebuilt(value, lambda part: _own_sums(part, digits))
+    if isinstance(value, SumOver) and value.var in digits:
+        new = f"{value.var}'"
+        return replace(value, var=new, body=renamed(value.body, {value.var: IntVar(new)}))
+    return value
 
 
 def _unfit(node: Value) -> SlotError:

@@ -252,8 +252,8 @@ class Program(Integers):
                 self.theorems[str(name)] = shape, f
 
     def by_elements(self, extents: Extents, e: Any) -> Form:
-        """What a theorem says of each element. An index may have the name of a digit, which means nothing in it."""
-        digits = {name: self.names.pop(name) for name, _ in extents if self.kind(name) == "digit"}
+        """What a theorem says of each element. A variable may have the name of a digit, which means nothing in it."""
+        digits = {name: self.names.pop(name) for name in [*self.names] if self.kind(name) == "digit"}
         try: self.terms(e, self.bound(extents, {}), None, 0)
         finally: self.names |= digits
         self.loops -= digits.keys()
