@@ -8,7 +8,7 @@ from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.constants import arithmetic, number, power
-from slotlang.meaning.elements import Elements, padded, power_of
+from slotlang.meaning.elements import Elements, padded
 from slotlang.meaning.functions import taken
 from slotlang.meaning.integers import SLOT, Int, neg, variables
 from slotlang.meaning.program import Binder
@@ -78,11 +78,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             if variables(test):
                 raise Unroll(variables(test), cond.span)
             return slot_value(scope, local, yes if taken(scope, test) else no)
-        case tree.Binary("**", left, right, span):
-            factor = slot_value(scope, local, left)
-            if local.slotwise or isinstance(factor, Const):
-                return power(factor, constant(scope, right, "an exponent"), left.span, right.span, span)
-            return power_of(factor, whole_power(scope, right), span)
+        case tree.Binary("**", left):
+            return power(scope, local, slot_value(scope, local, left), e)
         case tree.Binary("^", span=span):
             raise error("SL302", '"^" does not work on slot values', span, hint="use it in indices and conditions")
         case tree.Call():
