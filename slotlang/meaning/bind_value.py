@@ -14,16 +14,16 @@ from slotlang.meaning.integers import SLOT, Int, neg, variables
 from slotlang.meaning.program import Binder
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
+    DIGIT,
     Local,
     Scope,
     condition,
-    constant,
     integer,
     last_mention,
     text_of,
     unknown_name,
 )
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form, whole_power
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
 from slotlang.meaning.unroll import Unroll, at_each_value
 from slotlang.meaning.value import (
     Arith,
@@ -343,7 +343,7 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
         raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")
-    if not (digits and binder.name in scope.digits):
+    if not (digits and scope.declared.get(binder.name, ("",))[0] == DIGIT):
         scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
     used = sorted(variables(extent))

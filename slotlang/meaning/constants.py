@@ -36,8 +36,9 @@ def _short(c: Const) -> bool:
 
 
 def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
-    """A value to a whole power, which ``e`` writes. Raises SL240 (negative), SL206 (too large), and ``Unroll`` where the
-    exponent depends on a loop variable."""
+    """A value to a whole power, which ``e`` writes.
+
+    Raises SL240 (negative), SL206 (too large), and ``Unroll`` where the exponent depends on a loop variable."""
     place = e.right.span
     written = integer(scope, local.fixed("an exponent"), e.right)
     if used := variables(written):

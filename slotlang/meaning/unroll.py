@@ -1,7 +1,8 @@
 """Families and sums that are written out: their members or terms differ by more than their index.
 
 A choice by a loop variable, an exponent made of one, and a member of a written-out family at an index with a loop
-variable say so by ``Unroll``. What binds that variable catches it, and binds its body again at each of the variable's values.
+variable say so by ``Unroll``. What binds that variable catches it, and binds its body again at each of the variable's
+values.
 """
 
 from __future__ import annotations

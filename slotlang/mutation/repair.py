@@ -26,7 +26,18 @@ ENOUGH = 4
 """Repairs found, after which no more are looked for."""
 
 _SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation")
-_SMALL = ("shift amount", "index", "family index", "modulus", "output map", "scale", "mask", "tensor", "layout", "choice")
+_SMALL = (
+    "shift amount",
+    "index",
+    "family index",
+    "modulus",
+    "output map",
+    "scale",
+    "mask",
+    "tensor",
+    "layout",
+    "choice",
+)
 _USUAL = (_SLIPS, _SMALL, (), ("forgotten",), ("left out",))
 _NEVER = ("theorem", "sparsity", "order", "evaluation")
 """A weaker theorem, weights with more zeros, and what keeps the meaning, repair nothing."""

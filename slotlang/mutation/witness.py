@@ -142,9 +142,7 @@ def _coefficient(
     return re, im
 
 
-def _count(
-    program: Program, term: Term, base: Mapping[str, Any], reads: Sequence[tuple[str, tuple[int, ...]]]
-) -> int:
+def _count(program: Program, term: Term, base: Mapping[str, Any], reads: Sequence[tuple[str, tuple[int, ...]]]) -> int:
     """How many loop values of a term read these elements."""
     conds = list(term.conds)
     for (_, indices), (_, wanted) in zip(term.reads, reads, strict=True):

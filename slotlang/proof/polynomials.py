@@ -26,7 +26,7 @@ Numbers: TypeAlias = Any
 MAX_BYTES = 1_500_000_000
 """Estimated bytes of stored polynomials; one operation needs up to a gigabyte beside them."""
 MAX_WORK = 30_000_000
-"""Coefficients computed before giving up, every slot touched counted as four, every product as three: about ten seconds."""
+"""Coefficients computed before giving up, every slot touched counted as four, every product as three: ten seconds."""
 
 _INDEX_BITS = 33
 _KEY_BITS = 8 + _INDEX_BITS + 1

@@ -71,7 +71,7 @@ def exponents(e: Any) -> Iterator[Any]:
 def instead(env: Env, e: Any) -> Any:
     """An expression with numbers in the place of variables."""
     if not isinstance(e, Tree): return e
-    if e.data == "name" and e.children[0] in env: return Tree("number", [str(env[e.children[0]].low)])
+    if e.data == "name" and (name := str(e.children[0])) in env: return Tree("number", [str(env[name].low)])
     return Tree(e.data, [instead(env, child) for child in e.children])
 
 def points(extents: Extents) -> Iterator[Env]:

@@ -239,8 +239,9 @@ class Program(Integers):
                 # a claim for each member, where they differ by more than their index
                 for here in points(bare) if (several := chooses(value, dict(bare))) else [env]:
                     self.terms(value, here, slot, 0)
-                    put = partial(instead, here) if several else lambda part: part
-                    self.claims.append((name, [*map(put, at)], [] if several else bare, where and put(where), put(value)))
+                    put = partial(instead, here if several else {})
+                    spoken = name, [*map(put, at)], [] if several else bare, where and put(where)
+                    self.claims.append((*spoken, put(value)))
             case "output", [name, *places, e, where]:
                 places = [place for place in places if place]
                 part, e = e.children if e.data == "part" and e.children[0] in ("re", "im") else ("", e)

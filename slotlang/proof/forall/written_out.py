@@ -87,6 +87,6 @@ def _exponents(e: object) -> Iterator[tree.Expr]:
         case tuple():
             for part in e:
                 yield from _exponents(part)
-        case _ if is_dataclass(e):
-            for f in fields(e):
+        case _:
+            for f in fields(e) if is_dataclass(e) else ():
                 yield from _exponents(getattr(e, f.name))
