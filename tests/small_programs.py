@@ -79,6 +79,19 @@ prove y == x
 
 CASES = [
     Case("as written", _dense(""), {"rotations": 15, "galois_keys": 1, "hoistable": 15, "plain_products": 16}),
+    Case(
+        "from a rotation on",
+        """program windows(n = 16)
+input x[n]
+weight a[4], b[4]
+axes (i < n)
+cipher X = x[i]
+Y = (sum k < 4: (X << k - 6) * a[k]) + sum k < 4: (X << 2*k + 2) * b[k]
+output y[i] = Y
+prove y[i < n] == (sum k < 4: x[(i + k - 6) % n] * a[k]) + sum k < 4: x[(i + 2*k + 2) % n] * b[k]
+""",
+        {"rotations": 8, "galois_keys": 3, "plain_products": 8},
+    ),
     Case("tree", _dense(" by tree"), {"rotations": 15, "additions": 15, "depth": 1}),
     Case("bsgs that divides", _dense(" by bsgs(4)"), {"rotations": 6, "galois_keys": 2, "plain_products": 16}),
     # 16 = 3*5 + 1: four babies, two giants, and the rest turned by 15

@@ -8,23 +8,23 @@ from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.constants import arithmetic, number, power
-from slotlang.meaning.elements import Elements, padded, power_of
+from slotlang.meaning.elements import Elements, padded
 from slotlang.meaning.functions import taken
 from slotlang.meaning.integers import SLOT, Int, Not, neg, variables
 from slotlang.meaning.kept import choice
 from slotlang.meaning.program import Binder
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
+    DIGIT,
     Local,
     Scope,
     condition,
-    constant,
     integer,
     last_mention,
     text_of,
     unknown_name,
 )
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form, whole_power
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
 from slotlang.meaning.unroll import Unroll, at_each_value
 from slotlang.meaning.value import (
     Arith,
@@ -82,11 +82,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             if variables(test):
                 raise Unroll(variables(test), cond.span)
             return slot_value(scope, local, yes if taken(scope, test) else no)
-        case tree.Binary("**", left, right, span):
-            factor = slot_value(scope, local, left)
-            if local.slotwise or isinstance(factor, Const):
-                return power(factor, constant(scope, right, "an exponent"), left.span, right.span, span)
-            return power_of(factor, whole_power(scope, right), span)
+        case tree.Binary("**", left):
+            return power(scope, local, slot_value(scope, local, left), e)
         case tree.Binary("^", span=span):
             raise error("SL302", '"^" does not work on slot values', span, hint="use it in indices and conditions")
         case tree.Call():
@@ -323,7 +320,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     inner = local
     binders: list[Binder] = []
     for binder in e.binders:
-        extent, size = binder_extent(scope, inner, binder)
+        # in a theorem digits mean nothing
+        extent, size = binder_extent(scope, inner, binder, digits=not local.slotwise)
         inner = inner.bind(binder.name, size)
         binders.append(Binder(binder.name, extent, size))
     how = e.how.name if e.how else None
@@ -366,7 +364,7 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
         raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")
-    if not (digits and binder.name in scope.digits):
+    if not (digits and scope.declared.get(binder.name, ("",))[0] == DIGIT):
         scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
     if scope.kept is not None:

@@ -44,6 +44,10 @@ MAX_EFFORT = 1 << 25
 """Most index values tried for the reads of one program, times the length of the index."""
 
 
+DIGIT = "a slot digit"
+"""What a digit is declared as."""
+
+
 class Poisoned(Exception):
     """A statement uses a name whose own definition was wrong: no message of its own."""
 

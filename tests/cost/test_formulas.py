@@ -51,7 +51,7 @@ _REASONS = {
     "may be zero": "adapters/dora adapters/lokr flat_diagonals flat_hybrid matrices/e2dm matrices/e2dm_rectangular "
     "matrices/e2dm_rolled",
     "past a full turn": "theorems/tied_convolution",
-    "by the same steps": "theorems/without_diagonal",
+    "of one vector by several statements": "theorems/without_diagonal",
     "may be equal": "convolutions/depthwise_convolution convolutions/image_convolution "
     "convolutions/multiplexed_convolution convolutions/strided_convolution",
     "where products of ciphertexts are relinearised": "theorems/causal_scores theorems/fourth_power "

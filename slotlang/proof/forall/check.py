@@ -32,7 +32,7 @@ CROSS_CHECK_OPERATIONS = MAX_OPERATIONS // 3
 """isl operations for each goal of such a check."""
 CROSS_CHECK_STEPS = 200
 """Families and claims of a program, members that are written out one by one, up to which it is checked so."""
-MAX_WORK = 1 << 20
+MAX_WORK = 3 << 19
 """Work of the methods on a program's graph up to which a counterexample is looked for by them."""
 MAX_SECONDS = 1.5
 """No further concrete sizes are looked at after so long of the process's own time: a busy machine changes nothing."""

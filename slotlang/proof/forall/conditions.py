@@ -297,9 +297,6 @@ class _Reader:
             case tree.Binary("<<" | ">>", left, right):
                 self._value(left)
                 self._int(right)
-            case tree.Binary("**", left, right):
-                self._value(left)
-                self._exponent(right)
             case tree.Binary(_, left, right):
                 self._value(left)
                 self._value(right)
