@@ -33,8 +33,8 @@ from slotlang.run.activations import read_activations
 from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Limit, Module, Server, Weights
 from slotlang_runtime.data import relative_error
+from slotlang_runtime.embedding import coefficients, largest_coefficient
 from slotlang_runtime.equalized import divided, equalize, folded
-from slotlang_runtime.limits import coefficients, largest_coefficient
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.ranges import ranges
 from slotlang_runtime.seal.ring import context_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -94,37 +93,6 @@ def shrunk(values: Any, size: float, limit: float) -> Any:
 
 def _norms(sizes: Any) -> Any:
     return np.atleast_1d(np.sqrt((sizes**2).sum(axis=0)))
-
-
-def largest_coefficient(slots: Any) -> float:
-    """The largest |coefficient| of the real polynomial that holds these values in its slots."""
-    found = _transformed(slots)
-    # no squares, which overflow above 2^512
-    return float(np.abs(found).max()) / len(found)
-
-
-def coefficients(slots: Any) -> Any:
-    """The coefficients, from N/2 complex numbers in SEAL's order: slot j is the value at the root of unity with
-    exponent 3^j."""
-    found = _transformed(slots)
-    return (found * np.exp(-1j * math.pi / len(found) * np.arange(len(found)))).real / len(found)
-
-
-def _transformed(slots: Any) -> Any:
-    """The degree times the coefficients, each turned by a power of the first root: the values at exponents 2m + 1 are a
-    transform of them."""
-    places, mirrored = _places(len(slots))
-    values = np.empty(2 * len(slots), np.complex128)
-    values[places] = slots
-    values[mirrored] = np.conj(slots)
-    return np.fft.fft(values)
-
-
-@lru_cache(maxsize=8)
-def _places(half: int) -> tuple[Any, Any]:
-    """For this many slots, m of the exponent 2m + 1 of each slot's root, and of its conjugate."""
-    exponents = np.array([pow(3, j, 4 * half) for j in range(half)])
-    return exponents // 2, 2 * half - 1 - exponents // 2
 
 
 def _index(place: tuple[Any, ...]) -> str:

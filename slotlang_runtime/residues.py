@@ -95,6 +95,22 @@ def _from_bits(data: npt.NDArray[np.uint8], bits: int) -> Words:
     return np.ascontiguousarray(whole).view("<u8")[:, 0].astype(np.uint64, copy=False)
 
 
+def added(x: Words, y: Words, prime: int | Words) -> Words:
+    """The sum of residues modulo a prime, or modulo a column of primes."""
+    total = x + y
+    # below the prime, the difference wraps around and is the larger one
+    reduced: Words = np.minimum(total, total - np.asarray(prime, np.uint64))
+    return reduced
+
+
+def negated(x: Words, primes: Words) -> Words:
+    """The negatives of residues modulo a column of primes."""
+    rest = primes - x
+    # of 0 that is the prime
+    reduced: Words = np.minimum(rest, rest - primes)
+    return reduced
+
+
 def uniform(seed: bytes, moduli: Sequence[int], out: Words) -> Words:
     """Fill ``out``, primes x n and contiguous, with the polynomial that SEAL makes of a seed of 64 bytes: words of its
     generator modulo each prime, those too large drawn again, one by one, from the blocks that follow."""

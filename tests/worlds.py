@@ -17,8 +17,8 @@ from slotlang.planning.target import Hide, KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
 from slotlang_runtime.records import read_fresh, read_result
-from slotlang_runtime.seal.halves import Part
-from slotlang_runtime.seal.memory import ciphertext_of
+from slotlang_runtime.seal.halves import Part, doubled_part
+from slotlang_runtime.seal.memory import ciphertext_of, plaintext_of, residues_of
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.seal.saved import Saved, saved
 from slotlang_runtime.server import Answer
@@ -149,6 +149,12 @@ def sent_cipher(
     """SEAL's ciphertext (c0, c1) of a result, or (h, c1) where one part is read, and the residues of c0 or h."""
     words = read_result(record, ring, level, products, part)
     return ciphertext_of(ring, words, level, ring.scale(level, products)), words[0]
+
+
+def decoded_twice(ring: Ring, plain: Any, half: Any, level: int, products: int, part: Part) -> Any:
+    """The slots of twice the part that is read, from the plaintext of (h, c1) and the residues of h."""
+    twice = doubled_part(ring, residues_of(ring, plain), half, level, part)
+    return ring.decode(plaintext_of(ring, twice, level, ring.scale(level, products)))
 
 
 def input_cipher(ring: Ring, record: bytes | memoryview) -> Any:

@@ -280,7 +280,9 @@ class RingSamples:
             made = seal.Plaintext()
             words = read_result(received(half), ring, level, 0, "re")
             self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), made)
-            ring.decode(doubled_part(ring, made, words[0], level, "re"))
+            ring.decode(
+                plaintext_of(ring, doubled_part(ring, residues_of(ring, made), words[0], level, "re"), level, scale)
+            )
 
         def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())

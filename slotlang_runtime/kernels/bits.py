@@ -52,10 +52,20 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
+def _negative(b: Any, x: Any) -> Any:
+    return b.icmp_signed("<", x, constant(WORD, 0))
+
+
+def _restored(b: Any, r: Any, x: Any, p: Any) -> Any:
+    # the residue of x from that of its size: p less it, but for 0
+    other = b.and_(_negative(b, x), b.icmp_unsigned("!=", r, constant(WORD, 0)))
+    return b.select(other, b.sub(p, r), r)
+
+
 def kernels(avx512: bool) -> dict[str, Any]:
     """The kernels by name."""
     o = words(avx512)
-    store, peek, splat, add, mul, last = o.store, o.peek, o.splat, o.add, o.mul, o.last
+    load, store, peek, splat, add, mul, last = o.load, o.store, o.peek, o.splat, o.add, o.mul, o.last
     eight: Any = types.UniTuple
     roots = operation(eight(U, 8), (U,) * 9, lambda b, *w: blake.root(_lanes(b), w[:8], w[8]))
     leaves = operation(eight(U, 8), (U,) * 9, lambda b, *w: _transposed(b, blake.leaf(_lanes(b), w[:8], w[8])))
@@ -64,6 +74,9 @@ def kernels(avx512: bool) -> dict[str, Any]:
     none = operation(U, (A,), lambda b, x: constant(WORD, 0))
     one = operation(U, (A,), lambda b, x: constant(WORD, 1))
     put = operation(N, (A, N, A), stored)
+    minus = operation(U, (U, U), lambda b, x, y: b.sub(x, y))
+    magnitude = operation(U, (U,), lambda b, x: b.select(_negative(b, x), b.neg(x), x))
+    restored = operation(U, (U, U, U), _restored)
     size = blake.BLOCK
 
     @inlined
@@ -160,4 +173,21 @@ def kernels(avx512: bool) -> dict[str, Any]:
                         most = max(most, word(room, i))
                     put(moduli, 3 * j + 2, most)
 
-    return {f.__name__: f for f in (packed, unpacked, expanded)}
+    @kernel(5)
+    def signed(x, y, n_, prime, ratio):  # type: ignore[no-untyped-def]
+        # integers of 64 bits with a sign, modulo a prime
+        p, v = splat(prime), splat(ratio)
+        for b in range(0, N(n_), 8):
+            value = load(x, b)
+            size = magnitude(value)
+            store(y, b, restored(last(mul(size, one(prime), v, p), v, p), value, p))
+
+    @kernel(8)
+    def multiplied(x, less, y, n_, factor, quotient, prime, lift):  # type: ignore[no-untyped-def]
+        # (x + lift - less) times a factor modulo a prime; the first factor is below 2^64
+        w, w1, p, more = splat(factor), splat(quotient), splat(prime), splat(lift)
+        for b in range(0, N(n_), 8):
+            value = minus(add(load(x, b), more), load(less, b))
+            store(y, b, last(mul(value, w, w1, p), p, p))
+
+    return {f.__name__: f for f in (packed, unpacked, expanded, signed, multiplied)}

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
@@ -51,8 +52,7 @@ class ResidueEngine:
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> ResidueEngine:
         """Encode checked weights. Raises Unavailable."""
         own, families = tested(ring), module.encoded()
-        encoded = encoded_plaintexts(module, ring, weights)
-        words = {name: None if plain is None else residues_of(ring, plain) for name, plain in encoded.items()}
+        words = encoded_plaintexts(module, Coder(ring), weights)
         return cls(module, own, {name: _plaintext(own, families[name], words[name]) for name in families})
 
     @classmethod

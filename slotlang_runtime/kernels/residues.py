@@ -192,6 +192,24 @@ class ResidueRing:
         words: Words = (split & low) | (split >> np.uint64(32) << np.uint64(LOW_BITS))
         return words[:primes]
 
+    def transformed(self, words: Words) -> Words:
+        """The residues of a polynomial, rows x degree of the first primes, in the order of SEAL's transform."""
+        return self._through(self.kernels.transform, words)
+
+    def untransformed(self, words: Words) -> Words:
+        """The residues of coefficients, from those in the order of SEAL's transform."""
+        return self._through(self.kernels.untransform, words)
+
+    def _through(self, kernel: Any, words: Words) -> Words:
+        count, step = len(words), 8 * self.stride
+        rows, out = self.rows(count), np.empty((count, self.degree), np.uint64)
+        self._read(words, rows, count)
+        for j in range(count):
+            kernel(rows.at + step * j, rows.at + step * j, self.degree, self.table + 40 * j)
+        layout = count, self.degree, self.stride, 0, self.table
+        self.kernels.write_rows(rows.at, out.ctypes.data, *layout)
+        return out
+
     def key(self, words: Words) -> ArrangedKey:
         """A key for key switches, from its words, digits x 2 x primes x degree, as kernels read it."""
         digits, _, _, degree = words.shape

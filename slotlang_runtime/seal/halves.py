@@ -8,12 +8,9 @@ half of those of h say the rest. ``docs/security.md`` proves that h and c1 tell 
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import numpy as np
-
-from slotlang_runtime.residues import Words
-from slotlang_runtime.seal.memory import plaintext_of, residues_of
+from slotlang_runtime.residues import Words, added, negated
 from slotlang_runtime.seal.ring import Ring
 
 Part: TypeAlias = Literal["re", "im"]
@@ -21,19 +18,16 @@ Part: TypeAlias = Literal["re", "im"]
 
 def conjugated(ring: Ring, residues: Words, level: int, sign: int) -> Words:
     """The conjugate of a polynomial, primes x degree (or its negative), by its residues."""
-    primes = np.array(ring.primes(level), np.uint64)[:, None]
     mirrored: Words = residues[:, ::-1]
-    return mirrored if sign > 0 else (primes - mirrored) % primes
+    return mirrored if sign > 0 else negated(mirrored, ring.column(level))
 
 
 def doubled(ring: Ring, residues: Words, level: int, part: Part) -> Words:
     """A polynomial plus its conjugate, or minus its conjugate for ``im``: twice the part."""
-    primes = np.array(ring.primes(level), np.uint64)[:, None]
-    return (residues + conjugated(ring, residues, level, 1 if part == "re" else -1)) % primes
+    return added(residues, conjugated(ring, residues, level, 1 if part == "re" else -1), ring.column(level))
 
 
-def doubled_part(ring: Ring, plain: Any, half: Words, level: int, part: Part) -> Any:
-    """Twice the part that is read, from the decrypted (h, c1) and from h: exact modulo the primes."""
-    primes = np.array(ring.primes(level), np.uint64)[:, None]
-    found = doubled(ring, residues_of(ring, plain), level, part)
-    return plaintext_of(ring, (found + (primes - half)) % primes, level, plain.scale)
+def doubled_part(ring: Ring, decrypted: Words, half: Words, level: int, part: Part) -> Words:
+    """Twice the part that is read, from the residues of the decrypted (h, c1) and of h: exact modulo the primes."""
+    primes = ring.column(level)
+    return added(doubled(ring, decrypted, level, part), negated(half, primes), primes)

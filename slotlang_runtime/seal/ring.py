@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_TOO_LARGE, Rejected
 from slotlang_runtime.parameters import Levels, Parameters, RingParameters
+from slotlang_runtime.residues import Words
 
 ParmsId: TypeAlias = list[int]
 """Four words by which SEAL names the parameters of a level."""
@@ -74,18 +76,16 @@ class Ring(Levels):
         self.copies = self.degree // 2 // slots
         self.context, self.encoder, self.levels = self.shared.context, self.shared.encoder, self.shared.levels
 
+    def column(self, level: int) -> Words:
+        """The primes of a level as a column, for rows of residues."""
+        return np.array(self.primes(level), np.uint64)[:, None]
+
     def encode(self, values: Any, level: int = 0, products: int = 0, added: bool = False) -> Any:
         """The plaintext of one vector of ``slots`` values, to multiply a ciphertext at a level with this number of
         products not rescaled, or to be added to it; None when it encodes to zero. Raises Rejected."""
-        values = np.asarray(values)
-        if not np.isfinite(values).all():
-            raise Rejected("a vector to encode holds NaN or infinity", WEIGHTS_TOO_LARGE)
-        if not values.any():
+        values = self.checked(values)
+        if values is None:
             return None
-        if np.iscomplexobj(values) and not values.imag.any():
-            values = values.real
-        if values.ndim and (values == values.flat[0]).all():
-            values = values.flat[0]
         content: Any
         if values.ndim:
             content = np.broadcast_to(values, (self.slots,)).tolist() * self.copies
@@ -95,10 +95,26 @@ class Ring(Levels):
         try:
             self.encoder.encode(content, self.levels[level], self.plaintext_scale(level, products, added), plain)
         except ValueError:
-            raise Rejected(
-                f"a vector to encode holds {np.abs(values).max():.3g}: too large here", WEIGHTS_TOO_LARGE
-            ) from None
+            raise _too_large(values) from None
         return None if plain.is_zero() else plain
+
+    def checked(self, values: Any) -> Any:
+        """A vector to encode, as real numbers where it is real, and as one number where all are equal; None for zeros.
+        Raises Rejected."""
+        values = np.asarray(values)
+        if not np.isfinite(values).all():
+            raise Rejected("a vector to encode holds NaN or infinity", WEIGHTS_TOO_LARGE)
+        if not values.any():
+            return None
+        if np.iscomplexobj(values) and not values.imag.any():
+            values = values.real
+        return values.flat[0] if values.ndim and (values == values.flat[0]).all() else values
+
+    def check_size(self, coefficient: float, level: int, values: Any) -> None:
+        """Raise Rejected where the largest coefficient of encoded values does not fit the modulus, as SEAL counts."""
+        bits = math.ceil(math.log2(max(coefficient, 1.0))) + 1
+        if bits >= math.prod(self.primes(level)).bit_length():
+            raise _too_large(values)
 
     def zero(self) -> Any:
         """A plaintext of zeros for an input."""
@@ -113,3 +129,7 @@ class Ring(Levels):
     def decode_copies(self, plain: Any) -> npt.NDArray[np.complex128]:
         """All slots of the ring: the program's, and their copies."""
         return np.array(self.encoder.decode_complex(plain))
+
+
+def _too_large(values: Any) -> Rejected:
+    return Rejected(f"a vector to encode holds {np.abs(values).max():.3g}: too large here", WEIGHTS_TOO_LARGE)

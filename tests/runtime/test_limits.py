@@ -19,7 +19,7 @@ from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights, errors
 from slotlang_runtime.data import random_data
 from slotlang_runtime.labels import limits_label
-from slotlang_runtime.limits import LARGEST_BOUND, Limit, coefficients, largest_coefficient
+from slotlang_runtime.limits import LARGEST_BOUND, Limit
 from slotlang_runtime.script import main
 from slotlang_runtime.wire import unpack
 
@@ -402,12 +402,3 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
     }
-
-
-@pytest.mark.parametrize("half", [4, 64])
-def test_coefficients_are_those_of_the_polynomial_with_these_slots(half: int) -> None:
-    wanted = np.random.default_rng(0).standard_normal(2 * half)
-    roots = np.exp(1j * np.pi * np.array([pow(3, j, 4 * half) for j in range(half)]) / (2 * half))
-    slots = sum(c * roots**k for k, c in enumerate(wanted))
-    np.testing.assert_allclose(coefficients(slots), wanted, atol=1e-12)
-    assert largest_coefficient(slots) == pytest.approx(np.abs(wanted).max(), rel=1e-12)

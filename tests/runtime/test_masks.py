@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, ROOMY, SMALL, emitted, sent_cipher
+from worlds import PAIRS, ROOMY, SMALL, decoded_twice, emitted, sent_cipher
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -27,7 +27,7 @@ from slotlang_runtime.kernels.engine import ResidueEngine
 from slotlang_runtime.masks import fresh_masks, hidden_in, slot_mask, uniform
 from slotlang_runtime.records import read_result, result_record
 from slotlang_runtime.residues import packed_size
-from slotlang_runtime.seal.halves import Part, doubled_part
+from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.memory import residues_of
 from slotlang_runtime.wire import unpack
 
@@ -147,7 +147,7 @@ def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
     assert not ((difference + sign * difference[:, ::-1]) % primes.astype(object)).any()
     plain = seal.Plaintext()
     w.client.secret.decryptor.decrypt(found, plain)
-    seen = ring.decode(doubled_part(ring, plain, h, 0, part)) / 2
+    seen = decoded_twice(ring, plain, h, 0, 0, part) / 2
     read, other = (values.real, seen.imag) if part == "re" else (values.imag, seen.real)
     assert np.abs((seen.real if part == "re" else seen.imag) - read).max() < 1e-3
     assert np.abs(other).max() < 1e-9
@@ -226,7 +226,7 @@ def test_slots_that_are_not_read_are_masked() -> None:
     cipher, h = sent_cipher(ring, *record_of(w), "re")
     decrypted = seal.Plaintext()
     w.client.secret.decryptor.decrypt(cipher, decrypted)
-    seen = ring.decode(doubled_part(ring, decrypted, h, family.level, "re")).real / 2
+    seen = decoded_twice(ring, decrypted, h, family.level, family.products, "re").real / 2
     result, _ = parts(w)
     assert np.abs(seen[:8] - result).max() < 1e-2
     assert np.median(np.abs(seen[8:] - result)) > 2**12
@@ -447,7 +447,7 @@ def test_zeros_take_the_place_of_masks() -> None:
     cipher, h = sent_cipher(w.ring, *record_of(w), "re")
     plain = seal.Plaintext()
     w.client.secret.decryptor.decrypt(cipher, plain)
-    seen = w.ring.decode(doubled_part(w.ring, plain, h, 0, "re")) / 2
+    seen = decoded_twice(w.ring, plain, h, 0, record_of(w)[2], "re") / 2
     assert np.abs(seen.real[:8] - result).max() < 1e-2
     # noise is left, and no value
     assert np.abs(seen[8:]).max() < 1e-2 < np.abs(result).min()

@@ -143,8 +143,14 @@ prove y == A @ x
 """
     here = World(text, {}, SMALL_ONE)
     seen: list[Any] = []
-    decode = here.ring.decode_copies
-    here.ring.decode_copies = lambda plain: (seen.append(decode(plain)), decode(plain))[1]  # type: ignore[method-assign]
+    decode = here.client.coder.decode_all
+
+    def watched(*given: Any) -> Any:
+        found = decode(*given)
+        seen.extend(found[0])
+        return found
+
+    here.client.coder.decode_all = watched  # type: ignore[method-assign]
     answer = here.answer()
     assert error(here.client.decrypt(answer.data), here.expected()) < 1e-2
     assert len(seen) == 4 and min(np.abs(slots[1:16]).max() for slots in seen) > 100

@@ -17,8 +17,8 @@ from slotlang import api
 from slotlang.run.runner import load_module
 from slotlang_runtime import Server, Weights
 from slotlang_runtime.data import random_data
+from slotlang_runtime.embedding import coefficients
 from slotlang_runtime.engine import encoded_plaintexts
-from slotlang_runtime.limits import coefficients
 from slotlang_runtime.module import Module
 from slotlang_runtime.noise import ROUNDING, SIGMAS, constant_rounding, vector_rounding
 from slotlang_runtime.operations import Evaluation

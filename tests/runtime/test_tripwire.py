@@ -11,7 +11,7 @@ import tenseal.sealapi as seal
 from worlds import PAIRS, World, error, layer
 
 from slotlang_runtime import Rejected, Server, Weights
-from slotlang_runtime.limits import largest_coefficient
+from slotlang_runtime.embedding import largest_coefficient
 from slotlang_runtime.ranges import Ranges
 
 

@@ -15,7 +15,7 @@ from worlds import World, error
 from slotlang import api
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import KernelChoice
-from slotlang_runtime import BelowPrecision, Server, Weights, limits
+from slotlang_runtime import BelowPrecision, Server, Weights, embedding
 from slotlang_runtime.seal.operations import SealOperations
 
 START = """program cancels(d = 8, slots = 8)
@@ -174,7 +174,7 @@ def test_a_zero_of_seal_is_smaller_than_fresh_noise(level: int) -> None:
         zero = operations.zero(like)
         assert (zero.scale, zero.parms_id()) == (scale, ring.levels[level]) and not zero.is_transparent()
         world.client.secret.decryptor.decrypt(zero, out)
-        coefficients = scale * limits.coefficients(ring.decode_copies(out))
+        coefficients = scale * embedding.coefficients(ring.decode_copies(out))
         assert np.abs(coefficients - np.rint(coefficients)).max() < 1e-6
         assert set(np.rint(coefficients)) == {-1, 0, 1}
         # new for each sum, as it may be written over
