@@ -247,9 +247,9 @@ class Client:
         for (level, products), group in alike.items():
             residues = np.array([message for *_, message in group])
             slots, most = self.coder.decode_all(residues, level, ring.scale(level, products))
-            for (name, times, _), row, size in zip(group, slots, most.tolist(), strict=True):
+            for (name, copies, _), row, size in zip(group, slots, most.tolist(), strict=True):
                 self._check_range(name, families[name], size)
-                values[name] = row[: self.module.slots] / times
+                values[name] = row[: self.module.slots] / copies
         results = self.module.collect(values)
         # the error grows with the inputs too: which these were, the client alone knows
         times = self.secret.times_assumed(box.label.get("upload"))
