@@ -290,6 +290,18 @@ def test_differences_are_of_ciphertexts(bits: tuple[int, ...]) -> None:
 
 
 @KINDS
+def test_a_sum_that_grows_has_new_digits(bits: tuple[int, ...]) -> None:
+    w, k = world(bits), world(bits).kernels
+    (_, x), (_, y) = w.cipher(), w.cipher()
+    total = k.add(x, y, 1, owned=False)
+    w.given(k.rotate(total, 1))
+    grown = k.add(total, y, 1, owned=True)
+    assert grown is total
+    expected = moved(w.phase(w.given(x)) + 2 * w.phase(w.given(y)), w.element(1))
+    w.check(w.given(k.rotate(grown, 1)), expected, 1, 1)
+
+
+@KINDS
 def test_what_cancels_leaves_nothing_in_the_clear(bits: tuple[int, ...]) -> None:
     w, k = world(bits), world(bits).kernels
     (_, x), (_, u) = w.cipher(), w.added()
