@@ -33,6 +33,23 @@ FOLDER = "SLOTLANG_KERNEL_CACHE"
 PATIENCE = 60.0
 """Seconds for which a process waits for another one that compiles, before it compiles too."""
 
+SOURCES = (
+    "arithmetic",
+    "bits",
+    "blake",
+    "compiler",
+    "doubles",
+    "entry",
+    "lanes",
+    "processor",
+    "products",
+    "switching",
+    "tables",
+    "transforms",
+    "words",
+)
+"""The modules that object code is made of: where one changes, it is compiled again."""
+
 _MAGIC = b"slotlang kernels 1\n"
 _ENTRY = struct.Struct("<HHI")
 _MOST = 1 << 24
@@ -152,7 +169,7 @@ def _key(kind: str, here: Processor) -> str:
         except metadata.PackageNotFoundError:
             raise Unavailable(f"{package} is not installed") from None
     digest.update(repr((kind, here, versions)).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in (Path(__file__).with_name(f"{name}.py") for name in SOURCES):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -3,6 +3,7 @@ results are the same."""
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import errno
 import fcntl
@@ -489,3 +490,20 @@ def test_avx2_gives_the_same(folder: Path, bits: tuple[int, ...], monkeypatch: p
         one.kernels.decomposed(a.rows.at, digits.at, 2, 3, 4096, one.stride, one.table, one.pairs, room.at)
         found.append(one.view(digits)[:, :4096].copy())
     assert np.array_equal(*found)
+
+
+def test_object_code_is_named_by_all_that_it_is_made_of() -> None:
+    """Whatever the compiler imports of the package, itself or by what it imports."""
+    folder = Path(library.__file__).parent
+    prefix, seen, waiting = "slotlang_runtime.kernels", set[str](), ["compiler"]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == prefix:
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{prefix}."):
+                waiting.append(node.module.removeprefix(f"{prefix}."))
+    assert seen - {"unavailable"} == set(library.SOURCES)
