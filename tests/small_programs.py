@@ -96,8 +96,8 @@ CASES = [
     Case(
         "doublings by three",
         _doublings(range(2, 14), "(3)"),
-        # copies at a time: 2; 3; 2, 2; 3 and with 2 before; 3, 2; 2, 3 and with 1 before; 2, 2, 2; 3, 3; 2 and as 5; 3, 3
-        # and with 2 before; 3, 2, 2; 3 and with 1 before, 3 and with 1 before. Of 5 and 11 one rotation is there already
+        # 2 copies; 3; 2, 2; 3, appended to 2; 3, 2; 2, 3, appended to 1; 2, 2, 2; 3, 3; 2, then as 5; 3, 3, appended to
+        # 2; 3, 2, 2; 3, appended to 1, 3, appended to 1. In 5, 10 and 11 a rotation occurs twice
         {"rotations": 1 + 2 + 2 + 3 + 3 + 4 + 3 + 4 + 4 + 5 + 4 + 6, "plain_products": 12},
     ),
     Case("doublings by sixteen", _doublings(range(2, 14), "(16)"), {"rotations": sum(range(1, 13)), "galois_keys": 12}),
