@@ -473,10 +473,10 @@ bounds that hold for them.""",
 
 The error of CKKS is absolute. A module says how large the rms error of each result is, for the data that it was lowered
 for, and which relative error was asked for. A result whose rms is below the one over the other is not known to that
-relative error: it is neither wrong nor right. Weights can be too small as well: encoding rounds them, and warns where
-that alone loses the relative error, however large the inputs are. Decryption warns of results
-(`slotlang_runtime.BelowPrecision`), and so do `run` and a module's `main`. Scale the input up and the result down, or
-lower the program for this data (`--adapter`, `--data`).""",
+relative error: it is neither wrong nor right. Larger weights (SL538) and larger inputs have larger errors, which count.
+Weights can be too small as well: encoding rounds them, and warns where that alone loses the relative error, however
+large the inputs are. Decryption warns of results (`slotlang_runtime.BelowPrecision`), and so do `run` and a module's
+`main`. Scale the input up and the result down, or lower the program for this data (`--adapter`, `--data`).""",
     "SL536": """A run failed: its result is below the noise.
 
 The error of the run is what its parameters promise, and it is too large for the relative error that was asked for,
@@ -486,6 +486,14 @@ would do for this data.""",
 
 A value was too large for the parameters, though weights and inputs passed their checks. Please report it with the
 program and the data.""",
+    "SL538": """With these weights errors are larger than promised.
+
+The rms error that a module promises is about the weights that it was lowered for, or else about weights of unit
+variance, or as large as their bounds allow. `Weights.encode` takes others too, for which no message wraps. It runs the
+evaluation on slots with errors beside them, and warns (`slotlang_runtime.BeyondPromise`) where the error to expect is
+more than twice what was promised: weights are larger, or their rows are aligned. The message names the weights and by
+how much. Results say so to the client, whose warning of results below the precision (SL535) counts the larger error.
+Lower the program for these weights (`--data`, `--adapter`), or for larger ones (`--bound`).""",
     "SL541": """This input can't be equalized by these exponents.
 
 An equalized input is divided by a power of two for each of its channels, and the weights that meet the channels are

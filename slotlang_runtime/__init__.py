@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slotlang_runtime.client import SecretKey as SecretKey
     from slotlang_runtime.equalized import equalize as equalize
     from slotlang_runtime.errors import BelowPrecision as BelowPrecision
+    from slotlang_runtime.errors import BeyondPromise as BeyondPromise
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
@@ -40,6 +41,7 @@ _HOMES = {
     "SecretKey": "client",
     "equalize": "equalized",
     "BelowPrecision": "errors",
+    "BeyondPromise": "errors",
     "Rejected": "errors",
     "WorkerFailed": "errors",
     "EvaluationKeys": "keys",

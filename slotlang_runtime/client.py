@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import threading
 import warnings
 from collections import defaultdict
@@ -27,10 +28,12 @@ from slotlang_runtime.errors import (
     BelowPrecision,
     Rejected,
 )
+from slotlang_runtime.expected import grown_by_inputs, times_assumed
 from slotlang_runtime.keys import KIND, RELINEARIZATION, key_levels
 from slotlang_runtime.labels import (
     check_label,
     check_ring,
+    grown_errors,
     inputs_label,
     limits_label,
     module_label,
@@ -50,6 +53,9 @@ from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_secret, saved
 from slotlang_runtime.wire import pack, unpack
 
+REMEMBERED = 1 << 16
+"""Uploads of large inputs whose results may still come."""
+
 
 class SecretKey:
     """A secret key of a ring, new or given. All programs with this ring can share it."""
@@ -62,6 +68,7 @@ class SecretKey:
             raise Rejected("this secret key was made for other parameters", BYTES_OF_ANOTHER)
         self._generator = seal.KeyGenerator(self.context.context, *([] if key is None else [key]))
         self._key = self._generator.secret_key()
+        self._large: dict[str, float] = {}
         self.encryptor = seal.Encryptor(self.context.context, self._key)
         self.decryptor = seal.Decryptor(self.context.context, self._key)
 
@@ -78,6 +85,17 @@ class SecretKey:
     def to_bytes(self) -> bytes:
         """The key, for the client's own storage: whoever has these bytes can decrypt."""
         return pack("secret keys", ring_label(self.ring), {"secret": saved(self._key)})
+
+    def remember(self, upload: str, times: float) -> None:
+        """That the inputs of an upload are so many times as large as promises assume; results say which upload they are
+        of, and nothing else outside of the client tells their size. Of ``REMEMBERED`` uploads, the last ones."""
+        self._large[upload] = times
+        if len(self._large) > REMEMBERED:
+            self._large.pop(next(iter(self._large)), None)
+
+    def times_assumed(self, upload: Any) -> float:
+        """What is remembered of an upload; 1 of others."""
+        return self._large.get(upload, 1.0) if isinstance(upload, str) else 1.0
 
     def zero(self) -> Seeded:
         """A fresh encryption of zero: the first polynomial, primes x degree, and the seed of the second one."""
@@ -131,6 +149,7 @@ class Client:
         self.limits = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
         # checks the parameters before there is a key
         self.ring = Ring(module.parameters, module.slots)
+        self._grown: dict[float, dict[str, float]] = {}
         self.secret = SecretKey(module.parameters.ring) if secret is None else secret
         check_ring("secret keys", self.secret.ring, module)
         self._prepared: list[tuple[int, list[Seeded]]] = []
@@ -147,6 +166,12 @@ class Client:
 
     def pack(self, inputs: dict[str, Any]) -> dict[Name, npt.NDArray[Any]]:
         """The slots of each ciphertext, from the inputs by name. Raises Rejected."""
+        return self._packed(self._checked(inputs))
+
+    def _packed(self, arrays: dict[str, Any]) -> dict[Name, npt.NDArray[Any]]:
+        return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
+
+    def _checked(self, inputs: dict[str, Any]) -> dict[str, Any]:
         shapes = self.module.inputs
         if sorted(inputs) != sorted(shapes):
             raise Rejected(f"inputs are {', '.join(shapes)}, not {', '.join(inputs) or 'none'}", BAD_ARRAY)
@@ -162,17 +187,20 @@ class Client:
         if beyond:
             # all inputs at once: their limits are lowered together
             raise beyond[0] if len(beyond) == 1 else Rejected("; and ".join(map(str, beyond)), beyond[0].code)
-        return {name: function(arrays, *indices) for name, (function, indices) in self.module.packed().items()}
+        return arrays
 
     def encrypt(self, /, **inputs: Any) -> bytes:
         """Bytes of the encrypted inputs, given by name; symmetric encryption, seeded: half the size. Raises
         Rejected."""
-        encoded = self.coder.encode_all(list(self.pack(inputs).values()), added=True)
+        arrays, upload = self._checked(inputs), secrets.token_hex(8)
+        if (times := times_assumed(self.module, arrays)) > 1:
+            self.secret.remember(upload, times)
+        encoded = self.coder.encode_all(list(self._packed(arrays).values()), added=True)
         records = {}
         for number, (message, (first, seed)) in enumerate(zip(encoded, self._zeros(), strict=True)):
             masked = first if message is None else added(first, message, self.ring.column(0))
             records[str(number)] = fresh_record(self.ring, masked, seed)
-        label = {**inputs_label(self.module), "limits": limits_label(self.limits)}
+        label = {**inputs_label(self.module), "limits": limits_label(self.limits), "upload": upload}
         if self.exponents:
             label["equalized"] = digests(self.exponents)
         return pack("inputs", label, records)
@@ -219,20 +247,27 @@ class Client:
         for (level, products), group in alike.items():
             residues = np.array([message for *_, message in group])
             slots, most = self.coder.decode_all(residues, level, ring.scale(level, products))
-            for (name, times, _), row, size in zip(group, slots, most.tolist(), strict=True):
+            for (name, copies, _), row, size in zip(group, slots, most.tolist(), strict=True):
                 self._check_range(name, families[name], size)
-                values[name] = row[: self.module.slots] / times
+                values[name] = row[: self.module.slots] / copies
         results = self.module.collect(values)
-        self._check_precision(results)
+        # the error grows with the inputs too: which these were, the client alone knows
+        times = self.secret.times_assumed(box.label.get("upload"))
+        if times not in self._grown:
+            self._grown[times] = grown_by_inputs(self.module, self.ring, times)
+        own, theirs = self._grown[times], grown_errors(box, self.module)
+        self._check_precision(results, {n: own.get(n, 1.0) * theirs.get(n, 1.0) for n in {**own, **theirs}})
         return results if len(results) > 1 else next(iter(results.values()))
 
-    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Warn of results below the precision of the parameters: CKKS's error is absolute."""
-        for name, size, least in small_results(self.module, results):
+    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float]) -> None:
+        """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much
+        errors may exceed the module's promise, for these weights and inputs."""
+        for name, size, error, least in small_results(self.module, results, grown):
+            larger = ", as inputs or weights are larger than promised for" if name in grown else ""
             warnings.warn(
                 f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "
                 f"relative error of {self.module.precision:.1e} needs {least:.1e}; the rms error is at most "
-                f"{self.module.error[name]:.1e}",
+                f"{error:.1e}{larger}",
                 BelowPrecision,
                 stacklevel=3,
             )

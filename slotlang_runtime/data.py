@@ -40,15 +40,24 @@ def within_promise(module: Module, name: str, value: Any, expected: Any) -> tupl
 
 def random_data(module: Module, seed: int) -> tuple[Arrays, Arrays]:
     """Inputs, and weights with scalars: standard normal inputs, weights scaled down so that products stay near 1, and
-    scalars of 1; all scaled down further where the program takes smaller ones."""
+    scalars of 1; of the size of what the module was lowered for, where that was given; all scaled down further where
+    the program takes smaller ones."""
     rng = np.random.default_rng(seed)
-    inputs: Arrays = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
-    weights: Arrays = {
-        name: rng.standard_normal(shape) / math.sqrt(shape[-1]) for name, shape in module.weights.items()
-    }
+    inputs = random_inputs(module, rng)
+    weights: Arrays = {}
+    for name, shape in module.weights.items():
+        values, size = rng.standard_normal(shape), module.sizes.get(name)
+        weights[name] = values * size if size else values / math.sqrt(shape[-1])
     for name, pattern in module.patterns.items():
         weights[name] = weights[name] * pattern()
-    return within(inputs, {**weights, **dict.fromkeys(module.scalars, 1.0)}, module.limits, module.assumptions)
+    weights.update({name: module.sizes.get(name) or 1.0 for name in module.scalars})
+    return inputs, within({}, weights, module.limits, module.assumptions)[1]
+
+
+def random_inputs(module: Module, rng: np.random.Generator) -> Arrays:
+    """Standard normal inputs, or as large as those that the module was lowered for, scaled down to their limits."""
+    inputs = {name: rng.standard_normal(shape) * module.sizes.get(name, 1.0) for name, shape in module.inputs.items()}
+    return within(inputs, {}, module.limits, ())[0]
 
 
 def within(

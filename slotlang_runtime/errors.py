@@ -67,5 +67,15 @@ class BelowPrecision(RuntimeWarning):
     ``warnings.simplefilter("ignore", BelowPrecision)`` silences it."""
 
 
+BEYOND_PROMISE = "SL538"
+"""With these weights errors are larger than the module promises."""
+
+
+class BeyondPromise(RuntimeWarning):
+    """Weights with which the errors of results are more than twice as large as the module promises: they are larger
+    than those that it was lowered for. ``warnings.simplefilter("ignore", BeyondPromise)`` silences it; clients are told
+    all the same."""
+
+
 class WorkerFailed(RuntimeError):
     """A worker could not start, or has ended; the message says how."""

@@ -89,7 +89,11 @@ _WORDS = {
 }
 
 
-_COMPARED_ELSEWHERE = {"inputs": ("limits", "equalized"), "weights": ("equalized",)}
+_COMPARED_ELSEWHERE = {
+    "inputs": ("limits", "equalized", "upload"),
+    "weights": ("equalized", "grown"),
+    "results": ("grown", "upload"),
+}
 
 
 def check_label(box: Box, wanted: Label, module: Module) -> None:
@@ -105,6 +109,18 @@ def check_label(box: Box, wanted: Label, module: Module) -> None:
                 f"these {box.kind} are for {word} {_short(theirs)}; {module.name} needs {word} {_short(ours)}",
                 BYTES_OF_ANOTHER,
             )
+
+
+def grown_errors(box: Box, module: Module) -> dict[str, float]:
+    """What the label of weights or results says of errors that are larger than promised: by result, how many times.
+    Raises Rejected where that is not a number from 1."""
+    given = box.label.get("grown", {})
+    if not isinstance(given, dict) or not all(
+        name in module.results and type(times) in (int, float) and 1 <= times < math.inf
+        for name, times in given.items()
+    ):
+        raise Rejected(f"these {box.kind} do not say how much larger errors are than promised", DAMAGED_BYTES)
+    return given
 
 
 def _short(value: Any) -> str:

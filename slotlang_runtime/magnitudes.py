@@ -53,7 +53,7 @@ class Magnitude:
     scale and the level. ``noise``: the standard deviation of a coefficient of what no input changes. ``error``: what
     rounding can add for certain: a bound on the mean of |slot| of it, times the scale, and so on each coefficient.
     ``spread``: a bound on the root mean square of the slots of the message, which may be better than the one that
-    follows from each slot."""
+    follows from each slot. ``open``: it has three polynomials, as a product has until it is relinearised."""
 
     linear: Mapping[str, Linear]
     rest: Floats
@@ -62,6 +62,7 @@ class Magnitude:
     noise: float
     error: float = 0.0
     spread: float = math.inf
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,8 @@ class MagnitudeOperations:
         self.inputs, self.levels, self.degree, self.read = inputs, levels, degree, read
         self.slots = inputs.slots
         # what is rounded, and what the digits of a key switch are, weights alone may decide where inputs vanish
-        self.dropped = math.sqrt(degree * SECRET_VARIANCE * LARGEST_ROUNDING)
+        secret = degree * SECRET_VARIANCE
+        self.dropped, self.dropped_open = (math.sqrt(s * LARGEST_ROUNDING) for s in (secret, secret + 2 * secret**2))
         self.dropped_error = math.sqrt(degree * LARGEST_ROUNDING)
 
     def rounded(self, norm: float, spread: float = 1.0) -> tuple[float, float]:
@@ -280,10 +282,7 @@ class MagnitudeOperations:
         """Coefficients times magnitudes. The plaintext is rounded: so much of the message, and of what it is off by,
         is added."""
         size, largest = plain.size, float(plain.size.max())
-        linear = {
-            name: replace(part, square=part.square * size**2, total=part.total * size)
-            for name, part in a.linear.items()
-        }
+        linear = {n: replace(p, square=p.square * size**2, total=p.total * size) for n, p in a.linear.items()}
         if size.size > 1 and not size.all():
             # masked slots depend on no token
             linear = {
@@ -294,7 +293,7 @@ class MagnitudeOperations:
         noise, error = self.rounded(plain.rounding.norm, spread * a.scale)
         noise += a.noise * largest * plain.scale
         error += a.error * largest * plain.scale + (SIGMAS * a.noise + a.error) * plain.rounding.total
-        return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise, error, spread * largest)
+        return Magnitude(linear, a.rest * size, a.scale * plain.scale, a.level, noise, error, spread * largest, a.open)
 
     def multiply(self, a: Magnitude, b: Magnitude) -> Magnitude:
         """Bounds multiply; then nothing is known to be linear."""
@@ -305,11 +304,11 @@ class MagnitudeOperations:
         # no coefficient of a product exceeds the product of the norms, each at most sqrt(N) times its coefficients
         error += self.degree * (SIGMAS * a.noise + a.error) * (SIGMAS * b.noise + b.error)
         spread = min(self.inputs.spread(a) * most_right, self.inputs.spread(b) * most_left)
-        return Magnitude({}, left * right, a.scale * b.scale, a.level, noise, error, spread)
+        return Magnitude({}, left * right, a.scale * b.scale, a.level, noise, error, spread, open=True)
 
     def relinearize(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay; the noise of a key switch is added."""
-        return self._switched(a)
+        return replace(self._switched(a), open=False)
 
     def rescale(self, a: Magnitude) -> Magnitude:
         """A message is read: it is divided by a prime."""
@@ -319,8 +318,8 @@ class MagnitudeOperations:
         self.read(a, f"the prime dropped before level {level}")
         prime = self.levels.primes(a.level)[-1]
         noise, error = self.rounded(self.dropped_error)
-        noise, error = a.noise / prime + self.dropped + noise, a.error / prime + error
-        return replace(a, scale=self.levels.scales[level], level=level, noise=noise, error=error)
+        noise += a.noise / prime + (self.dropped_open if a.open else self.dropped)
+        return replace(a, scale=self.levels.scales[level], level=level, noise=noise, error=a.error / prime + error)
 
     def negate(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay."""
@@ -338,6 +337,7 @@ class MagnitudeOperations:
             noise=total.noise + term.noise,
             error=total.error + term.error,
             spread=total.spread + term.spread,
+            open=total.open or term.open,
         )
 
     def dot(self, pairs: list[tuple[Magnitude, Plain]]) -> Magnitude | None:
@@ -360,7 +360,8 @@ class MagnitudeOperations:
             linear[name] = Linear(codes, square, total, joined.token, joined.tokens)
         rest = sum((term.rest for term in terms), np.zeros(1))
         noise, error, spread = (sum(getattr(t, name) for t in terms) for name in ("noise", "error", "spread"))
-        return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise, error, spread)
+        opened = any(term.open for term in terms)
+        return Magnitude(linear, rest, terms[0].scale, terms[0].level, noise, error, spread, opened)
 
     def add_plain(self, a: Magnitude, plain: Plain, sign: int) -> Magnitude:
         """A constant is added to what is not linear. ``a`` may be zero when it is computed, which its magnitude does

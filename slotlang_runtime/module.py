@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -87,8 +88,9 @@ class Module:
     results that are proved to be sums of products which end with an input; each is a number, then scalars and tensors
     (``.T``: transposed). ``patterns``: where a weight may be nonzero. ``counts``: operations of one evaluation of dense
     weights. ``error``: the rms error that each result is promised not to exceed, for the data that the module was
-    lowered for and smaller inputs; ``precision``: the relative error that was asked for. ``program_hash``: SHA-256 of
-    the program's text and sizes."""
+    lowered for and smaller inputs; ``precision``: the relative error that was asked for. ``sizes``: rms of the
+    elements that may be nonzero, of what was given when the module was lowered. ``program_hash``: SHA-256 of the
+    program's text and sizes."""
 
     name: str
     program_hash: str
@@ -109,6 +111,7 @@ class Module:
     counts: Mapping[str, int]
     error: Mapping[str, float] = field(default_factory=dict)
     precision: float = 0.0
+    sizes: Mapping[str, float] = field(default_factory=dict)
     assumptions: Sequence[tuple[str, int | None, float]] = ()
     forms: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
     prepare: Callable[[dict[str, Array]], dict[str, Array]] = dict
@@ -206,11 +209,24 @@ def root_mean_square(values: Any) -> float:
     return most * float(np.sqrt(np.mean((sizes / most) ** 2))) if 0 < most < np.inf else most
 
 
-def small_results(module: Module, results: Mapping[str, Array]) -> Iterable[tuple[str, float, float]]:
-    """Results below the precision of the module's parameters: the name, the rms, and the least rms that has the
-    precision. What is exactly zero is right."""
+class SmallResult(NamedTuple):
+    """``size``: its rms; ``error``: what its rms error may be; ``least``: the least rms that has the precision."""
+
+    name: str
+    size: float
+    error: float
+    least: float
+
+
+def small_results(
+    module: Module, results: Mapping[str, Array], grown: Mapping[str, float] | None = None
+) -> Iterable[SmallResult]:
+    """Results below the precision of the module's parameters; what is exactly zero is right. ``grown``: by how much the
+    errors of some results may exceed the module's promise."""
     for name, value in results.items():
-        size = root_mean_square(value)
-        least = module.error.get(name, 0.0) / module.precision if module.precision else 0.0
+        size, times = root_mean_square(value), (grown or {}).get(name, 1.0)
+        # of no error no multiple is known
+        error = module.error.get(name, 0.0) * times or (math.inf if times > 1 else 0.0)
+        least = error / module.precision if module.precision else 0.0
         if 0 < size < least:
-            yield name, size, least
+            yield SmallResult(name, size, error, least)

@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 ERROR_VARIANCE = 21 / 2
 """Variance of a coefficient of fresh noise: SEAL draws it from a centred binomial distribution of 42 bits."""
 
@@ -31,10 +34,28 @@ TRANSFORM = 2.0**-46
 with a relative error of 2^-53 each."""
 
 
-def dropped_variance(degree: int) -> float:
-    """Variance of a coefficient of the noise of dropping a prime: both polynomials are rounded, and one is multiplied
-    with the secret key."""
-    return ROUNDING * (1 + degree * SECRET_VARIANCE)
+SAFETY = 2.5
+"""By how much a promise exceeds the expected error where many independent numbers make it up: a run has one draw of
+noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``, and checked on the other."""
+
+DOUBLE = 2.0**-51.2
+"""Relative error of encoding or decoding a vector, which are transforms in double precision."""
+
+
+def peak_shape(degree: int) -> npt.NDArray[np.float64]:
+    """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so
+    three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
+    shape: npt.NDArray[np.float64] = 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
+    return shape
+
+
+def dropped_variance(degree: int, polynomials: int = 2) -> float:
+    """Variance of a coefficient of the noise of dropping a prime: all polynomials are rounded. The second is multiplied
+    with the secret key s, and the third of a product with s*s, whose values have a mean square of twice that of s,
+    squared."""
+    secret = degree * SECRET_VARIANCE
+    return ROUNDING * (1 + secret + (2 * secret**2 if polynomials > 2 else 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,11 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
     return (2.0 if hidden.read_part else 1.0), float(masks.mean()) if hidden.slots.any() else 0.0
 
 
+def levels_of(module: Module) -> Levels:
+    """The module's levels, with the primes of its ring."""
+    return Levels(module.parameters, context_of(module.parameters.ring).moduli)
+
+
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     """Bounds with checked weights. Raises Rejected unless every message has ``LEAST_ROOM``."""
     module.parameters.check(module.slots)
@@ -267,7 +272,7 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
                 "holds for these weights",
                 WEIGHTS_BREAK_BOUND,
             )
-    ring = Levels(module.parameters, context_of(module.parameters.ring).moduli)
+    ring = levels_of(module)
     with np.errstate(over="ignore", invalid="ignore"):
         # what is beyond a double is too large, and so is what is not a number
         found = ranges(module, ring, weights, module.limits)

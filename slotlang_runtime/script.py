@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import random_data, read_data, relative_error, within_promise
-from slotlang_runtime.errors import BAD_ARGUMENT, BelowPrecision, Rejected
+from slotlang_runtime.errors import BAD_ARGUMENT, BelowPrecision, BeyondPromise, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.server import Server
@@ -31,8 +31,9 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         if options.data:
             read_data(options.data, inputs, weights)
         client = Client(module)
-        with warnings.catch_warnings(record=True) as small:
+        with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always", BelowPrecision)
+            warnings.simplefilter("always", BeyondPromise)
             server = Server(Weights.encode(module, **weights))
             keys = EvaluationKeys.from_bytes(client.evaluation_keys())
             answer = server.evaluate(client.encrypt(**inputs), keys)
@@ -42,7 +43,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         print(f"error{code}: {problem}", file=sys.stderr)
         return 2
     expected = module.reference(inputs, weights)
-    for warning in small:
+    for warning in seen:
         print("warning" + str(warning.message).replace("]", "]:", 1), file=sys.stderr)
     status = 0
     for name, wanted in expected.items():

@@ -18,7 +18,7 @@ from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, module_label
 from slotlang_runtime.weights import Weights
-from slotlang_runtime.wire import pack, unpack
+from slotlang_runtime.wire import Box, pack, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ class Server:
 
     def load(self, upload: bytes) -> Ciphertexts:
         """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
-        box = unpack("inputs", upload)
+        return self._load(unpack("inputs", upload))
+
+    def _load(self, box: Box) -> Ciphertexts:
         check_label(box, inputs_label(self.module), self.module)
         check_limits(box, self.module)
         check_equalized(self.module, box.label.get("equalized"), self.weights.equalized)
@@ -86,8 +88,12 @@ class Server:
     def evaluate(self, upload: bytes, keys: EvaluationKeys) -> Answer:
         """The encrypted results of a client's encrypted inputs. Raises Rejected."""
         keys.check(self.module)
-        evaluated, seconds = self._compute(self.load(upload), keys)
-        data = pack("results", module_label(self.module), self.engine.save(evaluated.results))
+        box = unpack("inputs", upload)
+        evaluated, seconds = self._compute(self._load(box), keys)
+        # what the client needs to know of the errors: by how much weights make them larger, and which upload it is
+        told = {"grown": dict(self.weights.grown), "upload": str(box.label.get("upload", ""))[:64]}
+        label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
+        data = pack("results", label, self.engine.save(evaluated.results))
         return Answer(data, evaluated.counts, evaluated.vanished, seconds)
 
     def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:

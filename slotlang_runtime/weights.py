@@ -10,13 +10,22 @@ from typing import Any
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.engine import Engine, SealEngine
 from slotlang_runtime.equalized import checked, digests, folded
-from slotlang_runtime.errors import BAD_ARRAY, BELOW_PRECISION, DAMAGED_BYTES, BelowPrecision, Rejected
+from slotlang_runtime.errors import (
+    BAD_ARRAY,
+    BELOW_PRECISION,
+    BEYOND_PROMISE,
+    DAMAGED_BYTES,
+    BelowPrecision,
+    BeyondPromise,
+    Rejected,
+)
+from slotlang_runtime.expected import excess
 from slotlang_runtime.kernels.engine import ResidueEngine
-from slotlang_runtime.kernels.residues import kernels_of
+from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.unavailable import Unavailable
-from slotlang_runtime.labels import check_label, module_label
+from slotlang_runtime.labels import check_label, grown_errors, module_label
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.ranges import Ranges, check_range
+from slotlang_runtime.ranges import Ranges, check_range, levels_of
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.wire import Box, pack, unpack
 
@@ -26,18 +35,25 @@ def load_kernels(module: Module) -> None:
     encoding does it."""
     if module.kernel == "compiled":
         with suppress(Unavailable):
-            kernels_of(Ring(module.parameters, module.slots))
+            tested(Ring(module.parameters, module.slots))
 
 
 class Weights:
     """Encoded weights of one program; any number of servers, clients and threads share them. ``ranges``: the bounds of
     all messages with them; None for weights from bytes, which were bounded when they were encoded. ``equalized``:
-    hashes of the exponents of the inputs that clients must have equalized."""
+    hashes of the exponents of the inputs that clients must have equalized. ``grown``: by result, how many times its
+    error can be larger than promised, where that is noticed; results say it to the client."""
 
     def __init__(
-        self, module: Module, engine: Engine, ranges: Ranges | None = None, equalized: Mapping[str, str] | None = None
+        self,
+        module: Module,
+        engine: Engine,
+        ranges: Ranges | None = None,
+        equalized: Mapping[str, str] | None = None,
+        grown: Mapping[str, float] | None = None,
     ) -> None:
-        self.module, self.engine, self.ranges, self.equalized = module, engine, ranges, dict(equalized or {})
+        self.module, self.engine, self.ranges = module, engine, ranges
+        self.equalized, self.grown = dict(equalized or {}), dict(grown or {})
 
     @property
     def note(self) -> str:
@@ -48,7 +64,8 @@ class Weights:
     def encode(cls, module: Module, /, *, equalize: Any = None, **weights: Any) -> Weights:
         """Encode weights and scalars, given by name. ``equalize``: exponents by input, those of all clients; the
         weights that meet these channels are multiplied by the powers of two. Raises Rejected. Warns
-        (``BelowPrecision``) of weights that are too small for the parameters."""
+        (``BelowPrecision``) of weights that are too small for the parameters, and (``BeyondPromise``) of weights with
+        which errors are larger than promised."""
         if equalize is not None and "equalize" in (*module.weights, *module.scalars):
             # a program may call a weight so
             weights, equalize = {**weights, "equalize": equalize}, None
@@ -63,7 +80,10 @@ class Weights:
                 BelowPrecision,
                 stacklevel=2,
             )
-        return cls(module, _engine(module, arrays, None), found, digests(exponents))
+        beyond = excess(module, levels_of(module), arrays)
+        if beyond.times:
+            warnings.warn(f"[{BEYOND_PROMISE}] {beyond.text()}", BeyondPromise, stacklevel=2)
+        return cls(module, _engine(module, arrays, None), found, digests(exponents), beyond.times)
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:
@@ -72,13 +92,16 @@ class Weights:
         check_label(box, {**module_label(module), "kernel": module.kernel}, module)
         names = list(module.encoded())
         records = dict(zip(names, box.exactly(map(repr, names)), strict=True))
-        return cls(module, _engine(module, None, records), equalized=_equalized(box, module))
+        engine = _engine(module, None, records)
+        return cls(module, engine, equalized=_equalized(box, module), grown=grown_errors(box, module))
 
     def to_bytes(self) -> bytes:
         """The encoded weights."""
-        label = {**module_label(self.module), "kernel": self.module.kernel}
+        label: dict[str, Any] = {**module_label(self.module), "kernel": self.module.kernel}
         if self.equalized:
             label["equalized"] = self.equalized
+        if self.grown:
+            label["grown"] = self.grown
         return pack("weights", label, self.engine.records())
 
 
@@ -112,7 +135,7 @@ def _engine(module: Module, arrays: dict[str, Any] | None, records: Mapping[Name
         kind = MatrixEngine
     elif module.kernel == "compiled":
         try:
-            kernels_of(ring)
+            tested(ring)
             kind = ResidueEngine
         except Unavailable as reason:
             note = f"evaluated by SEAL's operations: {reason}"

@@ -102,12 +102,17 @@ def substituted(x: Integers, element: int) -> Integers:
     return out
 
 
-def moved(x: Integers, element: int) -> Integers:
-    """The same on values: that at the root's power 2k + 1 becomes that at the power (2k + 1)·element."""
-    n = len(x)
+@cache
+def sources(n: int, element: int) -> npt.NDArray[np.int64]:
+    """Where each value comes from when X becomes X^element."""
     bits = n.bit_length() - 1
     order = np.array([reversed_bits(k, bits) for k in range(n)])
-    return x[order[((2 * order + 1) * element % (2 * n) - 1) // 2]]
+    return order[((2 * order + 1) * element % (2 * n) - 1) // 2]
+
+
+def moved(x: Integers, element: int) -> Integers:
+    """The same on values: that at the root's power 2k + 1 becomes that at the power (2k + 1)·element."""
+    return x[sources(len(x), element)]
 
 
 def without_last(rows: Sequence[Integers], moduli: Sequence[int]) -> list[Integers]:

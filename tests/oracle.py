@@ -676,11 +676,8 @@ class _Oracle:
                 names = [b.name for b in binders]
                 return ring.add([self._said_of(body, {**env, **_bound(names, p)}) for p in _points(extents)])
             case tree.Binary("**", left, right):
-                base, exponent = self._said_of(left, env), self._integer(right, {}, None)
-                # a number to the power of 0 is 1
-                if exponent == 0 and self.ring.real_constant(base) is not None:
-                    return self.ring.constant(1, 0)
-                return self._power(base, exponent)
+                base, exponent = self._said_of(left, env), self._integer(right, env, None)
+                return self._power(base, exponent) if exponent else self.ring.constant(1, 0)
             case tree.Call():
                 return self.ring.constant(self._integer(e, {}, None), 0)
             case tree.Choice(condition, yes, no):

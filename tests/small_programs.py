@@ -79,6 +79,19 @@ prove y == x
 
 CASES = [
     Case("as written", _dense(""), {"rotations": 15, "galois_keys": 1, "hoistable": 15, "plain_products": 16}),
+    Case(
+        "from a rotation on",
+        """program windows(n = 16)
+input x[n]
+weight a[4], b[4]
+axes (i < n)
+cipher X = x[i]
+Y = (sum k < 4: (X << k - 6) * a[k]) + sum k < 4: (X << 2*k + 2) * b[k]
+output y[i] = Y
+prove y[i < n] == (sum k < 4: x[(i + k - 6) % n] * a[k]) + sum k < 4: x[(i + 2*k + 2) % n] * b[k]
+""",
+        {"rotations": 8, "galois_keys": 3, "plain_products": 8},
+    ),
     Case("tree", _dense(" by tree"), {"rotations": 15, "additions": 15, "depth": 1}),
     Case("bsgs that divides", _dense(" by bsgs(4)"), {"rotations": 6, "galois_keys": 2, "plain_products": 16}),
     # 16 = 3*5 + 1: four babies, two giants, and the rest turned by 15
@@ -96,8 +109,9 @@ CASES = [
     Case(
         "doublings by three",
         _doublings(range(2, 14), "(3)"),
-        # stages of 2; 3; 2, 2; 3 and 1; 3, 2; 3 and 1, 3; ...
-        {"rotations": 1 + 2 + 2 + 4 + 3 + 3 + 3 + 4 + 5 + 6 + 4 + 5, "plain_products": 12},
+        # copies at a time: 2; 3; 2, 2; 3 and with 2 before; 3, 2; 2, 3 and with 1 before; 2, 2, 2; 3, 3; 2 and as 5;
+        # 3, 3 and with 2 before; 3, 2, 2; 3 and with 1 before, 3 and with 1 before. Of 5 and 11 one rotation is there
+        {"rotations": 1 + 2 + 2 + 3 + 3 + 4 + 3 + 4 + 4 + 5 + 4 + 6, "plain_products": 12},
     ),
     Case("doublings by sixteen", _doublings(range(2, 14), "(16)"), {"rotations": sum(range(1, 13)), "galois_keys": 12}),
     Case(

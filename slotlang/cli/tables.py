@@ -76,6 +76,9 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(time_text(times.evaluation), f"to evaluate{how}" + (", masks added" if c.masks else ""))
     if c.masks:
         table.add_row(time_text(times.masking), "to make masks before")
+    table.add_row(time_text(times.reading), "to read the request")
+    table.add_row(time_text(times.saving), "to write the results")
+    table.add_row(time_text(times.server), "the server's part of a request: to read, evaluate, mask and write")
     table.add_row(time_text(times.decryption), "to decrypt")
     table.add_row("", f"predicted for one thread by the profile {times.profile}")
     promise = cost.promise

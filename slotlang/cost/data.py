@@ -21,6 +21,7 @@ from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang_runtime.magnitudes import row_norms
+from slotlang_runtime.module import root_mean_square
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -147,6 +148,16 @@ def within_bounds(program: Program, data: DataPowers) -> DataPowers:
 def tensor_variance(program: Program, tensor: str, data: DataPowers = UNIT) -> float:
     """Variance of an element of a tensor that is not given; of one that may be nonzero, where a pattern is declared."""
     return data.squares[tensor] if tensor in data.squares else unit_variance(program, tensor)
+
+
+def given_sizes(program: Program, data: DataPowers) -> dict[str, float]:
+    """The rms of the elements that may be nonzero, of all inputs, weights and scalars that are given."""
+    sizes = {}
+    for name, values in (*data.inputs.items(), *data.weights.items()):
+        mask = pattern_mask(program, name) if name in program.tensors else None
+        array = np.asarray(values, np.float64)
+        sizes[name] = root_mean_square(array if mask is None else array.ravel()[np.asarray(mask, bool).ravel()])
+    return sizes
 
 
 def form_variance(program: Program, form: TensorForm, data: DataPowers = UNIT) -> float:

@@ -16,13 +16,14 @@ from slotlang.cost.data import UNIT, DataPowers, Size
 from slotlang.cost.key_switch_peaks import Floats, peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
-from slotlang.cost.noise import Gains, Place, spike
+from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
+from slotlang_runtime.noise import peak_shape
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -96,7 +97,7 @@ class _Backwards:
         self.contents = contents
         self.members = Members(graph, contents)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.spike = spike(degree)
+        self.spike = peak_shape(degree)
         self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
         self.sources: defaultdict[Place, float] = defaultdict(float)
         self.powers = Powers()
@@ -306,10 +307,11 @@ class _Backwards:
                 continue
             held = tuple([(powers[n], products[n]) for n in (number, *node.operands)])
             plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
-            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain)
+            opened = any(n in graph.open for n in node.operands)
+            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain, opened)
             times[key] += 1
             if key not in effects:
-                effects[key] = self._effect(node, level, gain, held)
+                effects[key] = self._effect(node, level, gain, held, opened=opened)
             for operand, given in zip(node.operands, effects[key].given, strict=True):
                 waiting.setdefault(operand, []).append(given)
                 if self.met is not None and KINDS[node.kind].mixes:
@@ -318,7 +320,9 @@ class _Backwards:
             for place, amount in effect.sources.items():
                 self.sources[place] += times[key] * amount
 
-    def _effect(self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...]) -> _Effect:
+    def _effect(
+        self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...], *, opened: bool
+    ) -> _Effect:
         """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
         then of its operands."""
         outside, self.sources = self.sources, defaultdict(float)
@@ -350,7 +354,7 @@ class _Backwards:
                 self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
                 given = [gain] * len(of)
             case "rescale":
-                self._add("rescale", level, carried, gain)
+                self._add("rescale open" if opened else "rescale", level, carried, gain)
                 given = [gain]
             case kind:
                 # slot by slot, and no larger than before

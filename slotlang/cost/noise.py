@@ -12,22 +12,12 @@ from dataclasses import dataclass, field, replace
 from math import exp2, sqrt
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from slotlang.cost.noise_reach import Source
-from slotlang.cost.variances import Power
-from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING, dropped_variance
-
-SAFETY = 2.5
-"""By how much the prediction exceeds the expected error where many independent numbers make it up: a run has one draw
-of noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``, and checked on the other."""
+from slotlang_runtime.noise import DOUBLE, ERROR_VARIANCE, ROUNDING, SAFETY, dropped_variance
 
 SPIKE_SAFETY = 4.0
 """The factor for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once
 in ``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
-
-DOUBLE = 2.0**-51.2
-"""Relative error of encoding or decoding a vector, which are transforms in double precision."""
 
 MASK_BITS = 16
 """Bits of the masks of unread slots, for hidden values up to 1; encoding them shows in the other slots. Fixed when a
@@ -173,8 +163,8 @@ def variance(place: Place, setting: Setting) -> float:
             if kind == "spike":
                 return n * n * ERROR_VARIANCE * digits / 4 * units
             return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
-        case "rescale":
-            return n * dropped_variance(n) * units
+        case "rescale" | "rescale open":
+            return n * dropped_variance(n, 3 if kind == "rescale open" else 2) * units
         case _:
             raise AssertionError(kind)
 
@@ -190,10 +180,3 @@ def rounding(bits: float, constant: complex | None, *, exact: bool) -> float:
     parts = (abs(constant.real) * exp2(bits), abs(constant.imag) * exp2(bits - 0.5))
     real, imaginary = (part - round(part) for part in parts)
     return (real**2 + 2 * imaginary**2) * exp2(-2 * bits)
-
-
-def spike(degree: int) -> Power:
-    """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so
-    three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
-    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
-    return 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)

@@ -76,7 +76,12 @@ def reaches(
             case _:
                 terms.append(min(sum(summed), MOST_TERMS))
         key = (node.kind, tuple(map(id, of)), level, carried, contents[number], *(contents[n] for n in node.operands))
-        key += (*summed, -1 if node.plain is None else plain(node), 0 if node.plain is None else coefficients(node))
+        key += (
+            *summed,
+            *(n in graph.open for n in node.operands),
+            -1 if node.plain is None else plain(node),
+            0 if node.plain is None else coefficients(node),
+        )
         if key not in memory:
             reach: Reach = {}
             match node.kind:
@@ -104,7 +109,8 @@ def reaches(
                     # added to a zero
                     _add(reach, {Source("fresh", level, carried): 1.0})
             if node.kind == "rescale":
-                _add(reach, {Source("rescale", level, carried): 1.0})
+                kind = "rescale open" if node.operands[0] in graph.open else "rescale"
+                _add(reach, {Source(kind, level, carried): 1.0})
             if KINDS[node.kind].key is not None:
                 _add(reach, {Source("switch", level, carried): 1.0, Source("spike", level, carried): 1.0})
             memory[key] = reach

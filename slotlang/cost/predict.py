@@ -32,9 +32,10 @@ Calls = Counter[tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Seconds. ``evaluation``: on the server, without transfer. ``encoding``: of all weights, once. ``masking``: making
+    """Seconds. ``evaluation``: on the server, of what was read. ``encoding``: of all weights, once. ``masking``: making
     the random masks of one evaluation. ``encryption`` and ``decryption``: of what goes up and down, arrays to and from
-    bytes. ``profile``: the name of the measurements used."""
+    bytes. ``reading`` and ``saving``: the server's, of the bytes of inputs and of results. ``profile``: the name of the
+    measurements used."""
 
     profile: str
     evaluation: float
@@ -42,11 +43,25 @@ class Prediction:
     masking: float
     encryption: float
     decryption: float
+    reading: float
+    saving: float
+
+    @property
+    def server(self) -> float:
+        """The server's part of a request: from its bytes to those of the answer."""
+        return self.reading + self.evaluation + self.masking + self.saving
+
+    @property
+    def request(self) -> float:
+        """A whole request, without the time that bytes take on their way."""
+        return self.encryption + self.server + self.decryption
 
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``cost --json``."""
         values = asdict(self)
-        return {"profile": values.pop("profile"), **{f"{name}_seconds": s for name, s in values.items()}}
+        profile = values.pop("profile")
+        values |= {"server": self.server, "request": self.request}
+        return {"profile": profile, **{f"{name}_seconds": s for name, s in values.items()}}
 
 
 def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True, parts: bool = False) -> Calls:
@@ -155,6 +170,19 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
     return making, added
 
 
+def reading_calls(graph: Graph, data_primes: int) -> Calls:
+    """Primitives of the server when it reads a request."""
+    return Counter({("load_input", data_primes): sum(1 for _ in graph.of_kind("cipher"))})
+
+
+def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
+    """Primitives of the server when it writes the results."""
+    calls: Calls = Counter()
+    for member, level in graph.results().items():
+        calls["save_part" if hidden and member in hidden.halves else "save_ciphertext", data_primes - level] += 1
+    return calls
+
+
 def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
     """Primitives of the client when it has received: load, decrypt, take the part that was sent, decode, and put slots
     where the results have them."""
@@ -207,4 +235,6 @@ def predict(
         masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
         decryption=seconds(decryption_calls(graph, data_primes, hidden)),
+        reading=seconds(reading_calls(graph, data_primes)),
+        saving=seconds(saving_calls(graph, data_primes, hidden)),
     )

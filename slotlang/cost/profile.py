@@ -48,6 +48,7 @@ PRIMITIVES: Mapping[str, str] = {
     "receive_part": "the same, where half of c0 is sent for the real part",
     "load_input": "what a client sent, checked",
     "save_ciphertext": "of a result, whole",
+    "save_part": "of a result of which the real part is read: half of c0, and c1",
     "save_plaintext": "encoded",
     "load_plaintext": "what save_plaintext saved, checked",
     "galois_key": "making one Galois key, seeded; primes are those of a fresh ciphertext here and below",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, floor, isfinite, log10
 from typing import Protocol
 
@@ -47,12 +47,14 @@ class Planned(Protocol):
 class Promise:
     """``relative_error``: relative rms error that a run is expected not to exceed, in any result. ``precision``: the
     relative error that was asked for, or else one that results half as large as expected have too. ``error``: the rms
-    error of each result, by name, which holds for smaller inputs too. ``assumed``: the data that this is about."""
+    error of each result, by name, which holds for smaller inputs too. ``assumed``: the data that this is about.
+    ``sizes``: rms of the elements that may be nonzero, by what is given of it."""
 
     assumed: Assumed
     relative_error: float
     precision: float
     error: Mapping[str, float]
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def about(self) -> str:
@@ -99,17 +101,27 @@ def predicted_error(plan: Planned) -> float:
     return plan_gains(plan).error(plan.parameters)
 
 
-def promised(found: Gains, setting: Setting, results: list[str], assumed: Assumed, wanted: float | None) -> Promise:
+def promised(
+    found: Gains,
+    setting: Setting,
+    results: list[str],
+    assumed: Assumed,
+    sizes: Mapping[str, float],
+    wanted: float | None,
+) -> Promise:
     """The promise of parameters. ``wanted``: the precision that was asked for; what is promised is no more than what is
     predicted."""
     relative = found.error(setting)
     parts = found.results or {results[0]: found}
-    error = {name: _up(parts[name].absolute(setting)) for name in results}
-    precision = max(DEFAULT_PRECISION, 2 * _up(relative)) if wanted is None else max(wanted, _up(relative))
-    return Promise(assumed, _up(relative), precision, error)
+    error = {name: rounded_up(parts[name].absolute(setting)) for name in results}
+    precision = (
+        max(DEFAULT_PRECISION, 2 * rounded_up(relative)) if wanted is None else max(wanted, rounded_up(relative))
+    )
+    rounded = {name: rounded_up(size) for name, size in sizes.items()}
+    return Promise(assumed, rounded_up(relative), precision, error, rounded)
 
 
-def _up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """Rounded up to a few digits. NaN and infinity, which constants beyond a double give, count as ``UNBOUNDED``."""
     if not value:
         return 0.0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import exp2, sqrt
 
-from slotlang.cost.noise import DOUBLE, SAFETY, SPIKE_SAFETY, Gains, Setting, rounding, variance
+from slotlang.cost.noise import SPIKE_SAFETY, Gains, Setting, rounding, variance
+from slotlang_runtime.noise import DOUBLE, SAFETY
 
 
 @dataclass(frozen=True)

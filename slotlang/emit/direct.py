@@ -140,7 +140,7 @@ class Ring:
         parms.set_coeff_modulus(seal.CoeffModulus.Create(p.degree, list(p.prime_bits)))
         self.context = seal.SEALContext(parms, True, seal.SEC_LEVEL_TYPE.TC128)
         if not self.context.parameters_set():
-            raise ValueError("these parameters are invalid or below 128-bit security")
+            raise ValueError("[SL404] these parameters are invalid or below 128-bit security")
         self.encoder, self.evaluator = seal.CKKSEncoder(self.context), seal.Evaluator(self.context)
         moduli = [m.value() for m in self.context.key_context_data().parms().coeff_modulus()]
         self.levels, data = [], self.context.first_context_data()
@@ -343,7 +343,7 @@ class Client:
         sent = {}
         for name, limit in self.module.limits.items():
             if not limit.excess(inputs[name]) <= 1 + 1e-12:
-                raise ValueError(f"{name} is beyond {limit}: results could wrap around the modulus, without a word")
+                raise ValueError(f"[SL531] {name} is beyond {limit}: results could wrap around the modulus")
         for name, family in self.module.packing.items():
             for index in np.ndindex(family.shape):
                 plain, out = self.ring.encode(family.function(inputs, *index), added=True), seal.Ciphertext()
@@ -368,7 +368,9 @@ class Client:
             results[output.name][places or ...] = value / 2 if member[0] in self.module.parameters.doubled else value
         for name, value in results.items():
             if 0 < rms(value) < self.module.error[name] / self.module.precision:
-                warnings.warn(f"{name} is below the precision of these parameters: {rms(value):.1e}", stacklevel=2)
+                warnings.warn(
+                    f"[SL535] {name} is below the precision of these parameters: {rms(value):.1e}", stacklevel=2
+                )
         return results
 
 
@@ -378,7 +380,7 @@ class Server:
     def __init__(self, ring: Ring, keys: tuple[Any, Any, Any], weights: dict[str, Any]) -> None:
         self.ring, self.module, self.keys = ring, ring.module, keys
         if not self.module.excess(weights) <= 1 + 2.0**-30:
-            raise ValueError(f"weights are larger than assumed: {self.module.assumptions}")
+            raise ValueError(f"[SL534] weights are larger than assumed: {self.module.assumptions}")
         weights, self.plain = self.module.prepare(weights), {}
         for name, family in self.module.plaintexts.items():
             for index in np.ndindex(family.shape):

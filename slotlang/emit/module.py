@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from math import inf
 
@@ -83,11 +83,15 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             "relative_error": repr(p.relative_error),
             "precision": repr(p.precision),
             "error": f"{{{error}}}",
+            **({"sizes": f"{{{', '.join(self._sizes())}}}"} if self.promise.sizes else {}),
         }
         return listed("PROMISE = ", [f"{string(name)}: {text}" for name, text in entries.items()], "{}")
 
+    def _sizes(self) -> list[str]:
+        return _by_name(self.promise.sizes)
+
     def _errors(self) -> list[str]:
-        return [f"{string(name)}: {value!r}" for name, value in self.promise.error.items()]
+        return _by_name(self.promise.error)
 
     def _parameters(self) -> list[str]:
         p = self.parameters
@@ -140,6 +144,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
                 *listed("results=", results, "{}", "    ", ","),
                 *listed("error=", self._errors(), "{}", "    ", ","),
                 f"    precision={self.promise.precision!r},",
+                *(listed("sizes=", self._sizes(), "{}", "    ", ",") if self.promise.sizes else []),
                 *self.tables(),
                 "    evaluate=evaluate,",
                 "    reference=reference,",
@@ -294,6 +299,10 @@ def _literal(value: object) -> str:
 def _tuple(items: Iterable[object]) -> str:
     texts = list(map(str, items))
     return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+
+def _by_name(numbers: Mapping[str, float]) -> list[str]:
+    return [f"{string(name)}: {number!r}" for name, number in numbers.items()]
 
 
 def _numbers(name: str, numbers: list[int]) -> list[str]:

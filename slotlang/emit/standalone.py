@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -111,10 +112,13 @@ class _Standalone(ModuleText):
     def kernel_sentence(self) -> list[str]:
         return paragraph(
             "Standalone: every ciphertext operation is a call of tenseal.sealapi, one by one. Client and server are "
-            "two halves of one process."
+            "two halves of one process. Not checked: whether errors exceed the prediction, as they do with larger "
+            "weights; slotlang_runtime warns of these."
         )
 
 
 def emit_standalone(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
     """Source text of the standalone module of a plan, whose kernel is SEAL's operations. Raises SL309 as ``emit``."""
-    return compiled(plan, _Standalone(plan, lowering, promise).module())
+    # no other weights are compared with those that it was lowered for
+    made = replace(promise or plan.promise, sizes={})
+    return compiled(plan, _Standalone(plan, lowering, made).module())

@@ -194,18 +194,20 @@ class PlainEvaluator:
         return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
 
 
-def evaluations(program: Program, value: Value, known: dict[str, int]) -> int:
+def evaluations(program: Program, value: Value, known: dict[str, int], reading: int = 1) -> int:
     """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their
-    definitions. ``known`` keeps those of families."""
+    definitions. ``known`` keeps those of families. A read of a tensor counts as ``reading`` operations."""
     match value:
         case SumOver(extent=extent, body=body):
-            return int(evaluate(extent, program.sizes, {})) * evaluations(program, body, known)
+            return int(evaluate(extent, program.sizes, {})) * evaluations(program, body, known, reading)
+        case Read() | Element():
+            return reading
         case FamilyRef(name):
             if name not in known:
-                known[name] = evaluations(program, program.families[name].body, known)
+                known[name] = evaluations(program, program.families[name].body, known, reading)
             return known[name]
         case _:
-            return 1 + sum(evaluations(program, child, known) for child in children(value))
+            return 1 + sum(evaluations(program, child, known, reading) for child in children(value))
 
 
 def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:

@@ -11,6 +11,7 @@ from slotlang.meaning.bind_value import binder_extent, family_ref, not_padded, s
 from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors, what_family
 from slotlang.meaning.integers import SLOT
+from slotlang.meaning.kept import Kept
 from slotlang.meaning.permutations import permutation
 from slotlang.meaning.program import (
     Binder,
@@ -23,6 +24,7 @@ from slotlang.meaning.program import (
     Theorem,
     written_name,
 )
+from slotlang.meaning.recursion import kept_family
 from slotlang.meaning.scope import (
     Local,
     Poisoned,
@@ -42,7 +44,7 @@ from slotlang.meaning.whole import check_whole
 from slotlang.source import Span
 from slotlang.syntax import tree
 
-__all__ = ["Binding", "bind", "parts"]
+__all__ = ["Binding", "bind", "bind_kept", "parts"]
 
 MAX_PROBLEMS = 20
 """Most messages of one run: later ones are of little use."""
@@ -57,13 +59,19 @@ def bind(syntax: tree.Program, overrides: Mapping[str, int] | None = None) -> Pr
     return Binding(syntax, overrides or {}).run()
 
 
+def bind_kept(syntax: tree.Program, overrides: Mapping[str, int]) -> Program:
+    """A program that ``bind`` takes, with nothing written out (``kept``): for proofs at all sizes, which show what is
+    not checked here, that reads stay inside. Raises ``SlotError`` and ``GaveUp``."""
+    return Binding(syntax, overrides, Kept()).run()
+
+
 class Binding:
     """A program as far as its statements are bound."""
 
-    def __init__(self, syntax: tree.Program, overrides: Mapping[str, int]) -> None:
+    def __init__(self, syntax: tree.Program, overrides: Mapping[str, int], kept: Kept | None = None) -> None:
         self.syntax = syntax
         self.overrides = overrides
-        self.scope = Scope(later=_declarations(syntax))
+        self.scope = Scope(later=_declarations(syntax), kept=kept)
         self.problems: list[Diagnostic] = []
         self.parameters: tuple[str, ...] = ()
         self.steps: list[Family | Claim] = []
@@ -211,6 +219,8 @@ class Binding:
     def _members(self, define: tree.Define, local: Local, binders: tuple[Binder, ...]) -> list[Family]:
         """The family, or, where it is written out, the families of its members."""
         scope, name = self.scope, define.name
+        if scope.kept is not None:
+            return [kept_family(scope, define, local, binders)]
         made: list[Family] = []
         split = Split(name, binders)
 
@@ -271,6 +281,8 @@ class Binding:
                 scope.loop(index.name, index.span)
                 local = local.bind(index.name, binder.size)
                 binders.append(Binder(index.name, binder.extent, binder.size))
+                if scope.kept is not None:
+                    scope.kept.loop(index.name, binder.extent)
         return name, indices, tuple(binders), local
 
     def _claim(self, claim: tree.Claim) -> None:

@@ -8,22 +8,23 @@ from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.constants import arithmetic, number, power
-from slotlang.meaning.elements import Elements, padded, power_of
+from slotlang.meaning.elements import Elements, padded
 from slotlang.meaning.functions import taken
-from slotlang.meaning.integers import SLOT, Int, neg, variables
+from slotlang.meaning.integers import SLOT, Int, Not, neg, variables
+from slotlang.meaning.kept import choice
 from slotlang.meaning.program import Binder
 from slotlang.meaning.ranges import Escape, escape
 from slotlang.meaning.scope import (
+    DIGIT,
     Local,
     Scope,
     condition,
-    constant,
     integer,
     last_mention,
     text_of,
     unknown_name,
 )
-from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form, whole_power
+from slotlang.meaning.tensors import is_tensor_expression, shape_text, tensor_form
 from slotlang.meaning.unroll import Unroll, at_each_value
 from slotlang.meaning.value import (
     Arith,
@@ -75,14 +76,14 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             return arithmetic(op, slot_value(scope, local, left), slot_value(scope, local, right), span)
         case tree.Choice(cond, yes, no, span):
             test = condition(scope, local.fixed("which branch is taken"), cond)
+            if scope.kept is not None:
+                here, there = local.where(test), local.where(Not(test))
+                return choice(test, slot_value(scope, here, yes), slot_value(scope, there, no), span)
             if variables(test):
                 raise Unroll(variables(test), cond.span)
             return slot_value(scope, local, yes if taken(scope, test) else no)
-        case tree.Binary("**", left, right, span):
-            factor = slot_value(scope, local, left)
-            if local.slotwise or isinstance(factor, Const):
-                return power(factor, constant(scope, right, "an exponent"), left.span, right.span, span)
-            return power_of(factor, whole_power(scope, right), span)
+        case tree.Binary("**", left):
+            return power(scope, local, slot_value(scope, local, left), e)
         case tree.Binary("^", span=span):
             raise error("SL302", '"^" does not work on slot values', span, hint="use it in indices and conditions")
         case tree.Call():
@@ -241,6 +242,9 @@ def _places(
 
 
 def _escape(scope: Scope, local: Local, index: Int, size: int, span: Span, hint: str = "") -> Escape | None:
+    if scope.kept is not None:
+        # shown for all sizes, and where a choice takes the branch alone
+        return None
     try:
         return escape(scope, local, index, size)
     except GaveUp as problem:
@@ -316,7 +320,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
     inner = local
     binders: list[Binder] = []
     for binder in e.binders:
-        extent, size = binder_extent(scope, inner, binder)
+        # in a theorem digits mean nothing
+        extent, size = binder_extent(scope, inner, binder, digits=not local.slotwise)
         inner = inner.bind(binder.name, size)
         binders.append(Binder(binder.name, extent, size))
     how = e.how.name if e.how else None
@@ -338,7 +343,8 @@ def _sum(scope: Scope, local: Local, e: tree.Sum) -> Value:
             )
         body = slot_value(scope, at, e.body)
         for binder in reversed([b for b in binders if b.name not in at.values]):
-            body = SumOver(binder.name, binder.extent, how, argument, body, e.span, written)
+            cut = None if scope.kept is None else scope.kept.cuts.get(binder.name)
+            body = SumOver(binder.name, binder.extent, how, argument, body, e.span, written, cut)
         return body
 
     return _balanced(at_each_value(inner, binders, term), e.span)
@@ -358,9 +364,11 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
     place = Span(binder.span.source, binder.span.start, binder.span.start + len(binder.name))
     if binder.name in local.extents:
         raise error("SL202", f"'{binder.name}' is already a loop variable here", place, hint="choose another name")
-    if not (digits and binder.name in scope.digits):
+    if not (digits and scope.declared.get(binder.name, ("",))[0] == DIGIT):
         scope.loop(binder.name, place)
     extent = integer(scope, local.fixed("an extent"), binder.extent)
+    if scope.kept is not None:
+        extent = scope.kept.loop(binder.name, extent)
     used = sorted(variables(extent))
     if used:
         raise error(

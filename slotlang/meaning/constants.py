@@ -5,9 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from slotlang.diagnostics import error
+from slotlang.meaning.elements import MAX_POWER, power_of
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import variables
 from slotlang.meaning.scope import Local, Scope, integer, text_of
+from slotlang.meaning.unroll import Unroll
 from slotlang.meaning.value import Arith, Const, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
@@ -33,26 +35,26 @@ def _short(c: Const) -> bool:
     return all(part.bit_length() < MAX_CONSTANT_BITS for part in parts)
 
 
-def power(base: Value, exponent: int, left: Span, right: Span, span: Span) -> Value:
-    """A power of a constant. A ciphertext's is written out: what it costs should be seen. Raises SL302 and SL240."""
+def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
+    """A value to a whole power, which ``e`` writes.
+
+    Raises SL240 (negative), SL206 (too large), and ``Unroll`` where the exponent depends on a loop variable."""
+    place = e.right.span
+    written = integer(scope, local.fixed("an exponent"), e.right)
+    if used := variables(written):
+        raise Unroll(used, place, "an exponent")
+    exponent = scope.value(written)
+    most = LARGEST_POWER if isinstance(base, Const) else MAX_POWER
+    label = f"is {exponent}" + (f" at {local.point}" if local.values else "")
+    if exponent < 0:
+        raise error("SL240", "a power has an exponent that is a whole number, 0 or more", place, label=label)
+    if exponent > most:
+        raise error("SL206", f"the exponent of a power is at most {most}", place, label=label)
     if not isinstance(base, Const):
-        raise error(
-            "SL302",
-            '"**" is of constants and sizes here',
-            left,
-            label="is not a constant",
-            hint="write the product out: X * X",
-        )
-    if not 0 <= exponent <= LARGEST_POWER:
-        raise error(
-            "SL240",
-            f"a power has an exponent that is a whole number between 0 and {LARGEST_POWER}",
-            right,
-            label=f"is {exponent}",
-        )
-    result: Value = Const(Fraction(1), Fraction(0), span)
+        return power_of(base, exponent, e.span)
+    result: Value = Const(Fraction(1), Fraction(0), e.span)
     for _ in range(exponent):
-        result = arithmetic("*", result, base, span)
+        result = arithmetic("*", result, base, e.span)
     return result
 
 

@@ -131,11 +131,13 @@ def power(a: Elements, exponent: int, span: Span) -> Elements:
 
 
 def power_of(value: Value, exponent: int, span: Span) -> Value:
-    """A value times itself."""
-    result = value
-    for _ in range(exponent - 1):
-        result = Arith("*", result, value, span)
-    return result
+    """A value times itself, halved again and again: of a ciphertext, equal halves are computed once."""
+    if exponent == 0:
+        return Const(Fraction(1), Fraction(0), span)
+    if exponent == 1:
+        return value
+    half = exponent // 2
+    return Arith("*", power_of(value, exponent - half, span), power_of(value, half, span), span)
 
 
 def product(a: Elements, b: Elements, span: Span) -> Elements:

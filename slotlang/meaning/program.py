@@ -12,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
+from slotlang.meaning.kept import Case
 from slotlang.meaning.value import Chain, Element, FamilyRef, Leaf, TensorForm, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
@@ -139,13 +140,15 @@ class _Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Family(_Indexed):
-    """A family of vectors. ``kind`` is cipher (packed by the client), plain or compute."""
+    """A family of vectors. ``kind`` is cipher (packed by the client), plain or compute. One that reads its own members
+    and is kept whole has ``cases``, of which its body is the sum."""
 
     kind: str
     name: str
     binders: tuple[Binder, ...]
     body: Value
     span: Span = field(compare=False, repr=False)
+    cases: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from slotlang.syntax import tree
 from slotlang.words import COMMENTS, OTHER_COMMENT
 
 if TYPE_CHECKING:
+    from slotlang.meaning.kept import Kept
     from slotlang.meaning.unroll import Split
 
 MAX_INTEGER = 1 << 40
@@ -41,6 +42,10 @@ MAX_VALUE = 1 << 62
 
 MAX_EFFORT = 1 << 25
 """Most index values tried for the reads of one program, times the length of the index."""
+
+
+DIGIT = "a slot digit"
+"""What a digit is declared as."""
 
 
 class Poisoned(Exception):
@@ -54,7 +59,7 @@ class Scope:
     ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
     ``effort`` is what is left of ``MAX_EFFORT``; ``splits`` are the families that are written out, and the one that is
-    being defined; ``named`` holds the expressions of named tensors.
+    being defined; ``named`` holds the expressions of named tensors; ``kept`` is there where nothing is written out.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -72,6 +77,7 @@ class Scope:
     effort: int = MAX_EFFORT
     splits: dict[str, Split] = field(default_factory=dict)
     named: dict[str, tree.Expr] = field(default_factory=dict)
+    kept: Kept | None = None
 
     def copy(self) -> Scope:
         """One to which more can be declared, while this one stays."""

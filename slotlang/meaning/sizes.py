@@ -21,6 +21,7 @@ from slotlang.meaning.integers import (
 )
 from slotlang.meaning.program import Digit, TensorDecl
 from slotlang.meaning.scope import (
+    DIGIT,
     MAX_INTEGER,
     Local,
     Poisoned,
@@ -213,7 +214,7 @@ def bind_axes(scope: Scope, axes: tree.Axes) -> None:
     _agree(scope, axes, prod(sizes), strides.pop(), sizes)
     strides.reverse()
     for i, (name, place) in enumerate(zip(names, places, strict=True)):
-        scope.declare(name, "a slot digit", place)
+        scope.declare(name, DIGIT, place)
         scope.digits[name] = Digit(name, extents[i], strides[i], sizes[i], i == 0)
     scope.axes.append(tuple(names))
 

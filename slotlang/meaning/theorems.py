@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind_value import binder_extent, slot_value
 from slotlang.meaning.elements import Elements
@@ -9,7 +13,7 @@ from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Theorem, form_extents
 from slotlang.meaning.scope import Local, Scope, text_of
 from slotlang.meaning.tensors import tensor_form
-from slotlang.meaning.unroll import Unroll
+from slotlang.meaning.unroll import BRANCH, Unroll
 from slotlang.meaning.value import (
     Arith,
     Const,
@@ -21,9 +25,11 @@ from slotlang.meaning.value import (
     SumOver,
     Value,
     nodes,
+    rebuilt,
     renamed,
 )
 from slotlang.syntax import tree
+from slotlang.syntax.walk import parts
 
 
 def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
@@ -54,8 +60,8 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         local = local.bind(binder.name, size)
         extents.append(extent)
         shape.append(size)
-    own = {binder.name for binder in prove.binders}
-    # a name in the brackets is an index of the result, also where a digit has it
+    own = {binder.name for binder in (*prove.binders, *_binders(prove.value))}
+    # a name in the brackets is an index of the result, and one of a sum its variable, also where a digit has it
     hidden = Scope(
         scope.sizes,
         scope.slots,
@@ -71,16 +77,19 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         scope.later,
         scope.effort,
         named=scope.named,
+        kept=scope.kept,
     )
     try:
         value = slot_value(hidden, local, prove.value)
     except Unroll as needed:
         raise error(
             "SL207",
-            "which branch is taken can't depend on the element",
+            f"{needed.what} can't depend on the element",
             needed.span,
             label=f"depends on {', '.join(sorted(needed.names))}",
-            hint="add up both, each times a bracket: [i > 2] * x[i] + [i <= 2] * x[2]",
+            hint="add up both, each times a bracket: [i > 2] * x[i] + [i <= 2] * x[2]"
+            if needed.what == BRANCH
+            else "add up all, each times a bracket: sum k < 4: [i == k] * x[j] ** k",
         ) from None
     scope.effort = hidden.effort
     for node in nodes(value):
@@ -89,9 +98,27 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         if isinstance(node, Const) and node.im:
             raise error("SL221", "a theorem has real constants only", node.span)
     names = {name: f"{name}'" for name in local.extents}
+    value = _own_sums(value, scope.digits.keys())
     value = renamed(value, {name: IntVar(new) for name, new in names.items()})
     indices = tuple(names[binder.name] for binder in prove.binders)
     return Theorem(prove.name, indices, tuple(extents), tuple(shape), value, text_of(prove.value.span), prove.span)
+
+
+def _binders(e: Any) -> Iterator[tree.Binder]:
+    """What the sums in an expression run over."""
+    if isinstance(e, tree.Sum):
+        yield from e.binders
+    for part in parts(e):
+        yield from _binders(part)
+
+
+def _own_sums(value: Value, digits: Collection[str]) -> Value:
+    """Sums over variables that have the name of a digit, over variables of other names."""
+    value = rebuilt(value, lambda part: _own_sums(part, digits))
+    if isinstance(value, SumOver) and value.var in digits:
+        new = f"{value.var}'"
+        return replace(value, var=new, body=renamed(value.body, {value.var: IntVar(new)}))
+    return value
 
 
 def _unfit(node: Value) -> SlotError:

@@ -1,7 +1,8 @@
 """Families and sums that are written out: their members or terms differ by more than their index.
 
-A choice by a loop variable, and a member of a written-out family at an index with a loop variable, say so by
-``Unroll``. What binds that variable catches it, and binds its body again at each of the variable's values.
+A choice by a loop variable, an exponent made of one, and a member of a written-out family at an index with a loop
+variable say so by ``Unroll``. What binds that variable catches it, and binds its body again at each of the variable's
+values.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ MAX_UNROLLED = 1 << 12
 
 T = TypeVar("T")
 
+BRANCH = "which branch is taken"
+
 
 class Unroll(Exception):
-    """An expression is bound only where these loop variables have values."""
+    """An expression is bound only where these loop variables have values; ``what`` depends on them."""
 
-    def __init__(self, names: frozenset[str], span: Span) -> None:
+    def __init__(self, names: frozenset[str], span: Span, what: str = BRANCH) -> None:
         super().__init__(", ".join(sorted(names)))
-        self.names, self.span = names, span
+        self.names, self.span, self.what = names, span, what
 
 
 @dataclass
@@ -117,5 +120,5 @@ def too_many(number: int, span: Span) -> SlotError:
         "SL309",
         f"this is written out {number:,} times, and {MAX_UNROLLED:,} is the limit",
         span,
-        hint="let the choice, or the recursion, depend on fewer loop variables",
+        hint="let the choice, the exponent, or the recursion, depend on fewer loop variables",
     )

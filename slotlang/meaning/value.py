@@ -85,10 +85,12 @@ class ScalarRef:
 
 @dataclass(frozen=True, slots=True)
 class Iverson:
-    """1 where the condition holds, else 0."""
+    """1 where the condition holds, else 0. As the ``guard`` of a choice: where it is 0, what it is multiplied by is not
+    looked at."""
 
     condition: Cond
     span: Span = field(compare=False, repr=False)
+    guard: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ class Conj:
 @dataclass(frozen=True, slots=True)
 class SumOver:
     """Sum over ``0 <= var < extent``; ``how`` is None, tree, horner, doubling or bsgs. ``argument`` is the number of
-    baby steps of bsgs, or the radix of doubling where the program gives one; ``written`` has it as it is written."""
+    baby steps of bsgs, or the radix of doubling where the program gives one; ``written`` has it as it is written. The
+    terms from ``cut`` on, which depends on other variables, are left out."""
 
     var: str
     extent: Int
@@ -147,6 +150,7 @@ class SumOver:
     body: Value
     span: Span = field(compare=False, repr=False)
     written: Int | None = field(default=None, compare=False, repr=False)
+    cut: Int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,23 @@ def integer_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
     if not isinstance(e, tree.Number):
         yield put(kind, e, _plus(e, "+"))
         yield put(kind, e, _plus(e, "-"))
+    yield from _summand(e, names)
     yield from _integer_parts(e, kind, names)
+
+
+def _summand(e: tree.Expr, names: Names) -> Iterator[Edit]:
+    """A variable that a person may have forgotten to add."""
+    for variable in names.variables if names.forgotten else ():
+        for op in "+-":
+            yield put("forgotten", e, tree.Binary(op, e, tree.Name(variable, e.span), e.span))
+
+
+def _factor(e: tree.Name, names: Names) -> Iterator[Edit]:
+    """A size that a person may have forgotten to multiply a variable by, or a loop variable that is missing beside a
+    size."""
+    if names.forgotten:
+        for other in names.loops if e.name in names.sizes else names.sizes:
+            yield put("forgotten", e, tree.Binary("*", e, tree.Name(other, e.span), e.span))
 
 
 def _integer_parts(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
@@ -87,6 +103,7 @@ def _integer_parts(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
         case tree.Name(name):
             for other in names.others(name):
                 yield put(kind, e, tree.Name(other, e.span))
+            yield from _factor(e, names)
         case tree.Unary("-", operand):
             yield put("sign", e, operand)
             yield from within(_integer_parts(operand, kind, names), lambda new: replace(e, operand=new))
@@ -99,6 +116,8 @@ def _integer_parts(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
                 yield put(kind, e, replace(e, op="+"))
             yield put(modulus, e, left)
             yield put(kind, e, right)
+            if op in ("%", "//"):
+                yield from within(_summand(left, names), lambda new: replace(e, left=new))
             if op in "-+*":
                 yield put("order" if op != "-" else kind, e, replace(e, left=right, right=left))
             yield from within(_integer_parts(left, kind, names), lambda new: replace(e, left=new))

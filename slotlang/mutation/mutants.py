@@ -102,9 +102,10 @@ class Mutation:
         return next(s.span for s in statements if s.span.start <= self.span.start < s.span.end)
 
 
-def mutants(program: tree.Program) -> Iterator[Mutation]:
-    """Every single change, each once. They may have no meaning, or the meaning of the program itself."""
-    names = names_of(program)
+def mutants(program: tree.Program, *, forgotten: bool = False) -> Iterator[Mutation]:
+    """Every single change, each once. They may have no meaning, or the meaning of the program itself. ``forgotten``:
+    those too that put in a factor or a summand of an integer."""
+    names = replace(names_of(program), forgotten=forgotten)
     statements = program.statements
     for number, statement in enumerate(statements):
         seen: set[object] = {statement}
@@ -123,7 +124,8 @@ def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
         case tree.Header() | tree.Scalars() | tree.Require() | tree.Bound() | tree.Parameters():
             return
         case tree.Let(_, value):
-            yield from within(integer_edits(value, "size", names), lambda new: replace(s, value=new))
+            alone = replace(names, forgotten=False)
+            yield from within(integer_edits(value, "size", alone), lambda new: replace(s, value=new))
         case tree.Declare(_, tensors):
             edits = each(tensors, lambda tensor: _pattern_edits(tensor, names))
             yield from within(edits, lambda new: replace(s, tensors=new))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from slotlang.meaning.integers import SLOT
 from slotlang.syntax import tree
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """Families and tensors with their numbers of indices; digits by coordinate system; ``loops`` are the loop
-    variables in scope where an expression stands."""
+    variables in scope where an expression stands. ``forgotten``: changes put in what a person may have left out."""
 
     families: Mapping[str, int] = field(default_factory=dict)
     ciphers: frozenset[str] = frozenset()
@@ -21,11 +22,17 @@ class Names:
     systems: tuple[tuple[str, ...], ...] = ()
     permutations: tuple[str, ...] = ()
     loops: tuple[str, ...] = ()
+    forgotten: bool = False
 
     @property
     def digits(self) -> tuple[str, ...]:
         """The digits of every coordinate system."""
         return tuple(name for system in self.systems for name in system)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What may stand in an index: digits and ``slot``, where the place depends on the slot, and loop variables."""
+        return (*((*self.digits, SLOT) if self.systems else ()), *self.loops)
 
     def inside(self, names: Iterable[str]) -> Names:
         """The names where loops over ``names`` are in scope too."""

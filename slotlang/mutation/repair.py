@@ -13,7 +13,7 @@ from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.rebind import Rebinder
 from slotlang.mutation.mutants import Mutation, mutants, one_line
 from slotlang.mutation.witness import Witness, claims_before
-from slotlang.proof.check import Report
+from slotlang.proof.check import FIRST_OPERATIONS, Report
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered
@@ -21,14 +21,24 @@ from slotlang.syntax import tree
 
 SECONDS = 0.5
 """Processor time for a search, about: a change that is being checked is checked to its end."""
-OPERATIONS = 40_000
-"""isl operations for each goal of a changed program: a third of a second. Most proofs take less."""
 
 ENOUGH = 4
 """Repairs found, after which no more are looked for."""
 
 _SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation")
-_SMALL = ("shift amount", "index", "family index", "modulus", "output map", "scale", "mask", "tensor", "layout")
+_SMALL = (
+    "shift amount",
+    "index",
+    "family index",
+    "modulus",
+    "output map",
+    "scale",
+    "mask",
+    "tensor",
+    "layout",
+    "choice",
+)
+_USUAL = (_SLIPS, _SMALL, (), ("forgotten",), ("left out",))
 _NEVER = ("theorem", "sparsity", "order", "evaluation")
 """A weaker theorem, weights with more zeros, and what keeps the meaning, repair nothing."""
 
@@ -107,10 +117,11 @@ def _candidates(program: Program, report: Report) -> list[tuple[_Rank, Mutation]
     """Changes of statements that what fails depends on, the likeliest first."""
     distance = distances(program, report)
     candidates = []
-    for mutation in mutants(program.syntax):
+    for mutation in mutants(program.syntax, forgotten=True):
         if mutation.kind not in _NEVER and mutation.statement in distance:
             # what is left out tells an author the least
-            usual = 0 if mutation.kind in _SLIPS else 1 if mutation.kind in _SMALL else 2 if mutation.after else 3
+            kind = "left out" if not mutation.after else mutation.kind
+            usual = next((n for n, kinds in enumerate(_USUAL) if kind in kinds), 2)
             candidates.append(((mutation.kind == "claim", usual, distance[mutation.statement]), mutation))
     return sorted(candidates, key=lambda entry: entry[0])
 
@@ -126,7 +137,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False
-    prover = Polyhedral(program, OPERATIONS)
+    prover = Polyhedral(program, FIRST_OPERATIONS)
     outcomes = (prover.prove(goal).status for goal in goals(program))
     complete = (prover.covered(name).status for name in program.theorems)
     return all(s == "proved" for s in outcomes) and all(s == "proved" for s in complete)
@@ -135,11 +146,13 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
 def _failing_goal_proves(program: Program, witness: Witness) -> bool:
     """Whether the goal that fails is right in a changed program, if the claims before it are true."""
     goal = witness.same_goal(program)
-    prover = Polyhedral(program, OPERATIONS)
+    prover = Polyhedral(program, FIRST_OPERATIONS)
     if goal is not None:
         for claim in claims_before(program, goal):
             prover.expander.learn(claim)
-        return prover.prove(goal).status == "proved"
+        outcome = prover.prove(goal)
+        witness.learn(outcome.failure)
+        return outcome.status == "proved"
     failure = witness.failure
     return not isinstance(failure, Uncovered) or prover.covered(failure.output).status == "proved"
 
@@ -147,7 +160,7 @@ def _failing_goal_proves(program: Program, witness: Witness) -> bool:
 def distances(program: Program, report: Report) -> dict[int, int]:
     """How many definitions lie between each statement and the goal that fails, for those it depends on.
 
-    What is behind a claim that is proved already is not at fault: it holds what it should.
+    A family with a proved claim is not at fault: it holds what the claim says. What the claim mentions may be.
     """
     statements = program.syntax.statements
     assert report.failure is not None
@@ -156,11 +169,13 @@ def distances(program: Program, report: Report) -> dict[int, int]:
     else:
         at = report.failure.goal.span.start
         start = [n for n, s in enumerate(statements) if s.span.start == at]
-    proved = _proved_families(program, report)
+    proved = _proved_claims(program, report)
     defined: dict[str, list[int]] = {}
     for number, statement in enumerate(statements):
         for name in _defines(statement):
             defined.setdefault(name, []).append(number)
+        if statement.span.start in proved:
+            defined[proved[statement.span.start]] = [number]
     distance = dict.fromkeys(start, 0)
     layer = start
     while layer:
@@ -168,18 +183,19 @@ def distances(program: Program, report: Report) -> dict[int, int]:
         for number in layer:
             for name in sorted(set(_names(statements[number]))):
                 for other in defined.get(name, ()):
-                    if other not in distance and name not in proved:
+                    if other not in distance:
                         distance[other] = distance[number] + 1
                         following.append(other)
         layer = following
-    return distance
+    return {number: far for number, far in distance.items() if statements[number].span.start not in proved}
 
 
-def _proved_families(program: Program, report: Report) -> set[str]:
+def _proved_claims(program: Program, report: Report) -> dict[int, str]:
+    """Claims that are proved of every slot of every member of a family: where each starts, and the family."""
     claims = [s for s in program.steps if isinstance(s, Claim)]
     statuses = [status for _, status in report.steps]
     return {
-        claim.family
+        claim.span.start: claim.family
         for claim, status in zip(claims, statuses, strict=False)
         if status == "proved" and claim.every and claim.where is None
     }

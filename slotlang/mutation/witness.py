@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from slotlang.meaning.integers import SLOT, evaluate, holds
+from slotlang.meaning.integers import SLOT, Cmp, Cond, IntConst, holds, variables
 from slotlang.meaning.program import Claim, Program
 from slotlang.proof.goals import goals
 from slotlang.proof.monomials import canonical
@@ -21,19 +22,40 @@ from slotlang.refusals import GaveUp
 
 MAX_POINTS = 1 << 16
 """Loop values of a slot that are looked through: some milliseconds."""
+MAX_KEPT = 16
+"""Counterexamples that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Products that a slot of a member has and should not have, or should have and has not."""
+
+    binders: Mapping[str, int]
+    slot: int
+    monomials: Sequence[Monomial]
 
 
 class Witness:
-    """Products that a slot has and should not have, or should have and has not.
+    """Counterexamples to the goal that fails: that of the program, and those of changed programs that were looked at.
 
     A changed program in which one of them is still wrong is not repaired. That they are all right now says little.
     """
 
     def __init__(self, program: Program, failure: Failure) -> None:
         self.failure = failure
-        self.monomials: list[Monomial] = []
+        self.points: list[Point] = []
         if isinstance(failure, Wrong):
-            self.monomials = _wrong_monomials(program, failure)
+            self._keep(Point(failure.binders, failure.slot, _wrong_monomials(program, failure)))
+
+    def _keep(self, point: Point) -> None:
+        if point.monomials:
+            self.points.insert(0, point)
+            del self.points[MAX_KEPT:]
+
+    def learn(self, failure: Failure | None) -> None:
+        """Keep what is wrong with a changed program: others are often wrong at the same place."""
+        if isinstance(failure, Wrong) and failure.monomial is not None:
+            self._keep(Point(failure.binders, failure.slot, [failure.monomial]))
 
     def same_goal(self, program: Program) -> Goal | None:
         """The goal that fails, in a changed program; None where it is not there, or where no goal fails."""
@@ -44,27 +66,42 @@ class Witness:
 
     def gone(self, program: Program) -> bool:
         """Whether none of them is wrong in a changed program, as far as is looked."""
-        if not self.monomials or not isinstance(self.failure, Wrong):
-            return True
-        goal = self.same_goal(program)
-        if goal is None or self.failure.slot >= program.slots:
-            return True
-        if any(self.failure.binders.get(b.name, b.size) >= b.size for b in goal.statement.binders):
+        goal = self.same_goal(program) if self.points else None
+        if goal is None:
             return True
         expander = Expander(program)
         for claim in claims_before(program, goal):
             expander.learn(claim)
         try:
             left, right, where = sides(program, expander, goal)
-            base = {**program.slot_env(self.failure.slot), **self.failure.binders, SLOT: self.failure.slot}
-            if where is not None and not holds(where, program.sizes, base):
-                return True
-            return all(
-                _coefficient(program, left, base, monomial) == _coefficient(program, right, base, monomial)
-                for monomial in self.monomials
-            )
         except GaveUp:
             return True
+        for number, point in enumerate(self.points):
+            if not _right_at(program, goal, point, left, right, where):
+                # what one change leaves wrong, the next ones often do
+                self.points.insert(0, self.points.pop(number))
+                return False
+        return True
+
+
+def _right_at(
+    program: Program, goal: Goal, point: Point, left: Sequence[Term], right: Sequence[Term], where: Cond | None
+) -> bool:
+    """Whether the products are as they should be, or can't be told, at a point of a changed program."""
+    if point.slot >= program.slots:
+        return True
+    if any(point.binders.get(b.name, b.size) >= b.size for b in goal.statement.binders):
+        return True
+    base = {**program.slot_env(point.slot), **point.binders, SLOT: point.slot}
+    if where is not None and not holds(where, program.sizes, base):
+        return True
+    try:
+        return all(
+            _coefficient(program, left, base, monomial) == _coefficient(program, right, base, monomial)
+            for monomial in point.monomials
+        )
+    except GaveUp:
+        return True
 
 
 def claims_before(program: Program, goal: Goal) -> list[Claim]:
@@ -100,31 +137,37 @@ def _coefficient(
         for term in canonical(original):
             if term.scalars != scalars or [t for t, _ in term.reads] != [t for t, _ in reads]:
                 continue
-            extents = [extent for _, extent in term.bound]
-            if math.prod(extents) > MAX_POINTS:
-                raise GaveUp("too many products")
-            # one axis for each loop: most conditions are about one or two loops
-            grid = np.ix_(*(np.arange(extent) for extent in extents))
-            env = {**base, **{name: axis for (name, _), axis in zip(term.bound, grid, strict=True)}}
-            times = _count(program, term, env, extents, reads)
+            times = _count(program, term, base, reads)
             re, im = re + term.re * times, im + term.im * times
     return re, im
 
 
-def _count(
-    program: Program,
-    term: Term,
-    env: Mapping[str, Any],
-    extents: Sequence[int],
-    reads: Sequence[tuple[str, tuple[int, ...]]],
-) -> int:
+def _count(program: Program, term: Term, base: Mapping[str, Any], reads: Sequence[tuple[str, tuple[int, ...]]]) -> int:
     """How many loop values of a term read these elements."""
-    keep: Any = np.ones((1,) * len(extents), bool)
+    conds = list(term.conds)
     for (_, indices), (_, wanted) in zip(term.reads, reads, strict=True):
-        for index, value in zip(indices, wanted, strict=True):
-            keep = keep & (evaluate(index, program.sizes, env) == value)
-            if not keep.any():
-                return 0
-    for cond in term.conds:
+        conds += [Cmp("==", index, IntConst(value)) for index, value in zip(indices, wanted, strict=True)]
+    if any(extent > MAX_POINTS for _, extent in term.bound):
+        raise GaveUp("too many products")
+    values = {name: np.arange(extent) for name, extent in term.bound}
+    # what is said of one loop alone leaves few of its values, most often one
+    several = []
+    for cond in conds:
+        used = variables(cond) & values.keys()
+        if len(used) > 1:
+            several.append(cond)
+            continue
+        truth = holds(cond, program.sizes, {**base, **{name: values[name] for name in used}})
+        if not np.any(truth):
+            return 0
+        for name in used:
+            values[name] = values[name][np.broadcast_to(truth, values[name].shape)]
+    sizes = [len(of) for of in values.values()]
+    if math.prod(sizes) > MAX_POINTS:
+        raise GaveUp("too many products")
+    # one axis for each loop: most conditions are about one or two loops
+    env = {**base, **dict(zip(values, np.ix_(*values.values()), strict=True))}
+    keep: Any = np.ones((1,) * len(sizes), bool)
+    for cond in several:
         keep = keep & holds(cond, program.sizes, env)
-    return int(np.broadcast_to(keep, extents).sum())
+    return int(np.broadcast_to(keep, sizes).sum())

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
-from slotlang.cost.data import UNIT, DataPowers
+from slotlang.cost.data import UNIT, DataPowers, given_sizes
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import Prediction, predict
@@ -98,7 +98,8 @@ class Plan:
     @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
-        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, self.wanted)
+        sizes = given_sizes(self.program, self.data)
+        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
 
     @property
     def weight_bytes(self) -> int:

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from slotlang.graph.graph import Graph
     from slotlang.schedule.ops import Schedule
 
-CROSS_CHECK_WORK = 15_000_000
+CROSS_CHECK_WORK = 18_000_000
 """Work up to which a proof is also tested at random points (about a quarter of a second)."""
 OPERATION_WORK = 1 << 10
 """Slots that take as much time as it takes to have one more operation."""
+ELEMENT_WORK = 3
+"""Operations that take as much time as it takes to choose an element of a tensor at random."""
+READING = 2
+"""Operations that take as much time as it takes to look up an element of a tensor for every slot."""
 FIRST_OPERATIONS = 60_000
 """isl operations for each goal before a program is tested at random points: a third of a second."""
-PLANNING_WORK = 1500
+PLANNING_WORK = 2500
 """Operations that take as much time as it takes to plan a permutation, for each slot."""
 
 
@@ -66,9 +70,11 @@ class Checker:
         for goal in self.goals:
             s = goal.statement
             value = s.value if isinstance(s, Claim) else program.theorems[s.name].value
-            said += s.size * evaluations(program, value, known)
+            said += s.size * evaluations(program, value, known, READING)
+        packed = [f for f in program.families.values() if f.kind != "compute"]
+        said += sum(f.size * evaluations(program, f.body, known, READING) for f in packed)
         planned = slots * PLANNING_WORK * permutations(program)
-        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + elements(program)
+        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + ELEMENT_WORK * elements(program)
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""

@@ -273,7 +273,7 @@ def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
         for p in primes:
             row = rng.integers(0, p, prod(decl.shape), dtype=np.uint32)
             rows.append(row if mask is None else row * mask)
-        tensors[name] = np.stack(rows).astype(np.uint32)
+        tensors[name] = np.stack(rows)
     scalars = {name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars}
     return Field(program, primes, tensors, scalars)
 

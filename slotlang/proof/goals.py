@@ -6,12 +6,20 @@ from collections.abc import Mapping
 
 from slotlang.meaning.integers import Int, evaluate, show
 from slotlang.meaning.program import Claim, Output, Program, member_text
+from slotlang.proof.induction import by_induction, inductive_goals
 from slotlang.proof.verdict import Goal
 
 
 def goals(program: Program) -> list[Goal]:
     """Claims in the program's order, then its output statements."""
-    claims = [Goal(s, f"claim {claim_target(s)}") for s in program.steps if isinstance(s, Claim)]
+    claims: list[Goal] = []
+    proved = set[str]()
+    for s in program.steps:
+        if isinstance(s, Claim) and s.family not in proved and by_induction(program, s):
+            proved.add(s.family)
+            claims += inductive_goals(program, s)
+        elif isinstance(s, Claim):
+            claims.append(Goal(s, f"claim {claim_target(s)}"))
     return claims + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
 
 

@@ -45,7 +45,10 @@ def sides(program: Program, expander: Expander, goal: Goal) -> tuple[list[Term],
     here = IntVar(SLOT)
     statement = goal.statement
     if isinstance(statement, Claim):
-        left = expander.member(statement.family, statement.indices, here)
+        if goal.induction is None:
+            left = expander.member(statement.family, statement.indices, here)
+        else:
+            left = expander.case(goal.induction, here)
         right = expander.expand(statement.value, {}, here)
         return left, right, statement.where
     left = real_part(expander.expand(statement.family, {}, here), statement.part)
@@ -113,8 +116,7 @@ class Polyhedral:
             return Outcome("unknown", reason=f"{goal.what}: families that read each other too many times in a row")
         if wrong is not None:
             return Outcome("refuted", wrong)
-        if isinstance(goal.statement, Claim):
-            self.expander.learn(goal.statement)
+        self.expander.proved(goal)
         return Outcome("proved")
 
     def _failed(self, goal: Goal) -> Failure | None:

@@ -25,8 +25,8 @@ Numbers: TypeAlias = Any
 
 MAX_BYTES = 1_500_000_000
 """Estimated bytes of stored polynomials; one operation needs up to a gigabyte beside them."""
-MAX_WORK = 100_000_000
-"""Coefficients computed before giving up, every slot touched counted as four: about a minute."""
+MAX_WORK = 30_000_000
+"""Coefficients computed before giving up, every slot touched counted as four, every product as three: ten seconds."""
 
 _INDEX_BITS = 33
 _KEY_BITS = 8 + _INDEX_BITS + 1
@@ -276,9 +276,16 @@ class Polynomials:
         self._work += len(keys)
         if self.bytes > MAX_BYTES:
             raise GaveUp(f"the values take more than {MAX_BYTES / 1e9:.1f} GB")
-        if self._work > MAX_WORK:
-            raise GaveUp(f"more than {MAX_WORK:,} terms were computed")
+        self._within()
         return np.array(numbers, np.int64)
+
+    def _within(self) -> None:
+        """Raises ``GaveUp`` beyond ``MAX_WORK``."""
+        if self._work > MAX_WORK:
+            raise GaveUp(
+                f"the exact method computes up to {MAX_WORK:,} terms, and these were not enough; "
+                "a claim about every slot of what is multiplied would keep them few"
+            )
 
     @property
     def bytes(self) -> int:
@@ -365,6 +372,8 @@ class Polynomials:
         y, y_denominator = self.coefficients.numerators(codes)
         left, right = self._sizes[a], self._sizes[b]
         counts = left * right
+        self._work += 3 * int(counts.sum())
+        self._within()
         rows = np.repeat(np.arange(len(a)), counts)
         local = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         i = np.repeat(np.cumsum(left) - left, counts) + local // right[rows]

@@ -48,6 +48,8 @@ from slotlang.meaning.value import (
     Value,
     leaves,
 )
+from slotlang.proof.induction import taken
+from slotlang.proof.verdict import Goal, Induction
 from slotlang.refusals import GaveUp
 
 MAX_TERMS = 4096
@@ -88,6 +90,8 @@ class Expander:
         self.extents: dict[str, Int] = {}
         self.opaque = False
         self._order: list[Claim] = []
+        self._cases: dict[int, set[int]] = {}
+        self._assumed: Claim | None = None
         self._known = 0
         self._fresh = 0
 
@@ -96,6 +100,26 @@ class Expander:
         self.facts.setdefault(claim.family, []).append(claim)
         self._order.append(claim)
         self._known = len(self._order)
+
+    def proved(self, goal: Goal) -> None:
+        """Take what a proved goal claims for what it says from now on; by induction, once all its cases are proved."""
+        if goal.induction is not None:
+            done = self._cases.setdefault(id(goal.induction.claim), set())
+            done.add(goal.induction.number)
+            if len(done) == goal.induction.of:
+                self.learn(goal.induction.claim)
+        elif isinstance(goal.statement, Claim):
+            self.learn(goal.statement)
+
+    def case(self, induction: Induction, slot: Int) -> list[Term]:
+        """Terms of the members of one case, when the claim holds of those of their own family that they read: of these
+        mentions alone, for which it is shown that they stand before."""
+        claim = induction.claim
+        self._assumed = claim
+        try:
+            return self.expand(induction.case.body, self.program.families[claim.family].env(claim.indices), slot)
+        finally:
+            self._assumed = None
 
     def _name(self, stem: str, extent: Int) -> str:
         self._fresh += 1
@@ -157,11 +181,12 @@ class Expander:
             case Shift(inner, amount):
                 step = substitute(amount, self._getter(env, slot))
                 return self.expand(inner, env, shifted(self.program, slot, step))
-            case SumOver(var, extent, _, _, body):
+            case SumOver(var, extent, _, _, body, cut=cut):
                 size = int(evaluate(extent, self.program.sizes, {}))
                 fresh = self._name(var, extent)
                 terms = self.expand(body, {**env, var: IntVar(fresh)}, slot)
-                return [replace(t, bound=((fresh, size), *t.bound)) for t in terms]
+                below = () if cut is None else (Cmp("<", IntVar(fresh), substitute(cut, self._getter(env, slot))),)
+                return [replace(t, bound=((fresh, size), *t.bound), conds=(*below, *t.conds)) for t in terms]
             case Permuted(inner, name, inverse):
                 return self._permuted(inner, name, inverse, env, slot)
             case _:
@@ -240,16 +265,24 @@ class Expander:
         return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
 
     def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
-        """The value of a proved claim. Inside it only earlier claims count: it may speak of its own family."""
-        before = self._known
-        self._known = self._order.index(claim)
+        """The value of a claim that is proved or assumed. Inside it only earlier claims count, and no assumption: it
+        may speak of its own family."""
+        before, assumed = self._known, self._assumed
+        if claim in self._order:
+            self._known = self._order.index(claim)
+        self._assumed = None
         try:
             return self.expand(claim.value, env, slot)
         finally:
-            self._known = before
+            self._known, self._assumed = before, assumed
 
     def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
         family = self.program.families[name]
+        if self._assumed is not None and self._assumed.family == name:
+            named = zip(self._assumed.indices, indices, strict=True)
+            return self._claimed(self._assumed, {i.name: at for i, at in named if isinstance(i, IntVar)}, slot)
+        if not facts and family.cases:
+            return self.expand(taken(family, indices), family.env(indices), slot)
         if not facts:
             return self.expand(family.body, family.env(indices), slot)
         claim = facts[-1]

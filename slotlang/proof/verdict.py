@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from slotlang.meaning.kept import Case
 from slotlang.meaning.program import Claim, Output
 from slotlang.source import Span
 
@@ -17,11 +18,23 @@ Monomial: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, tuple[int, ...]], 
 
 
 @dataclass(frozen=True, slots=True)
+class Induction:
+    """One case, ``number`` of ``of``, of a ``claim`` about all members of a family that reads its own: the claim is to
+    be shown of the members of this case, and stands for those that they read."""
+
+    claim: Claim
+    case: Case
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Goal:
-    """One thing to prove: a claim, or one ``output`` line of a theorem."""
+    """One thing to prove: a claim, or one case of it by ``induction``, or one ``output`` line of a theorem."""
 
     statement: Claim | Output
     what: str
+    induction: Induction | None = None
 
     @property
     def span(self) -> Span:

@@ -9,6 +9,8 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from lark import Tree
+
 from .reader import Rejected, need
 from .terms import MAX_INDEX, MAX_SIZE, MAX_TERMS, MAX_TEXT, Extents, Int, arith, every, never, number, variable, within
 
@@ -48,11 +50,29 @@ def call(name: str, args: list[Int]) -> Int:
     return Int(text, *bounds, used) if used else number(bounds[0])
 
 def chooses(body: Any, variables: Any, families: Any = ()) -> bool:
-    """Whether a choice depends on some variables (None: on any), or one of some families is mentioned."""
-    tests = [n.children[1] for n in body.iter_subtrees() if n.data == "choice"]
+    """Whether a choice or the exponent of a value depends on some variables (None: on any), or one of some families is
+    mentioned."""
+    tests = [*(n.children[1] for n in body.iter_subtrees() if n.data == "choice"), *exponents(body)]
     by = [str(t) for test in tests for t in test.scan_values(bool)]
     return (bool(by) if variables is None else not {*by}.isdisjoint(variables)) or any(
         n.data == "name" and n.children[0] in families for n in body.iter_subtrees())
+
+def exponents(e: Any) -> Iterator[Any]:
+    """What values are raised to."""
+    match e.data, e.children:
+        case ("index" | "bracket"), _: return
+        case "binary", [a, ("<<" | ">>" | "**") as op, b]: parts, own = [a], [b] if op == "**" else []
+        case "sum", [*_, body]: parts, own = [body], []
+        case "choice", [yes, _, no]: parts, own = [yes, no], []
+        case _: parts, own = [c for c in e.children if isinstance(c, Tree)], []
+    yield from own
+    for part in parts: yield from exponents(part)
+
+def instead(env: Env, e: Any) -> Any:
+    """An expression with numbers in the place of variables."""
+    if not isinstance(e, Tree): return e
+    if e.data == "name" and (name := str(e.children[0])) in env: return Tree("number", [str(env[name].low)])
+    return Tree(e.data, [instead(env, child) for child in e.children])
 
 def points(extents: Extents) -> Iterator[Env]:
     """Values of variables, the last running fastest."""

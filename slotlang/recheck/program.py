@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from math import prod
 from typing import Any
 
 from lark import Token
 
-from .integers import Env, Integers, chooses, points, unfit
+from .integers import Env, Integers, chooses, instead, points, unfit
 from .reader import Rejected, need, statements
-from .tensors import TENSORS, Form, exponent, form, note, real, tensor
+from .tensors import MAX_EXPONENT, MAX_POWER, TENSORS, Form, form, note, real, tensor
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, number, times, variable, within
 
 MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
@@ -117,7 +117,6 @@ class Program(Integers):
                 return times([Term(where=inside) if padded else Term(inside=inside)], f(at))
             case "choice", [yes, test, no]: return go(yes if self.holds(test, env) else no)
             case "call", _: return form(self, e)[1](())
-            case "binary", [_, "**", _] if slot: return form(self, e)[1](())
             case "part", ["conj", inner] if slot: return [replace(t, im=-t.im) for t in go(inner)]
             case "sign", [_, inner]: return times([Term(Fraction(-1))], go(inner))
             case "sum", [*binders, by, body]:
@@ -140,9 +139,11 @@ class Program(Integers):
                 if self.read is not None: return go(a)  # whatever the slot is
                 return go(a, arith("%", arith("+" if op == "<<" else "-", slot, step), number(self.slots)))
             case "binary", [a, "/", b]: return times([Term(1 / real(self, b))], go(a))
-            case "binary", [a, "**", b] if slot is None:
-                if (base := go(a)) == [Term(base[0].re)] and not self.constant(b): return [Term(Fraction(1))]
-                return reduce(times, [go(a) for _ in range(exponent(self, b))])
+            case "binary", [a, "**", b]:
+                n, base = self.integer(b, env, None), go(a)
+                most = MAX_EXPONENT if base == [Term(base[0].re)] else MAX_POWER
+                need(not n.used and 0 <= n.low <= most, f"an exponent is a number between 0 and {most}")
+                return reduce(times, (go(a) for _ in range(n.low)), [Term(Fraction(1))])
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
         raise unfit("a value of a slot", e)
@@ -236,9 +237,13 @@ class Program(Integers):
                 need(0 < self.slots <= MAX_TABLE, "a permutation has up to 2^20 slots")
                 self.declare(name, "perm", self.permutation(moves, slot))
             case "claim", [e, _, value, where]:
-                env, spoken = self.spoken_of(e, where, slot)
-                self.terms(value, env, slot, 0)
-                self.claims.append((*spoken, value))
+                env, (name, at, bare, *_) = self.spoken_of(e, where, slot)
+                # a claim for each member, where they differ by more than their index
+                for here in points(bare) if (several := chooses(value, dict(bare))) else [env]:
+                    self.terms(value, here, slot, 0)
+                    put = partial(instead, here if several else {})
+                    spoken = name, [*map(put, at)], [] if several else bare, where and put(where)
+                    self.claims.append((*spoken, put(value)))
             case "output", [name, *places, e, where]:
                 places = [place for place in places if place]
                 part, e = e.children if e.data == "part" and e.children[0] in ("re", "im") else ("", e)
@@ -254,8 +259,8 @@ class Program(Integers):
                 self.theorems[str(name)] = shape, f
 
     def by_elements(self, extents: Extents, e: Any) -> Form:
-        """What a theorem says of each element. An index may have the name of a digit, which means nothing in it."""
-        digits = {name: self.names.pop(name) for name, _ in extents if self.kind(name) == "digit"}
+        """What a theorem says of each element. A variable may have the name of a digit, which means nothing in it."""
+        digits = {name: self.names.pop(name) for name in [*self.names] if self.kind(name) == "digit"}
         try: self.terms(e, self.bound(extents, {}), None, 0)
         finally: self.names |= digits
         self.loops -= digits.keys()

@@ -14,7 +14,7 @@ from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.run.runner import RunReport
 from slotlang_runtime.data import SCATTER
-from slotlang_runtime.errors import BELOW_PRECISION, WEIGHTS_TOO_LARGE
+from slotlang_runtime.errors import BELOW_PRECISION, BEYOND_PROMISE, WEIGHTS_TOO_LARGE
 
 FOR_THESE_WEIGHTS = "Lower the program for these weights"
 """What the runtime advises where weights are too large: it knows only the module."""
@@ -61,6 +61,19 @@ def below_precision(plan: Plan, report: RunReport) -> list[Diagnostic]:
             notes=(f"the rms error is at most {promise.error[name]:.1e}",),
         )
         for name in report.below
+    ]
+
+
+def beyond_promise(report: RunReport) -> list[Diagnostic]:
+    """A warning for each result whose error can be larger than promised with the weights of the run."""
+    return [
+        Diagnostic(
+            BEYOND_PROMISE,
+            f"with these weights the error of {name} can be {times:.3g} times as large as promised",
+            notes=(f"its relative error in this run is {report.errors[name]:.1e}",),
+            hint="ask for a smaller error with --precision, or give larger weights' bounds with --bound",
+        )
+        for name, times in report.beyond.items()
     ]
 
 

@@ -300,6 +300,7 @@ class RingSamples:
         yield sample("receive_part", receive_part)
         yield sample("load_input", lambda: ciphertext_of(ring, read_fresh(sent, ring, level), level, scale))
         yield sample("save_ciphertext", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, None))
+        yield sample("save_part", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, "re"))
         yield sample("save_plaintext", lambda: plaintext_record(ring, residues_of(ring, next(fresh)), level, scale))
         yield sample(
             "load_plaintext", lambda: plaintext_of(ring, read_plaintext(plain, ring, level, scale), level, scale)

@@ -23,7 +23,7 @@ from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
-from slotlang_runtime.errors import BelowPrecision, Rejected, WorkerFailed
+from slotlang_runtime.errors import BelowPrecision, BeyondPromise, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module, root_mean_square, small_results
@@ -51,7 +51,8 @@ class RunReport:
     are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
     operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
     with the least room, with these weights; None for weights from a cache. ``results``: each result's parts, one
-    for each evaluation, without padding, and real where the theorem is.
+    for each evaluation, without padding, and real where the theorem is. ``beyond``: by result, how many times its error
+    can be larger than promised with these weights, where that is noticed.
     """
 
     seconds: Mapping[str, float]
@@ -74,6 +75,7 @@ class RunReport:
     below: tuple[str, ...] = ()
     tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
+    beyond: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -138,6 +140,7 @@ def execute(
         with warnings.catch_warnings():
             # the run is compared with numpy, and says whether the result has the precision
             warnings.simplefilter("ignore", BelowPrecision)
+            warnings.simplefilter("ignore", BeyondPromise)
             if cache is not None:
                 return encode_cached(module, text, weights, cache, equalize)
             return Weights.encode(module, equalize=equalize, **weights), None
@@ -264,12 +267,13 @@ def _executed(
         relative,
         sizes,
         tuple(
-            name
-            for name, _, _ in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
+            small.name
+            for small in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
         ),
         None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {
             name: [a if np.iscomplexobj(b) else a.real for a, b in zip(parts[name], wanted[name], strict=True)]
             for name in parts
         },
+        encoded.grown,
     )

@@ -20,7 +20,7 @@ from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.run.cache import check_folder
 from slotlang.run.equalizing import Exponents, check_exponents, read_exponents, summary
-from slotlang.run.failure import below_precision, failure, with_parameters
+from slotlang.run.failure import below_precision, beyond_promise, failure, with_parameters
 from slotlang.run.foresight import check_run
 from slotlang.run.given import Source, equalized, given, with_activations
 from slotlang.run.pairing import Pair
@@ -69,7 +69,7 @@ class Session:
         """Plain data; keys as in ``run --json``."""
         plan = self.lowered.plan
         report = asdict(replace(self.report, results={}))
-        del report["results"], report["tightest"]
+        del report["results"], report["tightest"], report["beyond"]
         return {
             "program": self.program.name,
             "sizes": {n: self.program.sizes[n] for n in self.program.parameters},
@@ -196,6 +196,7 @@ def run(
         (
             *(known.adapter.warnings if known.adapter else ()),
             *([] if failed else below_precision(lowered.plan, report)),
+            *beyond_promise(report),
         ),
         exponents,
         failed,

@@ -40,21 +40,25 @@ def _ladder(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> ops.La
         split = ops.linear(op.amount, loop.var)
         if split is None or variables(split[1]) or loop.size < 3 or loop.var in free_loops(op.value):
             continue
-        step, base = (int(evaluate(e, program.sizes, {})) for e in split)
-        # past a full turn, or with an offset, a direct rotation can be free where a ladder's is not
-        if base == 0 and 0 < abs(step) * (loop.size - 1) < program.slots:
+        step, first = (int(evaluate(e, program.sizes, {})) for e in split)
+        last = first + step * (loop.size - 1)
+        if not first and 0 < abs(last) < program.slots:
             return ops.Ladder(op.value, loop.var, step, split[0])
+        # past a full turn, and on the way to it, a direct rotation can be free where a ladder's is not
+        if step and first // program.slots == last // program.slots and first % program.slots and last % program.slots:
+            return ops.Ladder(ops.Rotate(op.value, split[1]), loop.var, step, split[0], split[1])
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """The rotations that one operation makes of the members of a family."""
+    """The rotations that one operation makes of the members of a family. ``chain``: the first of them and the step from
+    one to the next, where each is made from the one before."""
 
     op: ops.Rotate
     value: ops.Ref
     amounts: frozenset[int]
-    step: int | None
+    chain: tuple[int, int] | None
 
 
 def _turns(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> Iterator[_Turns]:
@@ -69,11 +73,18 @@ def _turns(op: ops.Op, loops: tuple[ops.Loop, ...], program: Program) -> Iterato
                 for point in product(*(range(loop.size) for loop in used))
             )
             amounts = frozenset((k if op.table is None else op.table[k]) % program.slots for k in steps)
-            ladder = _ladder(op, loops, program)
-            yield _Turns(op, op.value, amounts, None if ladder is None else ladder.step % program.slots)
+            yield _Turns(op, op.value, amounts, _chain(_ladder(op, loops, program), program))
     inside = (*loops, op.loop) if isinstance(op, ops.Sum | ops.Horner) else loops
     for child in ops.children(op):
         yield from _turns(child, inside, program)
+
+
+def _chain(ladder: ops.Ladder | None, program: Program) -> tuple[int, int] | None:
+    if ladder is None:
+        return None
+    step = ladder.step % program.slots
+    # one that starts at X << step is part of the one that starts at X
+    return int(evaluate(ladder.base, program.sizes, {})) % program.slots or step, step
 
 
 def _directly(families: tuple[ops.CipherFamily, ...], program: Program) -> set[ops.Op]:
@@ -94,11 +105,11 @@ def _directly(families: tuple[ops.CipherFamily, ...], program: Program) -> set[o
     direct: set[ops.Op] = set()
     for group in by_family.values():
         for one in group:
-            if one.step is None:
+            if one.chain is None:
                 continue
-            beyond = one.amounts - {0, one.step}
+            beyond = one.amounts - {0, one.chain[0]}
             if any(
-                other.step != one.step and beyond & other.amounts and same_member(one.value, other.value)
+                other.chain != one.chain and beyond & other.amounts and same_member(one.value, other.value)
                 for other in group
             ):
                 direct.add(one.op)

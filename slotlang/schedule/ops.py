@@ -149,12 +149,13 @@ class Rotate:
 class Ladder:
     """The body of a family ``F[..., var, ...] = value << var*step``, each member rotated from the one before:
     as many key switches as rotating ``value`` each time, and one key instead of many. ``written`` here and below:
-    the step (and the count) as the program writes them."""
+    the step (and the count) as the program writes them; ``base``: what ``value`` has been rotated by before."""
 
     value: Op
     var: str
     step: int
     written: Int | None = field(default=None, repr=False)
+    base: Int = field(default=IntConst(0), repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

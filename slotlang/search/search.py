@@ -241,6 +241,8 @@ def _candidate(
             masking=n * down * once.masking,
             encryption=n * up * once.encryption,
             decryption=n * down * once.decryption,
+            reading=n * up * once.reading,
+            saving=n * down * once.saving,
         ),
         counts=counts,
         key_bytes=keys,

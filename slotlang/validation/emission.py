@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf, isclose
-from typing import get_args
+from typing import Any, get_args
 
 from slotlang.cost.data import Assumed
 from slotlang.cost.promise import Promise
@@ -58,6 +59,9 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
     """
     found = file.promise
     kinds = {"assumed": str, "relative_error": float, "precision": float, "error": dict}
+    about_weights = found.get("assumed") not in ("unit", "bounds")
+    if about_weights and "sizes" in found:
+        kinds["sizes"] = dict
     right = list(found) == list(kinds) and all(type(found[name]) is kind for name, kind in kinds.items())
     if right:
         numbers = [found["relative_error"], found["precision"], *found["error"].values()]
@@ -66,8 +70,9 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             and list(found["error"]) == list(made.program.theorems)
             and all(type(number) is float and 0 <= number < inf for number in numbers)
             and 0 < found["precision"] >= found["relative_error"]
+            and _are_sizes(found.get("sizes", {}), made.program)
         )
-    if right and found["assumed"] in ("unit", "bounds"):
+    if right and not about_weights:
         own = made.promise
         right = found["assumed"] == own.assumed and all(
             isclose(a, b, rel_tol=AS_PREDICTED)
@@ -86,6 +91,13 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             hint="lower the program again",
         )
     return Promise(**found)
+
+
+def _are_sizes(sizes: Mapping[str, Any], program: Program) -> bool:
+    """Whether these are sizes of tensors and scalars."""
+    return set(sizes) <= {*program.tensors, *program.scalars} and all(
+        type(size) is float and 0 <= size < inf for size in sizes.values()
+    )
 
 
 def _lowering(file: ModuleFile) -> Lowering:

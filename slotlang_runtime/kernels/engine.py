@@ -13,6 +13,7 @@ from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
+from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks
 from slotlang_runtime.module import Module, Name, Plaintexts
@@ -50,14 +51,14 @@ class ResidueEngine:
     @classmethod
     def encode(cls, module: Module, ring: Ring, weights: dict[str, Any]) -> ResidueEngine:
         """Encode checked weights. Raises Unavailable."""
-        own, families = ResidueRing(ring), module.encoded()
+        own, families = tested(ring), module.encoded()
         words = encoded_plaintexts(module, Coder(ring), weights)
         return cls(module, own, {name: _plaintext(own, families[name], words[name]) for name in families})
 
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> ResidueEngine:
         """Take weights from their bytes. Raises Rejected and Unavailable."""
-        own, plain = ResidueRing(ring), dict[Name, Plaintext | None]()
+        own, plain = tested(ring), dict[Name, Plaintext | None]()
         for name, family in module.encoded().items():
             record, scale = records[name], ring.plaintext_scale(family.level, family.products, family.added)
             words = None if record is None else read_plaintext(record, ring, family.level, scale)

@@ -33,6 +33,23 @@ FOLDER = "SLOTLANG_KERNEL_CACHE"
 PATIENCE = 60.0
 """Seconds for which a process waits for another one that compiles, before it compiles too."""
 
+SOURCES = (
+    "arithmetic",
+    "bits",
+    "blake",
+    "compiler",
+    "doubles",
+    "entry",
+    "lanes",
+    "processor",
+    "products",
+    "switching",
+    "tables",
+    "transforms",
+    "words",
+)
+"""The modules that object code is made of: where one changes, it is compiled again."""
+
 _MAGIC = b"slotlang kernels 1\n"
 _ENTRY = struct.Struct("<HHI")
 _MOST = 1 << 24
@@ -152,7 +169,7 @@ def _key(kind: str, here: Processor) -> str:
         except metadata.PackageNotFoundError:
             raise Unavailable(f"{package} is not installed") from None
     digest.update(repr((kind, here, versions)).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in (Path(__file__).with_name(f"{name}.py") for name in SOURCES):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -185,13 +202,16 @@ def _read(path: Path | None, key: str) -> dict[Entry, bytes] | None:
         return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or not _private(found) or found.st_size > _MOST:
+                return None
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(_MOST)
+        finally:
+            os.close(handle)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or not _private(found) or found.st_size > _MOST:
-            return None
-        data = file.read(_MOST)
     start = len(_MAGIC) + 32
     body = data[start:]
     if not data.startswith(_MAGIC) or _checksum(key, body) != data[len(_MAGIC) : start]:

@@ -70,7 +70,7 @@ class ResidueOperations:
             return a
         if a.value is None:
             a.value = self._settled(a)
-            a.switches, a.plus = [], []
+            a.switches, a.plus, a.minus = [], [], []
         return a.value
 
     def _settled(self, a: Pending) -> Ciphertext:
@@ -83,6 +83,7 @@ class ResidueOperations:
         for switch in a.switches:
             by_source[id(switch.source)].append(switch)
         firsts, moves, plus = [], [], [one.rows.at for one in a.plus]
+        minus = addresses(one.rows.at for one in a.minus)
         for number, switches in enumerate(by_source.values()):
             source = switches[0].source
             if source.size == 2:
@@ -103,7 +104,7 @@ class ResidueOperations:
         lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
         at_firsts, at_sources, at_lanes, at_plus = (at for _, at in lists)
         self._kernels.settled(
-            sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), out.rows.at,
+            sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), minus[1], len(a.minus), out.rows.at,
             *shape, *layout, ring.pairs,
         )  # fmt: skip
         if self._bare(out):
@@ -186,16 +187,17 @@ class ResidueOperations:
         return out
 
     def add(self, total: Value, term: Value, sign: int, *, owned: bool) -> Value:
-        """Sums that wait are put together; others are added up, into ``total`` where it is owned."""
+        """Sums that wait are put together; others are added up, into ``total`` where it is owned. What is subtracted
+        does not wait."""
         self._same_level(total.level, term.level)
         self._same_scale(total.scale, term.scale)
-        if sign > 0:
-            a, b = self._joinable(total, owned), self._joinable(term, False)
-            if (isinstance(a, Pending) or isinstance(b, Pending)) and self._size(a) == self._size(b) == 2:
-                return self._joined(a, b, owned and a is total)
-            total, term, owned = a, b, owned and a is total
-        a, b = self.settled(total), self.settled(term)
-        return self._added(a, b, sign, owned and a is total)
+        a = self._joinable(total, owned)
+        b = self._joinable(term, False) if sign > 0 else self.settled(term)
+        owned = owned and a is total
+        if (isinstance(a, Pending) or isinstance(b, Pending)) and self._size(a) == self._size(b) == 2:
+            return self._joined(a, b, sign, owned)
+        first, second = self.settled(a), self.settled(b)
+        return self._added(first, second, sign, owned and first is a)
 
     def _joinable(self, a: Value, owned: bool) -> Value:
         """A sum that waits can become part of one other sum; after that its ciphertext is."""
@@ -206,13 +208,16 @@ class ResidueOperations:
     def _size(self, a: Value) -> int:
         return a.size if isinstance(a, Ciphertext) else 2
 
-    def _joined(self, a: Value, b: Value, owned: bool) -> Pending:
+    def _joined(self, a: Value, b: Value, sign: int, owned: bool) -> Pending:
         if owned and isinstance(a, Pending):
             out = a
         else:
             out = Pending(a.level, a.scale, [])
             self._join(out, a)
-        self._join(out, b)
+        if sign > 0:
+            self._join(out, b)
+        else:
+            out.minus.append(self.settled(b))
         return out
 
     def _join(self, out: Pending, part: Value) -> None:
@@ -222,6 +227,7 @@ class ResidueOperations:
             part.merged = True
             out.switches += part.switches
             out.plus += part.plus
+            out.minus += part.minus
 
     def _added(self, a: Ciphertext, b: Ciphertext, sign: int, owned: bool) -> Ciphertext:
         size, common = max(a.size, b.size), min(a.size, b.size)

@@ -94,6 +94,7 @@ class Pending:
     scale: float
     switches: list[Switch]
     plus: list[Ciphertext] = field(default_factory=list)
+    minus: list[Ciphertext] = field(default_factory=list)
     value: Ciphertext | None = None
     merged: bool = False
 

@@ -168,11 +168,12 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                 store(first, b, red(s0, v, p))
                 store(second, b, red(s1, v, p))
 
-    @kernel(14)
+    @kernel(16)
     def settled(  # type: ignore[no-untyped-def]
-        sums, firsts, sources, lanes, count_, plus, more_, out, primes_, all_, n_, stride_, tables, pairs
+        sums, firsts, sources, lanes, count_, plus, more_, minus, less_, out, primes_, all_, n_, stride_, tables, pairs
     ):
-        # sums divided by the key prime; first polynomials ``firsts``, each moved, and ciphertexts ``plus`` added
+        # sums divided by the key prime; first polynomials ``firsts``, each moved, and ciphertexts ``plus`` added,
+        # ciphertexts ``minus`` subtracted
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
         last = count - 1
         room = row(sums, stride, 2 * (primes + 1))
@@ -195,6 +196,8 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                             )
                     for r in range(N(more_)):
                         x = red(add(x, load(row(word(plus, r), stride, k * primes + j), b)), v, p)
+                    for r in range(N(less_)):
+                        x = red(sub(x, load(row(word(minus, r), stride, k * primes + j), b), p), v, p)
                     store(to, b, final(x, v, p))
 
     @kernel(10)

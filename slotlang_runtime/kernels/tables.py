@@ -41,6 +41,7 @@ def reversed_bits(n: int) -> npt.NDArray[np.int64]:
     return sum(((numbers >> i & 1) << (k - 1 - i) for i in range(k)), np.zeros(n, np.int64))
 
 
+@lru_cache(maxsize=64)
 def smallest_root(p: int, n: int) -> int:
     """SEAL's choice of a primitive root of order 2n modulo p: the smallest one."""
     root = next(r for r in (pow(a, (p - 1) // (2 * n), p) for a in range(2, 1000)) if pow(r, n, p) == p - 1)

@@ -33,6 +33,7 @@ from slotlang.planning.formulas import formulas
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters
 from slotlang.planning.plan import Draft
 from slotlang.proof.forall import size_points
+from slotlang.proof.forall.check import check_for_all
 from slotlang.schedule import doubling
 from slotlang.schedule.build import EVERY, schedule
 from slotlang.source import Source
@@ -51,7 +52,7 @@ _REASONS = {
     "may be zero": "adapters/dora adapters/lokr flat_diagonals flat_hybrid matrices/e2dm matrices/e2dm_rectangular "
     "matrices/e2dm_rolled",
     "past a full turn": "theorems/tied_convolution",
-    "by the same steps": "theorems/without_diagonal",
+    "of one vector by several statements": "theorems/without_diagonal",
     "may be equal": "convolutions/depthwise_convolution convolutions/image_convolution "
     "convolutions/multiplexed_convolution convolutions/strided_convolution",
     "where products of ciphertexts are relinearised": "theorems/causal_scores theorems/fourth_power "
@@ -232,6 +233,30 @@ def test_refused_or_right(change: tuple[str, str], reason: str) -> None:
         counts = _counted(bind(syntax, sizes))
         if counts is not None:
             _agrees(found, counts, sizes)
+
+
+RADIX = """program radix(n = 8, k = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S = sum f < n by doubling(k): X << f
+output y[h] = S
+prove y == ones(n, n) @ x
+"""
+
+
+def test_the_radix_may_be_a_size() -> None:
+    """One formula for every radix, and a condition of it for every size."""
+    found = formulas(bind_text(RADIX))
+    assert str(found.counts["rotations"].expr) == "doubling_rotations(n, k)"
+    for n, k in ((1, 2), (2, 9), (7, 4), (11, 2), (11, 3), (12, 5), (30, 6)):
+        sizes = {"n": n, "k": k}
+        counts = _counted(bind_text(RADIX, sizes))
+        assert counts is not None
+        named = {"rotations", "additions", "galois_keys", "decompositions"} | ({"mod_downs"} if n > 1 else set())
+        assert named <= set(_agrees(found, counts, sizes))
+    proved = check_for_all(parse(Source("radix", RADIX)), ("n", "k"))
+    assert proved.proved and proved.for_all is not None and "k >= 2" in proved.for_all.conditions
 
 
 def test_sizes_that_enter_as_numbers_are_fixed() -> None:

@@ -15,7 +15,7 @@ from slotlang import api
 from slotlang.cost.gains import gains
 from slotlang.cost.key_switch_peaks import peaks
 from slotlang.cost.mean_squares import Powers
-from slotlang.cost.noise import SAFETY, SPIKE_SAFETY, Place, spike, variance
+from slotlang.cost.noise import SPIKE_SAFETY, Place, variance
 from slotlang.cost.promise import predicted_error
 from slotlang.cost.variances import Power
 from slotlang.graph.member_classes import Likeness
@@ -25,6 +25,7 @@ from slotlang.planning.target import Target
 from slotlang.run.runner import execute, random_data
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
+from slotlang_runtime.noise import SAFETY, peak_shape
 
 DENSE = """program dense(n = 64, slots = 64)
 input x[n]
@@ -139,8 +140,8 @@ def test_a_sum_of_residues_is_largest_where_its_polynomial_is() -> None:
     degree = 64
     points = np.exp(1j * np.pi * np.array([pow(3, j, 2 * degree) for j in range(degree // 2)]) / degree)
     expected = np.abs(np.polyval(np.ones(degree), points)) ** 2 / degree
-    assert spike(degree) == pytest.approx(expected)
-    assert spike(degree).mean() == pytest.approx(1)
+    assert peak_shape(degree) == pytest.approx(expected)
+    assert peak_shape(degree).mean() == pytest.approx(1)
 
 
 def test_numbers_that_a_scale_holds_are_not_rounded() -> None:

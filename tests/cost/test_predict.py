@@ -193,7 +193,7 @@ def test_more_of_everything_is_never_faster(root) -> None:
     path = root / "programs" / "rank_complex.slot"
     times = [api.cost(api.load(path, {"d": d})).predicted for d in (1024, 2048, 4096)]
     assert not any(t.masking for t in times)
-    for part in ("evaluation", "encoding", "encryption", "decryption"):
+    for part in ("evaluation", "encoding", "encryption", "decryption", "reading", "saving", "server", "request"):
         found = [getattr(t, part) for t in times]
         assert found == sorted(found) and found[0] > 0
     by_rank = [api.cost(api.load(path, {"r": r})).predicted.evaluation for r in (4, 8, 16)]
@@ -209,6 +209,10 @@ def test_the_prediction_names_its_profile() -> None:
         "masking_seconds",
         "encryption_seconds",
         "decryption_seconds",
+        "reading_seconds",
+        "saving_seconds",
+        "server_seconds",
+        "request_seconds",
     }
     assert values["profile"] == "priced"
 

@@ -102,7 +102,7 @@ def test_inputs_beyond_the_limit_are_refused() -> None:
         (np.full(shape, np.nan), True),
     ):
         if refused:
-            with pytest.raises(ValueError, match=r"x is beyond Limit\(norm=6.0, entry=2.0\)"):
+            with pytest.raises(ValueError, match=r"^\[SL531\] x is beyond Limit\(norm=6.0, entry=2.0\)"):
                 alone.client.encrypt({"x": values})
         else:
             alone.client.encrypt({"x": values})
@@ -122,6 +122,7 @@ def test_it_is_short_and_loops_are_kept() -> None:
     ):
         assert line in text
     assert "slotlang_runtime import" not in text and "ev.dot(" not in text
+    assert "Not checked: whether errors exceed the prediction, as they do with larger weights" in " ".join(text.split())
 
 
 def test_the_program_s_own_part_is_the_same_text() -> None:
@@ -198,7 +199,7 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
 def test_insecure_parameters_are_refused() -> None:
     text = standalone(PAIRS, SMALL)
     assert "prime_bits=(36, 36, 37)" in text
-    with pytest.raises(ValueError, match="invalid or below 128-bit security"):
+    with pytest.raises(ValueError, match=r"^\[SL404\] .*invalid or below 128-bit security"):
         Alone(text.replace("prime_bits=(36, 36, 37)", "prime_bits=(60, 60, 60)"))
 
 

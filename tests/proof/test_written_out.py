@@ -13,7 +13,9 @@ from repository import bind_text
 from small_programs import case
 
 from slotlang import api, recheck
+from slotlang.cost.counts import count
 from slotlang.diagnostics import SlotError
+from slotlang.graph.unroll import unroll
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Claim
 from slotlang.mutation.mutants import mutants
@@ -21,6 +23,7 @@ from slotlang.proof.certificate import certificate
 from slotlang.proof.check import METHODS, Checker, check
 from slotlang.proof.claim_inference import propose, with_claims
 from slotlang.proof.forall.check import check_for_all
+from slotlang.schedule.build import EVERY, schedule
 from slotlang.show.content import resolve
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
@@ -101,6 +104,31 @@ prove y == x
 FUNCTIONS = case("functions in indices").text.replace("n = 8, m = 4", "n = 4, m = 4").replace("min = 3", "min = 2")
 LADDER = case("a ladder of a family's own members").text.replace("n = 16, rows = 3", "n = 4, rows = 2")
 LADDER = LADDER.replace("k < 5", "k < 3").replace("j < 4", "j < 2**2")
+EXPONENTS = """program exponents(n = 4, m = 3)
+input x[n]
+weight c[m]
+bound |x| <= 1
+bound |c| <= 1
+axes (i < n)
+cipher X = x[i]
+plain C[k < m] = (c[k] - 1/2) ** (k % 2 + 1)
+Q[k < m] = X ** (k + 1)
+Y = sum k < m: Q[k] * C[k]
+claim Q[k] == x[i] ** (k + 1)
+claim C[1] == c[1] ** 2 - c[1] + 0.5 ** 2
+output y[i] = Y
+prove y[j < n] == sum i < m: (c[i] - 1/2) ** (i % 2 + 1) * x[j] ** (i + 1) * (1 - 1) ** 0
+"""
+OF_DIGITS = """program of_digits(n = 4)
+input x[n]
+weight M[n, n]
+axes (h < n)
+cipher X = x[h]
+plain D[q < n] = M[h, (h + q) % n]
+Y = (sum q < n: (X << q) * D[q]) + (sum q < n by doubling: X << q)
+output y[h] = Y
+prove y[i < n] == (sum h < n: M[i, h] * x[h]) + sum h < n: x[h] ** 1
+"""
 POWERS = case("members at different levels").text.replace("n = 8", "n = 4")
 TEXTS = {
     "conditional": CONDITIONAL,
@@ -112,6 +140,8 @@ TEXTS = {
     "powers": POWERS,
     "prefix": PREFIX,
     "elements": ELEMENTS,
+    "exponents": EXPONENTS,
+    "sums over digits' names": OF_DIGITS,
 }
 every = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
@@ -249,6 +279,38 @@ def test_a_sum_read_one_step_too_late_is_refuted() -> None:
         assert check(program, method).status == "refuted"
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("X ** (k + 1)", "X ** (k + 2)"),
+        ("x[j] ** (i + 1)", "x[j] ** (3 - i)"),
+        ("(i % 2 + 1)", "(i // 2 + 1)"),
+        ("0.5 ** 2", "0.5 ** 3"),
+        ("claim Q[k] == x[i] ** (k + 1)", "claim Q[k] == x[i] ** 2"),
+    ],
+)
+def test_another_exponent_is_refuted(right: str, wrong: str) -> None:
+    program = bind_text(EXPONENTS.replace(right, wrong))
+    assert not oracle.judge(program.syntax, {}).correct
+    for method in METHODS:
+        assert check(program, method).status == "refuted"
+
+
+def test_a_power_is_computed_by_halves() -> None:
+    """x^64 by six squares; x^7 as (x^2 * x^2) * (x^2 * x)."""
+    for exponent, products, depth in ((2, 1, 1), (64, 6, 6), (7, 4, 3), (1, 0, 0)):
+        text = f"""program p(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+Y = X ** {exponent}
+output y[h] = Y
+prove y == x ** {exponent}
+"""
+        counts = count(unroll(schedule(bind_text(text), EVERY)))
+        assert (counts.cipher_products, counts.depth) == (products, depth)
+
+
 def test_members_lie_at_levels_of_their_own() -> None:
     counts = api.cost(bind_text(POWERS)).counts
     assert counts.depth == 2
@@ -259,7 +321,7 @@ def test_members_lie_at_levels_of_their_own() -> None:
     [
         (CONDITIONAL, ["all"], "proved"),
         (CONDITIONAL, ["m"], "proved"),
-        (WINDOWS, ["n"], "unknown"),
+        (WINDOWS, ["n"], "proved"),
         (WINDOWS, ["steps"], "unknown"),
         (SWIZZLE, ["all"], "unknown"),
         (FUNCTIONS, ["all"], "unknown"),
@@ -268,6 +330,11 @@ def test_members_lie_at_levels_of_their_own() -> None:
         (OWN, ["n"], "proved"),
         (OWN.replace("= S[2]\n", "= S[1]\n"), ["n"], "refuted"),
         (OWN, ["steps"], "unknown"),
+        (EXPONENTS, ["n"], "proved"),
+        (EXPONENTS.replace("X ** (k + 1)", "X ** (2 * k + 1)"), ["n"], "refuted"),
+        (EXPONENTS, ["m"], "unknown"),
+        (OF_DIGITS, ["all"], "proved"),
+        (OF_DIGITS.replace("M[i, h] * x[h]", "M[h, i] * x[h]"), ["all"], "refuted"),
         (CONDITIONAL.replace("cipher X = x[h]", "cipher X = x[(h if n > m else n - 1 - h)]"), ["m"], "refuted"),
         (CONDITIONAL.replace("= X\n", "= (X if n > m else X << 1)\n").replace("output y[h]", "Y"), ["m"], "refuted"),
         (CONDITIONAL.replace("cipher X = x[h]", "cipher X = x[(h if n > m else h * 1)]"), ["m"], "unknown"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from slotlang_runtime.seal.saved import Saved, plaintext_limit, saved
 MIXED = [(60, 40, 30, 60), (50, 30, 25, 50)]
 """Words and doubles: primes of all sizes in one ring."""
 
-DEGREES = [4096, 8192, 16384, 32768]
+LARGER = [8192, 16384, pytest.param(32768, marks=pytest.mark.slow)]
 
 ELEMENTS = [3, 9, pow(3, 100, 8192), 8191]
 
@@ -101,7 +102,7 @@ def test_transforms(bits: tuple[int, ...], pattern: str) -> None:
     transforms(room, room.words(pattern, 1)[0])
 
 
-@pytest.mark.parametrize("degree", DEGREES[1:])
+@pytest.mark.parametrize("degree", LARGER)
 @pytest.mark.parametrize("bits", [(60, 60), (50, 50)], ids=kind)
 def test_transforms_of_every_degree(bits: tuple[int, ...], degree: int) -> None:
     room = Room(bits, degree)
@@ -162,10 +163,10 @@ def test_products(bits: tuple[int, ...], pattern: str) -> None:
         assert np.array_equal(integers(room.ring.given(three)), expected * y0 % p)
 
 
-@pytest.mark.parametrize("terms", [1, 2, 7, 8, 9, 15, 16, 17, 300])
+@pytest.mark.parametrize("terms", [1, 2, 7, 8, 9, 16, 17, 300])
 @pytest.mark.parametrize("bits", MIXED, ids=kind)
 def test_sums_of_products(bits: tuple[int, ...], terms: int) -> None:
-    room, sums = Room(bits), 3
+    room, sums = Room(bits), 2
     for level, pattern in ((0, "largest"), (1, "middle"), (0, "halves"), (2, "random")):
         p = column(room, level)
         x = [room.words(pattern, 2, level) for _ in range(min(terms, 5))]
@@ -178,12 +179,9 @@ def test_sums_of_products(bits: tuple[int, ...], terms: int) -> None:
         c = addresses(out.rows.at for out in outs)
         room.dotted(a[1], b[1], terms, c[1], sums, *room.layout(level))
         exact, factors = [integers(words) for words in x], [integers(words) for words in w]
-        times = {(i, k): 0 for i in range(len(x)) for k in range(7)}
         for q, out in enumerate(outs):
-            count = dict(times)
-            for t in range(terms):
-                count[t % len(x), (q + t) % 7] += 1
-            expected = sum(n * exact[i] * factors[k] for (i, k), n in count.items() if n) % p
+            count = Counter((t % len(x), (q + t) % 7) for t in range(terms))
+            expected = sum(n * exact[i] * factors[k] for (i, k), n in count.items()) % p
             assert np.array_equal(integers(room.ring.given(out)), expected)
 
 
@@ -195,7 +193,7 @@ def test_divisions(bits: tuple[int, ...], pattern: str) -> None:
         divisions(room, room.words(pattern, 2, level), level)
 
 
-@pytest.mark.parametrize("degree", DEGREES[1:])
+@pytest.mark.parametrize("degree", LARGER)
 @pytest.mark.parametrize("bits", [(60, 60, 60), (50, 50, 50)], ids=kind)
 def test_divisions_of_every_degree(bits: tuple[int, ...], degree: int) -> None:
     # a single coefficient that is not centred changes all values

@@ -183,13 +183,12 @@ def digits(room: Room, a: Ciphertext) -> None:
 @pytest.mark.parametrize("ring", RINGS, ids=ring_name)
 @pytest.mark.parametrize("pattern", ["random", "largest", "halves"])
 def test_key_switches(ring: Any, pattern: str, level: int) -> None:
-    # 12 terms of 3 digits are 36 products: five are folded; conjugation and relinearisation among them
-    room = Room(*ring, level)
-    key_switches(room, pattern, [3, 9, 8191, 1, pow(3, 77, 8192), 27, 5, 8191, 3, 81, 243, 8189][: 12 - 4 * level])
+    # 6 terms of 3 digits are 18 products, more than are added up at a time; conjugation and relinearisation among them
+    key_switches(Room(*ring, level), pattern, [3, 8191, 1, pow(3, 77, 8192), 3, 5])
 
 
 @pytest.mark.parametrize("ring", WIDE, ids=ring_name)
-@pytest.mark.parametrize(("pattern", "terms"), [("middle", 4), ("near", 5), ("largest", 21)])
+@pytest.mark.parametrize(("pattern", "terms"), [("middle", 4), ("near", 5), ("largest", 13)])
 def test_key_switches_of_large_residues(ring: Any, pattern: str, terms: int) -> None:
     key_switches(Room(*ring), pattern, [pow(3, n, 8192) for n in range(terms)])
 

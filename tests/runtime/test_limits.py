@@ -380,6 +380,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "RESULT_OUT_OF_RANGE": "SL533",
         "WEIGHTS_BREAK_BOUND": "SL534",
         "BELOW_PRECISION": "SL535",
+        "BEYOND_PROMISE": "SL538",
         "NOT_EQUALIZED": "SL541",
         "EQUALIZED_OTHERWISE": "SL542",
     }
@@ -397,6 +398,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL533": "A decrypted result is larger than the guarantee allows.",
         "SL534": "Weights are larger than the program assumes.",
         "SL535": "A result is below the precision of the parameters.",
+        "SL538": "With these weights errors are larger than promised.",
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
     }

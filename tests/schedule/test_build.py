@@ -222,6 +222,41 @@ prove v == x
     assert (another_step.rotations, another_step.galois_keys) == (4, 3)
     elsewhere = count(unroll(made("Z[0] << 2")))
     assert (elsewhere.rotations, elsewhere.galois_keys) == (4, 2)
+    # the same ladder, one rung up; two rungs up all are computed from X
+    next_rung = count(unroll(made("sum q < 4: X << q + 1")))
+    assert (next_rung.rotations, next_rung.galois_keys) == (4, 1)
+    higher = count(unroll(made("sum q < 4: X << q + 2")))
+    assert (higher.rotations, higher.galois_keys) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("amount", "rotations", "keys", "rungs"),
+    [
+        ("q + 5", 4, 2, True),  # 5, 6, 7, 8: by 5, then by 1
+        ("q - 5", 4, 2, True),  # 11 to 14
+        ("12 - q", 4, 2, True),
+        ("3*q + 3", 4, 1, True),  # 3, 6, 9, 12
+        ("q + 16", 3, 3, False),  # the first is X itself
+        ("q - 3", 3, 3, False),  # the last is X itself
+        ("q - 1", 3, 3, False),  # the second is X itself
+        ("5*q + 1", 3, 3, False),  # 1, 6, 11, and X itself again
+        ("8*q + 1", 2, 2, False),  # 1 and 9, twice each
+    ],
+)
+def test_a_ladder_may_start_at_a_rotation(amount: str, rotations: int, keys: int, rungs: bool) -> None:
+    """Where no rotation in it is one by a multiple of the slots, which would be free, and no two are equal."""
+    made = schedule(
+        api.loads(f"""program p(slots = 16)
+input x[slots]
+weight a[4]
+cipher X = x[slot]
+Y = sum q < 4: (X << {amount}) * a[q]
+output y[slot] = Y
+prove y == x
+""")
+    )
+    counts = count(unroll(made))
+    assert (counts.rotations, counts.galois_keys, bool(operations(made, ops.Ladder))) == (rotations, keys, rungs)
 
 
 def test_ladders_do_not_go_past_a_full_turn() -> None:

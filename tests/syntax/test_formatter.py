@@ -83,6 +83,7 @@ def test_programs(path: Path) -> None:
         ("T = (b * sum q < R: a) - c", "T = (b * sum q < R: a) - c"),
         ("claim sum q < R: a == b", "claim (sum q < R: a) == b"),
         ("T = sum q<(sum c<3: 2) by bsgs( 2*k ): a", "T = sum q < (sum c < 3: 2) by bsgs(2*k): a"),
+        ("T = sum q<R by doubling( 2*k ): a<<q", "T = sum q < R by doubling(2*k): a << q"),
         # short products stand close inside something else
         ("T = P << q * batch", "T = P << q*batch"),
         ("T = P << f * R * batch", "T = P << f*R*batch"),

@@ -332,6 +332,7 @@ def test_sum_forms() -> None:
     assert expression("sum q < R: x") == plain_sum(X)
     for text in ("tree", "horner", "doubling"):
         assert expression(f"sum q < R by {text}: x") == tree.Sum((binder("q", R),), how(text), X, NOWHERE)
+    assert expression("sum q < R by doubling(k): x") == tree.Sum((binder("q", R),), how("doubling", K), X, NOWHERE)
     expected = tree.Sum((binder("q", R), binder("t", op("/", C, R))), how("bsgs", op("*", num(2), K)), X, NOWHERE)
     assert expression("sum q < R, t < C/R by bsgs(2*k): x") == expected
 

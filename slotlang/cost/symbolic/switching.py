@@ -57,14 +57,14 @@ class Switching:
 
     def _sources(self, site: Site, decisions: Decisions) -> Any:
         """How many ciphertexts a place switches the keys of."""
-        if not self._switches(site, decisions):
-            return sympy.Integer(0)
         if site.kind in ("conj", "relinearize"):
             return self.counting.members_of(site.value, site, decisions)
         if site.kind == "doubling":
             stages = of_site("doubling_stages", site, decisions)
             return self.counting.members_of(site.value, site, decisions) * stages
         if site.kind == "rotate" and not self._along(site):
+            if not self._switches(site, decisions):
+                return sympy.Integer(0)
             return self.counting.members_of(site.operands[0], site, decisions)
         return self.counting.turns(site, (), decisions)
 

@@ -33,6 +33,9 @@ Kind: TypeAlias = Literal[
 ]
 
 
+_OVERLAP = "rotations of one vector by several statements overlap"
+
+
 @dataclass(frozen=True)
 class Site:
     """One operation of the schedule. ``value``: what it computes; ``operands``: of what; ``box``: the loops around it;
@@ -150,8 +153,11 @@ class Walk:
         along = [loop.var for loop in loops if loop.var in value.variables()]
         # by 0, it would be the vector itself
         by_zero = bool(loops) and self.decisions.value(steps.count) < prod(loop.size for loop in loops)
-        if by_zero and len(loops) == 1 and not along and steps.first == steps.step:
-            return self._few(value, loops[0], steps, box)
+        if len(loops) == 1 and not along:
+            if by_zero and steps.first == steps.step:
+                return self._few(value, loops[0], steps, box)
+            if not by_zero:
+                self._no_ladder(loops[0])
         if along and len(loops) > 1:
             raise NoFormula("a rotation goes with several variables, one of them of its vector", self._span)
         number = self.shapes.number(("rotate", value.shape, by_zero), value.shape if by_zero else None)
@@ -159,10 +165,13 @@ class Walk:
         return self._site("rotate", turned, (value,), box, steps=steps, terms=steps.count)
 
     def _few(self, value: Value, loop: ops.Loop, steps: Steps, box: Box) -> Value:
-        """Rotations in equal steps that are not a ladder: three and more would be one, if nothing is in the way."""
         if loop.size > 2:
-            raise NoFormula("rotations of one vector by several statements overlap", self._span)
+            raise NoFormula(_OVERLAP, self._span)
         return self._rungs(value, loop, steps.step, box)
+
+    def _no_ladder(self, loop: ops.Loop) -> None:
+        """Rotations in equal steps that are not a ladder: three and more would be one, if nothing is in the way."""
+        self.decisions.need(extent(loop), "<=", IntConst(2), _OVERLAP, self._span)
 
     def _stage(self, value: Value, index: Int, table: tuple[int, ...], box: Box) -> Value:
         """Rotations by the steps of a network's stage, which are numbers."""
@@ -250,7 +259,13 @@ class Walk:
         loop = next(loop for loop in box if loop.var == op.var)
         fewer = difference(extent(loop), ONE)
         self._sign(op.written)
-        self._whole_turn(op.written, fewer)
+        if op.base == ZERO:
+            self._whole_turn(op.written, fewer)
+        else:
+            self.decisions.need(extent(loop), ">", IntConst(2), _OVERLAP, self._span)
+            self.decisions.need(op.base, "!=", op.written, _OVERLAP, self._span)
+            ends = op.base, add(op.base, mul(op.written, fewer))
+            self._between(*(ends if op.step > 0 else ends[::-1]))
         return self._rungs(value, loop, op.written, box)
 
     def _rungs(self, value: Value, loop: ops.Loop, step: Int, box: Box) -> Value:

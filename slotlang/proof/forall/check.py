@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Checker, Method, Report, check
-from slotlang.proof.forall.condition_kinds import Conditions, Defined, sizes_in
+from slotlang.proof.forall.condition_kinds import WRITTEN_OUT, Conditions, Defined, sizes_in
 from slotlang.proof.forall.conditions import conditions
 from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
 from slotlang.proof.forall.families import LIMITS, Family, Sizes, families_of, in_turn
@@ -20,6 +20,7 @@ from slotlang.proof.forall.prover import MixedRadix
 from slotlang.proof.forall.size_solver import Empty, Unsolved, cases
 from slotlang.proof.polyhedral import MAX_OPERATIONS
 from slotlang.proof.verdict import Disagreement, Outcome, Status
+from slotlang.refusals import GaveUp
 from slotlang.syntax import tree
 
 ALL = "all"
@@ -29,7 +30,9 @@ CROSS_CHECKS = 3
 or more."""
 CROSS_CHECK_OPERATIONS = MAX_OPERATIONS // 3
 """isl operations for each goal of such a check."""
-MAX_WORK = 1 << 20
+CROSS_CHECK_STEPS = 200
+"""Families and claims of a program, members that are written out one by one, up to which it is checked so."""
+MAX_WORK = 3 << 19
 """Work of the methods on a program's graph up to which a counterexample is looked for by them."""
 MAX_SECONDS = 1.5
 """No further concrete sizes are looked at after so long of the process's own time: a busy machine changes nothing."""
@@ -47,20 +50,12 @@ def check_for_all(
     start = time.perf_counter()
     fixed = dict(fixed or {})
     free = _free(syntax, names, fixed)
-    found = conditions(syntax, fixed, free)
-    reason, families = "", list[Family]()
-    try:
-        families = families_of(syntax, fixed, free, found, cases(found), seed)
-    except Empty as problem:
-        raise error(
-            "SL724",
-            "no sizes meet the conditions of this program",
-            syntax.header.span,
-            notes=[f"`{problem}` holds for none that meet the conditions before it"],
-            hint="drop a `require`, or give other values with --set",
-        ) from None
-    except Unsolved as problem:
-        reason = str(problem)
+    tried = _tried(syntax, fixed, free, seed)
+    if tried.reason and tried.written_out:
+        kept = _tried(syntax, fixed, free, seed, kept=True)
+        # where nothing can be kept, what would have to be known says more
+        tried = kept if kept.families else replace(tried, reason="; ".join(filter(None, (tried.reason, kept.reason))))
+    found, families = tried.found, tried.families
     program = next((f.program for f in families if f.program is not None), None) or bind(syntax, fixed)
     shown = {c.name: program.sizes[c.name] for c in found.all if isinstance(c, Defined) and c.name in found.parameters}
     dependent = {c.name for c in found.all if isinstance(c, Defined) and sizes_in(c.value)}
@@ -71,25 +66,62 @@ def check_for_all(
         condition_texts(found, symbols, {n: v for n, v in shown.items() if n not in dependent}),
         tuple(s.parametrization(free) for s in symbols),
     )
-    method: Method = "mixed-radix"
-    results: list[tuple[str, Outcome]] = []
-    wrong: list[Sizes] = []
-    # a family that is not proved is where a counterexample is looked for first
-    order = list(families)
-    for here in families if not reason else ():
-        method, results, reason, wrong = _decided(found, here, free)
-        if reason:
-            order.sort(key=lambda other: other is not here)
-            break
-    steps = tuple((what, o.status) for what, o in results)
-    if not reason:
-        report = _proved(syntax, fixed, families, method, start, covered, steps)
+    steps = tuple((what, o.status) for what, o in tried.results)
+    if not tried.reason:
+        report = _proved(syntax, fixed, families, tried.method, start, covered, steps)
     else:
+        # a family that is not proved is where a counterexample is looked for first
+        order = sorted(families, key=lambda other: other is not tried.open)
         last = {name: program.sizes[name] for name in free}
-        report = _refuted(syntax, fixed, wrong, order, last, covered, start) or _report(
-            "unknown", method, start, covered, reason=reason, steps=steps
+        report = _refuted(syntax, fixed, tried.wrong, order, last, covered, start) or _report(
+            "unknown", tried.method, start, covered, reason=tried.reason, steps=steps
         )
     return replace(report, bounds=program.bounds)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What came of a proof: the families of sizes, the steps for the last one looked at, which is ``open`` where it is
+    not proved, for the ``reason``, and sizes at which something is ``wrong``."""
+
+    found: Conditions
+    families: Sequence[Family]
+    method: Method = "mixed-radix"
+    results: Sequence[tuple[str, Outcome]] = ()
+    reason: str = ""
+    wrong: Sequence[Sizes] = ()
+    open: Family | None = None
+
+    @property
+    def written_out(self) -> bool:
+        """Whether it may be for loops that are written out that there is no proof."""
+        return bool(self.found.undecided) or any(why == WRITTEN_OUT for _, _, why in self.found.valued)
+
+
+def _tried(
+    syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...], seed: int, *, kept: bool = False
+) -> _Tried:
+    """A proof with loops written out where they choose, or with all of them ``kept``. Raises SL724."""
+    found = conditions(syntax, fixed, free, kept=kept)
+    try:
+        families = families_of(syntax, fixed, free, found, cases(found), seed, kept=kept)
+    except Empty as problem:
+        raise error(
+            "SL724",
+            "no sizes meet the conditions of this program",
+            syntax.header.span,
+            notes=[f"`{problem}` holds for none that meet the conditions before it"],
+            hint="drop a `require`, or give other values with --set",
+        ) from None
+    except (Unsolved, GaveUp) as problem:
+        return _Tried(found, (), reason=str(problem))
+    tried = _Tried(found, families)
+    for here in families:
+        method, results, reason, wrong = _decided(found, here, free)
+        tried = _Tried(found, families, method, results, reason, wrong, here if reason else None)
+        if reason:
+            break
+    return tried
 
 
 def _decided(
@@ -217,7 +249,10 @@ def _agrees(syntax: tree.Program, fixed: Mapping[str, int], sizes: Sizes) -> boo
     """Whether the polyhedral method proves the program at concrete sizes too, every goal of it; False where it can't
     decide. Raises ``Disagreement`` when it refutes one."""
     try:
-        results, _ = Checker(bind(syntax, {**fixed, **sizes})).polyhedral(CROSS_CHECK_OPERATIONS)
+        program = bind(syntax, {**fixed, **sizes})
+        if len(program.steps) > CROSS_CHECK_STEPS:
+            return False
+        results, _ = Checker(program).polyhedral(CROSS_CHECK_OPERATIONS)
     except SlotError as problem:
         if problem.diagnostics[0].code in LIMITS:
             return False

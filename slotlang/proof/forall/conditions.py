@@ -47,17 +47,20 @@ from slotlang.proof.forall.written_out import WrittenOut
 from slotlang.syntax import tree
 
 
-def conditions(syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...]) -> Conditions:
+def conditions(
+    syntax: tree.Program, fixed: Mapping[str, int], free: tuple[str, ...], *, kept: bool = False
+) -> Conditions:
     """The conditions of a program whose sizes ``free`` are open and whose others are ``fixed`` or as defaults say.
+    ``kept``: nothing is written out (``meaning.kept``).
 
     The program must be one that the front end accepts at some sizes; raises SL205 for a divisor that is never positive.
     """
-    return _Reader(fixed, free).read(syntax)
+    return _Reader(fixed, free, kept).read(syntax)
 
 
 class _Reader:
-    def __init__(self, fixed: Mapping[str, int], free: tuple[str, ...]) -> None:
-        self.fixed, self.free = fixed, free
+    def __init__(self, fixed: Mapping[str, int], free: tuple[str, ...], kept: bool) -> None:
+        self.fixed, self.free, self.kept = fixed, free, kept
         self.found = Conditions()
         self.sizes: set[str] = set()
         self.tensors: dict[str, tuple[Int, ...]] = {}
@@ -151,13 +154,18 @@ class _Reader:
 
     def _extent(self, e: tree.Expr) -> Int:
         extent = self._int(e)
-        self._positive(extent, e)
+        if not self.kept or not variables(extent):
+            self._positive(extent, e)
         return extent
 
     def _loop(self, binder: tree.Binder) -> None:
         extent = self._extent(binder.extent)
         if binder.name in self.written_out.names:
-            self._valued(extent, binder.extent, WRITTEN_OUT)
+            self._written_out(extent, binder.extent)
+
+    def _written_out(self, e: Int, at: tree.Expr) -> None:
+        if not self.kept:
+            self._valued(e, at, WRITTEN_OUT)
 
     def _valued(self, e: Int | Cond, at: tree.Expr, why: str = NUMBER) -> None:
         self.found.valued += [(name, at.span, why) for name in sorted(sizes_in(e))]
@@ -267,7 +275,9 @@ class _Reader:
                 if name in self.sizes:
                     self.found.valued.append((name, span, NUMBER))
             case tree.Choice(condition, yes, no):
-                self._valued(self._cond(condition), condition)
+                cond = self._cond(condition)
+                if not self.kept:
+                    self._valued(cond, condition)
                 before = len(self.found.all)
                 self._value(yes)
                 self._value(no)
@@ -281,15 +291,12 @@ class _Reader:
                 for index in indices:
                     place = self._int(index)
                     if isinstance(base, tree.Name) and base.name in self.written_out.families:
-                        self._valued(place, index, WRITTEN_OUT)
+                        self._written_out(place, index)
                 if not isinstance(base, tree.Name):
                     self._shape(base)
             case tree.Binary("<<" | ">>", left, right):
                 self._value(left)
                 self._int(right)
-            case tree.Binary("**", left, right):
-                self._value(left)
-                self._exponent(right)
             case tree.Binary(_, left, right):
                 self._value(left)
                 self._value(right)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 
 from slotlang.diagnostics import SlotError
-from slotlang.meaning.bind import bind
+from slotlang.meaning.bind import bind, bind_kept
 from slotlang.meaning.program import Program
 from slotlang.proof.forall import size_points
-from slotlang.proof.forall.condition_kinds import WRITTEN_OUT, Conditions
+from slotlang.proof.forall.condition_kinds import Conditions
 from slotlang.proof.forall.coverage_report import values_text
 from slotlang.proof.forall.size_solver import Symbols
+from slotlang.refusals import GaveUp
 from slotlang.syntax import tree
 
 SAMPLES = 24
@@ -26,6 +27,8 @@ MIN_SAMPLES = 4
 LARGE_SAMPLES = 8
 MAX_POINT = 1 << 12
 """Sizes beyond this are looked at only where a family has no smaller ones."""
+MAX_WRITTEN_OUT = 1 << 4
+"""The same where sizes say how many members are written out."""
 LIMITS = frozenset({"SL206", "SL210", "SL306", "SL309"})
 """Where the front end gives up on a program because of the magnitude of its sizes."""
 
@@ -55,10 +58,7 @@ class Family:
         for name, span, why in found.valued:
             value = self.symbols.sizes[name].number()
             if value is None:
-                no_induction = "; a claim about all of them is not used as an induction hypothesis" * (
-                    why == WRITTEN_OUT
-                )
-                return f"line {span.line}: '{name}' {why}, and it is open{no_induction}"
+                return f"line {span.line}: '{name}' {why}, and it is open"
             if self.program is not None and value != self.program.sizes[name]:
                 return f"line {span.line}: '{name}' {why}, and it differs from {value}"
         return ""
@@ -72,17 +72,19 @@ def family(
     symbols: Symbols,
     seed: int,
     samples: int = SAMPLES,
+    kept: bool = False,
 ) -> Family:
     """A family of sizes with up to so many small sizes of its own, and the program bound at the first of these that it
-    can be bound at."""
+    can be bound at, ``kept`` whole or not. Raises ``GaveUp`` where it can't be kept."""
     names = sorted(symbols.names() | symbols.domain.least.keys())
     points = size_points.small(symbols.domain, names, 4 * samples, seed)
+    most = MAX_WRITTEN_OUT if kept else MAX_POINT
     drawn = sorted(_sizes(found, free, symbols, points), key=_sum)
-    small = tuple([s for s in drawn if max(s.values()) <= MAX_POINT] or drawn)[:samples]
+    small = tuple([s for s in drawn if max(s.values()) <= most] or drawn)[:samples]
     points = size_points.large(symbols.domain, names, 4 * LARGE_SAMPLES, seed)
-    others = (s for s in _sizes(found, free, symbols, points) if max(s.values()) <= MAX_POINT and s not in small)
+    others = (s for s in _sizes(found, free, symbols, points) if max(s.values()) <= most and s not in small)
     large = tuple(sorted(islice(others, LARGE_SAMPLES), key=_sum, reverse=True))
-    return Family(symbols, small, large, next(_bound(syntax, fixed, small), None))
+    return Family(symbols, small, large, next(_bound(syntax, fixed, small, kept), None))
 
 
 def families_of(
@@ -92,10 +94,12 @@ def families_of(
     found: Conditions,
     cases: Sequence[Symbols],
     seed: int,
+    *,
+    kept: bool = False,
 ) -> list[Family]:
     """Each of several families, with sizes of its own."""
     samples = max(MIN_SAMPLES, SAMPLES // len(cases))
-    return [family(syntax, fixed, free, found, symbols, seed, samples) for symbols in cases]
+    return [family(syntax, fixed, free, found, symbols, seed, samples, kept) for symbols in cases]
 
 
 def _sum(sizes: Sizes) -> int:
@@ -116,12 +120,19 @@ def _sizes(
                 yield sizes
 
 
-def _bound(syntax: tree.Program, fixed: Mapping[str, int], points: Sequence[Sizes]) -> Iterator[Program]:
+def _bound(syntax: tree.Program, fixed: Mapping[str, int], points: Sequence[Sizes], kept: bool) -> Iterator[Program]:
     for sizes in points:
+        known = {**fixed, **sizes}
         try:
-            yield bind(syntax, {**fixed, **sizes})
+            program = bind(syntax, known)
         except SlotError:
             continue
+        try:
+            yield bind_kept(syntax, known) if kept else program
+        except SlotError as problem:
+            first = problem.diagnostics[0]
+            line = f"line {first.span.line}: " if first.span else ""
+            raise GaveUp(f"{line}with its loops kept, {first.message}") from None
 
 
 def in_turn(families: Sequence[Family]) -> list[Sizes]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import permutations
 
 from slotlang.proof.forall.polynomials import Poly, common
 
+MAX_STEPS = 2
+"""Most by which exponents are compared."""
 MAX_DEPTH = 2
 """Inequalities added up in one proof of another, at most."""
 
@@ -24,8 +27,9 @@ class Domain:
 
     ``least`` maps a size symbol to its least value, 0 or 1. ``facts`` are polynomials that are nowhere negative.
     ``extents`` maps a variable to its extent: it runs over [0, extent), and the extent is at least 1.
-    ``remainders`` maps the name of a remainder to (dividend, divisor). ``points`` are values of the sizes that meet the
-    facts; they only save work.
+    ``remainders`` maps the name of a remainder to (dividend, divisor), ``powers`` that of a power to (base, exponent).
+    ``known_powers`` are (base, exponent, value) of powers that are sizes. ``points`` are values of the sizes that meet
+    the facts; they only save work.
     """
 
     def __init__(self, least: dict[str, int], facts: Sequence[Poly] = ()) -> None:
@@ -33,6 +37,8 @@ class Domain:
         self.facts = list(facts)
         self.extents: dict[str, Poly] = {}
         self.remainders: dict[str, tuple[Poly, Poly]] = {}
+        self.powers: dict[str, tuple[int, Poly]] = {}
+        self.known_powers: list[tuple[int, Poly, Poly]] = []
         self.points: list[dict[str, int]] = []
         self._known: dict[tuple[Poly, int], bool] = {}
 
@@ -41,6 +47,13 @@ class Domain:
         if fact not in self.facts:
             self.facts.append(fact)
             self._known.clear()
+
+    def under(self, facts: Sequence[Poly]) -> Domain:
+        """What is known where some polynomials are not negative."""
+        found = Domain(self.least, [*self.facts, *facts])
+        found.extents, found.remainders, found.powers = dict(self.extents), self.remainders, self.powers
+        found.points = self.points
+        return found
 
     def bind(self, name: str, extent: Poly) -> None:
         """Let a variable run over [0, extent), whatever it ran over before."""
@@ -96,7 +109,10 @@ class Domain:
 
     def _valued(self, p: Poly, values: dict[str, int]) -> dict[str, int]:
         for name in p.names() - values.keys():
-            if name in self.remainders:
+            if name in self.powers:
+                base, exponent = self.powers[name]
+                values[name] = base ** max(int(exponent.value(self._valued(exponent, values))), 0)
+            elif name in self.remainders:
                 dividend, divisor = self.remainders[name]
                 low = divisor.value(self._valued(divisor, values))
                 values[name] = int(dividend.value(self._valued(dividend, values)) % low)
@@ -175,7 +191,51 @@ class Domain:
         """Whether ``0 <= p < extent`` is shown."""
         return self.nonnegative(p) and self.nonnegative(extent - 1 - p)
 
-    # remainders and quotients
+    # powers, remainders and quotients
+
+    def power(self, base: int, exponent: Poly) -> Poly:
+        """``base ** exponent`` for a base of at least 2: a number times a power whose exponent is free of numbers,
+        which is a symbol with least value 1. What is known of exponents is known of powers. Raises ``NotNormal``."""
+        offset = exponent.terms.get((), Fraction(0))
+        rest = exponent - Poly.const(offset)
+        if offset.denominator != 1:
+            raise NotNormal(f"{base} to the power of {exponent}")
+        factor = Fraction(base) ** int(offset)
+        if not rest:
+            return Poly.const(factor)
+        for known_base, known, value in self.known_powers:
+            difference = (exponent - known).number()
+            if known_base == base and difference is not None and difference.denominator == 1:
+                return value * Fraction(base) ** int(difference)
+        if not self.nonnegative(rest):
+            raise NotNormal(f"{base} to the power of {exponent}")
+        name = f"{base}**({rest})"
+        if name not in self.powers:
+            self.powers[name] = base, rest
+            self.least[name] = 1
+            self.known_powers.append((base, rest, Poly.symbol(name)))
+            self.compare_powers()
+        return Poly.symbol(name) * factor
+
+    def compare_powers(self) -> None:
+        """Take for granted that of two powers the one of the larger exponent is that much larger. 1 is a power, too."""
+        bases = {base for base, _, _ in self.known_powers}
+        powers = [*self.known_powers, *((base, Poly(), Poly.const(1)) for base in sorted(bases))]
+        for (base, low, less), (other, high, more) in permutations(powers, 2):
+            steps = (n for n in range(MAX_STEPS, -1, -1) if base == other and self.nonnegative(high - low - n))
+            if (n := next(steps, None)) is not None and not self.nonnegative(more - less * base**n):
+                self.assume(more - less * base**n)
+
+    def integral(self, p: Poly) -> bool:
+        """Whether the values of ``p`` are shown to be integers: b**e is a multiple of b**n where e is at least n."""
+        for monomial, c in p.terms.items():
+            for name, times in monomial:
+                base, exponent = self.powers.get(name, (1, Poly()))
+                most = next((n for n in range(MAX_STEPS, 0, -1) if self.nonnegative(exponent - n)), 0)
+                c *= base ** (most * max(times, 0))
+            if c.denominator != 1 or any(times < 0 for _, times in monomial):
+                return False
+        return True
 
     def combined(self, op: str, a: Poly, b: Poly) -> Poly:
         """``a op b`` of integers: ``+ - * // %``. Raises ``NotNormal``."""
@@ -204,7 +264,7 @@ class Domain:
         if m.single() is None:
             return p if self.within(p, m) else self._remainder(p, m)
         clear = p.cleared()
-        if clear != Poly.const(1):
+        if clear != Poly.const(1) and not self.integral(p):
             # m * (y % n) = (m * y) % (m * n)
             return self.mod(p * clear, m * clear).over(clear)
         p = self._reduced(self._unnested(p, m), m)
@@ -212,7 +272,9 @@ class Domain:
             if self.within(p + shift, m):
                 return p + shift
         for s in self._common_factors(p, m):
-            outer = Poly({k: c for k, c in p.terms.items() if Poly({k: c}).over(s).whole()})
+            if not self.integral(m.over(s)):
+                continue
+            outer = Poly({k: c for k, c in p.terms.items() if self.integral(Poly({k: c}).over(s))})
             inner = p - outer
             if self.within(inner, s):
                 return s * self.mod(outer.over(s), m.over(s)) + inner
@@ -243,6 +305,8 @@ class Domain:
         ((powers, n),) = m.terms.items()
         terms = {}
         for monomial, c in p.terms.items():
+            if self.integral(Poly({monomial: c}).over(m)):
+                continue
             if all(e > 0 for _, e in next(iter(Poly({monomial: Fraction(1)}).over(Poly({powers: Fraction(1)})).terms))):
                 c = c % n
                 c = c - n if 2 * c > n else c
@@ -251,6 +315,6 @@ class Domain:
 
     def _common_factors(self, p: Poly, m: Poly) -> list[Poly]:
         """Divisors of m that it shares with terms of p, largest first."""
-        found = {common(Poly({k: Fraction(abs(c))}), m) for k, c in p.terms.items()}
+        found = {common(Poly({k: Fraction(abs(c.numerator))}), m) for k, c in p.terms.items()}
         found -= {Poly.const(1), m}
         return sorted(found, key=lambda s: (-sum(e for k in s.terms for _, e in k), -max(s.terms.values()), str(s)))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import islpy as isl
 
 from slotlang.meaning.integers import SLOT, Cmp, Int, IntConst, IntVar, Or, evaluate
-from slotlang.meaning.program import Output, Program
-from slotlang.proof.forall.index_obligations import inside
+from slotlang.meaning.program import Family, Output, Program
+from slotlang.proof.forall.index_obligations import Place, earlier, inside, not_earlier
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.goals import goals
+from slotlang.proof.induction import recursive
 from slotlang.proof.polyhedral import Polyhedral, _element_map
 from slotlang.proof.sets import Box
 from slotlang.proof.terms import Term, drop_unused
@@ -109,8 +111,9 @@ class OpenPolyhedral(Polyhedral):
         """Every goal in order, up to the first that is not proved. Raises ``RefutedAt``."""
         results: list[tuple[str, Outcome]] = []
         for what, decide in [
-            ("reads stay inside", self._inside),
-            *((f"permutation {p}", lambda p=p: self._bijective(p)) for p in self.program.permutations),
+            ("reads stay inside", partial(self._inside, inside(self.program))),
+            *((f"{f.name} reads members before its own", partial(self._earlier, f)) for f in recursive(self.program)),
+            *((f"permutation {p}", partial(self._bijective, p)) for p in self.program.permutations),
         ]:
             try:
                 results.append((what, decide()))
@@ -156,15 +159,22 @@ class OpenPolyhedral(Polyhedral):
         names = sorted(self.symbols.domain.least)
         return RefutedAt({n: point.get_coordinate_val(isl.dim_type.param, i).to_python() for i, n in enumerate(names)})
 
-    def _inside(self) -> Outcome:
-        for place in inside(self.program):
+    def _inside(self, places: Iterable[Place]) -> Outcome:
+        for place in places:
             self.extents = dict(place.variables)
             box = self._box([(name, 0) for name in place.variables], ())
             outside = Or((Cmp("<", place.index, IntConst(0)), Cmp(">=", place.index, place.extent)))
-            points = box.points((outside,))
+            points = box.points((*place.given, outside))
             if not points.is_empty():
                 raise self._refuted(points)
         return Outcome("proved")
+
+    def _earlier(self, family: Family) -> Outcome:
+        try:
+            return self._inside(earlier(self.program, family))
+        except RefutedAt:
+            # by several indices together it may
+            return Outcome("unknown", reason=not_earlier(family))
 
     def _bijective(self, name: str) -> Outcome:
         expression = self.program.permutations[name].expression

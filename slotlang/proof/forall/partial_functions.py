@@ -1,4 +1,4 @@
-"""Functions of integers that have no value everywhere: powers and exclusive ors of what may be negative.
+"""Functions of integers that no rule is about: exclusive ors, and powers of what is not a number.
 
 Binding shows at its sizes that each has a value wherever it is looked at. No rule shows it for all sizes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slotlang.meaning.integers import Cond, Int, IntCall, parts, show, variables
+from slotlang.meaning.integers import Cond, Int, IntCall, IntConst, parts, show, variables
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import Element, FamilyRef, Iverson, Read, Shift, Value, nodes
 
@@ -16,10 +16,19 @@ def partial(program: Program) -> str:
     """Why nothing can be said for all sizes: a power or an exclusive or with a variable in it; empty when there is
     none."""
     for line, e in _integers(program):
-        found = next((inner for inner in _inside(e) if isinstance(inner, IntCall) and inner.name in ("**", "^")), None)
-        if found is not None and variables(found):
+        calls = (inner for inner in _inside(e) if isinstance(inner, IntCall) and inner.name in ("**", "^"))
+        found = next((call for call in calls if variables(call) and not _exponential(call)), None)
+        if found is not None:
             return f"line {line}: {show(found)} is decided at numbers alone"
     return ""
+
+
+def _exponential(call: IntCall) -> bool:
+    match call:
+        case IntCall("**", (IntConst(base), _)):
+            return base > 1
+        case _:
+            return False
 
 
 def _inside(e: Int | Cond) -> Iterator[Int | Cond]:

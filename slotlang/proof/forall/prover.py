@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -23,15 +23,16 @@ from slotlang.meaning.integers import (
     Or,
     show,
 )
-from slotlang.meaning.program import Binder, Claim, Output, Program, member_text
-from slotlang.proof.forall.index_obligations import inside
+from slotlang.meaning.program import Binder, Output, Program, member_text
+from slotlang.proof.forall.index_obligations import Place, earlier, inside, not_earlier
 from slotlang.proof.forall.inequalities import Domain, NotNormal
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
-from slotlang.proof.forall.sum_equality import collected, joined
+from slotlang.proof.forall.sum_equality import collected, joined, term_by_term
 from slotlang.proof.forall.sums import Given, Rules, Sum, solved_for
 from slotlang.proof.goals import goals
+from slotlang.proof.induction import recursive
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Goal, Outcome
@@ -48,6 +49,7 @@ class _Question:
         self.program, self.sizes = program, symbols.sizes
         self.domain = Domain(dict(symbols.domain.least), symbols.domain.facts)
         self.domain.points = symbols.domain.points
+        self.domain.known_powers = list(symbols.domain.known_powers)
         self.rules = Rules(self.domain)
         self.free: list[str] = []
         self.digits: dict[str, str] = {}
@@ -82,6 +84,8 @@ class _Question:
                 return self.poly(self.program.digits[name].of(IntVar(SLOT)))
             case IntOp(op, a, b):
                 return self.domain.combined(op, self.poly(a), self.poly(b))
+            case IntCall("**", (IntConst(base), exponent)) if base > 1:
+                return self.domain.power(base, self.poly(exponent))
             case IntCall() | IntIf():
                 raise NotNormal(f"{show(e)}, which is decided at numbers alone")
 
@@ -134,9 +138,17 @@ class _Question:
             self.bind(name, extents[name])
         reads = tuple((t, tuple(self.poly(i) for i in indices)) for t, indices in term.reads)
         bound = tuple(name for name, _ in term.bound)
-        return [
+        sums = [
             Sum(term.re, term.im, term.scalars, bound, tuple(conds), reads) for conds in self.cases(And(term.conds))
         ]
+        self.powers_of_others(bound)
+        return sums
+
+    def powers_of_others(self, bound: Iterable[str]) -> None:
+        """Raises ``NotNormal`` for a power that differs from term to term of a sum: to the rules it is a size."""
+        for name, (_, exponent) in self.domain.powers.items():
+            if not self.rules.mentions(exponent).isdisjoint(bound):
+                raise NotNormal(f"{name}, which differs from term to term of a sum")
 
     def equal(self, left: list[Sum], right: list[Sum], where: list[Given]) -> str:
         """Why two lists of sums are not shown to be equal where the conditions hold; empty when they are."""
@@ -162,6 +174,9 @@ class _Question:
             return ""
         found, wanted = joined(self.rules, found), joined(self.rules, wanted)
         if self._same(found, wanted):
+            return ""
+        each = [term_by_term(self.rules, side.values()) for side in (found, wanted)]
+        if self._same(*each):
             return ""
         odd = next((s for k, s in found.items() if not self._has(wanted, k, s)), None)
         if odd is not None:
@@ -190,9 +205,8 @@ class _Question:
             if simple is None:
                 return [], []
             for kind, p in simple:
-                if kind == "ge":
-                    self.domain.assume(p)
                 if kind != "eq":
+                    self.assume((kind, p))
                     continue
                 for name in sorted(p.names() & self.domain.extents.keys()):
                     value = solved_for(self.rules, p, name)
@@ -202,6 +216,20 @@ class _Question:
                         pending += [("ge", value), ("ge", self.domain.extents[name] - 1 - value)]
                         break
         return left, right
+
+    def assume(self, given: Given) -> None:
+        """Take an inequality for granted; what is not 0 and never negative is at least 1."""
+        for kind, p in self.rules.simplified(given) or ():
+            for fact in [p] if kind == "ge" else [p - 1, -p - 1] if kind == "ne" else []:
+                if kind == "ge" or self.domain.nonnegative(fact + 1):
+                    self.domain.assume(fact)
+        self.domain.compare_powers()
+
+    def under(self, polynomials: list[Poly], where: list[Given]) -> list[Poly] | None:
+        """Polynomials where conditions hold; None where these never hold together."""
+        whole = Sum(Fraction(1), Fraction(0), (), (), (), (("", tuple(polynomials)),))
+        found, _ = self._under([whole], [], where)
+        return list(found[0].reads[0][1]) if found else None
 
     def text(self, s: Sum) -> str:
         """A sum for a person."""
@@ -231,13 +259,16 @@ class MixedRadix:
         return results
 
     def _reasons(self) -> Iterator[tuple[str, str]]:
-        yield "reads stay inside", self._tried(self._inside)
+        yield "reads stay inside", self._tried(lambda: self._inside(inside(self.program)))
+        for f in recursive(self.program):
+            shown = not self._tried(lambda f=f: self._inside(earlier(self.program, f)))
+            yield f"{f.name} reads members before its own", "" if shown else not_earlier(f)
         for name in self.program.permutations:
             yield f"permutation {name}", self._tried(lambda name=name: self._bijective(name))
         for goal in goals(self.program):
-            yield goal.what, self._tried(lambda goal=goal: self._goal(goal))
-            if isinstance(goal.statement, Claim):
-                self.expander.learn(goal.statement)
+            yield goal.what, (reason := self._tried(lambda goal=goal: self._goal(goal)))
+            if not reason:
+                self.expander.proved(goal)
         for name in self.program.theorems:
             yield f"{name} complete", self._tried(lambda name=name: self._complete(name))
 
@@ -262,6 +293,9 @@ class MixedRadix:
             cases = question.cases(And(()) if where is None else where)
             if n == len(cases):
                 return ""
+            for given in cases[n]:
+                # normal forms are simpler where more is known; equations are solved later
+                question.assume(given)
             sums = [
                 [s for t in side if t.re or t.im for s in question.sums(t, self.expander.extents)]
                 for side in (left, right)
@@ -278,6 +312,7 @@ class MixedRadix:
         left: list[Sum] = []
         for n, output in enumerate(outputs):
             left += self._carried(question, output, n)
+        question.powers_of_others(question.domain.extents)
         return question.equal(left, [self._whole(question, name)], [])
 
     def _carried(self, question: _Question, output: Output, number: int) -> list[Sum]:
@@ -309,23 +344,35 @@ class MixedRadix:
             return ""
         question = self._question([])
         reads = ((name, (question.poly(permutation.expression),)),)
+        question.powers_of_others(question.free)
         moved = Sum(Fraction(1), Fraction(0), (), tuple(question.free), (), reads)
         slot = question.rules.variable(question.poly(self.program.slots_expr))
         every = Sum(Fraction(1), Fraction(0), (), (slot,), (), ((name, (Poly.symbol(slot),)),))
         return question.equal([moved], [every], [])
 
-    def _inside(self) -> str:
+    def _inside(self, places: Iterable[Place]) -> str:
         """Why some read is not shown to stay inside its tensor, or some member inside its family."""
-        for place in inside(self.program):
-            if reason := self._stays(place.index, place.extent, place.variables):
-                return f"line {place.line}: {reason}"
+        for place in places:
+            for n in range(MAX_ALTERNATIVES):
+                # each case of what is given in a domain of its own
+                question = self._question([])
+                for name, range_ in place.variables.items():
+                    question.bind(name, range_)
+                cases = question.cases(And(place.given))
+                if n == len(cases):
+                    break
+                if reason := self._stays(question, place, cases[n]):
+                    return f"line {place.line}: {reason}"
+            else:
+                return f"line {place.line}: too many cases"
         return ""
 
-    def _stays(self, index: Int, extent: Int, variables: Mapping[str, Int]) -> str:
-        question = self._question([])
-        for name, range_ in variables.items():
-            question.bind(name, range_)
-        p, bound = question.poly(index), question.poly(extent)
+    def _stays(self, question: _Question, place: Place, given: list[Given]) -> str:
+        index, extent = place.index, place.extent
+        found = question.under([question.poly(index), question.poly(extent)], given)
+        if found is None:
+            return ""
+        p, bound = found
         while not question.domain.within(p, bound):
             digit = question.rules.split([p])
             if digit is None:

@@ -8,6 +8,7 @@ from random import Random
 import islpy as isl
 
 from slotlang.proof.forall.inequalities import Domain
+from slotlang.proof.forall.polynomials import Poly
 
 SMALL = (3, 4, 6, 16)
 """Most attempts are small, so that what is done at a point is quick; some facts need larger values."""
@@ -41,6 +42,15 @@ def small(domain: Domain, names: Sequence[str], count: int, seed: int) -> Iterat
             yield from () if points.is_empty() else [_values(corner, names)]
         else:
             yield from _searched(domain, names, draw)
+
+
+def powered(point: dict[str, int], powers: Sequence[tuple[int, Poly, Poly]]) -> dict[str, int]:
+    """Values of the symbols with those that are powers of others (base, exponent, value) made so."""
+    for base, exponent, value in powers:
+        if value in map(Poly.symbol, point):
+            (name,) = value.names()
+            point[name] = base ** int(exponent.value(point))
+    return point
 
 
 def large(domain: Domain, names: Sequence[str], count: int, seed: int) -> Iterator[dict[str, int]]:

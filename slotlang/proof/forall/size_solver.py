@@ -149,6 +149,7 @@ class _Solver:
         self.least: dict[str, int] = {}
         self.facts: list[Poly] = []
         self.floors: list[tuple[Poly, Poly, Poly]] = []
+        self.powers: list[tuple[int, Poly, Poly]] = []
         self.taken = {*conditions.parameters, *(c.name for c in conditions.all if isinstance(c, Defined))}
         self.hint = ""
         self.implied: list[Required] = []
@@ -178,8 +179,10 @@ class _Solver:
             tuple(self.implied),
             self.loose,
         )
+        symbols.domain.known_powers = self.powers
         names = sorted(symbols.names() | symbols.domain.least.keys())
-        symbols.domain.points = list(size_points.small(symbols.domain, names, 8, 0))
+        points = size_points.small(symbols.domain, names, 8, 0)
+        symbols.domain.points = [size_points.powered(p, self.powers) for p in points]
         return symbols
 
     def _excluded(self) -> bool:
@@ -270,6 +273,10 @@ class _Solver:
         self.loose = True
         symbol = self._fresh(int(name == "**" and bool(self._domain().nonnegative(args[0] - 1))))
         self.facts += simplest_bounds(name, symbol, args)
+        if name == "log2":
+            self.powers.append((2, symbol, args[0]))
+        elif name == "**" and (numbers[0] or 0) > 1:
+            self.powers.append((known[0], args[1], symbol))
         self.sizes[text] = symbol
         return symbol
 
@@ -301,6 +308,7 @@ class _Solver:
         self.floors = [
             (a.replaced(name, value), b.replaced(name, value), c.replaced(name, value)) for a, b, c in self.floors
         ]
+        self.powers = [(b, e.replaced(name, value), v.replaced(name, value)) for b, e, v in self.powers]
         self.least.pop(name)
 
     def _positive(self, p: Poly) -> None:

@@ -3,13 +3,17 @@ end or interleave, joined."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.sums import Rules, Sum, negated
 
+MAX_TERMS = 16
+"""Most terms that a sum is written out to."""
+MAX_SUMS = 256
+"""Sums from which on none is written out."""
 MAX_INTERLEAVED = 8
 """Most sums that interleave."""
 
@@ -68,10 +72,32 @@ def collected(rules: Rules, sums: list[Sum]) -> dict[Hashable, Sum]:
 def joined(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum]:
     """Sums joined as long as two of them can be."""
     while True:
-        changed = _complementary(rules, sums) or _end_to_end(rules, sums) or _interleaved(rules, sums)
+        changed = (
+            _complementary(rules, sums)
+            or _end_to_end(rules, sums)
+            or _one_more(rules, sums)
+            or _interleaved(rules, sums)
+        )
         if changed is None:
             return sums
         sums = changed
+
+
+def term_by_term(rules: Rules, sums: Iterable[Sum]) -> dict[Hashable, Sum]:
+    """sum over v < n of f(v) = f(0) + ... + f(n - 1), for small numbers n."""
+    pending, done = list(sums), list[Sum]()
+    while pending:
+        s = pending.pop()
+        for v in s.bound:
+            number = rules.domain.extents[v].number()
+            if number is not None and number <= MAX_TERMS and len(pending) + len(done) < MAX_SUMS:
+                rest = replace(s, bound=tuple(b for b in s.bound if b != v))
+                for n in range(int(number)):
+                    pending += rules.normals(rules.with_value(rest, v, Poly.const(n)))
+                break
+        else:
+            done.append(s)
+    return collected(rules, done)
 
 
 def _complementary(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
@@ -105,6 +131,25 @@ def _end_to_end(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] 
                         continue
                     whole = rules.variable(extent + rules.domain.extents[u])
                     return _with(rules, sums, {first_key, second_key}, _renamed(rules, first, v, whole))
+    return None
+
+
+def _one_more(rules: Rules, sums: dict[Hashable, Sum]) -> dict[Hashable, Sum] | None:
+    """sum over v < E of f(v) + f(E) = sum over v < E + 1 of f(v); with f(-1) in place of f(E), of f(v - 1)."""
+    for first_key, first in sums.items():
+        for v in first.bound:
+            extent = rules.domain.extents[v]
+            if not rules.domain.nonnegative(extent):
+                continue
+            rest = replace(first, bound=tuple(b for b in first.bound if b != v))
+            for value, shift in ((extent, 0), (Poly.const(-1), 1)):
+                settled = rules.normal(rules.with_value(rest, v, value))
+                name = None if settled is None else key(rules, settled)
+                if name in sums and name != first_key and (sums[name].re, sums[name].im) == (first.re, first.im):
+                    more = rules.variable(extent + 1)
+                    moved = rules.with_value(first, v, Poly.symbol(more) - shift)
+                    whole = replace(moved, bound=tuple(more if b == v else b for b in first.bound))
+                    return _with(rules, sums, {first_key, name}, whole)
     return None
 
 

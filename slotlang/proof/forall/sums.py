@@ -62,10 +62,16 @@ class Rules:
         for name in list(found):
             if name in self.domain.remainders:
                 found |= self.mentions(self.domain.remainders[name][0])
+            if name in self.domain.powers:
+                found |= self.mentions(self.domain.powers[name][1])
         return found
 
     def substituted(self, p: Poly, name: str, value: Poly) -> Poly:
-        """A polynomial with a variable replaced, inside its remainders too; ``value`` must not mention it."""
+        """A polynomial with a variable replaced, in its remainders and powers too; ``value`` must not mention it."""
+        for power in p.names() & self.domain.powers.keys():
+            base, exponent = self.domain.powers[power]
+            if name in self.mentions(exponent):
+                p = p.replaced(power, self.domain.power(base, self.substituted(exponent, name, value)))
         for remainder in p.names() & self.domain.remainders.keys():
             dividend, divisor = self.domain.remainders[remainder]
             if name in self.mentions(dividend):
@@ -273,19 +279,30 @@ class Rules:
 
     def _inside(self, s: Sum) -> Sum | None:
         """[0 <= e < M] f(e % M) = [0 <= e < M] f(e), and the same of e + M and e - M."""
-        for remainder in sorted(set().union(*(p.names() for p in s.polynomials())) & self.domain.remainders.keys()):
+        names = set[str]().union(*(self.mentions(p) for p in s.polynomials()))
+        for remainder in sorted(names & self.domain.remainders.keys()):
             dividend, modulus = self.domain.remainders[remainder]
             # a condition on the remainder itself may hold where that of its value does not
             known = [p for kind, p in s.conds if kind == "ge" and remainder not in self.mentions(p)]
             for shift in (Poly(), modulus, -modulus):
                 value = dividend + shift
                 if self._implied(value, known) and self._implied(modulus - 1 - value, known):
-                    return self.mapped(s, lambda p, r=remainder, v=value: p.replaced(r, v))  # type: ignore[misc]
+                    return self.mapped(s, lambda p, r=remainder, v=value: self._without(p, r, v))  # type: ignore[misc]
         return None
 
-    def _implied(self, p: Poly, known: Iterable[Poly]) -> bool:
+    def _without(self, p: Poly, remainder: str, value: Poly) -> Poly:
+        """A polynomial with a value in place of a remainder, in other remainders too."""
+        for other in p.names() & self.domain.remainders.keys() - {remainder}:
+            dividend, divisor = self.domain.remainders[other]
+            if remainder in self.mentions(dividend):
+                p = p.replaced(other, self.domain.mod(self._without(dividend, remainder, value), divisor))
+        return p.replaced(remainder, value)
+
+    def _implied(self, p: Poly, known: list[Poly]) -> bool:
         """Whether p is at least 0 where the known polynomials are."""
-        return self.domain.nonnegative(p) or any(self.domain.nonnegative(p - q) for q in known)
+        if self.domain.nonnegative(p) or any(self.domain.nonnegative(p - q) for q in known):
+            return True
+        return len(known) > 1 and self.domain.under(known).nonnegative(p)
 
     def _cut(self, s: Sum) -> Sum | None:
         """sum over v < E of [v < D] f(v) = sum over v < D of f(v) when 1 <= D <= E."""
@@ -295,11 +312,14 @@ class Rules:
                 continue
             for name in s.bound:
                 parts = p.linear(name)
-                if parts is None or parts[0].number() is None or (slope := parts[0].number()) is None or slope >= 0:
+                slope = None if parts is None else parts[0].number()
+                if parts is None or slope is None or slope >= 0:
                     continue
-                if any(self.domain.range_of(n) is not None for n in parts[1].names()) or slope != -1:
+                extent = parts[1].over(Poly.const(-slope)) + 1
+                # a bound that other variables of this sum have a part in is not one for all of its terms
+                others = self.mentions(parts[1])
+                if not others.isdisjoint((*s.bound, *self.domain.remainders)) or not self.domain.integral(extent):
                     continue
-                extent = parts[1] + 1
                 if self.domain.nonnegative(extent - 1) and self.domain.nonnegative(self.domain.extents[name] - extent):
                     new = self.variable(extent)
                     rest = replace(s, conds=tuple(g for g in s.conds if g != given))

@@ -35,6 +35,8 @@ class WrittenOut:
                 self._read((target, value), self.families)
             case tree.Output(_, _, value):
                 self._read(value, self.families)
+            case tree.Prove(_, value):
+                self.names = _chosen_by(value)
             case _:
                 pass
 
@@ -63,6 +65,28 @@ def _mentions(e: object, name: str) -> list[tree.Index]:
 
 
 def _chosen_by(e: object) -> set[str]:
-    """Names in the conditions of choices."""
-    tests = [node.condition for node in _nodes(e) if isinstance(node, tree.Choice)]
-    return {n.name for n in _nodes(tuple(tests)) if isinstance(n, tree.Name)}
+    """Names in the conditions of choices, and in the exponents of values."""
+    tests: list[object] = [node.condition for node in _nodes(e) if isinstance(node, tree.Choice)]
+    return {n.name for n in _nodes((*tests, *_exponents(e))) if isinstance(n, tree.Name)}
+
+
+def _exponents(e: object) -> Iterator[tree.Expr]:
+    """What values are raised to; the exponents of integers are not."""
+    match e:
+        case tree.Binary("**", left, right):
+            yield right
+            yield from _exponents(left)
+        case tree.Binary("<<" | ">>", left):
+            yield from _exponents(left)
+        case tree.Index() | tree.Bracket():
+            return
+        case tree.Sum(body=body):
+            yield from _exponents(body)
+        case tree.Choice(_, yes, no):
+            yield from _exponents((yes, no))
+        case tuple():
+            for part in e:
+                yield from _exponents(part)
+        case _:
+            for f in fields(e) if is_dataclass(e) else ():
+                yield from _exponents(getattr(e, f.name))

@@ -199,17 +199,18 @@ def test_a_size_used_as_a_number():
 @pytest.mark.parametrize(
     ("claim", "open_", "said"),
     [
-        ("x[(h + k) % n]", "all", "line 5: 'K' says which members or terms are written out, and it is open; a claim"),
+        ("x[(h + k) % n]", "all", ""),
         ("x[(h + k) % n]", "n", ""),
+        ("sum i < k + 1: [i == k] * x[(h + i) % n]", "n", ""),
         (
-            "sum i < k + 1: [i == k] * x[(h + i) % n]",
+            "sum i < k * k + 1: [i == 0] * x[(h + k) % n]",
             "n",
-            "line 6: `k + 1 >= 1` is asked for at each",
+            "line 6: `k*k + 1 >= 1` is asked for at each value of a loop that is written out; whether the extent",
         ),
     ],
 )
 def test_recursion(claim, open_, said):
-    """Members are written out, so that their number has to be known."""
+    """Members are written out where their number is known, and kept whole where it is not."""
     text = f"""program p(n = 8, K = 3)
 input x[n]
 axes (h < n)

@@ -9,6 +9,7 @@ from slotlang import api
 from slotlang.proof.forall.check import check_for_all
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.forall.prover import _Question
 from slotlang.proof.forall.sums import Rules
 from slotlang.syntax.parser import parse, read_source
 
@@ -22,8 +23,9 @@ from slotlang.syntax.parser import parse, read_source
     ],
 )
 def test_what_is_not_shown(name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the rule for conditions on quotients."""
+    """Without the rule for conditions on quotients, and without what conditions say."""
     monkeypatch.setattr(Rules, "_floor", lambda self, p: None)
+    monkeypatch.setattr(_Question, "assume", lambda self, given: None)
     report = check_for_all(parse(read_source(PROGRAMS / f"{name}.slot")), ["all"], {}, 0)
     assert report.status == "unknown"
     assert f"{said} is not shown to be part of what it should be" in report.reason

@@ -164,6 +164,30 @@ def test_remainders_of_what_conditions_keep_inside(seed):
         assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
 
 
+@pytest.mark.parametrize("seed", range(80))
+def test_remainders_that_several_conditions_keep_inside(seed):
+    """(N*a + b) % (N*M), or with b % N inside, where conditions keep a and b inside, or nearly."""
+    draw = Random(seed)
+    rules = Rules(domain())
+    d, m, n = rules.domain, symbol("M"), symbol("N")
+    u, v = rules.variable(symbol("R") + 1), rules.variable(n + 1)
+    a, b = symbol(u) + draw.randint(-1, 1), symbol(v) + draw.randint(-1, 1)
+    slack = [draw.choice([0, 0, 0, 1, -1]) for _ in range(4)]
+    conds = [("ge", a + slack[0]), ("ge", m - 1 - a + slack[1]), ("ge", b + slack[2]), ("ge", n - 1 - b + slack[3])]
+    low = d.mod(b, n) if draw.random() < 0.5 else b
+    if draw.random() < 0.2:
+        conds.append(("ge", low - 1))
+    draw.shuffle(conds)
+    conds = conds[: draw.choice([5, 5, 3])]
+    reads = (("x", (d.mod(n * a + low, n * m), symbol(u), symbol(v))),)
+    s = Sum(Fraction(1), Fraction(0), (), (u, v), tuple(conds), reads)
+    normal = rules.normal(s)
+    if not any(slack) and len(conds) > 3:
+        assert normal is not None and not set(d.remainders) & normal.reads[0][1][0].names()
+    for sizes in SMALL:
+        assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_conditions_on_a_quotient(seed):
     """Conditions on s*a + b where b stays below s, or below 2*s, or below 0, or is not known to."""

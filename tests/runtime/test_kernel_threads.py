@@ -1,0 +1,119 @@
+"""Threads that share a ring of kernels: each gets the residues it would get alone."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from exact_residues import filled, residue_ring
+
+from slotlang_runtime.kernels.operations import ResidueOperations
+from slotlang_runtime.kernels.residues import ArrangedKey, Ciphertext, ResidueRing
+
+THREADS = 8
+BITS = pytest.mark.parametrize("bits", [(60, 40, 60), (50, 40, 50)], ids=["words", "doubles"])
+
+
+@pytest.fixture(autouse=True)
+def often() -> Iterator[None]:
+    """Threads change places often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Bench:
+    """A ring of its own, so that nothing of it is there before the threads, with keys of any residues."""
+
+    def __init__(self, bits: tuple[int, ...]) -> None:
+        known = residue_ring(4096, bits)
+        given: Any = SimpleNamespace(
+            degree=4096, moduli=known.ring.moduli, scales=[2.0**20, 2.0**40 / known.ring.moduli[1]]
+        )
+        self.ring = ResidueRing(given)
+        self.rng = np.random.default_rng(0)
+        self.keys: dict[int, ArrangedKey] = {}
+        moduli = given.moduli
+        for element in (1, 8191, *(pow(3, n, 8192) for n in range(1, 6))):
+            words = [filled("random", moduli, 4096, self.rng) for _ in range(4)]
+            self.keys[element] = self.ring.key(np.array(words).reshape(2, 2, 3, 4096))
+        self.inputs = [self.words() for _ in range(THREADS)]
+        self.plain = self.ring.plaintext(self.words()[0], 0, 2.0**20, False)
+
+    def words(self) -> Any:
+        return np.array([filled("random", self.ring.ring.moduli[:2], 4096, self.rng) for _ in range(2)])
+
+    def evaluated(self, x: Ciphertext, other: Ciphertext) -> bytes:
+        """A bit of everything."""
+        k = ResidueOperations(self.ring, self.keys.__getitem__)
+        total: Any = other
+        for step in range(1, 6):
+            total = k.add(total, k.rotate(x, step), 1, owned=step > 1)
+        product = k.relinearize(k.multiply(total, k.conjugate(other)))
+        low = k.rescale(k.dot([(total, self.plain), (x, self.plain), (other, self.plain)]))
+        high = k.add(k.negate(product), k.multiply_plain(x, self.plain), -1, owned=False)
+        return self.ring.given(k.settled(high)).tobytes() + self.ring.given(low).tobytes()
+
+    def taken(self, number: int) -> Ciphertext:
+        return self.ring.taken(self.inputs[number], 0, 2.0**20)
+
+
+def spread(task: Callable[[int], bytes]) -> list[bytes]:
+    """Tasks by number, in threads that start at the same moment, twice each."""
+    gate = threading.Barrier(THREADS)
+
+    def started(number: int) -> bytes:
+        gate.wait()
+        first = task(number)
+        assert task(number) == first
+        return first
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(started, range(THREADS)))
+
+
+@BITS
+def test_threads_with_inputs_of_their_own(bits: tuple[int, ...]) -> None:
+    bench = Bench(bits)
+    found = spread(lambda number: bench.evaluated(bench.taken(number), bench.taken(number - 1)))
+    gc.collect()
+    alone = Bench(bits)
+    assert found == [alone.evaluated(alone.taken(n), alone.taken(n - 1)) for n in range(THREADS)]
+    assert len(set(found)) == THREADS
+
+
+@BITS
+def test_threads_with_the_same_ciphertexts(bits: tuple[int, ...]) -> None:
+    # digits of a ciphertext are made by whoever needs them first
+    bench = Bench(bits)
+    x, others = bench.taken(0), [bench.taken(n) for n in range(THREADS)]
+    found = spread(lambda number: bench.evaluated(x, others[number % 2]))
+    alone = Bench(bits)
+    expected = [alone.evaluated(alone.taken(0), alone.taken(n)) for n in range(2)]
+    assert found == [expected[n % 2] for n in range(THREADS)]
+
+
+@BITS
+def test_rows_in_use_are_nobody_elses(bits: tuple[int, ...]) -> None:
+    ring = residue_ring(4096, bits)
+
+    def task(number: int) -> bytes:
+        held = []
+        for n in range(40):
+            rows = ring.rows(1 + n % 3)
+            ring.view(rows)[:] = number
+            held.append(rows)
+            if n % 5 == 4:
+                assert all((ring.view(one) == number).all() for one in held)
+                del held[::2]
+        return b""
+
+    spread(task)
