@@ -59,7 +59,7 @@ class Coder:
         for number, values in enumerate(vectors):
             content = ring.checked(values)
             if content is not None and (content.ndim or content.imag):
-                whole.append((number, np.broadcast_to(content, (max(ring.slots, _LEAST),))))
+                whole.append((number, np.tile(np.broadcast_to(content, (ring.slots,)), -(-_LEAST // ring.slots))))
             elif content is not None:
                 found[number] = self._constant(float(content.real), level, scale)
         if whole:

@@ -16,8 +16,8 @@ class Cost:
     """What a program costs under parameters.
 
     ``galois_key_bytes``, ``weight_bytes`` and ``peak_ciphertext_bytes`` are residue words, as the server holds
-    them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent, as SEAL saves it
-    and without headers: keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
+    them. ``evaluation_key_bytes``, ``upload_bytes`` and ``download_bytes`` are what is sent: residues in the bits of
+    their primes, without headers. Keys and uploads are seeded, so half the size. ``rotation_lower_bound`` is None where
     the layout is too large to tell. ``bounds``: this one and every other that speaks of the program.
     ``predicted_error``: relative rms error that a run is expected not to exceed; ``promise``: on which data, and the
     absolute error of each result. ``kernel``: what

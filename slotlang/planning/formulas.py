@@ -135,28 +135,24 @@ class _Formulas:
         p = self.parameters
         if p is not None:
             return sympy.Integer(p.sent_key_bytes())
-        saved = self._unit("saved_key", "bytes that SEAL saves for a residue modulo each prime, added up")
-        return self._degree() * (self._primes() - 1) * saved
+        bits = self._unit("all_bits", "bits of all primes, added up")
+        return self._degree() * (self._primes() - 1) * bits / 8
 
     def _sent(self, level: int, *, seeded: bool = False) -> Any:
         p = self.parameters
         if p is not None:
             return sympy.Integer(p.sent_bytes(level, seeded=seeded))
-        return (1 if seeded else 2) * self._degree() * self._saved(level)
+        return (1 if seeded else 2) * self._degree() * self._data_bits(level) / 8
 
-    def _saved(self, level: int) -> Any:
+    def _data_bits(self, level: int) -> Any:
         dropped = f", {level} dropped" if level else ""
-        meaning = f"bytes that SEAL saves for a residue modulo each data prime{dropped}, added up"
-        return self._unit(f"saved_{level}" if level else "saved", meaning)
+        return self._unit(f"bits_{level}" if level else "bits", f"bits of the data primes{dropped}, added up")
 
     def _half(self, level: int) -> Any:
         p = self.parameters
         if p is not None:
             return sympy.Integer(p.half_bytes(level))
-        dropped = f", {level} dropped" if level else ""
-        meaning = f"whole bytes that a residue modulo each data prime takes{dropped}, added up"
-        whole = self._unit(f"whole_{level}" if level else "whole", meaning)
-        return sympy.Rational(3, 2) * self._degree() * whole
+        return 3 * self._degree() * self._data_bits(level) / 16
 
     def _download(self) -> Formula:
         own = self.decisions.branch()

@@ -166,7 +166,7 @@ class Saved:
     def seed_bytes(self) -> bytes:
         """The seed that ``ciphertext`` found. Raises Rejected where there is none of BLAKE2Xb."""
         if self.seed is None or self.seed[0] != BLAKE2XB:
-            raise Rejected("this build of SEAL draws from another generator than BLAKE2Xb", NOT_EVALUATED)
+            raise Rejected("an object of SEAL has no seed, or one of another generator than BLAKE2Xb", NOT_EVALUATED)
         return self.seed[1]
 
     def array(self, count: int | None, moduli: Sequence[int]) -> Words:
@@ -276,7 +276,8 @@ def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[
     digits = len(context.levels)
     each = HEADER.size + ciphertext_limit(context, len(context.moduli))
     record = Saved(context, data, 40 + 8 * context.degree + len(places) * digits * each)
-    *_, count = record.take("5Q")
+    record.expect("keys are for parameters", "4Q", *context.key_level)
+    (count,) = record.take("Q")
     found: dict[int, list[tuple[Words, bytes]]] = {}
     for place in range(count):
         (held,) = record.take("Q")
@@ -285,6 +286,8 @@ def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[
             residues = record.ciphertext(context.key_level, context.moduli, 1.0)
             found.setdefault(place, []).append((residues[0], record.seed_bytes()))
     record.end()
+    if any(len(found.get(place, [])) != digits for place in places):
+        raise Rejected("a key is missing from these keys, or has too few digits", DAMAGED_BYTES)
     return [found[place] for place in places]
 
 

@@ -20,6 +20,8 @@ from slotlang_runtime.seal.ring import Ring
 RINGS = [
     (Parameters(4096, (36, 36, 37), (20,)), 2048),
     (Parameters(4096, (36, 36, 37), (20,)), 1),
+    (Parameters(4096, (54, 55), (30,)), 2),
+    (Parameters(4096, (54, 55), (30,)), 4),
     (Parameters(4096, (54, 55), (30,)), 16),
     (Parameters(8192, (60, 50, 40, 60), (40,), drops=(1,)), 512),
     (Parameters(8192, (60, 60, 60), (115,)), 4096),
