@@ -1,4 +1,4 @@
-"""Optimize every program of the corpus and rewrite the tables of optimize.md. It takes three minutes.
+"""Optimize every program of the corpus and rewrite the tables of optimize.md. It takes some minutes.
 
 python docs/make_optimize_table.py
 """
@@ -74,7 +74,7 @@ def _parameters(cost: Cost, precision: float | None) -> str:
 
 def corpus() -> list[Path]:
     """All programs."""
-    return sorted((ROOT / "programs").glob("*.slot")) + sorted((ROOT / "programs" / "seed").glob("*.slot"))
+    return sorted((ROOT / "programs").rglob("*.slot"), key=lambda path: (len(path.parts), path))
 
 
 def table() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -43,23 +44,29 @@ class FileVerdict:
     """What the program declares and does not need."""
 
     @cached_property
-    def loss(self) -> Loss | None:
-        """The statement of a refuted program that lost what its result needs, where that can be told."""
+    def _loss(self) -> tuple[Loss | None, float]:
+        """The statement that lost something, and the processor time that it took to find it."""
         from slotlang.proof.information_loss import find_loss
         from slotlang.proof.verdict import Wrong
 
         if self.bound is None or self.report is None or not isinstance(self.report.failure, Wrong):
-            return None
-        return find_loss(self.bound)
+            return None, 0.0
+        start = time.process_time()
+        return find_loss(self.bound), time.process_time() - start
+
+    @property
+    def loss(self) -> Loss | None:
+        """The statement of a refuted program that lost what its result needs, where that can be told."""
+        return self._loss[0]
 
     @cached_property
     def repairs(self) -> tuple[Repair, ...]:
-        """Single changes with which a refuted program proves, looked for some seconds at most."""
+        """Single changes with which a refuted program proves. What was looked for before is taken from the time for it."""
         if not self.repair or self.bound is None or self.report is None or self.report.status != "refuted":
             return ()
-        from slotlang.mutation.repair import nearest_repairs
+        from slotlang.mutation.repair import SECONDS, nearest_repairs
 
-        return tuple(nearest_repairs(self.bound, self.report))
+        return tuple(nearest_repairs(self.bound, self.report, max(0.4 * SECONDS, SECONDS - self._loss[1])))
 
     @property
     def refuted(self) -> tuple[Program, Report] | None:

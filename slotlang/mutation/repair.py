@@ -13,7 +13,7 @@ from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.rebind import Rebinder
 from slotlang.mutation.mutants import Mutation, mutants, one_line
 from slotlang.mutation.witness import Witness, claims_before
-from slotlang.proof.check import FIRST_OPERATIONS, Report
+from slotlang.proof.check import Report
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered
@@ -21,6 +21,8 @@ from slotlang.syntax import tree
 
 SECONDS = 0.5
 """Processor time for a search, about: a change that is being checked is checked to its end."""
+OPERATIONS = 60_000
+"""isl operations for each goal of a changed program: a third of a second, most often. Most proofs take less."""
 
 ENOUGH = 4
 """Repairs found, after which no more are looked for."""
@@ -137,7 +139,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False
-    prover = Polyhedral(program, FIRST_OPERATIONS)
+    prover = Polyhedral(program, OPERATIONS)
     outcomes = (prover.prove(goal).status for goal in goals(program))
     complete = (prover.covered(name).status for name in program.theorems)
     return all(s == "proved" for s in outcomes) and all(s == "proved" for s in complete)
@@ -146,7 +148,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
 def _failing_goal_proves(program: Program, witness: Witness) -> bool:
     """Whether the goal that fails is right in a changed program, if the claims before it are true."""
     goal = witness.same_goal(program)
-    prover = Polyhedral(program, FIRST_OPERATIONS)
+    prover = Polyhedral(program, OPERATIONS)
     if goal is not None:
         for claim in claims_before(program, goal):
             prover.expander.learn(claim)

@@ -29,8 +29,8 @@ ELEMENT_WORK = 3
 """Operations that take as much time as it takes to choose an element of a tensor at random."""
 READING = 2
 """Operations that take as much time as it takes to look up an element of a tensor for every slot."""
-FIRST_OPERATIONS = 60_000
-"""isl operations for each goal before a program is tested at random points: a third of a second."""
+FIRST_OPERATIONS = 10_000
+"""isl operations for each goal before a program is tested at random points: some tenths of a second at most."""
 PLANNING_WORK = 2500
 """Operations that take as much time as it takes to plan a permutation, for each slot."""
 

@@ -223,6 +223,7 @@ def contents(
     at a random point. Raises ``SlotError`` SL601 (no such family or member) and SL603 (too large to draw).
     """
     family, member = resolve(program, name, member)
+    name = family.name
     if program.slots > MAX_DRAWN_SLOTS:
         raise _too_large(f"{program.slots:,} slots", family)
     if claims is None:
@@ -330,7 +331,8 @@ def parse_target(text: str) -> tuple[str, tuple[int, ...]]:
 
 def resolve(program: Program, name: str, member: tuple[int, ...]) -> tuple[Family, tuple[int, ...]]:
     """The family and the member that are meant: the first one when no indices are given. Raises SL601."""
-    found = of_member(program, name, member)
+    own = program.families.get(name)
+    found = (own, member) if own else of_member(program, name, member)
     family, member = found or (None, member)
     if family is None:
         families = ", ".join(program.families)

@@ -32,7 +32,7 @@ __all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "mark_wrong", "refut
 Mask = npt.NDArray[np.bool_]
 
 MAX_RANGES = 4
-MAX_SET_OPERATIONS = 100_000
+MAX_SET_OPERATIONS = 40_000
 """isl operations for the set of wrong slots, at most: some tenths of a second."""
 
 

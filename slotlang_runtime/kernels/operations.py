@@ -104,8 +104,8 @@ class ResidueOperations:
         lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
         at_firsts, at_sources, at_lanes, at_plus = (at for _, at in lists)
         self._kernels.settled(
-            sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), minus[1], len(a.minus), out.rows.at,
-            *shape, *layout, ring.pairs,
+            sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), minus[1], len(a.minus),
+            out.rows.at, *shape, *layout, ring.pairs,
         )  # fmt: skip
         if self._bare(out):
             # digits and keys have cancelled, and only what was added in the clear may be left: the pair (0, 1) hides it

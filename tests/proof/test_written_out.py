@@ -25,6 +25,7 @@ from slotlang.proof.claim_inference import propose, with_claims
 from slotlang.proof.forall.check import check_for_all
 from slotlang.schedule.build import EVERY, schedule
 from slotlang.show.content import resolve
+from slotlang.show.shown import shown
 from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
@@ -314,6 +315,16 @@ prove y == x ** {exponent}
 def test_members_lie_at_levels_of_their_own() -> None:
     counts = api.cost(bind_text(POWERS)).counts
     assert counts.depth == 2
+
+
+@every
+def test_pictures_of_programs_that_are_written_out(text: str) -> None:
+    program = bind_text(text)
+    assert [row.family for row in shown(program, None).rows] == list(program.families)
+    for family in program.families.values():
+        written = family.name.replace(":", "0")
+        assert shown(program, written).text(100)
+        assert shown(program, written.partition("[")[0]).text(100)
 
 
 @pytest.mark.parametrize(

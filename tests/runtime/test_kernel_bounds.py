@@ -304,7 +304,7 @@ def test_divisions_by_the_key_prime(bounds: Bounds) -> None:
     for k in range(4):
         for n in range(0, 4096, 8):
             bounds.memory.store(row(40 + k), n, lazy(bounds))
-    bounds.kernels["settled"](row(40), 0, 0, 0, 20, 0, 20, row(50), 1, 2, 4096, STRIDE, 0, 0)
+    bounds.kernels["settled"](row(40), 0, 0, 0, 20, 0, 20, 0, 20, row(50), 1, 2, 4096, STRIDE, 0, 0)
     assert largest(bounds, 50, 2, 4096) <= bounds.stored
 
 

@@ -97,7 +97,13 @@ class Room:
     def sums(self) -> Rows:
         return self.ring.rows(2 * (self.primes + 1) + 1)
 
-    def settled(self, sums: Rows, firsts: Sequence[tuple[Ciphertext, int]], plus: Sequence[Ciphertext]) -> Integers:
+    def settled(
+        self,
+        sums: Rows,
+        firsts: Sequence[tuple[Ciphertext, int]],
+        plus: Sequence[Ciphertext],
+        minus: Sequence[Ciphertext] = (),
+    ) -> Integers:
         ring, out = self.ring, self.ring.ciphertext(2, self.level, 1.0)
         moves = [ring.tables.move(element) for _, element in firsts]
         lists = [
@@ -105,10 +111,11 @@ class Room:
             addresses(m[0] for m in moves),
             addresses(m[1] for m in moves),
             addresses(a.rows.at for a in plus),
+            addresses(a.rows.at for a in minus),
         ]
-        first, sources, lanes, more = (at for _, at in lists)
+        first, sources, lanes, more, less = (at for _, at in lists)
         ring.kernels.settled(
-            sums.at, first, sources, lanes, len(firsts), more, len(plus), out.rows.at,
+            sums.at, first, sources, lanes, len(firsts), more, len(plus), less, len(minus), out.rows.at,
             self.primes, ring.count, self.degree, ring.stride, ring.table, ring.pairs,
         )  # fmt: skip
         return integers(ring.given(out))
@@ -213,9 +220,9 @@ def key_switches(room: Room, pattern: str, elements: Sequence[int]) -> None:
     for side in range(2):
         for k, p in enumerate(room.used):
             assert np.array_equal(room.residues(sums, side * len(room.used) + k, p), expected[side][k])
-    found = room.settled(sums, [(a, element) for element in elements], [b, a, a])
+    found = room.settled(sums, [(a, element) for element in elements], [b, a, a], [b, b])
     divided = np.array([without_last(rows, room.used) for rows in expected])
-    first, plus = room.exact(a)[0], room.exact(b)[:2] + 2 * room.exact(a)
+    first, plus = room.exact(a)[0], 2 * room.exact(a) - room.exact(b)[:2]
     divided[0] += sum(np.array([moved(row, element) for row in first]) for element in elements)
     assert np.array_equal(found, (divided + plus) % column(room))
     assert all(np.array_equal(room.ring.given(x), y) for x, y in zip((a, b), before, strict=True))
