@@ -252,27 +252,47 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
     return Size(smaller * (float(np.mean(squares)) if own is None else own), largest)
 
 
+def drawn_tensor(program: Program, name: str, data: DataPowers, rng: np.random.Generator, count: int) -> Floats:
+    """Samples of a tensor that is not given, the first axis theirs: normal, of its variance, and cut off at the bound of
+    its elements."""
+    shape = program.tensors[name].shape
+    if name in data.channels:
+        channels = np.sqrt(data.channels[name]).reshape(-1, *[1] * (len(shape) - 1))
+        return rng.standard_normal((count, *shape)) * channels
+    limits = [float(bound.limit) for bound in program.bounds if (bound.name, bound.kind) == (name, "entry")]
+    deviation = sqrt(unit_variance(program, name) if limits else tensor_variance(program, name, data))
+    drawn = rng.standard_normal((count, *shape)) * deviation
+    if limits:
+        drawn = np.clip(drawn, -min(limits), min(limits))
+    mask = pattern_mask(program, name)
+    return drawn if mask is None else drawn * mask.reshape(shape)
+
+
 def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
     """The mean square of a result that is not a sum of products of matrices, at random elements and random values of
     what is not given."""
     rng = np.random.default_rng(SEED)
-    values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
-    for name, decl in program.tensors.items():
-        drawn = rng.standard_normal(decl.shape) * tensor_variance(program, name, data) ** 0.5
-        if name in data.weights:
-            drawn = np.asarray(data.weights[name], np.float64).reshape(decl.shape)
-        elif name in data.inputs:
-            # other axes than the first may be longer or shorter
-            sample = np.asarray(data.inputs[name], np.float64).reshape(decl.shape[0], -1)
-            count = drawn.size // decl.shape[0]
-            drawn = sample[:, np.arange(count) % sample.shape[1]].reshape(decl.shape)
-        elif (mask := pattern_mask(program, name)) is not None:
-            drawn = drawn * mask.reshape(decl.shape)
-        values[name] = drawn
     count = prod(theorem.shape)
     most = min(max(SAMPLING // evaluations(program, theorem.value, {}), SAMPLED.start), SAMPLED.stop)
-    flat = np.arange(count) if count <= most else rng.integers(0, count, most)
-    return float(np.mean(elements(program, theorem, values, flat) ** 2))
+    # a result of few elements at several draws
+    size = sum(prod(decl.shape) for decl in program.tensors.values())
+    draws = max(1, min(SAMPLED.start // count, SAMPLING // max(size, 1)))
+    squares = []
+    for _ in range(draws):
+        values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
+        for name, decl in program.tensors.items():
+            if name in data.weights:
+                values[name] = np.asarray(data.weights[name], np.float64).reshape(decl.shape)
+            elif name in data.inputs:
+                # other axes than the first may be longer or shorter
+                sample = np.asarray(data.inputs[name], np.float64).reshape(decl.shape[0], -1)
+                columns = np.arange(prod(decl.shape) // decl.shape[0]) % sample.shape[1]
+                values[name] = sample[:, columns].reshape(decl.shape)
+            else:
+                values[name] = drawn_tensor(program, name, data, rng, 1)[0]
+        flat = np.arange(count) if count <= most else rng.integers(0, count, most)
+        squares.append(np.mean(elements(program, theorem, values, flat) ** 2))
+    return float(np.mean(squares))
 
 
 def _number(chain: Chain, data: DataPowers) -> float:

@@ -13,23 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 from slotlang.cost.data import UNIT, DataPowers, Size
-from slotlang.cost.key_switch_peaks import Floats, peaks
+from slotlang.cost.key_switch_peaks import peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
+from slotlang.cost.moments import Dependence, SampledPass, samples
 from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
+from slotlang.cost.noise_sources import Sources
 from slotlang.cost.variances import Contents, Power, uniform
-from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
-from slotlang_runtime.noise import peak_shape
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
-
-
-_ONES = np.array([[1.0], [0.0]])
 
 
 def _times(a: Power, b: Power) -> Power:
@@ -97,12 +94,9 @@ class _Backwards:
         self.contents = contents
         self.members = Members(graph, contents)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.spike = peak_shape(degree)
-        self.met: dict[int, dict[tuple[int, int], Floats]] | None = None
-        self.sources: defaultdict[Place, float] = defaultdict(float)
+        self.sources = Sources(graph, degree, contents)
         self.powers = Powers()
         self._numbers: dict[tuple[object, ...], int] = {}
-        self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
 
     def settled(self, power: Power) -> Power:
         power = uniform(power)
@@ -114,22 +108,6 @@ class _Backwards:
         if place not in self._numbers:
             self._numbers[place] = self.powers.number(self.settled(self.members.power(member)), looked_up=True)
         return self._numbers[place]
-
-    def rounded(self, name: str) -> tuple[int, bool, complex | None]:
-        """Coefficients that encoding a family rounds, whether that shows in both parts, and the number that all its
-        slots hold, if it is known."""
-        if name not in self._vectors:
-            family = self.graph.schedule.plains[name]
-            shape = plain_shape(self.program, family)
-            constant = None
-            if shape.varies:
-                coefficients = 2 * self.program.slots
-            elif (constant := self.contents.constant(family)) is not None:
-                coefficients = 1
-            else:
-                coefficients = 1 + 2 * shape.imaginary
-            self._vectors[name] = coefficients, shape.imaginary, constant
-        return self._vectors[name]
 
     def run(self) -> Gains:
         program, data = self.program, self.contents.data
@@ -150,19 +128,26 @@ class _Backwards:
         reads = self._reads()
         if self.graph.schedule.routes:
             # a key that is used many times in a row makes peaks that meet
-            self.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
+            self.sources.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
+        # beyond mean squares
+        dependence = Dependence(self.graph, data)
+        held = samples(self.graph, data) if dependence.shared else None
+        more = dependence.bound if dependence.shared and held is None else 1.0
         parts: dict[str, Gains] = {}
         for name, theorem in program.theorems.items():
             elements = int(np.prod(theorem.shape))
-            self.sources = defaultdict(float)
+            self.sources.found = defaultdict(float)
             grown = self._results(name, elements, reads, products)
-            if self.met is not None:
-                for node, gain in grown.items():
-                    self._met(node, gain)
-            self._back(powers, products, grown, vanished)
+            for node, gain in grown.items():
+                self.sources.meet(node, gain)
+            if held is None:
+                self._back(powers, products, grown, vanished)
+            else:
+                SampledPass(held, self.sources, products, vanished).run(grown)
+            found = {place: more * gain for place, gain in self.sources.found.items()}
             signal = elements * sizes[name].mean_square
             small = not data.drawn
-            parts[name] = Gains(self.degree, signal, dict(self.sources), largest, elements, small, reach=reach)
+            parts[name] = Gains(self.degree, signal, found, largest, elements, small, reach=reach)
         return _together(parts)
 
     def _plain(self, node: Node) -> int:
@@ -172,7 +157,7 @@ class _Backwards:
     def _coefficients(self, node: Node) -> int:
         """How many a node's plaintext, or its vector of inputs, takes."""
         assert node.plain is not None, "the node has a plaintext"
-        return 2 * self.program.slots if node.kind == "cipher" else self.rounded(node.plain[0])[0]
+        return 2 * self.program.slots if node.kind == "cipher" else self.sources.rounded(node.plain[0])[0]
 
     def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
         """The largest mean square of a slot, by the state that the ciphertext is in."""
@@ -280,8 +265,8 @@ class _Backwards:
             unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
             if unread and self.masked and output.family.name not in self.zero:
                 level, carried = self.graph.levels[node], products[node]
-                self._round("added", level, carried, window, _ONES, self.degree, True)
-                self.sources[Place("mask", level, carried)] += unread * self._wide(window) / 2
+                self.sources.round("added", level, carried, window, self.degree, True)
+                self.sources.found[Place("mask", level, carried)] += unread * self.sources.wide(window) / 2
         return {node: self.settled(power) for node, power in grown.items()}
 
     def _back(self, powers: list[int], products: list[int], grown: dict[int, Power], vanished: set[int]) -> None:
@@ -298,7 +283,7 @@ class _Backwards:
             node, level = graph.nodes[number], graph.levels[number]
             if node.kind == "plain" or (node.kind == "add_plain" and node.operands[0] in vanished):
                 # the plaintext is added to a zero, which is no noisier than what the client encrypts
-                self._add("fresh", level, products[number], self.powers[gain])
+                self.sources.add("fresh", level, products[number], self.powers[gain])
             if node.kind in ("sum", "neg"):
                 if node.kind == "sum" and self._conjugates(node.operands):
                     gain = self.powers.sum([gain, gain])
@@ -314,109 +299,40 @@ class _Backwards:
                 effects[key] = self._effect(node, level, gain, held, opened=opened)
             for operand, given in zip(node.operands, effects[key].given, strict=True):
                 waiting.setdefault(operand, []).append(given)
-                if self.met is not None and KINDS[node.kind].mixes:
-                    self._met(operand, self.powers[given])
+                if KINDS[node.kind].mixes:
+                    self.sources.meet(operand, self.powers[given])
         for key, effect in effects.items():
             for place, amount in effect.sources.items():
-                self.sources[place] += times[key] * amount
+                self.sources.found[place] += times[key] * amount
 
     def _effect(
         self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...], *, opened: bool
     ) -> _Effect:
         """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
         then of its operands."""
-        outside, self.sources = self.sources, defaultdict(float)
+        outside, self.sources.found = self.sources.found, defaultdict(float)
         gain = self.powers[number]
         (own, carried), *of = held
-        given: list[Power] = []
+
+        def times(content: str) -> Power:
+            return self._product(gain, self.powers[own if content == "result" else of[0][0]])
+
+        self.sources.enter(node, level, (carried, of[0][1] if of else 0), gain, times, opened=opened)
         match node.kind:
-            case "cipher":
-                assert node.plain is not None, "an input has a name"
-                self._add("fresh", level, carried, gain)
-                self._transformed(gain, self.powers[own])
-                both = vector_shape(self.program, self.program.families[node.plain[0]].body).imaginary
-                self._round("added", level, carried, gain, _ONES, 2 * self.program.slots, both)
             case "rotate":
-                self._switch(level, carried, gain)
                 given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
             case "mul_plain":
-                assert node.plain is not None, "a product has a plaintext"
-                ((power, before),) = of
-                rounding = self.rounded(node.plain[0])
-                self._round("factor", level, before, gain, self.powers[power], *rounding)
-                if rounding[0] == 2 * self.program.slots:
-                    self._transformed(gain, self.powers[own])
-                given = [self._product(gain, self.powers[self.member(node.plain)])]
+                given = [self._product(gain, self.powers[self._plain(node)])]
             case "mul":
                 given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
-            case "add_plain" | "plain":
-                assert node.plain is not None, "a sum has a plaintext"
-                self._round("added", level, carried, gain, _ONES, *self.rounded(node.plain[0]))
-                given = [gain] * len(of)
-            case "rescale":
-                self._add("rescale open" if opened else "rescale", level, carried, gain)
-                given = [gain]
-            case kind:
+            case _:
                 # slot by slot, and no larger than before
-                if KINDS[kind].key is not None:
-                    self._switch(level, carried, gain)
                 given = [gain] * len(of)
-        added, self.sources = self.sources, outside
+        added, self.sources.found = self.sources.found, outside
         return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))
 
-    def _wide(self, power: Power) -> float:
-        """Sum over both parts and all slots."""
-        columns: int = power.shape[1]
-        return float(power.sum()) * (self.degree // 2 // columns)
-
     def _product(self, gain: Power, power: Power) -> Power:
-        return _times(gain, self._fitted(gain, power))
-
-    def _fitted(self, gain: Power, power: Power) -> Power:
-        """Repeated over the ring, as what a program's slots hold is, where the gain differs between slots."""
-        if power.shape[1] == 1:
-            return power
-        return np.tile(power, (1, self.degree // 2 // power.shape[1]))
-
-    def _round(
-        self,
-        kind: str,
-        level: int,
-        products: int,
-        gain: Power,
-        content: Power,
-        coefficients: int,
-        both: bool,
-        constant: complex | None = None,
-    ) -> None:
-        """Rounding of a plaintext that is multiplied with ``content``. A real vector's stays real."""
-        content = self._fitted(gain, content)
-        if both:
-            spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
-        else:
-            spread = gain[:1] * content[:1] + gain[1:] * content[1:]
-        self.sources[Place(kind, level, products, constant)] += coefficients * self._wide(spread)
-
-    def _transformed(self, gain: Power, content: Power) -> None:
-        """Encoding a vector that is ``content``, or a factor of it, in double precision."""
-        content = self._fitted(gain, content)
-        spread = gain.sum(axis=0, keepdims=True) * content.sum(axis=0, keepdims=True) / 2
-        self.sources[Place("double", 0, 0)] += self._wide(spread)
-
-    def _switch(self, level: int, products: int, gain: Power) -> None:
-        self._add("switch", level, products, gain)
-        if self.met is None:
-            self._add("spike", level, products, gain * self.spike if gain.shape[1] > 1 else gain)
-
-    def _met(self, node: int, gain: Power) -> None:
-        """The peaks that a ciphertext has when it is multiplied, conjugated or returned, with the gain of its noise."""
-        for (level, products), times in (self.met or {}).get(node, {}).items():
-            if gain.shape[1] == 1 or times.size == 1:
-                self._add("spike", level, products, gain * times.sum())
-            else:
-                there = np.fft.irfft(np.fft.rfft(times) * np.fft.rfft(self.spike), times.size)
-                self._add("spike", level, products, gain * np.maximum(there, 0.0))
-
-    def _add(self, kind: str, level: int, products: int, gain: Power) -> None:
-        """Noise alike in both parts."""
-        self.sources[Place(kind, level, products)] += self._wide(gain) / 2
+        """The gain of a factor. The other one is repeated over the ring where the gain differs between slots."""
+        if power.shape[1] > 1:
+            power = np.tile(power, (1, self.degree // 2 // power.shape[1]))
+        return _times(gain, power)
