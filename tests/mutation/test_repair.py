@@ -15,8 +15,6 @@ from slotlang.mutation.repair import Repair, nearest_repairs
 from slotlang.mutation.witness import Witness
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
-from slotlang.source import Source
-from slotlang.syntax.parser import parse
 
 LORA = program_text("rank_complex")
 
