@@ -40,19 +40,25 @@ class Row:
     why: str
 
 
-def row(path: Path, profile: Profile, *, allow_packing: bool = False, precision: float | None = None) -> Row | None:
+def row(
+    path: Path, profile: Profile, *, allow_packing: bool = False, precision: float | None = None, option: str = ""
+) -> Row | None:
     """None where the program is refuted."""
     target = api.Target(precision=precision)
     try:
         found = api.optimize(path, profile=profile, allow_packing=allow_packing, target=target)
     except SlotError as problem:
-        if problem.diagnostics[0].code == "SL481":
+        code = problem.diagnostics[0].code
+        if code == "SL481":
             return None
+        if code == "SL411" and precision is None:
+            # the fixed parameters do not hold its bounds
+            return row(path, profile, precision=PRECISION, option=f" `--precision {PRECISION:g}`")
         raise
     name = str(path.relative_to(ROOT / "programs").with_suffix(""))
     before, after = (api.cost(program, profile=profile, target=target) for program in (found.before, found.after))
     if not found.changes:
-        return Row(name, "", why(found.search, before.bounds))
+        return Row(name + option, "", why(found.search, before.bounds))
     assert found.report.proved and after.predicted.evaluation <= before.predicted.evaluation
     figures = [
         [c.counts.rotations, c.counts.galois_keys, c.counts.plain_products, _parameters(c, precision)]
@@ -60,9 +66,9 @@ def row(path: Path, profile: Profile, *, allow_packing: bool = False, precision:
     ]
     pairs = [f"{a} → {b}" if a != b else f"{a}" for a, b in zip(*figures, strict=True)]
     times = [f"{1000 * c.predicted.evaluation:.1f}" for c in (before, after)]
-    options = " `--allow-packing`" if allow_packing else ""
+    option = " `--allow-packing`" if allow_packing else option
     rules = ", ".join(dict.fromkeys(rule for rule, _ in found.changes))
-    return Row(name, "| " + " | ".join([name + options, *times, *pairs, rules]) + " |", "")
+    return Row(name, "| " + " | ".join([name + option, *times, *pairs, rules]) + " |", "")
 
 
 def _parameters(cost: Cost, precision: float | None) -> str:

@@ -61,7 +61,7 @@ class FileVerdict:
 
     @cached_property
     def repairs(self) -> tuple[Repair, ...]:
-        """Single changes with which a refuted program proves. What was looked for before is taken from the time for it."""
+        """Single changes with which a refuted program proves. The search for what was lost is taken from its time."""
         if not self.repair or self.bound is None or self.report is None or self.report.status != "refuted":
             return ()
         from slotlang.mutation.repair import SECONDS, nearest_repairs

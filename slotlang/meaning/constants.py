@@ -5,12 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from slotlang.diagnostics import error
-from slotlang.meaning.elements import MAX_POWER, power_of
+from slotlang.meaning.elements import MAX_FACTORS, MAX_POWER, power_of, too_many_factors
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import variables
 from slotlang.meaning.scope import Local, Scope, integer, text_of
 from slotlang.meaning.unroll import Unroll
-from slotlang.meaning.value import Arith, Const, Value
+from slotlang.meaning.value import Arith, Const, Iverson, Value, children
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.definitions import unknown_definition
@@ -51,11 +51,24 @@ def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
     if exponent > most:
         raise error("SL206", f"the exponent of a power is at most {most}", place, label=label)
     if not isinstance(base, Const):
+        if (many := exponent * _factors(base)) > MAX_FACTORS:
+            raise too_many_factors(many, e.span)
         return power_of(base, exponent, e.span)
     result: Value = Const(Fraction(1), Fraction(0), e.span)
     for _ in range(exponent):
         result = arithmetic("*", result, base, e.span)
     return result
+
+
+def _factors(value: Value) -> int:
+    """Tensors, scalars and families in a product of a value, at most."""
+    match value:
+        case Const() | Iverson():
+            return 0
+        case Arith("*", left, right):
+            return _factors(left) + _factors(right)
+        case _:
+            return max(map(_factors, children(value)), default=1)
 
 
 def number(scope: Scope, local: Local, e: tree.Call) -> Value:

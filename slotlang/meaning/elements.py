@@ -55,12 +55,7 @@ class Elements:
         if self.terms > MAX_CHAINS:
             raise too_many(self.terms, self.span)
         if self.factors > MAX_FACTORS:
-            raise error(
-                "SL222",
-                f"an element of this is a product of {self.factors} factors, and {MAX_FACTORS} is the limit",
-                self.span,
-                hint="write it with smaller powers",
-            )
+            raise too_many_factors(self.factors, self.span)
         return self
 
     def swapped(self, span: Span) -> Elements:
@@ -80,6 +75,16 @@ class Elements:
         """The tensor times a number."""
         const = Const(factor, Fraction(0), span)
         return replace(self, at=lambda at: Arith("*", const, self.at(at), span), span=span)
+
+
+def too_many_factors(factors: int, span: Span) -> SlotError:
+    """SL222 for a product of this many factors."""
+    return error(
+        "SL222",
+        f"an element of this is a product of {factors} factors, and {MAX_FACTORS} is the limit",
+        span,
+        hint="write it with smaller powers",
+    )
 
 
 def too_many(terms: int, span: Span) -> SlotError:

@@ -149,7 +149,7 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Ints:
     total = prod(extents)
     room = prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
     if room >= _SAFE:
-        raise GaveUp(f"numbers of {room:,} products")
+        raise GaveUp(f"numbers of products of {len(term.reads):,} elements")
     # one axis for each loop, so that what depends on one loop alone is computed once for each of its values
     grid = np.ix_(*(np.arange(extent) for extent in extents))
     env = {**base, **{name: axis for (name, _), axis in zip(term.bound, grid, strict=True)}}

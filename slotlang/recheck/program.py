@@ -17,7 +17,7 @@ from lark import Token
 
 from .integers import Env, Integers, chooses, instead, points, unfit
 from .reader import Rejected, need, statements
-from .tensors import MAX_EXPONENT, MAX_POWER, TENSORS, Form, form, note, real, tensor
+from .tensors import MAX_EXPONENT, MAX_FACTORS, MAX_POWER, TENSORS, Form, form, note, real, tensor
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, number, times, variable, within
 
 MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
@@ -143,6 +143,9 @@ class Program(Integers):
                 n, base = self.integer(b, env, None), go(a)
                 most = MAX_EXPONENT if base == [Term(base[0].re)] else MAX_POWER
                 need(not n.used and 0 <= n.low <= most, f"an exponent is a number between 0 and {most}")
+                factors = n.low * max(len(t.reads) + len(t.scalars) for t in base)
+                need(self.read is None or factors <= MAX_FACTORS, "this is a product of too many factors")
+                # anew each time: sums in it need variables of their own
                 return reduce(times, (go(a) for _ in range(n.low)), [Term(Fraction(1))])
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))

@@ -9,7 +9,10 @@ from command_line import slotlang
 from repository import PROGRAMS, program_text
 
 from slotlang import api
+from slotlang.meaning.program import Program
+from slotlang.mutation import repair as repair_module
 from slotlang.mutation.repair import Repair, nearest_repairs
+from slotlang.mutation.witness import Witness
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 
@@ -70,6 +73,64 @@ def test_changes_of_every_kind_are_said(right: str, wrong: str, said: str, after
     sizes = [repair.mutation.size for repair in found]
     assert sizes == sorted(sizes), "the shortest change comes first"
     assert (f"{said} this proves", after) in [(repair.description(), repair.after()) for repair in found]
+
+
+TOKENS = """program tokens(n = 8, batch = 2)
+input  x[n, batch]
+weight M[n, n]
+axes (h < n, t < batch)
+cipher X = x[h, t]
+plain  D[q < n] = M[h, (h + q) % n]
+Y = sum q < n: (X << q*batch) * D[q]
+output y[h, t] = Y
+prove  y == M @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("q*batch", "q", "with `q*batch` for `q` in line 7 this proves"),
+        ("q*batch", "batch", "with `batch*q` for `batch` in line 7 this proves"),
+        ("(h + q) % n", "q % n", "with `q + h` for `q` in line 6 this proves"),
+        ("(h + q) % n", "h % n", "with `h + q` for `h` in line 6 this proves"),
+    ],
+)
+def test_what_was_forgotten_is_put_in(right: str, wrong: str, said: str) -> None:
+    assert said in [repair.description() for repair in repairs(TOKENS.replace(right, wrong))]
+
+
+def test_what_a_proved_claim_mentions_may_be_wrong() -> None:
+    """The product by baby and giant steps is proved of D; what is wrong is D."""
+    text = """import "std/schedules.slot" as s
+program p(n = 64)
+input x[n]
+weight M[n, n]
+axes (h < n)
+cipher X = x[h]
+plain D[q < n] = M[h, (h - q) % n]
+Y = s.bsgs_product(X, D, n, 8)
+output y[h] = Y
+prove y == M @ x
+"""
+    found = repairs(text)
+    assert "with `+` for `-` in line 7 this proves" in [repair.description() for repair in found]
+
+
+@pytest.mark.slow
+def test_counterexamples_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few changes have to be proved: most are wrong where another one was."""
+    tried = []
+    proves = repair_module._failing_goal_proves
+
+    def counted(program: Program, witness: Witness) -> bool:
+        tried.append(program)
+        return proves(program, witness)
+
+    monkeypatch.setattr(repair_module, "_failing_goal_proves", counted)
+    text = LORA.replace("(A[c*C + h, (h + q) % R]", "(A[c*C + h, (c + q) % R]")
+    assert repairs(text)
+    assert len(tried) < 40
 
 
 def test_a_wrong_claim() -> None:
