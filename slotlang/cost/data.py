@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from slotlang.graph.numbers import elements
 from slotlang.graph.ring import evaluations
-from slotlang.meaning.program import Program, Theorem
+from slotlang.meaning.program import Bound, Program, Theorem
 from slotlang.meaning.value import Chain, Factor, TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang_runtime.magnitudes import row_norms
@@ -36,6 +36,8 @@ SAMPLED = range(1 << 6, 1 << 12)
 """Elements of a result whose mean square is taken for that of all: few where each takes long."""
 SAMPLING = 1 << 23
 """Operations on numbers that they take together, about, where they are not the fewest."""
+MOST_DRAWS = 64
+"""Most random data that a result's mean square is the mean over."""
 
 SEED = 7
 """Of the values that are drawn for it."""
@@ -252,20 +254,33 @@ def result_size(program: Program, name: str, data: DataPowers) -> Size:
     return Size(smaller * (float(np.mean(squares)) if own is None else own), largest)
 
 
-def drawn_tensor(program: Program, name: str, data: DataPowers, rng: np.random.Generator, count: int) -> Floats:
-    """Samples of a tensor that is not given, the first axis theirs: normal, of its variance, and cut off at the bound of
-    its elements."""
+def drawn_tensor(
+    program: Program, name: str, data: DataPowers, rng: np.random.Generator, count: int, *, whole: bool = False
+) -> Floats:
+    """Samples of a tensor whose elements are not given, the first axis theirs: normal, and cut off at its bounds. Or
+    the ``whole`` of each sample is scaled down to the bounds, as the random data of a run is."""
     shape = program.tensors[name].shape
     if name in data.channels:
         channels = np.sqrt(data.channels[name]).reshape(-1, *[1] * (len(shape) - 1))
         return rng.standard_normal((count, *shape)) * channels
-    limits = [float(bound.limit) for bound in program.bounds if (bound.name, bound.kind) == (name, "entry")]
-    deviation = sqrt(unit_variance(program, name) if limits else tensor_variance(program, name, data))
-    drawn = rng.standard_normal((count, *shape)) * deviation
-    if limits:
-        drawn = np.clip(drawn, -min(limits), min(limits))
+    elementwise = any((bound.name, bound.kind) == (name, "entry") for bound in program.bounds)
+    deviation = sqrt(unit_variance(program, name) if elementwise else tensor_variance(program, name, data))
     mask = pattern_mask(program, name)
-    return drawn if mask is None else drawn * mask.reshape(shape)
+    drawn = rng.standard_normal((count, *shape)) * (deviation if mask is None else deviation * mask.reshape(shape))
+    for bound in program.bounds:
+        if bound.name == name:
+            times = np.maximum(_sizes(drawn, bound) / float(bound.limit), 1.0)
+            drawn = drawn / (times.max(axis=tuple(range(1, drawn.ndim)), keepdims=True) if whole else times)
+    return drawn
+
+
+def _sizes(values: Floats, bound: Bound) -> Floats:
+    """The sizes of a tensor's samples that a bound is about."""
+    if bound.kind == "entry":
+        return np.abs(values)
+    assert bound.axis is not None, "a norm is along an axis"
+    norms: Floats = np.sqrt(np.sum(values**2, axis=1 + bound.axis, keepdims=True))
+    return norms
 
 
 def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
@@ -274,9 +289,9 @@ def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
     rng = np.random.default_rng(SEED)
     count = prod(theorem.shape)
     most = min(max(SAMPLING // evaluations(program, theorem.value, {}), SAMPLED.start), SAMPLED.stop)
-    # a result of few elements at several draws
+    # a result of few elements for several draws
     size = sum(prod(decl.shape) for decl in program.tensors.values())
-    draws = max(1, min(SAMPLED.start // count, SAMPLING // max(size, 1)))
+    draws = max(1, min(most // count, MOST_DRAWS, SAMPLING // max(size, 1)))
     squares = []
     for _ in range(draws):
         values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
@@ -289,7 +304,7 @@ def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
                 columns = np.arange(prod(decl.shape) // decl.shape[0]) % sample.shape[1]
                 values[name] = sample[:, columns].reshape(decl.shape)
             else:
-                values[name] = drawn_tensor(program, name, data, rng, 1)[0]
+                values[name] = drawn_tensor(program, name, data, rng, 1, whole=True)[0]
         flat = np.arange(count) if count <= most else rng.integers(0, count, most)
         squares.append(np.mean(elements(program, theorem, values, flat) ** 2))
     return float(np.mean(squares))

@@ -5,7 +5,7 @@ One pass forward finds what slots hold, one pass back what a unit of noise in th
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from slotlang.cost.data import UNIT, DataPowers, Size
 from slotlang.cost.key_switch_peaks import peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
-from slotlang.cost.moments import Dependence, SampledPass, samples
+from slotlang.cost.moments import Dependence, Totals, count_samples
 from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.noise_sources import Sources
@@ -68,10 +68,20 @@ def _together(parts: Mapping[str, Gains]) -> Gains:
 
 
 class _Effect(NamedTuple):
-    """What operations that are alike do: the noise that each adds, and the gain that it gives each operand."""
+    """What operations that are alike do: the noise that each adds, the gain that it gives each operand, and the totals
+    that its noise grows with."""
 
     sources: dict[Place, float]
     given: tuple[int, ...]
+    totals: Totals
+
+
+_PART = {"factor": Totals._fields.index("operand"), "double": Totals._fields.index("result")}
+"""Which of an operation's totals a source of noise grows with: of others, the gain of its result."""
+
+
+def _ratio(sampled: float, known: float) -> float:
+    return sampled / known if known else 1.0
 
 
 class _Backwards:
@@ -129,10 +139,9 @@ class _Backwards:
         if self.graph.schedule.routes:
             # a key that is used many times in a row makes peaks that meet
             self.sources.met = peaks(self.graph, products, self.degree // 2, coarse=self.coarse)
-        # beyond mean squares
         dependence = Dependence(self.graph, data)
-        held = samples(self.graph, data) if dependence.shared else None
-        more = dependence.bound if dependence.shared and held is None else 1.0
+        by_samples = dependence.shared and count_samples(self.graph) > 0
+        more = dependence.bound if dependence.shared and not by_samples else 1.0
         parts: dict[str, Gains] = {}
         for name, theorem in program.theorems.items():
             elements = int(np.prod(theorem.shape))
@@ -140,10 +149,10 @@ class _Backwards:
             grown = self._results(name, elements, reads, products)
             for node, gain in grown.items():
                 self.sources.meet(node, gain)
-            if held is None:
-                self._back(powers, products, grown, vanished)
-            else:
-                SampledPass(held, self.sources, products, vanished).run(grown)
+            totals = None
+            if by_samples:
+                totals = self.contents.sampled(self.graph, name, grown, self.degree // 2, vanished)
+            self._back(powers, products, grown, vanished, totals)
             found = {place: more * gain for place, gain in self.sources.found.items()}
             signal = elements * sizes[name].mean_square
             small = not data.drawn
@@ -269,21 +278,35 @@ class _Backwards:
                 self.sources.found[Place("mask", level, carried)] += unread * self.sources.wide(window) / 2
         return {node: self.settled(power) for node, power in grown.items()}
 
-    def _back(self, powers: list[int], products: list[int], grown: dict[int, Power], vanished: set[int]) -> None:
-        """Noise from the results backwards; what is ``vanished`` is left out when it is evaluated, and has none."""
+    def _back(
+        self,
+        powers: list[int],
+        products: list[int],
+        grown: dict[int, Power],
+        vanished: set[int],
+        sampled: Mapping[int, Totals] | None,
+    ) -> None:
+        """Noise from the results backwards; what is ``vanished`` is left out when it is evaluated, and has none. Where
+        totals are ``sampled``, gains are as large as these say, and differ between slots as mean squares do."""
         graph = self.graph
         waiting = {node: [self.powers.number(gain)] for node, gain in grown.items()}
+        mixed: defaultdict[int, list[int]] = defaultdict(list)
         effects: dict[tuple[object, ...], _Effect] = {}
-        times: Counter[tuple[object, ...]] = Counter()
+        times: defaultdict[tuple[object, ...], np.ndarray] = defaultdict(lambda: np.zeros(len(Totals._fields)))
         for number in range(len(graph.nodes) - 1, -1, -1):
             parts = waiting.pop(number, None)
             if parts is None or number in vanished:
                 continue
             gain = self.powers.sum(parts)
             node, level = graph.nodes[number], graph.levels[number]
+            larger = 1.0
+            if sampled is not None:
+                larger = _ratio(sampled[number].gain, self.sources.wide(self.powers[gain]))
+            for given in mixed.pop(number, ()):
+                self.sources.meet(number, larger * self.powers[given])
             if node.kind == "plain" or (node.kind == "add_plain" and node.operands[0] in vanished):
                 # the plaintext is added to a zero, which is no noisier than what the client encrypts
-                self.sources.add("fresh", level, products[number], self.powers[gain])
+                self.sources.add("fresh", level, products[number], larger * self.powers[gain])
             if node.kind in ("sum", "neg"):
                 if node.kind == "sum" and self._conjugates(node.operands):
                     gain = self.powers.sum([gain, gain])
@@ -294,16 +317,17 @@ class _Backwards:
             plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
             opened = any(n in graph.open for n in node.operands)
             key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain, opened)
-            times[key] += 1
             if key not in effects:
                 effects[key] = self._effect(node, level, gain, held, opened=opened)
-            for operand, given in zip(node.operands, effects[key].given, strict=True):
+            effect = effects[key]
+            times[key] += 1.0 if sampled is None else list(map(_ratio, sampled[number], effect.totals))
+            for operand, given in zip(node.operands, effect.given, strict=True):
                 waiting.setdefault(operand, []).append(given)
                 if KINDS[node.kind].mixes:
-                    self.sources.meet(operand, self.powers[given])
+                    mixed[operand].append(given)
         for key, effect in effects.items():
             for place, amount in effect.sources.items():
-                self.sources.found[place] += times[key] * amount
+                self.sources.found[place] += float(times[key][_PART.get(place.kind, 0)]) * amount
 
     def _effect(
         self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...], *, opened: bool
@@ -314,8 +338,12 @@ class _Backwards:
         gain = self.powers[number]
         (own, carried), *of = held
 
+        asked = dict.fromkeys(Totals._fields, 0.0)
+
         def times(content: str) -> Power:
-            return self._product(gain, self.powers[own if content == "result" else of[0][0]])
+            product = self._product(gain, self.powers[own if content == "result" else of[0][0]])
+            asked[content] = self.sources.wide(product)
+            return product
 
         self.sources.enter(node, level, (carried, of[0][1] if of else 0), gain, times, opened=opened)
         match node.kind:
@@ -329,7 +357,8 @@ class _Backwards:
                 # slot by slot, and no larger than before
                 given = [gain] * len(of)
         added, self.sources.found = self.sources.found, outside
-        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given))
+        totals = Totals(**{**asked, "gain": self.sources.wide(gain)})
+        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given), totals)
 
     def _product(self, gain: Power, power: Power) -> Power:
         """The gain of a factor. The other one is repeated over the ring where the gain differs between slots."""

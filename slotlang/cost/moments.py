@@ -1,8 +1,8 @@
 """Gains of noise where ciphertexts that depend on the same data are multiplied: of random data, not of mean squares.
 
-The error of ``x * x`` is ``2*x*e``: it reaches the product twice, with the same sign, and what it is multiplied with has
-moments beyond its mean square. So the derivative of the results by the noise in each slot is worked out for random
-inputs and weights, by one pass back. Signs drawn for each element of the results add the squares of its derivatives up.
+The error of ``x * x`` is ``2*x*e``: it reaches the product twice, with the same sign, and what it is multiplied with
+has moments beyond its mean square. So the derivative of the results by the noise in each slot is worked out for random
+inputs and weights, by one pass back. Random signs of the results' elements add the squares of their derivatives up.
 """
 
 from __future__ import annotations
@@ -10,28 +10,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.data import SEED, DataPowers, drawn_tensor
-from slotlang.cost.noise_sources import Sources
-from slotlang.cost.variances import Power
 from slotlang.graph.graph import Graph, Member, Node
-from slotlang.graph.kinds import KINDS
 from slotlang.graph.ring import Operators, PlainEvaluator, plain_vector
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Element, Read, TensorForm, Value
+from slotlang.schedule.ops import Schedule
+
+if TYPE_CHECKING:
+    from slotlang.cost.variances import Power
 
 Values: TypeAlias = npt.NDArray[Any]
-"""What slots hold, real or complex: samples x 1 x slots; or a derivative by it: samples x copies x slots."""
+"""What slots hold, real or complex, or the derivative of results by it: samples x slots, or one in place of either."""
 
-NUMBERS = 1 << 14
-"""Numbers that stand for what a ciphertext holds: slots of several samples."""
+NUMBERS = 1 << 22
+"""Numbers that are worked with in one pass: samples of all that is multiplied."""
 
-MOST_NUMBERS = 1 << 26
-"""Numbers that are kept at once, and elements of tensors that are drawn."""
+MOST_NUMBERS = 1 << 25
+"""The same, where the fewest samples take more."""
+
+SAMPLES = range(4, 1 << 12)
+"""Fewest and most samples. A sum may stand in all slots: then each sample is one number."""
 
 
 class Dependence:
@@ -140,15 +144,34 @@ class _Drawn(Operators):
         return np.where(mask, a, 0.0)
 
 
+class Vectors:
+    """What plaintexts hold, and vectors that the client packs, for random data: samples x slots. Schedules of one
+    program differ in where they drop primes, not in what a plaintext of some name holds."""
+
+    def __init__(self, program: Program, data: DataPowers, count: int) -> None:
+        self.count = count
+        self._evaluator = PlainEvaluator(program, _Drawn(program, data, count))
+        self._members: dict[Member, Values] = {}
+
+    def of(self, schedule: Schedule, member: Member) -> Values:
+        """Those of a member."""
+        if member not in self._members:
+            name, indices = member
+            if (plain := schedule.plains.get(name)) is not None:
+                found = plain_vector(schedule, self._evaluator, plain, indices)
+            else:
+                family = schedule.program.families[name]
+                found = self._evaluator.value(family.body, family.env(indices), self._evaluator.all_slots)
+            self._members[member] = found
+        return self._members[member]
+
+
 class Samples:
     """What the slots of a graph's ciphertexts hold for random data. Only what the pass back needs is kept."""
 
-    def __init__(self, graph: Graph, data: DataPowers, count: int) -> None:
-        self.graph = graph
-        self.program: Program = graph.schedule.program
-        self.count = count
-        self._evaluator = PlainEvaluator(self.program, _Drawn(self.program, data, count))
-        self._members: dict[Member, Values] = {}
+    def __init__(self, graph: Graph, vectors: Vectors) -> None:
+        self.graph, self.count, self._vectors = graph, vectors.count, vectors
+        self.slots = graph.schedule.program.slots
         self._held: dict[int, Values] = {}
         kept = _factors(graph)
         last: dict[int, int] = {}
@@ -165,15 +188,7 @@ class Samples:
 
     def plain(self, member: Member) -> Values:
         """What a plaintext holds, or a vector that the client packs."""
-        if member not in self._members:
-            name, indices = member
-            if (plain := self.graph.schedule.plains.get(name)) is not None:
-                found = plain_vector(self.graph.schedule, self._evaluator, plain, indices)
-            else:
-                family = self.program.families[name]
-                found = self._evaluator.value(family.body, family.env(indices), self._evaluator.all_slots)
-            self._members[member] = found[:, None, :]
-        return self._members[member]
+        return self._vectors.of(self.graph.schedule, member)
 
     def _result(self, node: Node) -> Values:
         of = [self._held[n] for n in node.operands]
@@ -210,100 +225,102 @@ def _factors(graph: Graph) -> set[int]:
     return kept
 
 
-def samples(graph: Graph, data: DataPowers) -> Samples | None:
-    """Samples of a graph, as many as are needed; None where they would take too much memory."""
+def count_samples(graph: Graph) -> int:
+    """How many samples of a graph to take; none where the fewest would take too much memory."""
     program = graph.schedule.program
     kept = len(_factors(graph)) + len({node.plain for node in graph.nodes if node.plain is not None})
-    elements = sum(math.prod(decl.shape) for decl in program.tensors.values())
-    most = MOST_NUMBERS // max(kept * program.slots, elements)
-    return Samples(graph, data, min(max(NUMBERS // program.slots, 1), most)) if most else None
+    each = max(kept * program.slots, sum(math.prod(decl.shape) for decl in program.tensors.values()))
+    if each * SAMPLES.start > MOST_NUMBERS:
+        return 0
+    return min(max(NUMBERS // each, SAMPLES.start), SAMPLES.stop)
 
 
-class SampledPass:
-    """Noise from the results backwards, for samples of what ciphertexts hold."""
+class Totals(NamedTuple):
+    """Sums over slots and parts, for an operation: the gain of its result, the gain of what is multiplied with its
+    first operand, and that of what is relative to its result; 0 where these do not matter."""
 
-    def __init__(self, held: Samples, sources: Sources, products: list[int], vanished: set[int]) -> None:
-        self.held, self.sources = held, sources
-        self.graph, self.products, self.vanished = held.graph, products, vanished
-        slots, ring = held.program.slots, sources.degree // 2
-        # a result reads no slots of the ring beyond those of all rotations on the way
-        behind: dict[int, int] = {}
-        for number in range(len(self.graph.nodes) - 1, -1, -1):
-            node = self.graph.nodes[number]
-            for operand in node.operands:
-                behind[operand] = max(behind.get(operand, 0), behind.get(number, 0) + node.step)
-        copies = 1
-        while copies * slots < min(slots + max(behind.values(), default=0), ring):
-            copies *= 2
-        self.shape = held.count, copies, slots
+    gain: float
+    operand: float = 0.0
+    result: float = 0.0
 
-    def run(self, grown: Mapping[int, Power]) -> None:
-        """``grown``: the gain of the noise in each ciphertext that is returned."""
-        graph = self.graph
-        rng = np.random.default_rng(SEED)
-        waiting = {node: self._signed(gain, rng) for node, gain in grown.items()}
-        mixed: dict[int, Values] = {}
-        for number in range(len(graph.nodes) - 1, -1, -1):
-            gain = waiting.pop(number, None)
-            if (mixing := mixed.pop(number, None)) is not None:
-                self.sources.meet(number, self._power(mixing))
-            if gain is None or number in self.vanished:
-                continue
-            node, level, carried = graph.nodes[number], graph.levels[number], self.products[number]
-            power = self._power(gain)
-            if node.kind == "plain" or (node.kind == "add_plain" and node.operands[0] in self.vanished):
-                # the plaintext is added to a zero, which is no noisier than what the client encrypts
-                self.sources.add("fresh", level, carried, power)
-            before = self.products[node.operands[0]] if node.operands else 0
-            opened = any(n in graph.open for n in node.operands)
 
-            def times(content: str, number: int = number, node: Node = node, gain: Values = gain) -> Power:
-                return self._power(gain * self._content(content, number, node).conj())
+class Sampled:
+    """The totals of a program's graphs, each worked out once for every ring."""
 
-            self.sources.enter(node, level, (carried, before), power, times, opened=opened)
-            for operand, given in zip(node.operands, self._given(node, gain), strict=True):
-                waiting[operand] = waiting[operand] + given if operand in waiting else given
-                if self.sources.met is not None and KINDS[node.kind].mixes:
-                    mixed[operand] = mixed[operand] + given if operand in mixed else given
+    def __init__(self, program: Program, data: DataPowers) -> None:
+        self._program, self._data = program, data
+        self._vectors: Vectors | None = None
+        self._found: dict[tuple[int, str], tuple[Graph, Mapping[int, Totals]]] = {}
 
-    def _content(self, content: str, number: int, node: Node) -> Values:
-        if node.kind == "cipher":
-            return self.held[number]
-        operand = self.held[node.operands[0]]
-        assert node.plain is not None, "a product has a plaintext"
-        return operand if content == "operand" else operand * self.held.plain(node.plain)
+    def __call__(
+        self, graph: Graph, name: str, grown: Mapping[int, Power], ring: int, vanished: set[int]
+    ) -> Mapping[int, Totals]:
+        """As ``sampled_totals``, of the result of that name."""
+        if (id(graph), name) not in self._found:
+            if self._vectors is None or self._vectors.count > count_samples(graph):
+                self._vectors = Vectors(self._program, self._data, count_samples(graph))
+            totals = sampled_totals(Samples(graph, self._vectors), grown, ring, vanished)
+            # the graph is kept, so that no other one gets its identity
+            self._found[id(graph), name] = graph, totals
+        return self._found[id(graph), name][1]
 
-    def _signed(self, gain: Power, rng: np.random.Generator) -> Values:
-        """Roots of the gain with random signs."""
-        _, copies, slots = self.shape
-        roots = np.sqrt(np.broadcast_to(gain, (2, self.sources.degree // 2))[:, : copies * slots])
-        real, imaginary = (row.reshape(copies, slots) * rng.choice([-1.0, 1.0], self.shape) for row in roots)
-        return real + 1j * imaginary if roots[1].any() else real
 
-    def _power(self, gain: Values) -> Power:
-        """Mean squares over samples, over the ring's slots."""
-        power = np.zeros((2, self.sources.degree // 2))
-        columns = self.shape[1] * self.shape[2]
-        for row, part in zip(power, (gain.real, gain.imag) if np.iscomplexobj(gain) else (gain,), strict=False):
-            row[:columns] = np.einsum("kcs,kcs->cs", part, part).reshape(-1) / self.shape[0]
-        return power
+def sampled_totals(held: Samples, grown: Mapping[int, Power], ring: int, vanished: set[int]) -> dict[int, Totals]:
+    """The totals of each node that a result depends on: means over the samples, and their standard deviation on top.
+    ``grown``: the gain of the noise in each ciphertext that is returned, in a ring of ``ring`` slots; what is
+    ``vanished`` is not computed."""
+    graph, slots = held.graph, held.slots
+    rng = np.random.default_rng(SEED)
+    totals: dict[int, Totals] = {}
 
-    def _given(self, node: Node, gain: Values) -> list[Values]:
-        """The derivative by each operand."""
+    def signed(gain: Power) -> Values:
+        roots = np.sqrt(np.broadcast_to(gain, (2, ring)).reshape(2, -1, slots).sum(axis=1))
+        signs = rng.choice([-1.0, 1.0], (2, held.count, slots))
+        real: Values = roots[0] * signs[0]
+        return real + 1j * roots[1] * signs[1] if roots[1].any() else real
+
+    def total(derivative: Values) -> float:
+        parts = (derivative.real, derivative.imag) if np.iscomplexobj(derivative) else (derivative,)
+        each = sum(np.einsum("ks,ks->k", part, part) for part in parts)
+        return float(np.mean(each) + np.std(each) / math.sqrt(held.count))
+
+    waiting = {node: signed(gain) for node, gain in grown.items()}
+    for number in range(len(graph.nodes) - 1, -1, -1):
+        gain = waiting.pop(number, None)
+        if gain is None or number in vanished:
+            continue
+        node = graph.nodes[number]
         match node.kind:
-            case "rotate":
-                return [np.roll(gain.reshape(self.shape[0], -1), node.step, 1).reshape(self.shape)]
-            case "conj":
-                return [gain.conj()]
-            case "neg":
-                return [-gain]
-            case "mul":
-                left, right = (self.held[n] for n in node.operands)
-                return [gain * right.conj(), gain * left.conj()]
+            case "cipher":
+                totals[number] = Totals(total(gain), result=total(gain * held[number]))
             case "mul_plain":
                 assert node.plain is not None, "a product has a plaintext"
-                return [gain * self.held.plain(node.plain).conj()]
-            case "sum":
-                return [gain if sign > 0 else -gain for sign in node.signs]
+                operand = gain * held[node.operands[0]]
+                totals[number] = Totals(total(gain), total(operand), total(operand * held.plain(node.plain)))
             case _:
-                return [gain] * len(node.operands)
+                totals[number] = Totals(total(gain))
+        for operand_number, given in zip(node.operands, _given(held, node, gain), strict=True):
+            known = waiting.get(operand_number)
+            waiting[operand_number] = given if known is None else known + given
+    return totals
+
+
+def _given(held: Samples, node: Node, gain: Values) -> list[Values]:
+    """The derivative by each operand, from that by the result: conjugates, since both parts of a number count."""
+    match node.kind:
+        case "rotate":
+            return [np.roll(gain, node.step, -1)]
+        case "conj":
+            return [gain.conj()]
+        case "neg":
+            return [-gain]
+        case "mul":
+            left, right = (held[n] for n in node.operands)
+            return [gain * right.conj(), gain * left.conj()]
+        case "mul_plain":
+            assert node.plain is not None, "a product has a plaintext"
+            return [gain * held.plain(node.plain).conj()]
+        case "sum":
+            return [gain if sign > 0 else -gain for sign in node.signs]
+        case _:
+            return [gain] * len(node.operands)

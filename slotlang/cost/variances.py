@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from slotlang.cost.data import UNIT, DataPowers, Size, form_moments, form_variance, result_size, tensor_variance
 from slotlang.cost.data import Moments as Matrices
+from slotlang.cost.moments import Sampled
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import TensorForm
@@ -110,6 +111,8 @@ class Contents:
         scalars = {name: data.weights[name] for name in schedule.program.scalars if name in data.weights}
         self.known: dict[tuple[object, ...], Power] = {}
         """Mean squares of members that were found before (``Members``)."""
+        self.sampled = Sampled(schedule.program, data)
+        """Totals of graphs whose ciphertext products share data."""
         self._fixed = PlainEvaluator(
             schedule.program, _Moments(schedule.program, DataPowers(scalars, squares=data.squares))
         )
