@@ -50,6 +50,8 @@ class Dependence:
         program = graph.schedule.program
         self.program, self.data = program, data
         self.shared, self.degree, self.row = False, 0, 0
+        if next(graph.of_kind("mul"), None) is None:
+            return
         known: dict[str, tuple[frozenset[str], int]] = {}
         held: list[tuple[frozenset[str], int, int]] = []
         for node in graph.nodes:

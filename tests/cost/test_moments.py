@@ -106,13 +106,14 @@ prove y[i < n] == w[i] * x[i] * w[i] * k[i]
     assert not Dependence(api.plan(program).graph, api.DataPowers(weights)).shared
 
 
-@pytest.mark.parametrize("name", ["fourth", "around", "cubic", "of sums", "cancelling", "layer"])
+@pytest.mark.parametrize("name", ["fourth", "around", "cubic", "of sums", "cancelling", "layer", "given"])
 def test_errors_are_those_of_an_evaluation_with_noise(name: str) -> None:
     """The runtime's simulation shares no code with gains."""
-    program = api.loads(LAYER) if name == "layer" else POWERS[name][0]
-    made = api.lower(program, ROOMY, target=Target(kernel="seal"))
-    module = load_module(made.text)
+    program = api.loads(LAYER) if name in ("layer", "given") else POWERS[name][0]
     _, weights = random_data(program, 0)
+    data = api.DataPowers(weights) if name == "given" else UNIT
+    made = api.lower(program, ROOMY, target=Target(kernel="seal", data=data))
+    module = load_module(made.text)
     wanted = expected_errors(module, levels_of(module), weights)["y"]
     found = made.plan.gains
     size = math.sqrt(found.signal / found.elements)
