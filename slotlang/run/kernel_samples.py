@@ -27,9 +27,9 @@ ROTATED = 1, 5
 """Rotations of one ciphertext in the sums that are measured: one more is a key product more."""
 
 
-def rotations(count: int, *, again: bool) -> str:
-    """Name of a sum of rotations of one ciphertext while it is measured; ``again``: its digits are there."""
-    return f"sum of {count} rotations{', again' if again else ''}"
+def rotations(count: int) -> str:
+    """Name of a sum of rotations of one ciphertext, whose digits are there, while it is measured."""
+    return f"sum of {count} rotations"
 
 
 class KernelSamples:
@@ -70,10 +70,8 @@ class KernelSamples:
         three = own.taken(rows, level, scale)
         total = own.taken(rows[:2], level, scale)
 
-        def rotated(count: int, *, again: bool) -> None:
+        def rotated(count: int) -> None:
             source = next(turn)
-            if not again:
-                source.digits = None
             found, *others = [ops.rotate(source, step) for step in range(1, count + 1)]
             for other in others:
                 found = ops.add(found, other, 1, owned=False)
@@ -89,9 +87,17 @@ class KernelSamples:
         def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
 
+        def decomposed() -> None:
+            source = next(turn)
+            source.digits = None
+            ops.digits(source)
+
+        yield sample("decompose", 4, decomposed)
+        for cipher in ciphers:
+            ops.digits(cipher)
+        # of ciphertexts that have their digits
         for count in ROTATED:
-            yield sample(rotations(count, again=False), 2, partial(rotated, count, again=False))
-        yield sample(rotations(1, again=True), 4, partial(rotated, 1, again=True))
+            yield sample(rotations(count), 2, partial(rotated, count))
         yield sample("relinearize", 2, relinearized)
         yield sample("multiply_plain", 16, lambda: ops.multiply_plain(next(turn), next(factor)))
         for terms in SUMS:
@@ -124,13 +130,6 @@ class KernelSamples:
 def parts(measured: Mapping[str, Mapping[int, float]]) -> dict[str, Mapping[int, float]]:
     """Times by primitive, with the parts of a key switch in place of the sums of rotations that were measured."""
     (one, several), rest = ROTATED, dict(measured)
-    alone, many, again = (
-        rest.pop(rotations(count, again=again)) for count, again in ((one, False), (several, False), (one, True))
-    )
-    product = {k: max(many[k] - alone[k], 0.0) / (several - one) for k in alone}
-    return {
-        **rest,
-        "decompose": {k: max(alone[k] - again[k], 0.0) for k in alone},
-        "key_product": product,
-        "mod_down": {k: max(again[k] - product[k], 0.0) for k in alone},
-    }
+    few, many = (rest.pop(rotations(count)) for count in (one, several))
+    product = {k: max(many[k] - few[k], 0.0) / (several - one) for k in few}
+    return {**rest, "key_product": product, "mod_down": {k: max(few[k] - one * product[k], 0.0) for k in few}}

@@ -29,6 +29,7 @@ from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, module_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import slot_mask
+from slotlang_runtime.matrix.engine import MatrixEngine
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters
@@ -44,7 +45,6 @@ from slotlang_runtime.seal.halves import Part, doubled_part
 from slotlang_runtime.seal.memory import Seeded, ciphertext_of, plaintext_of, polynomials_of, residues_of, seeded_words
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
-from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import pack, unpack
 
 SCALE = 2.0**10
@@ -329,6 +329,7 @@ class RingSamples:
         decoded = dict.fromkeys(self.module.returned(), value + 1j * value)
         matrices = column_module(self.parameters, MATRIX_CHANNELS, "matrix")
         weights = self.rng.standard_normal((MATRIX_CHANNELS, MATRIX_CHANNELS)) / math.sqrt(MATRIX_CHANNELS)
+        ring = Ring(matrices.parameters, matrices.slots)
 
         def vector() -> None:
             slot % 4
@@ -347,7 +348,7 @@ class RingSamples:
         yield sample("list", checked, 4)
         yield sample("vector", vector, 8, 3)
         yield sample("collect", lambda: self.module.collect(decoded), 1, len(decoded))
-        yield sample("encode_integer", lambda: Weights.encode(matrices, W=weights), 1, weights.size)
+        yield sample("encode_integer", lambda: MatrixEngine.encode(matrices, ring, {"W": weights}), 1, weights.size)
         # all threads' work
         work = product_work(2048, 16, 2048)
         clock = time.process_time

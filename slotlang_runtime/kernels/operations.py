@@ -98,7 +98,7 @@ class ResidueOperations:
             sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             self._kernels.switched(
-                last, self._digits(source, last).at, keys[1], held[1], sources[1], lanes[1], len(switches),
+                last, self.digits(source).at, keys[1], held[1], sources[1], lanes[1], len(switches),
                 sums.at, number > 0, *shape, *layout,
             )  # fmt: skip
         lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
@@ -112,9 +112,11 @@ class ResidueOperations:
             ring.view(out.rows)[primes:] = 1
         return out
 
-    def _digits(self, source: Ciphertext, polynomial: int) -> Rows:
+    def digits(self, source: Ciphertext) -> Rows:
+        """The digits of a ciphertext's last polynomial, computed once."""
         if source.digits is None:
             ring, primes = self.ring, self.ring.primes(source.level)
+            polynomial = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             digits, room = ring.rows(primes * (primes + 1)), ring.rows(2)
             self._kernels.decomposed(
                 polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, room.at
