@@ -18,6 +18,7 @@ import numpy.typing as npt
 from slotlang_runtime import embedding
 from slotlang_runtime.kernels.library import Kernels, kernels
 from slotlang_runtime.kernels.residues import ResidueRing
+from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.residues import Words, added
 from slotlang_runtime.seal.memory import plaintext_of, residues_of
@@ -40,7 +41,7 @@ class Coder:
         self.ring = ring
         self._own: ResidueRing | None = None
         with suppress(Unavailable):
-            self._own, self._integers = ResidueRing(ring), _Integers(kernels("bytes"))
+            self._own, self._integers = tested(ring), _Integers(kernels("bytes"))
 
     def encode(self, values: Any, level: int = 0, products: int = 0, added: bool = False) -> Words | None:
         """The residues of ``Ring.encode``, primes x degree; None for zero. Raises Rejected."""

@@ -49,7 +49,7 @@ def test_a_kernel_that_is_not_used_is_said(
     def unavailable(ring: object) -> None:
         raise Unavailable("they are not here")
 
-    monkeypatch.setattr(runtime_weights, "kernels_of", unavailable)
+    monkeypatch.setattr(runtime_weights, "tested", unavailable)
     assert main(module, []) == 0
     assert "evaluated by SEAL's operations: they are not here" in capsys.readouterr().out
 
