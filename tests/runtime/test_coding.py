@@ -151,7 +151,7 @@ def test_without_kernels_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Unavailable("there are none")
 
     with monkeypatch.context() as patch:
-        patch.setattr(coding, "ResidueRing", none)
+        patch.setattr(coding, "tested", none)
         world = World(PAIRS)
         assert world.client.coder._own is None
         upload = world.upload
@@ -161,7 +161,7 @@ def test_without_kernels_seal_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Ring(*RINGS[0])
     vectors = drawn(ring)
     with monkeypatch.context() as patch:
-        patch.setattr(coding, "ResidueRing", none)
+        patch.setattr(coding, "tested", none)
         by_seal = Coder(ring)
         residues = [words for words in by_seal.encode_all(vectors, added=True) if words is not None]
         theirs = by_seal.decode_all(np.array(residues), 0, ring.scale(0))
