@@ -32,7 +32,7 @@ __all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "mark_wrong", "refut
 Mask = npt.NDArray[np.bool_]
 
 MAX_RANGES = 4
-MAX_SET_OPERATIONS = 40_000
+MAX_SET_OPERATIONS = 100_000
 """isl operations for the set of wrong slots, at most: some tenths of a second."""
 
 
@@ -104,17 +104,19 @@ def _ranges(numbers: list[int]) -> list[str]:
     return [str(a) if a == b else f"{a}–{b}" for a, b in ranges]
 
 
-def wrong_slots(program: Program, failure: Failure | None, held: Sequence[Claim] = ()) -> WrongSlots | None:
+def wrong_slots(
+    program: Program, failure: Failure | None, held: Sequence[Claim] = (), *, sets: bool = True
+) -> WrongSlots | None:
     """Every wrong slot of the member that a failure names: as a set, where the polyhedral method finds it with the
     claims that are ``held`` proved, else by evaluation at a random point, where a wrong slot is right by chance with
-    ``error_bound`` for one prime.
+    ``error_bound`` for one prime. Without ``sets`` this alone is done.
 
     None when no slot is wrong (an element of a result that no slot carries), or the program is too large to be
     evaluated or can't be scheduled.
     """
     if not isinstance(failure, Wrong):
         return None
-    found = as_set(program, failure, held) or at_random(program, failure)
+    found = (as_set(program, failure, held) if sets else None) or at_random(program, failure)
     if found is None:
         return None
     wrong, claimed = found
@@ -233,7 +235,8 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     axes = _axes(program)
     if not isinstance(failure, Wrong):
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
-    wrong = wrong or wrong_slots(program, failure, held(program, report))
+    # what was refuted at random points was too large for sets
+    wrong = wrong or wrong_slots(program, failure, held(program, report), sets=report.method != "random")
     family, place = member(program, failure.goal.statement, failure.binders)
     title = member_text(family, place)
     around = _around(program, report, failure, wrong, reach)
