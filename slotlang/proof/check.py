@@ -59,22 +59,25 @@ class Checker:
 
         return unroll(self.schedule)
 
-    def work(self) -> int:
+    def work(self, *, packed: bool = True) -> int:
         """What the random method takes, about, in operations on one slot. Neither schedule nor graph is made,
-        which takes as long as the method itself. What claims and theorems say is evaluated too, term by term."""
+        which takes as long as the method itself. What claims and theorems say is evaluated too, term by term. Not
+        ``packed``: elements are drawn and looked up once for many points, and do not count."""
         from slotlang.graph.estimate import elements, operations, permutations
         from slotlang.graph.ring import evaluations
 
         program, slots = self.program, self.program.slots
+        reading = READING if packed else 1
         said, known = 0, dict[str, int]()
         for goal in self.goals:
             s = goal.statement
             value = s.value if isinstance(s, Claim) else program.theorems[s.name].value
-            said += s.size * evaluations(program, value, known, READING)
-        packed = [f for f in program.families.values() if f.kind != "compute"]
-        said += sum(f.size * evaluations(program, f.body, known, READING) for f in packed)
+            said += s.size * evaluations(program, value, known, reading)
+        families = [f for f in program.families.values() if packed and f.kind != "compute"]
+        said += sum(f.size * evaluations(program, f.body, known, reading) for f in families)
         planned = slots * PLANNING_WORK * permutations(program)
-        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + ELEMENT_WORK * elements(program)
+        drawn = (ELEMENT_WORK if packed else 1) * elements(program)
+        return (slots + OPERATION_WORK) * (operations(program) + said) + planned + drawn
 
     def polyhedral(self, operations: int = MAX_OPERATIONS) -> tuple[list[tuple[str, Outcome]], Expander]:
         """Every goal by the polyhedral method, up to the first refuted one, with ``operations`` of isl for each."""

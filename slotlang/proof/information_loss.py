@@ -37,7 +37,7 @@ MAX_INPUTS = 256
 MAX_SLOTS = 32
 MAX_RESULTS = 4096
 """Most elements of results of such a program."""
-MAX_WORK = 1 << 29
+MAX_WORK = 3 << 26
 """Work of the random method (``Checker.work``) at a point for each input element, at most: about half a second."""
 SEED = 20_240_302
 
@@ -135,7 +135,7 @@ def _told_at(program: Program) -> Iterator[Loss | None]:
     """What is said at these sizes; nothing where the program is not wrong at them, or takes too long."""
     checker = Checker(program)
     points = 1 + sum(prod(program.tensors[name].shape) for name in _inputs(program))
-    if points * checker.work() > MAX_WORK:
+    if points * checker.work(packed=False) > MAX_WORK:
         return
     if any(outcome.status == "refuted" for _, outcome in checker.random()):
         linear = all(degree(program, t.value, _inputs(program)) < 2 for t in program.theorems.values())
@@ -283,19 +283,28 @@ class _Forms:
         return _Live(families, rows, rank(rows))
 
     def of(self, families: Sequence[str]) -> Numbers:
-        """Rows that span what the slots of some families hold: random combinations, as many as there are columns."""
+        """Rows that span what the slots of some families hold: those that differ, or random combinations of them, as many
+        as there are columns."""
         empty = np.zeros((0, len(self.columns)), np.uint64)
         rows = np.concatenate([empty, *(m for name in families for m in self._members.get(name, []))])
-        if len(rows) <= len(self.columns):
+        if len(rows) > len(self.columns):
+            whole = np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel()
+            rows = rows[np.unique(whole, return_index=True)[1]]
+        return self._mixed_rows(rows, len(self.columns))
+
+    def _mixed_rows(self, rows: Numbers, count: int) -> Numbers:
+        """The rows, or ``count`` random combinations of them where there are more."""
+        if len(rows) <= count:
             return rows
         rng = np.random.default_rng(SEED)
-        mixing = rng.integers(0, self.p, (len(self.columns), len(rows)), dtype=np.uint64)
+        mixing = rng.integers(0, self.p, (count, len(rows)), dtype=np.uint64)
         return matmul(mixing, rows, self.p)
 
     def determined(self, result: str, live: _Live) -> bool:
-        """Whether every element of a result is a combination of the contents of live ciphertexts."""
+        """Whether every element of a result is a combination of the contents of live ciphertexts. If one is not, a random
+        combination of all is one by chance alone, one in 2^31; two are looked at."""
         full = live.rank == len(self.columns)
-        return full or rank(np.concatenate([live.rows, self.results[result]])) == live.rank
+        return full or rank(np.concatenate([live.rows, self._mixed_rows(self.results[result], 2)])) == live.rank
 
     def mixed(self, wanted: Numbers, values: Numbers) -> tuple[str, ...]:
         """An input element that no row depends on, or two whose columns are multiples of each other, where the
