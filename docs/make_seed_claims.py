@@ -119,7 +119,7 @@ CLAIMS = (
         "Sum of outer products: r·(log₂ blocks + log₂ slots) = 256 rotations, the broadcast being expensive",
         ("seed/outer_products", "seed/outer_products_broadcast", "seed/outer_products_fixed"),
         "false",
-        "As described, {outer_products.share} products are right: replicating one slot gives every token the "
+        "As described, {outer_products.share} products of a slot are right, and replicating one gives every token the "
         "sum of the first. Step by step it takes {outer_products_broadcast.rotations}. The broadcast is not "
         "needed at all, since a cyclic rotate-and-add leaves the sum in every slot: "
         "{outer_products_fixed.rotations}.",

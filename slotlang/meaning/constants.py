@@ -7,10 +7,11 @@ from fractions import Fraction
 from slotlang.diagnostics import error
 from slotlang.meaning.elements import MAX_FACTORS, MAX_POWER, power_of, too_many_factors
 from slotlang.meaning.integer_functions import LARGEST_POWER
-from slotlang.meaning.integers import variables
+from slotlang.meaning.integers import show, variables
 from slotlang.meaning.scope import Local, Scope, integer, text_of
 from slotlang.meaning.unroll import Unroll
 from slotlang.meaning.value import Arith, Const, Iverson, Value, children
+from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.definitions import unknown_definition
@@ -38,10 +39,13 @@ def _short(c: Const) -> bool:
 def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
     """A value to a whole power, which ``e`` writes.
 
-    Raises SL240 (negative), SL206 (too large), and ``Unroll`` where the exponent depends on a loop variable."""
+    Raises SL240 (negative), SL206 (too large), and where the exponent depends on a loop variable ``Unroll``, or
+    ``GaveUp`` where loops are kept."""
     place = e.right.span
     written = integer(scope, local.fixed("an exponent"), e.right)
     if used := variables(written):
+        if scope.kept is not None:
+            raise GaveUp(f"line {place.line}: the exponent {show(written)} depends on {', '.join(sorted(used))}")
         raise Unroll(used, place, "an exponent")
     exponent = scope.value(written)
     most = LARGEST_POWER if isinstance(base, Const) else MAX_POWER

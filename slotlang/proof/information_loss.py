@@ -37,7 +37,7 @@ MAX_INPUTS = 256
 MAX_SLOTS = 32
 MAX_RESULTS = 4096
 """Most elements of results of such a program."""
-MAX_WORK = 3 << 26
+MAX_WORK = 7 << 26
 """Work of the random method (``Checker.work``) at a point for each input element, at most: about half a second."""
 SEED = 20_240_302
 

@@ -19,6 +19,7 @@ from slotlang.proof.check import check
 from slotlang.proof.goals import goals, member
 from slotlang.proof.verdict import Wrong
 from slotlang.schedule.build import schedule
+from slotlang.show import wrong as wrong_module
 from slotlang.show.content import contents
 from slotlang.show.wrong import as_set, at_random, mark_wrong, refutation, wrong_contents, wrong_slots
 from slotlang.source import Source
@@ -94,7 +95,9 @@ TINY = {"d": 16, "r": 4, "batch": 2, "slots": 8}
         ("claim S == (B @ x)[h % R, t]", "claim S == (B @ x)[(h + t) % R, t]"),
     ],
 )
-def test_masks_of_rank_complex(old: str, new: str) -> None:
+def test_masks_of_rank_complex(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets have as many operations here as all of these programs need, so that every one of them is compared."""
+    monkeypatch.setattr(wrong_module, "MAX_SET_OPERATIONS", 100_000)
     assert old in TEXT
     assert masks_agree(TEXT.replace(old, new), TINY) > 0
 
