@@ -1,8 +1,8 @@
-"""Evaluation by matrix products: which programs it fits, and when it is predicted to be faster than SEAL's operations.
+"""Evaluation by matrix products: which programs it fits, and when it is predicted to be faster than compiled kernels.
 
 Where every plaintext is a constant and ciphertexts are only added up, each times a constant, the schedule is a few
 matrices of integers applied to the ciphertexts' residues (docs/columns.md). Times here are in units of SEAL's product
-of one residue of a ciphertext with one of a plaintext, which both ways have to do with on any machine.
+of one residue of a ciphertext with one of a plaintext, which every machine's profile has.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.refusals import GaveUp
 
-ADD, DOT, DOT_PRODUCT = 0.3, 0.62, 0.26
-"""SEAL's addition of a residue to another, in units; a sum of products in one pass, and each of its products
-(docs/kernels.md). As the shipped profile has them."""
+PRODUCT, ADD, DOT, DOT_PRODUCT = 0.36, 0.17, 0.13, 0.16
+"""What compiled kernels take for a residue, in units: a product with a plaintext, an addition; a sum of products in one
+pass, and each of its products. Medians of the shipped profile's times of kernels on words at degrees 4096 to 16384
+(docs/kernels.md)."""
 
 GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.24, 0.39, 0.015, 0.45, 0.95
 """What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication
@@ -60,7 +61,7 @@ class MatrixForm:
 
     def seconds(self, degree: int, primes: int, profile: Profile) -> float:
         """Seconds of an evaluation by matrix products."""
-        return self.matrix * profile.seconds("multiply_plain", degree, primes)
+        return self.matrix * profile.without_kernels.seconds("multiply_plain", degree, primes)
 
 
 def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm | GaveUp:
@@ -79,7 +80,7 @@ def matrix_form(graph: Graph, primes: Sequence[int], scales: Sequence[int]) -> M
     if not any(graph.of_kind("mul_plain")):
         return GaveUp("there is nothing to multiply")
     stages = _stages(graph)
-    work = {"mul_plain": 1.0, "neg": ADD}
+    work = {"mul_plain": PRODUCT, "neg": ADD}
     operations = DOT * len(graph.dots) + DOT_PRODUCT * sum(graph.dots.values())
     for number, node in enumerate(graph.nodes):
         if number not in graph.dots and number not in graph.in_dots:

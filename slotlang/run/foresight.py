@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotlang.cost.profile import find_profile
+from slotlang.cost.rows import peak_rows
 from slotlang.diagnostics import error
 from slotlang.planning.plan import Plan
 from slotlang.run.activations import open_activations
 from slotlang.run.roles import token_input
 from slotlang.run.room import Room, margin, rooms
+from slotlang_runtime.kernels.tables import PAD
 
 SEAL = {"address space": 55_000_000, "memory": 25_000_000}
 """Bytes that TenSEAL takes when it is loaded and its context made: measured with version 0.3.18 on x86-64."""
@@ -50,10 +52,21 @@ def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -
     switching_keys = counts.galois_keys + (counts.cipher_products > 0)
     # the client's, their bytes twice while they are joined, and the server's
     keys = 2 * switching_keys * (p.key_bytes() + p.sent_key_bytes())
+    threads = max(1, min(workers, evaluations))
+    weights = plan.weight_bytes
+    each = counts.peak_ciphertexts * p.ciphertext_bytes()
+    if plan.kernel == "compiled":
+        # each thread may be at the residues of a key, of which it makes the copy that kernels read
+        keys += threads * p.key_bytes() if switching_keys else 0
+        # rows have room behind them
+        weights += weights * PAD // p.degree
+        each = 8 * (p.degree + PAD) * peak_rows(plan.graph, p.data_primes)
+        # an input as it was read, and results as they are written
+        each += (1 + counts.ciphertexts_out) * p.ciphertext_bytes()
     # as bytes they are written and checked beside the encoded ones
-    weights = plan.weight_bytes * (3 if cached else 1)
+    weights *= 3 if cached else 1
     transfer = counts.ciphertexts_in * p.sent_bytes(seeded=True) + plan.download_bytes
-    alive = counts.peak_ciphertexts * p.ciphertext_bytes() * max(1, min(workers, evaluations))
+    alive = each * threads
     elements = dict.fromkeys(("input", "weight"), 0)
     for tensor in program.tensors.values():
         elements[tensor.kind] += math.prod(tensor.shape)

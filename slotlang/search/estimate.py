@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from slotlang.cost import matrix
-from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, MatrixForm, weighed
+from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, PRODUCT, MatrixForm, weighed
 from slotlang.cost.predict import Calls
 from slotlang.schedule import doubling
 from slotlang.search.structure import Structure
@@ -179,8 +179,7 @@ def estimated_matrix(s: Structure, primes: Sequence[int], scales: Sequence[int])
     operations = sum(
         DOT * stage.dots
         + DOT_PRODUCT * stage.dot_products
-        + stage.products
-        - stage.dot_products
+        + PRODUCT * (stage.products - stage.dot_products)
         + ADD * stage.additions
         for stage in counts.stages
     )

@@ -53,7 +53,8 @@ class ResidueEngine:
         """Encode checked weights. Raises Unavailable."""
         own, families = tested(ring), module.encoded()
         words = encoded_plaintexts(module, Coder(ring), weights)
-        return cls(module, own, {name: _plaintext(own, families[name], words[name]) for name in families})
+        # each is given up when it is copied, so that weights are not held twice
+        return cls(module, own, {name: _plaintext(own, families[name], words.pop(name)) for name in families})
 
     @classmethod
     def from_records(cls, module: Module, ring: Ring, records: Mapping[Name, memoryview | None]) -> ResidueEngine:

@@ -43,11 +43,14 @@ def test_cost_predicts_what_is_lowered(kernel: KernelChoice, used: bool | None) 
 
 
 def test_where_matrices_fit() -> None:
-    def form(text: str, sizes: dict[str, int] | None = None) -> MatrixForm | GaveUp:
-        return api.plan(api.loads(text, sizes)).matrix
+    def form(text: str) -> MatrixForm | GaveUp:
+        return api.plan(api.loads(text)).matrix
 
-    wide = form(COLUMNS, {"d": 384, "r": 16})
+    sizes = {"d": 384, "n": 384, "batch": 2048}
+    wide, narrow = (api.plan(api.loads(COLUMNS, sizes | {"r": rank}), SMALL).matrix for rank in (16, 4))
     assert isinstance(wide, MatrixForm) and wide.faster
+    # cutting operands into pieces pays when each is used in many products
+    assert isinstance(narrow, MatrixForm) and not narrow.faster
     assert [(s.rows, s.columns) for s in wide.stages] == [(16, 384), (384, 16)]
     assert "more than one real number" in str(form(SIGNS.replace("= A[i, k]", "= A[i, k] * [slot < 3]")))
     assert "rotation" in str(form(SIGNS.replace("- S[0]", "- (S[0] << 1)")))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -98,15 +97,22 @@ def test_padding_does_not_count_as_error(monkeypatch: pytest.MonkeyPatch) -> Non
     assert execute(made.text, predicted, Batches([kept, kept], padding=1), weights).relative_error > 0.5
 
 
-def test_a_worker_that_ends_early_is_a_diagnostic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_a_diagnostic(monkeypatch: pytest.MonkeyPatch) -> None:
     made = lowered()
-    monkeypatch.setattr(Server, "evaluate", lambda server, upload, keys: os._exit(7))
     inputs, weights = random_data(made.plan.program, 0)
+    start = threading.Thread.start
+
+    def failing(thread: threading.Thread) -> None:
+        if thread.name == "slotlang worker 2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
     with pytest.raises(SlotError) as failed:
         execute(made.text, made.plan.counts.executed(), Batches([inputs] * 3), weights, workers=2)
     assert failed.value.diagnostics[0].code == "SL511"
-    assert "status 7" in failed.value.diagnostics[0].message
-    assert not multiprocessing.active_children()
+    assert "worker 2 can't start" in failed.value.diagnostics[0].message
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("slotlang worker")]
 
 
 def test_programs_of_one_token_take_several(tmp_path: Path) -> None:
@@ -154,4 +160,4 @@ def test_matrix_products_by_workers_and_from_the_cache(tmp_path: Path) -> None:
             path = Path(report.cache.file)
             path.write_bytes(path.read_bytes()[:-1])
     assert states == ["stored", "loaded", "rebuilt"]
-    assert not multiprocessing.active_children()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("slotlang worker")]
