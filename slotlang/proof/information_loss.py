@@ -283,8 +283,8 @@ class _Forms:
         return _Live(families, rows, rank(rows))
 
     def of(self, families: Sequence[str]) -> Numbers:
-        """Rows that span what the slots of some families hold: those that differ, or random combinations of them, as many
-        as there are columns."""
+        """Rows that span what the slots of some families hold: those that differ, or random combinations of them, as
+        many as there are columns."""
         empty = np.zeros((0, len(self.columns)), np.uint64)
         rows = np.concatenate([empty, *(m for name in families for m in self._members.get(name, []))])
         if len(rows) > len(self.columns):
@@ -301,8 +301,8 @@ class _Forms:
         return matmul(mixing, rows, self.p)
 
     def determined(self, result: str, live: _Live) -> bool:
-        """Whether every element of a result is a combination of the contents of live ciphertexts. If one is not, a random
-        combination of all is one by chance alone, one in 2^31; two are looked at."""
+        """Whether every element of a result is a combination of the contents of live ciphertexts. If one is not, a
+        random combination of all is one by chance alone, one in 2^31; two are looked at."""
         full = live.rank == len(self.columns)
         return full or rank(np.concatenate([live.rows, self._mixed_rows(self.results[result], 2)])) == live.rank
 

@@ -18,30 +18,38 @@ shapes = pytest.mark.parametrize(
     "shape", [Shape(64, 64, 4, 1), pytest.param(Shape(256, 256, 8, 1), marks=pytest.mark.slow)], ids=["64", "256"]
 )
 COARSE = Target(precision=1e-3)
+PROFILE = find_profile().without_kernels
+"""Of SEAL's operations, by which rotations are dear: with compiled kernels column packing may never be the fastest."""
 
 
 def found(shape: Shape, tokens: int) -> Found:
     made = start(replace(shape, batch=tokens), "time", COARSE, Limits())
-    search(made, find_profile(), slots=(2048, 4096), finalists=8)
+    search(made, PROFILE, slots=(2048, 4096), finalists=8)
     return made
+
+
+def is_column(made: Found) -> bool:
+    """Whether the best one has one channel in a ciphertext, and real slots: the packing that is spoken of."""
+    best = made.ranked[0].structure
+    return best.positions == 1 and best.packing == "real"
 
 
 @cache
 def crossover(shape: Shape) -> int | None:
-    return columns_from(shape, COARSE, find_profile())
+    return columns_from(shape, COARSE, PROFILE)
 
 
 @shapes
 def test_the_search_agrees_on_both_sides(shape: Shape) -> None:
     tokens = crossover(shape)
     assert tokens is not None and 64 <= tokens <= 4096
-    assert found(shape, round(1.5 * tokens)).ranked[0].structure.positions == 1
-    assert found(shape, round(tokens / 1.5)).ranked[0].structure.positions > 1
+    assert is_column(found(shape, round(1.5 * tokens)))
+    assert not is_column(found(shape, round(tokens / 1.5)))
 
 
 @shapes
 def test_the_number_asked_for_does_not_matter(shape: Shape) -> None:
-    assert crossover(shape) == columns_from(replace(shape, batch=512), COARSE, find_profile())
+    assert crossover(shape) == columns_from(replace(shape, batch=512), COARSE, PROFILE)
 
 
 def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:
