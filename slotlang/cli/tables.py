@@ -153,7 +153,7 @@ def run_table(session: Session) -> RenderableType:
     """An encrypted run: times, counts and errors."""
     r = session.report
     table = _grid()
-    names = ["key generation", "evaluation keys", "compile kernel", "encode weights", "encrypt", "evaluate", "decrypt"]
+    names = ["key generation", "evaluation keys", "load kernels", "encode weights", "encrypt", "evaluate", "decrypt"]
     steps = {name: name for name in names if name in r.seconds}
     if r.cache is not None:
         what = {

@@ -47,7 +47,8 @@ def test_the_shipped_profile_is_whole() -> None:
     for table in (shipped.kernels, shipped.doubles):
         assert sorted(table) == sorted(shipped.table)
         assert all(set(primitives) >= set(KEY_SWITCH) for primitives in table.values())
-        assert all(seconds > 0 for times in primitives.values() for seconds in times.values())
+        # what a sum takes besides its products is a difference, and may vanish beside them
+        assert all(s > 0 or name == "dot" for name, times in primitives.items() for s in times.values())
 
 
 def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
