@@ -22,8 +22,7 @@ Name: TypeAlias = tuple[Any, ...]
 """A member of a family: the family's name, then its indices."""
 
 Kernel: TypeAlias = Literal["seal", "compiled", "matrix"]
-"""How products with plaintexts are computed: by SEAL's operations, one by one; sums of them in one pass; or all of the
-evaluation as matrix products."""
+"""How a server evaluates: by SEAL's operations, by compiled kernels on residues, or by matrix products."""
 
 
 @dataclass(frozen=True)

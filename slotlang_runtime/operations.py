@@ -18,6 +18,9 @@ from slotlang_runtime.parameters import Parameters
 C = TypeVar("C")
 P = TypeVar("P")
 
+SCALE_ROUNDING = 2.0**-40
+"""Relative difference of two scales that is rounding of doubles."""
+
 
 class Cancelled(Exception):
     """The ciphertexts in a sum cancel, whatever the inputs, or what was added to a zero is divided: SEAL refuses what

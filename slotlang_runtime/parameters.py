@@ -13,6 +13,9 @@ MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218,
 """Bits of modulus by degree, the key prime included, that keep 128-bit security: the standard of
 homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
 
+DOUBLE_BITS = 50
+"""Bits of the largest primes that compiled kernels compute with as doubles."""
+
 Hide: TypeAlias = Literal["mask", "exact", "none"]
 """How slots that are not part of the result are hidden: by random plaintexts, by adding conjugates, or not at all."""
 

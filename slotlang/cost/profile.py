@@ -16,6 +16,7 @@ from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
+from slotlang_runtime.parameters import DOUBLE_BITS
 
 SCHEMA = "slotlang.profile/4"
 
@@ -77,9 +78,6 @@ KEY_SWITCH: Mapping[str, str] = {
 """The parts of a key switch, which compiled kernels execute apart (``slotlang.cost.key_switching``)."""
 
 KINDS_OF_KERNELS = ("words", "doubles")
-
-DOUBLE_BITS = 50
-"""Bits of the largest primes that kernels on doubles compute with."""
 
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 

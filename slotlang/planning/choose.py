@@ -15,7 +15,7 @@ from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import evaluation_calls, total
-from slotlang.cost.profile import DOUBLE_BITS, Profile, find_profile
+from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
@@ -28,6 +28,7 @@ from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
+from slotlang_runtime.parameters import DOUBLE_BITS
 
 RESERVE = 2.0
 """How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected

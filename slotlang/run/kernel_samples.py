@@ -14,8 +14,9 @@ import numpy as np
 
 from slotlang.run.primitives import OPERANDS, PLAINTEXT_BYTES, SCALE, SUMS, Sample, sum_of
 from slotlang_runtime.kernels.blake import SEED_BYTES
-from slotlang_runtime.kernels.operations import RELINEARIZATION, ResidueOperations
+from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ResidueRing
+from slotlang_runtime.keys import RELINEARIZATION
 from slotlang_runtime.masks import uniform
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters

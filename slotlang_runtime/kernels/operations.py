@@ -22,15 +22,10 @@ from slotlang_runtime.kernels.residues import (
     Switch,
     addresses,
 )
-from slotlang_runtime.operations import Cancelled
+from slotlang_runtime.keys import RELINEARIZATION
+from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
 
 Value: TypeAlias = Ciphertext | Pending
-
-ROUNDING = 2.0**-40
-"""Relative difference of two scales that is rounding of doubles."""
-
-RELINEARIZATION = 1
-"""The Galois element that moves nothing stands for the relinearisation key."""
 
 
 class ResidueOperations:
@@ -117,7 +112,7 @@ class ResidueOperations:
         if source.digits is None:
             ring, primes = self.ring, self.ring.primes(source.level)
             polynomial = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
-            digits, room = ring.rows(primes * (primes + 1)), ring.rows(2)
+            digits, room = ring.rows(primes * (primes + 1)), ring.rows(1)
             self._kernels.decomposed(
                 polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, room.at
             )
@@ -168,7 +163,7 @@ class ResidueOperations:
         a = self.settled(a)
         ring, level = self.ring, a.level + 1
         scales, divisor = ring.ring.scales, ring.ring.moduli[ring.primes(a.level) - 1]
-        if level >= len(scales) or abs(a.scale / divisor / scales[level] - 1) > ROUNDING:
+        if level >= len(scales) or abs(a.scale / divisor / scales[level] - 1) > SCALE_ROUNDING:
             raise Rejected(
                 f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
             )
@@ -302,5 +297,5 @@ class ResidueOperations:
             raise Rejected(f"operands are at levels {' and '.join(map(str, sorted(set(levels))))}", NOT_EVALUATED)
 
     def _same_scale(self, scale: float, other: float) -> None:
-        if abs(scale / other - 1) > ROUNDING:
+        if abs(scale / other - 1) > SCALE_ROUNDING:
             raise Rejected(f"operands have scales {scale:.6g} and {other:.6g}", NOT_EVALUATED)

@@ -86,27 +86,25 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                 store(row(out, stride, primes + j), b, final(middle, v, p))
                 store(row(out, stride, 2 * primes + j), b, final(fold(gather(begin(c), x1, y1), c), v, p))
 
-    @kernel(8)
-    def added(x, y, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
-        primes, n, stride = N(primes_), N(n_), N(stride_)
-        for j in range(primes):
-            c = constants(tables, j)
-            p, v = c[0], c[1]
-            for k in range(N(polynomials)):
-                at = 8 * stride * (k * primes + j)
-                for b in range(0, n, 8):
-                    store(out + A(at), b, final(add(load(x + A(at), b), load(y + A(at), b)), v, p))
+    def elementwise(combined: Any) -> Any:
+        # of rows of two ciphertexts
 
-    @kernel(8)
-    def subtracted(x, y, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
-        primes, n, stride = N(primes_), N(n_), N(stride_)
-        for j in range(primes):
-            c = constants(tables, j)
-            p, v = c[0], c[1]
-            for k in range(N(polynomials)):
-                at = 8 * stride * (k * primes + j)
-                for b in range(0, n, 8):
-                    store(out + A(at), b, final(sub(load(x + A(at), b), load(y + A(at), b), p), v, p))
+        @kernel(8)
+        def both(x, y, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
+            primes, n, stride = N(primes_), N(n_), N(stride_)
+            for j in range(primes):
+                c = constants(tables, j)
+                p, v = c[0], c[1]
+                for k in range(N(polynomials)):
+                    at = 8 * stride * (k * primes + j)
+                    for b in range(0, n, 8):
+                        store(out + A(at), b, final(combined(load(x + A(at), b), load(y + A(at), b), p), v, p))
+
+        return both
+
+    @inlined
+    def plus(x: Any, y: Any, p: Any) -> Any:
+        return add(x, y)
 
     @kernel(7)
     def negated(x, out, polynomials, primes_, n_, stride_, tables):  # type: ignore[no-untyped-def]
@@ -121,4 +119,5 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                     nothing = final(sub(y, y, p), v, p)
                     store(out + A(at), b, final(sub(nothing, y, p), v, p))
 
-    return {f.__name__: f for f in (dotted, multiplied_plain, multiplied, added, subtracted, negated)}
+    alone = {f.__name__: f for f in (dotted, multiplied_plain, multiplied, negated)}
+    return {**alone, "added": elementwise(plus), "subtracted": elementwise(sub)}

@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlang_runtime.kernels.library import Kernels, kernels
 from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
+from slotlang_runtime.parameters import DOUBLE_BITS
+from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
 
-Words = npt.NDArray[np.uint64]
-
-DOUBLE_BITS = 50
-"""Primes of at most so many bits are computed with as doubles."""
 LEAST_DEGREE = 4096
 LINE = 64
 

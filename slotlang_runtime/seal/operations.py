@@ -8,12 +8,9 @@ import numpy as np
 import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
-from slotlang_runtime.operations import Cancelled
+from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
 from slotlang_runtime.seal.memory import ciphertext_of, polynomials_of
 from slotlang_runtime.seal.ring import Ring
-
-_ROUNDING = 2.0**-40
-"""Relative difference of two scales that is rounding of doubles."""
 
 
 class SealOperations:
@@ -73,7 +70,7 @@ class SealOperations:
             # the 1 of a zero is divided too; SEAL says so when the quotient is there
             bare = True
         level = self.ring.levels.index(out.parms_id())
-        if level >= len(self.ring.scales) or abs(out.scale / self.ring.scales[level] - 1) > _ROUNDING:
+        if level >= len(self.ring.scales) or abs(out.scale / self.ring.scales[level] - 1) > SCALE_ROUNDING:
             raise Rejected(
                 f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
             )

@@ -17,7 +17,7 @@ import pytest
 from slotlang_runtime.kernels import arithmetic, products, switching, transforms
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
 from slotlang_runtime.kernels.lanes import PICKS
-from slotlang_runtime.kernels.residues import DOUBLE_BITS
+from slotlang_runtime.parameters import DOUBLE_BITS
 
 Bound = float
 DEGREES = [4096, 8192, 16384, 32768]
