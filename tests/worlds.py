@@ -44,6 +44,19 @@ prove y == A @ B @ x
 """
 """The real part of eight slots is the result; imaginary parts and the other slots are not."""
 
+DIAGONALS = """program diagonals(n = 8, slots = 8)
+input x[n]
+weight w[n, n]
+bound |x| <= 1000000
+axes (h < n)
+cipher X = x[h]
+plain W[q < n] = w[h, (h + q) % n]
+Y = sum q < n: (X << q) * W[q]
+output y[h] = Y
+prove y == w @ x
+"""
+"""Inputs whose limit is far above what promises assume."""
+
 LAYER = """program {name}(d = 8, n = {n}, slots = 16)
 input x[d]
 weight {weight}[n, d]

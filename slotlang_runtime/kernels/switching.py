@@ -27,10 +27,6 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     forward_of, inverse = transforms(o)
 
     @inlined
-    def plain(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
-        return load(x, j)
-
-    @inlined
     def digit(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
         return centred(load(x, j), p, v, other)
 
@@ -38,7 +34,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     def quotient(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
         return lowered(load(x, j), p, v, other)
 
-    forward, forward_digit, forward_quotient = forward_of(plain), forward_of(digit), forward_of(quotient)
+    forward, forward_digit, forward_quotient = forward_of(), forward_of(digit), forward_of(quotient)
     order = operation(U, (A, N), loaded(WORDS))
     most = MOST
 

@@ -30,30 +30,43 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
     def factors(tw: Any, k: Any) -> Any:
         return splat(peek(tw, 2 * k)), splat(peek(tw, 2 * k + 1))
 
-    @inlined
-    def radix2(x: Any, y: Any, h: Any, m: Any, tw: Any, v: Any, p: Any) -> Any:
-        # a level of m blocks
-        for i in range(m):
-            w, w1 = factors(tw, m + i)
-            for j in range(2 * i * h, 2 * i * h + h, 8):
-                a, b = red(load(x, j), v, p), mul(load(x, j + h), w, w1, p)
-                store(y, j, add(a, b))
-                store(y, j + h, sub(a, b, p))
+    def levels_of(read: Any) -> tuple[Any, Any]:
+        """One level and two levels of what ``read(x, j, p, v, other)`` makes of eight numbers at x, to y."""
+
+        @inlined
+        def one(x: Any, y: Any, h: Any, m: Any, tw: Any, v: Any, p: Any, other: Any) -> Any:
+            # a level of m blocks
+            for i in range(m):
+                w, w1 = factors(tw, m + i)
+                for j in range(2 * i * h, 2 * i * h + h, 8):
+                    a, b = red(read(x, j, p, v, other), v, p), mul(read(x, j + h, p, v, other), w, w1, p)
+                    store(y, j, add(a, b))
+                    store(y, j + h, sub(a, b, p))
+
+        @inlined
+        def two(x: Any, y: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any, other: Any) -> Any:
+            # levels of m and 2m blocks, of blocks from ``first`` on
+            for i in range(first, first + count):
+                (w, w1), (r, r1) = factors(tw, m + i), factors(tw, 2 * m + 2 * i)
+                s, s1 = factors(tw, 2 * m + 2 * i + 1)
+                for j in range(4 * i * q, 4 * i * q + q, 8):
+                    a, b = red(read(x, j, p, v, other), v, p), read(x, j + q, p, v, other)
+                    c = mul(read(x, j + 2 * q, p, v, other), w, w1, p)
+                    d = mul(read(x, j + 3 * q, p, v, other), w, w1, p)
+                    a, b, c, d = add(a, c), add(b, d), sub(a, c, p), sub(b, d, p)
+                    b, d = mul(b, r, r1, p), mul(d, s, s1, p)
+                    store(y, j, add(a, b))
+                    store(y, j + q, sub(a, b, p))
+                    store(y, j + 2 * q, add(c, d))
+                    store(y, j + 3 * q, sub(c, d, p))
+
+        return one, two
 
     @inlined
-    def radix4(x: Any, y: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any) -> Any:
-        # levels of m and 2m blocks, of blocks from ``first`` on, from x to y
-        for i in range(first, first + count):
-            (w, w1), (r, r1), (s, s1) = factors(tw, m + i), factors(tw, 2 * m + 2 * i), factors(tw, 2 * m + 2 * i + 1)
-            for j in range(4 * i * q, 4 * i * q + q, 8):
-                a, b = red(load(x, j), v, p), load(x, j + q)
-                c, d = mul(load(x, j + 2 * q), w, w1, p), mul(load(x, j + 3 * q), w, w1, p)
-                a, b, c, d = add(a, c), add(b, d), sub(a, c, p), sub(b, d, p)
-                b, d = mul(b, r, r1, p), mul(d, s, s1, p)
-                store(y, j, add(a, b))
-                store(y, j + q, sub(a, b, p))
-                store(y, j + 2 * q, add(c, d))
-                store(y, j + 3 * q, sub(c, d, p))
+    def as_stored(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
+        return load(x, j)
+
+    radix2, radix4 = levels_of(as_stored)
 
     @inlined
     def step(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any) -> Any:
@@ -96,47 +109,32 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
         tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
         p, v, blocks = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
         while 4 * m <= blocks:
-            radix4(y, y, n // (4 * m), m, 0, m, tw, v, p)
+            radix4(y, y, n // (4 * m), m, 0, m, tw, v, p, 0)
             m = 4 * m
         while m < blocks:
-            radix2(y, y, n // (2 * m), m, tw, v, p)
+            radix2(y, y, n // (2 * m), m, tw, v, p, 0)
             m = 2 * m
         for block in range(m):
             q, count = INNER // 4, 1
             while q >= 8:
-                radix4(y, y, q, m * count, block * count, count, tw, v, p)
+                radix4(y, y, q, m * count, block * count, count, tw, v, p, 0)
                 q, count = q // 4, count * 4
             tail(y, block * INNER, INNER, tt, v, p)
 
-    def forward_of(read: Any) -> Any:
+    def forward_of(read: Any = as_stored) -> Any:
         """The transform of what ``read(x, j, p, v, other)`` makes of eight numbers at x."""
+        first2, first4 = levels_of(read)
 
         @inlined
         def transformed(x: Any, y: Any, n: Any, table: Any, other: Any) -> Any:
             tw, c = word(table, 0), word(table, 4)
-            p, v, m = splat(peek(c, 0)), splat(peek(c, 1)), 1
-            (w, w1), (r, r1), (s, s1) = factors(tw, 1), factors(tw, 2), factors(tw, 3)
+            p, v = splat(peek(c, 0)), splat(peek(c, 1))
             if n >= 4 * INNER:
-                q = n // 4
-                for j in range(0, q, 8):
-                    a, b = red(read(x, j, p, v, other), v, p), read(x, j + q, p, v, other)
-                    c0 = mul(read(x, j + 2 * q, p, v, other), w, w1, p)
-                    d = mul(read(x, j + 3 * q, p, v, other), w, w1, p)
-                    a, b, c0, d = add(a, c0), add(b, d), sub(a, c0, p), sub(b, d, p)
-                    b, d = mul(b, r, r1, p), mul(d, s, s1, p)
-                    store(y, j, add(a, b))
-                    store(y, j + q, sub(a, b, p))
-                    store(y, j + 2 * q, add(c0, d))
-                    store(y, j + 3 * q, sub(c0, d, p))
-                m = 4
+                first4(x, y, n // 4, 1, 0, 1, tw, v, p, other)
+                rest(y, n, 4, table)
             else:
-                q = n // 2
-                for j in range(0, q, 8):
-                    a, b = red(read(x, j, p, v, other), v, p), mul(read(x, j + q, p, v, other), w, w1, p)
-                    store(y, j, add(a, b))
-                    store(y, j + q, sub(a, b, p))
-                m = 2
-            rest(y, n, m, table)
+                first2(x, y, n // 2, 1, tw, v, p, other)
+                rest(y, n, 2, table)
 
         return transformed
 

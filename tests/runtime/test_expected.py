@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import slotlang
-from worlds import PAIRS, ROOMY, World, emitted, relabeled
+from worlds import DIAGONALS, PAIRS, ROOMY, World, emitted, relabeled
 
 from slotlang import api
 from slotlang.cost.data import DataPowers
@@ -274,19 +274,6 @@ def test_the_noise_of_a_third_polynomial() -> None:
     module = load_module(emitted(TIMES).text)
     bounds = MagnitudeOperations(Inputs({}, 8, {}, {}), levels_of(module), 8192, lambda *_: None)
     assert bounds.dropped_open > dropped_variance(8192, 3) ** 0.5 > 50 * bounds.dropped
-
-
-DIAGONALS = """program diagonals(n = 8, slots = 8)
-input x[n]
-weight w[n, n]
-bound |x| <= 1000000
-axes (h < n)
-cipher X = x[h]
-plain W[q < n] = w[h, (h + q) % n]
-Y = sum q < n: (X << q) * W[q]
-output y[h] = Y
-prove y == w @ x
-"""
 
 
 def test_large_inputs_that_cancel_are_warned_of_in_any_order() -> None:

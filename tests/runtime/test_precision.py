@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import PAIRS, ROOMY, World, emitted
+from worlds import DIAGONALS, PAIRS, ROOMY, World, emitted
 
 from slotlang import api
 from slotlang.cost.data import DataPowers
@@ -156,19 +156,6 @@ def test_check_reads_a_promise_about_weights_and_predicts_others() -> None:
         assert old in text
         with pytest.raises(SlotError, match="SL745"):
             check_module(Source("/nowhere/module.py", text.replace(old, new)))
-
-
-DIAGONALS = """program diagonals(n = 8, slots = 8)
-input x[n]
-weight w[n, n]
-bound |x| <= 1000000
-axes (h < n)
-cipher X = x[h]
-plain W[q < n] = w[h, (h + q) % n]
-Y = sum q < n: (X << q) * W[q]
-output y[h] = Y
-prove y == w @ x
-"""
 
 
 @pytest.mark.parametrize(("size", "warned"), [(1.0, False), (1e-3, True), (3e-5, True), (0.0, False)])
