@@ -92,8 +92,10 @@ class ResidueOperations:
             keys, held = addresses(key.at for key in used), addresses(key.digits for key in used)
             sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
+            # held here: another thread may put digits of its own in their place, which would free these
+            digits = self.digits(source)
             self._kernels.switched(
-                last, self.digits(source).at, keys[1], held[1], sources[1], lanes[1], len(switches),
+                last, digits.at, keys[1], held[1], sources[1], lanes[1], len(switches),
                 sums.at, number > 0, *shape, *layout,
             )  # fmt: skip
         lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
@@ -109,7 +111,8 @@ class ResidueOperations:
 
     def digits(self, source: Ciphertext) -> Rows:
         """The digits of a ciphertext's last polynomial, computed once."""
-        if source.digits is None:
+        digits = source.digits
+        if digits is None:
             ring, primes = self.ring, self.ring.primes(source.level)
             polynomial = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             digits, room = ring.rows(primes * (primes + 1)), ring.rows(1)
@@ -117,7 +120,7 @@ class ResidueOperations:
                 polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, room.at
             )
             source.digits = digits
-        return source.digits
+        return digits
 
     # products
 

@@ -102,6 +102,31 @@ def test_threads_with_the_same_ciphertexts(bits: tuple[int, ...]) -> None:
 
 
 @BITS
+def test_digits_in_use_outlive_their_place_in_a_ciphertext(bits: tuple[int, ...], monkeypatch: Any) -> None:
+    """As when two threads make digits of one ciphertext: the second one's take the place of the first one's, whose
+    memory must not be used again while a kernel reads it."""
+    bench = Bench(bits)
+    x = bench.taken(0)
+    functions = bench.ring.kernels._functions
+    switched, used = functions["switched"], []
+
+    def replaced(*arguments: int) -> None:
+        x.digits = None
+        # whoever asks for memory of this size gets it, and writes
+        others = [bench.ring.rows(6) for _ in range(3)]
+        for rows in others:
+            bench.ring.view(rows)[:] = 1
+        used.append(arguments[1] in [rows.at for rows in others])
+        switched(*arguments)
+
+    operations = ResidueOperations(bench.ring, bench.keys.__getitem__)
+    expected = bench.ring.given(operations.settled(operations.rotate(bench.taken(0), 1)))
+    monkeypatch.setitem(functions, "switched", replaced)
+    found = bench.ring.given(operations.settled(operations.rotate(x, 1)))
+    assert used == [False] and np.array_equal(found, expected)
+
+
+@BITS
 def test_rows_in_use_are_nobody_elses(bits: tuple[int, ...]) -> None:
     ring = residue_ring(4096, bits)
 
