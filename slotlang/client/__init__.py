@@ -1,0 +1,1 @@
+"""The client of a service: keys, uploads and results of one user."""

@@ -1,0 +1,1 @@
+"""Other libraries: the LoRA updates of a PEFT model from a service."""
