@@ -6,6 +6,8 @@ encrypted, both timed apart; then they evaluate all, and all again. Numbers of w
 on the machine falls on all alike. Wall time needs as many free cores as there are workers; on fewer, the CPU time of
 the slowest worker, which is printed beside it, is what wall time would come to, but for handing out and taking in.
 
+One evaluation alone is measured without reading and writing of bytes, which one thread does; the other one helps it.
+
 The ceiling is what no split can beat: the same evaluations by as many processes that have nothing in common, each
 with keys, weights and inputs of its own, started long before. Cores that share caches, memory or a clock lose there
 too.
@@ -121,7 +123,7 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
 
     uploads = [client.encrypt(**inputs) for _ in range(EVALUATIONS)]
     server.evaluate_many(uploads, keys)
-    starts, encrypting, wall, again, slowest, total, apart = ({n: [] for n in counts} for _ in range(7))
+    starts, encrypting, wall, again, single, slowest, total, apart = ({n: [] for n in counts} for _ in range(8))
     with independent(max(counts), text, inputs, weights) as others:
         for _ in range(REPEATS):
             for n in counts:
@@ -136,6 +138,9 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
                     slowest[n].append(max(evaluator.cpu_seconds))
                     total[n].append(sum(evaluator.cpu_seconds))
                     again[n].append(seconds(lambda evaluator=evaluator: evaluator.evaluate(uploads)))
+                    for _ in range(EVALUATIONS):
+                        (answer,) = evaluator.evaluate(uploads[:1])
+                        single[n].append(answer.seconds)
                 apart[n].append(seconds(lambda n=n: together(others[:n], EVALUATIONS // n)))
     rows = [
         {
@@ -144,6 +149,7 @@ def workers(console: Console, counts: tuple[int, ...] = (1, 2)) -> dict[str, obj
             "encrypt_seconds": statistics.median(encrypting[n]),
             "wall_seconds": statistics.median(wall[n]),
             "wall_again_seconds": statistics.median(again[n]),
+            "one_evaluation_seconds": statistics.median(single[n]),
             "slowest_worker_cpu_seconds": statistics.median(slowest[n]),
             "cpu_seconds": statistics.median(total[n]),
             "independent_seconds": statistics.median(apart[n]),
@@ -170,11 +176,13 @@ def _print(result: dict[str, object], console: Console) -> None:
         "encrypt",
         "wall",
         "again",
+        "one evaluation",
         "CPU of one",
         "of all",
         "apart",
         "faster",
         "again",
+        "one",
         "by CPU",
         "ceiling",
     ):
@@ -186,6 +194,7 @@ def _print(result: dict[str, object], console: Console) -> None:
             *(f"{1000 * value:.0f}" for name, value in row.items() if name != "workers"),
             f"{first['wall_seconds'] / row['wall_seconds']:.2f}",
             f"{first['wall_again_seconds'] / row['wall_again_seconds']:.2f}",
+            f"{first['one_evaluation_seconds'] / row['one_evaluation_seconds']:.2f}",
             f"{first['slowest_worker_cpu_seconds'] / row['slowest_worker_cpu_seconds']:.2f}",
             f"{first['independent_seconds'] / row['independent_seconds']:.2f}",
         )

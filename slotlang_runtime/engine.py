@@ -33,6 +33,16 @@ class Evaluated:
     vanished: int
 
 
+class Team(Protocol):
+    """The threads that share one evaluation's work at a time: the one that evaluates, and any others that help."""
+
+    def help(self) -> bool:
+        """Do a part of the work as long as there is some; whether the evaluation goes on."""
+
+    def leave(self) -> None:
+        """Send the helpers away."""
+
+
 class Engine(Protocol):
     """One program's encoded weights, and the way they are multiplied. Never changes, so threads share it. ``note``: why
     another kernel than the module's is used; empty where none is. ``parallel``: whether evaluations in several threads
@@ -54,8 +64,12 @@ class Engine(Protocol):
     def masks(self) -> Masks:
         """Fresh masks for one evaluation."""
 
-    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
-        """Evaluate, and hide what is not part of the results. Takes the inputs out of their dict. Raises Rejected."""
+    def team(self) -> Team | None:
+        """A team for one evaluation; None where helpers can do nothing."""
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks, team: Any = None) -> Evaluated:
+        """Evaluate, and hide what is not part of the results. Takes the inputs out of their dict. ``team``: one of this
+        engine, whose helpers share the work. Raises Rejected."""
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes: of those of which one part is read, that half of c0, and c1."""
@@ -115,7 +129,10 @@ class SealEngine:
         """Fresh masks for one evaluation."""
         return fresh_masks(self.ring, self.module)
 
-    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
+    def team(self) -> None:
+        """SEAL's operations hold Python's lock."""
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks, team: Any = None) -> Evaluated:
         """Evaluate, and hide what is not part of the results."""
         module = self.module
         ev = Evaluation(self.operations(keys), module.parameters, module.slots)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks
+from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, Team
 from slotlang_runtime.equalized import check_equalized
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import EvaluationKeys
@@ -78,27 +78,28 @@ class Server:
             raise Rejected("an input is missing", DAMAGED_BYTES)
         return self.engine.load(record for record in records if record is not None)
 
-    def compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:
+    def compute(self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None) -> tuple[Evaluated, float]:
         """Evaluate on loaded inputs, and hide what is not part of the results; with the seconds this took. Raises
         Rejected."""
         keys.check(self.module)
         # an evaluation takes its inputs out of the dict, so that each can go after its last use
-        return self._compute(dict(inputs), keys)
+        return self._compute(dict(inputs), keys, team)
 
-    def evaluate(self, upload: bytes, keys: EvaluationKeys) -> Answer:
-        """The encrypted results of a client's encrypted inputs. Raises Rejected."""
+    def evaluate(self, upload: bytes, keys: EvaluationKeys, team: Team | None = None) -> Answer:
+        """The encrypted results of a client's encrypted inputs. ``team``: one that the engine made, whose helpers share
+        the work. Raises Rejected."""
         keys.check(self.module)
         box = unpack("inputs", upload)
-        evaluated, seconds = self._compute(self._load(box), keys)
+        evaluated, seconds = self._compute(self._load(box), keys, team)
         # what the client needs to know of the errors: by how much weights make them larger, and which upload it is
         told = {"grown": dict(self.weights.grown), "upload": str(box.label.get("upload", ""))[:64]}
         label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
         data = pack("results", label, self.engine.save(evaluated.results))
         return Answer(data, evaluated.counts, evaluated.vanished, seconds)
 
-    def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys) -> tuple[Evaluated, float]:
+    def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None) -> tuple[Evaluated, float]:
         start = time.perf_counter()
-        evaluated = self.engine.run(inputs, keys, self._masks())
+        evaluated = self.engine.run(inputs, keys, self._masks(), team)
         return evaluated, time.perf_counter() - start
 
     def evaluate_many(

@@ -1,17 +1,22 @@
 """Evaluations by several threads: compiled kernels and matrix products release Python's lock, so that threads compute
-beside each other and share weights, keys and caches. SEAL's operations hold the lock: they keep one thread.
+beside each other and share weights, keys and caches. Where there are more threads than evaluations, those that have
+none help with the others'. SEAL's operations hold the lock: they keep one thread.
 """
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 
+from slotlang_runtime.engine import Team
 from slotlang_runtime.errors import BAD_ARGUMENT, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.server import Answer, Server
+
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_workers(count: object) -> None:
@@ -21,13 +26,51 @@ def check_workers(count: object) -> None:
 
 
 class _Batch:
-    """The uploads of one call, their answers as they come, and whether anybody still waits for them."""
+    """The uploads of one call, their answers as they come, the teams that compute them, and whether anybody still waits
+    for them."""
 
     def __init__(self, uploads: list[bytes], workers: int) -> None:
         self.uploads = uploads
         self.answers: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
         self.stopped = False
         self.seconds = [0.0] * workers
+        self._changed = threading.Condition()
+        self._taken = self._done = 0
+        self._teams: list[Team] = []
+
+    def next(self) -> int | None:
+        """The number of an upload that nobody has taken, which is the caller's now."""
+        with self._changed:
+            if self.stopped or self._taken == len(self.uploads):
+                return None
+            self._taken += 1
+            return self._taken - 1
+
+    def started(self, team: Team | None) -> None:
+        """Helpers may come to a team."""
+        with self._changed:
+            if team is not None:
+                self._teams.append(team)
+            self._changed.notify_all()
+
+    def ended(self, team: Team | None) -> None:
+        """An evaluation is done."""
+        with self._changed:
+            self._done += 1
+            if team is not None:
+                team.leave()
+                self._teams.remove(team)
+            self._changed.notify_all()
+
+    def team(self) -> Team | None:
+        """A team that helpers can go to, as soon as there is one; None when all that was taken is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._teams or self._done == self._taken)
+            if not self._teams:
+                return None
+            # the next helper goes to another one
+            self._teams.append(self._teams.pop(0))
+            return self._teams[-1]
 
 
 class Pool:
@@ -43,7 +86,7 @@ class Pool:
         keys.check(server.module)
         self.server, self.keys = server, keys
         self.cpu_seconds: list[float] = []
-        self._work: queue.SimpleQueue[tuple[_Batch, int] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         for number in range(count if server.engine.parallel else 1):
             # daemons: a process that ends does not wait for an evaluation
@@ -70,8 +113,8 @@ class Pool:
             raise WorkerFailed("these workers have ended")
         batch = _Batch(list(uploads), self.workers)
         try:
-            for number in range(len(batch.uploads)):
-                self._work.put((batch, number))
+            for _ in self._threads if batch.uploads else ():
+                self._work.put(batch)
             answers: dict[int, Answer] = {}
             while len(answers) < len(batch.uploads):
                 number, answer = batch.answers.get()
@@ -85,18 +128,32 @@ class Pool:
         return [answers[number] for number in range(len(batch.uploads))]
 
     def _run(self, worker: int) -> None:
-        while (item := self._work.get()) is not None:
-            batch, number = item
-            if batch.stopped:
-                continue
+        while (batch := self._work.get()) is not None:
             start = time.thread_time()
-            answer: Answer | BaseException
-            try:
-                answer = self.server.evaluate(batch.uploads[number], self.keys)
-            except BaseException as problem:
-                answer = problem
-            batch.seconds[worker] += time.thread_time() - start
-            batch.answers.put((number, answer))
+            while (number := batch.next()) is not None:
+                answer = self._answer(batch, number)
+                batch.seconds[worker] += time.thread_time() - start
+                start = time.thread_time()
+                batch.answers.put((number, answer))
+            while (team := batch.team()) is not None:
+                while team.help():
+                    if not self._work.empty():
+                        break
+                else:
+                    continue
+                break
+
+    def _answer(self, batch: _Batch, number: int) -> Answer | BaseException:
+        # the last ones get help from workers that find no more
+        last = len(batch.uploads) - number < self.workers
+        team = self.server.engine.team() if last and _CORES > 1 else None
+        batch.started(team)
+        try:
+            return self.server.evaluate(batch.uploads[number], self.keys, team)
+        except BaseException as problem:
+            return problem
+        finally:
+            batch.ended(team)
 
     def close(self) -> None:
         """End the workers, each after the evaluation that it is at."""

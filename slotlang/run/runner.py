@@ -205,8 +205,8 @@ def _executed(
     server = Server(encoded)
     pool: Pool | None = None
     try:
-        if min(workers, count) > 1:
-            pool = timed("start workers", lambda: Pool(server, keys, min(workers, count)))
+        if workers > 1:
+            pool = timed("start workers", lambda: Pool(server, keys, workers))
         uploads = timed("encrypt", lambda: _encrypted(client, batches.inputs))
         start = time.process_time()
         if pool is None:

@@ -25,16 +25,21 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
         from slotlang_runtime.kernels import bits
 
         return bits.kernels(processor.avx512)
+    if kind == "team":
+        from slotlang_runtime.kernels import sharing
+
+        return sharing.kernels()
     raise ValueError(f"there are no kernels of kind {kind!r}")
 
 
 def objects(kind: str, processor: Processor) -> dict[Entry, bytes]:
     """Object code of each kernel of a kind. Every function but the kernel is kept inside."""
     machine = machine_of(processor)
-    return {
-        Entry(name, len(function.signatures[0])): _object(name, function, machine)
-        for name, function in sources(kind, processor).items()
-    }
+    made = {}
+    for name, function in sources(kind, processor).items():
+        split = getattr(function, "split", 0)
+        made[Entry(name, split or len(function.signatures[0]), split > 0)] = _object(name, function, machine)
+    return made
 
 
 def _object(name: str, function: Any, machine: Any) -> bytes:

@@ -14,6 +14,7 @@ from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plain
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.kernels.selftest import tested
+from slotlang_runtime.kernels.team import Team
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks
 from slotlang_runtime.module import Module, Name, Plaintexts
@@ -99,10 +100,15 @@ class ResidueEngine:
             for name, masks in fresh_masks(ring, self.module).items()
         }
 
-    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks) -> Evaluated:
+    def team(self) -> Team:
+        """Helpers take parts of kernels."""
+        return Team()
+
+    def run(self, inputs: Ciphertexts, keys: EvaluationKeys, masks: Masks, team: Team | None = None) -> Evaluated:
         """Evaluate, and hide what is not part of the results."""
-        module = self.module
-        operations = ResidueOperations(self.ring, lambda element: arranged_key(self.ring, keys, element))
+        module, ring = self.module, self.ring
+        kernels = ring.kernels if team is None else team.kernels(ring.kernels)
+        operations = ResidueOperations(ring, lambda element: arranged_key(ring, keys, element), kernels)
         ev = Evaluation(operations, module.parameters, module.slots)
         results = module.evaluate(ev, inputs, self.plain)
         hidden = {name: ev.hide(results[name], masks.get(name, ())) for name in results}

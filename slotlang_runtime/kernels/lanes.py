@@ -60,6 +60,31 @@ def kernel(arguments: int) -> Callable[[Any], Any]:
     return made
 
 
+def split(arguments: int) -> Callable[[Any], Any]:
+    """A kernel of so many words and of a part, which several threads do together: the function's last two arguments
+    are the number of a part and how many there are. It is compiled with three words: where the others stand, and
+    these two."""
+
+    def read(b: Any, block: Any) -> Any:
+        return [b.load(place(b, block, WORD(n), WORD)) for n in range(arguments)]
+
+    tuples: Any = types.UniTuple
+    words = operation(tuples(A, arguments), (A,), read)
+
+    def made(function: Any) -> Any:
+        body = inlined(function)
+
+        def parted(block: Any, part: Any, parts: Any) -> None:
+            body(*words(block), N(part), N(parts))
+
+        parted.__name__ = function.__name__
+        compiled = kernel(3)(parted)
+        compiled.split = arguments
+        return compiled
+
+    return made
+
+
 def operation(result: Any, arguments: Sequence[Any], build: Build) -> Any:
     """A function for kernels made of the instructions that ``build`` writes. Where it returns a list, the function
     returns a tuple."""

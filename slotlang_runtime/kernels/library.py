@@ -43,6 +43,7 @@ SOURCES = (
     "lanes",
     "processor",
     "products",
+    "sharing",
     "switching",
     "tables",
     "transforms",
@@ -50,8 +51,8 @@ SOURCES = (
 )
 """The modules that object code is made of: where one changes, it is compiled again."""
 
-_MAGIC = b"slotlang kernels 1\n"
-_ENTRY = struct.Struct("<HHI")
+_MAGIC = b"slotlang kernels 2\n"
+_ENTRY = struct.Struct("<HHHI")
 _MOST = 1 << 24
 
 Function = Callable[..., Any]
@@ -68,12 +69,21 @@ class Kernels:
         self._engine = engine
         # what numba's way of calling wants: a place for a result and one for an exception, never used
         self._room = (ctypes.c_uint64 * 2)()
+        self.splits = {entry.name: (address, entry.words) for entry, address in addresses.items() if entry.split}
         self._functions = {entry.name: self._function(entry, address) for entry, address in addresses.items()}
 
     def _function(self, entry: Entry, address: int) -> Function:
-        call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_uint64] * (entry.words + 2))(address)
+        call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_uint64] * ((3 if entry.split else entry.words) + 2))(address)
         room = ctypes.addressof(self._room)
-        return partial(call, room, room + 8)
+        if not entry.split:
+            return partial(call, room, room + 8)
+        block = ctypes.c_uint64 * entry.words
+
+        def whole(*words: int) -> None:
+            held = block(*words)
+            call(room, room + 8, ctypes.addressof(held), 0, 1)
+
+        return whole
 
     def __getattr__(self, name: str) -> Function:
         try:
@@ -226,16 +236,16 @@ def _checksum(key: str, body: bytes) -> bytes:
 def _entries(data: bytes) -> Iterator[tuple[Entry, bytes]]:
     at = 0
     while at < len(data):
-        name, words, size = _ENTRY.unpack_from(data, at)
+        name, words, split, size = _ENTRY.unpack_from(data, at)
         at += _ENTRY.size
-        yield Entry(data[at : at + name].decode(), words), data[at + name : at + name + size]
+        yield Entry(data[at : at + name].decode(), words, split > 0), data[at + name : at + name + size]
         at += name + size
 
 
 def _write(path: Path, key: str, code: Mapping[Entry, bytes]) -> None:
     """Write a file at once: another process sees the old one, or all of the new one."""
     body = b"".join(
-        _ENTRY.pack(len(entry.name), entry.words, len(data)) + entry.name.encode() + data
+        _ENTRY.pack(len(entry.name), entry.words, entry.split, len(data)) + entry.name.encode() + data
         for entry, data in code.items()
     )
     handle, temporary = tempfile.mkstemp(dir=path.parent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.kernels.residues import (
@@ -29,11 +29,12 @@ Value: TypeAlias = Ciphertext | Pending
 
 
 class ResidueOperations:
-    """``Operations`` on residues. ``key``: the key of a Galois element."""
+    """``Operations`` on residues. ``key``: the key of a Galois element. ``kernels``: the ring's, as a team shares
+    them."""
 
-    def __init__(self, ring: ResidueRing, key: Callable[[int], ArrangedKey]) -> None:
+    def __init__(self, ring: ResidueRing, key: Callable[[int], ArrangedKey], kernels: Any = None) -> None:
         self.ring, self.key = ring, key
-        self._kernels = ring.kernels
+        self._kernels = kernels or ring.kernels
         self._elements: dict[int, int] = {}
 
     # key switches
@@ -71,7 +72,7 @@ class ResidueOperations:
     def _settled(self, a: Pending) -> Ciphertext:
         ring, primes = self.ring, self.ring.primes(a.level)
         out = ring.ciphertext(2, a.level, a.scale)
-        sums = ring.rows(2 * (primes + 1) + 1)
+        sums = ring.rows(2 * (primes + 1) + 2)
         shape = primes, ring.count
         layout = ring.degree, ring.stride, ring.table
         by_source: dict[int, list[Switch]] = defaultdict(list)
@@ -115,9 +116,9 @@ class ResidueOperations:
         if digits is None:
             ring, primes = self.ring, self.ring.primes(source.level)
             polynomial = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
-            digits, room = ring.rows(primes * (primes + 1)), ring.rows(1)
+            digits, rooms = ring.rows(primes * (primes + 1)), ring.rows(primes)
             self._kernels.decomposed(
-                polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, room.at
+                polynomial, digits.at, primes, ring.count, ring.degree, ring.stride, ring.table, ring.pairs, rooms.at
             )
             source.digits = digits
         return digits
@@ -170,9 +171,9 @@ class ResidueOperations:
             raise Rejected(
                 f"a ciphertext that is rescaled to level {level} does not come to the scale there", NOT_EVALUATED
             )
-        out, room = ring.ciphertext(a.size, level, scales[level]), ring.rows(2)
+        out, rooms = ring.ciphertext(a.size, level, scales[level]), ring.rows(2 * a.size)
         primes, *layout = self._layout(a.level)
-        self._kernels.divided(a.rows.at, out.rows.at, a.size, primes, ring.count, *layout, ring.pairs, room.at)
+        self._kernels.divided(a.rows.at, out.rows.at, a.size, primes, ring.count, *layout, ring.pairs, rooms.at)
         if self._bare(out):
             raise self._cancelled(out)
         return out

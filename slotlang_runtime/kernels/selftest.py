@@ -136,7 +136,7 @@ def _divided(ring: ResidueRing, a: Ciphertext) -> Words:
 def _switched(ring: ResidueRing, a: Ciphertext, words: Words, element: int) -> Array:
     """The first sums of one key switch, lazily reduced."""
     primes, shape = ring.primes(a.level), (ring.primes(a.level), ring.count, ring.degree, ring.stride, ring.table)
-    digits, sums, room = ring.rows(primes * (primes + 1)), ring.rows(2 * (primes + 1)), ring.rows(2)
+    digits, sums, room = ring.rows(primes * (primes + 1)), ring.rows(2 * (primes + 1)), ring.rows(primes)
     key = ring.key(words)
     ring.kernels.decomposed(a.rows.at, digits.at, *shape, ring.pairs, room.at)
     lists = [addresses([number]) for number in (key.at, key.digits, *ring.tables.move(element))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
-from slotlang_runtime.kernels.lanes import WORDS, A, N, U, ahead, inlined, kernel, loaded, operation, word
+from slotlang_runtime.kernels.lanes import WORDS, A, N, U, ahead, inlined, kernel, loaded, operation, split, word
 from slotlang_runtime.kernels.transforms import transforms
 
 AHEAD = 1024
@@ -112,11 +112,13 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                     store(y, at + 8, factor(take(x, ((2 * i + 1) * count + k) * n + b, v, p)))
                     at += 16
 
-    @kernel(9)
-    def decomposed(x, digits, primes_, all_, n_, stride_, tables, pairs, room):  # type: ignore[no-untyped-def]
-        # digit i of the polynomial x modulo prime j to row i·(primes + 1) + j of ``digits``, the key prime at the end
+    @split(9)
+    def decomposed(x, digits, primes_, all_, n_, stride_, tables, pairs, rooms, part, parts):  # type: ignore[no-untyped-def]
+        # digit i of the polynomial x modulo prime j to row i·(primes + 1) + j of ``digits``, the key prime at the end;
+        # ``rooms``: a row for each prime
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
-        for i in range(primes):
+        for i in range(part, primes, parts):
+            room = row(rooms, stride, i)
             inverse(row(x, stride, i), room, n, table(tables, i))
             for k in range(primes + 1):
                 j = k if k < primes else count - 1
@@ -124,9 +126,9 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                     to = row(digits, stride, i * (primes + 1) + k)
                     forward_digit(room, to, n, table(tables, j), pair(pairs, i, j, count))
 
-    @kernel(14)
+    @split(14)
     def switched(  # type: ignore[no-untyped-def]
-        x, digits, keys, held, sources, lanes, count_, sums, more, primes_, all_, n_, stride_, tables
+        x, digits, keys, held, sources, lanes, count_, sums, more, primes_, all_, n_, stride_, tables, part, parts
     ):
         # the sum over r of the digits of polynomial x, moved by automorphism r, times key r, which has ``held`` digits;
         # to what is there, if more
@@ -137,7 +139,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             c = constants(tables, j)
             p, v = c[0], c[1]
             first, second = row(sums, stride, k), row(sums, stride, primes + 1 + k)
-            for b in range(0, n, 8):
+            for b in range(n // parts * part, n // parts * (part + 1), 8):
                 s, t, got = begin(c), begin(c), 0
                 s0, s1 = sub(p, p, p), sub(p, p, p)
                 for r in range(terms):
@@ -164,16 +166,33 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                 store(first, b, red(s0, v, p))
                 store(second, b, red(s1, v, p))
 
-    @kernel(16)
+    @split(16)
     def settled(  # type: ignore[no-untyped-def]
-        sums, firsts, sources, lanes, count_, plus, more_, minus, less_, out, primes_, all_, n_, stride_, tables, pairs
+        sums,
+        firsts,
+        sources,
+        lanes,
+        count_,
+        plus,
+        more_,
+        minus,
+        less_,
+        out,
+        primes_,
+        all_,
+        n_,
+        stride_,
+        tables,
+        pairs,
+        part,
+        parts,
     ):
         # sums divided by the key prime; first polynomials ``firsts``, each moved, and ciphertexts ``plus`` added,
         # ciphertexts ``minus`` subtracted
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
         last = count - 1
-        room = row(sums, stride, 2 * (primes + 1))
-        for k in range(2):
+        for k in range(part, 2, parts):
+            room = row(sums, stride, 2 * (primes + 1) + k)
             low = row(sums, stride, k * (primes + 1) + primes)
             inverse(low, low, n, table(tables, last))
             for j in range(primes):
@@ -196,12 +215,13 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                         x = red(sub(x, load(row(word(minus, r), stride, k * primes + j), b), p), v, p)
                     store(to, b, final(x, v, p))
 
-    @kernel(10)
-    def divided(x, out, size, primes_, all_, n_, stride_, tables, pairs, room):  # type: ignore[no-untyped-def]
-        # a ciphertext divided by its last prime, rounded as SEAL does
+    @split(10)
+    def divided(x, out, size, primes_, all_, n_, stride_, tables, pairs, rooms, part, parts):  # type: ignore[no-untyped-def]
+        # a ciphertext divided by its last prime, rounded as SEAL does; ``rooms``: two rows for each polynomial
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
-        last, other = primes - 1, row(room, stride, 1)
-        for k in range(N(size)):
+        last = primes - 1
+        for k in range(part, N(size), parts):
+            room, other = row(rooms, stride, 2 * k), row(rooms, stride, 2 * k + 1)
             inverse(row(x, stride, k * primes + last), room, n, table(tables, last))
             for j in range(last):
                 c, of = word(tables, 5 * j + 4), pair(pairs, last, j, count)

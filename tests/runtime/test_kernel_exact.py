@@ -214,7 +214,11 @@ def test_divisions_of_coefficients_at_the_middle(bits: tuple[int, ...]) -> None:
 def divisions(room: Room, words: Any, level: int = 0) -> None:
     """A division of any polynomials by the last prime of their level."""
     count = room.ring.primes(level)
-    a, out, rows = room.cipher(words, level), room.ring.ciphertext(len(words), level + 1, 1.0), room.ring.rows(2)
+    a, out, rows = (
+        room.cipher(words, level),
+        room.ring.ciphertext(len(words), level + 1, 1.0),
+        room.ring.rows(2 * len(words)),
+    )
     _, *layout = room.layout(level)
     room.divided(a.rows.at, out.rows.at, len(words), count, room.ring.count, *layout, room.ring.pairs, rows.at)
     expected = [without_last(list(integers(polynomial)), room.moduli[:count]) for polynomial in words]

@@ -106,7 +106,7 @@ def damaged(data: bytes) -> dict[str, bytes]:
         name: data[:n] + bytes([data[n] ^ 1]) + data[n + 1 :] for name, n in (("magic", 3), ("sum", 30), ("code", 999))
     }
     at["last"] = data[:-1] + bytes([data[-1] ^ 128])
-    at["version"] = data.replace(b"slotlang kernels 1", b"slotlang kernels 0")
+    at["version"] = data.replace(b"slotlang kernels 2", b"slotlang kernels 0")
     cut = {f"cut at {n}": data[:n] for n in (0, 10, 40, 51, 60, len(data) // 2, len(data) - 1)}
     return {**at, **cut, "longer": data + b"\0", "foreign": b"\x7fELF" + data, "zeros": bytes(len(data))}
 

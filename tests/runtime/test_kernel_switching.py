@@ -72,7 +72,7 @@ class Room:
 
     def decomposed(self, a: Ciphertext) -> Rows:
         ring = self.ring
-        digits, room = ring.rows(self.primes * (self.primes + 1)), ring.rows(2)
+        digits, room = ring.rows(self.primes * (self.primes + 1)), ring.rows(self.primes)
         ring.kernels.decomposed(
             self.last(a), digits.at, self.primes, ring.count, self.degree, ring.stride, ring.table, ring.pairs, room.at
         )
@@ -95,7 +95,7 @@ class Room:
         )  # fmt: skip
 
     def sums(self) -> Rows:
-        return self.ring.rows(2 * (self.primes + 1) + 1)
+        return self.ring.rows(2 * (self.primes + 1) + 2)
 
     def settled(
         self,

@@ -16,6 +16,7 @@ from exact_residues import filled, residue_ring
 
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Ciphertext, ResidueRing
+from slotlang_runtime.kernels.team import Team
 
 THREADS = 8
 BITS = pytest.mark.parametrize("bits", [(60, 40, 60), (50, 40, 50)], ids=["words", "doubles"])
@@ -51,9 +52,10 @@ class Bench:
     def words(self) -> Any:
         return np.array([filled("random", self.ring.ring.moduli[:2], 4096, self.rng) for _ in range(2)])
 
-    def evaluated(self, x: Ciphertext, other: Ciphertext) -> bytes:
+    def evaluated(self, x: Ciphertext, other: Ciphertext, team: Team | None = None) -> bytes:
         """A bit of everything."""
-        k = ResidueOperations(self.ring, self.keys.__getitem__)
+        kernels = None if team is None else team.kernels(self.ring.kernels)
+        k = ResidueOperations(self.ring, self.keys.__getitem__, kernels)
         total: Any = other
         for step in range(1, 6):
             total = k.add(total, k.rotate(x, step), 1, owned=step > 1)
@@ -142,3 +144,39 @@ def test_rows_in_use_are_nobody_elses(bits: tuple[int, ...]) -> None:
         return b""
 
     spread(task)
+
+
+@BITS
+@pytest.mark.parametrize("helpers", [0, 1, 5])
+def test_a_team_computes_what_one_thread_does(bits: tuple[int, ...], helpers: int) -> None:
+    """Parts that others took, that nobody took, and helpers that come and go while kernels are called."""
+    bench, team = Bench(bits), Team()
+    expected = bench.evaluated(bench.taken(0), bench.taken(1))
+    open_ = threading.Event()
+    open_.set()
+
+    def help_() -> None:
+        while open_.is_set():
+            team.help()
+
+    threads = [threading.Thread(target=help_) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    try:
+        found = {bench.evaluated(bench.taken(0), bench.taken(1), team) for _ in range(20)}
+    finally:
+        open_.clear()
+        team.leave()
+        for thread in threads:
+            thread.join()
+    assert found == {expected}
+    assert not team.help()
+
+
+@BITS
+def test_any_number_of_parts(bits: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, found = Bench(bits), set[bytes]()
+    for parts in (1, 2, 8):
+        monkeypatch.setattr("slotlang_runtime.kernels.team.PARTS", parts)
+        found.add(bench.evaluated(bench.taken(0), bench.taken(1), Team()))
+    assert found == {bench.evaluated(bench.taken(0), bench.taken(1))}

@@ -59,9 +59,9 @@ def test_clients_at_once(kernel: KernelChoice, text: str, monkeypatch: pytest.Mo
     used: list[bytes] = []
     run = world.server.engine.run
 
-    def recording(inputs: Any, keys: Any, masks: Any) -> Any:
+    def recording(inputs: Any, keys: Any, masks: Any, team: Any) -> Any:
         used.extend(content(world.server.engine, mask) for several in masks.values() for mask in several)
-        return run(inputs, keys, masks)
+        return run(inputs, keys, masks, team)
 
     monkeypatch.setattr(world.server.engine, "run", recording)
     for _ in range(THREADS // 2):

@@ -10,7 +10,8 @@ import pytest
 import worlds
 
 from slotlang.planning.target import Hide, KernelChoice
-from slotlang_runtime import EvaluationKeys, Rejected, WorkerFailed
+from slotlang_runtime import EvaluationKeys, Rejected, WorkerFailed, workers
+from slotlang_runtime.kernels.team import Team
 from slotlang_runtime.workers import Pool, check_workers
 
 PAIRS = """program pairs(d = 4, r = 4, batch = 2, slots = 8)
@@ -86,6 +87,49 @@ def test_seals_operations_keep_one_thread() -> None:
     with Pool(world.server, world.keys, 3) as pool:
         assert pool.workers == 1
         world.check(pool.evaluate(world.uploads))
+
+
+def test_a_free_worker_helps_with_the_last_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, helped, here = World(), list[str](), threading.Event()
+    monkeypatch.setattr(workers, "_CORES", 2)
+    alone = world.server.evaluate(world.uploads[0], world.keys)
+    help_, run = Team.help, world.server.engine.run
+
+    def noted(team: Team) -> bool:
+        helped.append(threading.current_thread().name)
+        here.set()
+        return help_(team)
+
+    def waiting(*given: Any) -> Any:
+        assert here.wait(30)
+        return run(*given)
+
+    monkeypatch.setattr(Team, "help", noted)
+    monkeypatch.setattr(world.server.engine, "run", waiting)
+    with Pool(world.server, world.keys, 2) as pool:
+        for _ in range(5):
+            here.clear()
+            (shared,) = pool.evaluate(world.uploads[:1])
+            assert (shared.data, shared.counts) == (alone.data, alone.counts)
+    assert all(name.startswith("slotlang worker") for name in helped)
+
+
+def test_one_core_has_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(workers, "_CORES", 1)
+    monkeypatch.setattr(Team, "help", lambda team: pytest.fail("a helper would take the time of the other thread"))
+    with Pool(world.server, world.keys, 2) as pool:
+        world.check(pool.evaluate(world.uploads[:1]), [0])
+
+
+def test_helpers_go_where_an_evaluation_is_refused() -> None:
+    world = World()
+    with Pool(world.server, world.keys, 3) as pool:
+        for _ in range(3):
+            with pytest.raises(Rejected):
+                pool.evaluate([world.uploads[0][:-1]])
+        world.check(pool.evaluate(world.uploads))
+    assert no_thread_left()
 
 
 def test_uploads_in_another_order() -> None:
@@ -169,9 +213,9 @@ def test_what_is_left_of_a_refused_call_is_not_evaluated() -> None:
     began: list[bytes] = []
     evaluate = world.server.evaluate
 
-    def slow(upload: bytes, keys: EvaluationKeys) -> Any:
+    def slow(upload: bytes, keys: EvaluationKeys, team: Any) -> Any:
         began.append(upload)
-        return evaluate(upload, keys)
+        return evaluate(upload, keys, team)
 
     world.server.evaluate = slow  # type: ignore[method-assign]
     with Pool(world.server, world.keys, 1) as pool:
