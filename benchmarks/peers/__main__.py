@@ -46,6 +46,12 @@ PEERS = (
     Peer("heir_plan"),
     Peer("openfhe_hoisted", "requirements-openfhe.txt", ("3.10",)),
     Peer("desilo", "requirements-desilo.txt", ("3.11", "3.12", "3.10")),
+    Peer(
+        "concrete_ml",
+        "requirements-concrete-ml.txt",
+        ("3.11", "3.12", "3.10"),
+        "concrete-ml-extensions is licensed for research; it is measured here in an environment of its own",
+    ),
     Peer("orion", "requirements-orion.txt", ("3.11",), "Orion brings PyTorch, which can be gigabytes"),
     Peer(
         "fhelium",
@@ -55,7 +61,9 @@ PEERS = (
         "requirements-fhelium-sources.txt",
     ),
 )
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS"), "1")
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS", "RAYON_NUM_THREADS"), "1"
+)
 MOST_THREADS = 1.1
 """CPU time over wall time; beyond, more than one thread ran."""
 REPEATS = 7
