@@ -140,9 +140,13 @@ class ResidueOperations:
         for a, plain in settled:
             if a.size > 2:
                 return None
-            self._same_level(first.level, a.level, plain.level)
-            self._same_scale(first.scale, a.scale)
-            self._same_scale(factor.scale, plain.scale)
+            # called once for each plaintext of an evaluation: only what differs is looked at closer
+            if not first.level == a.level == plain.level:
+                self._same_level(first.level, a.level, plain.level)
+            if a.scale != first.scale:
+                self._same_scale(first.scale, a.scale)
+            if plain.scale != factor.scale:
+                self._same_scale(factor.scale, plain.scale)
         out = self.ring.ciphertext(2, first.level, first.scale * factor.scale)
         ciphers = addresses(a.rows.at for a, _ in settled)
         plains = addresses(plain.rows.at for _, plain in settled)
