@@ -18,6 +18,7 @@ from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.build import Build, FailedError, TooDeepError
 from slotlang.syntax.messages import syntax_error, too_deep
+from slotlang.syntax.moved import moved
 from slotlang.syntax.tables import parser
 from slotlang.words import MAX_DEPTH, PART_WORDS, STATEMENT_WORDS
 
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_DEFINITIONS",
     "MAX_ERRORS",
     "SHORT",
+    "parse_broken",
     "parse_file",
     "program_path",
     "read_source",
@@ -221,8 +223,34 @@ def _statement(source: Source, chunk: _Chunk, indented: bool, continued: bool) -
     if run:
         return too_deep(Span(source, chunk.start + run.start(), chunk.start + run.start() + 1))
     try:
-        result: _Line = Build(source, chunk.start).transform(parser().parse(text))
-        return result
+        if len(text) <= _KEPT_TEXT:
+            known: _Line = moved(_read(text), source, chunk.start)
+            return known
+        return _built(source, chunk.start, text)
+    except (VisitError, TooDeepError, UnexpectedInput):
+        return _wrong(source, chunk, text, indented, continued)
+
+
+def _built(source: Source, start: int, text: str) -> _Line:
+    result: _Line = Build(source, start).transform(parser().parse(text))
+    return result
+
+
+_KEPT_TEXT = 2000
+"""Longest text of a statement whose tree is kept."""
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> _Line:
+    """The statement that a text is, as if it stood alone. An edit changes one statement of a text, and what definitions
+    are expanded to holds the others as they were: those are not parsed again, which takes nine tenths of the time."""
+    return _built(Source("", text), 0, text)
+
+
+def _wrong(source: Source, chunk: _Chunk, text: str, indented: bool, continued: bool) -> _Line | Diagnostic:
+    """What is wrong with a statement, at its place in the text."""
+    try:
+        return _built(source, chunk.start, text)
     except VisitError as problem:
         if isinstance(problem.orig_exc, FailedError):
             return problem.orig_exc.diagnostic
@@ -338,19 +366,24 @@ def _kept(source: Source) -> items.File:
 
 
 def _parsed(source: Source) -> items.File:
+    file, problems = parse_broken(source)
+    if problems:
+        raise SlotError(problems)
+    return file
+
+
+def parse_broken(source: Source) -> tuple[items.File, tuple[Diagnostic, ...]]:
+    """The statements of a text that can be read, and what is wrong with the others: what ``parse_file`` raises.
+
+    Raises ``SlotError`` SL115 alone.
+    """
     splitter = _Splitter(source)
     splitter.run()
     problems = splitter.problems
     _check_number(source, splitter.chunks)
     statements = tuple(_blocks(_statements(source, splitter.chunks, problems), problems))
     if not splitter.chunks and not problems:
-        raise error(
-            "SL108",
-            "this program is empty",
-            Span(source, 0, 0),
-            hint="a program starts with `program NAME(size = default, ...)`",
-        )
-    if problems:
-        problems.sort(key=lambda d: d.span.start if d.span else 0)
-        raise SlotError(problems[:MAX_ERRORS])
-    return items.File(source, statements, tuple(splitter.comments))
+        hint = "a program starts with `program NAME(size = default, ...)`"
+        problems.append(Diagnostic("SL108", "this program is empty", Span(source, 0, 0), hint=hint))
+    problems.sort(key=lambda d: d.span.start if d.span else 0)
+    return items.File(source, statements, tuple(splitter.comments)), tuple(problems[:MAX_ERRORS])
