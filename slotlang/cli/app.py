@@ -9,6 +9,7 @@ import typer
 
 from slotlang.cli.adapters import adapter_app
 from slotlang.cli.counting import calibrate, compare, cost
+from slotlang.cli.editing import lsp
 from slotlang.cli.making import lower, run
 from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import BAD_INPUT
@@ -60,6 +61,7 @@ for _function in (
     fmt,
     explain,
     graph,
+    lsp,
 ):
     app.command()(_function)
 app.add_typer(adapter_app, name="adapter")

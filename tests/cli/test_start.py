@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("tenseal", "numba", "llvmlite", "networkx", "safetensors", "rich", "sympy")
+HEAVY = ("tenseal", "numba", "llvmlite", "networkx", "safetensors", "rich", "sympy", "pygls", "lsprotocol")
 
 
 @pytest.mark.parametrize("command", ["check", "lower", "fmt --check", "graph --format dot"])
