@@ -14,7 +14,17 @@ from pytest_lsp import LanguageClient, client_capabilities
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = ROOT / "programs"
 COMMAND = (sys.executable, "-m", "slotlang", "lsp")
-PATIENT = 60.0
+SMALL = """program small(n = 4, m = 2)
+input x[n, m]
+weight A[n, n]
+axes (h < n, t < m)
+cipher X = x[h, t]
+plain D[q < n] = A[h, (h + q) % n]
+Y = sum q < n: (X << q*m) * D[q]
+output y[h, t] = Y
+prove y == A @ x
+"""
+PATIENT = 120.0
 """Seconds after which a test gives up on an answer; other processes may take the machine."""
 
 
@@ -116,4 +126,4 @@ def capabilities() -> types.ClientCapabilities:
     return client_capabilities("visual-studio-code")
 
 
-__all__ = ["COMMAND", "PATIENT", "PROGRAMS", "ROOT", "Client", "PlainClient", "capabilities", "place"]
+__all__ = ["COMMAND", "PATIENT", "PROGRAMS", "ROOT", "SMALL", "Client", "PlainClient", "capabilities", "place"]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from editor_client import PROGRAMS, Client
+from editor_client import PROGRAMS, SMALL, Client
 from lsprotocol import types
 
 from slotlang.editor.text import Text
@@ -16,16 +16,6 @@ from slotlang.editor.tokens import tokens
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXTS = [path.read_text() for path in sorted(PROGRAMS.rglob("*.slot"))]
-SMALL = """program small(n = 4, m = 2)
-input x[n, m]
-weight A[n, n]
-axes (h < n, t < m)
-cipher X = x[h, t]
-plain D[q < n] = A[h, (h + q) % n]
-Y = sum q < n: (X << q*m) * D[q]
-output y[h, t] = Y
-prove y == A @ x
-"""
 WRONG = SMALL.replace("<<", ">>")
 
 

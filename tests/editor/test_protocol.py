@@ -230,7 +230,6 @@ async def test_what_stands_before_a_place_counts_in_pairs(client: Client, small:
 
 async def test_an_import_that_changes(client: Client, tmp_path: Path) -> None:
     """A verdict does not outlive a change of what the text imports."""
-    (tmp_path / "mine.slot").write_text("def diag(M, q) = M[h, (h + q) % n]\n".replace("h + q", "slot + q"))
     (tmp_path / "mine.slot").write_text("def turned(V, k) = V << k\n")
     text = 'import "./mine.slot"\n' + RIGHT.replace("(X << q*m)", "turned(X, q*m)")
     uri = (tmp_path / "main.slot").as_uri()
