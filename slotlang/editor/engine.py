@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,17 @@ class Engine:
             self._cancel(document)
             document.revision += 1
             document.is_read.set()
+            if not self._closed:
+                self._task(self._forget(key))
+
+    async def _forget(self, key: str) -> None:
+        """Let the workers forget a text, unless it is open again."""
+        locked = ((lane.worker, lane.lock) for lane in (self._quick, self._slow))
+        for worker, lock in (*locked, (self._drawer, self._drawing)):
+            async with lock:
+                if key not in self.documents and worker.process_id is not None:
+                    with suppress(Ended, Failed):
+                        await worker.run(("drop", key))
 
     def _changed(self, document: Document) -> None:
         self._cancel(document)

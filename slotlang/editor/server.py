@@ -159,7 +159,7 @@ class Server(LanguageServer):
 
     def files_changed(self, uris: list[str]) -> None:
         """Files on the disk are others: texts that import them are read again."""
-        paths = {path for uri in uris if (path := to_fs_path(uri))}
+        paths = {os.path.realpath(path) for uri in uris if (path := to_fs_path(uri))}
         for key, document in tuple(self.engine.documents.items()):
             # an import that failed is among no text's imports
             if paths & set(document.imports) or (document.marks and "import" in document.text.text):

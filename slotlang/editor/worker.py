@@ -11,13 +11,22 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from slotlang.diagnostics import SlotError
+from slotlang.syntax import items
+from slotlang.syntax.definitions import imported_paths
+
+if TYPE_CHECKING:
+    from slotlang.editor.analysis import Analysis
 
 Job: TypeAlias = tuple[Any, ...]
-"""``("read", key, revision, text, name, folder)``, ``("ask", key, question, arguments)``,
+"""``("read", key, text, name, folder)``, ``("ask", key, question, arguments)``,
 ``("prove", text, name, folder)`` or ``("drop", key)``."""
 
 _MOST_DIGITS = 10_000
+_MOST_JOBS = 50
+"""Jobs after which garbage is collected, even if the next one waits."""
 
 
 def serve(connection: Connection) -> None:
@@ -25,13 +34,14 @@ def serve(connection: Connection) -> None:
     ``("found", value)`` on the way."""
     _apart()
     import slotlang.editor.preloaded  # noqa: F401
-    from slotlang.editor.analysis import Analysis, analyse
+    from slotlang.editor.analysis import analyse
     from slotlang.editor.questions import answer, background
 
     # a collection of garbage in the middle of a keystroke takes longer than the rest of it
     gc.freeze()
     gc.disable()
     known: dict[str, Analysis] = {}
+    since = 0
     while True:
         try:
             job: Job = connection.recv()
@@ -45,6 +55,7 @@ def serve(connection: Connection) -> None:
                 case ("ask", str(key), question, arguments):
                     reply = ("done", answer(known[key], question, *arguments))
                 case ("prove", text, name, folder):
+                    gc.enable()
                     analysis = analyse(text, name, folder)
                     for item in background(analysis) if analysis.right else ():
                         connection.send(("found", item))
@@ -62,22 +73,20 @@ def serve(connection: Connection) -> None:
         with contextlib.suppress(OSError):
             connection.send(reply)
         del reply, job
-        if not connection.poll(0.02):
+        gc.disable()
+        since += 1
+        if since > _MOST_JOBS or not connection.poll(0.02):
+            since = 0
             gc.collect()
 
 
-def _imports(analysis: Any) -> tuple[str, ...]:
-    from slotlang.editor.marks import elsewhere
-
-    source = analysis.source
-    spaces = {id(d.space): d.syntax.span for d in analysis.definitions.values()}
-    return tuple(
-        dict.fromkeys(
-            place.file
-            for span in spaces.values()
-            if span.source.name != source.name and (place := elsewhere(span, "")).file is not None
-        )
-    )
+def _imports(analysis: Analysis) -> tuple[str, ...]:
+    """The files that a text imports, by others or at once; none where that can't be told."""
+    if not any(isinstance(item, items.Import) for item in analysis.file.statements):
+        return ()
+    with contextlib.suppress(SlotError):
+        return tuple(map(str, imported_paths(analysis.source)))
+    return ()
 
 
 def _apart() -> None:

@@ -230,15 +230,17 @@ async def test_what_stands_before_a_place_counts_in_pairs(client: Client, small:
 
 async def test_an_import_that_changes(client: Client, tmp_path: Path) -> None:
     """A verdict does not outlive a change of what the text imports."""
-    (tmp_path / "mine.slot").write_text("def turned(V, k) = V << k\n")
+    deep = tmp_path / "deep.slot"
+    deep.write_text("def shifted(V, k) = V << k\n")
+    (tmp_path / "mine.slot").write_text('import "./deep.slot"\ndef turned(V, k) = shifted(V, k)\n')
     text = 'import "./mine.slot"\n' + RIGHT.replace("(X << q*m)", "turned(X, q*m)")
     uri = (tmp_path / "main.slot").as_uri()
     client.open(uri, text)
     status = await client.settled(uri)
     assert [p.verdict for p in status.programs] == ["proved"]
-    (tmp_path / "mine.slot").write_text("def turned(V, k) = V >> k\n")
+    deep.write_text("def shifted(V, k) = V >> k\n")
     client.statuses.clear()
-    event = types.FileEvent((tmp_path / "mine.slot").as_uri(), types.FileChangeType.Changed)
+    event = types.FileEvent(deep.as_uri(), types.FileChangeType.Changed)
     client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
     status = await client.settled(uri)
     assert [p.verdict for p in status.programs] == ["refuted"]
