@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
 from slotlang.cost.keys import key_bytes
-from slotlang.cost.matrix import MatrixForm, matrix_form
+from slotlang.cost.matrix import MatrixForm, matrix_form, weighed
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
@@ -112,7 +112,7 @@ class _Known:
         never = Draft.of(program, target.hide)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
-        self.matrices = isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix")
+        self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None
         drops: list[Sequence[int]] = [EVERY] if (depth := never.built.depth) else []
         if depth > 1 and not never.built.multiplies_ciphertexts:
             # between the products, and after the last one only
@@ -120,7 +120,7 @@ class _Known:
         if target.kernel == "matrix":
             # matrices only add up
             drops = []
-        self.drafts = [never, *(Draft.of(program, target.hide, after) for after in drops)]
+        self.drafts = [never, *(never.dropping(after) for after in drops)]
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
         # drafts differ in where they drop primes, not in what their plaintexts hold
@@ -292,7 +292,7 @@ class _Search:
                         shape = degree, k, number, largest
                         seconds = inf if self.target.kernel == "matrix" else total(calls, degree, self._priced(shape))
                         if largest == LARGEST_PRIME and self.known.matrices and not draft.built.drops:
-                            seconds = min(seconds, self._by_matrices(draft, degree, k))
+                            seconds = min(seconds, self._by_matrices(self.known.matrices, draft, degree, k))
                         yield seconds, shape
 
     @property
@@ -304,15 +304,12 @@ class _Search:
     def _priced(self, shape: _Shape) -> Profile:
         return self.profile.of_primes([shape[3]])
 
-    def _by_matrices(self, draft: Draft, degree: int, k: int) -> float:
+    def _by_matrices(self, form: MatrixForm, draft: Draft, degree: int, k: int) -> float:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(
-            draft.graph, primes, [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
-        )
-        assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
-        return form.seconds(degree, k, self.profile)
+        scales = [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
+        return weighed(form.stages, form.operations, primes, scales).seconds(degree, k, self.profile)
 
     def _room(self, shape: _Shape) -> int:
         """Keys for rotations that the bound has room for."""

@@ -150,6 +150,10 @@ class Draft:
             zero = frozenset(names[name] for name in zero)
         return cls(program, hide, schedule(returned, drops), doubled, zero)
 
+    def dropping(self, drops: Sequence[int]) -> Draft:
+        """The same with primes dropped after these products: which slots are zero does not depend on them."""
+        return replace(self, built=schedule(self.built.program, drops))
+
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
         SL408 where that can't be."""
