@@ -55,6 +55,7 @@ def choose(
     *,
     profile: Profile | None = None,
     wider: tuple[float, float] = (1.0, 1.0),
+    share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
     precision, which must be given, and whose evaluation keys take at most ``target.max_key_bytes`` in the server's
@@ -62,13 +63,14 @@ def choose(
     steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
+    of that one are summed over (``Gains.widened``), and the ``share`` of its products. ``Unreachable`` (code SL451)
+    names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
     if target.precision is None:
         raise ValueError("parameters are searched for a precision, and the target has none")
     check_slots(program.slots, program.span)
-    search = _Search(_known(program, target, wider), target, target.precision, profile or find_profile())
+    search = _Search(_known(program, target, wider, share), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
         found = search.known.best(shape, keys)
         if search.precise(found):
@@ -105,11 +107,12 @@ class _Known:
     """What is known of a program's drafts, each a way to drop primes, whatever precision and keys are asked for: gains,
     the best parameters and key sets, found when they are first needed."""
 
-    def __init__(self, program: Program, target: Target, wider: tuple[float, float]) -> None:
+    def __init__(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> None:
         self.program = program
         self.target = target
         self.wider = wider
-        never = Draft.of(program, target.hide)
+        self.share = share
+        never = Draft.of(program, target.hide, share=share)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
         self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None
@@ -128,11 +131,11 @@ class _Known:
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
-    def serves(self, program: Program, target: Target, wider: tuple[float, float]) -> bool:
+    def serves(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> bool:
         """Whether it is what a search for this target would find."""
         own = self.target
         same = self.program is program and own.data is target.data
-        return same and (own.hide, own.kernel, self.wider) == (target.hide, target.kernel, wider)
+        return same and (own.hide, own.kernel, self.wider, self.share) == (target.hide, target.kernel, wider, share)
 
     def draft(self, shape: _Shape, keys: _Keys) -> Draft:
         """The draft with these keys; none, for a key for every step."""
@@ -189,10 +192,10 @@ _LATELY: deque[_Known] = deque(maxlen=1)
 """What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
 
 
-def _known(program: Program, target: Target, wider: tuple[float, float]) -> _Known:
-    known = next((known for known in _LATELY if known.serves(program, target, wider)), None)
+def _known(program: Program, target: Target, wider: tuple[float, float], share: float) -> _Known:
+    known = next((known for known in _LATELY if known.serves(program, target, wider, share)), None)
     if known is None:
-        known = _Known(program, target, wider)
+        known = _Known(program, target, wider, share)
         _LATELY.append(known)
     return known
 

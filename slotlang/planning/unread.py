@@ -60,9 +60,10 @@ MAX_PRODUCTS = 1 << 22
 """Slots times products that get other plaintexts: validation compares them one by one, in some seconds."""
 
 
-def with_zeros(program: Program) -> tuple[Program, frozenset[str]]:
+def with_zeros(program: Program, share: float = 1.0) -> tuple[Program, frozenset[str]]:
     """The program with zeros in the last plaintexts, and the returned families that are zero in all slots that no
-    output reads, whether they were so before or not."""
+    output reads, whether they were so before or not. ``share``: of the products of a program that this one is a part
+    of, and that it stands for."""
     zero: set[str] = set()
     for name in dict.fromkeys(output.family.name for output in program.outputs):
         read = _Read.of(program, name)
@@ -72,7 +73,7 @@ def with_zeros(program: Program) -> tuple[Program, frozenset[str]]:
         for families in ({}, changed):
             tried = _with(program, families)
             work = program.slots * sum(_products(program, family) for family in families.values())
-            if work <= MAX_PRODUCTS and read.holds_all(tried):
+            if work <= share * MAX_PRODUCTS and read.holds_all(tried):
                 program = tried
                 zero.add(name)
                 break
