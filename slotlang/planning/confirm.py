@@ -20,11 +20,13 @@ def confirmed(
     parameters: Parameters,
     wider: tuple[float, float] = (1.0, 1.0),
     share: float = 1.0,
+    *,
+    whole: bool = True,
 ) -> Chosen | None:
     """The plan with these parameters and its predicted relative rms error; None where the error is above the target's
     precision, which must be given, where the keys are beyond its bound, or where messages do not fit.
 
-    ``wider`` and ``share`` as of ``choose``: of a part of a program it is not known whether messages fit.
+    ``wider`` and ``share`` as of ``choose``. ``whole``: of a part of a program it is not known whether messages fit.
     """
     assert target.precision is not None, "parameters are confirmed for a precision"
     p = parameters
@@ -40,7 +42,7 @@ def confirmed(
     keys = (plan.counts.galois_keys + (plan.counts.cipher_products > 0)) * p.key_bytes()
     if not error <= target.precision or (target.max_key_bytes is not None and keys > target.max_key_bytes):
         return None
-    if wider == (1.0, 1.0):
+    if whole:
         modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs)
         status = plan.range.status
         if status != "proved" and not (status == "conditional" and modulus.holds_noise(p)):

@@ -29,7 +29,7 @@ from slotlang.source import Source
 from slotlang.syntax.formatter import format_program
 from slotlang.syntax.parser import parse
 
-MOST_NODES = 20_000
+MOST_NODES = 8_000
 """Operations beyond which a graph is not unrolled: counts and times are those of a part of it, scaled by formula."""
 
 
@@ -58,7 +58,7 @@ def work_out(
     if part != s or bounds:
         program = bound_program(text(part), bounds)
     wanted = replace(target, data=data_of(weights, part.shape))
-    chosen = confirmed(program, wanted, given, wider, share) if given is not None else None
+    chosen = confirmed(program, wanted, given, wider, share, whole=part == group) if given is not None else None
     if chosen is None:
         settled = settle(program, wanted, profile, wider, share)
         if isinstance(settled, Unreachable):

@@ -60,10 +60,10 @@ def columns_from(shape: Shape, target: Target, profile: Profile, given: GivenWei
     # a full ring is what column packing is best at
     near = 1 << (ceil(by_formula or min(columns)) - 1).bit_length()
     best = others.best(near)
-    structures = {s: seconds for seconds, s in best}
+    structures = dict.fromkeys(s for _, s in best)
     worked_out = [work_out(s, target, profile, weights=given, most_nodes=SOME_NODES) for s in structures]
     seconds = [c.predicted.server for c in worked_out if isinstance(c, Candidate)]
-    exact = meet(min(seconds) / min(structures.values())) if seconds else by_formula
+    exact = meet(min(seconds) / min(estimated for estimated, _ in best)) if seconds else by_formula
     if exact is None:
         return None
     unit = 10.0 ** max(len(str(int(exact))) - 2, 0)

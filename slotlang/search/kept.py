@@ -111,10 +111,9 @@ def question(asked: Found, profile: Profile, finalists: int) -> str:
 
 def store(place: Path, key: str, result: Found, columns: int | None) -> None:
     """Keep a complete result; where it can't be written, nothing is kept."""
-    entries = [
-        {"structure": _numbers(c.structure), "parameters": c.parameters.to_json()}
-        for c in dict.fromkeys([result.ranked[0], *result.pareto])
-    ]
+    best = result.ranked[0]
+    chosen = [best, *(c for c in result.pareto if c is not best)]
+    entries = [{"structure": _numbers(c.structure), "parameters": c.parameters.to_json()} for c in chosen]
     values = {
         "schema": SCHEMA,
         "question": key,
