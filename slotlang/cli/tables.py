@@ -185,10 +185,8 @@ def run_table(session: Session) -> RenderableType:
         said = f", {time_text(session.predicted_seconds[name])} predicted" if name in foretold else ""
         table.add_row(f"{1000 * r.seconds[name]:.1f} ms", f"{text}{said}")
     server, foreseen = (sum(seconds[name] for name in parts) for seconds in (r.seconds, session.predicted_seconds))
-    table.add_row(
-        f"{1000 * server:.1f} ms",
-        f"the server's part of {'a request' if r.evaluations == 1 else 'all requests'}, {time_text(foreseen)} predicted",
-    )
+    requests = "a request" if r.evaluations == 1 else "all requests"
+    table.add_row(f"{1000 * server:.1f} ms", f"the server's part of {requests}, {time_text(foreseen)} predicted")
     for name, count in r.bytes.items():
         table.add_row(size_text(count), name)
     for name, count in r.executed.items():

@@ -73,7 +73,7 @@ def with_zeros(program: Program, share: float = 1.0) -> tuple[Program, frozenset
         for families in ({}, changed):
             tried = _with(program, families)
             work = program.slots * sum(_products(program, family) for family in families.values())
-            if work <= share * MAX_PRODUCTS and read.holds_all(tried):
+            if work <= share * MAX_PRODUCTS and read.holds_all(tried, share):
                 program = tried
                 zero.add(name)
                 break
@@ -107,9 +107,9 @@ class _Read:
     def everywhere(self) -> bool:
         return all(slots.all() for slots in self.slots.values())
 
-    def holds_all(self, program: Program) -> bool:
+    def holds_all(self, program: Program, share: float) -> bool:
         """Whether the family, in a program, is zero in all slots that are not read."""
-        support = _Support(program)
+        support = _Support(program, share * MAX_WORK)
         family = program.families[self.family.name]
         try:
             return not any((support.member(family, m) & ~slots).any() for m, slots in self.slots.items())
@@ -267,11 +267,11 @@ class _TooMuch(Exception):
 class _Support:
     """Slots in which values may not be zero, by brackets, padding and constants, whatever inputs and weights are."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, most: float) -> None:
         self.program = program
         self.at = program.slot_env(np.arange(program.slots))
         self.known: dict[tuple[str, tuple[int, ...]], Slots] = {}
-        self.left = MAX_WORK
+        self.left = most
 
     def member(self, family: Family, indices: tuple[int, ...]) -> Slots:
         """Those of a member of a family. Raises ``_TooMuch``."""

@@ -205,6 +205,11 @@ def _structure(values: Mapping[str, Any], result: Found) -> Structure:
 
 
 def _parameters(values: Mapping[str, Any]) -> Parameters:
-    lists = {name: tuple(_count(n) for n in value) for name, value in values.items() if isinstance(value, list)}
-    others = {name: _count(value) for name, value in values.items() if name not in lists}
-    return Parameters(**lists, **others)
+    if set(values) != {f.name for f in fields(Parameters)}:
+        raise ValueError("parameters have other numbers")
+
+    def several(name: str) -> tuple[int, ...]:
+        return tuple(_count(n) for n in list(values[name]))
+
+    degree, scale = _count(values["degree"]), _count(values["scale_bits"])
+    return Parameters(degree, several("primes"), scale, several("drops"), several("scales"), several("keys"))

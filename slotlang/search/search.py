@@ -27,7 +27,7 @@ from slotlang.search.text import text
 LARGEST = 1 << 20
 """Channels, ranks and tokens up to which shapes are searched."""
 
-SOME_NODES = 1_000
+SOME_NODES = 500
 """Operations beyond which only a part of a graph is unrolled, of all candidates but the best."""
 
 PER_KIND = 5
