@@ -23,7 +23,7 @@ from slotlang.api import loads, plan
 from slotlang.cost.profile import find_profile
 from slotlang.planning.target import KernelChoice, Target
 from slotlang.search.candidate import Candidate
-from slotlang.search.search import work_out
+from slotlang.search.costed import work_out
 from slotlang.search.structure import Shape, Structure
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "synth.md"

@@ -388,7 +388,7 @@ the error that the message names, or for fewer products in a row.""",
     "SL463": """An objective is not known.
 
 `--objective` of `synth` and `optimize` takes time (of the server, predicted), rotations (key switches) and keys (bytes
-of Galois keys), that of `synth` traffic (bytes up and down) too.""",
+of Galois keys), that of `synth` traffic (bytes up and down) and latency (client, link and server) too.""",
     "SL464": """No structure has so few bytes of Galois keys.
 
 `--max-key-bytes` bounds the Galois keys as the server holds them. The message says what the smallest found take.""",
@@ -396,6 +396,10 @@ of Galois keys), that of `synth` traffic (bytes up and down) too.""",
 
 `--max-memory` bounds the bytes of keys, encoded weights and ciphertexts that the server holds at the peak. The message
 says what the smallest found take.""",
+    "SL466": """A link can't be read.
+
+`--link` of `synth` is a rate above 0, a number with bit, kbit, Mbit or Gbit (a second): `--link 100Mbit`. `--rtt` is
+the time above 0 that a byte and its answer take, a number with us, ms or s: `--rtt 20ms`.""",
     "SL471": """--kernel names a kernel that does not exist.
 
 `compiled` is compiled kernels on residues (docs/kernels.md), `matrix` is matrix products over residues

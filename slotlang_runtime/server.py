@@ -24,12 +24,16 @@ from slotlang_runtime.wire import Box, pack, unpack
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One evaluation: the bytes of the encrypted results, the operations executed, how many sums cancelled, and the
-    seconds that evaluating and masking took, without reading and writing of bytes."""
+    seconds that evaluating took, masks added, without reading and writing of bytes. ``reading``, ``masking`` and
+    ``saving``: the seconds of the other parts of a request; masks may have been made before it arrived."""
 
     data: bytes = field(repr=False)
     counts: Counter[str]
     vanished: int
     seconds: float
+    reading: float = 0.0
+    masking: float = 0.0
+    saving: float = 0.0
 
 
 class Server:
@@ -39,7 +43,7 @@ class Server:
         self.weights = weights
         self.module = weights.module
         self.engine = weights.engine
-        self._prepared: list[tuple[int, Masks]] = []
+        self._prepared: list[tuple[int, Masks, float]] = []
         self._lock = threading.Lock()
         self.prepare()
 
@@ -51,19 +55,24 @@ class Server:
     def prepare(self) -> None:
         """Make the masks of one more evaluation before its inputs arrive. An evaluation without prepared masks makes
         its own."""
-        made = os.getpid(), self.engine.masks()
+        made = os.getpid(), *self._made()
         with self._lock:
             self._prepared.append(made)
 
-    def _masks(self) -> Masks:
+    def _made(self) -> tuple[Masks, float]:
+        """Masks of one evaluation, and the seconds that making them takes."""
+        start = time.perf_counter()
+        return self.engine.masks(), time.perf_counter() - start
+
+    def _masks(self) -> tuple[Masks, float]:
         # used twice, by a forked process too, a mask would cancel in the difference of two results
         while True:
             with self._lock:
-                process, masks = self._prepared.pop() if self._prepared else (0, {})
+                process, masks, seconds = self._prepared.pop() if self._prepared else (0, {}, 0.0)
             if process == os.getpid():
-                return masks
+                return masks, seconds
             if process == 0:
-                return self.engine.masks()
+                return self._made()
 
     def load(self, upload: bytes) -> Ciphertexts:
         """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
@@ -83,24 +92,34 @@ class Server:
         Rejected."""
         keys.check(self.module)
         # an evaluation takes its inputs out of the dict, so that each can go after its last use
-        return self._compute(dict(inputs), keys, team)
+        evaluated, seconds, _ = self._compute(dict(inputs), keys, team)
+        return evaluated, seconds
 
     def evaluate(self, upload: bytes, keys: EvaluationKeys, team: Team | None = None) -> Answer:
         """The encrypted results of a client's encrypted inputs. ``team``: one that the engine made, whose helpers share
         the work. Raises Rejected."""
         keys.check(self.module)
+        start = time.perf_counter()
         box = unpack("inputs", upload)
-        evaluated, seconds = self._compute(self._load(box), keys, team)
+        inputs = self._load(box)
+        reading = time.perf_counter() - start
+        evaluated, seconds, masking = self._compute(inputs, keys, team)
+        start = time.perf_counter()
         # what the client needs to know of the errors: by how much weights make them larger, and which upload it is
         told = {"grown": dict(self.weights.grown), "upload": str(box.label.get("upload", ""))[:64]}
         label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
         data = pack("results", label, self.engine.save(evaluated.results))
-        return Answer(data, evaluated.counts, evaluated.vanished, seconds)
+        saving = time.perf_counter() - start
+        return Answer(data, evaluated.counts, evaluated.vanished, seconds, reading, masking, saving)
 
-    def _compute(self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None) -> tuple[Evaluated, float]:
+    def _compute(
+        self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None
+    ) -> tuple[Evaluated, float, float]:
+        """What was evaluated, and the seconds of evaluating and of making the masks."""
+        masks, masking = self._masks()
         start = time.perf_counter()
-        evaluated = self.engine.run(inputs, keys, self._masks(), team)
-        return evaluated, time.perf_counter() - start
+        evaluated = self.engine.run(inputs, keys, masks, team)
+        return evaluated, time.perf_counter() - start, masking
 
     def evaluate_many(
         self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None

@@ -48,6 +48,7 @@ def _as_if_measured_here(folder: Path) -> Path:
 _folder = tempfile.TemporaryDirectory(prefix="slotlang-tests-")
 os.environ["SLOTLANG_PROFILE"] = str(_as_if_measured_here(Path(_folder.name)))
 os.environ.setdefault("SLOTLANG_KERNEL_CACHE", str(Path(_folder.name) / "kernels"))
+os.environ["SLOTLANG_SEARCH_CACHE"] = str(Path(_folder.name) / "searches")
 
 # a collection of garbage walks through all that was imported and collected: a seventh of the time of the tests
 gc.set_threshold(50_000, 20, 50)

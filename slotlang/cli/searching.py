@@ -63,7 +63,15 @@ def synth(
     base_changed: BaseChanged = False,
     batch: Annotated[int, typer.Option(help="Tokens.")] = 1,
     precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
-    objective: Annotated[str, typer.Option(metavar="WHAT", help="time, rotations, keys or traffic.")] = "time",
+    objective: Annotated[
+        str, typer.Option(metavar="WHAT", help="time (of the server), latency, rotations, keys or traffic.")
+    ] = "time",
+    link: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Of the link, for latency: 100Mbit.", show_default=False)
+    ] = None,
+    rtt: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The link's round trip, for latency: 20ms.", show_default=False)
+    ] = None,
     copies: Annotated[int, typer.Option(help="The client may send so many times the ciphertexts of x.")] = 1,
     max_key_bytes: Annotated[int | None, typer.Option(help="Bytes of Galois keys in memory.")] = None,
     max_memory: Annotated[int | None, typer.Option(help="Bytes of keys, weights and ciphertexts at the peak.")] = None,
@@ -80,6 +88,9 @@ def synth(
     profile: ProfileFile = None,
     bound: Bounds = [],  # noqa: B006
     bound_norm: BoundNorms = [],  # noqa: B006
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Search again; read no earlier result, and keep none.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Search the cheapest schedule, layout and parameters for y = scale * A @ B @ x, and write it as a program."""
@@ -88,6 +99,7 @@ def synth(
         from slotlang.cli.calibration import chosen_profile
         from slotlang.cli.console import console_for_tables
         from slotlang.cli.synthesis import shape_and_weights, synthesize
+        from slotlang.cost.link import Link
         from slotlang.planning.target import Target
         from slotlang.search.candidate import Limits, objective_named
         from slotlang.search.report import checked_bounds
@@ -95,11 +107,12 @@ def synth(
 
         target = Target(precision=precision, max_key_bytes=max_key_bytes)
         shape, weights = shape_and_weights(d_in, d_out, rank, batch, adapter, module, base_changed=base_changed)
-        limits = Limits(max_memory, copies)
+        limits, between = Limits(max_memory, copies), Link.named(link, rtt)
         found = start(shape, objective_named(objective), target, limits)
         found.weights = weights
+        found.link = between
         found.bounds = checked_bounds(parse_bounds(bound, bound_norm))
         # without a file the program alone goes to standard output
         out = console_for_tables(stderr=output is None)
-        status = synthesize(found, chosen_profile(profile), output, svg, json, out)
+        status = synthesize(found, chosen_profile(profile), output, svg, json, out, cached=not no_cache)
     raise typer.Exit(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from slotlang.cli.console import SideBySide
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import OK, emit_json, report, write_file
 from slotlang.cli.tables import size_text, time_text
+from slotlang.cost.link import Link
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
 from slotlang.planning.target import Target
-from slotlang.search.candidate import Found
+from slotlang.search import kept
+from slotlang.search.candidate import Candidate, Found
 from slotlang.search.crossover import columns_from
 from slotlang.search.report import program_text
 from slotlang.search.search import bounds, finalists_for, search
@@ -71,36 +74,51 @@ def synthesize(
     svg: Path | None,
     as_json: bool,
     console: Console,
+    *,
+    cached: bool = True,
 ) -> int:
-    """Search, print and write; the exit status: 130 when interrupted, with the best so far."""
+    """Search, or take what was found before and prove it again, print and write; the exit status: 130 when interrupted,
+    with the best so far. ``cached``: earlier results may be read, and this one kept."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
     )
     columns = None
+    restored = False
     status = OK
 
     def progress(what: str, done: float) -> None:
         at_step(what)
         bar.update(task, description=what, completed=done)
 
+    def improved(best: Candidate) -> None:
+        time = time_text(best.latency(found.link) if found.objective == "latency" else best.predicted.server)
+        print(f"best so far: {time}, {best.structure.name()}, {best.verdict}", file=sys.stderr)
+
     try:
         with may_stop(), bar:
             task = bar.add_task("comparing structures", total=1.0)
-            search(
-                found,
-                profile,
-                progress,
-                finalists=finalists_for(found.shape),
-            )
-            if found.objective == "time":
-                progress("column packing for more tokens", 1.0)
-                columns = columns_from(found.shape, Target(precision=found.precision), profile, found.weights)
+            finalists = finalists_for(found.shape)
+            place = kept.folder() if cached else None
+            key = kept.question(found, profile, finalists)
+            earlier = None if place is None else kept.restore(place, key, found, profile, progress)
+            if earlier is not None:
+                restored, columns = True, earlier.columns
+            else:
+                search(found, profile, progress, improved, finalists=finalists)
+                if found.objective == "time":
+                    progress("column packing for more tokens", 1.0)
+                    columns = columns_from(found.shape, Target(precision=found.precision), profile, found.weights)
+                if place is not None:
+                    kept.store(place, key, found, columns)
     except KeyboardInterrupt:
-        kept = "what follows is the best so far" if found.candidates else "nothing was found yet"
-        print(f"interrupted: {kept}", file=sys.stderr)
+        kept_so_far = "what follows is the best so far" if found.candidates else "nothing was found yet"
+        print(f"interrupted: {kept_so_far}", file=sys.stderr)
         status = INTERRUPTED
         if not found.candidates:
             return status
+    if restored:
+        count = len(found.candidates)
+        print(f"an earlier search found these {count} programs; they are proved and costed again", file=sys.stderr)
     best = found.ranked[0]
     program = program_text(found)
     if output is not None:
@@ -115,19 +133,23 @@ def synthesize(
             "assumed": found.assumed,
             "module": None if found.weights is None else found.weights.name,
             "objective": found.objective,
+            "link": None if found.link is None else asdict(found.link),
+            "cached": restored,
             "complete": found.complete,
             "compared": found.sketched,
             "proved": len(found.candidates),
             "output": None if output is None else str(output),
-            "best": best.to_json(),
+            "best": best.to_json(found.link),
             "program": program,
             "bounds": [asdict(b) for b in limits],
             "column_packing_from": columns,
-            "pareto": [c.to_json() for c in found.pareto],
+            "pareto": [c.to_json(found.link) for c in found.pareto],
         }
         emit_json("synth", values)
         return status
     console.print(_table(found))
+    for line in _request(best, found.link):
+        console.print(f"  {line}")
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
@@ -143,6 +165,20 @@ def synthesize(
     return status
 
 
+def _request(c: Candidate, link: Link | None) -> Iterator[str]:
+    """A request by part: what server, client and link take."""
+    p = c.predicted
+    masks = f"make masks {time_text(p.masking)}, " if p.masking else ""
+    evaluated = f"read {time_text(p.reading)}, evaluate {time_text(p.evaluation)}, {masks}write {time_text(p.saving)}"
+    yield f"the best: {time_text(p.server)} of the server ({evaluated})"
+    client = p.encryption + p.decryption
+    yield f"{time_text(client)} of the client (encrypt {time_text(p.encryption)}, decrypt {time_text(p.decryption)})"
+    if link is not None:
+        sent = f"{size_text(c.upload_bytes)} up and {size_text(c.download_bytes)} down"
+        yield f"{time_text(link.seconds(c.upload_bytes, c.download_bytes))} of the link ({sent})"
+        yield f"{time_text(c.latency(link))} in all"
+
+
 def _table(found: Found) -> RenderableType:
     shape, best = found.shape, found.ranked[0]
     front = found.pareto
@@ -153,7 +189,7 @@ def _table(found: Found) -> RenderableType:
             c.structure.name() + ("" if c.unrolled else " (by formula)"),
             parameters + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
             str(c.structure.held),
-            time_text(c.predicted.evaluation),
+            time_text(c.latency(found.link) if found.objective == "latency" else c.predicted.server),
             str(c.counts.key_switches),
             str(c.counts.galois_keys),
             size_text(c.key_bytes),
@@ -163,12 +199,13 @@ def _table(found: Found) -> RenderableType:
             f"{c.error:.1e}",
         )
         entries.append([Text(cell, "bold green" if c is best else "") for cell in cells])
-    heads = ("structure", "parameters", "tokens", "time", "rotations", "keys", "key bytes", "products", "up", "down")
+    time = "latency" if found.objective == "latency" else "server"
+    heads = ("structure", "parameters", "tokens", time, "rotations", "keys", "key bytes", "products", "up", "down")
     tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
     heading = Text.assemble(
         (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}", "bold"),
         f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
-        f"{found.sketched:,} structures compared, {len(found.candidates)} proved and costed"
+        f"{found.sketched:,} structures compared, {found.worked or len(found.candidates)} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
         f"({best.predicted.profile}):\n",
     )

@@ -153,8 +153,18 @@ def run_table(session: Session) -> RenderableType:
     """An encrypted run: times, counts and errors."""
     r = session.report
     table = _grid()
-    names = ["key generation", "evaluation keys", "load kernels", "encode weights", "encrypt", "evaluate", "decrypt"]
-    steps = {name: name for name in names if name in r.seconds}
+    steps = {
+        **{name: name for name in ("key generation", "evaluation keys", "load kernels", "encode weights", "encrypt")},
+        "read": "read the request",
+        "evaluate": "evaluate" + (", masks added" if r.executed.get("masks") else ""),
+        "mask": "make masks",
+        "save": "write the results",
+        "decrypt": "decrypt",
+    }
+    parts = ("read", "evaluate", "mask", "save")
+    steps = {name: text for name, text in steps.items() if name in r.seconds}
+    if not r.executed.get("masks"):
+        steps.pop("mask", None)
     if r.cache is not None:
         what = {
             "loaded": "load weights from",
@@ -164,14 +174,19 @@ def run_table(session: Session) -> RenderableType:
         }
         size = f" ({size_text(r.cache.bytes)})" if r.cache.bytes else ""
         steps["encode weights"] = f"{what[r.cache.state]} the cache{size}"
+    loaded = r.cache is not None and r.cache.state == "loaded"
+    foretold = ("encrypt", *parts, "decrypt", *(() if loaded else ("encode weights",)))
     if r.evaluations > 1:
-        del steps["evaluate"]
         times = ", ".join(map(time_text, r.worker_cpu_seconds))
         by = f"{r.workers} workers" if r.workers > 1 else "1 worker"
         steps["evaluate with transfer"] = f"evaluate {r.evaluations} times with transfer by {by} (CPU {times})"
         steps["decrypt"] = steps.pop("decrypt")
     for name, text in steps.items():
-        table.add_row(f"{1000 * r.seconds[name]:.1f} ms", text)
+        said = f", {time_text(session.predicted_seconds[name])} predicted" if name in foretold else ""
+        table.add_row(f"{1000 * r.seconds[name]:.1f} ms", f"{text}{said}")
+    server, foreseen = (sum(seconds[name] for name in parts) for seconds in (r.seconds, session.predicted_seconds))
+    requests = "a request" if r.evaluations == 1 else "all requests"
+    table.add_row(f"{1000 * server:.1f} ms", f"the server's part of {requests}, {time_text(foreseen)} predicted")
     for name, count in r.bytes.items():
         table.add_row(size_text(count), name)
     for name, count in r.executed.items():

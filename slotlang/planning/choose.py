@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
 from slotlang.cost.keys import key_bytes
-from slotlang.cost.matrix import MatrixForm, matrix_form
+from slotlang.cost.matrix import MatrixForm, matrix_form, weighed
 from slotlang.cost.noise import Gains
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
@@ -55,6 +55,7 @@ def choose(
     *,
     profile: Profile | None = None,
     wider: tuple[float, float] = (1.0, 1.0),
+    share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
     precision, which must be given, and whose evaluation keys take at most ``target.max_key_bytes`` in the server's
@@ -62,13 +63,14 @@ def choose(
     steps of the program take more, it rotates by some of them in several key switches.
 
     ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``). ``Unreachable`` (code SL451) names the best that can be reached.
+    of that one are summed over (``Gains.widened``), and the ``share`` of its products. ``Unreachable`` (code SL451)
+    names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
     if target.precision is None:
         raise ValueError("parameters are searched for a precision, and the target has none")
     check_slots(program.slots, program.span)
-    search = _Search(_known(program, target, wider), target, target.precision, profile or find_profile())
+    search = _Search(_known(program, target, wider, share), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
         found = search.known.best(shape, keys)
         if search.precise(found):
@@ -105,14 +107,15 @@ class _Known:
     """What is known of a program's drafts, each a way to drop primes, whatever precision and keys are asked for: gains,
     the best parameters and key sets, found when they are first needed."""
 
-    def __init__(self, program: Program, target: Target, wider: tuple[float, float]) -> None:
+    def __init__(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> None:
         self.program = program
         self.target = target
         self.wider = wider
-        never = Draft.of(program, target.hide)
+        self.share = share
+        never = Draft.of(program, target.hide, share=share)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
-        self.matrices = isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix")
+        self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None
         drops: list[Sequence[int]] = [EVERY] if (depth := never.built.depth) else []
         if depth > 1 and not never.built.multiplies_ciphertexts:
             # between the products, and after the last one only
@@ -120,7 +123,7 @@ class _Known:
         if target.kernel == "matrix":
             # matrices only add up
             drops = []
-        self.drafts = [never, *(Draft.of(program, target.hide, after) for after in drops)]
+        self.drafts = [never, *(never.dropping(after) for after in drops)]
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
         # drafts differ in where they drop primes, not in what their plaintexts hold
@@ -128,11 +131,11 @@ class _Known:
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
-    def serves(self, program: Program, target: Target, wider: tuple[float, float]) -> bool:
+    def serves(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> bool:
         """Whether it is what a search for this target would find."""
         own = self.target
         same = self.program is program and own.data is target.data
-        return same and (own.hide, own.kernel, self.wider) == (target.hide, target.kernel, wider)
+        return same and (own.hide, own.kernel, self.wider, self.share) == (target.hide, target.kernel, wider, share)
 
     def draft(self, shape: _Shape, keys: _Keys) -> Draft:
         """The draft with these keys; none, for a key for every step."""
@@ -189,10 +192,10 @@ _LATELY: deque[_Known] = deque(maxlen=1)
 """What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
 
 
-def _known(program: Program, target: Target, wider: tuple[float, float]) -> _Known:
-    known = next((known for known in _LATELY if known.serves(program, target, wider)), None)
+def _known(program: Program, target: Target, wider: tuple[float, float], share: float) -> _Known:
+    known = next((known for known in _LATELY if known.serves(program, target, wider, share)), None)
     if known is None:
-        known = _Known(program, target, wider)
+        known = _Known(program, target, wider, share)
         _LATELY.append(known)
     return known
 
@@ -292,7 +295,7 @@ class _Search:
                         shape = degree, k, number, largest
                         seconds = inf if self.target.kernel == "matrix" else total(calls, degree, self._priced(shape))
                         if largest == LARGEST_PRIME and self.known.matrices and not draft.built.drops:
-                            seconds = min(seconds, self._by_matrices(draft, degree, k))
+                            seconds = min(seconds, self._by_matrices(self.known.matrices, draft, degree, k))
                         yield seconds, shape
 
     @property
@@ -304,15 +307,12 @@ class _Search:
     def _priced(self, shape: _Shape) -> Profile:
         return self.profile.of_primes([shape[3]])
 
-    def _by_matrices(self, draft: Draft, degree: int, k: int) -> float:
+    def _by_matrices(self, form: MatrixForm, draft: Draft, degree: int, k: int) -> float:
         """Seconds that matrix products would take if all primes and all scales had one size."""
         primes = [min(LARGEST_PRIME, MAX_MODULUS_BITS[degree] // (k + 1))] * k
         factors = draft.built.depth + 1
-        form = matrix_form(
-            draft.graph, primes, [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
-        )
-        assert isinstance(form, MatrixForm), "whether a graph has a matrix form does not depend on parameters"
-        return form.seconds(degree, k, self.profile)
+        scales = [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
+        return weighed(form.stages, form.operations, primes, scales).seconds(degree, k, self.profile)
 
     def _room(self, shape: _Shape) -> int:
         """Keys for rotations that the bound has room for."""

@@ -136,12 +136,12 @@ class Draft:
     zero: frozenset[str]
 
     @classmethod
-    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = ()) -> Draft:
-        """With a key for each step; ``drops`` as of ``schedule``. Raises SL401 to SL403 (a sum or permutation can't be
-        lowered), and the graph, when it is first asked for, SL309 (too large)."""
+    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0) -> Draft:
+        """With a key for each step; ``drops`` as of ``schedule``, ``share`` as of ``with_zeros``. Raises SL401 to SL403
+        (a sum or permutation can't be lowered), and the graph, when it is first asked for, SL309 (too large)."""
         if hide == "none":
             return cls(program, hide, schedule(program, drops), frozenset(), frozenset())
-        returned, zero = with_zeros(program)
+        returned, zero = with_zeros(program, share)
         doubled: frozenset[str] = frozenset()
         if hide == "exact":
             outputs = returned.outputs
@@ -149,6 +149,10 @@ class Draft:
             names = {old.family.name: new.family.name for old, new in zip(outputs, returned.outputs, strict=True)}
             zero = frozenset(names[name] for name in zero)
         return cls(program, hide, schedule(returned, drops), doubled, zero)
+
+    def dropping(self, drops: Sequence[int]) -> Draft:
+        """The same with primes dropped after these products: which slots are zero does not depend on them."""
+        return replace(self, built=schedule(self.built.program, drops))
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises

@@ -60,9 +60,10 @@ MAX_PRODUCTS = 1 << 22
 """Slots times products that get other plaintexts: validation compares them one by one, in some seconds."""
 
 
-def with_zeros(program: Program) -> tuple[Program, frozenset[str]]:
+def with_zeros(program: Program, share: float = 1.0) -> tuple[Program, frozenset[str]]:
     """The program with zeros in the last plaintexts, and the returned families that are zero in all slots that no
-    output reads, whether they were so before or not."""
+    output reads, whether they were so before or not. ``share``: of the products of a program that this one is a part
+    of, and that it stands for."""
     zero: set[str] = set()
     for name in dict.fromkeys(output.family.name for output in program.outputs):
         read = _Read.of(program, name)
@@ -72,7 +73,7 @@ def with_zeros(program: Program) -> tuple[Program, frozenset[str]]:
         for families in ({}, changed):
             tried = _with(program, families)
             work = program.slots * sum(_products(program, family) for family in families.values())
-            if work <= MAX_PRODUCTS and read.holds_all(tried):
+            if work <= share * MAX_PRODUCTS and read.holds_all(tried, share):
                 program = tried
                 zero.add(name)
                 break
@@ -106,9 +107,9 @@ class _Read:
     def everywhere(self) -> bool:
         return all(slots.all() for slots in self.slots.values())
 
-    def holds_all(self, program: Program) -> bool:
+    def holds_all(self, program: Program, share: float) -> bool:
         """Whether the family, in a program, is zero in all slots that are not read."""
-        support = _Support(program)
+        support = _Support(program, share * MAX_WORK)
         family = program.families[self.family.name]
         try:
             return not any((support.member(family, m) & ~slots).any() for m, slots in self.slots.items())
@@ -266,11 +267,11 @@ class _TooMuch(Exception):
 class _Support:
     """Slots in which values may not be zero, by brackets, padding and constants, whatever inputs and weights are."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, most: float) -> None:
         self.program = program
         self.at = program.slot_env(np.arange(program.slots))
         self.known: dict[tuple[str, tuple[int, ...]], Slots] = {}
-        self.left = MAX_WORK
+        self.left = most
 
     def member(self, family: Family, indices: tuple[int, ...]) -> Slots:
         """Those of a member of a family. Raises ``_TooMuch``."""

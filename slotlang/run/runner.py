@@ -42,8 +42,9 @@ values."""
 class RunReport:
     """Times in seconds, bytes as sent, operations as counted: sums over all ``evaluations``.
 
-    "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``, and "evaluate"
-    the sum over the evaluations without transfers. ``worker_cpu_seconds``: CPU time of each worker. ``errors``: rms
+    "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``; "read",
+    "evaluate", "mask" and "save" are the sums of the parts of all requests. ``worker_cpu_seconds``: CPU time of each
+    worker. ``errors``: rms
     error over rms of each result, ``rms`` the rms of each, ``below`` those that decryption warned of, and
     ``relative_error`` the largest of them; ``max_error``: largest absolute error. All against numpy.
     ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what was
@@ -217,7 +218,8 @@ def _executed(
     finally:
         if pool is not None:
             pool.close()
-    seconds["evaluate"] = sum(answer.seconds for answer in answers)
+    parts_of_all = {"read": "reading", "evaluate": "seconds", "mask": "masking", "save": "saving"}
+    seconds |= {name: sum(getattr(answer, part) for answer in answers) for name, part in parts_of_all.items()}
     with warnings.catch_warnings():
         # it is said of all evaluations together
         warnings.simplefilter("ignore", BelowPrecision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.counts import executed_to_json
+from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.lower import Lowered, lower
 from slotlang.meaning.program import Program
@@ -65,6 +67,20 @@ class Session:
         room, where = (None, "") if tightest is None else (tightest.room, tightest.where)
         return self.lowered.range.of_weights(room, where)
 
+    @cached_property
+    def predicted_seconds(self) -> Mapping[str, float]:
+        """Seconds by step, of all evaluations, as ``cost`` predicts them: for one thread, by the profile in use."""
+        times, each = self.lowered.plan.predicted(find_profile()), self.report.evaluations
+        return {
+            "encode weights": times.encoding,
+            "encrypt": each * times.encryption,
+            "read": each * times.reading,
+            "evaluate": each * times.evaluation,
+            "mask": each * times.masking,
+            "save": each * times.saving,
+            "decrypt": each * times.decryption,
+        }
+
     def to_json(self) -> dict[str, object]:
         """Plain data; keys as in ``run --json``."""
         plan = self.lowered.plan
@@ -91,6 +107,7 @@ class Session:
             "failure": None if self.failure is None else self.failure.to_json(),
             "range": self.range.to_json(),
             **report,
+            "predicted_seconds": dict(self.predicted_seconds),
             "executed": executed_to_json(self.report.executed),
             "predicted": executed_to_json(self.report.predicted),
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},

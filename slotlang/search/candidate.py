@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.data import UNIT, Assumed, assumed_text, within_bounds
+from slotlang.cost.link import Link
 from slotlang.cost.predict import Prediction
 from slotlang.diagnostics import pick
 from slotlang.meaning.bind import bind
@@ -20,7 +21,7 @@ from slotlang.search.weights import GivenWeights
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
-Objective: TypeAlias = Literal["time", "rotations", "keys", "traffic"]
+Objective: TypeAlias = Literal["time", "latency", "rotations", "keys", "traffic"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
@@ -62,22 +63,29 @@ class Candidate:
         """Up and down."""
         return self.upload_bytes + self.download_bytes
 
-    def measures(self) -> tuple[float, ...]:
-        """What the Pareto front is about."""
-        return (self.predicted.evaluation, self.key_bytes, self.traffic_bytes, self.error)
+    def latency(self, link: Link | None) -> float:
+        """Seconds of a whole request: of client, link and server."""
+        return self.predicted.request + (link.seconds(self.upload_bytes, self.download_bytes) if link else 0.0)
 
-    def by(self, objective: Objective) -> tuple[float, ...]:
+    def measures(self, objective: Objective = "time", link: Link | None = None) -> tuple[float, ...]:
+        """What the Pareto front is about: the time is the server's, or that of a whole request where this is asked
+        for."""
+        time = self.latency(link) if objective == "latency" else self.predicted.server
+        return (time, self.key_bytes, self.traffic_bytes, self.error)
+
+    def by(self, objective: Objective, link: Link | None = None) -> tuple[float, ...]:
         """What is made small, first things first."""
-        time = self.predicted.evaluation
+        time = self.predicted.server
         first = {
             "time": time,
+            "latency": self.latency(link),
             "rotations": self.counts.key_switches,
             "keys": self.key_bytes,
             "traffic": self.traffic_bytes,
         }[objective]
         return (first, time, self.key_bytes, self.traffic_bytes)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self, link: Link | None = None) -> dict[str, object]:
         """Plain data; keys as in ``synth --json``."""
         s = self.structure
         return {
@@ -93,6 +101,7 @@ class Candidate:
             "weight_bytes": self.weight_bytes,
             "memory_bytes": self.memory_bytes,
             "predicted": self.predicted.to_json(),
+            "latency_seconds": self.latency(link),
             "predicted_error": self.error,
             "unrolled": self.unrolled,
         }
@@ -101,7 +110,7 @@ class Candidate:
 @dataclass
 class Found:
     """What a search has found so far; it is there when the search is interrupted. ``bounds``: of magnitudes, which the
-    parameters hold; ``weights``: what errors are predicted for."""
+    parameters hold; ``weights``: what errors are predicted for; ``link``: between client and server, for latencies."""
 
     shape: Shape
     objective: Objective
@@ -109,7 +118,10 @@ class Found:
     limits: Limits
     bounds: Mapping[str, Limit] = field(default_factory=dict)
     weights: GivenWeights | None = None
+    link: Link | None = None
     sketched: int = 0
+    worked: int = 0
+    """Candidates that were proved and costed when they were chosen: more than there are where some are kept."""
     candidates: list[Candidate] = field(default_factory=list)
     refused: list[Candidate] = field(default_factory=list)
     """Beyond the limits."""
@@ -148,12 +160,12 @@ class Found:
     @property
     def ranked(self) -> list[Candidate]:
         """By the objective, best first."""
-        return sorted(self.candidates, key=lambda c: c.by(self.objective))
+        return sorted(self.candidates, key=lambda c: c.by(self.objective, self.link))
 
     @property
     def pareto(self) -> list[Candidate]:
         """No other is as good in time, key bytes, traffic and error; by time."""
-        return front(self.candidates, Candidate.measures)
+        return front(self.candidates, lambda c: c.measures(self.objective, self.link))
 
     def add(self, candidate: Candidate) -> None:
         """Keep a candidate, or note that it is beyond a limit."""

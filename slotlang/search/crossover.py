@@ -8,9 +8,11 @@ from math import ceil
 
 from slotlang.cost.profile import Profile
 from slotlang.planning.target import Target
-from slotlang.search.candidate import Candidate, Limits
-from slotlang.search.search import allowed, work_out
-from slotlang.search.space import DROPS, SLOTS, Sketch, sketches
+from slotlang.search.candidate import Candidate
+from slotlang.search.costed import work_out
+from slotlang.search.prices import DROPS, Prices
+from slotlang.search.search import SOME_NODES
+from slotlang.search.space import SLOTS, bases, fastest, layouts
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.weights import GivenWeights
 
@@ -28,19 +30,17 @@ def columns_from(shape: Shape, target: Target, profile: Profile, given: GivenWei
     columns: dict[int, float] = {}
     for slots in SLOTS[:2]:
         full = Structure(replace(shape, batch=slots), slots, slots, "real", dense=False, ranks=1)
-        worked = work_out(full, target, profile, weights=given)
+        worked = work_out(full, target, profile, weights=given, most_nodes=SOME_NODES)
         if isinstance(worked, Candidate):
-            columns[slots] = worked.predicted.evaluation
+            columns[slots] = worked.predicted.server
     if not columns:
         return None
-    best: dict[int, list[Sketch]] = {}
+    others = _Others(shape, profile)
 
     def times(tokens: int, slower: float) -> tuple[float, float]:
         """Seconds by column packing, and by other schedules where these take ``slower`` times as long as by formula."""
-        if tokens not in best:
-            best[tokens] = _others(replace(shape, batch=tokens), profile)
         seconds = min(-(-tokens // slots) * each for slots, each in columns.items())
-        return seconds, slower * min(min(s.times) for s in best[tokens])
+        return seconds, slower * min(seconds for seconds, _ in others.best(tokens))
 
     def meet(slower: float) -> float | None:
         """Where they do: others are about proportional to the tokens between two powers of two."""
@@ -57,20 +57,42 @@ def columns_from(shape: Shape, target: Target, profile: Profile, given: GivenWei
         return max(tokens * seconds / other, tokens / 2)
 
     by_formula = meet(1.0)
-    near = 1 << (ceil(by_formula or MOST_TOKENS) - 1).bit_length()
-    times(near, 1.0)
-    others = [work_out(s.structure, target, profile, weights=given) for s in best[near]]
-    seconds = [c.predicted.evaluation for c in others if isinstance(c, Candidate)]
-    exact = meet(min(seconds) / min(min(s.times) for s in best[near])) if seconds else by_formula
+    # a full ring is what column packing is best at
+    near = 1 << (ceil(by_formula or min(columns)) - 1).bit_length()
+    best = others.best(near)
+    structures = dict.fromkeys(s for _, s in best)
+    worked_out = [work_out(s, target, profile, weights=given, most_nodes=SOME_NODES) for s in structures]
+    seconds = [c.predicted.server for c in worked_out if isinstance(c, Candidate)]
+    exact = meet(min(seconds) / min(estimated for estimated, _ in best)) if seconds else by_formula
     if exact is None:
         return None
     unit = 10.0 ** max(len(str(int(exact))) - 2, 0)
     return max(int(round(exact / unit) * unit), 1)
 
 
-def _others(shape: Shape, profile: Profile) -> list[Sketch]:
-    """The best schedule with rotations for each way to drop a prime, without more ciphertexts of x than need be."""
-    drawn = [s for layout in sketches(shape, profile, SLOTS[:2]) for s in layout]
-    drawn = [s for s in drawn if s.structure.positions > 1 and allowed(s.structure, Limits())]
-    chosen = (min(drawn, key=lambda s: s.times[way]) for way in range(len(DROPS)))
-    return list({s.structure: s for s in chosen}.values())
+class _Others:
+    """The best schedules with rotations for each way to drop a prime, at any number of tokens, without more ciphertexts
+    of x than need be. What a layout takes for a group of tokens does not depend on their number."""
+
+    def __init__(self, shape: Shape, profile: Profile) -> None:
+        self.shape, self.prices = shape, Prices(profile)
+        self._layouts: dict[Structure, list[tuple[float, Structure]]] = {}
+
+    def best(self, tokens: int) -> list[tuple[float, Structure]]:
+        """For each of ``DROPS``, the seconds and the structure."""
+        shape = replace(self.shape, batch=tokens)
+        found = [(layout.groups, self._of(replace(layout, shape=self.shape))) for layout in layouts(shape, SLOTS[:2])]
+        ways = []
+        for way in range(len(DROPS)):
+            seconds, s = min(
+                ((groups * best[way][0], best[way][1]) for groups, best in found if best), key=lambda one: one[0]
+            )
+            ways.append((seconds, replace(s, shape=shape)))
+        return ways
+
+    def _of(self, layout: Structure) -> list[tuple[float, Structure]]:
+        """The best of a layout for a group of tokens; none of column packing."""
+        if layout not in self._layouts:
+            every = [fastest(base, self.prices) for base in bases(layout) if base.positions > 1]
+            self._layouts[layout] = [min(way, key=lambda one: one[0]) for way in zip(*every, strict=True)]
+        return self._layouts[layout]

@@ -4,24 +4,25 @@ plaintext is zero. The search prunes by them; where a graph would be too large t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from slotlang.cost import matrix
 from slotlang.cost.matrix import ADD, DOT, DOT_PRODUCT, PRODUCT, MatrixForm, weighed
 from slotlang.cost.predict import Calls
+from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
 from slotlang.search.structure import Structure
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """The operations with equally many products behind them, up to the next products and the sums of these. ``shared``:
-    rotations whose operand another one has decomposed before, in a sum that they share the mod-down with. ``sums``:
-    the number of those sums; each is rescaled where a prime is dropped after the product. ``dots``: the sums of several
-    products, which are computed in one pass, and ``dot_products`` the products in them; ``additions``: additions of two
-    other ciphertexts."""
+    rotations whose operand another one has decomposed before, in a sum that they share the mod-down with; ``joined``:
+    those that share the mod-down alone, of different ciphertexts. ``sums``: the number of sums of products; each is
+    rescaled where a prime is dropped after the product. ``dots``: the sums of several products, which are computed in
+    one pass, and ``dot_products`` the products in them; ``additions``: additions of two other ciphertexts."""
 
     rotations: int = 0
     conjugations: int = 0
@@ -31,6 +32,17 @@ class Stage:
     dots: int = 0
     dot_products: int = 0
     shared: int = 0
+    joined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """The operations before the intermediate result, or after it, in the stages that they belong to; the steps of their
+    rotations; and the ciphertexts that go up, or down."""
+
+    stages: tuple[Stage, ...]
+    steps: frozenset[int]
+    ciphertexts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,13 @@ class Estimate:
 
     @property
     def decompositions(self) -> int:
-        """Of ciphertexts whose keys are switched, and as many mod-downs."""
+        """Of ciphertexts whose keys are switched."""
         return self.key_switches - sum(stage.shared for stage in self.stages)
+
+    @property
+    def mod_downs(self) -> int:
+        """Of sums of key switches."""
+        return self.decompositions - sum(stage.joined for stage in self.stages)
 
     @property
     def nodes(self) -> int:
@@ -87,24 +104,42 @@ class Estimate:
         ``parts``: with key switches in their parts."""
         calls: Calls = Counter()
         for product, stage in enumerate(self.stages, 1):
-            if parts:
-                switches = stage.rotations + stage.conjugations
-                calls["decompose", primes] += switches - stage.shared
-                calls["key_product", primes] += switches
-                calls["mod_down", primes] += switches - stage.shared
-            else:
-                calls["rotate", primes] += stage.rotations
-                calls["conjugate", primes] += stage.conjugations
-            calls["multiply_plain", primes] += stage.products - stage.dot_products
-            calls["dot", primes] += stage.dots
-            calls["dot_product", primes] += stage.dot_products
-            # what a rotation is added to that shares the sum of another is there already
-            calls["add", primes] += stage.additions - stage.shared
-            calls["add_inplace", primes] += stage.shared
+            for name, number in _primitives(stage, parts):
+                calls[name, primes] += number
             if product in drops:
                 calls["rescale", primes] += stage.sums
                 primes -= 1
         return calls
+
+
+def _primitives(stage: Stage, parts: bool) -> Iterator[tuple[str, int]]:
+    """Primitives of a stage, which are linear in its numbers, and how often each is used; without the rescales."""
+    switches, together = stage.rotations + stage.conjugations, stage.shared + stage.joined
+    if parts:
+        yield "decompose", switches - stage.shared
+        yield "key_product", switches
+        yield "mod_down", switches - together
+    else:
+        yield "rotate", stage.rotations
+        yield "conjugate", stage.conjugations
+    yield "multiply_plain", stage.products - stage.dot_products
+    yield "dot", stage.dots
+    yield "dot_product", stage.dot_products
+    # what a rotation is added to that shares the sum of another is there already
+    yield "add", stage.additions - together
+    yield "add_inplace", together
+
+
+def stage_seconds(profile: Profile, degree: int, primes: int, *, rescaled: bool) -> tuple[float, ...]:
+    """Seconds that each number of a ``Stage`` stands for; ``rescaled``: a prime is dropped after its products."""
+    parts = bool(profile.kernels)
+
+    def seconds(field: str) -> float:
+        one = _primitives(Stage(**{field: 1}), parts)
+        return sum(times * profile.seconds(name, degree, primes) for name, times in one if times)
+
+    rescale = profile.seconds("rescale", degree, primes) if rescaled else 0.0
+    return tuple(rescale if field == "sums" else seconds(field) for field in Stage._fields)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -116,24 +151,28 @@ def _doubling(count: int, step: int, radix: int) -> tuple[tuple[int, ...], int]:
 
 def _ladders(turn: int, baby: int, giants: int) -> set[int]:
     """Steps of baby and of giant steps: each made from the one before."""
-    return {step for step, many in ((turn, baby), (turn * baby, giants)) if many > 1}
+    steps = {turn} if baby > 1 else set()
+    if giants > 1:
+        steps.add(turn * baby)
+    return steps
 
 
 def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
     """For ``times`` sums over ``terms`` in groups of ``baby`` steps: the number of sums of several products, and the
     number of products in them."""
     full, rest = divmod(terms, baby)
-    groups = [(full, baby * products), (1, rest * products)]
-    several = [(number, size) for number, size in groups if size > 1]
-    return times * sum(number for number, _ in several), times * sum(number * size for number, size in several)
+    several = full if baby * products > 1 else 0
+    inside = full * baby * products if several else 0
+    if rest * products > 1:
+        several, inside = several + 1, inside + rest * products
+    return times * several, times * inside
 
 
-def estimate(s: Structure) -> Estimate:
-    """Counts for one group of tokens."""
-    sums, stages = _doubling(s.positions // s.ranks, s.ranks * s.tokens, s.radix)
+def first_half(s: Structure) -> Half:
+    """What the copies and the baby steps of the first sum decide: of the inputs, the products with the first matrix,
+    and the sums of these up to the sums by doubling."""
     blocks, inputs, diagonals = s.blocks, s.inputs, s.diagonals
-    dots = _dots(blocks, diagonals, s.down or 1, inputs)
-    steps = set(sums)
+    steps: set[int] = set()
     turn = s.copies * s.tokens
     # products are added up to this many sums, which are then rotated and added one by one
     giants = -(-diagonals // s.down) if s.down else diagonals
@@ -141,17 +180,29 @@ def estimate(s: Structure) -> Estimate:
     if diagonals > 1:
         if s.down:
             baby_steps = s.down - 1
-            steps.update(_ladders(turn, s.down, giants))
+            steps = _ladders(turn, s.down, giants)
         else:
-            steps.add(turn)
+            steps = {turn * q for q in range(1, diagonals)} if s.direct else {turn}
+    dots = _dots(blocks, diagonals, s.down or 1, inputs)
     before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
-    rotated = blocks * (giants - 1 + len(sums))
+    rotated = blocks * (giants - 1)
+    joined = blocks * (giants - 2) if s.direct else 0
+    after = Stage(rotated, additions=rotated, joined=joined)
+    return Half((before, after) if s.dense else (before, after, Stage()), frozenset(steps), inputs)
+
+
+def second_half(s: Structure) -> Half:
+    """What the radix, the shares and the baby steps of the second sum decide: all after the first sum."""
+    sums, stages = _doubling(s.positions // s.ranks, s.ranks * s.tokens, s.radix)
+    blocks = s.blocks
+    steps = set(sums)
+    rotated = blocks * len(sums)
     conjugations = blocks if s.packing == "channels" else 0
     added = rotated + conjugations
     together = blocks * (len(sums) - stages)
     if s.dense:
-        after = Stage(rotated, conjugations, additions=added, shared=together)
-        return Estimate((before, after), frozenset(steps), inputs, blocks)
+        between = Stage(rotated, conjugations, additions=added, shared=together)
+        return Half((Stage(), between), frozenset(steps), blocks)
     views, outputs = s.views, s.outputs
     turn = s.shares * s.tokens
     dots = _dots(outputs, views, s.up or views, blocks)
@@ -168,7 +219,17 @@ def estimate(s: Structure) -> Estimate:
     steps.update(shares)
     rotated = outputs * (giants - 1 + len(shares))
     after = Stage(rotated, additions=rotated, shared=outputs * (len(shares) - stages))
-    return Estimate((before, between, after), frozenset(steps), inputs, outputs)
+    return Half((Stage(), between, after), frozenset(steps), outputs)
+
+
+def estimate(s: Structure) -> Estimate:
+    """Counts for one group of tokens."""
+    first, second = first_half(s), second_half(s)
+    stages = tuple(
+        Stage(*(a + b for a, b in zip(before, after, strict=True)))
+        for before, after in zip(first.stages, second.stages, strict=True)
+    )
+    return Estimate(stages, first.steps | second.steps, first.ciphertexts, second.ciphertexts)
 
 
 def estimated_matrix(s: Structure, primes: Sequence[int], scales: Sequence[int]) -> MatrixForm:

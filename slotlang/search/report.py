@@ -37,9 +37,9 @@ def program_text(result: Found) -> str:
         f"Structure: {best.structure.name()}; {_groups(best)}{_numbers(best)}.",
         f"Parameters: {best.parameters.text()}. Predicted relative error {best.error:.1e}, "
         f"{result.about}; at most {result.precision:g} was asked for.",
-        f"Predicted: {_milliseconds(best)} for an evaluation, by the profile {best.predicted.profile}.",
+        f"Predicted: {_parts(best)}, by the profile {best.predicted.profile}.",
         f"Chosen for the least {result.objective} among {result.sketched:,} structures, "
-        f"{len(result.candidates)} of them proved and costed.{ended}",
+        f"{result.worked or len(result.candidates)} of them proved and costed.{ended}",
     ]
     if len(ranked) > 1:
         second = ranked[1]
@@ -55,7 +55,15 @@ def _groups(c: Candidate) -> str:
 
 
 def _milliseconds(c: Candidate) -> str:
-    return f"{1e3 * c.predicted.evaluation:.1f} ms"
+    return f"{1e3 * c.predicted.server:.1f} ms"
+
+
+def _parts(c: Candidate) -> str:
+    """What a request takes the server, by part."""
+    p = c.predicted
+    parts = {"to read": p.reading, "to evaluate": p.evaluation, "to make masks": p.masking, "to write": p.saving}
+    text = ", ".join(f"{1e3 * seconds:.1f} {what}" for what, seconds in parts.items() if seconds)
+    return f"{_milliseconds(c)} of the server for a request ({text})"
 
 
 def _numbers(c: Candidate) -> str:

@@ -12,11 +12,16 @@ from slotlang.refusals import Unreachable
 
 
 def settle(
-    program: Program, target: Target, profile: Profile, wider: tuple[float, float] = (1.0, 1.0)
+    program: Program,
+    target: Target,
+    profile: Profile,
+    wider: tuple[float, float] = (1.0, 1.0),
+    share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan for a target; where its keys can't be as small as the target asks, they are as small as they can be.
-    ``wider`` as of ``choose``."""
-    found = choose(program, target, profile=profile, wider=wider)
+    ``wider`` and ``share`` as of ``choose``."""
+    found = choose(program, target, profile=profile, wider=wider, share=share)
     if isinstance(found, Unreachable) and found.fewest_key_bytes is not None:
-        return choose(program, replace(target, max_key_bytes=found.fewest_key_bytes), profile=profile, wider=wider)
+        fewest = replace(target, max_key_bytes=found.fewest_key_bytes)
+        return choose(program, fewest, profile=profile, wider=wider, share=share)
     return found

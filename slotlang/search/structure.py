@@ -34,6 +34,8 @@ class Structure:
     side by side, a power of two; what is more goes to further ciphertexts. ``shares``: into how many neighbouring
     positions the diagonals of A are dealt out, whose sums are added last. ``up``: baby steps past A, 0 for rotations
     that all ciphertexts of y share. ``radix``: how many rotated copies the sums by doubling add up at a time.
+    ``direct``: in place of Horner's rule, each product is rotated by a step of its own, with a key of its own, and all
+    of them share a mod-down.
     """
 
     shape: Shape
@@ -47,6 +49,7 @@ class Structure:
     shares: int = 1
     up: int = 0
     radix: int = RADIX
+    direct: bool = False
 
     @property
     def rows(self) -> int:
@@ -139,6 +142,8 @@ class Structure:
         steps = [f"{baby} {where}" for baby, where in ((self.down, "down"), (self.up, "up")) if baby]
         if steps:
             parts.append(f"baby steps {' and '.join(steps)}")
+        if self.direct:
+            parts.append("a key for each diagonal")
         if self.radix != RADIX:
             parts.append(f"rotate-and-add by {self.radix}")
         return ", ".join(parts)

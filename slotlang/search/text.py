@@ -189,7 +189,7 @@ class _Text:
                 p = self.family("P", ("u", "N"), ("g", "G"), ("q", "Q"))
                 lines += ["", f"{p} = {product}"]
                 last = f"{self.member('P', 'u', 'g', 'q')} << q*{step}"
-                summed = f"sum q < Q by horner: {last}"
+                summed = f"sum q < Q{'' if s.direct else ' by horner'}: {last}"
             else:
                 lines.append("")
                 summed = product

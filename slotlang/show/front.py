@@ -29,7 +29,7 @@ def front_svg(result: Found) -> str:
         ("relative error", lambda c: c.error),
     ]
     for n, (name, measure) in enumerate(panels):
-        _panel(canvas, LEFT + n * (WIDTH + GAP), result.candidates, pareto, name, measure)
+        _panel(canvas, LEFT + n * (WIDTH + GAP), result, pareto, name, measure)
     x: float = LEFT
     for slots in sorted({c.structure.slots for c in pareto}):
         canvas.circle(x + RADIUS, TOP + HEIGHT + 62, RADIUS, _colour(slots), f"{slots:,} slots")
@@ -42,12 +42,17 @@ def front_svg(result: Found) -> str:
 def _panel(
     canvas: Canvas,
     left: float,
-    candidates: Sequence[Candidate],
+    result: Found,
     pareto: Sequence[Candidate],
     name: str,
     measure: Callable[[Candidate], float],
 ) -> None:
-    across = Axis([1e3 * c.predicted.evaluation for c in candidates], left, left + WIDTH)
+    candidates, latency = result.candidates, result.objective == "latency"
+
+    def seconds(c: Candidate) -> float:
+        return c.latency(result.link) if latency else c.predicted.server
+
+    across = Axis([1e3 * seconds(c) for c in candidates], left, left + WIDTH)
     up = Axis([measure(c) for c in candidates], TOP + HEIGHT, TOP)
     canvas.text(left, TOP - 16, name, 13, INK, bold=True)
     for value, place in across.ticks():
@@ -56,12 +61,19 @@ def _panel(
     for value, place in up.ticks():
         canvas.line(left, place, left + WIDTH, place)
         canvas.text(left - 8, place + 4, f"{value:g}", 11, PALE, anchor="end")
-    canvas.text(left + WIDTH / 2, TOP + HEIGHT + 38, "evaluation, ms, predicted", 12, PALE, anchor="middle")
+    canvas.text(
+        left + WIDTH / 2,
+        TOP + HEIGHT + 38,
+        f"{'latency' if latency else 'server'}, ms, predicted",
+        12,
+        PALE,
+        anchor="middle",
+    )
     numbers = {id(c): n for n, c in enumerate(pareto, 1)}
     # the fastest on top
     for c in sorted(candidates, key=lambda c: -numbers.get(id(c), len(numbers) + 1)):
-        x, y = across.place(1e3 * c.predicted.evaluation), up.place(measure(c))
-        tip = f"{c.structure.name()}: {1e3 * c.predicted.evaluation:.3g} ms, {name} {measure(c):.3g}"
+        x, y = across.place(1e3 * seconds(c)), up.place(measure(c))
+        tip = f"{c.structure.name()}: {1e3 * seconds(c):.3g} ms, {name} {measure(c):.3g}"
         if id(c) not in numbers:
             canvas.circle(x, y, RADIUS / 2, NEUTRAL, tip, stroke=PALE)
             continue

@@ -37,7 +37,8 @@ def drawn(seed: int, packing: Packing, dense: bool) -> Structure:
     s = replace(s, copies=pick.choice(powers(s.ranks)), shares=1 if dense else pick.choice(powers(s.ranks)))
     down = pick.choice([0, *range(1, s.diagonals)])
     up = 0 if dense or s.views < 3 else pick.choice([0, *range(2, s.views)])
-    return replace(s, down=down, up=up, radix=pick.choice([2, 4, 8]))
+    s = replace(s, down=down, up=up, radix=pick.choice([2, 4, 8]))
+    return replace(s, direct=down == 0 and s.diagonals > 2 and pick.choice([False, True]))
 
 
 CASES = [
@@ -91,7 +92,9 @@ def dividing(seed: int, packing: Packing, dense: bool) -> Structure:
     )
     down = pick.choice([0, *powers(ranks // copies)[1:-1]])
     up = 0 if dense else pick.choice([0, *powers(ranks // shares)[1:-1]])
-    return Structure(shape, slots, tokens, packing, dense, ranks, copies, down, shares, up, pick.choice([2, 4, 8]))
+    radix = pick.choice([2, 4, 8])
+    direct = down == 0 and ranks // copies > 2 and pick.choice([False, True])
+    return Structure(shape, slots, tokens, packing, dense, ranks, copies, down, shares, up, radix, direct)
 
 
 @pytest.mark.parametrize(("seed", "packing", "dense"), CASES)
@@ -105,7 +108,7 @@ def test_formulas_count_the_graph(seed: int, packing: Packing, dense: bool) -> N
     assert formula.products == counts.plain_products
     assert formula.additions == counts.additions
     assert (formula.inputs, formula.outputs) == (counts.ciphertexts_in, counts.ciphertexts_out)
-    assert formula.decompositions == counts.decompositions == counts.mod_downs
+    assert (formula.decompositions, formula.mod_downs) == (counts.decompositions, counts.mod_downs)
     assert +formula.calls(2) == evaluation_calls(made.graph, 2)
     assert +formula.calls(2, parts=True) == evaluation_calls(made.graph, 2, parts=True)
     for drops in [(1,), (2,), (1, 2)][: 3 if s.depth == 2 else 1]:
@@ -135,6 +138,7 @@ def test_names_tell_structures_apart() -> None:
         replace(base, dense=True, ranks=8),
         replace(base, copies=2),
         replace(base, shares=2),
+        replace(base, ranks=4, direct=True),
         replace(base, tokens=16, ranks=1),
     ]
     assert len(np.unique([v.name() for v in variants])) == len(variants)

@@ -1,0 +1,50 @@
+"""Whether parameters that are known already reach a target for a program: what a search for them would ask, once."""
+
+from __future__ import annotations
+
+from slotlang.cost.data import within_bounds
+from slotlang.cost.gains import gains
+from slotlang.cost.variances import Contents
+from slotlang.diagnostics import SlotError
+from slotlang.meaning.program import Program
+from slotlang.planning.choose import Chosen
+from slotlang.planning.modulus import Modulus
+from slotlang.planning.parameters import Parameters
+from slotlang.planning.plan import Draft
+from slotlang.planning.target import Target
+
+
+def confirmed(
+    program: Program,
+    target: Target,
+    parameters: Parameters,
+    wider: tuple[float, float] = (1.0, 1.0),
+    share: float = 1.0,
+    *,
+    whole: bool = True,
+) -> Chosen | None:
+    """The plan with these parameters and its predicted relative rms error; None where the error is above the target's
+    precision, which must be given, where the keys are beyond its bound, or where messages do not fit.
+
+    ``wider`` and ``share`` as of ``choose``. ``whole``: of a part of a program it is not known whether messages fit.
+    """
+    assert target.precision is not None, "parameters are confirmed for a precision"
+    p = parameters
+    try:
+        draft = Draft.of(program, target.hide, p.drops, share).keyed(p.keys)
+        plan = draft.under(p, target.kernel)
+    except SlotError:
+        return None
+    contents = Contents(draft.built, within_bounds(program, target.data))
+    masked = target.hide != "none"
+    grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
+    error = grown.widened(*wider).error(p)
+    keys = (plan.counts.galois_keys + (plan.counts.cipher_products > 0)) * p.key_bytes()
+    if not error <= target.precision or (target.max_key_bytes is not None and keys > target.max_key_bytes):
+        return None
+    if whole:
+        modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs)
+        status = plan.range.status
+        if status != "proved" and not (status == "conditional" and modulus.holds_noise(p)):
+            return None
+    return Chosen(plan, error)
