@@ -199,6 +199,15 @@ def test_a_stopped_build_goes_on(work: Work, built: Built, tmp_path: Path, monke
     assert {name: content for name, (content, _) in files_of(folder).items() if name != ".lock"} == whole
 
 
+def test_a_build_that_was_killed_before_it_wrote_anything(work: Work, built: Built, tmp_path: Path) -> None:
+    for name in ("programs", "weights"):
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+    (tmp_path / "tiny" / ".lock").write_bytes(b"")
+    with pytest.raises(_Stopped):
+        build(work, tmp_path / "tiny", "tiny", stop_at(1))
+    assert build(work, tmp_path / "tiny", "tiny").manifest == built.manifest
+
+
 def test_a_damaged_file_is_made_anew(folder: Path, work: Work, built: Built) -> None:
     path = folder / built.manifest.groups[1].weights.path
     whole = path.read_bytes()
@@ -260,6 +269,9 @@ def test_a_strange_folder_is_left_alone(tmp_path: Path, work: Work) -> None:
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     found = refusal("SL552", lambda: build(work, tmp_path / "mine", "tiny"))
     assert "notes.txt" in found.message
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "manifest.json").write_text("{}")
+    refusal("SL552", lambda: build(work, tmp_path / "served", "tiny"))
     (tmp_path / "file").write_text("")
     refusal("SL552", lambda: build(work, tmp_path / "file", "tiny"))
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"

@@ -191,10 +191,10 @@ class _Build:
 
     def _written(self, name: str, shape: GroupShape, lowered: Lowered) -> dict[str, Any]:
         """A program's files, and what the manifest says of it."""
-        file = self.folder.write(f"programs/{name}.py", lowered.text.encode())
+        file = self.folder.write(f"programs/{name}-{self.state.key[:8]}.py", lowered.text.encode())
+        proof: str | None = f"programs/{name}-{self.state.key[:8]}.json"
         try:
-            proof: str | None = f"programs/{name}.json"
-            self.folder.write(f"programs/{name}.json", certificate(lowered.plan.program, lowered.report).encode())
+            self.folder.write(str(proof), certificate(lowered.plan.program, lowered.report).encode())
         except SlotError:
             # a goal is too large to be re-checked
             proof = None

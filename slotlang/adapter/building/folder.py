@@ -1,8 +1,8 @@
 """The folder that a build writes: what is done, so that a build that was stopped goes on, and nothing twice.
 
 ``build.json`` says what is built and which files are whole; ``manifest.json`` is there when all are. Every file is
-written through a temporary one. Names of weights carry a part of the build's key: files of an older build stay until
-the new manifest is there.
+written through a temporary one. Names of files carry a part of the build's key: those of an older build stay until the
+new manifest is there.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ class Folder:
             if self.path.is_dir():
                 found = sorted(f.name for f in self.path.iterdir() if not f.name.startswith(".slotlang."))
                 strange = [name for name in found if name not in ours]
-                if strange or (found and STATE not in found and found != [".lock"]):
-                    raise _foreign(self.path, f"it holds {strange[0] if strange else found[0]}")
+                if strange:
+                    raise _foreign(self.path, f"it holds {strange[0]}")
+                if manifest.FILE in found and STATE not in found:
+                    raise _foreign(self.path, f"it holds {manifest.FILE} without {STATE}")
             for folder in (self.path, self.path / "programs", self.path / "weights"):
                 folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

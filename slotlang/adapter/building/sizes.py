@@ -94,14 +94,16 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
     bounds: dict[str, str] = {}
     weights: dict[str, Any] = {}
     for m, found in enumerate(largest):
-        bounds |= {f"norm(A{m})": _above(found.a), f"norm(B{m})": _above(found.b), f"s{m}": _above(found.scale)}
+        # an update that is zero everywhere needs a bound too
+        norms = found.a or 1.0, found.b or 1.0, found.scale or 1.0
+        bounds |= dict(zip((f"norm(A{m})", f"norm(B{m})", f"s{m}"), map(_above, norms), strict=True))
         if found.smallest is not None:
             up, down = _met(found.smallest, found.sample)
             weights |= {f"A{m}": up, f"B{m}": down, f"s{m}": np.array(found.smallest.scaling)}
     inputs: dict[str, Array] = {}
     given = [samples[group.input].x for group in groups if group.input in samples]
     if given:
-        bounds["norm(x)"] = _above(SPARE * max(float(np.sqrt((x**2).sum(axis=0)).max()) for x in given))
+        bounds["norm(x)"] = _above(SPARE * max(float(np.sqrt((x**2).sum(axis=0)).max()) for x in given) or 1.0)
         # of larger inputs the relative error is smaller
         inputs = {"x": min(given, key=lambda x: float(np.mean(x**2)))}
     whole = len(weights) == 3 * len(largest)
@@ -125,7 +127,6 @@ def weights_of(group: Group, samples: Samples | None = None) -> dict[str, Any]:
 
 
 def _above(value: float) -> str:
-    """A decimal of three digits that is not smaller. An update that is zero everywhere needs a bound too."""
-    value = max(value, 1e-12)
+    """A decimal of three digits that is not smaller."""
     digits = 2 - math.floor(math.log10(value))
     return f"{math.ceil(value * (1 + 1e-9) * 10.0**digits)}e{-digits}"

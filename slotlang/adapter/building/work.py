@@ -41,7 +41,7 @@ PROVING: Final = 8e-3
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for. ``modules``: the only ones that are built, by their paths or unique ends; where there are none,
+    """What is asked for. ``modules``: the only ones that are built, by paths or unique ends; where there are none,
     all that can be. ``table``: shared inputs in place of the known architectures', from the file ``table_file``.
     ``activations``: channels x tokens by the names of modules. ``equalized``: inputs with activations are equalized."""
 
