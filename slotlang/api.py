@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.counts import rotation_steps
@@ -33,6 +35,7 @@ from slotlang.syntax.program_file import read_program
 
 if TYPE_CHECKING:
     from slotlang.adapter import Adapter
+    from slotlang.adapter.building.build import Built as Built
     from slotlang.cost.symbolic.formulas import Formulas as Formulas
     from slotlang.optimize.optimized import Optimized as Optimized
     from slotlang.optimize.search import Objective
@@ -47,6 +50,10 @@ def __getattr__(name: str) -> Any:
         from slotlang.run.session import Session
 
         return Session
+    if name == "Built":
+        from slotlang.adapter.building.build import Built
+
+        return Built
     if name == "Optimized":
         from slotlang.optimize.optimized import Optimized
 
@@ -268,6 +275,43 @@ def read_adapter(path: str | Path, *, base_changed: bool = False) -> Adapter:
     return read(Path(path), base_changed=base_changed)
 
 
+def build_adapter(
+    path: str | Path,
+    output: str | Path,
+    *,
+    tokens: int = 8,
+    precision: float = 1e-3,
+    name: str | None = None,
+    modules: Sequence[str] = (),
+    activations: Mapping[str, Any] | None = None,
+    equalize: bool = False,
+    shared_inputs: Sequence[Sequence[str]] | None = None,
+    base_changed: bool = False,
+    profile: Profile | None = None,
+    progress: Callable[[str, float], None] = lambda what, done: None,
+) -> Built:
+    """Build a whole PEFT adapter into the folder ``output / name`` for a server, or go on where an earlier build
+    stopped. ``activations``: samples by the names of modules, tokens x channels; the others are the options of
+    ``slotlang adapter build`` (docs/adapters.md). Raises ``SlotError`` SL551 to SL554, SL451 for a precision out of
+    reach, and as ``read_adapter``."""
+    from slotlang.adapter.building.build import build
+    from slotlang.adapter.building.work import Options, checked_name, default_name, prepare
+
+    named = checked_name(default_name(Path(path)) if name is None else name)
+    table = None if shared_inputs is None else tuple(tuple(names) for names in shared_inputs)
+    samples = {module: np.asarray(given).T for module, given in (activations or {}).items()}
+    options = Options(
+        tokens,
+        precision,
+        tuple(modules),
+        table,
+        activations=samples,
+        equalized=equalize,
+        base_changed=base_changed,
+    )
+    return build(prepare(Path(path), options, profile or find_profile()), Path(output) / named, named, progress)
+
+
 def programs_path() -> Path:
     """The folder of example programs: in the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
@@ -276,6 +320,7 @@ def programs_path() -> Path:
 
 __all__ = [
     "Bound",
+    "Built",
     "Cost",
     "DataPowers",
     "Diagnostic",
@@ -295,6 +340,7 @@ __all__ = [
     "Session",
     "SlotError",
     "Target",
+    "build_adapter",
     "check",
     "cost",
     "find_profile",

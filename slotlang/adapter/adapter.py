@@ -96,7 +96,7 @@ class Adapter:
     ``unusable``: modules that can't be run, with the reason. ``extra`` names tensors that were saved beside them and
     are not used: whole layers that PEFT's ``modules_to_save`` retrained, base weights, embeddings of new tokens.
     ``warnings``: what changes nothing although someone meant it to. ``notes``: forms of keys that were read.
-    ``bytes``: of the files with weights.
+    ``bytes``: of the ``files`` with weights.
     """
 
     path: Path
@@ -108,6 +108,7 @@ class Adapter:
     base_model: str = ""
     init: str = "true"
     bytes: int = 0
+    files: tuple[Path, ...] = ()
 
     def module(self, name: str) -> LoraModule:
         """The module at the path ``name``, or the only one whose path ends in ``.name``.
@@ -204,6 +205,7 @@ def read_adapter(directory: Path, *, base_changed: bool = False) -> Adapter:
         config.base_model,
         config.init,
         weights.bytes,
+        weights.files,
     )
 
 

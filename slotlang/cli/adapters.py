@@ -1,4 +1,4 @@
-"""``slotlang adapter``: what a PEFT adapter holds."""
+"""``slotlang adapter``: what a PEFT adapter holds, and a whole one built for a server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slotlang.cli.building import build_adapter
 from slotlang.cli.output import emit_json, guarded, report, write_file
 from slotlang.diagnostics import error
 
@@ -14,13 +15,19 @@ if TYPE_CHECKING:
     from slotlang.adapter import Adapter
 
 adapter_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="PEFT LoRA adapters: show what one holds."
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="PEFT LoRA adapters: show what one holds, build one.",
 )
 
 
 @adapter_app.callback()
 def adapter_options() -> None:
-    """PEFT LoRA adapters: show what one holds."""
+    """PEFT LoRA adapters: show what one holds, build one."""
+
+
+adapter_app.command("build")(build_adapter)
 
 
 @adapter_app.command("show")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from slotlang.adapter.messages import size_text
+from slotlang.adapter.messages import plain, size_text
 from slotlang.adapter.values import Array
 from slotlang.diagnostics import error
-from slotlang.run.array_files import StoredArray, read_array
+from slotlang.run.array_files import StoredArray, read_array, read_npz
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,18 @@ def open_activations(path: Path, features: int, name: str = "", tokens: int | No
 def read_activations(path: Path, features: int, tokens: int | None, name: str = "") -> Array:
     """All activations of a file, as ``open_activations`` and ``Activations.read`` have it."""
     return open_activations(path, features, name, tokens).read()
+
+
+def read_module_activations(path: Path) -> dict[str, Array]:
+    """Activations of several modules: the arrays of a ``.npz`` file by their names, each with a row per token, as
+    features x tokens. Raises SL505."""
+    if path.suffix.lower() != ".npz":
+        hint = "numpy.savez writes one; arrays are called as the modules whose inputs they are"
+        raise error("SL505", "activations of modules are the arrays of a .npz file", hint=hint, file=str(path))
+    found = {}
+    for name, stored in read_npz(path, "SL505").items():
+        if len(stored.shape) != 2 or 0 in stored.shape:
+            notes = [f"{plain(name)} is {size_text(stored.shape)}"]
+            raise error("SL505", "activations of a module are tokens x features", notes=notes, file=str(path))
+        found[name] = np.ascontiguousarray(stored.values(plain(name)).T)
+    return found

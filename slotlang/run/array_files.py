@@ -84,9 +84,10 @@ def read_array(path: Path, code: str, name: str = "", what: str = "activations")
             return _npy(_of_file(path, code), _size(path, code), path, code, what)
 
 
-def read_npz(path: Path, code: str, names: Mapping[str, object]) -> dict[str, StoredArray]:
-    """All arrays of a ``.npz`` file, which may have no other names than these. Raises ``code``."""
-    return _npz(path, code, "", "", names)
+def read_npz(path: Path, code: str, names: Mapping[str, object] | None = None) -> dict[str, StoredArray]:
+    """All arrays of a ``.npz`` file, which may have no other names than these, where they are given. Raises
+    ``code``."""
+    return _npz(path, code, "", "", names, every=True)
 
 
 def _chosen(arrays: Mapping[str, StoredArray], path: Path, code: str, name: str) -> StoredArray:
@@ -205,9 +206,10 @@ _NPY_HEADERS: Final[Mapping[tuple[int, int], Callable[..., Any]]] = {
 
 
 def _npz(
-    path: Path, code: str, wanted: str, what: str, names: Mapping[str, object] | None = None
+    path: Path, code: str, wanted: str, what: str, names: Mapping[str, object] | None = None, *, every: bool = False
 ) -> dict[str, StoredArray]:
-    """The arrays by name: with ``wanted`` that one alone, where it is there. ``names``: the only ones there may be."""
+    """The arrays by name: with ``wanted`` that one alone, where it is there, with ``every`` all of them. ``names``: the
+    only ones there may be."""
     fail = partial(error, code, file=str(path))
     arrays: dict[str, StoredArray] = {}
     _size(path, code)
@@ -215,14 +217,14 @@ def _npz(
         entries = _entries(archive)
     if wanted in entries:
         entries = {wanted: entries[wanted]}
-    elif names is None and len(entries) > 1:
+    elif not every and len(entries) > 1:
         # the caller refuses it, by the names
         return {name: _unread(path, code) for name in entries}
-    if names is not None:
-        for name in entries:
-            if name not in names:
-                notes = [f"the names here are {listed(names)}"]
-                raise fail(f"{plain(path.name)} holds {shown(name)}, which the program does not have", notes=notes)
+    for name in entries:
+        if names is not None and name not in names:
+            notes = [f"the names here are {listed(names)}"]
+            raise fail(f"{plain(path.name)} holds {shown(name)}, which the program does not have", notes=notes)
+    if every:
         if sum(entry.file_size for entry in entries.values()) > MAX_ARRAY_BYTES:
             raise fail(f"{plain(path.name)} is too large", notes=[f"at most {MAX_ARRAY_BYTES} bytes are read"])
     for name, entry in entries.items():

@@ -1,0 +1,132 @@
+"""How large the weights of an adapter are: what bounds and precision are chosen by.
+
+A schedule serves many layers. Its bounds hold for the largest weights of all of them, and its precision for the
+smallest. ``balanced`` makes all B alike before that: A and B of one module are multiplied by a power of two and divided
+by it, which changes their product not at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.adapter.adapter import LoraModule
+from slotlang.adapter.building.shared import Group
+from slotlang.cost.data import DataPowers
+from slotlang_runtime.equalized import equalize
+
+Array = npt.NDArray[np.float64]
+
+SPARE = 2.0
+"""How many times as large as the largest sampled activation an input may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Activations of a group's input, channels x tokens, and the exponents by which clients divide them (zeros where
+    they are not equalized)."""
+
+    x: Array
+    exponents: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, x: Array, *, equalized: bool) -> Sample:
+        """``x`` as it is, or equalized by its own channels."""
+        exponents = equalize(x) if equalized else np.zeros(len(x), np.int64)
+        return cls(np.ldexp(x, -exponents[:, None]), exponents)
+
+
+Samples = Mapping[str, Sample]
+"""By the input of a group."""
+
+
+def balanced(module: LoraModule, sample: Sample | None = None) -> tuple[Array, Array]:
+    """A and B of ``A @ B == up @ down``, exactly: rows of B have a norm of about 1 on the average. Zeros stay. Where
+    the sample is equalized B is what meets the channels afterwards: ``Weights.encode`` multiplies it by the same
+    powers of two."""
+    met = module.down if sample is None else np.ldexp(module.down, sample.exponents[None, :])
+    mean = float(np.sqrt((met**2).sum() / len(met)))
+    if not 0 < mean < math.inf or not module.up.any():
+        return module.up, module.down
+    power = -round(math.log2(mean))
+    return np.ldexp(module.up, -power), np.ldexp(module.down, power)
+
+
+@dataclass
+class _Largest:
+    a: float = 0.0
+    b: float = 0.0
+    scale: float = 0.0
+    least: float = math.inf
+    smallest: LoraModule | None = None
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of all groups with one program. ``bounds``: of norms of rows and of scalars, as ``with_bound_statements`` takes
+    them; ``data``: of each weight the smallest, which precision is chosen for."""
+
+    bounds: Mapping[str, str]
+    data: DataPowers = field(repr=False)
+
+
+def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
+    """The sizes of groups of one shape. ``samples``: activations of some of the groups; then the bound on inputs is
+    theirs."""
+    samples = samples or {}
+    largest = [_Largest() for _ in groups[0].modules]
+    for group in groups:
+        sample = samples.get(group.input)
+        for found, module in zip(largest, group.modules, strict=True):
+            up, down = _met(module, sample)
+            found.a = max(found.a, float(np.sqrt((up**2).sum(axis=1)).max()))
+            found.b = max(found.b, float(np.sqrt((down**2).sum(axis=1)).max()))
+            found.scale = max(found.scale, abs(module.scaling))
+            size = float(np.sqrt(np.mean(up**2))) * abs(module.scaling)
+            if 0 < size < found.least:
+                found.least, found.smallest, found.sample = size, module, sample
+    bounds: dict[str, str] = {}
+    weights: dict[str, Any] = {}
+    for m, found in enumerate(largest):
+        # an update that is zero everywhere needs a bound too
+        norms = found.a or 1.0, found.b or 1.0, found.scale or 1.0
+        bounds |= dict(zip((f"norm(A{m})", f"norm(B{m})", f"s{m}"), map(_above, norms), strict=True))
+        if found.smallest is not None:
+            up, down = _met(found.smallest, found.sample)
+            weights |= {f"A{m}": up, f"B{m}": down, f"s{m}": np.array(found.smallest.scaling)}
+    inputs: dict[str, Array] = {}
+    given = [samples[group.input].x for group in groups if group.input in samples]
+    if given:
+        bounds["norm(x)"] = _above(SPARE * max(float(np.sqrt((x**2).sum(axis=0)).max()) for x in given) or 1.0)
+        # of larger inputs the relative error is smaller
+        inputs = {"x": min(given, key=lambda x: float(np.mean(x**2)))}
+    whole = len(weights) == 3 * len(largest)
+    return Sizes(bounds, DataPowers(weights if whole else {}, inputs if whole and given and inputs["x"].any() else {}))
+
+
+def _met(module: LoraModule, sample: Sample | None) -> tuple[Array, Array]:
+    """A, and B as it meets the input."""
+    up, down = balanced(module, sample)
+    return up, down if sample is None else np.ldexp(down, sample.exponents[None, :])
+
+
+def weights_of(group: Group, samples: Samples | None = None) -> dict[str, Any]:
+    """The weights of a group's program, balanced, as ``Weights.encode`` takes them beside the exponents."""
+    sample = (samples or {}).get(group.input)
+    found: dict[str, Any] = {}
+    for m, module in enumerate(group.modules):
+        up, down = balanced(module, sample)
+        found |= {f"A{m}": up, f"B{m}": down, f"s{m}": module.scaling}
+    return found
+
+
+def _above(value: float) -> str:
+    """A decimal of three digits that is not smaller."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(value * (1 + 1e-9) * 10.0**digits)}e{-digits}"

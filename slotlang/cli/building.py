@@ -1,0 +1,197 @@
+"""``slotlang adapter build``: a whole adapter as a folder that a server serves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slotlang.cli.options import BaseChanged, Json, ProfileFile
+from slotlang.cli.output import emit_json, guarded, report
+
+if TYPE_CHECKING:
+    from slotlang.adapter.building.build import Built
+    from slotlang.adapter.building.work import Work
+
+
+def build_adapter(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a PEFT adapter.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder of the service; DIR's name goes below it.")
+    ],
+    tokens: Annotated[int, typer.Option(help="Tokens of one evaluation.")] = 8,
+    precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The adapter's name; DIR's if left out.", show_default=False)
+    ] = None,
+    module: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Build this module only; repeatable. All, if left out.")
+    ] = [],  # noqa: B006
+    activations: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .npz file of sample activations, an array per module, a token per row.", show_default=False
+        ),
+    ] = None,
+    equalize: Annotated[
+        bool, typer.Option("--equalize", help="Even out the channels of inputs with activations.")
+    ] = False,
+    shared_inputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--shared-inputs",
+            metavar="FILE",
+            help="A .json list of lists of modules that read one input.",
+            show_default=False,
+        ),
+    ] = None,
+    base_changed: BaseChanged = False,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Build a whole adapter for a server: programs, proved, one set of keys, and encoded weights. Goes on where it was
+    stopped."""
+    with guarded("adapter.build", json, reads=[profile, activations, shared_inputs]):
+        from slotlang.adapter.building.shared import read_table
+        from slotlang.adapter.building.work import Options, checked_name, default_name, prepare
+        from slotlang.cli.calibration import chosen_profile
+        from slotlang.run.activations import read_module_activations
+
+        named = checked_name(name if name is not None else default_name(folder))
+        options = Options(
+            tokens,
+            precision,
+            tuple(module),
+            None if shared_inputs is None else read_table(shared_inputs),
+            "" if shared_inputs is None else str(shared_inputs),
+            {} if activations is None else read_module_activations(activations),
+            equalize,
+            base_changed,
+        )
+        work = prepare(folder, options, chosen_profile(profile))
+        if work.warnings:
+            report(work.warnings, "warning")
+        print("\n".join(before(work)), file=sys.stderr if json else sys.stdout, flush=True)
+        built = _with_bar(work, output / named, named)
+        if built.warnings:
+            report(built.warnings, "warning")
+        if json:
+            emit_json("adapter.build", to_json(work, built))
+        else:
+            print("\n".join(after(built)))
+
+
+def _with_bar(work: Work, path: Path, name: str) -> Built:
+    """Build, with a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from slotlang.adapter.building.build import build
+    from slotlang.cli.faults import at_step
+
+    bar = Progress(
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=1.0)
+
+        def progress(what: str, done: float) -> None:
+            at_step(what)
+            bar.update(task, description=what, completed=done)
+
+        return build(work, path, name, progress)
+
+
+def before(work: Work) -> list[str]:
+    """What is said before any work: what is built and skipped, how long it takes, how large it is."""
+    from slotlang.adapter.messages import plain
+    from slotlang.adapter.summary import names_together
+    from slotlang.cli.tables import size_text
+
+    programs, inputs = len(work.by_shape), len(work.groups)
+    counts = [_count(work.modules, "module"), _count(inputs, "input"), _count(programs, "program")]
+    lines = [f"{', '.join(counts)} for {_count(work.options.tokens, 'token')}:"]
+    for shape, held in work.by_shape.items():
+        names = names_together(group.input for group in held)
+        shown = ", ".join(plain(name, 100) for name, _ in names[:3]) + (", ..." if len(names) > 3 else "")
+        lines.append(f"  {shape.text}: {shown}")
+    reasons: dict[str, list[str]] = {}
+    for unusable in work.skipped:
+        reasons.setdefault(unusable.obstacle.reason, []).append(unusable.name)
+    for reason, skipped in reasons.items():
+        together = names_together(skipped)
+        shown = ", ".join(plain(name, 100) for name, _ in together[:4]) + (", ..." if len(together) > 4 else "")
+        lines.append(f"  skipped, {len(skipped)}: {shown}: {reason}")
+    lines.append(
+        f"about {_duration(work.seconds)}; weights of about {size_text(work.file_bytes)} in files, "
+        f"{size_text(work.memory_bytes)} in a server's memory"
+    )
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def after(built: Built) -> list[str]:
+    """What was built."""
+    from slotlang.cli.tables import size_text
+
+    found = built.manifest
+    lines = [f"{built.path}: version {found.version}{'' if built.changed else ', nothing to do'}"]
+    lines.append(f"  {found.parameters['text']}")
+    lines.append(
+        f"  {len(found.keys.elements)} Galois keys for all programs: a client sends {size_text(found.keys.bytes)}"
+    )
+    for program in found.programs:
+        p = program.predicted
+        groups = [group for group in found.groups if group.program == program.id]
+        outputs = _count(len(groups[0].modules), "result")
+        lines.append(
+            f"  {program.id}: {program.verdict}, range {program.range}; {_count(len(groups), 'input')}, {outputs}, "
+            f"{p['evaluation_ms']:.1f} ms, {size_text(round(p['upload_bytes']))} up, "
+            f"{size_text(round(p['download_bytes']))} down"
+        )
+    total = sum(group.weights.bytes or 0 for group in found.groups)
+    kept = f", {built.reused} of them from before" if built.reused and built.changed else ""
+    lines.append(f"  weights: {size_text(total)} in {len(found.groups)} files{kept}")
+    if built.zeros:
+        lines.append(f"  {built.zeros:,} of {built.plaintexts:,} plaintexts are zero: their products are left out")
+    tokens = found.target["tokens"]
+    milliseconds = {program.id: program.predicted["evaluation_ms"] for program in found.programs}
+    every = sum(milliseconds[group.program] for group in found.groups) / 1e3
+    lines.append(
+        f"  all modules for {tokens} tokens: {1e3 * every:,.1f} ms, {1e3 * every / tokens:,.1f} ms a token, predicted"
+    )
+    return lines
+
+
+def to_json(work: Work, built: Built) -> dict[str, Any]:
+    """Plain data; keys as in ``adapter build --json``."""
+    values = built.manifest.to_json()
+    del values["schema"]
+    return {
+        "output": str(built.path),
+        "estimate": work.estimate(),
+        "skipped": [
+            {"module": u.name, "code": u.obstacle.code, "reason": u.obstacle.reason, "hint": u.obstacle.hint}
+            for u in work.skipped
+        ],
+        "changed": built.changed,
+        "reused": built.reused,
+        "zero_plaintexts": built.zeros,
+        "plaintexts": built.plaintexts,
+        "warnings": [warning.to_json() for warning in (*work.warnings, *built.warnings)],
+        **values,
+    }

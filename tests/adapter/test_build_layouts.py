@@ -1,0 +1,133 @@
+"""Layouts for modules with one input: formulas against graphs, proofs, and which layouts are chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compiled_profile import compiled_profile
+
+from slotlang.adapter.building import choose
+from slotlang.adapter.building.choose import choices
+from slotlang.adapter.building.layout import GroupShape, Layout, Packing, Part, Update
+from slotlang.adapter.building.text import text
+from slotlang.api import check, loads, lower, parameters_named, plan
+from slotlang.cost.predict import evaluation_calls, reading_calls, saving_calls, total
+from slotlang.diagnostics import SlotError
+
+PROFILE = compiled_profile()
+PARAMETERS = parameters_named("degree 4096 primes 38, 38, 25 scales 20, 20, 15")
+TWO = (Update(40, 6), Update(40, 6))
+
+LAYOUTS = {
+    "pairs": Layout(GroupShape(64, 8, (Update(40, 8),)), 64, 8, "pairs", (Part((0,), 4, 2, True),)),
+    "one key": Layout(GroupShape(64, 8, (Update(40, 8),)), 64, 8, "pairs", (Part((0,), 4, 4, False),)),
+    "tokens": Layout(GroupShape(48, 8, (Update(40, 5),)), 64, 4, "tokens", (Part((0,), 8, 2, True),)),
+    "odd tokens": Layout(GroupShape(48, 7, (Update(40, 5),)), 64, 4, "tokens", (Part((0,), 4, 2, True),)),
+    "blocks": Layout(GroupShape(20, 4, (Update(9, 7),)), 64, 4, "real", (Part((0,), 2, 4, True),)),
+    "columns": Layout(GroupShape(6, 64, (Update(5, 3),)), 64, 64, "real", (Part((0,), 1, 2, True),)),
+    "two lanes": Layout(GroupShape(64, 4, TWO), 64, 4, "pairs", (Part((0, 1), 4, 2, True),)),
+    "four lanes": Layout(GroupShape(30, 2, TWO + TWO), 64, 2, "pairs", (Part((0, 1, 2, 3), 4, 4, False),)),
+    "lanes of tokens": Layout(GroupShape(30, 4, TWO), 64, 2, "tokens", (Part((0, 1), 4, 8, True),)),
+    "lanes and one": Layout(
+        GroupShape(64, 4, (Update(64, 8), *TWO)), 64, 4, "pairs", (Part((0,), 4, 2, True), Part((1, 2), 2, 2, True))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_texts_are_proved(name: str) -> None:
+    layout = LAYOUTS[name]
+    program = loads(text(layout, "update"))
+    assert check(program).status == "proved"
+    # each is a module's update of the one input
+    assert set(program.theorems) == {f"y{m}" for m in range(len(layout.shape.updates))}
+    assert {n: d.shape for n, d in program.tensors.items() if d.kind == "weight"} == {
+        f"{side}{m}": (u.rows, u.rank) if side == "A" else (u.rank, layout.shape.columns)
+        for m, u in enumerate(layout.shape.updates)
+        for side in "AB"
+    }
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_formulas_are_counts_of_the_graph(name: str) -> None:
+    layout = LAYOUTS[name]
+    made = plan(loads(text(layout, "update")), PARAMETERS)
+    assert layout.steps == {node.step for node in made.graph.of_kind("rotate")}
+    assert layout.plaintexts == made.counts.plaintexts == made.counts.plain_products
+    assert (layout.inputs, layout.results) == (made.counts.ciphertexts_in, made.counts.ciphertexts_out)
+    seconds = total(
+        evaluation_calls(made.graph, 2, parts=True)
+        + reading_calls(made.graph, 2)
+        + saving_calls(made.graph, 2, made.hiding),
+        4096,
+        PROFILE,
+    )
+    own = total(layout.calls(2), 4096, PROFILE)
+    # where a part is read alone some results are sent whole, and a sum of one product is no sum in one pass
+    assert own == pytest.approx(seconds, rel=0.15)
+    switches = sum(n for (call, _), n in layout.calls(2).items() if call == "key_product")
+    assert switches == made.counts.key_switches
+    decompositions = sum(n for (call, _), n in layout.calls(2).items() if call == "decompose")
+    assert decompositions == made.counts.decompositions
+
+
+def test_a_lane_of_a_wrong_module_is_refuted() -> None:
+    wrong = text(LAYOUTS["two lanes"], "update").replace("s1 *", "s0 *", 1)
+    assert check(loads(wrong)).status == "refuted"
+
+
+def test_lanes_share_rotations_and_are_chosen() -> None:
+    pair, single = GroupShape(4096, 8, (Update(1024, 16),) * 2), GroupShape(4096, 8, (Update(1024, 16),))
+    (both, *_) = choices({pair: 1}, PROFILE)
+    (one, *_) = choices({single: 1}, PROFILE)
+    (part,) = both.layouts[pair].parts
+    assert part.members == (0, 1)
+    assert both.seconds < 2 * one.seconds
+    switches = [
+        sum(n for (call, _), n in layout.calls().items() if call == "mod_down")
+        for layout in (both.layouts[pair], one.layouts[single])
+    ]
+    assert switches[0] < 2 * switches[1]
+
+
+def test_keys_are_saved_for_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {
+        GroupShape(384, 8, (Update(384, 8),) * 3): 12,
+        GroupShape(384, 8, (Update(1536, 16),)): 12,
+        GroupShape(1536, 8, (Update(384, 6),)): 12,
+    }
+    found = []
+    for slower in (1.0, 1.1, 2.0):
+        monkeypatch.setattr(choose, "SLOWER", slower)
+        found.append(next(c for c in choices(counts, PROFILE) if c.slots == 2048))
+    fastest = found[0].seconds
+    assert all(c.seconds <= slower * fastest * (1 + 1e-9) for c, slower in zip(found, (1.0, 1.1, 2.0), strict=True))
+    keys = [len(c.steps) for c in found]
+    assert keys == sorted(keys, reverse=True) and keys[-1] < keys[0]
+    for c in found:
+        total_seconds = sum(n * c.layouts[shape].seconds(PROFILE) for shape, n in counts.items())
+        assert c.seconds == pytest.approx(total_seconds)
+
+
+def test_the_fastest_ring_comes_first() -> None:
+    found = choices({GroupShape(512, 8, (Update(512, 16),)): 1}, PROFILE)
+    assert [c.seconds for c in found] == sorted(c.seconds for c in found)
+    assert {c.slots for c in found} == {2048, 4096, 8192}
+
+
+@pytest.mark.parametrize(("tokens", "packing"), [(1, "pairs"), (4096, "real")])
+def test_extreme_numbers_of_tokens(tokens: int, packing: Packing) -> None:
+    shape = GroupShape(64, tokens, (Update(48, 4),))
+    layout = choices({shape: 1}, PROFILE)[0].layouts[shape]
+    assert layout.side * (2 if layout.packing == "tokens" else 1) >= tokens
+    assert packing == layout.packing or tokens > 1
+    assert np.prod([layout.positions, layout.side]) == layout.slots
+
+
+def test_a_program_that_is_wrong_is_not_lowered() -> None:
+    # a program of a layout says what it proves, so that an error in the generator can't pass
+    layout = LAYOUTS["pairs"]
+    wrong = loads(text(layout, "update").replace("(h + q) % 4 + 4", "(h + q) % 4"))
+    with pytest.raises(SlotError) as caught:
+        lower(wrong, PARAMETERS)
+    assert caught.value.diagnostics[0].code == "SL406"
