@@ -1,8 +1,8 @@
 """Every diagnostic code with the text of ``slotlang explain CODE``.
 
 SL0xx files and arguments, SL1xx syntax, SL2xx names and sizes, SL3xx layouts and expressions,
-SL4xx lowering and parameters, SL5xx adapters, arrays and runs, SL6xx drawing, SL7xx all sizes, certificates and
-modules, SL8xx the machine, SL9xx bugs.
+SL4xx lowering and parameters, SL5xx adapters, arrays and runs, SL56x to SL58x the service, SL6xx drawing,
+SL7xx all sizes, certificates and modules, SL8xx the machine, SL9xx bugs.
 """
 
 from __future__ import annotations
@@ -571,6 +571,12 @@ result, and `--module layers.0.self_attn` names the layer. A program with one th
 A warning. PEFT takes the first key that matches, and so does slotlang. But PEFT sorts the keys when it saves an
 adapter, so the first key in the file need not be the one that training used: PEFT itself then loads another scaling,
 or fails on the rank. Write keys of which only one matches each module.""",
+    "SL561": """A folder does not hold a built adapter.
+
+`slotlang adapter build DIR -o FOLDER` writes `FOLDER/NAME/` with `manifest.json`, programs and encoded weights, and
+`slotlang serve FOLDER` serves what it finds there. The message says what is wrong with the manifest; docs/protocol.md
+has its keys. A manifest names the hash of its own contents and those of all files: build the adapter again in place of
+editing it.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.
