@@ -14,6 +14,7 @@ from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import BAD_INPUT
 from slotlang.cli.proving import check, recheck
 from slotlang.cli.searching import optimize, synth
+from slotlang.cli.serving import serve, token_app
 from slotlang.cli.usage import run_app
 from slotlang.cli.viewing import explain, fmt, graph, show
 
@@ -60,10 +61,16 @@ for _function in (
     fmt,
     explain,
     graph,
+    serve,
 ):
     app.command()(_function)
 app.add_typer(adapter_app, name="adapter")
-for _command in (*app.registered_commands, *adapter_app.registered_commands):
+app.add_typer(token_app, name="token")
+for _command in (
+    *app.registered_commands,
+    *adapter_app.registered_commands,
+    *token_app.registered_commands,
+):
     _command.cls = OnceCommand
 
 
