@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from slotlang.cli.adapters import adapter_app
+from slotlang.cli.clients import client_app
 from slotlang.cli.counting import calibrate, compare, cost
 from slotlang.cli.making import lower, run
 from slotlang.cli.once import OnceCommand
@@ -66,10 +67,12 @@ for _function in (
     app.command()(_function)
 app.add_typer(adapter_app, name="adapter")
 app.add_typer(token_app, name="token")
+app.add_typer(client_app, name="client")
 for _command in (
     *app.registered_commands,
     *adapter_app.registered_commands,
     *token_app.registered_commands,
+    *client_app.registered_commands,
 ):
     _command.cls = OnceCommand
 
