@@ -647,6 +647,10 @@ Whoever reads it can decrypt. So it has to be a regular file of your own that no
 
 `attach` replaces the updates of modules that the service has, found in the model by their names. The message says which
 are not there, or have other sizes.""",
+    "SL584": """The scheduler of --scheduler can't be reached.
+
+No Dask scheduler listens at the address, or it does not accept the certificates. `dask scheduler` starts one, and
+`dask worker ADDRESS` a worker; both need the same slotlang as the service.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.

@@ -60,6 +60,19 @@ def serve(
         int | None,
         typer.Option(min=1, help="Evaluations at a time; the number of cores if left out.", show_default=False),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Evaluate on Dask's workers: tcp://127.0.0.1:8786.", show_default=False),
+    ] = None,
+    scheduler_ca: Annotated[
+        Path | None, typer.Option("--scheduler-ca", help="For tls://: who vouches for the others.", show_default=False)
+    ] = None,
+    scheduler_cert: Annotated[
+        Path | None, typer.Option("--scheduler-cert", help="For tls://: the service's certificate.", show_default=False)
+    ] = None,
+    scheduler_key: Annotated[
+        Path | None, typer.Option("--scheduler-key", help="For tls://: the certificate's key.", show_default=False)
+    ] = None,
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Most bytes of one request.")] = "64M",
     max_keys: Annotated[str, typer.Option(metavar="SIZE", help="Most bytes of one key set.")] = "256M",
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one request.")] = 4096,
@@ -70,6 +83,7 @@ def serve(
     idle: Annotated[float, typer.Option(min=0.1, help="Seconds that a client may send or take nothing.")] = 20.0,
     lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a session lasts, at most.")] = 7 * 86400.0,
     window: Annotated[float, typer.Option(min=1, help="Seconds in which an answer is given again.")] = 600.0,
+    answers: Annotated[str, typer.Option(metavar="SIZE", help="Most bytes of stored answers.")] = "16G",
     quota: Annotated[str, typer.Option(metavar="SIZE", help="Bytes of keys of a tenant.")] = "4G",
     sessions: Annotated[int, typer.Option(min=1, help="Sessions of a tenant.")] = 1000,
     weights_memory: Annotated[str, typer.Option(metavar="SIZE", help="Encoded weights held in memory.")] = "4G",
@@ -96,12 +110,20 @@ def serve(
             window=window,
             quota=_size("--quota", quota),
             sessions=sessions,
+            answers=_size("--answers", answers),
             weights_memory=_size("--weights-memory", weights_memory),
             keys_memory=_size("--keys-memory", keys_memory),
         )
         _log_to_stderr()
+        workers = None
+        if scheduler is not None:
+            from slotlang.service.dask import Scheduler
+
+            workers = Scheduler(scheduler, scheduler_ca, scheduler_cert, scheduler_key)
         address = Address(host, port, ssl_certfile, ssl_keyfile)
-        serve_folder(folder, state, address, limits, threads or _cores(), lambda url, of: _ready(url, of, json))
+        serve_folder(
+            folder, state, address, limits, threads or _cores(), workers, lambda url, of: _ready(url, of, json)
+        )
 
 
 def _cores() -> int:

@@ -7,7 +7,6 @@ twice. Whether and when depends on what the network and the service said, and on
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import random
 import ssl
@@ -20,6 +19,7 @@ import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, otherwise, said, told
 from slotlang.diagnostics import error
+from slotlang.service.addresses import is_loopback
 from slotlang.service.fields import Wrong
 from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
 from slotlang_runtime.errors import Rejected
@@ -39,7 +39,7 @@ class Connection:
         self, url: str, token: str, *, certificates: Path | None = None, timeout: float = 150.0, tries: int = 6
     ) -> None:
         parsed = _parsed(url)
-        local = _is_loopback(parsed.host)
+        local = is_loopback(parsed.host)
         if parsed.scheme != "https" and not local:
             raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
         if not token or not token.isascii() or not token.isprintable() or " " in token:
@@ -198,13 +198,6 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise error("SL005", f"{url!r:.200} is not an address", hint="for example http://127.0.0.1:8400")
     return parsed
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _trusted(path: Path) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -158,10 +159,11 @@ class Adapters:
         if not NAME.fullmatch(name):
             raise error("SL561", f"an adapter can't have the name {name!r:.120}", file=where)
         try:
+            programs = {}
             for program in manifest.programs:
                 # one that is held already by its hash is looked at too
-                checked_bytes(folder, program.file, MOST_BYTES)
-            programs = {p.id: self.station.program(Placed(folder, p.file)) for p in manifest.programs}
+                data = checked_bytes(folder, program.file, MOST_BYTES)
+                programs[program.id] = self.station.program(program.file.sha256, partial(bytes, data))
             _check(manifest, programs, folder)
             for module in programs.values():
                 load_kernels(module)

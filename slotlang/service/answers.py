@@ -9,21 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from slotlang.files import write_whole
-from slotlang.service.problems import OTHER_REQUEST, Refusal
+from slotlang.service.problems import BUSY, OTHER_REQUEST, Refusal
 
 
 class Answers:
-    """Stored answers. ``window``: seconds for which each is kept, from its request on."""
+    """Stored answers. ``window``: seconds for which each is kept, from its request on; ``limit``: bytes of all of
+    them, beyond which no new request is taken until some have expired."""
 
-    def __init__(self, folder: Path, window: float, clock: Callable[[], float] = time.time) -> None:
-        self.folder, self.window, self.clock = folder, window, clock
+    def __init__(
+        self, folder: Path, window: float, limit: int = 1 << 34, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.folder, self.window, self.limit, self.clock = folder, window, limit, clock
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._bytes = sum(map(_bytes, folder.iterdir()))
+
+    @property
+    def size(self) -> int:
+        """Bytes that are stored now."""
+        return self._bytes
 
     def begin(self, tenant: str, session: str, key: str, body: bytes) -> Path:
         """The folder of a request's answer. Raises Refusal SL576 where another request had its key."""
@@ -35,6 +46,9 @@ class Answers:
                 if self._begun(folder) != digest:
                     raise Refusal(OTHER_REQUEST, "another request had this idempotency key", hint="use a new key")
                 return folder
+            if self._bytes >= self.limit:
+                folder.rmdir()
+                raise Refusal(BUSY, "the service keeps as many answers as it may", retry_after=min(self.window, 30.0))
             with suppress(FileNotFoundError):
                 # the folder may just have expired
                 write_whole(folder / "request", f"{self.clock()} {digest}".encode(), 0o600)
@@ -52,10 +66,11 @@ class Answers:
         except FileNotFoundError:
             return None
 
-    @staticmethod
-    def store(folder: Path, number: int, data: bytes) -> None:
+    def store(self, folder: Path, number: int, data: bytes) -> None:
         """Store a part, whole or not at all."""
         write_whole(folder / str(number), data, 0o600)
+        with self._lock:
+            self._bytes += len(data)
 
     def expire(self) -> int:
         """Delete answers whose window is over; their number."""
@@ -65,7 +80,10 @@ class Answers:
             with suppress(OSError, ValueError):
                 begun = float((folder / "request").read_text().partition(" ")[0])
             if begun + self.window <= self.clock():
+                size = _bytes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
+                with self._lock:
+                    self._bytes = max(0, self._bytes - size)
                 gone += 1
         return gone
 
@@ -74,3 +92,9 @@ class Answers:
         with suppress(OSError):
             if [path.name for path in folder.iterdir()] == ["request"]:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes(folder: Path) -> int:
+    with suppress(OSError):
+        return sum(path.stat().st_size for path in folder.iterdir() if path.name != "request")
+    return 0

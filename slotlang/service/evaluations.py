@@ -74,7 +74,7 @@ class Evaluations:
     ) -> None:
         self.adapters, self.store, self.answers, self.evaluator = adapters, store, answers, evaluator
         self.limits, self.metrics = limits, metrics
-        self.queue = Queue(evaluator.width, limits)
+        self.queue = Queue(lambda: evaluator.width, limits)
         self.token_rate = Rate(limits.tokens_per_minute / 60, limits.tokens_per_minute)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()

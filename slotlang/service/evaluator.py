@@ -7,20 +7,19 @@ what a job names, holds it up to a bound, and evaluates. Nothing here can decryp
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
+from slotlang.diagnostics import SlotError
 from slotlang.service.cache import Cache
 from slotlang.service.manifest import File
 from slotlang.service.problems import NO_KEYS, Refusal
-from slotlang.service.programs import checked_bytes, load_program
-from slotlang_runtime.errors import Rejected
+from slotlang.service.programs import checked_bytes, program_of
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
@@ -36,6 +35,12 @@ class Placed:
     file: File
 
 
+Kind = Literal["program", "weights", "keys"]
+KINDS: tuple[Kind, ...] = ("program", "weights", "keys")
+Hashes: TypeAlias = Mapping[Kind, str]
+"""What a job is about: the SHA-256 of each."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One evaluation."""
@@ -44,6 +49,25 @@ class Job:
     weights: Placed
     keys: Placed
     upload: bytes | memoryview
+
+    @property
+    def hashes(self) -> Hashes:
+        """What it is about."""
+        return {kind: self.placed(kind).file.sha256 for kind in KINDS}
+
+    def placed(self, kind: Kind) -> Placed:
+        """Where that is."""
+        return {"program": self.program, "weights": self.weights, "keys": self.keys}[kind]
+
+    def load(self, kind: Kind) -> bytes:
+        """The bytes of a file, whose hash was checked. Raises ``SlotError``, and Refusal SL578 for keys."""
+        placed = self.placed(kind)
+        try:
+            return checked_bytes(placed.folder, placed.file)
+        except SlotError:
+            if kind != "keys":
+                raise
+            raise Refusal(NO_KEYS, "the keys of this session are damaged", hint="send them again") from None
 
 
 @dataclass(frozen=True)
@@ -56,9 +80,14 @@ class Done:
 
 
 class Evaluator(Protocol):
-    """Where jobs are evaluated. ``width``: the number of jobs that are worth having under way at a time."""
+    """Where jobs are evaluated."""
 
-    width: int
+    @property
+    def width(self) -> int:
+        """The number of jobs that are worth having under way now."""
+
+    async def start(self) -> None:
+        """Get ready. Raises ``SlotError``."""
 
     async def evaluate(self, job: Job) -> Done:
         """Evaluate. Raises Rejected, SlotError and Refusal."""
@@ -73,8 +102,8 @@ def words_bytes(ring: RingParameters, packed: int) -> int:
 
 
 class Station:
-    """Evaluates jobs in the calling thread, for any number of threads. ``weights`` and ``keys``: bytes that may be
-    held; ``noted``: told for each kind whether it was held."""
+    """Evaluates in the calling thread, for any number of threads, and holds what it evaluated with. ``weights`` and
+    ``keys``: bytes that may be held; ``noted``: told for each kind whether it was held."""
 
     def __init__(self, weights: int, keys: int, noted: Callable[[str, bool], None] = lambda kind, hit: None) -> None:
         self.programs: dict[str, Module] = {}
@@ -82,54 +111,56 @@ class Station:
         self.keys: Cache[EvaluationKeys] = Cache(keys, lambda hit: noted("keys", hit))
         self._lock = threading.Lock()
 
-    def program(self, placed: Placed) -> Module:
-        """A program, loaded once."""
+    def program(self, sha256: str, load: Callable[[], bytes]) -> Module:
+        """The program of this hash, loaded once."""
         with self._lock:
-            found = self.programs.get(placed.file.sha256)
+            found = self.programs.get(sha256)
             if found is None:
-                found = self.programs[placed.file.sha256] = load_program(placed.folder, placed.file)
+                found = self.programs[sha256] = program_of(load(), sha256)
             return found
 
-    def evaluate(self, job: Job) -> Done:
-        """Evaluate. Raises Rejected, SlotError, and Refusal for keys that are not what they were."""
+    def evaluate(self, hashes: Hashes, upload: bytes, load: Callable[[Kind], bytes]) -> Done:
+        """Evaluate. ``load`` gives the bytes of what is not held, which have the hash. Raises Rejected, and what
+        ``load`` raises."""
         start = time.perf_counter()
-        module = self.program(job.program)
-        server = self.servers.use((job.program.file.sha256, job.weights.file.sha256), lambda: _server(module, job))
-        with server as held, self.keys.use(job.keys.file.sha256, lambda: _keys(job.keys)) as keys:
+        module = self.program(hashes["program"], lambda: load("program"))
+
+        def server() -> tuple[Server, int]:
+            data = load("weights")
+            return Server(Weights.from_bytes(module, data)), words_bytes(module.parameters.ring, len(data))
+
+        def own_keys() -> tuple[EvaluationKeys, int]:
+            data = load("keys")
+            made = EvaluationKeys.from_bytes(data)
+            # as they came, and as kernels read them: both polynomials
+            return made, len(data) + 2 * words_bytes(made.ring, len(data))
+
+        held = self.servers.use((hashes["program"], hashes["weights"]), server)
+        with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
             loaded = time.perf_counter()
-            answer = held.evaluate(bytes(job.upload), keys)
+            answer = evaluating.evaluate(upload, keys)
             return Done(answer.data, loaded - start, time.perf_counter() - loaded)
-
-
-def _server(module: Module, job: Job) -> tuple[Server, int]:
-    data = checked_bytes(job.weights.folder, job.weights.file)
-    size = words_bytes(module.parameters.ring, len(data))
-    return Server(Weights.from_bytes(module, data)), size
-
-
-def _keys(placed: Placed) -> tuple[EvaluationKeys, int]:
-    path = placed.folder / placed.file.path
-    try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != placed.file.sha256:
-            raise ValueError("its hash differs")
-        keys = EvaluationKeys.from_bytes(data)
-    except (OSError, ValueError, Rejected):
-        raise Refusal(NO_KEYS, "the keys of this session are damaged", hint="send them again") from None
-    # as they came, and as kernels read them: both polynomials
-    return keys, len(data) + 2 * words_bytes(keys.ring, len(data))
 
 
 class Threads:
     """Evaluation in threads of this process: kernels release Python's lock."""
 
     def __init__(self, station: Station, count: int) -> None:
-        self.station, self.width = station, count
+        self.station, self.count = station, count
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="slotlang evaluation")
+
+    @property
+    def width(self) -> int:
+        """The number of threads."""
+        return self.count
+
+    async def start(self) -> None:
+        """Threads start when they are needed."""
 
     async def evaluate(self, job: Job) -> Done:
         """Evaluate in a thread that is free."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.station.evaluate, job)
+        loop, upload = asyncio.get_running_loop(), bytes(job.upload)
+        return await loop.run_in_executor(self._pool, self.station.evaluate, job.hashes, upload, job.load)
 
     async def close(self) -> None:
         """Wait for the threads."""

@@ -19,8 +19,8 @@ class Limits:
     ``requests`` and ``tokens_per_minute``: of a tenant, on average; ``queue``: evaluations that wait, of all tenants,
     and ``queue_of_tenant``; ``wait``: seconds that an evaluation may wait; ``read``: seconds for a body, and ``idle``
     between two parts of one, in either direction; ``lifetime``: of a session; ``window``: in which an answer is
-    given again; ``quota``: bytes of keys and ``sessions``: of a tenant; ``weights_memory`` and ``keys_memory``: bytes
-    that are held in memory."""
+    given again; ``quota``: bytes of keys and ``sessions``: of a tenant; ``answers``: bytes of stored answers;
+    ``weights_memory`` and ``keys_memory``: bytes that are held in memory."""
 
     body: int = 64 << 20
     keys: int = 256 << 20
@@ -36,6 +36,7 @@ class Limits:
     window: float = 600.0
     quota: int = 1 << 32
     sessions: int = 1000
+    answers: int = 1 << 34
     weights_memory: int = 4 << 30
     keys_memory: int = 1 << 30
 
@@ -63,9 +64,10 @@ class Rate:
 
 
 class Queue:
-    """Turns for evaluations, ``width`` at a time. Tenants take turns; a tenant's own are in order."""
+    """Turns for evaluations, as many at a time as ``width`` says now. Tenants take turns; a tenant's own are in
+    order."""
 
-    def __init__(self, width: int, limits: Limits) -> None:
+    def __init__(self, width: Callable[[], int], limits: Limits) -> None:
         self.width, self.limits = width, limits
         self.running = 0
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
@@ -85,7 +87,8 @@ class Queue:
     async def turn(self, tenant: str) -> AsyncIterator[float]:
         """A turn, after the seconds that it gives. Raises Refusal SL575 when it does not come in time."""
         start = time.monotonic()
-        if self.running < self.width and not self._waiting:
+        self.fill()
+        if self.running < self.width() and not self._waiting:
             self.running += 1
         else:
             await self._wait(tenant)
@@ -118,14 +121,17 @@ class Queue:
                 del self._waiting[tenant]
 
     def _next(self) -> None:
-        """The turn goes to the tenant that has waited longest for one."""
-        while self._waiting:
+        self.running -= 1
+        self.fill()
+
+    def fill(self) -> None:
+        """Give the turns that are free, each to the tenant that has waited longest for one."""
+        while self._waiting and self.running < self.width():
             tenant, own = next(iter(self._waiting.items()))
             place = own.popleft()
             del self._waiting[tenant]
             if own:
                 self._waiting[tenant] = own
             if not place.done():
+                self.running += 1
                 place.set_result(None)
-                return
-        self.running -= 1

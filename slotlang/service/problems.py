@@ -46,6 +46,11 @@ class Refusal(Exception):
         self.status = status or _STATUS.get(code, _UNFIT)
         self.retry_after = retry_after
 
+    def __reduce__(self) -> Any:
+        # workers send it between processes
+        d = self.diagnostic
+        return _refusal, (d.code, d.message, d.hint, self.status, self.retry_after)
+
     @property
     def code(self) -> str:
         """The stable code."""
@@ -55,6 +60,10 @@ class Refusal(Exception):
         """The body of the answer."""
         d = self.diagnostic
         return {"error": {"code": d.code, "message": d.message, "hint": d.hint}}
+
+
+def _refusal(code: str, message: str, hint: str, status: int, retry_after: float | None) -> Refusal:
+    return Refusal(code, message, hint=hint, status=status, retry_after=retry_after)
 
 
 def refusal(problem: BaseException) -> Refusal:

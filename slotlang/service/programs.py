@@ -41,21 +41,22 @@ def _damaged(file: File, path: Path) -> SlotError:
     return error("SL562", message, file=str(path), hint="build the adapter again; what is damaged is made anew")
 
 
-def load_program(folder: Path, file: File) -> Module:
-    """The module of a file whose hash was checked. Raises ``SlotError`` SL001 and SL562, and Rejected for another
+def program_of(data: bytes, sha256: str) -> Module:
+    """The module of a text that has this hash. Raises ``SlotError`` SL562 for anything else, and Rejected for another
     runtime or format."""
-    data = checked_bytes(folder, file, MOST_BYTES)
     # the functions' text is looked up by this name, for what weights and results belong to
-    name = f"<program {file.sha256[:32]}>"
+    name = f"<program {sha256[:32]}>"
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise error("SL562", f"{name} has another hash")
     try:
         text = data.decode()
         code: CodeType = compile(ast.parse(text, name), name, "exec")
     except (SyntaxError, ValueError, RecursionError):
-        raise error("SL562", f"{file.path} is not a module", file=str(folder / file.path)) from None
+        raise error("SL562", f"{name} is not a module") from None
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    names = {"__name__": f"slotlang_program_{file.sha256[:16]}", "__file__": name}
+    names = {"__name__": f"slotlang_program_{sha256[:16]}", "__file__": name}
     exec(code, names)
     module = names.get("MODULE")
     if not isinstance(module, Module):
-        raise error("SL562", f"{file.path} has no MODULE", file=str(folder / file.path))
+        raise error("SL562", f"{name} has no MODULE")
     return module

@@ -35,7 +35,7 @@ class Service:
         self.limits, self.metrics = limits, Metrics()
         self.tokens = Tokens(state / "tokens")
         self.store = Store(state, quota=limits.quota, most=limits.sessions)
-        self.answers = Answers(state / "answers", limits.window)
+        self.answers = Answers(state / "answers", limits.window, limits.answers)
         station = Station(limits.weights_memory, limits.keys_memory, self.metrics.cached)
         self.adapters = Adapters(folder, station)
         self.evaluator = evaluator or Threads(station, threads)
@@ -52,6 +52,7 @@ class Service:
 
     async def start(self) -> None:
         """Load the adapters. Raises ``SlotError`` where there is none, or none that can be served."""
+        await self.evaluator.start()
         problems = await self.adapters.scan()
         if not len(self.adapters) and problems:
             raise SlotError([d for problem in problems for d in problem.diagnostics])
@@ -77,6 +78,8 @@ class Service:
             await asyncio.sleep(_SWEEP)
             try:
                 await asyncio.to_thread(self._sweep)
+                # there may be more workers than before
+                self.evaluations.queue.fill()
             except Exception:
                 # the next look may find a disk that has room again
                 _LOG.exception("what has expired could not be deleted")

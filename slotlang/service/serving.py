@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -12,14 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from slotlang.diagnostics import error
+from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
+from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
 from slotlang.service.service import STATE, Service
 from slotlang.service.store import state_of_one
+
+if TYPE_CHECKING:
+    from slotlang.service.dask import Scheduler
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,6 @@ class Address:
 
 def _no_password() -> str:
     raise ValueError("its key needs a password")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address. Of names, only ``localhost`` is believed."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def bound(address: Address) -> socket.socket:
@@ -123,14 +120,16 @@ def serve(
     address: Address,
     limits: Limits,
     threads: int,
+    scheduler: Scheduler | None,
     ready: Callable[[str, Service], None],
 ) -> None:
     """Serve a folder of built adapters until the process is told to stop (SIGTERM, SIGINT): requests under way end
-    first. ``ready`` is told the address. Raises ``SlotError``."""
+    first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Raises
+    ``SlotError``."""
     address.check()
     state = folder / STATE if state is None else state
     with state_of_one(state), bound(address) as listening:
-        service = Service(folder, state, limits, threads)
+        service = Service(folder, state, limits, threads, None if scheduler is None else _workers(scheduler, limits))
         app = create_app(service)
         port = listening.getsockname()[1]
         config = uvicorn.Config(
@@ -151,6 +150,12 @@ def serve(
         server = _Server(config, lambda: ready(address.url(port), service))
         server.config.load()
         _run(server, service, listening)
+
+
+def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:
+    from slotlang.service.dask import Memory, Workers
+
+    return Workers(scheduler, Memory(limits.weights_memory, limits.keys_memory), limits.wait)
 
 
 def _run(server: _Server, service: Service, listening: socket.socket) -> None:

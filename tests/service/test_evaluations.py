@@ -32,6 +32,9 @@ class Slow:
 
     width = 2
 
+    async def start(self) -> None:
+        pass
+
     def __init__(self) -> None:
         self.begun = 0
         self.go = asyncio.Event()
@@ -161,7 +164,7 @@ def test_a_full_queue_refuses_before_any_work(folder: Path, tmp_path: Path) -> N
 
 def test_tenants_take_turns() -> None:
     async def main() -> list[str]:
-        queue, order = Queue(1, Limits()), list[str]()
+        queue, order = Queue(lambda: 1, Limits()), list[str]()
 
         async def work(tenant: str) -> None:
             async with queue.turn(tenant):
@@ -181,7 +184,7 @@ def test_tenants_take_turns() -> None:
 
 def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
     async def main() -> None:
-        queue, done = Queue(1, Limits(wait=5)), asyncio.Event()
+        queue, done = Queue(lambda: 1, Limits(wait=5)), asyncio.Event()
 
         async def hold() -> None:
             async with queue.turn("a"):
@@ -240,7 +243,7 @@ def test_a_station_evaluates_in_many_threads_what_it_holds_once(folder: Path, tm
     def work(number: int) -> None:
         group = adapter.manifest.groups[number % 3]
         job = Job(adapter.program(group), adapter.weights(group), placed, upload)
-        results[number] = station.evaluate(job).results
+        results[number] = station.evaluate(job.hashes, upload, job.load).results
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
     for thread in threads:

@@ -185,7 +185,7 @@ def test_names_of_sessions_are_no_paths(name: str, tmp_path: Path) -> None:
 
 def test_answers_are_kept_for_their_window(tmp_path: Path) -> None:
     clock = Clock()
-    answers = Answers(tmp_path, 10.0, clock)
+    answers = Answers(tmp_path, 10.0, clock=clock)
     folder = answers.begin("a", "s", "k", b"body")
     answers.store(folder, 0, b"part")
     assert answers.begin("a", "s", "k", b"body") == folder
@@ -199,6 +199,21 @@ def test_answers_are_kept_for_their_window(tmp_path: Path) -> None:
     clock.now += 2
     assert answers.expire() == 3
     assert answers.begin("a", "s", "k", b"another body") == folder
+
+
+def test_stored_answers_are_bounded(tmp_path: Path) -> None:
+    clock = Clock()
+    answers = Answers(tmp_path, 10.0, 5, clock)
+    folder = answers.begin("a", "s", "k", b"body")
+    answers.store(folder, 0, b"12345")
+    with pytest.raises(Refusal, match="SL575"):
+        answers.begin("a", "s", "other", b"body")
+    # what is stored is given all the same, and counted in the next process too
+    assert answers.begin("a", "s", "k", b"body") == folder
+    assert Answers(tmp_path, 10.0, 5, clock).size == 5
+    clock.now += 11
+    assert answers.expire() == 1 and answers.size == 0
+    assert answers.begin("a", "s", "other", b"body")
 
 
 def test_tokens_are_256_random_bits_of_which_a_hash_is_kept(tmp_path: Path) -> None:
