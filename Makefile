@@ -2,6 +2,7 @@
 # make test   sets up and passes the tests, but for those marked slow, which have a smaller stand-in (CI runs this)
 # make test-slow passes the tests that take more than 10 s alone, and those that draw examples with all of them
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
+# make faults kills a service again and again while clients work, and compares every result and every answer that is given again
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns compares matrix products with SEAL's operations: minutes, 2.5 GB of memory
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz bounds grid families prover mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults bounds grid families prover mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -56,6 +57,9 @@ test-slow: setup
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000
+
+faults: setup
+	$(BIN)/python -m benchmarks.service_faults
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -599,6 +599,80 @@ weights.""",
 `slotlang serve FOLDER` serves what it finds there. The message says what is wrong with the manifest; docs/protocol.md
 has its keys. A manifest names the hash of its own contents and those of all files: build the adapter again in place of
 editing it.""",
+    "SL562": """A file of a built adapter is not the one that its manifest names.
+
+Programs are Python and are executed, so the service loads none whose SHA-256 is not in the manifest, and weights
+neither. The file was cut off, changed, or belongs to another build. `slotlang adapter build` makes it again.""",
+    "SL563": """The service listens to no other machine without TLS.
+
+Tokens would travel in the clear. Without `--ssl-certfile` and `--ssl-keyfile` the service takes addresses of the
+loopback alone: 127.0.0.1, ::1, localhost. Put a proxy that ends TLS in front of it on the same machine, or give it a
+certificate.""",
+    "SL564": """The service can't keep its state.
+
+Sessions, keys, tokens and stored answers lie in the folder of --state. It has to be a folder that the service may write
+to, and one service has it at a time.""",
+    "SL565": """The service can't listen to this address.
+
+Another process has the port, the address is not one of this machine, or the certificate can't be read.""",
+    "SL570": """A token is missing or unknown, or not an admin's.
+
+`slotlang token add FOLDER TENANT` makes one and prints it once. Requests carry it as `Authorization: Bearer TOKEN`;
+`slotlang client` takes it from the environment variable SLOTLANG_TOKEN or from --token-file. Loading and unloading
+adapters, and metrics, need one that was made with --admin.""",
+    "SL571": """There is no such adapter, module or session, or it is not yours.
+
+What belongs to another tenant is answered as what does not exist. Sessions expire, and a service that has no room
+for more keys ends the longest unused ones: make a new one.""",
+    "SL572": """A request is not what the protocol says.
+
+docs/protocol.md has the requests and their bytes, and the service describes itself at /docs and /openapi.json.""",
+    "SL573": """A request is too large.
+
+The service bounds the bytes of a body, of a key set, and the tokens of one request (docs/serving.md). Send several
+smaller requests; the client does so by itself for tokens.""",
+    "SL574": """A tenant asks for too much.
+
+Requests and tokens are counted over time for each tenant, and so are sessions and bytes of keys. `Retry-After` says
+when the same request will be taken. Sessions that are pinned or in use are never ended to make room.""",
+    "SL575": """The service has no time for this now.
+
+The queue is full, an evaluation waited too long, or a body came too slowly. Nothing of it was evaluated: send the same
+request again, with the same idempotency key.""",
+    "SL576": """An idempotency key was used for another request.
+
+A request that is sent again under its key gets the answer that is stored. So a key belongs to one request: take a new
+random one for each.""",
+    "SL577": """The adapter has another version by now.
+
+An update is asked for from one version of an adapter, and answers name it. The service has loaded another one since:
+get what a client needs of it again. `Session` does so by itself, before anything was evaluated.""",
+    "SL578": """The keys of a session are not there.
+
+They were not sent to the end, or were damaged on the service's disk, which it noticed by their hash. Send them again;
+`Session` does so by itself.""",
+    "SL579": """The service failed in a way it should not.
+
+Its log says how. Nothing is told to the client but that.""",
+    "SL580": """The service can't be reached.
+
+The address is wrong, no service listens there, its certificate is not trusted, or the network failed more often than a
+client tries. What was asked for under an idempotency key can be asked for again.""",
+    "SL581": """The service answered otherwise than the protocol says.
+
+Something else listens at this address, or it speaks another version of the protocol.""",
+    "SL582": """The file of a secret key can't be used.
+
+Whoever reads it can decrypt. So it has to be a regular file of your own that nobody else may read or write (mode 0600);
+`chmod 600 FILE` makes it so. It is made when it is not there.""",
+    "SL583": """A model and a service do not fit together.
+
+`attach` replaces the updates of modules that the service has, found in the model by their names. The message says which
+are not there, or have other sizes.""",
+    "SL584": """The scheduler of --scheduler can't be reached.
+
+No Dask scheduler listens at the address, or it does not accept the certificates. `dask scheduler` starts one, and
+`dask worker ADDRESS` a worker; both need the same slotlang as the service.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.

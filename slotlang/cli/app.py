@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from slotlang.cli.adapters import adapter_app
+from slotlang.cli.clients import client_app
 from slotlang.cli.counting import calibrate, compare, cost
 from slotlang.cli.editing import lsp
 from slotlang.cli.making import lower, run
@@ -15,6 +16,7 @@ from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import BAD_INPUT
 from slotlang.cli.proving import check, recheck
 from slotlang.cli.searching import optimize, synth
+from slotlang.cli.serving import serve, token_app
 from slotlang.cli.usage import run_app
 from slotlang.cli.viewing import explain, fmt, graph, show
 
@@ -62,10 +64,18 @@ for _function in (
     explain,
     graph,
     lsp,
+    serve,
 ):
     app.command()(_function)
 app.add_typer(adapter_app, name="adapter")
-for _command in (*app.registered_commands, *adapter_app.registered_commands):
+app.add_typer(token_app, name="token")
+app.add_typer(client_app, name="client")
+for _command in (
+    *app.registered_commands,
+    *adapter_app.registered_commands,
+    *token_app.registered_commands,
+    *client_app.registered_commands,
+):
     _command.cls = OnceCommand
 
 

@@ -6,38 +6,18 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import slotlang
+from json_shapes import EXAMPLES, PAGE, agrees, shape
 from repository import ROOT
 
-PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```sh\n(slotlang .*?)(?:  # exit status (\d))?\n```\n\n```json\n(.*?)\n```", PAGE, re.DOTALL)
+RUNNING = re.compile(r"slotlang (serve|client|token remove)\b")
+"""Commands that need a service: tests/service/test_commands.py runs them."""
+HERE = [example for example in EXAMPLES if not RUNNING.match(example[0])]
 
 
-def shape(value: Any) -> Any:
-    """Keys and kinds of values; of a list its first entry. null may stand for anything."""
-    if isinstance(value, dict):
-        return {key: shape(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [shape(value[0])] if value else []
-    if isinstance(value, bool) or value is None:
-        return type(value).__name__
-    return "number" if isinstance(value, int | float) else "text"
-
-
-def agrees(a: Any, b: Any) -> bool:
-    if "NoneType" in (a, b):
-        return True
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(agrees(a[k], b[k]) for k in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return not a or not b or agrees(a[0], b[0])
-    return bool(a == b)
-
-
-@pytest.mark.parametrize(("command", "status", "example"), EXAMPLES, ids=[e[0] for e in EXAMPLES])
+@pytest.mark.parametrize(("command", "status", "example"), HERE, ids=[e[0] for e in HERE])
 def test_examples(command: str, status: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("programs", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)

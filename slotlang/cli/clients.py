@@ -1,0 +1,229 @@
+"""``slotlang client``: encrypted updates from a service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slotlang.cli.options import Json
+from slotlang.cli.output import emit_json, guarded, write_file
+from slotlang.diagnostics import error
+
+if TYPE_CHECKING:
+    from slotlang.client import Session
+
+TOKEN = "SLOTLANG_TOKEN"
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="The service, http://127.0.0.1:8400.", show_default=False)]
+ModelName = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="The adapter, of several.", show_default=False)
+]
+Secret = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret",
+        metavar="FILE",
+        help="The secret key's file, made if it is not there; without it a key for this command alone.",
+        show_default=False,
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help=f"The token, in place of {TOKEN}.", show_default=False),
+]
+Certificates = Annotated[
+    Path | None,
+    typer.Option(
+        "--cacert", metavar="FILE", help="Certificates to trust, in place of the system's.", show_default=False
+    ),
+]
+
+client_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Encrypted updates from a service."
+)
+
+
+@client_app.callback()
+def client_options() -> None:
+    """Encrypted updates from a service."""
+
+
+def _session(
+    url: str, token_file: Path | None, certificates: Path | None, model: str | None = None, secret: Path | None = None
+) -> Session:
+    from slotlang.client import Session
+
+    return Session(url, _token(token_file), model=model, secret=secret, certificates=certificates)
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        if not (token := os.environ.get(TOKEN, "").strip()):
+            raise error("SL570", f"there is no token: neither {TOKEN} nor --token-file names one")
+        return token
+    from slotlang.files import read_regular
+
+    try:
+        return read_regular(file, 4096).decode("ascii").strip()
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not text"
+        raise error("SL001", f"can't read {file}: {reason}", file=str(file)) from None
+
+
+@client_app.command("models")
+def list_models(url: Url, token_file: TokenFile = None, cacert: Certificates = None, json: Json = False) -> None:
+    """List the adapters that the token may use."""
+    with guarded("client.models", json, reads=[token_file, cacert]), _said(), _session(url, token_file, cacert) as of:
+        found = of.models()
+        if json:
+            names = ("id", "parent", "root", "version")
+            emit_json("client.models", {"models": [{name: model.get(name) for name in names} for model in found]})
+            return
+        for model in found:
+            parent = model.get("parent")
+            print(f"{model['id']} {model['version']}{f'  of {parent}' if parent else ''}")
+
+
+@client_app.command("modules")
+def list_modules(
+    url: Url,
+    model: ModelName = None,
+    token_file: TokenFile = None,
+    cacert: Certificates = None,
+    json: Json = False,
+) -> None:
+    """List an adapter's modules: those of one group are evaluated together."""
+    with (
+        guarded("client.modules", json, reads=[token_file, cacert]),
+        _said(),
+        _session(url, token_file, cacert, model) as of,
+    ):
+        adapter = of.adapter()
+        if json:
+            modules = [
+                {
+                    "module": update.name,
+                    "group": group.number,
+                    "rows": update.rows,
+                    "columns": update.columns,
+                    "rank": update.rank,
+                    "scaling": update.scaling,
+                    "tokens": group.tokens,
+                }
+                for group, update in adapter.places.values()
+            ]
+            emit_json("client.modules", {"model": adapter.name, "version": adapter.version, "modules": modules})
+            return
+        print(f"{adapter.name} {adapter.version}: {len(adapter.places)} modules, {adapter.ring}")
+        for group, update in adapter.places.values():
+            shape = f"{update.rows} x {update.columns}, rank {update.rank}"
+            print(f"{update.name}  {shape}, group {group.number}, {group.tokens} tokens at a time")
+
+
+@client_app.command("keys")
+def make_keys(
+    url: Url,
+    secret: Annotated[
+        Path, typer.Option("--secret", metavar="FILE", help="The secret key's file; made if it is not there.")
+    ],
+    model: ModelName = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make new keys in the place of the present ones.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End the session: the service deletes its keys.")] = False,
+    token_file: TokenFile = None,
+    cacert: Certificates = None,
+    json: Json = False,
+) -> None:
+    """Make a secret key and a session with evaluation keys, or go on with those that are there."""
+    with (
+        guarded("client.keys", json, reads=[token_file, cacert], writes=[secret]),
+        _said(),
+        _session(url, token_file, cacert, model, secret) as of,
+    ):
+        if rotate and end:
+            raise error("SL005", "--rotate and --end do not go together")
+        state: dict[str, Any] = {}
+        if end:
+            of.end()
+        else:
+            state = of.rotate() if rotate else of.keys()
+        if json:
+            names = ("id", "model", "keys", "created", "expires")
+            emit_json("client.keys", {"ended": end, "session": {n: state.get(n) for n in names} if state else None})
+        elif end:
+            print("the session has ended")
+        else:
+            print(f"session {state['id']} of {state['model']}, until {_date(state['expires'])}")
+
+
+def _date(seconds: float) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+@client_app.command("update")
+def update_file(
+    url: Url,
+    module: Annotated[
+        str, typer.Argument(metavar="MODULE", help="Whose update; a,b,c for several.", show_default=False)
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="x: .npy, .npz or .safetensors; a token per row.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .npy file to write; .npz for several.")],
+    model: ModelName = None,
+    secret: Secret = None,
+    token_file: TokenFile = None,
+    cacert: Certificates = None,
+    json: Json = False,
+) -> None:
+    """Encrypt x, have the updates computed, and decrypt them."""
+    with guarded("client.update", json, reads=[file, token_file, cacert], writes=[output]), _said():
+        from slotlang.run.array_files import read_array
+        from slotlang.run.results import check_output, result_bytes
+
+        names = [name.strip() for name in module.split(",")]
+        check_output(output, names)
+        stored = read_array(file, "SL505", what="activations")
+        x = stored.values("activations")
+        with _session(url, token_file, cacert, model, secret) as of:
+            try:
+                found = of.updates(names, x)
+                adapter = of.adapter()
+            finally:
+                if secret is None:
+                    # nobody has its key any more
+                    of.end()
+        write_file(output, result_bytes(output, found))
+        if json:
+            shapes = {name: list(values.shape) for name, values in found.items()}
+            version = {"model": adapter.name, "version": adapter.version}
+            emit_json("client.update", {**version, "output": str(output), "updates": shapes})
+        else:
+            for name, values in found.items():
+                print(f"{name}: {' x '.join(map(str, values.shape))}")
+            print(f"written to {output}")
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Within, what the runtime refuses is said as all else is, and its warnings as warnings."""
+    import warnings
+
+    from slotlang_runtime.errors import BelowPrecision, Rejected
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", BelowPrecision)
+        warnings.showwarning = _show
+        try:
+            yield
+        except Rejected as problem:
+            raise error(problem.code, str(problem)) from None
+
+
+def _show(message: Warning | str, *_: object, **__: object) -> None:
+    print("warning" + str(message).replace("]", "]:", 1), file=sys.stderr)

@@ -1,0 +1,185 @@
+"""An adapter as a client sees it: groups of modules, and how each program packs, encrypts, decrypts and unpacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.client.problems import ServiceProblem, otherwise
+from slotlang.diagnostics import closest
+from slotlang.service.fields import Fields, Wrong
+from slotlang.service.interface import Interface, interface
+from slotlang_runtime.client import Client, SecretKey
+from slotlang_runtime.equalized import digests
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.expected import MOST
+from slotlang_runtime.labels import inputs_label
+from slotlang_runtime.limits import Limit
+from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.wire import unpack
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Update:
+    """A module's update: result number ``output`` of its group's program; rows x tokens, from columns x tokens."""
+
+    name: str
+    output: int
+    rows: int
+    columns: int
+    rank: int
+    scaling: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that are evaluated together, by one program from one upload. ``upload``: groups of which this is equal
+    take each other's uploads."""
+
+    number: int
+    program: str
+    tokens: int
+    updates: tuple[Update, ...]
+    equalize: Mapping[str, Sequence[int]]
+    upload: str
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One version of a served adapter."""
+
+    name: str
+    version: str
+    base_model: str | None
+    programs: Mapping[str, Interface]
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Adapter:
+        """The adapter of what ``GET /v1/models/{id}/client`` gives, checked: it is data, and none of it is executed.
+        Raises ``ServiceProblem``."""
+        try:
+            box = unpack("client", data)
+            of, programs = Fields(dict(box.label)), dict[str, Interface]()
+            for name, record in box.records.items():
+                if name.startswith("program ") and record is not None:
+                    programs[name.removeprefix("program ")] = interface(bytes(record))
+            groups = Fields({"groups": json.loads(bytes(box.records.get("groups") or b""))}).parts("groups")
+            return cls(
+                of.text("name"),
+                of.text("version"),
+                of.optional_text("base_model"),
+                programs,
+                tuple(_group(number, group, programs) for number, group in enumerate(groups)),
+            )
+        except (Wrong, Rejected, ValueError) as problem:
+            raise otherwise(str(problem)) from None
+
+    @cached_property
+    def ring(self) -> RingParameters:
+        """That of all programs."""
+        rings = {program.parameters.ring for program in self.programs.values()}
+        if len(rings) != 1:
+            raise otherwise("its programs have different parameters")
+        return rings.pop()
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[Group, Update]]:
+        """Modules by name."""
+        return {update.name: (group, update) for group in self.groups for update in group.updates}
+
+    def place(self, module: str) -> tuple[Group, Update]:
+        """The group and the update of a module. Raises ``ServiceProblem`` SL571."""
+        found = self.places.get(module)
+        if found is None:
+            raise ServiceProblem("SL571", f"{self.name} has no module {module!r:.200}", closest(module, self.places))
+        return found
+
+
+def _group(number: int, of: Fields, programs: Mapping[str, Interface]) -> Group:
+    program, equalize = of.text("program"), of.part("equalize")
+    if program not in programs:
+        raise Wrong(f"a group names the program {program!r:.60}, which is not there")
+    module, exponents = programs[program], {name: equalize.wholes(name) for name in equalize.values}
+    updates = tuple(
+        Update(
+            part.text("name"),
+            part.whole("output"),
+            part.whole("rows"),
+            part.whole("columns"),
+            part.whole("rank"),
+            part.number("scaling"),
+        )
+        for part in of.parts("modules")
+    )
+    tokens, results = of.whole("tokens"), list(module.results.values())
+    if len(module.inputs) != 1 or not updates or tokens < 1:
+        raise Wrong("a group has no modules, no tokens, or a program with several inputs")
+    (shape,) = module.inputs.values()
+    for update in updates:
+        result = results[update.output][0] if update.output < len(results) else ()
+        if _of_tokens(shape, update.columns, tokens) and _of_tokens(result, update.rows, tokens):
+            continue
+        raise Wrong(f"{update.name!r:.100} has another shape than its program")
+    kept = {name: np.asarray(values) for name, values in exponents.items() if any(values)}
+    upload = json.dumps([inputs_label(module), digests(kept)], sort_keys=True)
+    return Group(number, program, tokens, updates, exponents, upload)
+
+
+def _of_tokens(shape: tuple[int, ...], channels: int, tokens: int) -> bool:
+    return shape == (channels, tokens) or (tokens == 1 and shape == (channels,))
+
+
+class Crypto:
+    """Encryption and decryption for an adapter, with a secret key. One thread at a time."""
+
+    def __init__(self, adapter: Adapter, secret: SecretKey) -> None:
+        self.adapter, self.secret = adapter, secret
+        self._encrypting: dict[str, Client] = {}
+        self._decrypting: dict[str, Client] = {}
+
+    def evaluation_keys(self) -> bytes:
+        """Keys for all programs of the adapter."""
+        return self.secret.evaluation_keys(*self.adapter.programs.values())
+
+    def encrypt(self, group: Group, x: Array) -> bytes:
+        """The upload of columns x tokens, for this group and all that share uploads with it. Raises Rejected for inputs
+        beyond the limits."""
+        client = self._encrypting.get(group.upload)
+        if client is None:
+            module, limits = self.adapter.programs[group.program], dict[str, Limit]()
+            for other in self.adapter.groups:
+                if other.upload == group.upload:
+                    for name, limit in self.adapter.programs[other.program].limits.items():
+                        limits[name] = limit.meet(limits.get(name))
+            client = Client(module, self.secret, limits=limits, equalize=group.equalize)
+            self._encrypting[group.upload] = client
+        ((name, shape),) = client.module.inputs.items()
+        return client.encrypt(**{name: x.reshape(shape)})
+
+    def decrypt(self, group: Group, data: bytes) -> list[Array]:
+        """The updates of a group's modules, each rows x tokens. Raises Rejected."""
+        client = self._decrypting.get(group.program)
+        if client is None:
+            module = self.adapter.programs[group.program]
+            client = self._decrypting[group.program] = _Decrypting(module, self.secret)
+        found = client.decrypt(data)
+        named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
+        values = list(named.values())
+        return [np.asarray(values[u.output]).real.reshape(u.rows, group.tokens) for u in group.updates]
+
+
+class _Decrypting(Client):
+    """A client of an interface, which can't evaluate: errors grow at most as inputs do, for updates are linear."""
+
+    def __init__(self, module: Interface, secret: SecretKey) -> None:
+        super().__init__(module, secret)
+        for power in range(1, 1 + round(np.log2(MOST))):
+            self._grown[2.0**power] = dict.fromkeys(module.error, 2.0**power)

@@ -1,0 +1,385 @@
+"""A user's session with a service, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from slotlang.client.adapter import Adapter, Crypto, Group
+from slotlang.client.connection import Connection, fields
+from slotlang.client.kept import forget, remember, remembered
+from slotlang.client.problems import ServiceProblem, otherwise
+from slotlang.client.secrets import secret_key, write_secret
+from slotlang.client.tokens import Array, Tokens
+from slotlang.service.fields import Wrong
+from slotlang.service.protocol import SESSION_ID, Item, Request
+from slotlang_runtime.client import SecretKey
+from slotlang_runtime.wire import Box
+
+Result = TypeVar("Result")
+
+_CHUNK = 1 << 22
+"""Bytes of keys in one request: what is lost when the network fails."""
+_REQUEST_BYTES, _REQUEST_TOKENS, _REQUEST_ITEMS = 8 << 20, 1024, 256
+"""Of one request for evaluation, at most, but for a single item."""
+_AT_A_TIME = 2
+"""Requests: while one is evaluated the next one travels."""
+_ROUNDS = 3
+"""Times that a call starts anew because the adapter has another version, or the session is gone."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An item with the group and the batch that it is about."""
+
+    group: Group
+    batch: int
+    item: Item
+
+
+@dataclass
+class _Batch:
+    """A request that is being filled."""
+
+    asked: list[_Asked] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more goes into it."""
+        return (
+            sum(map(len, self.uploads.values())) >= _REQUEST_BYTES
+            or sum(asked.group.tokens for asked in self.asked) >= _REQUEST_TOKENS
+            or len(self.asked) >= _REQUEST_ITEMS
+        )
+
+
+class AsyncSession:
+    """Encrypted updates from a service.
+
+    ``model``: the adapter, where the service has several. ``secret``: the file of the secret key (mode 0600; made when
+    it is not there), or the key itself; without it a new one that stays in memory. With a file, a later session goes on
+    with the keys that the service has. ``certificates``, ``timeout`` and ``tries``: as ``Connection`` has them. Nothing
+    that is sent depends on what was decrypted: results are decrypted after the last request of a call.
+
+    Raises ``SlotError``, of which ``ServiceProblem`` is one, and ``slotlang_runtime.Rejected``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        model: str | None = None,
+        secret: str | Path | SecretKey | None = None,
+        certificates: str | Path | None = None,
+        timeout: float = 150.0,
+        tries: int = 6,
+    ) -> None:
+        trusted = None if certificates is None else Path(certificates)
+        self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
+        self.url, self.model = self._connection.url, model
+        self._file = Path(secret) if isinstance(secret, str | Path) else None
+        self._secret = secret if isinstance(secret, SecretKey) else None
+        self._adapter: Adapter | None = None
+        self._crypto: Crypto | None = None
+        self._evaluation_keys: bytes | None = None
+        self._session: str | None = None
+        self._lock = asyncio.Lock()
+        # encryption and decryption, one at a time, while the network goes on
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="slotlang client")
+
+    async def close(self) -> None:
+        """Close connections. The session stays at the service: ``end`` ends it."""
+        await self._connection.close()
+        self._thread.shutdown(wait=False)
+
+    async def __aenter__(self) -> AsyncSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _worked(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(work, *arguments))
+
+    # What there is
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The adapters that the token may use: ``id``, ``root``, ``parent``, ``version`` and more."""
+        found = fields(await self._connection.json("GET", "/v1/models"), data=list)["data"]
+        return [fields(model, id=str, version=str) for model in found]
+
+    async def adapter(self) -> Adapter:
+        """The adapter, with its modules in ``places``."""
+        async with self._lock:
+            return await self._known()
+
+    async def _known(self) -> Adapter:
+        if self._adapter is None:
+            name = self.model or await self._only()
+            data = await self._connection.data(f"/v1/models/{quote(name, safe='')}/client")
+            adapter = await self._worked(Adapter.from_bytes, data)
+            if adapter.groups and adapter.ring:
+                self.model, self._adapter, self._crypto = name, adapter, None
+            else:
+                raise otherwise("the adapter has no modules")
+        return self._adapter
+
+    async def _only(self) -> str:
+        names = [str(model["id"]) for model in await self.models()]
+        if len(names) != 1:
+            hint = f"name one: {', '.join(names[:20])}" if names else ""
+            raise ServiceProblem("SL571", f"the service has {len(names)} adapters for this token", hint)
+        return names[0]
+
+    # Keys
+
+    async def keys(self) -> dict[str, Any]:
+        """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
+        async with self._lock:
+            await self._ready()
+            return await self._state()
+
+    async def _ready(self) -> tuple[Adapter, Crypto, str]:
+        adapter = await self._known()
+        if self._crypto is None:
+            if self._secret is None:
+                self._secret = await self._worked(self._given_secret, adapter)
+            if self._secret.ring != adapter.ring:
+                raise ServiceProblem(
+                    "SL544", f"this secret key is for {self._secret.ring}, and {adapter.name} has {adapter.ring}"
+                )
+            self._crypto = Crypto(adapter, self._secret)
+        if self._session is None and self._file is not None:
+            await self._resume(self._file, adapter)
+        if self._session is None:
+            await self._send_keys(adapter, self._crypto)
+        assert self._session is not None
+        return adapter, self._crypto, self._session
+
+    def _given_secret(self, adapter: Adapter) -> SecretKey:
+        return SecretKey(adapter.ring) if self._file is None else secret_key(self._file, adapter.ring)
+
+    async def _resume(self, file: Path, adapter: Adapter) -> None:
+        """Go on with the session that an earlier process had, if it has its keys."""
+        name = remembered(file, self.url, adapter.name)
+        if name is None:
+            return
+        self._session = name
+        try:
+            if not (await self._state())["ready"]:
+                self._session = None
+        except ServiceProblem as problem:
+            self._session = None
+            if problem.code != "SL571":
+                raise
+
+    async def _state(self) -> dict[str, Any]:
+        return _session(await self._connection.json("GET", f"/v1/sessions/{self._session}"))
+
+    async def _send_keys(self, adapter: Adapter, crypto: Crypto) -> None:
+        if self._evaluation_keys is None:
+            self._evaluation_keys = await self._worked(crypto.evaluation_keys)
+        keys = self._evaluation_keys
+        about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
+        # one that was made and whose answer was lost expires unused, or is evicted first
+        made = _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
+        self._session = made["id"]
+        await self._send_rest(keys, made)
+        if self._file is not None:
+            remember(self._file, self.url, adapter.name, made["id"])
+
+    async def _send_rest(self, keys: bytes, state: dict[str, Any]) -> None:
+        """Send what the service does not have; after a fault, from where it then is."""
+        failures = 0
+        while state["coming"]:
+            offset = state["received"]
+            if not 0 <= offset < len(keys):
+                raise otherwise("it has more of the keys than there are")
+            path = f"/v1/sessions/{state['id']}/keys?offset={offset}"
+            try:
+                state = _session(await self._connection.put(path, memoryview(keys)[offset : offset + _CHUNK]))
+                if state["coming"] and state["received"] <= offset:
+                    raise otherwise("it takes no keys")
+                failures = 0
+            except ServiceProblem as problem:
+                failures += 1
+                if failures >= self._connection.tries or not (problem.again or problem.code == "SL572"):
+                    raise
+                await asyncio.sleep(max(0.1 * 2**failures, problem.wait or 0.0))
+                state = await self._state()
+
+    async def rotate(self) -> dict[str, Any]:
+        """A new secret key, and evaluation keys for it, in the place of the present ones. Results of the old key can't
+        be decrypted any more, so no other call may be under way."""
+        async with self._lock:
+            adapter, _, name = await self._ready()
+            secret = await self._worked(SecretKey, adapter.ring)
+            crypto = Crypto(adapter, secret)
+            keys = await self._worked(crypto.evaluation_keys)
+            about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
+            state = _session(await self._connection.json("POST", f"/v1/sessions/{name}/keys", about))
+            await self._send_rest(keys, state)
+            if self._file is not None:
+                write_secret(self._file, secret)
+            self._secret, self._crypto, self._evaluation_keys = secret, crypto, keys
+            return await self._state()
+
+    async def end(self) -> None:
+        """End the session at the service: it deletes the keys."""
+        async with self._lock:
+            if self._session is None and self._file is not None:
+                self._session = remembered(self._file, self.url, self.model or (await self._known()).name)
+            if self._session is not None:
+                try:
+                    await self._connection.json("DELETE", f"/v1/sessions/{self._session}")
+                except ServiceProblem as problem:
+                    # it has expired, or a first try ended it
+                    if problem.code != "SL571":
+                        raise
+            if self._file is not None:
+                forget(self._file)
+            self._session = None
+
+    # Updates
+
+    async def update(self, module: str, x: Any) -> Any:
+        """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
+        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out."""
+        return (await self.updates([module], x))[module]
+
+    async def updates(self, modules: Sequence[str], x: Any) -> dict[str, Any]:
+        """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
+        allow it."""
+        names = list(dict.fromkeys(modules))
+        if not names:
+            return {}
+        for round_ in range(_ROUNDS):
+            async with self._lock:
+                adapter, crypto, session = await self._ready()
+            try:
+                return await self._updates(adapter, crypto, session, names, x)
+            except ServiceProblem as problem:
+                if round_ == _ROUNDS - 1 or not await self._renewed(problem, adapter, session):
+                    raise
+        raise AssertionError("a last round returns or raises")
+
+    async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
+        """Whether what the service lacks was made anew, so that the call can start again."""
+        async with self._lock:
+            if problem.code == "SL577":
+                if self._adapter is adapter:
+                    self._adapter = None
+                return True
+            if problem.code == "SL578" and self._evaluation_keys is not None and self._session == session:
+                await self._send_rest(self._evaluation_keys, await self._state())
+                return True
+            if problem.code in ("SL571", "SL578"):
+                if self._session != session:
+                    return True
+                try:
+                    gone = not (await self._state())["ready"]
+                except ServiceProblem as missing:
+                    gone = missing.code == "SL571"
+                if gone:
+                    self._session = None
+                    if self._file is not None:
+                        forget(self._file)
+                return gone
+        return False
+
+    async def _updates(
+        self, adapter: Adapter, crypto: Crypto, session: str, names: Sequence[str], x: Any
+    ) -> dict[str, Any]:
+        places = {name: adapter.place(name) for name in names}
+        columns = {update.columns for _, update in places.values()}
+        if len(columns) > 1:
+            raise ServiceProblem("SL583", f"these modules have {sorted(columns)} columns, and read one x")
+        tokens = Tokens.of(x, columns.pop(), names[0] if len(names) == 1 else "each of these modules")
+        wanted: dict[int, list[str]] = {}
+        for name, (group, _) in places.items():
+            wanted.setdefault(group.number, []).append(name)
+        requests = await self._encrypted(adapter, crypto, wanted, tokens)
+        answers: dict[tuple[int, int], bytes] = {}
+        some = asyncio.Semaphore(_AT_A_TIME)
+
+        async def one(request: _Batch) -> None:
+            async with some:
+                answers.update(await self._asked(adapter, session, request))
+
+        # none is given up because another one failed: what is sent depends on x alone
+        ended = await asyncio.gather(*map(one, requests), return_exceptions=True)
+        for problem in ended:
+            if isinstance(problem, BaseException):
+                raise problem
+        parts: dict[str, list[Array]] = {name: [] for name in names}
+        for (number, _), data in sorted(answers.items()):
+            group = adapter.groups[number]
+            found = await self._worked(crypto.decrypt, group, data)
+            for update, values in zip(group.updates, found, strict=True):
+                if update.name in parts:
+                    parts[update.name].append(values)
+        return {name: tokens.joined(parts[name], places[name][1].rows) for name in names}
+
+    async def _encrypted(
+        self, adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens
+    ) -> list[_Batch]:
+        """Requests for all batches and groups: groups that take each other's uploads share them."""
+        shared: dict[str, list[Group]] = {}
+        for number in wanted:
+            group = adapter.groups[number]
+            shared.setdefault(group.upload, []).append(group)
+        made = [_Batch()]
+        for groups in shared.values():
+            for batch, x in enumerate(tokens.batches(groups[0].tokens)):
+                if made[-1].full:
+                    made.append(_Batch())
+                upload = str(len(made[-1].uploads))
+                made[-1].uploads[upload] = await self._worked(crypto.encrypt, groups[0], x)
+                for group in groups:
+                    item = Item(upload, tuple(wanted[group.number]))
+                    made[-1].asked.append(_Asked(group, batch, item))
+        return [request for request in made if request.asked]
+
+    async def _asked(self, adapter: Adapter, session: str, request: _Batch) -> dict[tuple[int, int], bytes]:
+        """The encrypted results of a request, by group and batch."""
+        items = tuple(asked.item for asked in request.asked)
+        body = Request(adapter.name, adapter.version, items, request.uploads).to_bytes()
+        found: dict[tuple[int, int], bytes] = {}
+
+        def take(answers: list[Box]) -> None:
+            if len(answers) != len(items):
+                raise Wrong(f"it has {len(answers)} parts for {len(items)} items")
+            for number, (answer, asked) in enumerate(zip(answers, request.asked, strict=True)):
+                wanted = {
+                    "adapter": adapter.name,
+                    "version": adapter.version,
+                    "item": number,
+                    "modules": list(asked.item.modules),
+                }
+                (results,) = answer.exactly(["results"])
+                if dict(answer.label) != wanted or results is None:
+                    raise Wrong(f"part {number} is not what was asked for")
+                found[asked.group.number, asked.batch] = bytes(results)
+
+        await self._connection.evaluate(f"/v1/sessions/{session}/evaluate", body, secrets.token_urlsafe(24), take)
+        return found
+
+
+def _session(value: Any) -> dict[str, Any]:
+    state = fields(value, id=str, ready=bool, received=int, expires=(int, float))
+    if not SESSION_ID.fullmatch(state["id"]):
+        raise otherwise("its session has no name")
+    return state

@@ -1,0 +1,207 @@
+"""HTTP to a service: one request after the other, sent again where that is safe.
+
+What is sent again is the same bytes under the same idempotency key, or a request that changes nothing when it comes
+twice. Whether and when depends on what the network and the service said, and on nothing that was decrypted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+
+from slotlang.client.problems import UNREACHABLE, ServiceProblem, otherwise, said, told
+from slotlang.diagnostics import error
+from slotlang.service.addresses import is_loopback
+from slotlang.service.fields import Wrong
+from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.wire import Box
+
+Result = TypeVar("Result")
+
+_FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
+_MOST_JSON, _MOST_CLIENT = 1 << 24, 1 << 30
+
+
+class Connection:
+    """A service's address with a tenant's token. ``certificates``: a file of those to trust, in place of the system's;
+    ``timeout``: seconds without any byte; ``tries``: of each request."""
+
+    def __init__(
+        self, url: str, token: str, *, certificates: Path | None = None, timeout: float = 150.0, tries: int = 6
+    ) -> None:
+        parsed = _parsed(url)
+        local = is_loopback(parsed.host)
+        if parsed.scheme != "https" and not local:
+            raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
+        self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}", HEADER: str(VERSION)},
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            verify=True if certificates is None else _trusted(certificates),
+            # a proxy has no business between two processes of one machine
+            trust_env=not local,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
+        """The JSON of an answer; None of one without a body. ``again``: whether it may be sent twice. Raises
+        ``ServiceProblem``."""
+
+        async def once() -> Any:
+            response = await self._http.request(method, path, json=body)
+            return _json(response)
+
+        return await self._tried(once, self.tries if again else 1)
+
+    async def data(self, path: str) -> bytes:
+        """The bytes of an answer. Raises ``ServiceProblem``."""
+
+        async def once() -> bytes:
+            async with self._http.stream("GET", path) as response:
+                data = bytearray()
+                async for part in response.aiter_bytes():
+                    data += part
+                    if len(data) > _MOST_CLIENT:
+                        raise otherwise("it has no end")
+                _check(response, bytes(data))
+                return bytes(data)
+
+        found: bytes = await self._tried(once, self.tries)
+        return found
+
+    async def put(self, path: str, data: bytes | memoryview) -> Any:
+        """Send bytes, once. Raises ``ServiceProblem``."""
+
+        async def once() -> Any:
+            response = await self._http.put(path, content=bytes(data), headers={"Content-Type": BINARY})
+            return _json(response)
+
+        return await self._tried(once, 1)
+
+    async def evaluate(self, path: str, body: bytes, key: str, take: Callable[[list[Box]], None]) -> None:
+        """Send a request for evaluation until its whole answer was received; ``take`` is given the answers, all of
+        them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
+
+        async def once() -> None:
+            headers = {"Content-Type": BINARY, KEY_HEADER: key}
+            async with self._http.stream("POST", path, content=body, headers=headers) as response:
+                if response.status_code != 200:
+                    _check(response, await response.aread())
+                _check(response, b"")
+                frames, answers = Frames(), list[Box]()
+                async for part in response.aiter_bytes():
+                    for kind, box in frames.take(part):
+                        match kind:
+                            case "problem":
+                                raise said(box.label, again=box.label.get("code") == "SL575")
+                            case "end":
+                                take(answers)
+                                return
+                            case _:
+                                answers.append(box)
+            raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+
+        try:
+            await self._tried(once, self.tries)
+        except (Wrong, Rejected) as problem:
+            raise otherwise(str(problem)) from None
+
+    async def _tried(self, once: Callable[[], Any], tries: int) -> Any:
+        wait = _FIRST_WAIT
+        for number in range(tries):
+            last = number == tries - 1
+            try:
+                return await once()
+            except httpx.TransportError as problem:
+                if last:
+                    raise unreachable(self.url, problem) from None
+                pause = wait
+            except ServiceProblem as problem:
+                if last or not problem.again:
+                    raise
+                pause = max(wait, problem.wait or 0.0)
+            except (httpx.HTTPError, httpx.InvalidURL) as problem:
+                raise unreachable(self.url, problem) from None
+            # not all clients at the same moment
+            await asyncio.sleep(pause * random.uniform(1.0, 1.5))
+            wait = min(2 * wait, _MOST_WAIT)
+        raise AssertionError("a last try returns or raises")
+
+
+def unreachable(url: str, problem: Exception) -> ServiceProblem:
+    """No answer came."""
+    why = " ".join(str(problem).split()) or type(problem).__name__
+    return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
+
+
+def _check(response: httpx.Response, body: bytes) -> None:
+    if response.status_code >= 300:
+        raise told(response.status_code, _parse(body[:_MOST_JSON]), response.headers)
+    if response.headers.get(HEADER) != str(VERSION):
+        raise otherwise(f"it does not say that it speaks version {VERSION} of the protocol")
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _json(response: httpx.Response) -> Any:
+    _check(response, response.content)
+    if not response.content:
+        return None
+    if (found := _parse(response.content[:_MOST_JSON])) is None:
+        raise otherwise("it is not JSON")
+    return found
+
+
+def fields(value: Mapping[str, Any] | Any, **kinds: type | tuple[type, ...]) -> dict[str, Any]:
+    """These fields of a JSON answer, of these kinds. Raises ``ServiceProblem`` SL581."""
+    if not isinstance(value, Mapping):
+        raise otherwise("it is not an object")
+    for name, kind in kinds.items():
+        if not isinstance(value.get(name), kind):
+            raise otherwise(f"its `{name}` is missing or of another kind")
+    return dict(value)
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError) as problem:
+        raise error("SL005", f"{url!r:.200} is not an address: {problem}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise error("SL005", f"{url!r:.200} is not an address", hint="for example http://127.0.0.1:8400")
+    return parsed
+
+
+def _trusted(path: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(path))
+    except (OSError, ValueError) as problem:
+        raise error("SL001", f"can't read these certificates: {problem}"[:300], file=str(path)) from None

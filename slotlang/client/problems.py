@@ -1,0 +1,59 @@
+"""What goes wrong between a client and a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from slotlang.codes import EXPLANATIONS
+from slotlang.diagnostics import Diagnostic, SlotError
+
+UNREACHABLE = "SL580"
+OTHERWISE = "SL581"
+
+_AGAIN = frozenset({408, 425, 429, 502, 503, 504})
+
+
+class ServiceProblem(SlotError):
+    """A service refused a request, could not be reached, or answered otherwise than the protocol says. ``again``:
+    whether the same request may be taken later; ``wait``: seconds until then, where the service said so."""
+
+    def __init__(
+        self, code: str, message: str, hint: str = "", *, again: bool = False, wait: float | None = None
+    ) -> None:
+        super().__init__([Diagnostic(code, message, hint=hint)])
+        self.again, self.wait = again, wait
+
+    @property
+    def code(self) -> str:
+        """The stable code."""
+        return self.diagnostics[0].code
+
+
+def otherwise(why: str) -> ServiceProblem:
+    """The service does not keep to the protocol."""
+    return ServiceProblem(OTHERWISE, f"this is not an answer of the service: {why}")
+
+
+def told(status: int, body: Any, headers: Mapping[str, str]) -> ServiceProblem:
+    """The refusal that an answer is."""
+    error = body.get("error") if isinstance(body, dict) else None
+    wait: float | None = None
+    with suppress(ValueError):
+        wait = min(float(headers.get("Retry-After", "")), 60.0)
+    if not isinstance(error, dict) or error.get("code") not in EXPLANATIONS:
+        if status in _AGAIN:
+            return ServiceProblem(UNREACHABLE, f"the service answered with status {status}", again=True, wait=wait)
+        return otherwise(f"it has the status {status} and no code that is known here")
+    return said(error, again=status in _AGAIN, wait=wait)
+
+
+def said(error: Mapping[str, Any], *, again: bool = False, wait: float | None = None) -> ServiceProblem:
+    """The refusal of code, message and hint, as the service wrote them: shown, and nothing else is done with them."""
+    code = str(error.get("code"))
+    if code not in EXPLANATIONS:
+        return otherwise("it has a code that is not known here")
+    shown = [str(error.get(name, ""))[:1000] for name in ("message", "hint")]
+    message, hint = ("".join(c if c.isprintable() else " " for c in text) for text in shown)
+    return ServiceProblem(code, f"the service says: {message}", hint, again=again, wait=wait)

@@ -1,0 +1,55 @@
+"""The file of a secret key: its owner's alone. It is made when it is not there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from slotlang.diagnostics import SlotError, error
+from slotlang.files import open_regular, write_whole
+from slotlang_runtime.client import SecretKey
+from slotlang_runtime.parameters import RingParameters
+
+
+def secret_key(path: Path, ring: RingParameters) -> SecretKey:
+    """The secret key in a file, which is made for this ring where there is no file. Raises ``SlotError`` SL582."""
+    try:
+        found = read_secret(path)
+    except FileNotFoundError:
+        found = SecretKey(ring)
+        write_secret(path, found)
+    if found.ring != ring:
+        raise _unusable(path, f"its key is for {found.ring}, and the adapter has {ring}")
+    return found
+
+
+def read_secret(path: Path) -> SecretKey:
+    """The secret key in a file. Raises FileNotFoundError, and ``SlotError`` SL582 for a file that others may read."""
+    try:
+        with open_regular(path) as stream:
+            # of what was opened: the name may stand for another file by now
+            status = os.fstat(stream.fileno())
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise _unusable(path, f"its mode is {stat.S_IMODE(status.st_mode):04o}: others may use it")
+            if status.st_uid != os.geteuid():
+                raise _unusable(path, "it belongs to somebody else")
+            return SecretKey.from_bytes(stream.read(1 << 26))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise _unusable(path, reason or str(problem)) from None
+
+
+def write_secret(path: Path, secret: SecretKey) -> None:
+    """Write a secret key to a file of mode 0600. Raises ``SlotError`` SL582."""
+    try:
+        write_whole(path, secret.to_bytes(), 0o600)
+    except OSError as problem:
+        raise _unusable(path, problem.strerror or str(problem)) from None
+
+
+def _unusable(path: Path, why: str) -> SlotError:
+    hint = f"chmod 600 {path}" if "mode" in why else ""
+    return error("SL582", f"this secret key can't be used: {why}", file=str(path), hint=hint)

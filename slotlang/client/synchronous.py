@@ -1,0 +1,106 @@
+"""A user's session with a service, for programs without asyncio: the same calls, each of which waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from slotlang.client.adapter import Adapter
+from slotlang.client.asynchronous import AsyncSession
+from slotlang_runtime.client import SecretKey
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """``AsyncSession`` with calls that wait. Threads may call it at the same time. ``close``, or the end of a ``with``,
+    ends its own thread."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        model: str | None = None,
+        secret: str | Path | SecretKey | None = None,
+        certificates: str | Path | None = None,
+        timeout: float = 150.0,
+        tries: int = 6,
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._inner = AsyncSession(
+                url, token, model=model, secret=secret, certificates=certificates, timeout=timeout, tries=tries
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="slotlang session")
+        self._thread.start()
+
+    def _waited(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("this session is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C: what is under way is given up
+            future.cancel()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._inner.url
+
+    def models(self) -> list[dict[str, Any]]:
+        """The adapters that the token may use: ``id``, ``root``, ``parent``, ``version`` and more."""
+        return self._waited(self._inner.models())
+
+    def adapter(self) -> Adapter:
+        """The adapter, with its modules in ``places``."""
+        return self._waited(self._inner.adapter())
+
+    def keys(self) -> dict[str, Any]:
+        """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
+        return self._waited(self._inner.keys())
+
+    def rotate(self) -> dict[str, Any]:
+        """A new secret key, and evaluation keys for it, in the place of the present ones."""
+        return self._waited(self._inner.rotate())
+
+    def end(self) -> None:
+        """End the session at the service: it deletes the keys."""
+        self._waited(self._inner.end())
+
+    def update(self, module: str, x: Any) -> Any:
+        """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
+        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out."""
+        return self._waited(self._inner.update(module, x))
+
+    def updates(self, modules: Sequence[str], x: Any) -> dict[str, Any]:
+        """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
+        allow it."""
+        return self._waited(self._inner.updates(modules, x))
+
+    def close(self) -> None:
+        """Close connections. The session stays at the service: ``end`` ends it."""
+        if self._thread.is_alive():
+            self._waited(self._inner.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,236 @@
+"""The adapters that are served: loaded from below the service's folder, unloaded while others are at work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from slotlang.diagnostics import SlotError, error
+from slotlang.service.evaluator import Placed, Station
+from slotlang.service.interface import interface_bytes
+from slotlang.service.manifest import FILE, NAME, Group, Manifest
+from slotlang.service.problems import MISSING, OTHER_VERSION, Refusal
+from slotlang.service.programs import MOST_BYTES, checked_bytes
+from slotlang.service.tokens import Tenant
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.module import Module
+from slotlang_runtime.weights import load_kernels
+from slotlang_runtime.wire import pack
+
+
+@dataclass(eq=False)
+class Adapter:
+    """An adapter that is served under a name. ``root``: its folder's name; ``programs`` by id; ``client``: what clients
+    need of it, as bytes."""
+
+    name: str
+    root: str
+    folder: Path
+    manifest: Manifest
+    programs: Mapping[str, Module]
+    client: bytes
+    loaded: float = field(default_factory=time.time)
+    uses: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def version(self) -> str:
+        """The version of the build."""
+        return self.manifest.version
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Within, an unload of this adapter waits."""
+        self.uses += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.uses -= 1
+            if not self.uses:
+                self.idle.set()
+
+    def program(self, group: Group) -> Placed:
+        """The file of a group's program."""
+        return Placed(self.folder, self.manifest.by_id[group.program].file)
+
+    def weights(self, group: Group) -> Placed:
+        """The file of a group's weights."""
+        return Placed(self.folder, group.weights)
+
+    def group(self, modules: tuple[str, ...]) -> Group:
+        """The group that all these modules are in. Raises Refusal SL571 and SL572."""
+        places = self.manifest.places
+        for module in modules:
+            if module not in places:
+                raise Refusal(MISSING, f"{self.name} has no module {module!r:.200}")
+        numbers = {places[module][0] for module in modules}
+        if len(numbers) > 1:
+            raise Refusal("SL572", "the modules of an item are not of one group: ask for each group by itself")
+        return self.manifest.groups[numbers.pop()]
+
+
+class Adapters:
+    """The adapters of a service's folder, by name."""
+
+    def __init__(self, folder: Path, station: Station) -> None:
+        self.folder, self.station = folder.resolve(), station
+        self._served: dict[str, Adapter] = {}
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def seen_by(self, tenant: Tenant) -> list[Adapter]:
+        """The adapters that a tenant may use."""
+        return [adapter for name, adapter in sorted(self._served.items()) if tenant.sees(name)]
+
+    def get(self, tenant: Tenant, name: str, version: str | None = None) -> Adapter:
+        """The adapter of a name. Raises Refusal SL571 where it is not served, or not to this tenant, and SL577 where it
+        has another version."""
+        found = self._served.get(name)
+        if found is None or not tenant.sees(name):
+            raise Refusal(MISSING, f"there is no adapter {name!r:.120} here", hint="GET /v1/models lists them")
+        if version is not None and version != found.version:
+            message = f"{name} has the version {found.version} here, not {version!r:.40}"
+            raise Refusal(OTHER_VERSION, message, hint="get /v1/models/NAME/client again")
+        return found
+
+    async def scan(self) -> list[SlotError]:
+        """Load all that the folder holds; what is wrong with those that can't be served."""
+        folders = [self.folder] if (self.folder / FILE).is_file() else []
+        if not folders:
+            folders = sorted(
+                path.parent for path in self.folder.glob(f"*/{FILE}") if not path.parent.name.startswith(".")
+            )
+        problems = []
+        for folder in folders:
+            try:
+                adapter = await asyncio.to_thread(self._read, folder, None)
+            except SlotError as problem:
+                problems.append(problem)
+            else:
+                self._served[adapter.name] = adapter
+        return problems
+
+    async def load(self, name: str, path: str) -> Adapter:
+        """Serve the adapter in a folder below the service's, under a name. One that had this name before ends its
+        requests and is gone. Raises ``SlotError`` SL561 and others, and Refusal SL571 for a path that leads
+        elsewhere."""
+        adapter = await asyncio.to_thread(self._read, self._below(path), name)
+        before = self._served.get(name)
+        self._served[name] = adapter
+        if before is not None:
+            await _idle(before)
+        return adapter
+
+    async def unload(self, name: str) -> None:
+        """No longer serve an adapter; returns when the requests that it is in have ended. Raises Refusal SL571."""
+        if name not in self._served:
+            raise Refusal(MISSING, f"there is no adapter {name!r:.120} here")
+        await _idle(self._served.pop(name))
+
+    def _below(self, path: str) -> Path:
+        parts = PurePosixPath(path).parts
+        missing = Refusal(MISSING, f"there is no built adapter {path!r:.120} in the service's folder")
+        if not parts or "\0" in path or any(not NAME.fullmatch(part) for part in parts):
+            raise missing
+        folder = self.folder.joinpath(*parts)
+        try:
+            # a link may lead anywhere
+            inside = folder.resolve().is_relative_to(self.folder) and (folder / FILE).is_file()
+        except (OSError, RuntimeError):
+            inside = False
+        if not inside:
+            raise missing
+        return folder
+
+    def _read(self, folder: Path, name: str | None) -> Adapter:
+        manifest = Manifest.read(folder)
+        name = manifest.name if name is None else name
+        where = str(folder / FILE)
+        if not NAME.fullmatch(name):
+            raise error("SL561", f"an adapter can't have the name {name!r:.120}", file=where)
+        try:
+            programs = {}
+            for program in manifest.programs:
+                # one that is held already by its hash is looked at too
+                data = checked_bytes(folder, program.file, MOST_BYTES)
+                programs[program.id] = self.station.program(program.file.sha256, partial(bytes, data))
+            _check(manifest, programs, folder)
+            for module in programs.values():
+                load_kernels(module)
+            return Adapter(name, folder.name, folder, manifest, programs, client_bytes(name, manifest, programs))
+        except Rejected as problem:
+            raise error(problem.code, f"{folder.name} can't be served: {problem}", file=where) from None
+
+
+async def _idle(adapter: Adapter) -> None:
+    while adapter.uses:
+        await adapter.idle.wait()
+
+
+def _check(manifest: Manifest, programs: Mapping[str, Module], folder: Path) -> None:
+    """Raise ``SlotError`` where programs and manifest do not fit together."""
+
+    def wrong(why: str) -> SlotError:
+        return error("SL561", f"the manifest does not fit its files: {why}", file=str(folder / FILE))
+
+    ring = (manifest.parameters["degree"], tuple(manifest.parameters["prime_bits"]))
+    for name, module in programs.items():
+        p = module.parameters
+        if (p.degree, p.prime_bits) != ring:
+            raise wrong(f"{name} has {p.ring}")
+        if not set(p.galois_elements) <= set(manifest.keys.elements) or (
+            p.relinearization and not manifest.keys.relinearization
+        ):
+            raise wrong(f"{name} needs keys that the manifest does not name")
+        if len(module.inputs) != 1:
+            raise wrong(f"{name} has {len(module.inputs)} inputs, and an update has one")
+    for group in manifest.groups:
+        module = programs[group.program]
+        (shape,), results = module.inputs.values(), list(module.results.values())
+        for update in group.modules:
+            wanted = (update.rows, group.tokens)
+            found = results[update.output][0] if update.output < len(results) else ()
+            if _tokens(found) != wanted or _tokens(shape) != (update.columns, group.tokens):
+                raise wrong(
+                    f"{update.name} is {wanted} from {update.columns}, and {group.program} {found} from {shape}"
+                )
+        path = folder / group.weights.path
+        size = path.stat().st_size if path.is_file() else None
+        if size is None or size != group.weights.bytes:
+            raise wrong(f"{group.weights.path} has {size} bytes")
+
+
+def _tokens(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and tokens of an input or a result; a vector is one token."""
+    return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
+
+
+def client_bytes(name: str, manifest: Manifest, programs: Mapping[str, Module]) -> bytes:
+    """What a client needs of an adapter that is served under a name, one container: the manifest without files and
+    weights, and the interface of each program."""
+    groups: list[dict[str, Any]] = []
+    for group in manifest.groups:
+        values = asdict(group)
+        del values["weights"]
+        groups.append(values)
+    label = {
+        "name": name,
+        "version": manifest.version,
+        "base_model": manifest.base_model,
+        "precision": manifest.target.get("precision"),
+        "keys_bytes": manifest.keys.bytes,
+    }
+    records: dict[str, bytes] = {f"program {key}": interface_bytes(module) for key, module in programs.items()}
+    # a label holds a megabyte at most
+    records["groups"] = json.dumps(groups, separators=(",", ":")).encode()
+    return pack("client", label, records)

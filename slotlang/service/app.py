@@ -1,0 +1,259 @@
+"""The routes of a service (docs/protocol.md). What they do is done elsewhere; here is who may ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from slotlang import __version__
+from slotlang.service import messages as m
+from slotlang.service.adapters import Adapter
+from slotlang.service.gate import Gate, response_of
+from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
+from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
+from slotlang.service.service import Service
+from slotlang.service.store import Session
+from slotlang.service.tokens import Tenant
+from slotlang_runtime.keys import EvaluationKeys
+
+_BEARER = HTTPBearer(auto_error=False, description="A tenant's token")
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(_service)]
+
+
+async def _tenant(
+    service: Served,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    protocol: Annotated[str | None, Header(alias=HEADER, description="The protocol's version, 1")] = None,
+) -> Tenant:
+    tenant = service.tokens.find(given.credentials) if given is not None else None
+    if tenant is None:
+        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    if protocol is not None and protocol != str(VERSION):
+        raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
+    service.request_rate.take(tenant.name, 1, "requests")
+    return tenant
+
+
+Caller = Annotated[Tenant, Depends(_tenant)]
+
+
+def _admin(tenant: Caller) -> Tenant:
+    if not tenant.admin:
+        raise Refusal(NO_TOKEN, "this needs an admin's token", status=403)
+    return tenant
+
+
+Admin = Annotated[Tenant, Depends(_admin)]
+
+router = APIRouter(responses={"4XX": {"model": m.Refused}, "5XX": {"model": m.Refused}})
+_OCTETS: dict[str, Any] = {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}
+_BODY: dict[str, Any] = {"requestBody": {"required": True, **_OCTETS}}
+
+
+@router.get("/health")
+async def health(service: Served) -> m.Health:
+    """Whether the service answers."""
+    return m.Health(protocol=VERSION, adapters=len(service.adapters))
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(service: Served, admin: Admin) -> Response:
+    """Figures for Prometheus."""
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/v1/models")
+async def models(service: Served, tenant: Caller) -> m.Models:
+    """The adapters that the tenant may use."""
+    return m.Models(data=[_model(adapter) for adapter in service.adapters.seen_by(tenant)])
+
+
+def _model(adapter: Adapter) -> m.Model:
+    return m.Model(
+        id=adapter.name,
+        created=int(adapter.loaded),
+        root=adapter.root,
+        parent=adapter.manifest.base_model,
+        version=adapter.version,
+    )
+
+
+@router.get("/v1/models/{model}/client", response_class=Response, responses={200: _OCTETS})
+async def client(model: str, service: Served, tenant: Caller) -> Response:
+    """What a client needs of an adapter, as data: its groups, and each program's packing, unpacking, parameters and
+    limits. No weight is in it, and no code."""
+    adapter = service.adapters.get(tenant, model)
+    return Response(adapter.client, media_type=BINARY, headers=_named(adapter.name, adapter.version))
+
+
+def _named(name: str, version: str) -> dict[str, str]:
+    return {ADAPTER_HEADER: f"{name}@{version}"}
+
+
+@router.post("/v1/load_lora_adapter")
+async def load_lora_adapter(wanted: m.LoadAdapter, service: Served, admin: Admin) -> m.Model:
+    """Serve an adapter that lies below the service's folder. Of one that had the name before, requests under way end
+    first."""
+    return _model(await service.adapters.load(wanted.lora_name, wanted.lora_path))
+
+
+@router.post("/v1/unload_lora_adapter", status_code=204)
+async def unload_lora_adapter(wanted: m.UnloadAdapter, service: Served, admin: Admin) -> None:
+    """No longer serve an adapter; answers when the requests under way have ended."""
+    await service.adapters.unload(wanted.lora_name)
+
+
+@router.post("/v1/sessions", status_code=201)
+async def new_session(wanted: m.NewSession, service: Served, tenant: Caller) -> m.SessionState:
+    """A session. Its keys are sent after this, unless the tenant has sent the same ones before."""
+    service.adapters.get(tenant, wanted.model)
+    _check_size(service, wanted.keys)
+    session = await asyncio.to_thread(
+        lambda: service.store.create(
+            tenant.name,
+            wanted.model,
+            wanted.keys.sha256,
+            wanted.keys.bytes,
+            min(wanted.lifetime or service.limits.lifetime, service.limits.lifetime),
+            pin=wanted.pin,
+        )
+    )
+    return _state(service, session)
+
+
+def _check_size(service: Service, keys: m.KeySet) -> None:
+    if keys.bytes > service.limits.keys:
+        raise Refusal(TOO_LARGE, f"keys have at most {service.limits.keys} bytes here, not {keys.bytes}")
+
+
+def _state(service: Service, session: Session) -> m.SessionState:
+    return m.SessionState(
+        id=session.id,
+        model=session.model,
+        created=session.created,
+        expires=session.expires,
+        pinned=session.pinned,
+        ready=bool(session.keys),
+        keys=session.keys or None,
+        coming=session.coming or None,
+        received=service.store.received(session) if session.coming else 0,
+    )
+
+
+@router.get("/v1/sessions")
+async def sessions(service: Served, tenant: Caller) -> m.Sessions:
+    """The tenant's sessions."""
+    return m.Sessions(data=[_state(service, session) for session in service.store.of(tenant.name)])
+
+
+@router.get("/v1/sessions/{session}")
+async def session_state(session: str, service: Served, tenant: Caller) -> m.SessionState:
+    """A session, and how much of its keys is here."""
+    return _state(service, service.store.get(tenant.name, session))
+
+
+@router.put("/v1/sessions/{session}/keys", openapi_extra=_BODY)
+async def send_keys(
+    session: str, request: Request, service: Served, tenant: Caller, offset: Annotated[int, Query(ge=0)] = 0
+) -> m.SessionState:
+    """A part of the session's evaluation keys, which begins at this offset: the number of bytes that are here. When all
+    are here they are checked."""
+    found = service.store.get(tenant.name, session)
+    data = await request.body()
+    needed = [p for a in service.adapters.seen_by(tenant) if a.name == found.model for p in a.programs.values()]
+
+    def check(whole: bytes) -> None:
+        keys = EvaluationKeys.from_bytes(whole)
+        for module in needed:
+            keys.check(module)
+
+    with service.store.using(found):
+        return _state(service, await asyncio.to_thread(service.store.append, found, offset, data, check))
+
+
+@router.post("/v1/sessions/{session}/keys")
+async def rotate_keys(session: str, wanted: m.KeySet, service: Served, tenant: Caller) -> m.SessionState:
+    """New keys for a session. It keeps its present ones until the new ones are here; its life begins anew."""
+    found = service.store.get(tenant.name, session)
+    _check_size(service, wanted)
+    lifetime = service.limits.lifetime
+    rotated = await asyncio.to_thread(service.store.rotate, found, wanted.sha256, wanted.bytes, lifetime)
+    return _state(service, rotated)
+
+
+@router.delete("/v1/sessions/{session}", status_code=204)
+async def end_session(session: str, service: Served, tenant: Caller) -> None:
+    """End a session, and delete its keys."""
+    await asyncio.to_thread(service.store.delete, service.store.get(tenant.name, session))
+
+
+@router.post(
+    "/v1/sessions/{session}/evaluate", response_class=StreamingResponse, responses={200: _OCTETS}, openapi_extra=_BODY
+)
+async def evaluate(
+    session: str,
+    request: Request,
+    service: Served,
+    tenant: Caller,
+    key: Annotated[str, Header(alias=KEY_HEADER, description="16 to 100 letters, digits, - and _")],
+) -> StreamingResponse:
+    """Encrypted updates of several modules and tokens. The same request under the same key gets the same answer, within
+    the window, and no second evaluation."""
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
+    found = service.store.get(tenant.name, session)
+    run = await service.evaluations.begin(tenant, found, key, await request.body())
+    frames = run.frames()
+    # a problem with the first item is an answer of its own
+    first = await anext(frames)
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for frame in frames:
+            yield frame
+
+    return StreamingResponse(all_of_them(), media_type=BINARY, headers=_named(run.adapter, run.version))
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application of a service that was started."""
+    app = FastAPI(
+        title="slotlang",
+        version=__version__,
+        summary="Encrypted LoRA updates",
+        exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
+    )
+    app.state.service = service
+    app.include_router(router)
+    app.add_middleware(Gate, limits=service.limits, metrics=service.metrics)
+    return app
+
+
+async def _invalid(request: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, RequestValidationError)
+    first = problem.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return response_of(Refusal(MALFORMED, f"{place}: {first['msg']}", status=422))
+
+
+async def _http(request: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, HTTPException)
+    cause = problem.__cause__
+    if isinstance(cause, Refusal):
+        return response_of(cause)
+    code = MISSING if problem.status_code == 404 else MALFORMED
+    return response_of(Refusal(code, f"{problem.detail}"[:200].lower(), status=problem.status_code))

@@ -1,0 +1,167 @@
+"""Evaluation behind one small interface: in threads of this process, or wherever else a ``Station`` stands.
+
+A job names everything by content: a program, encoded weights and keys, each a file with its SHA-256. A station loads
+what a job names, holds it up to a bound, and evaluates. Nothing here can decrypt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from slotlang.diagnostics import SlotError
+from slotlang.service.cache import Cache
+from slotlang.service.manifest import File
+from slotlang.service.problems import NO_KEYS, Refusal
+from slotlang.service.programs import checked_bytes, program_of
+from slotlang_runtime.keys import EvaluationKeys
+from slotlang_runtime.module import Module
+from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.server import Server
+from slotlang_runtime.weights import Weights
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file of a folder."""
+
+    folder: Path
+    file: File
+
+
+Kind = Literal["program", "weights", "keys"]
+KINDS: tuple[Kind, ...] = ("program", "weights", "keys")
+Hashes: TypeAlias = Mapping[Kind, str]
+"""What a job is about: the SHA-256 of each."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation."""
+
+    program: Placed
+    weights: Placed
+    keys: Placed
+    upload: bytes | memoryview
+
+    @property
+    def hashes(self) -> Hashes:
+        """What it is about."""
+        return {kind: self.placed(kind).file.sha256 for kind in KINDS}
+
+    def placed(self, kind: Kind) -> Placed:
+        """Where that is."""
+        return {"program": self.program, "weights": self.weights, "keys": self.keys}[kind]
+
+    def load(self, kind: Kind) -> bytes:
+        """The bytes of a file, whose hash was checked. Raises ``SlotError``, and Refusal SL578 for keys."""
+        placed = self.placed(kind)
+        try:
+            return checked_bytes(placed.folder, placed.file)
+        except SlotError:
+            if kind != "keys":
+                raise
+            raise Refusal(NO_KEYS, "the keys of this session are damaged", hint="send them again") from None
+
+
+@dataclass(frozen=True)
+class Done:
+    """The results of a job, and the seconds that loading, and evaluating with reading and writing of bytes, took."""
+
+    results: bytes
+    loading: float
+    evaluating: float
+
+
+class Evaluator(Protocol):
+    """Where jobs are evaluated."""
+
+    @property
+    def width(self) -> int:
+        """The number of jobs that are worth having under way now."""
+
+    async def start(self) -> None:
+        """Get ready. Raises ``SlotError``."""
+
+    async def evaluate(self, job: Job) -> Done:
+        """Evaluate. Raises Rejected, SlotError and Refusal."""
+
+    async def close(self) -> None:
+        """End, after the evaluations under way."""
+
+
+def words_bytes(ring: RingParameters, packed: int) -> int:
+    """The bytes of residues in memory, 8 for each, that take ``packed`` bytes where they travel."""
+    return packed * 64 * len(ring.prime_bits) // sum(ring.prime_bits)
+
+
+class Station:
+    """Evaluates in the calling thread, for any number of threads, and holds what it evaluated with. ``weights`` and
+    ``keys``: bytes that may be held; ``noted``: told for each kind whether it was held."""
+
+    def __init__(self, weights: int, keys: int, noted: Callable[[str, bool], None] = lambda kind, hit: None) -> None:
+        self.programs: dict[str, Module] = {}
+        self.servers: Cache[Server] = Cache(weights, lambda hit: noted("weights", hit))
+        self.keys: Cache[EvaluationKeys] = Cache(keys, lambda hit: noted("keys", hit))
+        self._lock = threading.Lock()
+
+    def program(self, sha256: str, load: Callable[[], bytes]) -> Module:
+        """The program of this hash, loaded once."""
+        with self._lock:
+            found = self.programs.get(sha256)
+            if found is None:
+                found = self.programs[sha256] = program_of(load(), sha256)
+            return found
+
+    def evaluate(self, hashes: Hashes, upload: bytes, load: Callable[[Kind], bytes]) -> Done:
+        """Evaluate. ``load`` gives the bytes of what is not held, which have the hash. Raises Rejected, and what
+        ``load`` raises."""
+        start = time.perf_counter()
+        module = self.program(hashes["program"], lambda: load("program"))
+
+        def server() -> tuple[Server, int]:
+            data = load("weights")
+            return Server(Weights.from_bytes(module, data)), words_bytes(module.parameters.ring, len(data))
+
+        def own_keys() -> tuple[EvaluationKeys, int]:
+            data = load("keys")
+            made = EvaluationKeys.from_bytes(data)
+            # as they came, and as kernels read them: both polynomials
+            return made, len(data) + 2 * words_bytes(made.ring, len(data))
+
+        held = self.servers.use((hashes["program"], hashes["weights"]), server)
+        with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
+            loaded = time.perf_counter()
+            answer = evaluating.evaluate(upload, keys)
+            return Done(answer.data, loaded - start, time.perf_counter() - loaded)
+
+
+class Threads:
+    """Evaluation in threads of this process: kernels release Python's lock."""
+
+    def __init__(self, station: Station, count: int) -> None:
+        self.station, self.count = station, count
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="slotlang evaluation")
+
+    @property
+    def width(self) -> int:
+        """The number of threads."""
+        return self.count
+
+    async def start(self) -> None:
+        """Threads start when they are needed."""
+
+    async def evaluate(self, job: Job) -> Done:
+        """Evaluate in a thread that is free."""
+        loop, upload = asyncio.get_running_loop(), bytes(job.upload)
+        return await loop.run_in_executor(self._pool, self.station.evaluate, job.hashes, upload, job.load)
+
+    async def close(self) -> None:
+        """Wait for the threads."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True)

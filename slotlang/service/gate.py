@@ -1,0 +1,164 @@
+"""What every request passes: limits of its body in bytes and time, answers to what goes wrong, figures, and headers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+
+from slotlang.service.limits import Limits
+from slotlang.service.metrics import Metrics
+from slotlang.service.problems import FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
+from slotlang.service.protocol import HEADER, VERSION
+
+_LOG = logging.getLogger("slotlang.service")
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_JSON_BODY = 1 << 16
+"""Bytes of a body that is JSON."""
+_DRAINED, _DRAINING = 8 << 20, 2.0
+"""Bytes and seconds of a refused body that are read and thrown away, so that whoever sends it reads the answer."""
+
+
+class _Late(Exception):
+    """Nobody reads the answer."""
+
+
+class Gate:
+    """ASGI around an application."""
+
+    def __init__(self, app: App, limits: Limits, metrics: Metrics) -> None:
+        self.app, self.limits, self.metrics = app, limits, metrics
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body, answer = _Body(scope, receive, self), _Answer(scope, send, self)
+        try:
+            body.check_length()
+            await self.app(scope, body.receive, answer.send)
+        except (ClientDisconnect, _Late):
+            _LOG.info("a client went away")
+            if answer.begun:
+                # what was begun can't be ended well: uvicorn closes the connection
+                raise
+        except Exception as problem:
+            told = refusal(problem)
+            if told.code == FAILED:
+                _LOG.error("a request failed", exc_info=problem)
+            if answer.begun:
+                raise
+            await body.drain()
+            await response_of(told)(scope, receive, answer.send)
+
+    def route(self, scope: MutableMapping[str, Any]) -> str:
+        """The route's own path, in which no name stands."""
+        return str(getattr(scope.get("route"), "path", "none"))
+
+
+def response_of(told: Refusal) -> JSONResponse:
+    """The answer that a refusal is."""
+    headers = {} if told.retry_after is None else {"Retry-After": str(max(1, round(told.retry_after)))}
+    if told.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    response = JSONResponse(told.to_json(), told.status, headers)
+    response.headers["Slotlang-Code"] = told.code
+    return response
+
+
+class _Body:
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, gate: Gate) -> None:
+        self._receive, self._gate, limits = receive, gate, gate.limits
+        path = str(scope["path"])
+        self._most = _JSON_BODY
+        if path.endswith("/evaluate"):
+            self._most = limits.body
+        elif scope["method"] == "PUT":
+            self._most = limits.keys
+        self._headers = dict(scope["headers"])
+        self._read, self._start, self._ended = 0, time.monotonic(), False
+        self._metrics = gate.metrics
+
+    def check_length(self) -> None:
+        """Refuse a body that says it is too long, before any of it is read."""
+        try:
+            told = int(self._headers.get(b"content-length", b"0"))
+        except ValueError:
+            raise Refusal(MALFORMED, "Content-Length is not a number") from None
+        if told > self._most:
+            raise self._too_large()
+
+    def _too_large(self) -> Refusal:
+        return Refusal(TOO_LARGE, f"the body is larger than {self._most} bytes")
+
+    async def receive(self) -> Message:
+        """A part of the body, within the limits."""
+        if self._ended:
+            # whether the client goes away, which may take long
+            return await self._receive()
+        limits, left = self._gate.limits, self._start + self._gate.limits.read - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, min(limits.idle, left))):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refusal("SL575", "the body took too long to come", status=408) from None
+        if message["type"] == "http.request":
+            self._read += len(message.get("body", b""))
+            self._ended = not message.get("more_body", False)
+            if self._read > self._most:
+                raise self._too_large()
+            if self._ended:
+                self._metrics.seconds.labels("read").observe(time.monotonic() - self._start)
+                self._metrics.bytes.labels("in").inc(self._read)
+        return message
+
+    async def drain(self) -> None:
+        """Read some of what is left, for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINING):
+                while not self._ended and self._read < self._most + _DRAINED:
+                    message = await self._receive()
+                    self._read += len(message.get("body", b""))
+                    self._ended = not message.get("more_body", False)
+
+
+class _Answer:
+    def __init__(self, scope: MutableMapping[str, Any], send: Send, gate: Gate) -> None:
+        self._scope, self._send, self._gate = scope, send, gate
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer, within the time that a reader has."""
+        metrics = self._gate.metrics
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = [(HEADER.lower().encode(), str(VERSION).encode()), (b"cache-control", b"no-store")]
+            message["headers"] = [*message.get("headers", []), *headers]
+            metrics.requests.labels(self._gate.route(self._scope), str(message["status"])).inc()
+            for name, value in headers_of(message):
+                if name == b"slotlang-code":
+                    metrics.refusals.labels(value.decode()).inc()
+        else:
+            metrics.bytes.labels("out").inc(len(message.get("body", b"")))
+        try:
+            async with asyncio.timeout(self._gate.limits.idle):
+                await self._send(message)
+        except TimeoutError:
+            raise _Late from None
+
+
+def headers_of(message: Message) -> list[tuple[bytes, bytes]]:
+    """The headers of a message that starts an answer."""
+    return list(message.get("headers", []))

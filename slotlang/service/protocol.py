@@ -1,0 +1,113 @@
+"""The bytes of requests and answers, for both sides: containers of the runtime (docs/protocol.md).
+
+A request is one container ``requests``: the label names adapter, version and items, the records are uploads. An answer
+is a stream of frames, each 8 bytes of length (little-endian) and a container: ``answer`` for each item in order, then
+``end``; or ``problem``, after which nothing comes.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slotlang.service.fields import Fields, Wrong
+from slotlang_runtime.wire import Box, pack, unpack
+
+VERSION = 1
+HEADER = "Slotlang-Protocol"
+ADAPTER_HEADER = "Slotlang-Adapter"
+KEY_HEADER = "Idempotency-Key"
+BINARY = "application/octet-stream"
+
+IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,100}")
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+MOST_ITEMS = 4096
+
+LENGTH = struct.Struct("<Q")
+MOST_FRAME = 1 << 32
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluation: the record that holds its upload, and the modules, all of one group, whose updates are meant."""
+
+    upload: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one version of an adapter. Two items may have one upload."""
+
+    adapter: str
+    version: str
+    items: tuple[Item, ...]
+    uploads: Mapping[str, bytes | memoryview]
+
+    def to_bytes(self) -> bytes:
+        """The body of the request."""
+        items = [{"upload": item.upload, "modules": list(item.modules)} for item in self.items]
+        label = {"adapter": self.adapter, "version": self.version, "items": items}
+        return pack("requests", label, self.uploads)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Request:
+        """The request of a body, its form checked. Raises Rejected and Wrong."""
+        box = unpack("requests", data)
+        label = Fields(dict(box.label))
+        if set(label.values) != {"adapter", "version", "items"}:
+            raise Wrong("a request has adapter, version and items")
+        items = []
+        for part in label.parts("items"):
+            item = Item(part.text("upload"), tuple(part.text_list("modules")))
+            if box.records.get(item.upload) is None:
+                raise Wrong(f"an item names the upload {item.upload!r:.40}, which is not there")
+            if not item.modules or len(set(item.modules)) != len(item.modules):
+                raise Wrong("an item names no module, or one twice")
+            items.append(item)
+        if not 0 < len(items) <= MOST_ITEMS:
+            raise Wrong(f"a request has 1 to {MOST_ITEMS} items, not {len(items)}")
+        if set(box.records) != {item.upload for item in items}:
+            raise Wrong("a request has uploads that no item names")
+        uploads = {name: record for name, record in box.records.items() if record is not None}
+        return cls(label.text("adapter"), label.text("version"), tuple(items), uploads)
+
+
+def frame(kind: str, label: Mapping[str, Any], records: Mapping[str, bytes] | None = None) -> bytes:
+    """One frame of an answer."""
+    data = pack(kind, label, records or {})
+    return LENGTH.pack(len(data)) + data
+
+
+def answer_frame(adapter: str, version: str, item: int, modules: Sequence[str], results: bytes) -> bytes:
+    """The results of an item."""
+    label = {"adapter": adapter, "version": version, "item": item, "modules": list(modules)}
+    return frame("answer", label, {"results": results})
+
+
+class Frames:
+    """Frames from a stream, as its bytes come. Raises Rejected and Wrong for anything that is not one."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def take(self, data: bytes) -> list[tuple[str, Box]]:
+        """The kinds and containers of the frames that these bytes complete."""
+        self._held += data
+        found = []
+        while len(self._held) >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(self._held)
+            if size > MOST_FRAME:
+                raise Wrong("a frame is too long")
+            if len(self._held) < LENGTH.size + size:
+                break
+            whole = bytes(self._held[LENGTH.size : LENGTH.size + size])
+            del self._held[: LENGTH.size + size]
+            kind = whole[8:24].rstrip(b"\0").decode("ascii", "replace")
+            if kind not in ("answer", "end", "problem"):
+                raise Wrong(f"a frame is of kind {kind!r:.30}")
+            found.append((kind, unpack(kind, whole)))
+        return found

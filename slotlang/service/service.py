@@ -1,0 +1,95 @@
+"""A service: what all requests share, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from slotlang.diagnostics import SlotError, error
+from slotlang.service.adapters import Adapters
+from slotlang.service.answers import Answers
+from slotlang.service.evaluations import Evaluations
+from slotlang.service.evaluator import Evaluator, Station, Threads
+from slotlang.service.limits import Limits, Rate
+from slotlang.service.metrics import Metrics
+from slotlang.service.store import Store
+from slotlang.service.tokens import Tokens
+
+_LOG = logging.getLogger("slotlang.service")
+
+STATE = ".state"
+"""The state's folder, in the service's, where no other is named."""
+
+_SWEEP = 15.0
+"""Seconds between two looks for what has expired."""
+
+
+class Service:
+    """Adapters, sessions, answers and evaluations of one folder. ``state``: where sessions, tokens and answers are."""
+
+    def __init__(
+        self, folder: Path, state: Path, limits: Limits, threads: int, evaluator: Evaluator | None = None
+    ) -> None:
+        self.limits, self.metrics = limits, Metrics()
+        self.tokens = Tokens(state / "tokens")
+        self.store = Store(state, quota=limits.quota, most=limits.sessions)
+        self.answers = Answers(state / "answers", limits.window, limits.answers)
+        station = Station(limits.weights_memory, limits.keys_memory, self.metrics.cached)
+        self.adapters = Adapters(folder, station)
+        self.evaluator = evaluator or Threads(station, threads)
+        self.evaluations = Evaluations(self.adapters, self.store, self.answers, self.evaluator, limits, self.metrics)
+        self.request_rate = Rate(limits.requests, 4 * limits.requests)
+        self._sweeper: asyncio.Task[None] | None = None
+        gauge, queue = self.metrics.gauge, self.evaluations.queue
+        gauge("slotlang_queue", "Evaluations that wait", lambda: queue.waiting)
+        gauge("slotlang_running", "Evaluations under way", lambda: queue.running)
+        gauge("slotlang_sessions", "Sessions", lambda: self.store.count)
+        gauge("slotlang_adapters", "Adapters", lambda: len(self.adapters))
+        gauge("slotlang_weights_bytes", "Encoded weights in memory", lambda: station.servers.bytes)
+        gauge("slotlang_keys_bytes", "Evaluation keys in memory", lambda: station.keys.bytes)
+
+    async def start(self) -> None:
+        """Load the adapters. Raises ``SlotError`` where there is none, or none that can be served."""
+        await self.evaluator.start()
+        problems = await self.adapters.scan()
+        if not len(self.adapters) and problems:
+            raise SlotError([d for problem in problems for d in problem.diagnostics])
+        if not len(self.adapters):
+            raise error(
+                "SL561",
+                f"there is no built adapter in {self.adapters.folder.name}",
+                file=str(self.adapters.folder),
+                hint="`slotlang adapter build DIR -o FOLDER` makes one",
+            )
+        for problem in problems:
+            _LOG.error("an adapter is not served: %s", problem)
+        self._sweep()
+        self._sweeper = asyncio.create_task(self._sweep_often())
+
+    def _sweep(self) -> None:
+        gone = self.store.expire(), self.answers.expire()
+        if any(gone):
+            _LOG.info("%d sessions and %d answers have expired", *gone)
+
+    async def _sweep_often(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            try:
+                await asyncio.to_thread(self._sweep)
+                # there may be more workers than before
+                self.evaluations.queue.fill()
+            except Exception:
+                # the next look may find a disk that has room again
+                _LOG.exception("what has expired could not be deleted")
+
+    async def close(self) -> None:
+        """Wait for the requests under way, and close all files."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self.evaluations.close()
+        await self.evaluator.close()
+        self.store.close()

@@ -1,0 +1,170 @@
+"""``slotlang serve``: a service as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from slotlang.diagnostics import error
+from slotlang.service.addresses import is_loopback
+from slotlang.service.app import create_app
+from slotlang.service.evaluator import Evaluator
+from slotlang.service.limits import Limits
+from slotlang.service.service import STATE, Service
+from slotlang.service.store import state_of_one
+
+if TYPE_CHECKING:
+    from slotlang.service.dask import Scheduler
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen. ``port`` 0: any that is free. Without a certificate, on the loopback alone. ``stopping``:
+    seconds that requests under way have when the service is stopped."""
+
+    host: str = "127.0.0.1"
+    port: int = 8400
+    certificate: Path | None = None
+    key: Path | None = None
+    stopping: int = 60
+
+    def check(self) -> None:
+        """Raise ``SlotError`` SL563 for another machine's address without TLS, SL005 for half a certificate, SL565 for
+        one that can't be used."""
+        if (self.certificate is None) != (self.key is None):
+            raise error("SL005", "--ssl-certfile and --ssl-keyfile belong together")
+        if self.certificate is None:
+            if not is_loopback(self.host):
+                raise error(
+                    "SL563",
+                    f"{self.host} can be reached from other machines, and there is no certificate",
+                    hint="give --ssl-certfile and --ssl-keyfile, or listen to 127.0.0.1",
+                )
+            return
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=_no_password)
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise error("SL565", f"this certificate can't be used: {reason}", file=str(self.certificate)) from None
+
+    def url(self, port: int) -> str:
+        """The address as clients write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.certificate else ''}://{host}:{port}"
+
+
+def _no_password() -> str:
+    raise ValueError("its key needs a password")
+
+
+def bound(address: Address) -> socket.socket:
+    """A socket at the address. Raises ``SlotError`` SL565."""
+    try:
+        family, kind, proto, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        if not address.certificate and not is_loopback(str(place[0])):
+            raise error("SL563", f"{address.host} is {place[0]}, which is not on the loopback, without a certificate")
+        found = socket.socket(family, kind, proto)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(place)
+        except BaseException:
+            found.close()
+            raise
+    except (OSError, OverflowError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error("SL565", f"can't listen to {address.host}, port {address.port}: {reason}") from None
+    return found
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends without ending the process: what it stands in has files to close."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Within, SIGTERM and SIGINT stop the server: requests under way end first. A second SIGINT does not wait."""
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._ready()
+
+
+def serve(
+    folder: Path,
+    state: Path | None,
+    address: Address,
+    limits: Limits,
+    threads: int,
+    scheduler: Scheduler | None,
+    ready: Callable[[str, Service], None],
+) -> None:
+    """Serve a folder of built adapters until the process is told to stop (SIGTERM, SIGINT): requests under way end
+    first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Raises
+    ``SlotError``."""
+    address.check()
+    state = folder / STATE if state is None else state
+    with state_of_one(state), bound(address) as listening:
+        service = Service(folder, state, limits, threads, None if scheduler is None else _workers(scheduler, limits))
+        app = create_app(service)
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=address.certificate,
+            ssl_keyfile=address.key,
+            limit_concurrency=1024,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=address.stopping,
+            h11_max_incomplete_event_size=16384,
+        )
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        server = _Server(config, lambda: ready(address.url(port), service))
+        server.config.load()
+        _run(server, service, listening)
+
+
+def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:
+    from slotlang.service.dask import Memory, Workers
+
+    return Workers(scheduler, Memory(limits.weights_memory, limits.keys_memory), limits.wait)
+
+
+def _run(server: _Server, service: Service, listening: socket.socket) -> None:
+    async def whole() -> None:
+        # before anybody can connect: what is wrong with the folder ends the command
+        await service.start()
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            await service.close()
+
+    asyncio.run(whole())

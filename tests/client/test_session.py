@@ -1,0 +1,356 @@
+"""The client against a real service: tokens, keys in files, faults of the network, models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from served import LAYERS, D, Process, build, update_of
+
+from slotlang.client import AsyncSession, ServiceProblem, Session
+from slotlang.client.adapter import Adapter
+from slotlang.client.connection import Connection
+from slotlang.client.tokens import Tokens
+from slotlang.diagnostics import SlotError
+from slotlang.integrations.peft import attach
+from slotlang_runtime import BelowPrecision, Rejected
+from slotlang_runtime.parameters import RingParameters
+
+X = np.random.default_rng(4).standard_normal((3, D))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("client") / "adapters"
+    build(folder)
+    process = Process(folder)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def token(served: Process) -> str:
+    return served.token("alice")
+
+
+class Lossy:
+    """A proxy before the service that loses requests, or answers after so many bytes."""
+
+    def __init__(self, url: str) -> None:
+        self.faults: list[tuple[str, int]] = []
+        self.seen: list[tuple[str, str, bytes]] = []
+        lossy, upstream = self, httpx.Client(base_url=url, trust_env=False, timeout=30)
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                lossy.seen.append((self.command, self.path, body))
+                kind, size = "", 0
+                if lossy.faults and self.command in ("POST", "PUT"):
+                    kind, size = lossy.faults.pop(0)
+                if kind == "request":
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                if kind == "busy":
+                    self.send_response(503)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "content-length")}
+                answer = upstream.request(self.command, self.path, content=body, headers=headers)
+                self.send_response(answer.status_code)
+                for name, value in answer.headers.items():
+                    if name.lower() not in ("transfer-encoding", "content-length", "date"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                if kind == "answer":
+                    self.wfile.write(answer.content[:size])
+                    self.close_connection = True
+                    self.connection.close()
+                else:
+                    self.wfile.write(answer.content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def lossy(served: Process) -> Iterator[Lossy]:
+    found = Lossy(served.url)
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def test_what_is_lost_is_sent_again_as_it_was(lossy: Lossy, token: str) -> None:
+    with Session(lossy.url, token) as session:
+        session.keys()
+        lossy.seen.clear()
+        lossy.faults = [("request", 0), ("answer", 100), ("busy", 0), ("answer", 0)]
+        y = session.update(LAYERS[0], X[:2])
+        assert np.abs(y - update_of(LAYERS[0], X[:2])).max() < 1e-5
+        bodies = [body for method, path, body in lossy.seen if path.endswith("/evaluate")]
+        assert len(bodies) == 5 and len(set(bodies)) == 1
+
+
+def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slotlang.client.asynchronous as module
+
+    monkeypatch.setattr(module, "_CHUNK", 300_000)
+    with Session(lossy.url, token) as session:
+        # the session is made, one part arrives, one is lost, of one the answer is lost
+        lossy.faults = [("", 0), ("", 0), ("request", 0), ("answer", 10)]
+        state = session.keys()
+        assert state["ready"]
+        parts = [body for method, _, body in lossy.seen if method == "PUT"]
+        # of the lost one nothing arrived, and the one whose answer was lost is not sent again
+        assert parts[1] == parts[2] and b"".join([*parts[:1], *parts[2:]]) == session._inner._evaluation_keys
+
+
+def test_a_service_that_stays_away_ends_in_a_message(token: str) -> None:
+    with Session("http://127.0.0.1:9", token, tries=2) as session, pytest.raises(ServiceProblem, match="SL580"):
+        session.keys()
+
+
+def test_something_else_at_the_address_is_noticed(token: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    other = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{other.server_port}"
+    with Session(url, token) as session, pytest.raises(ServiceProblem, match="SL581"):
+        session.models()
+    other.shutdown()
+    other.server_close()
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "http://10.0.0.1:8400", "http://0.0.0.0:1"])
+def test_a_token_never_travels_in_the_clear(url: str) -> None:
+    with pytest.raises(SlotError, match="SL563"):
+        Session(url, "slot_x")
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8400", "ftp://127.0.0.1", "http://", "http://[::1"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(SlotError, match="SL005"):
+        Connection(url, "slot_x")
+
+
+def test_a_secret_file_is_its_owners_alone_and_serves_again(served: Process, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with Session(served.url, token, secret=file) as session:
+        first = session.keys()
+    assert file.stat().st_mode & 0o777 == 0o600
+    with Session(served.url, token, secret=file) as session:
+        assert session.keys()["id"] == first["id"]
+        assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+        rotated = session.rotate()
+        assert rotated["id"] == first["id"] and rotated["keys"] != first["keys"]
+    # the file has the new key
+    with Session(served.url, token, secret=file) as session:
+        assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+    file.chmod(0o640)
+    with Session(served.url, token, secret=file) as session, pytest.raises(SlotError, match=r"SL582.*0640"):
+        session.keys()
+    file.chmod(0o600)
+    file.write_bytes(b"no key")
+    with Session(served.url, token, secret=file) as session, pytest.raises(SlotError, match="SL582"):
+        session.keys()
+
+
+def test_a_session_that_the_service_ended_is_made_anew(served: Process, token: str) -> None:
+    with Session(served.url, token) as session:
+        before = session.keys()["id"]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.delete(f"{served.url}/v1/sessions/{before}", headers=headers, trust_env=False).status_code == 204
+        assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+        assert session.keys()["id"] != before
+
+
+def test_nothing_is_sent_after_decryption_began(served: Process, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what decryption says stays here: a failure is the caller's alone."""
+    import slotlang.client.asynchronous as module
+    from slotlang.client.adapter import Crypto
+
+    monkeypatch.setattr(module, "_REQUEST_ITEMS", 1)
+    sent: list[str] = []
+    plain = Connection.evaluate
+
+    async def evaluate(self: Connection, *arguments: Any) -> None:
+        sent.append("begins")
+        await plain(self, *arguments)
+        sent.append("ends")
+
+    def decrypt(self: Crypto, *_: Any) -> Any:
+        sent.append("decrypts")
+        raise Rejected("out of range", "SL533")
+
+    monkeypatch.setattr(Connection, "evaluate", evaluate)
+    monkeypatch.setattr(Crypto, "decrypt", decrypt)
+    with Session(served.url, token) as session, pytest.raises(Rejected, match="out of range"):
+        session.update(LAYERS[0], np.ones((6, D)))
+    assert sorted(sent[:-1]) == ["begins"] * 3 + ["ends"] * 3 and sent[-1] == "decrypts"
+
+
+def test_many_at_a_time(served: Process, token: str) -> None:
+    async def main() -> list[Any]:
+        async with AsyncSession(served.url, token) as session:
+            return await asyncio.gather(*(session.update(layer, X * n) for layer in LAYERS for n in (1, 2)))
+
+    found = asyncio.run(main())
+    for y, (layer, n) in zip(found, [(layer, n) for layer in LAYERS for n in (1, 2)], strict=True):
+        assert np.abs(y - update_of(layer, X * n)).max() < 1e-5
+
+
+def test_inputs_that_do_not_fit_are_refused_here(served: Process, token: str) -> None:
+    with Session(served.url, token) as session:
+        for x, match in (
+            (np.ones(D + 1), "32 columns"),
+            (np.full(D, np.nan), "NaN"),
+            (np.full(D, 1e6), "norm"),
+            (np.ones(D, complex), "real numbers"),
+            (np.float64(1), "32 columns"),
+        ):
+            with pytest.raises(Rejected, match=match):
+                session.update(LAYERS[0], x)
+        with pytest.raises(ServiceProblem, match="did you mean"):
+            session.update("layers.0.q_porj", X)
+
+
+def test_small_results_warn(served: Process, token: str) -> None:
+    with Session(served.url, token) as session, pytest.warns(BelowPrecision):
+        session.update(LAYERS[0], np.full((1, D), 1e-9))
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 2), (1, 2), (5, 2), (6, 3), (1, 1), (7, 8)])
+def test_tokens_are_split_padded_and_joined(count: int, size: int) -> None:
+    x = np.arange(count * 3, dtype=np.float32).reshape(count, 3)
+    tokens = Tokens.of(x, 3, "m")
+    batches = tokens.batches(size)
+    assert [b.shape for b in batches] == [(3, size)] * -(-count // size)
+    assert all((b[:, count % size :] == 0).all() for b in batches[-1:] if count % size)
+    joined = tokens.joined([2 * b for b in batches], 3)
+    assert joined.dtype == np.float32 and (joined == 2 * x).all()
+
+
+def test_a_ring_below_128_bits_is_refused(served: Process, token: str) -> None:
+    """Whatever a service says: the client makes no key for it."""
+    headers = {"Authorization": f"Bearer {token}"}
+    data = httpx.get(f"{served.url}/v1/models/tiny/client", headers=headers, trust_env=False).content
+    from slotlang_runtime.wire import pack, unpack
+
+    box = unpack("client", data)
+    program = unpack("program", bytes(box.records["program square"] or b""))
+    label: dict[str, Any] = json.loads(json.dumps(program.label))
+    label["parameters"]["prime_bits"] = [60] * 4
+    weak = pack("program", label, program.records)
+    with pytest.raises(ServiceProblem, match="128-bit"):
+        Adapter.from_bytes(pack("client", box.label, {**box.records, "program square": weak}))
+    assert RingParameters(8192, (60, 60, 60)) == Adapter.from_bytes(data).ring
+
+
+class Linear:
+    """A module as torch has it, as far as ``attach`` goes."""
+
+    def __init__(self, seed: int) -> None:
+        self.weight = np.random.default_rng(seed).standard_normal((D, D))
+
+    def forward(self, x: Any) -> Any:
+        return x @ self.weight.T
+
+
+class Model:
+    def __init__(self) -> None:
+        self.modules = {f"model.{layer}": Linear(n) for n, layer in enumerate(LAYERS)}
+
+    def named_modules(self) -> Any:
+        return [("", self), *self.modules.items()]
+
+
+def test_a_model_adds_the_updates_of_a_service(served: Process, token: str) -> None:
+    model = Model()
+    with Session(served.url, token) as session:
+        before = {name: m.forward(X) for name, m in model.modules.items()}
+        with attach(model, session):
+            for layer in LAYERS:
+                y = model.modules[f"model.{layer}"].forward(X)
+                assert np.abs(y - before[f"model.{layer}"] - update_of(layer, X)).max() < 1e-5
+        for name, module in model.modules.items():
+            assert "forward" not in vars(module) and (module.forward(X) == before[name]).all()
+
+
+class Counted:
+    """A session that counts, with updates in the clear."""
+
+    def __init__(self, inner: Session) -> None:
+        self.inner, self.calls = inner, list[list[str]]()
+
+    def adapter(self) -> Adapter:
+        from dataclasses import replace
+
+        found = self.inner.adapter()
+        # all in one group
+        updates = tuple(update for group in found.groups for update in group.updates)
+        return replace(found, groups=(replace(found.groups[0], updates=updates),))
+
+    def updates(self, modules: list[str], x: Any) -> dict[str, Any]:
+        self.calls.append(modules)
+        return {name: update_of(name, x) for name in modules}
+
+
+def test_modules_of_one_group_share_a_request(served: Process, token: str) -> None:
+    model = Model()
+    with Session(served.url, token) as session:
+        counted = Counted(session)
+        with attach(model, counted):
+            modules = [model.modules[f"model.{layer}"] for layer in LAYERS]
+            x = X.copy()
+            for module in modules:
+                module.forward(x)
+            assert counted.calls == [list(LAYERS)]
+            # another x, and the same array with other values
+            modules[0].forward(X + 1)
+            x += 1
+            modules[1].forward(x)
+            assert len(counted.calls) == 2
+            modules[1].forward(X)
+            assert len(counted.calls) == 3
+
+
+def test_a_model_that_does_not_fit_is_left_as_it_was(served: Process, token: str) -> None:
+    model = Model()
+    model.modules[f"model.{LAYERS[1]}"].weight = np.ones((D, D + 1))
+    with Session(served.url, token) as session:
+        with pytest.raises(SlotError, match=r"SL583.*32 x 33"):
+            attach(model, session)
+        with pytest.raises(SlotError, match="SL571"):
+            attach(model, session, ["nothing"])
+        del model.modules[f"model.{LAYERS[1]}"]
+        with pytest.raises(SlotError, match="is not in the model"):
+            attach(model, session)
+    assert all("forward" not in vars(module) for module in model.modules.values())

@@ -1,0 +1,131 @@
+"""Folders of built adapters for tests, made of small real programs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from repository import ROOT
+
+from slotlang.api import load, lower
+from slotlang.emit.loaded import load_module
+from slotlang.service.manifest import File, Group, Keys, LoraUpdate, Manifest, Program, Source
+from slotlang.service.tokens import Tokens
+from slotlang_runtime import SecretKey, Weights
+from slotlang_runtime.module import Module
+
+D, RANK, TOKENS = 32, 4, 2
+SIZES = {"d": D, "r": RANK, "batch": TOKENS, "slots": 32}
+SCALING = 0.5
+
+
+@cache
+def _program() -> tuple[str, Module]:
+    text = lower(load(str(ROOT / "programs/rank_complex.slot"), SIZES)).text
+    return text, load_module(text)
+
+
+def weights_of(layer: str, seed: int = 0) -> dict[str, Any]:
+    """A and B of a module."""
+    digest = hashlib.sha256(f"{layer} {seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:4], "little"))
+    return {"A": rng.standard_normal((D, RANK)) / RANK, "B": rng.standard_normal((RANK, D)) / D**0.5}
+
+
+def update_of(layer: str, x: Any, seed: int = 0) -> Any:
+    """The update in numpy: tokens x channels."""
+    w = weights_of(layer, seed)
+    return SCALING * x @ w["B"].T @ w["A"].T
+
+
+LAYERS = ("layers.0.q_proj", "layers.0.v_proj", "layers.1.q_proj")
+
+
+def build(folder: Path, name: str = "tiny", *, layers: tuple[str, ...] = LAYERS, seed: int = 0) -> Manifest:
+    """Write a built adapter with one group for each layer, of one program."""
+    text, module = _program()
+    home = folder / name
+    (home / "programs").mkdir(parents=True, exist_ok=True)
+    (home / "weights").mkdir(exist_ok=True)
+    (home / "programs" / "square.py").write_text(text)
+    groups = []
+    for number, layer in enumerate(layers):
+        data = Weights.encode(module, **weights_of(layer, seed), scale=SCALING).to_bytes()
+        (home / "weights" / f"{number}.weights").write_bytes(data)
+        file = File(f"weights/{number}.weights", hashlib.sha256(data).hexdigest(), len(data))
+        update = LoraUpdate(layer, 0, D, D, RANK, SCALING)
+        groups.append(Group("square", f"{layer.rpartition('.')[0]}#in", TOKENS, file, (update,)))
+    p = module.parameters
+    keys = SecretKey(p.ring).evaluation_keys(module)
+    return Manifest(
+        name=name,
+        base_model="tiny-base",
+        made_with={"slotlang": "0.1.0"},
+        adapter=Source("0" * 64, RANK),
+        target={"tokens": TOKENS, "precision": 1e-3},
+        parameters={"degree": p.degree, "prime_bits": list(p.prime_bits)},
+        keys=Keys(p.galois_elements, p.relinearization, len(keys)),
+        programs=(
+            Program(
+                "square", File("programs/square.py", hashlib.sha256(text.encode()).hexdigest()), "proved", "proved"
+            ),
+        ),
+        groups=tuple(groups),
+    ).write(home)
+
+
+class Process:
+    """A real ``slotlang serve`` of a folder, on a free port of the loopback."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self.options, self.port = folder, options, 0
+        self.log = folder.parent / f"{folder.name}.log"
+        self.tokens = Tokens(folder / ".state" / "tokens")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        command = [sys.executable, "-m", "slotlang", "serve", str(self.folder), "--json", *self.options]
+        command += ["--port", str(self.port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+        lines = iter(self.process.stdout or [])
+        text = ""
+        for line in lines:
+            text += line
+            if line == "}\n":
+                break
+        assert text, self.log.read_text()
+        self.ready = json.loads(text)
+        self.url = str(self.ready.get("url"))
+
+    def token(self, tenant: str, **more: Any) -> str:
+        """A new token."""
+        return self.tokens.add(tenant, **more)[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop it; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def restart(self, number: int = signal.SIGTERM) -> None:
+        """Stop it, and start it again, on another port."""
+        self.stop(number)
+        self.start()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,198 @@
+"""``slotlang serve``, ``token`` and ``client`` as commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import slotlang
+from json_shapes import EXAMPLES, agrees, shape
+from served import LAYERS, D, Process, build, update_of
+
+from slotlang.service.addresses import is_loopback
+from slotlang.service.serving import Address
+
+X = np.random.default_rng(5).standard_normal((3, D))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("commands") / "service"
+    build(folder)
+    process = Process(folder)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def token(served: Process, monkeypatch: pytest.MonkeyPatch) -> str:
+    found = served.token("alice")
+    monkeypatch.setenv("SLOTLANG_TOKEN", found)
+    return found
+
+
+def test_files_in_files_out(served: Process, token: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    ended = slotlang("client", "update", served.url, LAYERS[0], f"{tmp_path}/x.npy", "-o", f"{tmp_path}/y.npy")
+    assert (ended.status, ended.err) == (0, "")
+    assert np.abs(np.load(tmp_path / "y.npy") - update_of(LAYERS[0], X)).max() < 1e-5
+    several = ",".join(LAYERS)
+    ended = slotlang("client", "update", served.url, several, f"{tmp_path}/x.npy", "-o", f"{tmp_path}/y.npz")
+    assert ended.status == 0
+    found = np.load(tmp_path / "y.npz")
+    for layer in LAYERS:
+        assert np.abs(found[layer] - update_of(layer, X)).max() < 1e-5
+
+
+def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Path) -> None:
+    secret = f"--secret={tmp_path}/secret"
+    first = json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]
+    assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"] == first
+    rotated = json.loads(slotlang("client", "keys", served.url, secret, "--rotate", "--json").out)["session"]
+    assert rotated["id"] == first["id"] and rotated["keys"] != first["keys"]
+    assert slotlang("client", "keys", served.url, secret, "--end").out == "the session has ended\n"
+    assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]["id"] != first["id"]
+
+
+REFUSED = {
+    "an address that is none": (["client", "models", "127.0.0.1"], "SL005"),
+    "another machine without TLS": (["client", "models", "http://192.0.2.1"], "SL563"),
+    "nobody there": (["client", "models", "http://127.0.0.1:9"], "SL580"),
+    "a module that is not there": (["client", "update", "URL", "nothing", "x.npy", "-o", "y.npy"], "SL571"),
+    "x of other columns": (["client", "update", "URL", LAYERS[0], "narrow.npy", "-o", "y.npy"], "SL523"),
+    "x that is too large": (["client", "update", "URL", LAYERS[0], "large.npy", "-o", "y.npy"], "SL531"),
+    "an output of no format": (["client", "update", "URL", LAYERS[0], "x.npy", "-o", "y"], "SL005"),
+    "an adapter that is not there": (["client", "modules", "URL", "--model", "none"], "SL571"),
+    "two wishes": (["client", "keys", "URL", "--secret", "s", "--rotate", "--end"], "SL005"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_client_refuses(
+    name: str, served: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slotlang.client.connection as connection
+
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.001)
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    np.save("narrow.npy", X[:, 1:])
+    np.save("large.npy", X * 1e9)
+    words, code = REFUSED[name]
+    words = [served.url if word == "URL" else word for word in words]
+    ended = slotlang(*words)
+    assert ended.status == 2 and ended.err.startswith(f"error[{code}]"), ended.err
+    assert not Path("y.npy").exists()
+
+
+def test_a_token_comes_from_a_file_or_the_environment(
+    served: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(f"{token}\n")
+    monkeypatch.delenv("SLOTLANG_TOKEN")
+    assert slotlang("client", "models", served.url).err.startswith("error[SL570]: there is no token")
+    assert slotlang("client", "models", served.url, "--token-file", f"{tmp_path}/token").status == 0
+    assert slotlang("client", "models", served.url, "--token-file", f"{tmp_path}/none").err.startswith("error[SL001]")
+    monkeypatch.setenv("SLOTLANG_TOKEN", "slot_" + "a" * 43)
+    assert slotlang("client", "models", served.url).err.startswith("error[SL570]: the service says:")
+
+
+def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    token = slotlang("token", "add", folder, "alice", "--model", "tiny").out.strip()
+    assert token.startswith("slot_")
+    assert slotlang("token", "add", folder, "root", "--admin").status == 0
+    listed = slotlang("token", "list", folder).out
+    assert "alice  tiny" in listed and "root  all adapters  admin" in listed and token not in listed
+    assert slotlang("token", "remove", folder, "alice").out.startswith("removed ")
+    assert slotlang("token", "remove", folder, "alice").err.startswith("error[SL005]: there is no token 'alice'")
+    assert slotlang("token", "add", folder, "../alice").err.startswith("error[SL005]: a tenant's name")
+    assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
+
+
+def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:
+    build(tmp_path)
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
+        ended = slotlang("serve", str(tmp_path), "--host", host)
+        assert ended.status == 2 and ended.err.startswith("error[SL563]"), ended.err
+    half = slotlang("serve", str(tmp_path), "--ssl-certfile", "x.pem")
+    assert half.err.startswith("error[SL005]: --ssl-certfile and --ssl-keyfile")
+    absent = slotlang("serve", str(tmp_path), "--ssl-certfile", "x.pem", "--ssl-keyfile", "y.pem")
+    assert absent.err.startswith("error[SL565]")
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
+    assert not is_loopback("localhost.example.com")
+    assert Address("::1").url(1) == "http://[::1]:1"
+
+
+def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
+    assert slotlang("serve", str(tmp_path)).err.startswith("error[SL561]: there is no built adapter")
+    assert slotlang("serve", str(tmp_path / "none")).status == 2
+    assert "another service has it" in slotlang("serve", str(served.folder)).err
+    build(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert slotlang("serve", str(tmp_path), "--port", port).err.startswith("error[SL565]")
+    assert slotlang("serve", str(tmp_path), "--max-body", "many").err.startswith("error[SL005]: --max-body 'many'")
+    weights = tmp_path / "tiny" / "weights" / "0.weights"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "0.weights has" in slotlang("serve", str(tmp_path)).err
+
+
+def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem "
+        "-out cert.pem -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    made = subprocess.run(words.split(), cwd=tmp_path, capture_output=True)
+    if made.returncode:
+        pytest.skip("openssl makes no certificate")
+    build(tmp_path / "service")
+    certificate = f"{tmp_path}/cert.pem"
+    process = Process(tmp_path / "service", "--ssl-certfile", certificate, "--ssl-keyfile", f"{tmp_path}/key.pem")
+    try:
+        assert process.url.startswith("https://")
+        monkeypatch.setenv("SLOTLANG_TOKEN", process.token("alice"))
+        assert slotlang("client", "models", process.url, "--cacert", certificate).status == 0
+        # a certificate that nobody vouches for
+        assert slotlang("client", "models", process.url).err.startswith("error[SL580]")
+    finally:
+        process.close()
+
+
+SERVED = [example for example in EXAMPLES if example[0].startswith(("slotlang client", "slotlang token remove"))]
+
+
+@pytest.mark.parametrize(("command", "status", "example"), SERVED, ids=[e[0] for e in SERVED])
+def test_json_is_as_documented(
+    command: str,
+    status: str,
+    example: str,
+    served: Process,
+    token: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "service").symlink_to(served.folder)
+    np.save("build/x.npy", X)
+    served.token("bob")
+    words = shlex.split(command.replace("http://127.0.0.1:8400", served.url))
+    ended = slotlang(*words[1:])
+    assert ended.status == int(status or 0), ended.err
+    shown, printed = json.loads(example), json.loads(ended.out)
+    assert shown["schema"] == printed["schema"] and list(shown) == list(printed)
+    assert agrees(shape(shown), shape(printed)), command
+
+
+def test_what_serve_prints_is_as_documented(served: Process) -> None:
+    (shown,) = [json.loads(example) for command, _, example in EXAMPLES if command.startswith("slotlang serve")]
+    assert agrees(shape(shown), shape(served.ready)) and list(shown) == list(served.ready)

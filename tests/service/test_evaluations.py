@@ -1,0 +1,256 @@
+"""Requests under way: one evaluation however often a request comes, unloads that wait, turns of tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from served import LAYERS, D, build, update_of
+
+from slotlang.client.adapter import Adapter, Crypto
+from slotlang.service.adapters import Adapters
+from slotlang.service.evaluations import Run
+from slotlang.service.evaluator import Done, Job, Placed, Station
+from slotlang.service.limits import Limits, Queue, Rate
+from slotlang.service.manifest import File
+from slotlang.service.problems import Refusal
+from slotlang.service.protocol import Item, Request
+from slotlang.service.service import Service
+from slotlang.service.tokens import Tenant
+from slotlang_runtime import SecretKey
+
+ALICE = Tenant("alice", False, None, 0.0)
+KEY = "k" * 16
+
+
+class Slow:
+    """An evaluator that ends when it is told to."""
+
+    width = 2
+
+    async def start(self) -> None:
+        pass
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = asyncio.Event()
+
+    async def evaluate(self, job: Job) -> Done:
+        self.begun += 1
+        await self.go.wait()
+        return Done(bytes(job.upload[:4]), 0.0, 0.0)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("evaluations")
+    build(found)
+    return found
+
+
+class World:
+    """A service without HTTP, and a session in it."""
+
+    def __init__(self, folder: Path, state: Path, **limits: float) -> None:
+        self.evaluator = Slow()
+        self.service = Service(folder, state, Limits(**limits), 1, self.evaluator)  # type: ignore[arg-type]
+
+    async def start(self) -> None:
+        await self.service.start()
+        client = Adapter.from_bytes(self.service.adapters.get(ALICE, "tiny").client)
+        self.version = client.version
+        keys = b"keys"
+        name = hashlib.sha256(keys).hexdigest()
+        made = self.service.store.create("alice", "tiny", name, len(keys), 100.0)
+        self.session = self.service.store.append(made, 0, keys, lambda data: None)
+
+    def body(self, *modules: str) -> bytes:
+        items = tuple(Item("0", (module,)) for module in modules)
+        return Request("tiny", self.version, items, {"0": b"upload"}).to_bytes()
+
+    async def begin(self, body: bytes, key: str = KEY) -> Run:
+        return await self.service.evaluations.begin(ALICE, self.session, key, body)
+
+
+async def whole(run: Run) -> bytes:
+    return b"".join([frame async for frame in run.frames()])
+
+
+def test_a_request_that_comes_again_is_not_evaluated_again(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        body = world.body(*LAYERS[:2])
+        first, second = await asyncio.gather(world.begin(body), world.begin(body))
+        # whoever asked first went away
+        listening = asyncio.create_task(whole(first))
+        await asyncio.sleep(0.05)
+        listening.cancel()
+        world.evaluator.go.set()
+        answer = await whole(second)
+        assert world.evaluator.begun == 2
+        while world.service.evaluations.under_way:
+            await asyncio.sleep(0.01)
+        assert await whole(await world.begin(body)) == answer
+        assert world.evaluator.begun == 2
+        with pytest.raises(Refusal, match="SL576"):
+            await world.begin(world.body(LAYERS[2]))
+        # after the adapter is gone, too
+        await world.service.adapters.unload("tiny")
+        assert await whole(await world.begin(body)) == answer
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_an_unload_waits_for_requests_under_way(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        run = await world.begin(world.body(LAYERS[0]))
+        unloading = asyncio.create_task(world.service.adapters.unload("tiny"))
+        await asyncio.sleep(0.05)
+        assert not unloading.done()
+        with pytest.raises(Refusal, match="SL571"):
+            await world.begin(world.body(LAYERS[0]), "another-key-here")
+        world.evaluator.go.set()
+        assert len(await whole(run)) > 100
+        await asyncio.wait_for(unloading, 5)
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_a_failure_after_the_first_part_ends_the_answer(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path, wait=0.2)
+        await world.start()
+        run = await world.begin(world.body(*LAYERS))
+        frames = run.frames()
+        await asyncio.sleep(0.4)
+        # the third waited too long while two were evaluated
+        world.evaluator.go.set()
+        kinds = [frame[16:32].rstrip(b"\0") for frame in [f async for f in frames]]
+        assert kinds == [b"answer", b"answer", b"problem"]
+        # sent again, the parts that are stored are given, and the third is evaluated now
+        assert b"problem" not in await whole(await world.begin(world.body(*LAYERS)))
+        assert world.evaluator.begun == 3
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_refuses_before_any_work(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path, queue=4, queue_of_tenant=2)
+        await world.start()
+        with pytest.raises(Refusal, match="SL575") as refused:
+            await world.begin(world.body(*LAYERS))
+        assert refused.value.retry_after and world.evaluator.begun == 0
+        # and the key may be used again, for another request
+        world.evaluator.go.set()
+        assert await whole(await world.begin(world.body(LAYERS[0])))
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_tenants_take_turns() -> None:
+    async def main() -> list[str]:
+        queue, order = Queue(lambda: 1, Limits()), list[str]()
+
+        async def work(tenant: str) -> None:
+            async with queue.turn(tenant):
+                order.append(tenant)
+                await asyncio.sleep(0)
+
+        first = [asyncio.create_task(work("a")) for _ in range(4)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*first, *(work("b") for _ in range(2)))
+        assert queue.running == 0 and queue.waiting == 0
+        return order
+
+    order = asyncio.run(main())
+    # b does not wait for all of a's
+    assert order.index("b") < 4 and sorted(order) == ["a"] * 4 + ["b"] * 2
+
+
+def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
+    async def main() -> None:
+        queue, done = Queue(lambda: 1, Limits(wait=5)), asyncio.Event()
+
+        async def hold() -> None:
+            async with queue.turn("a"):
+                await done.wait()
+
+        async def take() -> str:
+            async with queue.turn("a"):
+                return "taken"
+
+        holding = asyncio.create_task(hold())
+        await asyncio.sleep(0)
+        gone, waits = asyncio.create_task(take()), asyncio.create_task(take())
+        await asyncio.sleep(0)
+        gone.cancel()
+        done.set()
+        assert await asyncio.wait_for(waits, 2) == "taken"
+        await holding
+        assert queue.running == 0
+
+    asyncio.run(main())
+
+
+def test_rates_are_each_tenants_own() -> None:
+    now = [0.0]
+    rate = Rate(1.0, 2.0, lambda: now[0])
+    rate.take("a", 1, "requests")
+    rate.take("a", 1, "requests")
+    with pytest.raises(Refusal, match="too many requests") as refused:
+        rate.take("a", 1, "requests")
+    assert refused.value.retry_after == pytest.approx(1.0)
+    rate.take("b", 2, "requests")
+    now[0] = 1.0
+    rate.take("a", 1, "requests")
+    # more than fit at once are not refused for ever
+    now[0] = 10.0
+    rate.take("a", 5, "requests")
+    with pytest.raises(Refusal):
+        rate.take("a", 1, "requests")
+
+
+def test_a_station_evaluates_in_many_threads_what_it_holds_once(folder: Path, tmp_path: Path) -> None:
+    """Memory for one weights file: they take turns in it, and answers are right."""
+    station = Station(1, 1)
+    adapters = Adapters(folder, station)
+    asyncio.run(adapters.scan())
+    adapter = adapters.get(ALICE, "tiny")
+    client = Adapter.from_bytes(adapter.client)
+    crypto = Crypto(client, SecretKey(client.ring))
+    keys = crypto.evaluation_keys()
+    (tmp_path / "keys").write_bytes(keys)
+    placed = Placed(tmp_path, File("keys", hashlib.sha256(keys).hexdigest()))
+    x = np.random.default_rng(0).standard_normal((D, 2))
+    upload = crypto.encrypt(client.groups[0], x)
+    results: dict[int, bytes] = {}
+
+    def work(number: int) -> None:
+        group = adapter.manifest.groups[number % 3]
+        job = Job(adapter.program(group), adapter.weights(group), placed, upload)
+        results[number] = station.evaluate(job.hashes, upload, job.load).results
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(6):
+        (y,) = crypto.decrypt(client.groups[number % 3], results[number])
+        assert np.abs(y.T - update_of(LAYERS[number % 3], x.T)).max() < 1e-5
+    assert len(station.servers) == 0 and station.servers.bytes == 0

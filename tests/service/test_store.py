@@ -1,0 +1,253 @@
+"""Sessions and keys that last: quotas, eviction, expiry, damage."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotlang.diagnostics import SlotError
+from slotlang.service.answers import Answers
+from slotlang.service.cache import Cache
+from slotlang.service.problems import Refusal
+from slotlang.service.store import Session, Store, state_of_one
+from slotlang.service.tokens import Tokens
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def stored(store: Store, tenant: str = "a", keys: bytes = b"keys", **more: Any) -> Session:
+    """A session with its keys."""
+    session = store.create(tenant, "m", hashlib.sha256(keys).hexdigest(), len(keys), 100.0, **more)
+    return session if session.keys else store.append(session, 0, keys, lambda data: None)
+
+
+def test_the_longest_unused_session_makes_room(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, quota=30, clock=clock)
+    pinned = stored(store, keys=b"0" * 10, pin=True)
+    first = stored(store, keys=b"1" * 10)
+    clock.now += 1
+    second = stored(store, keys=b"2" * 10)
+    clock.now += 60
+    with store.using(first):
+        pass
+    clock.now += 1
+    stored(store, keys=b"3" * 10)
+    left = {s.id for s in store.of("a")}
+    assert pinned.id in left and first.id in left and second.id not in left
+    assert len(list((tmp_path / "keys").rglob("*"))) == 1 + 3
+    # another tenant has a quota of its own
+    assert stored(store, "b", b"4" * 30).keys
+
+
+def test_a_session_in_use_is_never_evicted(tmp_path: Path) -> None:
+    store = Store(tmp_path, quota=10)
+    only = stored(store, keys=b"1" * 10)
+    with store.using(only):
+        with pytest.raises(Refusal, match="SL574"):
+            stored(store, keys=b"2" * 10)
+        assert store.get("a", only.id).keys
+    assert stored(store, keys=b"2" * 10).keys
+    with pytest.raises(Refusal, match="SL574"):
+        stored(store, keys=b"3" * 11)
+
+
+def test_the_number_of_sessions_is_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path, most=2)
+    for number in range(4):
+        stored(store, keys=b"%d" % number)
+    assert len(store.of("a")) == 2
+
+
+def test_sessions_with_the_same_keys_share_a_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, other = stored(store), stored(store)
+    assert store.key_file(one) == store.key_file(other)
+    # and those of another tenant do not: nobody learns that a file is there
+    foreign = store.create("b", "m", one.keys, 4, 100.0)
+    assert not foreign.keys
+    store.delete(one)
+    assert store.key_file(other).read_bytes() == b"keys"
+    store.delete(other)
+    assert not list((tmp_path / "keys").rglob("*" + other.keys))
+
+
+def test_expired_sessions_go(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, clock=clock)
+    session = stored(store)
+    clock.now += 101
+    with pytest.raises(Refusal, match="SL571"):
+        store.get("a", session.id)
+    with store.using(session):
+        assert store.expire() == 0
+    assert store.expire() == 1 and store.count == 0
+    assert not list((tmp_path / "sessions").iterdir())
+
+
+def test_a_rotation_keeps_the_old_keys_until_the_new_ones_are_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    session = stored(store)
+    old, new = session.keys, hashlib.sha256(b"newer").hexdigest()
+    session = store.rotate(session, new, 5, 200.0)
+    session = store.append(session, 0, b"new", lambda data: None)
+    assert (session.keys, store.received(session)) == (old, 3)
+    session = store.append(session, 3, b"er", lambda data: None)
+    assert session.keys == new and store.key_file(session).read_bytes() == b"newer"
+    assert not list((tmp_path / "keys").rglob(old))
+
+
+def test_keys_that_fail_their_check_are_dropped(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
+
+    def check(data: bytes) -> None:
+        raise ValueError("no keys")
+
+    with pytest.raises(ValueError, match="no keys"):
+        store.append(session, 0, b"keys", check)
+    assert store.received(session) == 0 and not store.get("a", session.id).keys
+
+
+DAMAGE: dict[str, Any] = {
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "something else": lambda path: path.write_bytes(b"x" * 10_000),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    "a folder's rights": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(8000)),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_the_index_is_made_from_the_files(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    sessions = {stored(store, keys=b"%d" % number).id for number in range(30)}
+    store.close()
+    DAMAGE[name](tmp_path / "index.sqlite")
+    again = Store(tmp_path)
+    assert {s.id for s in again.of("a")} == sessions
+
+
+def test_an_index_of_other_columns_is_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    session = stored(store)
+    store.close()
+    (tmp_path / "index.sqlite").unlink()
+    with sqlite3.connect(tmp_path / "index.sqlite") as other:
+        other.execute("CREATE TABLE sessions (id TEXT)")
+    other.close()
+    assert Store(tmp_path).get("a", session.id).keys == session.keys
+
+
+def test_damage_while_it_runs_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    session = stored(store)
+    store._index.execute("DROP TABLE sessions")
+    assert store.get("a", session.id).keys == session.keys
+    assert store.rebuilt == 1
+
+
+def test_a_session_file_that_is_damaged_costs_that_session_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, other = stored(store, keys=b"1"), stored(store, keys=b"2")
+    store.close()
+    (tmp_path / "sessions" / f"{one.id}.json").write_text("{")
+    (tmp_path / "index.sqlite").unlink()
+    assert [s.id for s in Store(tmp_path).of("a")] == [other.id]
+
+
+def test_one_service_has_a_state(tmp_path: Path) -> None:
+    with state_of_one(tmp_path), pytest.raises(SlotError, match="SL564"), state_of_one(tmp_path):
+        pass
+    with state_of_one(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SlotError, match="SL564"), state_of_one(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["", "../index", "A" * 21, "A" * 23, "%", "A" * 22])
+def test_names_of_sessions_are_no_paths(name: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="SL571"):
+        Store(tmp_path).get("a", name)
+
+
+def test_answers_are_kept_for_their_window(tmp_path: Path) -> None:
+    clock = Clock()
+    answers = Answers(tmp_path, 10.0, clock=clock)
+    folder = answers.begin("a", "s", "k", b"body")
+    answers.store(folder, 0, b"part")
+    assert answers.begin("a", "s", "k", b"body") == folder
+    assert (answers.part(folder, 0), answers.part(folder, 1)) == (b"part", None)
+    with pytest.raises(Refusal, match="SL576"):
+        answers.begin("a", "s", "k", b"another body")
+    # keys of other sessions and tenants are others
+    assert len({answers.begin(*who, b"body") for who in (("a", "s", "k"), ("b", "s", "k"), ("a", "t", "k"))}) == 3
+    clock.now += 9
+    assert answers.expire() == 0
+    clock.now += 2
+    assert answers.expire() == 3
+    assert answers.begin("a", "s", "k", b"another body") == folder
+
+
+def test_stored_answers_are_bounded(tmp_path: Path) -> None:
+    clock = Clock()
+    answers = Answers(tmp_path, 10.0, 5, clock)
+    folder = answers.begin("a", "s", "k", b"body")
+    answers.store(folder, 0, b"12345")
+    with pytest.raises(Refusal, match="SL575"):
+        answers.begin("a", "s", "other", b"body")
+    # what is stored is given all the same, and counted in the next process too
+    assert answers.begin("a", "s", "k", b"body") == folder
+    assert Answers(tmp_path, 10.0, 5, clock).size == 5
+    clock.now += 11
+    assert answers.expire() == 1 and answers.size == 0
+    assert answers.begin("a", "s", "other", b"body")
+
+
+def test_tokens_are_256_random_bits_of_which_a_hash_is_kept(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    token, tenant = tokens.add("a", models=("m",))
+    other, _ = tokens.add("a")
+    assert token != other and len(token) == 5 + 43
+    assert (tmp_path / f"{hashlib.sha256(token.encode()).hexdigest()}.json").stat().st_mode & 0o777 == 0o600
+    found = tokens.find(token)
+    assert found == tenant and found.sees("m") and not found.sees("n")
+    assert tokens.find(token[:-1]) is None and tokens.find(hashlib.sha256(token.encode()).hexdigest()) is None
+    assert len(tokens.remove("a")) == 2 and tokens.find(other) is None
+    with pytest.raises(SlotError, match="SL005"):
+        tokens.add("../a")
+
+
+def test_what_is_held_is_bounded_and_what_is_in_use_stays() -> None:
+    seen: list[bool] = []
+    cache: Cache[str] = Cache(10, seen.append)
+    loads: list[str] = []
+
+    def load(name: str) -> Any:
+        def made() -> tuple[str, int]:
+            loads.append(name)
+            return name, 6
+
+        return made
+
+    with cache.use("a", load("a")) as a, cache.use("b", load("b")) as b, cache.use("a", load("a")):
+        assert (a, b, cache.bytes) == ("a", "b", 12)
+    assert cache.bytes == 6
+    with cache.use("b", load("b")), pytest.raises(ZeroDivisionError), cache.use("c", lambda: (str(1 // 0), 1)):
+        pass
+    assert seen == [False, False, True, True, False] or seen == [False, False, True, False, False]
+    with cache.use("c", load("c")):
+        pass
+    assert cache.bytes == 6 and loads[-1] == "c"
