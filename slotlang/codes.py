@@ -523,6 +523,24 @@ programs that use them.""",
 
 Its parameters, or what its functions do, are not what a module has that `slotlang lower` wrote: a scale beyond the
 modulus, a rotation without a key, a packing that was edited. `slotlang check` says more. Lower the program again.""",
+    "SL551": """A folder was built by another slotlang.
+
+`slotlang adapter build` goes on where an earlier build stopped, and changes nothing where all is done. What another
+version of slotlang, of its runtime or of TenSEAL has built is not mixed with that: the message names both versions.
+Remove the folder, or build into another one.""",
+    "SL552": """A folder can't be built into.
+
+It holds something that no build wrote, its files were edited or damaged, or another process builds into it. Nothing in
+it is overwritten.""",
+    "SL553": """A list of modules that read one input is wrong.
+
+`--shared-inputs FILE` takes a JSON list of lists of names. Modules of one parent whose paths end in the names of a list
+read the same input, and become one program with several results. No name stands twice, and the modules read as many
+channels. A list of which no two modules are there changes nothing, and is a warning.""",
+    "SL554": """An adapter can't be built.
+
+No module of it can be run, its modules are too large for the number of tokens, or the disk has no room for the encoded
+weights.""",
     "SL511": """A worker could not start.
 
 `run --workers N` shares evaluations between N threads. The system refused one of them, most often for want of memory,
@@ -575,24 +593,6 @@ result, and `--module layers.0.self_attn` names the layer. A program with one th
 A warning. PEFT takes the first key that matches, and so does slotlang. But PEFT sorts the keys when it saves an
 adapter, so the first key in the file need not be the one that training used: PEFT itself then loads another scaling,
 or fails on the rank. Write keys of which only one matches each module.""",
-    "SL551": """A folder was built by another slotlang.
-
-`slotlang adapter build` goes on where an earlier build stopped, and changes nothing where all is done. What another
-version of slotlang, of its runtime or of TenSEAL has built is not mixed with that: the message names both versions.
-Remove the folder, or build into another one.""",
-    "SL552": """A folder can't be built into.
-
-It holds something that no build wrote, its files were edited or damaged, or another process builds into it. Nothing in
-it is overwritten.""",
-    "SL553": """A list of modules that read one input is wrong.
-
-`--shared-inputs FILE` takes a JSON list of lists of names. Modules of one parent whose paths end in the names of a list
-read the same input, and become one program with several results. No name stands twice, and the modules read as many
-channels. A list of which no two modules are there changes nothing, and is a warning.""",
-    "SL554": """An adapter can't be built.
-
-No module of it can be run, its modules are too large for the number of tokens, or the disk has no room for the encoded
-weights.""",
     "SL561": """A folder does not hold a built adapter.
 
 `slotlang adapter build DIR -o FOLDER` writes `FOLDER/NAME/` with `manifest.json`, programs and encoded weights, and
