@@ -3,6 +3,7 @@
 # make test-slow passes the tests that take more than 10 s alone, and those that draw examples with all of them
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
 # make faults kills a service again and again while clients work, and compares every result and every answer that is given again
+# make load   measures a service of 100 adapters and 1,000 sessions under bounds of memory, and what HTTP adds
 # make bench  measures; no test depends on a time
 # make bench-peers measures other libraries beside ours: installs them in .venv-peers where they can be (HElayers: non-commercial use)
 # make columns compares matrix products with SEAL's operations: minutes, 2.5 GB of memory
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults bounds grid families prover mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load bounds grid families prover mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -60,6 +61,9 @@ fuzz: setup
 
 faults: setup
 	$(BIN)/python -m benchmarks.service_faults
+
+load: setup
+	$(BIN)/python -m benchmarks.service_load
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -60,7 +60,9 @@ class Faults:
                 try:
                     found = session.updates(layers, x)
                 except SlotError as problem:
-                    self.counts[f"a call ended with {problem.diagnostics[0].code}"] += 1
+                    self.counts[
+                        f"a call ended with {problem.diagnostics[0].code}: {problem.diagnostics[0].message[:120]}"
+                    ] += 1
                     continue
                 for layer in layers:
                     if np.abs(found[layer] - update_of(layer, x)).max() > ALLOWED:

@@ -250,7 +250,8 @@ class Store:
     def append(self, session: Session, offset: int, data: bytes, check: Callable[[bytes], None]) -> Session:
         """Add bytes to the coming keys, at this offset. When they are complete they are checked, and become the
         session's. Raises Refusal SL572 for another offset than the next one, and what ``check`` raises; then the keys
-        have to be sent from the start."""
+        have to be sent from the start. Where all bytes are there, no bytes ask for the check: a process may have ended
+        before it."""
         with self._lock:
             session = self.get(session.tenant, session.id)
             if not session.coming:
@@ -268,7 +269,11 @@ class Store:
             if received + len(data) < session.coming_bytes:
                 return session
         # takes a while, and nobody else waits
-        whole = path.read_bytes()
+        try:
+            whole = path.read_bytes()
+        except FileNotFoundError:
+            # another request has ended it, well or not
+            return self.get(session.tenant, session.id)
         try:
             if hashlib.sha256(whole).hexdigest() != session.coming:
                 raise Refusal(MALFORMED, "these keys do not have the SHA-256 that was said", status=422)
@@ -277,10 +282,13 @@ class Store:
             path.unlink(missing_ok=True)
             raise
         with self._lock:
+            session = self.get(session.tenant, session.id)
+            if not session.coming or not path.exists():
+                return session
             flush(path)
             path.replace(self._keys_of(session.tenant) / session.coming)
             flush(path.parent)
-            return self._saved(self._arrived(self.get(session.tenant, session.id)))
+            return self._saved(self._arrived(session))
 
     def _arrived(self, session: Session) -> Session:
         """The session with the coming keys as its own, where they are all there; the old ones go."""

@@ -108,6 +108,22 @@ def test_a_rotation_keeps_the_old_keys_until_the_new_ones_are_there(tmp_path: Pa
     assert not list((tmp_path / "keys").rglob(old))
 
 
+def test_keys_that_were_all_there_when_the_process_ended_are_checked_in_the_next(tmp_path: Path) -> None:
+    """Found by `make faults`."""
+    store = Store(tmp_path)
+    session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
+    store.append(session, 0, b"key", lambda data: None)
+    with store._part(session).open("ab") as part:
+        part.write(b"s")
+    store.close()
+    again = Store(tmp_path)
+    session = again.get("a", session.id)
+    assert (session.keys, again.received(session)) == ("", 4)
+    assert again.append(session, 4, b"", lambda data: None).keys
+    # and once more changes nothing
+    assert again.append(session, 4, b"", lambda data: None).keys
+
+
 def test_keys_that_fail_their_check_are_dropped(tmp_path: Path) -> None:
     store = Store(tmp_path)
     session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
