@@ -28,7 +28,7 @@ from slotlang_runtime.errors import (
     BelowPrecision,
     Rejected,
 )
-from slotlang_runtime.expected import grown_by_inputs, times_assumed
+from slotlang_runtime.expected import assumed_sizes, grown_by_inputs, times_assumed
 from slotlang_runtime.keys import KIND, RELINEARIZATION, key_levels
 from slotlang_runtime.labels import (
     check_label,
@@ -43,7 +43,7 @@ from slotlang_runtime.labels import (
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM
-from slotlang_runtime.module import Module, Name, Results, small_results
+from slotlang_runtime.module import Module, Name, Results, root_mean_square, small_results
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.records import fresh_record, key_record, read_result
 from slotlang_runtime.residues import Words, added
@@ -54,7 +54,7 @@ from slotlang_runtime.seal.saved import load_secret, saved
 from slotlang_runtime.wire import pack, unpack
 
 REMEMBERED = 1 << 16
-"""Uploads of large inputs whose results may still come."""
+"""Uploads whose results may still come."""
 
 
 class SecretKey:
@@ -68,7 +68,7 @@ class SecretKey:
             raise Rejected("this secret key was made for other parameters", BYTES_OF_ANOTHER)
         self._generator = seal.KeyGenerator(self.context.context, *([] if key is None else [key]))
         self._key = self._generator.secret_key()
-        self._large: dict[str, float] = {}
+        self._sizes: dict[str, Mapping[str, float]] = {}
         self.encryptor = seal.Encryptor(self.context.context, self._key)
         self.decryptor = seal.Decryptor(self.context.context, self._key)
 
@@ -86,16 +86,17 @@ class SecretKey:
         """The key, for the client's own storage: whoever has these bytes can decrypt."""
         return pack("secret keys", ring_label(self.ring), {"secret": saved(self._key)})
 
-    def remember(self, upload: str, times: float) -> None:
-        """That the inputs of an upload are so many times as large as promises assume; results say which upload they are
-        of, and nothing else outside of the client tells their size. Of ``REMEMBERED`` uploads, the last ones."""
-        self._large[upload] = times
-        if len(self._large) > REMEMBERED:
-            self._large.pop(next(iter(self._large)), None)
+    def remember(self, upload: str, sizes: Mapping[str, float]) -> None:
+        """The root mean squares of the inputs of an upload. Results say which upload they are of, and nothing else
+        outside of the client tells sizes. Several programs may read an upload, and each assumes its own sizes. Of
+        ``REMEMBERED`` uploads, the last ones."""
+        self._sizes[upload] = sizes
+        if len(self._sizes) > REMEMBERED:
+            self._sizes.pop(next(iter(self._sizes)), None)
 
-    def times_assumed(self, upload: Any) -> float:
-        """What is remembered of an upload; 1 of others."""
-        return self._large.get(upload, 1.0) if isinstance(upload, str) else 1.0
+    def sizes_of(self, upload: Any) -> Mapping[str, float]:
+        """What is remembered of an upload; nothing of others."""
+        return self._sizes.get(upload, {}) if isinstance(upload, str) else {}
 
     def zero(self) -> Seeded:
         """A fresh encryption of zero: the first polynomial, primes x degree, and the seed of the second one."""
@@ -160,6 +161,11 @@ class Client:
         """What encodes inputs and decodes results."""
         return Coder(self.ring)
 
+    @cached_property
+    def assumed(self) -> Mapping[str, float]:
+        """The sizes of inputs that the module's promise is about."""
+        return assumed_sizes(self.module)
+
     def evaluation_keys(self) -> bytes:
         """Bytes for the server, for this program alone."""
         return self.secret.evaluation_keys(self.module)
@@ -193,8 +199,7 @@ class Client:
         """Bytes of the encrypted inputs, given by name; symmetric encryption, seeded: half the size. Raises
         Rejected."""
         arrays, upload = self._checked(inputs), secrets.token_hex(8)
-        if (times := times_assumed(self.module, arrays)) > 1:
-            self.secret.remember(upload, times)
+        self.secret.remember(upload, {name: root_mean_square(values) for name, values in arrays.items()})
         encoded = self.coder.encode_all(list(self._packed(arrays).values()), added=True)
         records = {}
         for number, (message, (first, seed)) in enumerate(zip(encoded, self._zeros(), strict=True)):
@@ -252,7 +257,7 @@ class Client:
                 values[name] = row[: self.module.slots] / copies
         results = self.module.collect(values)
         # the error grows with the inputs too: which these were, the client alone knows
-        times = self.secret.times_assumed(box.label.get("upload"))
+        times = times_assumed(self.secret.sizes_of(box.label.get("upload")), self.assumed)
         if times not in self._grown:
             self._grown[times] = grown_by_inputs(self.module, self.ring, times)
         own, theirs = self._grown[times], grown_errors(box, self.module)

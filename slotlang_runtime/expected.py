@@ -244,12 +244,15 @@ def excess(module: Module, levels: Levels, weights: Mapping[str, Any]) -> Excess
     return Excess(times, _larger(module, weights) if times else ())
 
 
-def times_assumed(module: Module, inputs: Mapping[str, Any]) -> float:
-    """How many times as large as the module's promise assumes the largest of some inputs is, by root mean squares: a
-    power of two, and 1 where that is not noticed."""
-    drawn = random_inputs(module, np.random.default_rng(0))
-    ratios = [_ratio(root_mean_square(values), root_mean_square(drawn[name])) for name, values in inputs.items()]
-    most = max(ratios, default=0.0)
+def assumed_sizes(module: Module) -> dict[str, float]:
+    """The root mean squares of inputs as the module's promise assumes them."""
+    return {name: root_mean_square(of) for name, of in random_inputs(module, np.random.default_rng(0)).items()}
+
+
+def times_assumed(sizes: Mapping[str, float], assumed: Mapping[str, float]) -> float:
+    """How many times as large as assumed the largest of some inputs is, by root mean squares: a power of two, and 1
+    where that is not noticed."""
+    most = max((_ratio(size, assumed[name]) for name, size in sizes.items()), default=0.0)
     return 2.0 ** math.ceil(math.log2(most)) if most > NOTICED else 1.0
 
 

@@ -312,5 +312,24 @@ def test_uploads_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("slotlang_runtime.client.REMEMBERED", 2)
     secret = World(PAIRS, ROOMY).client.secret
     for name in "abc":
-        secret.remember(name, 4.0)
-    assert [secret.times_assumed(name) for name in ("a", "b", "c", None, ["b"])] == [1.0, 4.0, 4.0, 1.0, 1.0]
+        secret.remember(name, {"x": 4.0})
+    assert [bool(secret.sizes_of(name)) for name in ("a", "b", "c", None, ["b"])] == [False, True, True, False, False]
+
+
+def test_what_is_large_is_what_the_reading_program_does_not_assume() -> None:
+    """One upload of the client of a program that was lowered for inputs of its size, and another one's result."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((8, 8)) / 8**0.5
+    w[:, 1] = -w[:, 0]
+    x = rng.standard_normal(8) + 1e5 * (np.arange(8) < 2)
+    made = emitted(DIAGONALS, target=Target(precision=1e-3))
+    unit, parameters = load_module(made.text), made.plan.parameters
+    sized = load_module(emitted(DIAGONALS, parameters, Target(data=DataPowers({"x": x, "w": w}))).text)
+    assert sized.sizes["x"] > 1e4 and "x" not in unit.sizes
+    reader = Client(unit)
+    sender = Client(sized, reader.secret)
+    keys = EvaluationKeys.from_bytes(reader.evaluation_keys())
+    answer = Server(encoded(unit, {"w": w})[0]).evaluate(sender.encrypt(x=x), keys)
+    with pytest.warns(BelowPrecision, match="inputs or weights are larger than promised for"):
+        result = reader.decrypt(answer.data)
+    assert root_mean_square(result - w @ x) > 10 * unit.error["y"] and not list(small_results(unit, {"y": result}))
