@@ -261,13 +261,14 @@ class Client:
         if times not in self._grown:
             self._grown[times] = grown_by_inputs(self.module, self.ring, times)
         own, theirs = self._grown[times], grown_errors(box, self.module)
-        self._check_precision(results, {n: own.get(n, 1.0) * theirs.get(n, 1.0) for n in {**own, **theirs}})
+        grown = {n: own.get(n, 1.0) * theirs.get(n, 1.0) for n in {**own, **theirs}}
+        self._check_precision(results, grown, bool(box.label.get("lost")))
         return results if len(results) > 1 else next(iter(results.values()))
 
-    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float]) -> None:
+    def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float], lost: bool) -> None:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much
-        errors may exceed the module's promise, for these weights and inputs."""
-        for name, size, error, least in small_results(self.module, results, grown):
+        errors may exceed the module's promise, for these weights and inputs. ``lost``: weights were rounded to zero."""
+        for name, size, error, least in small_results(self.module, results, grown, lost=lost):
             larger = ", as inputs or weights are larger than promised for" if name in grown else ""
             warnings.warn(
                 f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "

@@ -91,8 +91,8 @@ _WORDS = {
 
 _COMPARED_ELSEWHERE = {
     "inputs": ("limits", "equalized", "upload"),
-    "weights": ("equalized", "grown"),
-    "results": ("grown", "upload"),
+    "weights": ("equalized", "grown", "lost"),
+    "results": ("grown", "lost", "upload"),
 }
 
 

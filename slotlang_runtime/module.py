@@ -218,14 +218,15 @@ class SmallResult(NamedTuple):
 
 
 def small_results(
-    module: Module, results: Mapping[str, Array], grown: Mapping[str, float] | None = None
+    module: Module, results: Mapping[str, Array], grown: Mapping[str, float] | None = None, *, lost: bool = False
 ) -> Iterable[SmallResult]:
-    """Results below the precision of the module's parameters; what is exactly zero is right. ``grown``: by how much the
-    errors of some results may exceed the module's promise."""
+    """Results below the precision of the module's parameters. What is exactly zero is right, unless plaintexts were
+    ``lost`` when they were rounded. ``grown``: by how much the errors of some results may exceed the module's
+    promise."""
     for name, value in results.items():
         size, times = root_mean_square(value), (grown or {}).get(name, 1.0)
         # of no error no multiple is known
         error = module.error.get(name, 0.0) * times or (math.inf if times > 1 else 0.0)
         least = error / module.precision if module.precision else 0.0
-        if 0 < size < least:
+        if size < least and (size or lost):
             yield SmallResult(name, size, error, least)

@@ -41,19 +41,22 @@ from slotlang_runtime.seal.ring import context_of
 
 class Plaintexts(Mapping[Name, "Plain | None"]):
     """Magnitudes of the plaintexts by name, from weights, each computed when it is asked for. ``held`` and ``rounded``:
-    by family of factors, the root mean squares of what was asked for, and of what rounding adds to it in a slot."""
+    by family of factors, the root mean squares of what was asked for, and of what rounding adds to it in a slot.
+    ``zeros``: names of those that are zero everywhere."""
 
     def __init__(self, module: Module, levels: Levels, weights: Mapping[str, Any]) -> None:
         self.levels, self.families, self.slots = levels, module.encoded(), module.slots
         self.weights = module.prepare(dict(weights))
         self.held: defaultdict[str, float] = defaultdict(float)
         self.rounded: defaultdict[str, float] = defaultdict(float)
+        self.zeros: set[Name] = set()
 
     def __getitem__(self, name: Name) -> Plain | None:
         family = self.families[name]
         values = np.asarray(family.function(self.weights, *name[1:]))
         size = np.atleast_1d(np.abs(values)).astype(np.float64)
         if not size.any():
+            self.zeros.add(name)
             return None
         scale = self.levels.plaintext_scale(family.level, family.products, family.added)
         first = complex(values.flat[0])
@@ -87,13 +90,14 @@ class Ranges:
     ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
     deviation of its noise in a slot, bounded; ``errors``: a bound on each coefficient, and on the mean of |slot|, of
     what rounding adds, however the inputs are chosen. ``coarse``: families of plaintexts that the module's precision is
-    lost in when they are rounded, since the weights are small."""
+    lost in when they are rounded, since the weights are small. ``zeros``: how many plaintexts are zero everywhere."""
 
     points: tuple[Point, ...]
     results: Mapping[Name, Floats] = field(repr=False)
     noise: Mapping[Name, float] = field(repr=False)
     errors: Mapping[Name, float] = field(repr=False)
     coarse: tuple[str, ...] = ()
+    zeros: int = 0
 
     @property
     def room(self) -> float:
@@ -127,7 +131,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             noise[name] = value.noise * math.sqrt(degree) / value.scale
             errors[name] = value.error / value.scale
     coarse = plaintexts.coarse(module.precision) if module.precision else ()
-    return Ranges(reader.ordered(), results, noise, errors, coarse)
+    return Ranges(reader.ordered(), results, noise, errors, coarse, len(plaintexts.zeros))
 
 
 TRIED = 32

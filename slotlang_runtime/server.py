@@ -105,8 +105,13 @@ class Server:
         reading = time.perf_counter() - start
         evaluated, seconds, masking = self._compute(inputs, keys, team)
         start = time.perf_counter()
-        # what the client needs to know of the errors: by how much weights make them larger, and which upload it is
-        told = {"grown": dict(self.weights.grown), "upload": str(box.label.get("upload", ""))[:64]}
+        # what the client needs to know of the errors: by how much weights make them larger, whether some were lost,
+        # and which upload it is
+        told = {
+            "grown": dict(self.weights.grown),
+            "lost": self.weights.lost,
+            "upload": str(box.label.get("upload", ""))[:64],
+        }
         label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
         data = pack("results", label, self.engine.save(evaluated.results))
         saving = time.perf_counter() - start

@@ -42,7 +42,8 @@ class Weights:
     """Encoded weights of one program; any number of servers, clients and threads share them. ``ranges``: the bounds of
     all messages with them; None for weights from bytes, which were bounded when they were encoded. ``equalized``:
     hashes of the exponents of the inputs that clients must have equalized. ``grown``: by result, how many times its
-    error can be larger than promised, where that is noticed; results say it to the client."""
+    error can be larger than promised, where that is noticed. ``lost``: some plaintexts are zero once they are rounded,
+    and were not before. Results say both to the client."""
 
     def __init__(
         self,
@@ -51,8 +52,9 @@ class Weights:
         ranges: Ranges | None = None,
         equalized: Mapping[str, str] | None = None,
         grown: Mapping[str, float] | None = None,
+        lost: bool = False,
     ) -> None:
-        self.module, self.engine, self.ranges = module, engine, ranges
+        self.module, self.engine, self.ranges, self.lost = module, engine, ranges, lost
         self.equalized, self.grown = dict(equalized or {}), dict(grown or {})
 
     @property
@@ -83,7 +85,8 @@ class Weights:
         beyond = excess(module, levels_of(module), arrays)
         if beyond.times:
             warnings.warn(f"[{BEYOND_PROMISE}] {beyond.text()}", BeyondPromise, stacklevel=2)
-        return cls(module, _engine(module, arrays, None), found, digests(exponents), beyond.times)
+        engine = _engine(module, arrays, None)
+        return cls(module, engine, found, digests(exponents), beyond.times, engine.zeros > found.zeros)
 
     @classmethod
     def from_bytes(cls, module: Module, data: bytes) -> Weights:
@@ -93,7 +96,8 @@ class Weights:
         names = list(module.encoded())
         records = dict(zip(names, box.exactly(map(repr, names)), strict=True))
         engine = _engine(module, None, records)
-        return cls(module, engine, equalized=_equalized(box, module), grown=grown_errors(box, module))
+        equalized, grown = _equalized(box, module), grown_errors(box, module)
+        return cls(module, engine, equalized=equalized, grown=grown, lost=bool(box.label.get("lost")))
 
     def to_bytes(self) -> bytes:
         """The encoded weights."""
@@ -102,6 +106,8 @@ class Weights:
             label["equalized"] = self.equalized
         if self.grown:
             label["grown"] = self.grown
+        if self.lost:
+            label["lost"] = True
         return pack("weights", label, self.engine.records())
 
 

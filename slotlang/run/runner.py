@@ -270,7 +270,9 @@ def _executed(
         sizes,
         tuple(
             small.name
-            for small in small_results(module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts})
+            for small in small_results(
+                module, {n: np.concatenate([p.ravel() for p in parts[n]]) for n in parts}, lost=encoded.lost
+            )
         ),
         None if encoded.ranges is None else next(iter(encoded.ranges.points), None),
         {

@@ -16,12 +16,13 @@ from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import SlotError
 from slotlang.emit.standalone import emit_standalone
 from slotlang.lower import Lowered, lower
-from slotlang.planning.target import Target
+from slotlang.planning.target import KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang.source import Source
 from slotlang.validation.check import check_module
 from slotlang_runtime import BelowPrecision, BeyondPromise, Client, EvaluationKeys, Module, Server, Weights, main
 from slotlang_runtime.data import within_promise
+from slotlang_runtime.errors import BELOW_PRECISION
 from slotlang_runtime.module import small_results
 
 
@@ -66,6 +67,7 @@ def test_which_results_are_small(world: World) -> None:
     assert [small.name for small in small_results(module, {"y": np.full(8, 0.099)})] == ["y"]
     assert not list(small_results(module, {"y": np.full(8, 0.101)}))
     assert not list(small_results(module, {"y": np.zeros(8)}))
+    assert [small.size for small in small_results(module, {"y": np.zeros(8)}, lost=True)] == [0.0]
     # squares of these vanish, or overflow
     assert [small.size for small in small_results(module, {"y": np.full(8, 1e-200)})] == [pytest.approx(1e-200)]
     assert not list(small_results(module, {"y": np.full(8, 1e200)}))
@@ -178,3 +180,35 @@ def test_weights_that_are_too_small_are_said_to_be(size: float, warned: bool, ca
     np.savez(tmp_path / "data.npz", w=weights, x=inputs)
     main(module, ["--data", str(tmp_path / "data.npz")])
     assert ("warning[SL535]: these weights" in capsys.readouterr().err) == warned
+
+
+TWO = """program two(n = 8, slots = 8)
+input x[n]
+weight u[n], v[n]
+axes (h < slots)
+cipher X = x[h]
+plain W[k < 2] = [k == 0] * u[h] + [k == 1] * v[h]
+P[k < 2] = X * W[k]
+output a[h] = re P[0]
+output b[h] = re P[1]
+prove a == u * x
+prove b == v * x
+"""
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "seal"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_result_whose_weights_are_rounded_to_nothing(kernel: KernelChoice, stored: bool) -> None:
+    """Beside a large one of the same family, whose size hides it where weights are encoded."""
+    world = World(TWO, kernel=kernel)
+    x, u = np.linspace(-1, 1, 8), np.linspace(0.1, 1, 8)
+    for v, lost in ((1e-30 * u, True), (0 * u, False)):
+        weights = Weights.encode(world.module, u=u, v=v)
+        if stored:
+            weights = Weights.from_bytes(world.module, weights.to_bytes())
+        data = Server(weights).evaluate(world.client.encrypt(x=x), world.keys).data
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = world.client.decrypt(data)
+        assert not found["b"].any() and np.abs(found["a"] - u * x).max() < 1e-3
+        assert [f"[{BELOW_PRECISION}] b is below" in str(w.message) for w in said] == [True] * lost
