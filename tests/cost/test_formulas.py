@@ -292,6 +292,27 @@ def test_equal_statements_are_one() -> None:
         _agrees(formulas(program), counts, {name: program.sizes[name] for name in program.parameters})
 
 
+@pytest.mark.parametrize(
+    ("y", "decompositions"),
+    [
+        # X and X << 1 are decomposed for their conjugates; the rotation shares X's decomposition
+        ("conj X + conj (X << 1)", 2),
+        # the same two, and the product
+        ("X * (X << 1) + conj X + conj (X << 1)", 3),
+    ],
+)
+def test_conjugates_of_single_vectors(y: str, decompositions: int) -> None:
+    """Neither a conjugate nor a product of vectors without indices has an amount that it goes with."""
+    lines = ["program p(n = 16)", "input x[n]", "axes (h < n)", "cipher X = x[h]"]
+    text = "\n".join([*lines, f"Y = {y}", "output y[h] = Y", "prove y == x"]) + "\n"
+    found = formulas(bind_text(text))
+    assert found.at({})["decompositions"] == decompositions
+    for n in (2, 8, 64):
+        counts = _counted(bind_text(text, {"n": n}))
+        assert counts is not None
+        assert "decompositions" in _agrees(found, counts, {"n": n})
+
+
 def test_conditions_are_simplified() -> None:
     program = bind_text(LORA)
     decisions = Decisions(AllSizes(program.syntax), program.sizes)

@@ -69,8 +69,9 @@ class Switching:
         return self.counting.turns(site, (), decisions)
 
     def _along(self, site: Site) -> bool:
-        """Whether a rotation goes with a variable of its vector, so that each is of another one."""
-        return not self.counting.stepping(site).isdisjoint(site.operands[0].variables())
+        """Whether a rotation goes with a variable of its vector, so that each is of another one. Only rotations have an
+        amount; the last index of a conjugate or a product is a member's, if it has one."""
+        return site.kind == "rotate" and not self.counting.stepping(site).isdisjoint(site.operands[0].variables())
 
     def _decomposed_before(self, site: Site, other: Site, decisions: Decisions) -> bool:
         """Whether another place has decomposed the same ciphertexts. Raises ``NoFormula`` where it may have some."""
