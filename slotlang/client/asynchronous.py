@@ -375,7 +375,9 @@ class AsyncSession:
                     raise Wrong(f"part {number} is not what was asked for")
                 found[asked.group.number, asked.batch] = bytes(results)
 
-        await self._connection.evaluate(f"/v1/sessions/{session}/evaluate", body, secrets.token_urlsafe(24), take)
+        await self._connection.evaluate(
+            f"/v1/sessions/{session}/evaluate", body, secrets.token_urlsafe(24), len(items), take
+        )
         return found
 
 

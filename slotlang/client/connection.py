@@ -47,7 +47,7 @@ class Connection:
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", HEADER: str(VERSION)},
+            headers={"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(timeout, connect=10.0),
             verify=True if certificates is None else _trusted(certificates),
             # a proxy has no business between two processes of one machine
@@ -101,9 +101,9 @@ class Connection:
 
         return await self._tried(once, 1)
 
-    async def evaluate(self, path: str, body: bytes, key: str, take: Callable[[list[Box]], None]) -> None:
-        """Send a request for evaluation until its whole answer was received; ``take`` is given the answers, all of
-        them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
+    async def evaluate(self, path: str, body: bytes, key: str, most: int, take: Callable[[list[Box]], None]) -> None:
+        """Send a request for evaluation until its whole answer was received, of ``most`` parts; ``take`` is given all
+        of them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
 
         async def once() -> None:
             headers = {"Content-Type": BINARY, KEY_HEADER: key}
@@ -122,6 +122,8 @@ class Connection:
                                 return
                             case _:
                                 answers.append(box)
+                        if len(answers) > most:
+                            raise Wrong("it has more parts than were asked for")
             raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
 
         try:

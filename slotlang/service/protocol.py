@@ -27,7 +27,7 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ITEMS = 4096
 
 LENGTH = struct.Struct("<Q")
-MOST_FRAME = 1 << 32
+MOST_FRAME = 1 << 28
 
 
 @dataclass(frozen=True)
