@@ -82,14 +82,19 @@ def show_comparison(programs: Sequence[Program], *, json: bool) -> None:
             if len(runs) != 1 or runs[0].first != runs[0].last:
                 lines.append(f"  {name}: {', '.join(_run_texts(runs, first, second)) or 'no size that both admit'}")
     functions = {**first.functions(), **second.functions()}
-    looked = f"one size changes: values up to {EVERY}, and powers of two up to {MOST:,}, for which both formulas hold"
+    looked = f"one size changes: values up to {EVERY}, and powers of two up to {MOST:,}, that both admit"
     print("\n".join([*lines, "", looked, *functions.values()]))
 
 
 def _run_texts(runs: Sequence[Run], first: Formulas, second: Formulas) -> list[str]:
     found = []
     for number, run in enumerate(runs):
-        who = {"first": f"{first.program} has fewer", "second": f"{second.program} has fewer", "equal": "equal"}
+        who = {
+            "first": f"{first.program} has fewer",
+            "second": f"{second.program} has fewer",
+            "equal": "equal",
+            "unsaid": "no formula",
+        }
         if number == len(runs) - 1:
             where = "always" if number == 0 else f"from {run.first} on"
         else:
