@@ -17,6 +17,7 @@ import random
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime import BelowPrecision, Rejected
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "noise.json"
@@ -220,13 +222,26 @@ def main() -> int:
     # a run that is stopped early has cases of all kinds
     random.Random(0).shuffle(everything)
     found: list[Case] = []
+    refused: list[str] = []
+    warnings.simplefilter("ignore", BelowPrecision)
     for name, sizes, made in track(everything, "runs", console=console, transient=True):
         if time.monotonic() - start > options.seconds:
             break
-        errors = tuple(itertools.islice(runs(made, options.seed), options.each))
+        try:
+            errors = tuple(itertools.islice(runs(made, options.seed), options.each))
+        except Rejected:
+            # parameters that were given by hand, or chosen for bounds that these weights go to the end of
+            refused.append(f"{name} ({made.parameters.text()})")
+            continue
         found.append(Case(name, held_out(name), sizes, made.parameters.text(), predicted_error(made), errors))
     shown(found, console)
-    content = {"schema": "slotlang.noise/2", "seconds": time.monotonic() - start, "cases": [*map(asdict, found)]}
+    console.print(f"{len(refused)} of {len(found) + len(refused)} refused, as weights are too large: {refused}")
+    content = {
+        "schema": "slotlang.noise/2",
+        "refused": refused,
+        "seconds": time.monotonic() - start,
+        "cases": [*map(asdict, found)],
+    }
     options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     console.print(f"{time.monotonic() - start:.0f} s")
     if options.docs:

@@ -22,6 +22,7 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # idle BLAS threads burn CPU time that is not the phase's
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -31,6 +32,7 @@ from benchmarks.pages import markdown, rewrite
 from benchmarks.sides import sides
 from slotlang.api import load, plan
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.cost.profile import Table as Times
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
@@ -38,7 +40,9 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
-from slotlang_runtime import Weights
+from slotlang_runtime import Module, Rejected, Weights
+from slotlang_runtime.ranges import check_range
+from slotlang_runtime.wire import pack
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "predict.json"
@@ -53,7 +57,8 @@ SHORT = 0.05
 """Seconds; of a phase that takes less, one more run goes before each, untimed."""
 RUNS = range(3, 16)
 """Least and most runs of a phase."""
-PHASES = ("encoding", "masking", "encryption", "evaluation", "decryption")
+PHASES = ("encoding", "encryption", "reading", "evaluation", "masking", "saving", "decryption")
+"""Encoding is done once; the others are the parts of a request."""
 MEDIAN, WORST = 0.15, 0.30
 """How far off predictions of a phase may be, in the median and at worst."""
 
@@ -112,21 +117,38 @@ class Measured:
     seconds: dict[str, float]
 
 
+def in_range(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights, halved until parameters that were chosen without them hold what can become of them. Times are the
+    same."""
+    for _ in range(64):
+        try:
+            check_range(module, weights)
+        except Rejected:
+            weights = {name: np.asarray(w) / 2 for name, w in weights.items()}
+        else:
+            break
+    return weights
+
+
 def measured(made: Plan, yardstick: Yardstick) -> Measured:
     """Run every phase of a plan's module several times."""
     module = load_module(emitted(made, unproved=True))
     inputs, weights = random_data(made.program, 0)
+    weights = in_range(module, weights)
     client, _, keys, server = sides(module, weights)
     upload = client.encrypt(**inputs)
     cipher = server.load(upload)
+    evaluated, _ = server.compute(cipher, keys)
     download = server.evaluate(upload, keys).data
     # what the first call finds out and keeps
     client.decrypt(download)
     actions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "encoding": (lambda: None, lambda: Weights.encode(module, **weights)),
-        "masking": (lambda: None, server.prepare),
         "encryption": (lambda: None, lambda: client.encrypt(**inputs)),
+        "reading": (lambda: None, lambda: server.load(upload)),
         "evaluation": (server.prepare, lambda: server.compute(cipher, keys)),
+        "masking": (lambda: None, server.prepare),
+        "saving": (lambda: None, lambda: pack("results", {}, server.engine.save(evaluated.results))),
         "decryption": (lambda: None, lambda: client.decrypt(download)),
     }
     yards: dict[str, list[float]] = {name: [] for name in actions}
@@ -156,16 +178,25 @@ def together(parts: list[tuple[Profile, float]], fastest: float) -> Profile:
     """The median of several measurements of one machine, each with the yardstick's fastest time that it knew: all in
     the moments that were ``fastest`` of all."""
     first, _ = parts[0]
-    table = {
-        degree: {
-            name: {
-                k: statistics.median(fastest / known * p.table[degree][name][k] for p, known in parts) for k in times
+
+    def median(of: Callable[[Profile], Times]) -> Times:
+        return {
+            degree: {
+                name: {
+                    k: statistics.median(fastest / known * of(p)[degree][name][k] for p, known in parts) for k in times
+                }
+                for name, times in primitives.items()
             }
-            for name, times in primitives.items()
+            for degree, primitives in of(first).items()
         }
-        for degree, primitives in first.table.items()
-    }
-    return replace(first, table=table, load=max(p.load for p, _ in parts))
+
+    return replace(
+        first,
+        table=median(lambda p: p.table),
+        kernels=median(lambda p: p.kernels),
+        doubles=median(lambda p: p.doubles),
+        load=max(p.load for p, _ in parts),
+    )
 
 
 @dataclass(frozen=True)
