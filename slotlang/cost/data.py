@@ -46,7 +46,7 @@ SEED = 7
 def assumed_text(assumed: Assumed) -> str:
     """As it is said wherever a promise is shown."""
     return {
-        "unit": "for inputs and weights of unit variance",
+        "unit": "for inputs of variance 1 and weights of variance 1/(last size)",
         "bounds": "for inputs and weights as large as their bounds allow, at most of unit variance",
         "weights": "for these weights and inputs of unit variance",
         "weights and bounds": "for these weights and inputs as large as their bounds allow, at most of unit variance",
