@@ -106,7 +106,7 @@ def cells(choice: Choice, found: Candidate, measured: Row) -> list[str]:
         str(found.counts.plain_products),
         str(found.counts.ciphertexts_in),
         str(found.counts.ciphertexts_out),
-        f"{p.degree}: {','.join(map(str, p.primes))}{', ' + p.rescales() if p.drops else ''}",
+        f"{p.degree}: {','.join(map(str, p.primes))}{', ' + p.rescales() if p.drops or p.cut else ''}",
     ]
 
 

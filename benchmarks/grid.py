@@ -73,7 +73,7 @@ def row(shape: Shape, c: Candidate) -> str:
         shape.rank,
         shape.batch,
         c.structure.name() + groups,
-        primes + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
+        primes + (f", {c.parameters.rescales()}" if c.parameters.drops or c.parameters.cut else ""),
         f"{ms:,.1f}",
         f"{ms / shape.batch:,.2f}",
         c.counts.key_switches,

@@ -81,7 +81,8 @@ A program starts with `program NAME(size = default, ...)`.""",
 `parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64`: the degree of the ring, the bits of
 each prime (the last is the key prime), the bits of scale (one number, or one for the inputs and one for the plaintexts
 of each product in a row), and, where they are wanted, after which products a prime is dropped and which rotations have
-a key. Every word stands once, in any order.""",
+a key. `results 1` says that the last one of `drops` is dropped of results alone, when they are complete, and
+`cut 7, 2` how many last bits of their coefficients are not sent. Every word stands once, in any order.""",
     "SL110": """A definition is written wrongly.
 
 `def name(a, b) = expression` names an expression. `def name(a, b):` names statements, up to a line `end`: let, require,
@@ -309,7 +310,8 @@ permutation. Name the permuted vector in a statement of its own.""",
     "SL404": """Parameters are not secure or not deep enough.
 
 128-bit security is the floor: 109 bits of modulus at degree 4096, 218 at 8192, 438 at 16384, 881 at 32768.
-Every product in a row needs room in the modulus.""",
+Every product in a row needs room in the modulus. Results can drop primes as the last thing that is done to them where
+all of them are computed, have as many products behind them as any ciphertext has, and nothing else reads them.""",
     "SL405": """The number of slots does not fit the ring.
 
 Ciphertexts have a power of two of slots. A program with fewer slots than the ring is repeated to fill it, so

@@ -55,8 +55,11 @@ CONSTANT_WORDS = ("ones", "eye", "zeros")
 """Tensors of ones and zeros, by their shapes; names all the same where no parenthesis follows: the terminal
 ``CONSTANT`` of the grammar."""
 
-PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys")
+PARAMETER_WORDS = ("degree", "primes", "scales", "drops", "keys", "results", "cut")
 """What ``parameters`` gives; the first three are needed."""
+
+ONE_NUMBER = ("degree", "results")
+"""Of these, what takes one number."""
 
 MAX_PARAMETER_DIGITS = 9
 """Longest number there: none of the parameters is beyond 2^16."""

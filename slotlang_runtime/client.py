@@ -244,7 +244,7 @@ class Client:
                 values[name] = np.zeros(self.module.slots, complex)
                 continue
             part = hidden[name].read_part if name in hidden else None
-            words = read_result(record, ring, family.level, family.products, part)
+            words = read_result(record, ring, family.level, family.products, part, self.coder.transformed)
             message = self.secret.decrypted(ring, words, family.level, ring.scale(family.level, family.products))
             if part:
                 message = doubled_part(ring, message, words[0], family.level, part)

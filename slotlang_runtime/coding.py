@@ -21,6 +21,7 @@ from slotlang_runtime.kernels.residues import ResidueRing
 from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.residues import Words, added
+from slotlang_runtime.seal.coefficients import transformed
 from slotlang_runtime.seal.memory import plaintext_of, residues_of
 from slotlang_runtime.seal.ring import Ring
 
@@ -90,6 +91,10 @@ class Coder:
         for row, prime in zip(words[:, :: self.ring.degree // len(rounded)], moduli, strict=True):
             row[:] = self._integers.modulo(rounded, prime)
         return own.transformed(words)
+
+    def transformed(self, words: Words, level: int) -> Words:
+        """The residues of a polynomial at a level, primes x degree, from those of its coefficients."""
+        return transformed(self.ring, words, level) if self._own is None else self._own.transformed(words)
 
     def decode_all(self, residues: Words, level: int, scale: float) -> tuple[npt.NDArray[np.complex128], Numbers]:
         """All slots, vectors x N/2, and the largest |coefficient| of each, of residues, vectors x primes x degree."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from slotlang_runtime.cutting import Transform
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.masks import fresh_masks, hidden_in
@@ -162,14 +163,17 @@ class SealEngine:
         )
 
 
-def saved_results(module: Module, ring: Ring, results: Mapping[Name, Words | None]) -> dict[str, bytes | None]:
-    """The records of results, from their residues: polynomials x primes x degree; None where one is zero everywhere."""
+def saved_results(
+    module: Module, ring: Ring, results: Mapping[Name, Words | None], back: Transform | None = None
+) -> dict[str, bytes | None]:
+    """The records of results, from their residues: polynomials x primes x degree; None where one is zero everywhere.
+    ``back``: transforms back where bits are cut off, in place of SEAL."""
     families, hidden = module.returned(), hidden_in(module)
     records: dict[str, bytes | None] = {}
     for name, residues in results.items():
         family, part = families[name], hidden[name].read_part if name in hidden else None
         records[repr(name)] = (
-            None if residues is None else result_record(ring, residues, family.level, family.products, part)
+            None if residues is None else result_record(ring, residues, family.level, family.products, part, back)
         )
     return records
 

@@ -16,8 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang_runtime.data import random_data, random_inputs
+from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module, Name, root_mean_square
-from slotlang_runtime.noise import DOUBLE, ERROR_VARIANCE, ROUNDING, SAFETY, dropped_variance, peak_shape
+from slotlang_runtime.noise import (
+    DOUBLE,
+    ERROR_VARIANCE,
+    ROUNDING,
+    SAFETY,
+    cut_variances,
+    dropped_variance,
+    peak_shape,
+)
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Levels
 
@@ -145,6 +154,14 @@ class NoisyOperations:
         error = a.error + self.normal(self.degree * dropped_variance(self.degree, a.polynomials) / scale**2, self.shape)
         return replace(a, error=error, level=level, scale=scale)
 
+    def cut(self, a: Noisy, halved: bool) -> Noisy:
+        """What a result is when its last bits are not sent; ``halved``: half of h is sent for c0."""
+        bits = self.levels.cut(a.level)
+        if bits is None:
+            return a
+        variance = self.degree * sum(cut_variances(self.degree, bits, halved=halved)) / a.scale**2
+        return replace(a, error=a.error + self.normal(variance, self.shape))
+
     def negate(self, a: Noisy) -> Noisy:
         """``-a``."""
         return replace(a, values=-a.values, error=-a.error)
@@ -210,6 +227,11 @@ def expected_errors(module: Module, levels: Levels, weights: Mapping[str, Any], 
     ev: Evaluation[Noisy, Plain] = Evaluation(operations, module.parameters, module.slots)
     with np.errstate(over="ignore", invalid="ignore"):
         returned: dict[Name, Noisy | None] = module.evaluate(ev, ciphers, _Plaintexts(module, operations, weights))
+        hidden = hidden_in(module)
+        returned = {
+            name: value and operations.cut(value, halved=name in hidden and hidden[name].read_part is not None)
+            for name, value in returned.items()
+        }
         zero = np.zeros(module.slots, np.complex128)
         found: dict[str, float] = {}
         for number in range(count):

@@ -311,15 +311,26 @@ class MagnitudeOperations:
         return replace(self._switched(a), open=False)
 
     def rescale(self, a: Magnitude) -> Magnitude:
-        """A message is read: it is divided by a prime."""
+        """A message is read: it is divided by a prime. That of a result that is complete is read at the end alone: a
+        division maps residues modulo all primes to residues modulo all but the last, whatever wraps."""
         level = a.level + 1
         if level >= len(self.levels.scales):
             raise Rejected(f"a ciphertext is rescaled to level {level}, and there is none", NOT_EVALUATED)
-        self.read(a, f"the prime dropped before level {level}")
+        if a.level < self.levels.complete:
+            self.read(a, f"the prime dropped before level {level}")
         prime = self.levels.primes(a.level)[-1]
         noise, error = self.rounded(self.dropped_error)
         noise += a.noise / prime + (self.dropped_open if a.open else self.dropped)
         return replace(a, scale=self.levels.scales[level], level=level, noise=noise, error=a.error / prime + error)
+
+    def cut(self, a: Magnitude) -> Magnitude:
+        """What a result is when its last bits are not sent: c0, and c1 times the secret key, are rounded."""
+        bits = self.levels.cut(a.level)
+        if bits is None:
+            return a
+        first, second = (2.0**n if n else 0.0 for n in bits)
+        # no coefficient of c0 is off by more than half of it; of h, which is twice as large, by a quarter
+        return replace(a, noise=a.noise + self.dropped * second, error=a.error + first / 2)
 
     def negate(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay."""

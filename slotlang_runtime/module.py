@@ -195,7 +195,7 @@ class Module:
             self.prepare,
             self.evaluate,
         ]
-        own = [p.degree, p.prime_bits, p.scale_bits, p.drops, p.hide, p.doubled, self.slots]
+        own = [p.degree, p.prime_bits, p.scale_bits, p.drops, p.results, p.cut, p.hide, p.doubled, self.slots]
         limits = [[name, limit.norm, limit.entry] for name, limit in self.limits.items()]
         text = json.dumps([self.program_hash, *own, limits, bodies_hash(functions)])
         return {"program": self.name, "hash": hashlib.sha256(text.encode()).hexdigest()}

@@ -16,6 +16,9 @@ homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
 DOUBLE_BITS = 50
 """Bits of the largest primes that compiled kernels compute with as doubles."""
 
+LEAST_SENT = 8
+"""Bits of a coefficient that are sent at least."""
+
 Hide: TypeAlias = Literal["mask", "exact", "none"]
 """How slots that are not part of the result are hidden: by random plaintexts, by adding conjugates, or not at all."""
 
@@ -57,8 +60,11 @@ class Parameters:
     """A ring, and how a program uses it.
 
     ``scale_bits``: of the inputs, and of the plaintexts of each product in a row where these have scales of their own.
-    ``drops``: products after which a prime is dropped. ``rotations``: steps that have a Galois key. ``routes``: other
-    steps, and the steps they are composed of. ``doubled``: families whose results arrive with their conjugates added.
+    ``drops``: products after which a prime is dropped; the last ``results`` of these primes are dropped of results
+    alone, as the last thing that ``evaluate`` does. ``cut``: how many last bits of results' coefficients are not sent,
+    of c0 (or h) and of c1, where one prime is left; empty where all are. ``rotations``: steps that have a Galois key.
+    ``routes``: other steps, and the steps they are composed of. ``doubled``: families whose results arrive with their
+    conjugates added.
     """
 
     degree: int
@@ -71,6 +77,8 @@ class Parameters:
     relinearization: bool = False
     hide: Hide = "mask"
     doubled: tuple[str, ...] = ()
+    results: int = 0
+    cut: tuple[int, ...] = ()
 
     @property
     def ring(self) -> RingParameters:
@@ -94,6 +102,14 @@ class Parameters:
             raise Rejected(f"scale_bits {self.scale_bits} do not fit the primes", NOT_EVALUATED)
         if not _whole(self.drops, 0, 1 << 16) or len(self.drops) > len(self.prime_bits) - 2:
             raise Rejected(f"drops {self.drops} do not fit {len(self.prime_bits) - 1} primes of data", NOT_EVALUATED)
+        if not _whole([self.results], 0, len(self.drops) + 1):
+            raise Rejected(f"results drop {self.results} of {len(self.drops)} primes", NOT_EVALUATED)
+        if self.cut and (
+            len(self.cut) != 2
+            or len(self.drops) != len(self.prime_bits) - 2
+            or not _whole(self.cut, 0, self.prime_bits[0] - LEAST_SENT + 1)
+        ):
+            raise Rejected(f"bits {self.cut} can't be cut off results with these primes", NOT_EVALUATED)
         if not _whole(self.rotations, 1, half) or self.hide not in ("mask", "exact", "none"):
             raise Rejected("the parameters hold rotations, or a way of hiding, that do not exist", NOT_EVALUATED)
         for step, route in self.routes.items():
@@ -112,6 +128,9 @@ class Levels:
     def __init__(self, parameters: Parameters, moduli: Sequence[int]) -> None:
         self.moduli = list(moduli)
         self.count = len(self.moduli) - 1
+        # the level at which results are complete: what is dropped from there on is dropped last
+        self.complete = len(parameters.drops) - parameters.results
+        self._cut = parameters.cut
         self.factors = [2.0**bits for bits in parameters.scale_bits]
         # for a ciphertext that has just come to a level: the products done so far, and its scale
         self._products = [0, *parameters.drops]
@@ -123,6 +142,11 @@ class Levels:
     def primes(self, level: int) -> list[int]:
         """The primes of a ciphertext at a level."""
         return self.moduli[: self.count - level]
+
+    def cut(self, level: int) -> tuple[int, int] | None:
+        """How many last bits of the coefficients of results at a level are not sent, of c0 and of c1; None where they
+        are sent as they are."""
+        return (self._cut[0], self._cut[1]) if self._cut and len(self.primes(level)) == 1 else None
 
     def scale(self, level: int, products: int = 0) -> float:
         """Scale of a ciphertext at a level with this number of products not yet rescaled."""

@@ -122,6 +122,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     for name, value in returned.items():
         results[name], noise[name], errors[name] = np.zeros(1), 0.0, 0.0
         if value is not None:
+            value = operations.cut(value)
             factor, mask = reading(module, name)
             size = np.broadcast_to(inputs.bound(value), module.slots)
             if name in proved:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from slotlang_runtime.cutting import Transform, bound, cut, half, restored, whole
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.residues import Words, packed, packed_size, uniform, unpacked
+from slotlang_runtime.seal.coefficients import transformed, untransformed
 from slotlang_runtime.seal.halves import Part, conjugated, doubled
 from slotlang_runtime.seal.memory import Seeded
 from slotlang_runtime.seal.ring import Context, ParmsId, Ring
@@ -27,6 +30,8 @@ _NAMES = ("the mark", *4 * ("parameters",), "degree", "primes", "scale", "bytes 
 
 FRESH, WHOLE, PLAIN, KEY = b"fresh\0\0\0", b"whole\0\0\0", b"plain\0\0\0", b"key\0\0\0\0\0"
 HALVES = {"re": b"half re\0", "im": b"half im\0"}
+CUT = {None: b"cut wh", "re": b"cut re", "im": b"cut im"}
+"""Starts of the marks of results without their last bits; two bytes follow: how many of c0 or h, and of c1."""
 
 
 def _head(mark: bytes, parms_id: ParmsId, degree: int, primes: int, scale: float, size: int) -> tuple[Any, ...]:
@@ -72,27 +77,86 @@ def read_fresh(record: bytes | memoryview, ring: Ring, level: int = 0, out: Word
 
 
 def _result_head(ring: Ring, level: int, products: int, part: Part | None) -> tuple[Any, ...]:
-    primes = ring.primes(level)
-    size = packed_size(primes, 2 * ring.degree if part is None else ring.degree * 3 // 2)
+    primes, cut = ring.primes(level), ring.cut(level)
     mark = WHOLE if part is None else HALVES[part]
+    size = packed_size(primes, 2 * ring.degree if part is None else ring.degree * 3 // 2)
+    if cut is not None:
+        mark = CUT[part] + bytes(cut)
+        size = sum(packed_size([limit], count) for limit, count in _cut_sizes(ring, level, part))
     return _head(mark, ring.levels[level], ring.degree, len(primes), ring.scale(level, products), size)
 
 
-def result_record(ring: Ring, residues: Words, level: int, products: int, part: Part | None) -> bytes:
+def _cut_sizes(ring: Ring, level: int, part: Part | None) -> list[tuple[int, int]]:
+    """What numbers are sent of the two polynomials of a result without last bits: what they are below, and how many."""
+    (prime,), cut = ring.primes(level), ring.cut(level)
+    assert cut is not None, "bits are cut off at this level"
+    counts = ring.degree if part is None else ring.degree // 2, ring.degree
+    return [(bound(prime, bits), count) for bits, count in zip(cut, counts, strict=True)]
+
+
+def result_record(
+    ring: Ring, residues: Words, level: int, products: int, part: Part | None, back: Transform | None = None
+) -> bytes:
     """A result, from its residues, polynomials x primes x degree: both polynomials, or where only one part is read half
-    of h and c1 (``seal.halves``)."""
+    of h and c1 (``seal.halves``); where bits are cut off, of coefficients. ``back``: transforms back, in place of
+    SEAL."""
     first, moduli = residues[0], ring.primes(level)
     if part is not None:
-        first = doubled(ring, first, level, part)[:, : ring.degree // 2]
+        first = doubled(ring, first, level, part)
     head = HEAD.pack(*_result_head(ring, level, products, part))
+    if ring.cut(level) is not None:
+        return head + _cut_body(ring, [first, residues[1]], level, part, back or partial(untransformed, ring))
+    if part is not None:
+        first = first[:, : ring.degree // 2]
     return b"".join([head, packed(first, moduli), packed(residues[1], moduli)])
 
 
-def read_result(record: bytes | memoryview, ring: Ring, level: int, products: int, part: Part | None) -> Words:
-    """The residues of (c0, c1), polynomials x primes x degree; of (h, c1) where one part is read. Raises Rejected."""
+def _cut_body(ring: Ring, polynomials: list[Words], level: int, part: Part | None, back: Transform) -> bytes:
+    (prime,), bits = ring.primes(level), ring.cut(level)
+    assert bits is not None, "bits are cut off at this level"
+    first, second = (back(words, level) for words in polynomials)
+    sent = [cut(first if part is None else half(first, part), prime, bits[0]), cut(second, prime, bits[1])]
+    if not sent[1].any():
+        # of the pair (0, 1), which stands for a zero, the 1 would vanish
+        sent[1][0, 0] = 1
+    limits = [limit for limit, _ in _cut_sizes(ring, level, part)]
+    return b"".join(packed(words, [limit]) for words, limit in zip(sent, limits, strict=True))
+
+
+def read_result(
+    record: bytes | memoryview,
+    ring: Ring,
+    level: int,
+    products: int,
+    part: Part | None,
+    forth: Transform | None = None,
+) -> Words:
+    """The residues of (c0, c1), polynomials x primes x degree; of (h, c1) where one part is read. ``forth``:
+    transforms, in place of SEAL. Raises Rejected."""
     what, moduli = "a result" if part is None else "half a result", ring.primes(level)
     body = _body(what, record, _result_head(ring, level, products, part))
-    return _both(what, body, ring, level, np.empty((2, len(moduli), ring.degree), np.uint64), part)
+    words = np.empty((2, len(moduli), ring.degree), np.uint64)
+    if ring.cut(level) is None:
+        return _both(what, body, ring, level, words, part)
+    return _uncut(what, body, ring, level, words, part, forth or partial(transformed, ring))
+
+
+def _uncut(
+    what: str, body: memoryview, ring: Ring, level: int, words: Words, part: Part | None, forth: Transform
+) -> Words:
+    (prime,), bits = ring.primes(level), ring.cut(level)
+    assert bits is not None, "bits are cut off at this level"
+    at, found = 0, []
+    for (limit, count), cut_off in zip(_cut_sizes(ring, level, part), bits, strict=True):
+        size = packed_size([limit], count)
+        sent = unpacked(body[at : at + size], [limit], np.empty((1, count), np.uint64))
+        found.append(restored(sent, cut_off))
+        at += size
+    if not found[1].any():
+        raise Rejected(f"{what} is not encrypted: anyone could read it", DAMAGED_BYTES)
+    first = found[0] if part is None else whole(found[0], prime, part)
+    words[0], words[1] = forth(first, level), forth(found[1], level)
+    return words
 
 
 def _both(what: str, body: memoryview, ring: Ring, level: int, words: Words, part: Part | None = None) -> Words:

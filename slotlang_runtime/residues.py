@@ -35,9 +35,14 @@ def byte_kernels() -> Kernels | None:
         return None
 
 
+def bits_of(modulus: int) -> int:
+    """Bits of a residue modulo a prime, or of any number below ``modulus``."""
+    return (modulus - 1).bit_length()
+
+
 def packed_size(moduli: Sequence[int], count: int) -> int:
     """Bytes of ``count`` residues modulo each of these primes."""
-    return sum(prime.bit_length() for prime in moduli) * count // 8
+    return sum(map(bits_of, moduli)) * count // 8
 
 
 def packed(rows: Words, moduli: Sequence[int]) -> bytes:
@@ -47,7 +52,7 @@ def packed(rows: Words, moduli: Sequence[int]) -> bytes:
     out = np.empty(packed_size(moduli, count), np.uint8)
     compiled, at, row = byte_kernels(), out.ctypes.data, rows.ctypes.data
     for number, prime in enumerate(moduli):
-        bits = prime.bit_length()
+        bits = bits_of(prime)
         if compiled is not None:
             compiled.packed(row + 8 * count * number, at, count, bits)
         else:
@@ -70,7 +75,7 @@ def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Wor
     compiled, start, wrong = byte_kernels(), 0, np.zeros(1, np.uint64)
     found = 0
     for row, prime in zip(out, moduli, strict=True):
-        bits = prime.bit_length()
+        bits = bits_of(prime)
         if compiled is not None:
             to = given.ctypes.data + start
             compiled.unpacked(to, row.ctypes.data, count, bits, prime, wrong.ctypes.data)

@@ -1,6 +1,6 @@
 """The container of all bytes that travel or are kept: what it holds, what its records belong to, then the records.
 
-``SLOTBOX3`` (8 bytes), kind (16, padded with zeros), length of the rest (8), SHA-256 of the rest (32), then the rest:
+``SLOTBOX4`` (8 bytes), kind (16, padded with zeros), length of the rest (8), SHA-256 of the rest (32), then the rest:
 length of the label (4), the label, the number of records (4), and for each record the length of its name (2), that of
 its content (8; all ones: there is none), the name and the content. The label is JSON with sorted keys: what the records
 belong to. Numbers are little-endian.
@@ -21,7 +21,7 @@ Records: TypeAlias = Mapping[str, bytes | memoryview | None]
 Label: TypeAlias = Mapping[str, Any]
 
 _MAGIC = b"SLOTBOX"
-_VERSION = b"3"
+_VERSION = b"4"
 _HEAD = struct.Struct("<8s16sQ32s")
 _ABSENT = 0xFFFFFFFFFFFFFFFF
 _LIMIT = 1 << 36

@@ -59,7 +59,7 @@ def measure(task: Task, configuration: Configuration) -> Result:
         scheme=row.scheme,
         configuration=configuration,
         parameters=f"{parameters.degree}: {','.join(map(str, parameters.primes))}"
-        + (f", {parameters.rescales()}" if parameters.drops else ""),
+        + (f", {parameters.rescales()}" if parameters.drops or parameters.cut else ""),
         milliseconds=1e3 * row.seconds,
         threads=None,
         keys=row.keys,

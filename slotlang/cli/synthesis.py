@@ -187,7 +187,7 @@ def _table(found: Found) -> RenderableType:
         parameters = f"{c.parameters.degree}: {','.join(map(str, c.parameters.primes))}"
         cells = (
             c.structure.name() + ("" if c.unrolled else " (by formula)"),
-            parameters + (f", {c.parameters.rescales()}" if c.parameters.drops else ""),
+            parameters + (f", {c.parameters.rescales()}" if c.parameters.drops or c.parameters.cut else ""),
             str(c.structure.held),
             time_text(c.latency(found.link) if found.objective == "latency" else c.predicted.server),
             str(c.counts.key_switches),

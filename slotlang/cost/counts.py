@@ -6,7 +6,7 @@ Keys and bytes depend on parameters, which are given as numbers so that this sta
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -138,13 +138,6 @@ def rotation_steps(graph: Graph) -> tuple[int, ...]:
     return tuple(sorted({node.step for node in graph.nodes if node.kind == "rotate"}))
 
 
-def _references(op: ops.Op) -> Iterator[str]:
-    if isinstance(op, ops.Ref):
-        yield op.family
-    for child in ops.children(op):
-        yield from _references(child)
-
-
 def _peak(graph: Graph) -> int:
     """Most ciphertexts alive at once in the emitted program.
 
@@ -183,7 +176,7 @@ def _peak(graph: Graph) -> int:
     last_read = dict(position)
     for family in graph.schedule.ciphers:
         if family.body is not None:
-            for name in _references(family.body):
+            for name in ops.references(family.body):
                 last_read[name] = position[family.name]
     results = {o.member[0] for o in graph.outputs}
     for member, number in graph.values.items():

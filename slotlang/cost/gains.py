@@ -271,6 +271,9 @@ class _Backwards:
             if output.part is not None:
                 window[1 if output.part == "re" else 0] = 0.0
             grown[node] = grown[node] + window if node in grown else window
+            halved = self.masked and output.part is not None and used[node].any(axis=1).sum() == 1
+            kind = "cut half" if halved and output.family.name not in self.doubled else "cut"
+            self.sources.add(kind, self.graph.levels[node], products[node], window)
             unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
             if unread and self.masked and output.family.name not in self.zero:
                 level, carried = self.graph.levels[node], products[node]

@@ -13,7 +13,7 @@ from math import exp2, sqrt
 from typing import NamedTuple, Protocol
 
 from slotlang.cost.noise_reach import Source
-from slotlang_runtime.noise import DOUBLE, ERROR_VARIANCE, ROUNDING, SAFETY, dropped_variance
+from slotlang_runtime.noise import DOUBLE, ERROR_VARIANCE, ROUNDING, SAFETY, cut_variances, dropped_variance
 
 SPIKE_SAFETY = 4.0
 """The factor for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once
@@ -42,6 +42,9 @@ class Setting(Protocol):
     @property
     def scales(self) -> tuple[int, ...]:
         """Scales of factors that have their own; empty where factors have none."""
+
+    def cut_at(self, level: int) -> tuple[int, int]:
+        """Bits of the coefficients of results at a level that are not sent, of c0 and of c1."""
 
     def carried_bits(self, level: int, products: int) -> float:
         """Scale of a ciphertext, log2."""
@@ -163,6 +166,8 @@ def variance(place: Place, setting: Setting) -> float:
             if kind == "spike":
                 return n * n * ERROR_VARIANCE * digits / 4 * units
             return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
+        case "cut" | "cut half":
+            return n * sum(cut_variances(n, setting.cut_at(level), halved=kind == "cut half")) * units
         case "rescale" | "rescale open":
             return n * dropped_variance(n, 3 if kind == "rescale open" else 2) * units
         case _:

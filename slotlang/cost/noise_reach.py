@@ -115,9 +115,18 @@ def reaches(
                 _add(reach, {Source("switch", level, carried): 1.0, Source("spike", level, carried): 1.0})
             memory[key] = reach
         held.append(memory[key])
-    kept = {id(reach): reach for reach in held}
     read = {out.node for out in graph.outputs}
-    read |= {node.operands[0] for node in graph.nodes if node.kind == "rescale"}
+    for number in read:
+        # results may be sent without their last bits
+        held[number] = {**held[number], Source("cut", graph.levels[number], products[number]): 1.0}
+    # a result that is complete is read at the end alone
+    complete = len(graph.schedule.drops) - graph.schedule.results
+    read |= {
+        node.operands[0]
+        for node, level in zip(graph.nodes, graph.levels, strict=True)
+        if node.kind == "rescale" and level <= complete
+    }
+    kept = {id(reach): reach for reach in held}
     states: dict[tuple[int, int], set[int]] = {}
     for number in sorted(read):
         states.setdefault((graph.levels[number], products[number]), set()).add(id(held[number]))

@@ -211,18 +211,21 @@ def predict(
     matrix: float | None = None,
     *,
     compiled: bool = True,
+    cut: int = 0,
 ) -> Prediction:
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
     is done; ``compiled``, otherwise: with sums of products in one pass, and with compiled kernels where the profile has
-    their times.
+    their times. ``cut``: how many results are sent without their last bits.
     """
     profile = profile if compiled else profile.without_kernels
 
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
+    # two transforms, where a prime that is dropped takes four
+    cutting = cut * profile.seconds("rescale", degree, 2) / 2 if cut else 0.0
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = matrix
     if evaluation is None:
@@ -234,7 +237,7 @@ def predict(
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
         masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
-        decryption=seconds(decryption_calls(graph, data_primes, hidden)),
+        decryption=seconds(decryption_calls(graph, data_primes, hidden)) + cutting,
         reading=seconds(reading_calls(graph, data_primes)),
-        saving=seconds(saving_calls(graph, data_primes, hidden)),
+        saving=seconds(saving_calls(graph, data_primes, hidden)) + cutting,
     )

@@ -23,7 +23,9 @@ import tenseal.sealapi as seal
 
 
 class Parameters(NamedTuple):
-    """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped."""
+    """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped, of which the
+    last ``results`` are dropped of results alone; ``cut``: last bits of results that slotlang_runtime does not
+    send."""
 
     degree: int
     prime_bits: tuple[int, ...]
@@ -35,6 +37,8 @@ class Parameters(NamedTuple):
     relinearization: bool
     hide: str
     doubled: tuple[str, ...]
+    results: int
+    cut: tuple[int, ...]
 
 
 class Packing(NamedTuple):

@@ -109,6 +109,8 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             f"    relinearization={self.graph.switches('relinearization')},",
             f"    hide={string(self.hiding.mode)},",
             f"    doubled={_tuple(string(name) for name in sorted(self.hiding.doubled))},",
+            f"    results={self.schedule.results},",
+            f"    cut={_tuple(p.cut)},",
             ")",
         ]
 

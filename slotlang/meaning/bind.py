@@ -361,7 +361,16 @@ class Binding:
                 notes=[f"line {self.chosen.span.line} says {text_of(self.chosen.span)}"],
                 hint="keep one of the two: --parameters gives others for one command",
             )
-        self.chosen = ChosenParameters(given.degree, given.primes, given.scales, given.drops, given.keys, given.span)
+        self.chosen = ChosenParameters(
+            given.degree,
+            given.primes,
+            given.scales,
+            given.drops,
+            given.keys,
+            sum(given.results),
+            given.cut,
+            given.span,
+        )
 
 
 def parts(statement: tree.Statement) -> tuple[tree.Statement, ...]:

@@ -264,6 +264,8 @@ class ChosenParameters:
     scales: tuple[int, ...]
     drops: tuple[int, ...]
     keys: tuple[int, ...]
+    results: int
+    cut: tuple[int, ...]
     span: Span = field(compare=False, repr=False)
 
 

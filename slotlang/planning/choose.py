@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf, log2, log10
 from typing import TypeAlias, TypeGuard
@@ -24,15 +25,26 @@ from slotlang.planning.messages import State
 from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
+from slotlang.planning.sending import Sending
 from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
+from slotlang.schedule.levels import drops_results
 from slotlang_runtime.parameters import DOUBLE_BITS
 
 RESERVE = 2.0
 """How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected
 have the precision too."""
+
+REQUESTS = 16
+"""How many requests the keys of a client are counted for, where what results are sent as is chosen."""
+
+ROUNDED = 1.05
+"""By how much the error may grow where results take fewer bytes, and little of the precision is left."""
+
+SLOWER = 1.02
+"""How many times as long a request may take where its results take fewer bytes."""
 
 MAX_PRIMES = 12
 """Most data primes that are tried."""
@@ -77,7 +89,7 @@ def choose(
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
             if search.holds(shape, keys, chosen):
-                return chosen
+                return search.sent(shape, keys, chosen)
     return search.unreachable()
 
 
@@ -85,9 +97,17 @@ def bytes_sent(draft: Draft, p: Parameters) -> int:
     """Bytes of keys, inputs and results together, as they are sent, without headers."""
     counts, graph = draft.counts, draft.graph
     halves = draft.hiding.halves
-    down = sum(p.half_bytes(n) if member in halves else p.sent_bytes(n) for member, n in graph.results().items())
+    down = sum(p.result_bytes(n, halved=member in halves) for member, n in graph.results().items())
     keys = counts.galois_keys + (counts.cipher_products > 0)
     return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + keys * p.sent_key_bytes()
+
+
+def bytes_of_requests(draft: Draft, most: float, p: Parameters) -> float:
+    """Bytes of inputs and results of a request, and its share of those of keys; infinite where all together are more
+    than ``most``."""
+    keys = (draft.counts.galois_keys + (draft.counts.cipher_products > 0)) * p.sent_key_bytes()
+    sent = bytes_sent(draft, p)
+    return inf if sent > most else sent - keys + keys / REQUESTS
 
 
 def _above(value: float) -> float:
@@ -124,6 +144,9 @@ class _Known:
             # matrices only add up
             drops = []
         self.drafts = [never, *(never.dropping(after) for after in drops)]
+        # what is looked through; drafts whose results drop primes come behind them when they are asked for
+        self.looked_through = len(self.drafts)
+        self._results: dict[tuple[int, int], int] = {}
         self._drafts: dict[tuple[int, _Keys], Draft] = {}
         self._gains: dict[tuple[int, int, _Keys], Gains] = {}
         # drafts differ in where they drop primes, not in what their plaintexts hold
@@ -147,26 +170,34 @@ class _Known:
     def best(self, shape: _Shape, keys: _Keys) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         if (shape, keys) not in self._best:
-            degree, _, number, _ = shape
-            draft = self.draft(shape, keys)
-            if (number, degree, keys) not in self._gains:
-                own = gains(
-                    draft.graph,
-                    degree,
-                    draft.doubled,
-                    masked=self.target.hide != "none",
-                    zero=draft.zero,
-                    contents=self._contents,
-                )
-                self._gains[number, degree, keys] = own.widened(*self.wider)
             fit = self.modulus(shape, keys).held()
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
 
     def modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
         degree, k, number, largest = shape
+        draft = self.draft(shape, keys)
+        if (number, degree, keys) not in self._gains:
+            own = gains(
+                draft.graph,
+                degree,
+                draft.doubled,
+                masked=self.target.hide != "none",
+                zero=draft.zero,
+                contents=self._contents,
+            )
+            self._gains[number, degree, keys] = own.widened(*self.wider)
         found = self._gains[number, degree, keys]
-        return Modulus(self.draft(shape, keys), degree, k, found, self._needs(number), largest=largest)
+        return Modulus(draft, degree, k, found, self._needs(number), largest=largest)
+
+    def dropping(self, shape: _Shape, results: int) -> _Shape:
+        """The shape whose results drop this many primes. Raises SL404 where they can't."""
+        degree, k, number, largest = shape
+        if (number, results) not in self._results:
+            early = tuple(self.drafts[number].built.drops)
+            self.drafts.append(self.drafts[number].dropping(early, results))
+            self._results[number, results] = len(self.drafts) - 1
+        return degree, k, self._results[number, results], largest
 
     def message_bits(self, draft: Draft) -> float:
         # of sums with this many times as many terms
@@ -243,6 +274,31 @@ class _Search:
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
         return smaller if after <= before and self.holds(shape, keys, smaller) else chosen
 
+    def sent(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> Chosen:
+        """The plan with the fewest bytes sent whose results drop primes last, or are sent without their last bits,
+        where that saves bytes and takes hardly more time of a request; else the one that was ``chosen``."""
+        before, draft = chosen.plan, self.known.draft(shape, keys)
+        most = bytes_sent(draft, before.parameters)
+        best, least = chosen, bytes_of_requests(draft, most, before.parameters)
+        request = before.predicted(self.profile).request
+        enough = self.precision / RESERVE
+        if chosen.error > enough:
+            enough = min(self.precision, ROUNDED * chosen.error)
+        stay = before.parameters.data_primes - len(draft.built.drops)
+        drops = stay if before.kernel != "matrix" and drops_results(draft.built) else 1
+        for results in range(int(stay > 1), drops):
+            own = self.known.dropping(shape, results) if results else shape
+            dropping = self.known.draft(own, keys)
+            modulus = self.known.modulus(own, keys)
+            size = partial(bytes_of_requests, dropping, most)
+            fit = Sending(modulus, results, enough, size).smallest(before.parameters, least)
+            if fit is None:
+                continue
+            found = Chosen(dropping.under(fit.parameters, self.target.kernel), fit.error)
+            if found.plan.predicted(self.profile).request <= SLOWER * request and self.holds(own, keys, found):
+                best, least = found, size(fit.parameters)
+        return best
+
     def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
         """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
         would for weights as is assumed. Of a part of a program it is not known."""
@@ -280,7 +336,7 @@ class _Search:
 
     def _shapes(self) -> Iterator[tuple[float, _Shape]]:
         """Degrees and numbers of primes with the time they take when every step has a key."""
-        for number, draft in enumerate(self.known.drafts):
+        for number, draft in enumerate(self.known.drafts[: self.known.looked_through]):
             least = len(draft.built.drops) + 1
             steady = least > 1 and draft.built.multiplies_ciphertexts
             compiled, parts = self.target.kernel != "seal", bool(self.profile.kernels)

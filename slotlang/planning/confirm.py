@@ -31,7 +31,7 @@ def confirmed(
     assert target.precision is not None, "parameters are confirmed for a precision"
     p = parameters
     try:
-        draft = Draft.of(program, target.hide, p.drops, share).keyed(p.keys)
+        draft = Draft.of(program, target.hide, p.early, share, p.results).keyed(p.keys)
         plan = draft.under(p, target.kernel)
     except SlotError:
         return None

@@ -67,7 +67,7 @@ class _Formulas:
         if self.hide == "exact":
             returned, self.doubled = with_conjugates(self.program)
         if self.parameters is not None:
-            return schedule(returned, self.parameters.drops)
+            return schedule(returned, self.parameters.early, self.parameters.results)
         built = schedule(returned)
         return schedule(returned, EVERY) if built.depth > UNRESCALED_DEPTH else built
 
@@ -151,8 +151,12 @@ class _Formulas:
     def _half(self, level: int) -> Any:
         p = self.parameters
         if p is not None:
-            return sympy.Integer(p.half_bytes(level))
+            return sympy.Integer(p.result_bytes(level, halved=True))
         return 3 * self._degree() * self._data_bits(level) / 16
+
+    def _whole(self, level: int) -> Any:
+        p = self.parameters
+        return self._sent(level) if p is None else sympy.Integer(p.result_bytes(level, halved=False))
 
     def _download(self) -> Formula:
         own = self.decisions.branch()
@@ -161,7 +165,7 @@ class _Formulas:
             level = self.schedule.states[name].level
             parts = {o.part for o in self.schedule.outputs if o.family.name == name}
             half = self.hide != "none" and len(parts) == 1 and None not in parts and name not in self.doubled
-            total += count * (self._half(level) if half else self._sent(level))
+            total += count * (self._half(level) if half else self._whole(level))
         return Formula(total, tuple({**self.decisions.conditions, **own.conditions}))
 
     def _weights(self) -> Formula:

@@ -41,7 +41,8 @@ def statement_of(parameters: Parameters) -> str:
     """The ``parameters`` statement that names these."""
     p = parameters
     nowhere = Span(Source("", ""), 0, 0)
-    return statement_text(tree.Parameters(p.degree, p.primes, p.scales or (p.scale_bits,), p.drops, p.keys, nowhere))
+    scales, results = p.scales or (p.scale_bits,), (p.results,) if p.results else ()
+    return statement_text(tree.Parameters(p.degree, p.primes, scales, p.drops, p.keys, results, p.cut, nowhere))
 
 
 @contextmanager
@@ -55,7 +56,8 @@ def at(span: Span | None) -> Iterator[None]:
 
 def _secure(given: ChosenParameters | tree.Parameters) -> Parameters:
     own = given.scales if len(given.scales) > 1 else ()
-    found = Parameters(given.degree, given.primes, given.scales[0], given.drops, own, given.keys)
+    results = given.results if isinstance(given, ChosenParameters) else sum(given.results)
+    found = Parameters(given.degree, given.primes, given.scales[0], given.drops, own, given.keys, results, given.cut)
     with at(given.span):
         check_security(found)
     return found

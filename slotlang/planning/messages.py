@@ -73,16 +73,17 @@ class Messages:
 
 
 def levels_of(parameters: Parameters, drops: tuple[int, ...]) -> Levels:
-    """Exact scales and moduli of parameters."""
+    """Exact scales and moduli of parameters; ``drops`` as of the schedule."""
     p = parameters
-    runtime = RuntimeParameters(p.degree, p.primes, p.scales or (p.scale_bits,), drops)
+    scales = p.scales or (p.scale_bits,)
+    runtime = RuntimeParameters(p.degree, p.primes, scales, drops, results=p.results, cut=p.cut)
     return Levels(runtime, moduli(p.degree, p.primes))
 
 
 def nominal_levels(schedule: Schedule) -> Levels:
     """Levels without parameters: messages are as large with all."""
     primes = (NOMINAL_BITS,) * (len(schedule.drops) + 2)
-    runtime = RuntimeParameters(0, primes, (NOMINAL_BITS,), tuple(schedule.drops))
+    runtime = RuntimeParameters(0, primes, (NOMINAL_BITS,), tuple(schedule.drops), results=schedule.results)
     return Levels(runtime, [1 << bits for bits in primes])
 
 
@@ -164,7 +165,8 @@ class _Walk:
         read = read_slots(self.graph)
         proved = self._proved()
         for member, node in {out.member: out.node for out in self.graph.outputs}.items():
-            self._result(member, values[step_of[node]], states[node], read[member], proved.get(member))
+            value = operations.cut(values[step_of[node]])
+            self._result(member, value, states[node], read[member], proved.get(member))
         return Messages(self.reader.ordered(), self.needs)
 
     # the graph, with operations that are alike only once

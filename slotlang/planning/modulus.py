@@ -103,7 +103,7 @@ class Modulus:
         least = SMALLEST_ROOM if self.gains.small else self.message_bits
         return max(self.message_bits + (log2(peak) / 2 if peak else -inf), least)
 
-    def _fits(self, p: Parameters) -> bool:
+    def fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
         masks = (place for place in self.gains.sources if place.kind == "mask")
         if not all(
@@ -188,10 +188,10 @@ class Modulus:
         if built.multiplies_ciphertexts:
             scale = bits // factors
             found = make((scale,) * factors)
-            return found if scale >= LEAST_SCALE and self._fits(found) else None
+            return found if scale >= LEAST_SCALE and self.fits(found) else None
         scales = tuple(bits // factors + (n < bits % factors) for n in range(factors))
         best = make(scales)
-        if min(scales) < LEAST_SCALE or not self._fits(best):
+        if min(scales) < LEAST_SCALE or not self.fits(best):
             return None
         error = ScaleErrors(self.gains, best, scales, built.drops)
         least = error(scales)
@@ -207,7 +207,7 @@ class Modulus:
                     moved_bits[source] -= step
                     new = tuple(moved_bits)
                     value = error(new)
-                    if value < least and self._fits(tried := make(new)):
+                    if value < least and self.fits(tried := make(new)):
                         best, least, scales, moved = tried, value, new, True
             if not moved:
                 step //= 2
@@ -260,4 +260,4 @@ class Modulus:
         """Factors of products of ciphertexts have no scales of their own: primes of the size of the scale are dropped,
         which leaves it as it is. None where messages do not fit."""
         found = Parameters(self.degree, primes, primes[1], tuple(self.draft.built.drops))
-        return found if self._fits(found) else None
+        return found if self.fits(found) else None

@@ -10,6 +10,7 @@ from slotlang.cost.keys import key_bytes
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.source import Span
+from slotlang_runtime.parameters import LEAST_SENT
 
 MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 """Bits of modulus, key prime included, that keep 128-bit security (homomorphicencryption.org standard, as in
@@ -39,7 +40,9 @@ class Parameters:
     prime is, counted from 1, ascending; products that a program does not have do no harm. ``scales``, for programs that
     multiply no ciphertexts, gives each factor its own scale in bits: first the inputs', then that of the plaintexts of
     each product in a row. ``keys``: the steps that have a Galois key, of which all other rotations are composed; none,
-    for a key for every step that the program rotates by.
+    for a key for every step that the program rotates by. ``results``: this many of the ``drops``, the last ones, are
+    of results alone, as the last thing that is done to them: all of these come after the last product. ``cut``: how
+    many last bits of the coefficients of results at one prime are not sent, of c0 and of c1; none, where all are.
     """
 
     degree: int
@@ -48,6 +51,13 @@ class Parameters:
     drops: tuple[int, ...] = ()
     scales: tuple[int, ...] = ()
     keys: tuple[int, ...] = ()
+    results: int = 0
+    cut: tuple[int, ...] = ()
+
+    @property
+    def early(self) -> tuple[int, ...]:
+        """After which products a prime is dropped, before results are there."""
+        return self.drops[: len(self.drops) - self.results]
 
     def factor_bits(self, depth: int) -> tuple[int, ...]:
         """Bits of scale of the inputs and of the plaintexts of each of ``depth`` products in a row."""
@@ -95,9 +105,14 @@ class Parameters:
         """Bytes of a ciphertext that is sent, without headers; one polynomial of two where the other is a seed."""
         return (1 if seeded else 2) * self.degree * self.data_bits(level) // 8
 
-    def half_bytes(self, level: int = 0) -> int:
-        """Bytes of a ciphertext of which half of c0 is sent, without headers."""
-        return 3 * self.degree * self.data_bits(level) // 16
+    def cut_at(self, level: int) -> tuple[int, int]:
+        """Bits of the coefficients of results at a level that are not sent, of c0 and of c1."""
+        return (self.cut[0], self.cut[1]) if self.cut and level == self.data_primes - 1 else (0, 0)
+
+    def result_bytes(self, level: int, *, halved: bool) -> int:
+        """Bytes of a result that is sent, without headers; ``halved``: half of h is sent for c0."""
+        bits, (first, second) = self.data_bits(level), self.cut_at(level)
+        return self.degree * ((1 if halved else 2) * (bits - first) + 2 * (bits - second)) // 16
 
     def key_bytes(self) -> int:
         """One key-switching key in memory."""
@@ -122,10 +137,15 @@ class Parameters:
         return f"{self.degree}: {','.join(map(str, self.primes))}, {scale}, {self.rescales()}{keys}"
 
     def rescales(self) -> str:
-        """``no rescale``, or ``rescale after products 1,2``."""
-        if not self.drops:
-            return "no rescale"
-        return f"rescale after product{'s' * (len(self.drops) > 1)} {','.join(map(str, self.drops))}"
+        """``no rescale``, or ``rescale after products 1,2``, ``results drop 1 prime``, or both."""
+        early, found = self.early, []
+        if early:
+            found.append(f"rescale after product{'s' * (len(early) > 1)} {','.join(map(str, early))}")
+        if self.results:
+            found.append(f"results drop {self.results} prime{'s' * (self.results > 1)}")
+        if self.cut:
+            found.append(f"results without {' and '.join(map(str, self.cut))} bits")
+        return ", ".join(found) or "no rescale"
 
 
 def check_security(parameters: Parameters) -> None:
@@ -164,10 +184,27 @@ def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: 
             notes=[p.text()],
             hint="give one scale for all",
         )
-    if any(after <= before for before, after in pairwise((0, *p.drops))):
+    if any(after <= before for before, after in pairwise((0, *p.early))):
         raise error("SL404", "products after which a prime is dropped are counted from 1, ascending", notes=[p.text()])
+    if p.results > len(p.drops) or any(product != depth for product in p.drops[len(p.early) :]):
+        raise error(
+            "SL404",
+            f"results drop {p.results} prime{'s' * (p.results != 1)}, and not all of these are dropped last",
+            notes=[p.text()],
+            hint=f"the last {p.results} of the drops are {depth} here, the products in a row",
+        )
+    room = p.primes[0] - LEAST_SENT
+    if p.cut and (
+        len(p.cut) != 2 or max(p.cut) > room or len([n for n in p.early if n <= depth]) + p.results != p.data_primes - 1
+    ):
+        raise error(
+            "SL404",
+            f"bits {', '.join(map(str, p.cut))} can't be cut off the results",
+            notes=[p.text()],
+            hint=f"two numbers up to {room}, of c0 and of c1, where one prime is left of results",
+        )
     bits = p.factor_bits(depth)
-    drops = [product for product in p.drops if product <= depth]
+    drops = [product for product in p.early if product <= depth] + [depth] * p.results
     fits = len(bits) > depth and min(bits) > 0 and len(drops) < p.data_primes
     for level, (behind, until) in enumerate(pairwise((0, *drops, depth)) if fits else ()):
         modulus = sum(p.primes[: p.data_primes - level])

@@ -113,7 +113,7 @@ class Plan:
         """Bytes of the results as sent, without headers."""
         p, halves = self.parameters, self.hiding.halves
         results = self.graph.results().items()
-        return sum(p.half_bytes(level) if member in halves else p.sent_bytes(level) for member, level in results)
+        return sum(p.result_bytes(level, halved=member in halves) for member, level in results)
 
     def predicted(self, profile: Profile) -> Prediction:
         """Predicted times, with the plan's kernel."""
@@ -121,7 +121,8 @@ class Plan:
         matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
         compiled = self.kernel == "compiled"
         priced = profile.of_primes(p.primes)
-        return predict(self.graph, p.degree, p.data_primes, priced, self.hiding, matrix, compiled=compiled)
+        cut = sum(any(p.cut_at(level)) for level in self.graph.results().values())
+        return predict(self.graph, p.degree, p.data_primes, priced, self.hiding, matrix, compiled=compiled, cut=cut)
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,14 @@ class Draft:
     zero: frozenset[str]
 
     @classmethod
-    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0) -> Draft:
-        """With a key for each step; ``drops`` as of ``schedule``, ``share`` as of ``with_zeros``. Raises SL401 to SL403
-        (a sum or permutation can't be lowered), and the graph, when it is first asked for, SL309 (too large)."""
+    def of(
+        cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0, results: int = 0
+    ) -> Draft:
+        """With a key for each step; ``drops`` and ``results`` as of ``schedule``, ``share`` as of ``with_zeros``. Raises
+        SL401 to SL404 (a sum or permutation can't be lowered, results can't drop primes), and the graph, when it is
+        first asked for, SL309 (too large)."""
         if hide == "none":
-            return cls(program, hide, schedule(program, drops), frozenset(), frozenset())
+            return cls(program, hide, schedule(program, drops, results), frozenset(), frozenset())
         returned, zero = with_zeros(program, share)
         doubled: frozenset[str] = frozenset()
         if hide == "exact":
@@ -148,11 +152,12 @@ class Draft:
             returned, doubled = with_conjugates(returned)
             names = {old.family.name: new.family.name for old, new in zip(outputs, returned.outputs, strict=True)}
             zero = frozenset(names[name] for name in zero)
-        return cls(program, hide, schedule(returned, drops), doubled, zero)
+        return cls(program, hide, schedule(returned, drops, results), doubled, zero)
 
-    def dropping(self, drops: Sequence[int]) -> Draft:
-        """The same with primes dropped after these products: which slots are zero does not depend on them."""
-        return replace(self, built=schedule(self.built.program, drops))
+    def dropping(self, drops: Sequence[int], results: int = 0) -> Draft:
+        """The same with primes dropped after these products, and of results: which slots are zero does not depend on
+        them."""
+        return replace(self, built=schedule(self.built.program, drops, results))
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises

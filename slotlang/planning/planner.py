@@ -123,5 +123,5 @@ def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
 
 
 def _under(program: Program, parameters: Parameters, target: Target) -> Plan:
-    draft = Draft.of(program, target.hide, parameters.drops)
+    draft = Draft.of(program, target.hide, parameters.early, results=parameters.results)
     return draft.keyed(parameters.keys).under(parameters, target.kernel)

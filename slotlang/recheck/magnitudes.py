@@ -62,12 +62,14 @@ class Sizes:
         return min(size, self.by_elements(t))
 
 def range_claim(program: Program) -> dict[str, int] | None:
-    """Of a program that bounds everything and names parameters under which no prime is dropped."""
+    """Of a program that bounds everything and names parameters under which no prime is dropped but of results, last:
+    division leaves the ratio of modulus and scale as it is."""
     sizes = Sizes(program)
     kinds = [(name, kind) for name, (kind, _) in program.names.items()]
     bare = any(kind in ("input", "weight", "scalar") and sizes.entry(name) is None for name, kind in kinds)
     scales, permuted = sizes.given.get("scales", []), any(kind == "perm" for _, kind in kinds)
-    if bare or not scales or "drops" in sizes.given or (permuted and len(scales) == 1): return None
+    early = len(sizes.given.get("drops", [])) - sum(sizes.given.get("results", []))
+    if bare or not scales or early or (permuted and len(scales) == 1): return None
     largest, depth = Fraction(1), 0
     for family, indices, free, where, (result, places, _) in program.outputs:
         (_, env), top = program.named(free), len(program.claims)

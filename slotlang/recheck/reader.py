@@ -16,6 +16,8 @@ MAX_PROGRAM, MAX_DEPTH, MAX_DIGITS = 1_000_000, 150, 40
 DEEPER = re.compile("bracket|index|attribute|constant|sign|part|negate|binary|xor|either|both|compare|choice|call|sum|"
                     "permute|binder")
 
+WORDS = ("degree", "primes", "scales", "drops", "keys", "results", "cut")
+
 class Rejected(Exception):
     """Why a certificate proves nothing, a diagnostic's code, and an exit status."""
 
@@ -38,9 +40,10 @@ class Node(Tree[Token]):
                 need((argument is not None) in given, f"'by {how}' takes another number of arguments")
             case "otherwise", [zero]: need(not zero.strip("0.i"), f"'else {zero}': only 0 can stand there")
             case "setting", [word, *numbers]:
-                need(word in ("degree", "primes", "scales", "drops", "keys"), f"'{word}' is not known of parameters")
+                need(word in WORDS, f"'{word}' is not known of parameters")
                 whole = all(re.fullmatch("[0-9]{1,9}", n) for n in numbers)
-                need(whole and (word != "degree" or len(numbers) == 1), f"these are not whole numbers for '{word}'")
+                need(whole and (word not in ("degree", "results") or len(numbers) == 1),
+                     f"these are not whole numbers for '{word}'")
             case ("named" | "template" | "finish" | "imported" | "qualified"), _:
                 need(False, "definitions and imports are expanded in what is proved")
             case "number", [number]: need(len(number) <= MAX_DIGITS, f"{number} is too long a number")

@@ -39,7 +39,7 @@ from slotlang.meaning.value import (
 from slotlang.schedule import doubling, ops
 from slotlang.schedule.fusion import fused
 from slotlang.schedule.hoist import free_loops, hoist
-from slotlang.schedule.levels import assign_levels
+from slotlang.schedule.levels import assign_levels, with_results_dropped
 from slotlang.schedule.permutation import Network, plan
 from slotlang.schedule.relinearization import relinearised
 from slotlang.schedule.simpler import added, needed, rotate
@@ -407,17 +407,20 @@ EVERY = range(1, sys.maxsize)
 """Drops a prime after every product, whatever their number."""
 
 
-def schedule(program: Program, drops: Sequence[int] = (), *, max_levels: int = MAX_NETWORK_LEVELS) -> ops.Schedule:
+def schedule(
+    program: Program, drops: Sequence[int] = (), results: int = 0, *, max_levels: int = MAX_NETWORK_LEVELS
+) -> ops.Schedule:
     """The operations that evaluate a program.
 
     ``drops``: after which of the products in a row a prime is dropped, counted from 1, ascending; more than there are
-    do no harm. ``max_levels`` bounds the depth of permutation networks.
+    do no harm. ``results``: how many primes more are dropped of what is returned, as the last thing that is done.
+    ``max_levels`` bounds the depth of permutation networks.
     Raises ``SlotError`` SL401 to SL403 when a sum can't be evaluated as its ``by`` says or a permutation has
-    no network within ``max_levels``.
+    no network within ``max_levels``, and SL404 where what is returned can drop no primes (``drops_results``).
     """
     builder = _Builder(program, max_levels)
     builder.run()
     ciphers = relinearised(hoist(needed(tuple(builder.ciphers), program), builder.fresh, program), program)
     built = ops.Schedule(program, builder.plains, ciphers, program.outputs, builder.networks, drops)
     built = replace(built, decided=tuple(dict.fromkeys(builder.decided)))
-    return fused(assign_levels(built, builder.fresh), builder.fresh)
+    return fused(with_results_dropped(assign_levels(built, builder.fresh), results), builder.fresh)

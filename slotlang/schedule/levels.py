@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import takewhile
 
+from slotlang.diagnostics import error
 from slotlang.meaning.value import Const
 from slotlang.schedule import ops
 from slotlang.schedule.ops import Encoding, State
@@ -152,3 +153,49 @@ def assign_levels(schedule: ops.Schedule, fresh: Callable[[str], str]) -> ops.Sc
         turns_fresh=levels.turns_fresh,
     )
     return replace(assigned, drops=tuple(takewhile(lambda product: product <= assigned.depth, schedule.drops)))
+
+
+def drops_results(schedule: ops.Schedule) -> bool:
+    """Whether what is returned can drop primes as the last thing that is done: all of it has the same products behind
+    it, as many as any ciphertext, and is computed for nothing else."""
+    returned = {output.family.name for output in schedule.outputs}
+    bodies = [family.body for family in schedule.ciphers if family.name in returned]
+    if any(body is None or isinstance(body, ops.Ladder) for body in bodies):
+        return False
+    if not returned.isdisjoint(name for family in schedule.ciphers for name in ops.references(family.body)):
+        return False
+    states = {schedule.states[name] for name in returned}
+    return len(states) == 1 and schedule.depth_of(*states) == schedule.depth > 0
+
+
+def with_results_dropped(schedule: ops.Schedule, count: int) -> ops.Schedule:
+    """The schedule that drops ``count`` primes more of what is returned. Raises SL404 where it can't."""
+    if not count:
+        return schedule
+    if not drops_results(schedule):
+        raise error(
+            "SL404",
+            f"the results of '{schedule.program.name}' can't drop primes",
+            schedule.program.span,
+            notes=["they can where all are computed, have the same products behind them, and nothing else reads them"],
+            hint="leave out `results`, and the drops that it counts",
+        )
+    returned = {output.family.name for output in schedule.outputs}
+    (state,) = {schedule.states[name] for name in returned}
+
+    def dropped(family: ops.CipherFamily) -> ops.CipherFamily:
+        body = family.body
+        if family.name not in returned or body is None:
+            return family
+        for _ in range(count):
+            body = ops.Rescale(body)
+        return replace(family, body=body)
+
+    below = State(state.level + count, 0)
+    return replace(
+        schedule,
+        ciphers=tuple(map(dropped, schedule.ciphers)),
+        states={**schedule.states, **dict.fromkeys(returned, below)},
+        drops=(*schedule.drops, *[schedule.depth] * count),
+        results=count,
+    )

@@ -7,7 +7,7 @@ Operation nodes compare by identity: each is one place in the emitted code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar, TypeAlias
@@ -273,8 +273,9 @@ class Group:
 @dataclass(frozen=True)
 class Schedule:
     """A program as ciphertext operations. ``drops``: the products in a row after which a prime is dropped, counted from
-    1. ``turns_fresh``: some ciphertext is rotated or conjugated before any product, at the smallest scale.
-    ``routes``: rotations by steps that have no Galois key, each composed of several by steps that have one.
+    1; the last ``results`` of them are dropped of results alone. ``turns_fresh``: some ciphertext is rotated or
+    conjugated before any product, at the smallest scale. ``routes``: rotations by steps that have no Galois key, each
+    composed of several by steps that have one.
     ``decided``: comparisons of sizes that are true here and that the operations would be others without.
     ``groups``: the families in the order in which they are computed, which is that of ``ciphers``."""
 
@@ -289,6 +290,7 @@ class Schedule:
     routes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     decided: tuple[Cmp, ...] = ()
+    results: int = 0
 
     @property
     def depth(self) -> int:
@@ -332,6 +334,14 @@ def children(op: Op) -> tuple[Op, ...]:
             return (value,)
         case Sum(_, body) | Horner(_, body):
             return (body,)
+
+
+def references(op: Op | None) -> Iterator[str]:
+    """Names of the families that an operation reads; none for what the client sends."""
+    if isinstance(op, Ref):
+        yield op.family
+    for child in () if op is None else children(op):
+        yield from references(child)
 
 
 def rebuilt(op: Op, change: Callable[[Op], Op]) -> Op:

@@ -115,14 +115,20 @@ def _candidate(
     whole, small = estimate(s.one_group()), estimate(part)
     once = planned.predicted(profile)
     priced = profile.of_primes(p.primes) if planned.kernel == "compiled" else profile.without_kernels
-    whole_calls, small_calls = (e.calls(p.data_primes, p.drops, parts=bool(priced.kernels)) for e in (whole, small))
+    whole_calls, small_calls = (e.calls(p.data_primes, p.early, parts=bool(priced.kernels)) for e in (whole, small))
     slower = total(whole_calls, p.degree, priced) / total(small_calls, p.degree, priced)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     counts = _counts_of_all(planned, whole, small, n)
     keys = c.galois_keys * p.key_bytes()
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
+    # what is done to results last goes with their number
+    last = masks + sum(
+        count * priced.seconds("rescale", p.degree, p.data_primes - level)
+        for level, count in c.rescales_by_level.items()
+        if level >= len(p.early)
+    )
     # matrices are those of the whole
-    evaluation = (1.0 if planned.kernel == "matrix" else slower) * (once.evaluation - masks) + down * masks
+    evaluation = (1.0 if planned.kernel == "matrix" else slower) * (once.evaluation - last) + down * last
     weights = planned.weight_bytes if planned.kernel == "matrix" else round(products * planned.weight_bytes)
     return Candidate(
         structure=s,
@@ -163,9 +169,14 @@ def _counts_of_all(planned: Plan, whole: Estimate, small: Estimate, groups: int)
     composed = c.rotations / small.rotations if p.keys else 1.0
     rotations = round(composed * (whole.rotations - small.rotations))
     conjugations = whole.conjugations - small.conjugations
-    rescaled, before = whole.calls(p.data_primes, p.drops), small.calls(p.data_primes, p.drops)
+    rescaled, before = whole.calls(p.data_primes, p.early), small.calls(p.data_primes, p.early)
     rescales = {
-        level: n * round(count * rescaled["rescale", p.data_primes - level] / before["rescale", p.data_primes - level])
+        level: n
+        * (
+            round(count * rescaled["rescale", p.data_primes - level] / before["rescale", p.data_primes - level])
+            if level < len(p.early)
+            else grown(count, "outputs")
+        )
         for level, count in c.rescales_by_level.items()
     }
     ciphertexts_in, ciphertexts_out = n * grown(c.ciphertexts_in, "inputs"), n * grown(c.ciphertexts_out, "outputs")

@@ -211,5 +211,8 @@ def _parameters(values: Mapping[str, Any]) -> Parameters:
     def several(name: str) -> tuple[int, ...]:
         return tuple(_count(n) for n in list(values[name]))
 
-    degree, scale = _count(values["degree"]), _count(values["scale_bits"])
-    return Parameters(degree, several("primes"), scale, several("drops"), several("scales"), several("keys"))
+    degree, scale, results = _count(values["degree"]), _count(values["scale_bits"]), _count(values["results"], 0)
+    cut = tuple(_count(n, 0) for n in list(values["cut"]))
+    return Parameters(
+        degree, several("primes"), scale, several("drops"), several("scales"), several("keys"), results, cut
+    )

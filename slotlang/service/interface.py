@@ -252,7 +252,7 @@ def _shapes(of: Fields) -> dict[str, tuple[int, ...]]:
 
 def _parameters(of: Fields) -> Parameters:
     values = {**of.values, "routes": {int(step): tuple(route) for step, route in of.values["routes"]}}
-    for name in ("prime_bits", "scale_bits", "drops", "rotations"):
+    for name in ("prime_bits", "scale_bits", "drops", "rotations", "cut"):
         values[name] = tuple(of.wholes(name))
     values["doubled"] = tuple(of.text_list("doubled"))
     return Parameters(**values)

@@ -18,6 +18,7 @@ from slotlang.words import (
     HOW_WITH_NUMBER,
     MAX_DEPTH,
     MAX_PARAMETER_DIGITS,
+    ONE_NUMBER,
     PARAMETER_WORDS,
     RESERVED,
     SOFT_FORMS,
@@ -350,8 +351,9 @@ class Build(Transformer_NonRecursive[Token, Any]):
                     self._token_span(token),
                     SOFT_FORMS["parameters"],
                 )
-        if word == "degree" and len(numbers) > 1:
-            raise _fail("SL109", "parameters have one degree", self._token_span(numbers[1]), SOFT_FORMS["parameters"])
+        if word in ONE_NUMBER and len(numbers) > 1:
+            what = "one degree" if word == "degree" else "one number of primes that results drop"
+            raise _fail("SL109", f"parameters have {what}", self._token_span(numbers[1]), SOFT_FORMS["parameters"])
         return word, tuple(map(int, numbers))
 
     def parameters(self, meta: Any, items: list[Any]) -> Any:
@@ -363,8 +365,8 @@ class Build(Transformer_NonRecursive[Token, Any]):
         missing = [word for word in PARAMETER_WORDS[:3] if word not in settings]
         if missing:
             raise _fail("SL109", f"these parameters have no {missing[0]}", self._at(meta), SOFT_FORMS["parameters"])
-        (degree,), primes, scales, drops, keys = (settings.get(word, ()) for word in PARAMETER_WORDS)
-        return tree.Parameters(degree, primes, scales, drops, keys, self._at(meta))
+        (degree,), primes, scales, drops, keys, results, cut = (settings.get(word, ()) for word in PARAMETER_WORDS)
+        return tree.Parameters(degree, primes, scales, drops, keys, results, cut, self._at(meta))
 
     # definitions and imports
     def _head(self, meta: Any, items: list[Any], body: Any) -> Definition:

@@ -343,13 +343,16 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """``parameters degree N primes N, ... scales N, ... drops N, ... keys N, ...``: what the program was chosen for."""
+    """``parameters degree N primes N, ... scales N, ... drops N, ... keys N, ... results N cut N, N``: what it was
+    chosen for. ``results`` has one number, or none."""
 
     degree: int
     primes: tuple[int, ...]
     scales: tuple[int, ...]
     drops: tuple[int, ...]
     keys: tuple[int, ...]
+    results: tuple[int, ...]
+    cut: tuple[int, ...]
     span: Span = _span()
 
 

@@ -47,7 +47,7 @@ def planned(file: ModuleFile, program: Program) -> Plan:
     p = file.parameters
     scales = p.scale_bits if len(p.scale_bits) > 1 else ()
     keys = p.rotations if p.routes else ()
-    parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys)
+    parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys, p.results, p.cut)
     return plan(program, parameters, target=Target(kernel=file.kernel, hide=p.hide))
 
 

@@ -224,6 +224,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "prime_bits": _several,
     "scale_bits": lambda v: _several(v) and len(v) > 0,
     "drops": _several,
+    "results": _whole,
+    "cut": _several,
     "rotations": _several,
     "routes": lambda v: type(v) is dict and all(_whole(k) and _several(r) for k, r in v.items()),
     "conjugation": _flag,

@@ -118,7 +118,7 @@ class ResidueEngine:
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes: of those of which one part is read, that half of c0, and c1."""
         words = {name: None if value is None else self.ring.given(value) for name, value in results.items()}
-        return saved_results(self.module, self.ring.ring, words)
+        return saved_results(self.module, self.ring.ring, words, lambda rows, _: self.ring.untransformed(rows))
 
 
 def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Plaintext | None:

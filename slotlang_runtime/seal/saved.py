@@ -145,11 +145,11 @@ class Saved:
         residues: Words = self.array(1, moduli)[0]
         return residues
 
-    def ciphertext(self, parms_id: ParmsId, moduli: Sequence[int], scale: float) -> Words:
+    def ciphertext(self, parms_id: ParmsId, moduli: Sequence[int], scale: float, *, transformed: bool = True) -> Words:
         """The fields of a ciphertext, or of one digit of a key; residues of two polynomials, or of the first where the
-        second is given by its seed, which is left in ``seed``."""
+        second is given by its seed, which is left in ``seed``. ``transformed``: at the points of SEAL's transform."""
         self.expect("a ciphertext is not at the level this program has there: its parameters are", "4Q", *parms_id)
-        shape = (1, 2, self.context.degree, len(moduli))
+        shape = (int(transformed), 2, self.context.degree, len(moduli))
         self.expect("a ciphertext has form, polynomials, degree and primes", "BQQQ", *shape)
         self.expect("a ciphertext has scale", "d", scale)
         self.expect("a ciphertext has correction factor", "Q", 1)
@@ -349,9 +349,9 @@ def plaintext_of(ring: Ring, residues: Words, level: int, scale: float) -> Any:
     return load_plaintext(ring, header() + struct.pack("<Q", HEADER.size + len(body)) + body, level, scale)
 
 
-def ciphertext_bytes(ring: Ring, residues: Words, level: int, scale: float) -> bytes:
+def ciphertext_bytes(ring: Ring, residues: Words, level: int, scale: float, *, transformed: bool = True) -> bytes:
     """What SEAL would save, uncompressed, of a ciphertext with these residues, polynomials x primes x degree."""
-    shape = (1, 2, ring.degree, len(ring.primes(level)))
+    shape = (int(transformed), 2, ring.degree, len(ring.primes(level)))
     head = CIPHERTEXT.pack(*ring.levels[level], *shape, scale, 1)
     words = struct.pack("<Q", residues.size) + residues.astype("<u8", copy=False).tobytes()
     body = head + header() + struct.pack("<Q", HEADER.size + len(words)) + words
@@ -365,3 +365,19 @@ def ciphertext_of(ring: Ring, residues: Words, level: int, scale: float) -> Any:
     record = Saved(ring.shared, data, ciphertext_limit(ring.shared, len(moduli)))
     record.ciphertext(ring.levels[level], moduli, scale)
     return record.load(seal.Ciphertext)
+
+
+def load_coefficients(ring: Ring, residues: Words, level: int, scale: float) -> Any:
+    """The ciphertext of polynomials with these coefficients, which is not transformed."""
+    moduli = ring.primes(level)
+    data = ciphertext_bytes(ring, residues, level, scale, transformed=False)
+    record = Saved(ring.shared, data, ciphertext_limit(ring.shared, len(moduli)))
+    record.ciphertext(ring.levels[level], moduli, scale, transformed=False)
+    return record.load(seal.Ciphertext)
+
+
+def saved_coefficients(ring: Ring, cipher: Any, level: int, scale: float) -> Words:
+    """The coefficients of a ciphertext that is not transformed, polynomials x primes x degree."""
+    moduli = ring.primes(level)
+    record = Saved(ring.shared, saved(cipher), ciphertext_limit(ring.shared, len(moduli)))
+    return record.ciphertext(ring.levels[level], moduli, scale, transformed=False)

@@ -92,6 +92,8 @@ def test_parameters_of_the_program_and_of_the_command(command: str, own: str) ->
         "drops": [],
         "scales": [40, 30, 28],
         "keys": [],
+        "results": 0,
+        "cut": [],
     }
     given = said(command, own, "--parameters", "degree 8192 primes 60,60,60 scales 36")
     assert given["parameters_from"] == "given"

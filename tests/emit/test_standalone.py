@@ -84,6 +84,11 @@ def test_ways_of_hiding(hide: Hide, parameters: Parameters | None) -> None:
     agrees(PAIRS, parameters, hide)
 
 
+def test_results_that_drop_primes() -> None:
+    # bits are cut off by the runtime alone
+    agrees(LORA, Parameters(4096, (36, 36, 37), 21, (2,), (21, 22, 18), results=1, cut=(7, 2)), worst=1e-3)
+
+
 def test_composed_rotations() -> None:
     plan = api.plan(api.loads(LORA))
     p = plan.parameters

@@ -105,7 +105,7 @@ def test_it_never_leaves_more_than_the_theorem(name: str, norms: bool) -> None:
         assert made.range.proved and made.range.room is not None
         text = f"{bounded.syntax.source.text}{statement_of(made.parameters)}\n"
         found = claim(text, {name: program.sizes[name] for name in program.parameters})
-        assert (found is None) == bool(made.parameters.drops)
+        assert (found is None) == bool(made.parameters.early)
         assert found is None or found["left_bits"] <= made.range.room + 1e-3
 
 

@@ -204,7 +204,9 @@ def test_sizes_that_are_none(sizes: dict[str, Any]) -> None:
         BASE.replace(
             "scalar s", "scalar s\nbound |s| <= 1/4\nbound |x| <= 2*n\nbound norm(x) <= 3\nbound norm(A[:, t]) <= 1"
         ),
-        BASE.replace("scalar s", "scalar s\nparameters scales 3, 4 keys 1 drops 1 primes 9, 9 degree 8"),
+        BASE.replace(
+            "scalar s", "scalar s\nparameters scales 3, 4 keys 1 drops 1 results 1 cut 7, 2 primes 9, 9 degree 8"
+        ),
         BASE.replace("Y", "bound").replace("X", "parameters").replace("cipher", "bound |A| <= 1\ncipher"),
         BASE.replace("cipher X = x[h]", "cipher X = x[(h*h - h*h + h) % n + 0 * (5 - 2*h) // 9]"),
         BASE.replace("2 * X", "2 * X + 0 * X * (sum q < 3: A[h**q % n, h])"),

@@ -176,10 +176,10 @@ def test_flipped_bits(world: Sender, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_version_before_is_named(world: Sender, kind: str) -> None:
     old = b"SLOTBOX2" + world.sent[kind][8:]
-    assert world.rejected(kind, old) == "these bytes are version 2 of the format; this is 3"
+    assert world.rejected(kind, old) == "these bytes are version 2 of the format; this is 4"
 
 
-@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX3" + bytes(88), 2.5])
+@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX4" + bytes(88), 2.5])
 def test_bytes_of_nobody(world: Sender, thing: Any) -> None:
     for kind in KINDS:
         world.rejected(kind, thing)

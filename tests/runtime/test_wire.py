@@ -15,7 +15,7 @@ LABEL: dict[str, Any] = {"degree": 4096, "name": "é", "list": [1, 2]}
 RECORDS: dict[str, bytes | None] = {"a": b"one", "b": None, "('Y', 1)": b"", "c": bytes(range(256))}
 
 
-def sealed(body: bytes, kind: bytes = b"inputs", magic: bytes = b"SLOTBOX3") -> bytes:
+def sealed(body: bytes, kind: bytes = b"inputs", magic: bytes = b"SLOTBOX4") -> bytes:
     """A container around any body, with the right length and checksum."""
     head = struct.pack("<8s16sQ32s", magic, kind, len(body), hashlib.sha256(body).digest())
     return head + body
@@ -75,8 +75,8 @@ def test_records_by_name() -> None:
         (b"", "these bytes are not inputs of a slot program"),
         (sealed(body(), magic=b"SLOTBIX3"), "these bytes are not inputs of a slot program"),
         (sealed(body())[:63], "these bytes are not inputs of a slot program"),
-        (sealed(body(), magic=b"SLOTBOX4"), "these bytes are version 4 of the format; this is 3"),
-        (sealed(body(), magic=b"SLOTBOX\xff"), "these bytes are version \ufffd of the format; this is 3"),
+        (sealed(body(), magic=b"SLOTBOX5"), "these bytes are version 5 of the format; this is 4"),
+        (sealed(body(), magic=b"SLOTBOX\xff"), "these bytes are version \ufffd of the format; this is 4"),
         (sealed(body(), b"results"), "expected inputs, got results"),
         (sealed(body(), b"\xff" * 16), "expected inputs, got " + "\ufffd" * 16),
         (sealed(body())[:-1], "these inputs are truncated: 9 of 10 bytes"),

@@ -345,8 +345,8 @@ def statements() -> st.SearchStrategy[tree.Statement]:
         st.builds(tree.DefinePermutation, NAMES, forms, nowhere),
         st.builds(tree.Claim, EXPRESSIONS, EXPRESSIONS, maybe, nowhere),
         st.builds(tree.Output, NAMES, indices, EXPRESSIONS, maybe, nowhere),
-        st.builds(tree.Parameters, whole, numbers, numbers, st.just(()), numbers, nowhere),
-        st.builds(tree.Parameters, whole, numbers, numbers, numbers, st.just(()), nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, st.just(()), numbers, st.just(()), st.just(()), nowhere),
+        st.builds(tree.Parameters, whole, numbers, numbers, numbers, st.just(()), st.tuples(whole), numbers, nowhere),
         st.builds(tree.Prove, NAMES, EXPRESSIONS, nowhere, family),
     )
 

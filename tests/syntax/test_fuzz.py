@@ -64,7 +64,7 @@ STATEMENTS = [
     "def product(S, D, n):\n    G[q < n] = (S << q) * D[q]\n    Y = sum q < n: G[q]\nend",
     'import "std/layouts.slot" as l',
     "end",
-    "parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1 keys 8, 64",
+    "parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23 drops 1, 2 results 1 cut 7, 2 keys 8, 64",
     "prove  y == scale * A.T @ B @ x",
 ]
 PIECE = re.compile(r"\s+|[0-9]+\.[0-9]+i?|\w+|==|!=|<=|>=|<<|>>|->|//|.", re.DOTALL)

@@ -104,15 +104,15 @@ def test_bound() -> None:
 
 
 def test_parameters() -> None:
-    expected = tree.Parameters(4096, (42, 42, 25), (25, 27, 23), (), (), NOWHERE)
+    expected = tree.Parameters(4096, (42, 42, 25), (25, 27, 23), (), (), (), (), NOWHERE)
     assert statement("parameters degree 4096 primes 42, 42, 25 scales 25, 27, 23") == expected
     assert statement("parameters scales 25,27,23 primes 42,42,25 degree 4096") == expected
-    assert statement("parameters degree 8192 primes 60 scales 36 keys 8, 64 drops 1, 2") == tree.Parameters(
-        8192, (60,), (36,), (1, 2), (8, 64), NOWHERE
-    )
+    assert statement(
+        "parameters degree 8192 primes 60 scales 36 results 1 keys 8, 64 cut 7, 2 drops 1, 2"
+    ) == tree.Parameters(8192, (60,), (36,), (1, 2), (8, 64), (1,), (7, 2), NOWHERE)
 
 
-WORDS = ["bound", "norm", "parameters", "degree", "primes", "scales", "drops", "keys"]
+WORDS = ["bound", "norm", "parameters", "degree", "primes", "scales", "drops", "keys", "results", "cut"]
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -14,13 +14,13 @@ Edits: TypeAlias = tuple[str, list[tuple[str, str]]]
 
 # fmt: off
 GENERAL: list[Edits] = [
-    ("FORMAT = 6", [
+    ("FORMAT = 7", [
         ("FORMAT = 4", "SL744"),
         ("FORMAT = 6", "SL744"),
         ("FORMAT = True", "SL741"),
         ("FORMAT = 1 + 2", "SL741"),
     ]),
-    ("FORMAT = 6\n", [
+    ("FORMAT = 7\n", [
         ("", "SL741"),
     ]),
     ('RUNTIME = "', [
@@ -113,6 +113,17 @@ GENERAL: list[Edits] = [
     ]),
     ("drops=(", [
         ("drops=(7, ", "SL"),
+    ]),
+    ("results=0", [
+        ("results=1", "SL404"),
+        ("results=-1", "SL741"),
+        ("results=(0,)", "SL741"),
+    ]),
+    ("cut=()", [
+        ("cut=(1, 1)", "SL404"),
+        ("cut=(1,)", "SL404"),
+        ("cut=(-1, 1)", "SL741"),
+        ("cut=1", "SL741"),
     ]),
     ("degree=", [
         ("degree=2*", "SL741"),

@@ -369,6 +369,8 @@ def _parameters(p: Parameters, module: Module) -> dict[str, Any]:
         "prime_bits": list(ring.prime_bits),
         "scale_bits": list(module.parameters.scale_bits),
         "drops": list(module.parameters.drops),
+        "results": module.parameters.results,
+        "cut": list(module.parameters.cut),
         "text": p.text(),
     }
 
