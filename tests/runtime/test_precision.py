@@ -126,7 +126,9 @@ def lowered(target: Target) -> Lowered:
 
 def test_the_header_says_what_a_promise_is_about() -> None:
     unit = lowered(Target(precision=1e-3)).text
-    assert "for inputs of variance 1 and weights of variance 1/(last size); rms error of y at most" in " ".join(unit.split())
+    assert "for inputs of variance 1 and weights of variance 1/(last size); rms error of y at most" in " ".join(
+        unit.split()
+    )
     _, weights = random_data(api.loads(PAIRS), 0)
     given = lowered(Target(precision=1e-3, data=DataPowers({n: w / 1000 for n, w in weights.items()}))).text
     assert "for these weights and inputs of unit variance" in " ".join(given.split())
