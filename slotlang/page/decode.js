@@ -68,4 +68,7 @@ class Value {
   }
 }
 
-function memberTitle(family, member) { return member.length ? `${family}[${member.join(", ")}]` : family; }
+function memberTitle(family, member) {
+  if (family.includes(":")) return member.reduce((name, i) => name.replace(":", i), family);
+  return member.length ? `${family}[${member.join(", ")}]` : family;
+}
