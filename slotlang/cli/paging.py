@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +52,9 @@ def report(
             return
         print(f"wrote {output}, {len(text.encode()) / 1e3:,.0f} kB")
         for p in programs:
-            left = "" if p["complete"] else f"; it has room for {len(p['values']):,} values, and slotlang view shows all"
+            left = (
+                "" if p["complete"] else f"; it has room for {len(p['values']):,} values, and slotlang view shows all"
+            )
             print(f"{p['name']}: {p['verdict']['status']}{left}")
 
 
@@ -79,8 +82,6 @@ def view(
                 emit_json("view", {"file": str(file), "address": address})
             else:
                 print(f"{address} shows {file}; Ctrl-C ends it")
-            import sys
-
             sys.stdout.flush()
 
         try:

@@ -61,6 +61,7 @@ def serve(connection: Connection) -> None:
                         connection.send(("found", item))
                     reply = ("done", None)
                 case ("stream", function, arguments):
+                    gc.enable()
                     for item in function(*arguments):
                         connection.send(("found", item))
                     reply = ("done", None)

@@ -21,7 +21,7 @@ Texts: TypeAlias = dict[str, object]
 """``templates``: texts with ``\\0`` in place of numbers; ``which``: a column, the template of each text; ``numbers``:
 for each template its columns, over the texts that it has."""
 
-_NUMBER = re.compile(r"(?<![0-9.])[0-9]{1,15}(?![0-9.])")
+_NUMBER = re.compile(r"(?<![0-9.])(?:0|[1-9][0-9]{0,8})(?![0-9.])")
 
 
 def column(values: Sequence[int] | npt.NDArray[np.int64]) -> Column:

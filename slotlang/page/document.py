@@ -13,7 +13,9 @@ __all__ = ["SCRIPTS", "document"]
 SCRIPTS = ("decode.js", "slots.js", "panels.js", "view.js", "page.js", "start.js")
 """In the order in which they are run."""
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+)
 """A page runs what is in it and loads nothing; one that is served asks its own server."""
 
 
@@ -23,8 +25,8 @@ def _file(name: str) -> str:
 
 
 def document(mode: Literal["report", "view"], title: str, data: dict[str, Any] | None = None, text: str = "") -> str:
-    """The page. ``report``: shows ``data``, that of ``parts.whole``, and ``text`` where there is no JavaScript. ``view``:
-    asks the server that it came from."""
+    """The page. ``report``: shows ``data``, that of ``parts.whole``, and ``text`` where there is no JavaScript.
+    ``view``: asks the server that it came from."""
     # nothing in it can end the element, nor start a comment in it
     plain = json.dumps({"mode": mode, "data": data}, separators=(",", ":"))
     for sign in "<>&":

@@ -76,7 +76,7 @@ function showValue() {
   showControls();
   markStatements(state.data, p.number, stageOf(state.family));
   showStages(p, stageOf(state.family), chooseStage);
-  const notes = [];
+  const notes = [state.stale];
   if (value) {
     notes.push(value.wrongSentence, value.summary, ...value.claims.map(([line, text]) => `by the claim in line ${line}: ${text}`));
   } else if (!p.values) notes.push("its slots are being computed");
@@ -154,10 +154,10 @@ function showProgram() {
   document.title = `${p ? p.name : "slotlang"} – slotlang`;
   byId("name").textContent = p ? p.name : state.data.file;
   const v = p && p.verdict;
-  byId("status").textContent = v ? v.sentence : state.data.right ? "being proved" : "not a program yet";
-  byId("status").className = `badge ${v ? v.status : ""}`;
+  byId("status").textContent = !state.data.right ? "not a program yet" : v && !state.stale ? v.sentence : "being proved";
+  byId("status").className = `badge ${v && !state.stale ? v.status : ""}`;
   byId("sizes").textContent = p && p.bound ? Object.entries(p.sizes).map(([n, s]) => `${n} = ${s}`).join(", ") : "";
-  showMarks(state.data, p);
+  showMarks(state.data, state.stale ? null : p);
   byId("pictures").hidden = !p || !p.bound;
   if (!p || !p.bound) return;
   showProof(p, goTo);
@@ -171,6 +171,13 @@ function showProgram() {
 }
 
 function receive(data) {
+  // until a text's own pictures are there, those of the last text that was right stay
+  state.stale = "";
+  if (data.right && data.programs.every((p) => p.values)) state.right = data.programs;
+  else if (state.right) {
+    data.programs = state.right;
+    state.stale = data.right ? "of the text before: this one is being looked at" : "of the last text that was a program";
+  }
   state.data = data; state.values = new Map();
   state.at = Math.min(state.at, Math.max(0, data.programs.length - 1));
   const list = clear(byId("programs"));

@@ -116,7 +116,7 @@ function showStages(program, chosen, choose) {
 }
 
 function showFlow(program, chosen, choose) {
-  const NS = "http://www.w3.org/2000/svg", W = 132, H = 46, GX = 42, GY = 14, root = clear(byId("flow"));
+  const NS = byId("drawing").namespaceURI, W = 132, H = 46, GX = 42, GY = 14, root = clear(byId("flow"));
   if (program.stages.length > 160) { root.append(`${program.stages.length} stages are too many to draw: the table has them`); return; }
   const el = (tag, at, ...children) => { const n = document.createElementNS(NS, tag); for (const [k, v] of Object.entries(at)) n.setAttribute(k, v); n.append(...children); return n; };
   const columns = new Map(), places = new Map();

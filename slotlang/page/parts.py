@@ -47,15 +47,18 @@ def parts(
     analysis = analyse(text, name, folder, sizes)
     listed = statements(analysis)
     views = [(n, v) for n, v in enumerate(analysis.programs) if only is None or v.name == only]
-    yield (), {
-        "version": VERSION,
-        "file": name,
-        "pieces": pieces(analysis, listed),
-        "statements": [{k: v for k, v in s.items() if k not in ("start", "end")} for s in listed],
-        "marks": [_mark(analysis, m) for m in analysis.marks],
-        "right": analysis.right,
-        "programs": [_program(v, number) for number, v in views],
-    }
+    yield (
+        (),
+        {
+            "version": VERSION,
+            "file": name,
+            "pieces": pieces(analysis, listed),
+            "statements": [{k: v for k, v in s.items() if k not in ("start", "end")} for s in listed],
+            "marks": [_mark(analysis, m) for m in analysis.marks],
+            "right": analysis.right,
+            "programs": [_program(v, number) for number, v in views],
+        },
+    )
     if not analysis.right:
         return
     room = ROOM // max(1, len(views))
@@ -136,7 +139,8 @@ def _program(view: ProgramView, number: int) -> dict[str, Any]:
         "slots": program.slots,
         "axes": [[axis, program.digits[axis].size] for system in program.axes[:1] for axis in system],
         "families": {
-            f.name: {"kind": f.kind, "binders": [[b.name, b.size] for b in f.binders]} for f in program.families.values()
+            f.name: {"kind": f.kind, "binders": [[b.name, b.size] for b in f.binders]}
+            for f in program.families.values()
         },
         "results": {t.name: [list(t.shape), t.text] for t in program.theorems.values()},
         "outputs": list(dict.fromkeys(o.family.name for o in program.outputs)),

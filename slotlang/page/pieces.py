@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from slotlang.editor.analysis import Analysis, statements_of
 from slotlang.editor.marks import own
 from slotlang.editor.tokens import tokens
-from slotlang.meaning.program import Program, written_name
+from slotlang.meaning.program import Claim, Family, Output, Program, written_name
+from slotlang.meaning.value import FamilyRef
 from slotlang.syntax import tree
 
 __all__ = ["pieces", "statements"]
@@ -48,19 +50,20 @@ def _stage(analysis: Analysis, program: Program, item: Any) -> str | None:
     for step in (*program.steps, *program.outputs):
         place = step.span.written
         if own(place, analysis.source) and start <= place.start and place.end <= end:
-            family = getattr(step, "family", None)
-            return written_name(step.name if family is None else getattr(family, "name", family))
+            match step:
+                case Family(name=name) | Claim(family=name) | Output(family=FamilyRef(name=name)):
+                    return written_name(name)
     return None
 
 
 def pieces(analysis: Analysis, listed: list[dict[str, Any]]) -> list[list[Any]]:
     """The whole text, in order: a piece, its colour or nothing, and the statement that it is part of, or -1."""
     text = analysis.source.text
-    colours: list[tuple[int, int, str]] = [
-        (t.start, t.end, t.kind) for t in tokens(text) if t.kind in _COLOURED
-    ]
+    colours: list[tuple[int, int, str]] = [(t.start, t.end, t.kind) for t in tokens(text) if t.kind in _COLOURED]
     owner = [(s["start"], s["end"], n) for n, s in enumerate(listed)]
-    cuts = sorted({0, len(text), *(p for a, b, _ in colours for p in (a, b)), *(p for a, b, _ in owner for p in (a, b))})
+    cuts = sorted(
+        {0, len(text), *(p for a, b, _ in colours for p in (a, b)), *(p for a, b, _ in owner for p in (a, b))}
+    )
     kinds = {start: (end, kind) for start, end, kind in colours}
     found: list[list[Any]] = []
     colour, colour_end = "", 0
@@ -70,7 +73,7 @@ def pieces(analysis: Analysis, listed: list[dict[str, Any]]) -> list[list[Any]]:
     for start, end, number in owner:
         for n in range(places[start], places[end]):
             at[n] = number
-    for n, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for n, (start, end) in enumerate(pairwise(cuts)):
         if start in kinds:
             colour_end, colour = kinds[start]
         found.append([text[start:end], colour if start < colour_end else "", at[n]])

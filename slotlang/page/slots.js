@@ -59,10 +59,13 @@ class SlotGrid {
       across = most;
       for (let n = most; n > most / 2; n--) if (v.columns % n === 0) { across = n; break; }
     }
+    // many short rows stand side by side
+    while (v.slots / across > 64 && width / (2 * across) >= 6 && v.slots % (2 * across) === 0) across *= 2;
     this.across = across;
     this.cell = Math.min(84, Math.max(3, Math.floor(width / across)));
-    this.high = Math.min(28, this.cell);
     this.down = Math.ceil(v.slots / across);
+    // browsers draw no canvas that is much longer
+    this.high = Math.max(3, Math.min(28, this.cell, Math.floor(6000 / this.down)));
   }
   draw() {
     if (!this.value) return;
@@ -82,6 +85,7 @@ class SlotGrid {
     }
     const g = c.getContext("2d");
     g.setTransform(1, 0, 0, 1, 0, 0);
+    g.clearRect(0, 0, c.width, c.height);
     g.drawImage(this.image, 0, 0);
     g.scale(scale, scale);
     this.frame(g, this.slot, css("--focus"), 2);

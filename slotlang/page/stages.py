@@ -14,8 +14,8 @@ __all__ = ["edges", "stages"]
 
 
 def stages(program: Program, measures: Measures | None) -> list[dict[str, Any]]:
-    """Name, kind, members and rank (0: reads no other stage) of each stage, in the program's order, with its operations,
-    levels and scale where they are known."""
+    """Name, kind, members and rank (0: reads no other stage) of each stage, in the program's order, with its
+    operations, levels and scale where they are known."""
     ranks: dict[str, int] = {}
     found: dict[str, dict[str, Any]] = {}
     costs = {m.family: m for m in measures.statements} if measures is not None else {}

@@ -121,8 +121,8 @@ def _value(
 
 
 def _texts(held: SlotContents) -> tuple[str, list[str]]:
-    """What texts are of, ``groups`` or ``slots``, and the texts: of each group, by one slot that has it, or of the first
-    slots where it is not known which hold the same."""
+    """What texts are of, ``groups`` or ``slots``, and the texts: of each group, by one slot that has it, or of the
+    first slots where it is not known which hold the same."""
     most = min(held.describer.affordable, MAX_TEXTS)
     if held.groups is None:
         return "slots", [h.text for h in held.holdings(range(min(held.slots, most)))]

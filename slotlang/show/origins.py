@@ -65,9 +65,7 @@ def slots_read(program: Program, family: str, member: tuple[int, ...]) -> list[S
     return [entry for entry in found.values() if entry.read.any()]
 
 
-def _reads(
-    program: Program, value: Value, env: Mapping[str, int], source: Ints, read: Mask
-) -> Iterator[SlotsRead]:
+def _reads(program: Program, value: Value, env: Mapping[str, int], source: Ints, read: Mask) -> Iterator[SlotsRead]:
     """What ``value`` reads where slot s is that of its slot ``source[s]``."""
     match value:
         case FamilyRef(name, indices):
@@ -104,11 +102,15 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Int
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
             return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
         case Arith("*"):
-            return np.logical_or.reduce([_vanishes(program, factor, env, slots) for factor in children(value)])
+            left, right = (_vanishes(program, factor, env, slots) for factor in children(value))
+            return left | right
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
             return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slots)
         case _ if isinstance(value, Slotwise):
-            return np.logical_and.reduce([_vanishes(program, part, env, slots) for part in children(value)])
+            zero = np.ones(slots.shape, bool)
+            for part in children(value):
+                zero &= _vanishes(program, part, env, slots)
+            return zero
         case _:
             return np.zeros(slots.shape, bool)
