@@ -14,6 +14,7 @@
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make prover times the check of every program of the corpus, at its sizes and at ten times them
+# make test-page opens pages in headless Chromium (apt-get install chromium) and clicks through them
 # make mutate changes programs one place at a time and compares the verdicts with brute force
 # make mutate-runtime changes the runtime one place at a time and counts the changes that its tests see
 
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load bounds grid families prover mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load bounds grid families prover mutate mutate-runtime clean
 
 setup: $(VENV)/.ready
 
@@ -55,6 +56,10 @@ test: lint
 
 test-slow: setup
 	SLOTLANG_EXAMPLES=all $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or drawn"
+
+test-page: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/browser playwright
+	PYTHONPATH=build/browser $(BIN)/python -m pytest tests/page/test_browser.py
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000

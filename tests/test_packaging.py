@@ -49,6 +49,7 @@ def test_the_wheel_holds_grammar_and_runtime(wheel):
     assert {"slotlang/py.typed", "slotlang/programs/rank_complex.slot", "slotlang/programs/seed/lazy.slot"} <= set(
         names
     )
+    assert {f"slotlang/page/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "programs/"))]
 
 

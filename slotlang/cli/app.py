@@ -14,6 +14,7 @@ from slotlang.cli.editing import lsp
 from slotlang.cli.making import lower, run
 from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import BAD_INPUT
+from slotlang.cli.paging import report, view
 from slotlang.cli.proving import check, recheck
 from slotlang.cli.searching import optimize, synth
 from slotlang.cli.serving import serve, token_app
@@ -60,6 +61,8 @@ for _function in (
     lower,
     run,
     show,
+    report,
+    view,
     fmt,
     explain,
     graph,

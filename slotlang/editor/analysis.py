@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang.editor.marks import Mark, mark_of
@@ -88,9 +89,11 @@ def statements_of(file: items.File) -> Iterator[items.Item]:
             yield from item.body
 
 
-def analyse(text: str, name: str = "<editor>", folder: str | None = None) -> Analysis:
+def analyse(
+    text: str, name: str = "<editor>", folder: str | None = None, sizes: Mapping[str, int] = MappingProxyType({})
+) -> Analysis:
     """Read and bind a text, which may be broken. Never raises for what is wrong with the text: it says so in
-    ``marks``."""
+    ``marks``. ``sizes`` take the place of those in the text; of several programs each takes those that it has."""
     source = Source(name, text, folder)
     if len(text) > MAX_BYTES or "\0" in text:
         return _refused(source)
@@ -103,7 +106,7 @@ def analyse(text: str, name: str = "<editor>", folder: str | None = None) -> Ana
         return Analysis(source, file, (), ())
     if problems:
         return Analysis(source, file, _marks(problems, source, imports), _broken(file), _definitions(file))
-    views, wrong = _bound(file)
+    views, wrong = _bound(file, sizes)
     marks = list(_marks(wrong, source, imports))
     if not wrong:
         marks += _marks(unused_definitions(source), source, imports, warning=True)
@@ -143,7 +146,7 @@ def _views(file: items.File) -> list[ProgramView]:
     return views
 
 
-def _bound(file: items.File) -> tuple[tuple[ProgramView, ...], tuple[Diagnostic, ...]]:
+def _bound(file: items.File, sizes: Mapping[str, int]) -> tuple[tuple[ProgramView, ...], tuple[Diagnostic, ...]]:
     """The programs of a well-formed file, and what is wrong with them."""
     source, views = file.source, _views(file)
     if not views:
@@ -158,7 +161,7 @@ def _bound(file: items.File) -> tuple[tuple[ProgramView, ...], tuple[Diagnostic,
     for view in views:
         own = source if len(views) == 1 else replace(source, program=view.name)
         try:
-            new, problems = _bind(view, parse(own))
+            new, problems = _bind(view, parse(own), _own_sizes(views, view, sizes))
         except SlotError as problem:
             new, problems = view, problem.diagnostics
         made.append(new)
@@ -166,8 +169,17 @@ def _bound(file: items.File) -> tuple[tuple[ProgramView, ...], tuple[Diagnostic,
     return tuple(made), tuple(dict.fromkeys(wrong))
 
 
-def _bind(view: ProgramView, syntax: tree.Program) -> tuple[ProgramView, tuple[Diagnostic, ...]]:
-    binding = Binding(syntax, {})
+def _own_sizes(views: Sequence[ProgramView], view: ProgramView, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    if len(views) == 1 or view.header is None:
+        return sizes
+    named = {size.name for size in view.header.sizes}
+    return {name: value for name, value in sizes.items() if name in named}
+
+
+def _bind(
+    view: ProgramView, syntax: tree.Program, sizes: Mapping[str, int]
+) -> tuple[ProgramView, tuple[Diagnostic, ...]]:
+    binding = Binding(syntax, sizes)
     try:
         program = binding.run()
         program_parameters(program)

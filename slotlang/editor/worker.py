@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Job: TypeAlias = tuple[Any, ...]
 """``("read", key, text, name, folder)``, ``("ask", key, question, arguments)``,
-``("prove", text, name, folder)`` or ``("drop", key)``."""
+``("prove", text, name, folder)``, ``("stream", function, arguments)`` or ``("drop", key)``."""
 
 _MOST_DIGITS = 10_000
 _MOST_JOBS = 50
@@ -30,8 +30,8 @@ _MOST_JOBS = 50
 
 
 def serve(connection: Connection) -> None:
-    """Do jobs until the other side is gone. Each ends with ``("done", value)`` or ``("failed", text)``; ``prove`` sends
-    ``("found", value)`` on the way."""
+    """Do jobs until the other side is gone. Each ends with ``("done", value)`` or ``("failed", text)``; ``prove`` and
+    ``stream`` send ``("found", value)`` on the way: each thing that a function yields."""
     _apart()
     import slotlang.editor.preloaded  # noqa: F401
     from slotlang.editor.analysis import analyse
@@ -58,6 +58,11 @@ def serve(connection: Connection) -> None:
                     gc.enable()
                     analysis = analyse(text, name, folder)
                     for item in background(analysis) if analysis.right else ():
+                        connection.send(("found", item))
+                    reply = ("done", None)
+                case ("stream", function, arguments):
+                    gc.enable()
+                    for item in function(*arguments):
                         connection.send(("found", item))
                     reply = ("done", None)
                 case ("drop", str(key)):

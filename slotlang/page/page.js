@@ -1,0 +1,210 @@
+"use strict";
+// What is chosen, and everything drawn for it. The data is in the element "data".
+
+const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [] };
+const grid = new SlotGrid(byId("canvas"), (slot) => select(slot), hover);
+
+function program() { return state.data && state.data.programs[state.at]; }
+
+function valueOf(title) {
+  const p = program(), coded = p && p.values && p.values[title];
+  if (!coded) return null;
+  if (!state.values.has(title)) state.values.set(title, new Value(coded, p.slots));
+  return state.values.get(title);
+}
+
+function digits(slot) {
+  const p = program(), found = [];
+  let rest = slot;
+  for (const [name, size] of [...p.axes].reverse()) { found.push(`${name} = ${rest % size}`); rest = Math.floor(rest / size); }
+  return found.reverse().join(", ");
+}
+
+function describe(value, slot) {
+  const d = digits(slot), wrong = value.wrong && value.wrong[slot] ? " This is wrong." : "";
+  return `${value.title} slot ${slot}${d ? ` (${d})` : ""} holds ${value.text(slot)}.${wrong}`;
+}
+
+function stageOf(family) { return family.split("[")[0]; }
+
+function chooseStage(stage) {
+  const p = program(), s = p && p.stages.find((x) => x.name === stage);
+  if (!s) return;
+  const family = s.families[0], binders = p.families[family].binders;
+  goTo(memberTitle(family, binders.map(() => 0)), null, family, binders.map(() => 0));
+}
+
+// Show a value that is there, or ask for it; in a report it may be missing.
+function goTo(title, slot = null, family = null, member = null, remember = true) {
+  if (remember && state.title) state.back.push([state.title, state.slot]);
+  state.title = title;
+  state.family = family || (valueOf(title) || {}).family || stageOf(title);
+  state.member = member || (valueOf(title) || {}).member || [];
+  if (slot !== null) state.slot = slot;
+  const p = program();
+  if (state.slot >= p.slots) state.slot = 0;
+  if (!valueOf(title) && typeof askValue === "function") askValue(p.name, state.family, state.member, title);
+  showValue();
+}
+
+function select(slot) { state.slot = slot; showSlot(); }
+
+function hover(slot) {
+  const value = valueOf(state.title);
+  if (value) byId("held").textContent = describe(value, slot === null ? state.slot : slot);
+  byId("canvas").title = value && slot !== null ? describe(value, slot) : "";
+}
+
+function showControls() {
+  const p = program(), root = clear(byId("controls"));
+  const pick = make("select", { "aria-label": "value", id: "family", onchange: () => { const f = pick.value, m = p.families[f].binders.map(() => 0); goTo(memberTitle(f, m), null, f, m); } });
+  for (const [name, f] of Object.entries(p.families)) pick.append(make("option", { value: name, selected: name === state.family }, `${name} (${f.kind})`));
+  root.append(make("label", {}, "value ", pick));
+  const family = p.families[state.family];
+  (family ? family.binders : []).forEach(([name, size], n) => {
+    const input = make("input", { type: "number", min: 0, max: size - 1, value: state.member[n] ?? 0, "data-binder": name, onchange: () => {
+      const m = [...state.member]; m[n] = Math.min(size - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
+      goTo(memberTitle(state.family, m), null, state.family, m);
+    } });
+    root.append(make("label", {}, `${name} < ${size} `, input));
+  });
+}
+
+function showValue() {
+  const p = program(), value = valueOf(state.title);
+  byId("title").textContent = state.title;
+  showControls();
+  markStatements(state.data, p.number, stageOf(state.family));
+  showStages(p, stageOf(state.family), chooseStage);
+  const notes = [state.stale];
+  if (value) {
+    notes.push(value.wrongSentence, value.summary, ...value.claims.map(([line, text]) => `by the claim in line ${line}: ${text}`));
+  } else if (!p.values) notes.push("its slots are being computed");
+  else notes.push(state.mode === "view" ? "its slots are being computed" : `${state.title} is not in this file, which has room for ${Object.keys(p.values).length} values: slotlang view shows them all`);
+  byId("summary").textContent = notes.filter(Boolean).join(". ");
+  byId("canvas").hidden = !value;
+  byId("canvas").setAttribute("aria-label", `the ${p.slots} slots of ${state.title}`);
+  if (value) grid.show(value, state.slot);
+  showMoves(value);
+  showSlot();
+}
+
+function showSlot() {
+  const value = valueOf(state.title);
+  byId("held").textContent = value ? describe(value, state.slot) : "";
+  clear(byId("origin"));
+  if (!value) return;
+  grid.show(value, state.slot);
+  showArrow();
+  byId("origin").append(...chain(state.title, state.slot));
+}
+
+// The way back to what the client packed, along the first ciphertext's slot each time.
+function chain(title, slot) {
+  const steps = [], p = program();
+  for (let n = 0; n < 64; n++) {
+    const value = valueOf(title);
+    if (!value) { steps.push(make("li", {}, place(title, slot), state.mode === "view" ? " (choose it to see what it holds)" : " (not in this file)")); break; }
+    const kind = p.families[value.family].kind, from = value.reads === null ? null : value.origins(slot);
+    const item = make("li", {}, place(title, slot, value), ` = ${value.text(slot)}`);
+    steps.push(item);
+    if (from === null) { item.append(", from more slots than are listed"); break; }
+    if (!from.length) { if (kind === "cipher") item.append(", packed by the client"); else if (kind === "plain") item.append(", a plaintext"); break; }
+    item.append(", from ");
+    const shown = from.slice(0, 8);
+    for (const o of shown) item.append(place(o.title, o.slot, o));
+    if (from.length > shown.length) item.append(`… ${from.length} in all`);
+    const next = from.find((o) => p.families[o.family].kind !== "plain" && !empty(o));
+    if (!next) break;
+    [title, slot] = [next.title, next.slot];
+  }
+  return steps;
+}
+
+function empty(o) { const v = valueOf(o.title); return v && v.groups && v.groups[o.slot] < 0; }
+
+function place(title, slot, known = null) {
+  return make("button", { type: "button", onclick: () => goTo(title, slot, known && known.family, known && known.member) }, `${title} slot ${slot}`);
+}
+
+function showMoves(value) {
+  const list = clear(byId("move"));
+  (value && value.reads ? value.reads : []).forEach((r, n) => {
+    const how = r.step === null ? "permuted" : r.step ? `rotated by ${r.step}` : "in place";
+    list.append(make("option", { value: n }, `${r.title}, ${how}`));
+  });
+  const moved = (value && value.reads ? value.reads : []).findIndex((r) => r.step !== 0);
+  if (moved >= 0) list.value = moved;
+  showArrow();
+}
+
+function showArrow() {
+  const value = valueOf(state.title), read = value && value.reads && value.reads[byId("move").value];
+  byId("arrows").hidden = !read;
+  byId("move").disabled = !read;
+  if (!read) { byId("move-text").textContent = value && value.reads === null ? "more values are read than are listed" : "nothing computed is read here"; return; }
+  const every = drawArrows(byId("arrows"), value.slots, read, state.slot);
+  const from = read.source ? read.source[state.slot] : (state.slot + read.step) % value.slots;
+  const used = !read.read || read.read[state.slot] ? `Slot ${state.slot} takes slot ${from} of ${read.title}` : `Slot ${state.slot} takes nothing of ${read.title}`;
+  byId("move-text").textContent = `${used}.${every > 1 ? ` One arrow of ${every} is drawn.` : ""} Dashed: around the end.`;
+}
+
+function showProgram() {
+  const p = program();
+  document.title = `${p ? p.name : "slotlang"} – slotlang`;
+  byId("name").textContent = p ? p.name : state.data.file;
+  const v = p && p.verdict;
+  byId("status").textContent = !state.data.right ? "not a program yet" : v && !state.stale ? v.sentence : "being proved";
+  byId("status").className = `badge ${v && !state.stale ? v.status : ""}`;
+  byId("sizes").textContent = p && p.bound ? Object.entries(p.sizes).map(([n, s]) => `${n} = ${s}`).join(", ") : "";
+  showMarks(state.data, state.stale ? null : p);
+  byId("pictures").hidden = !p || !p.bound;
+  if (!p || !p.bound) return;
+  showProof(p, goTo);
+  showCost(p);
+  if (!state.title || !(state.family in p.families)) {
+    state.back = [];
+    const wrong = p.refutation && p.refutation.value, name = Object.keys(p.families).find((f) => p.families[f].kind === "compute") || Object.keys(p.families)[0];
+    if (wrong) goTo(wrong, p.refutation.slot, null, null, false);
+    else if (name) goTo(memberTitle(name, p.families[name].binders.map(() => 0)), 0, name, p.families[name].binders.map(() => 0), false);
+  } else showValue();
+}
+
+function receive(data) {
+  // until a text's own pictures are there, those of the last text that was right stay
+  state.stale = "";
+  if (data.right && data.programs.every((p) => p.values)) state.right = data.programs;
+  else if (state.right) {
+    data.programs = state.right;
+    state.stale = data.right ? "of the text before: this one is being looked at" : "of the last text that was a program";
+  }
+  state.data = data; state.values = new Map();
+  state.at = Math.min(state.at, Math.max(0, data.programs.length - 1));
+  const list = clear(byId("programs"));
+  data.programs.forEach((p, n) => list.append(make("option", { value: n, selected: n === state.at }, p.name)));
+  byId("choice").hidden = data.programs.length < 2;
+  showText(data, (number) => {
+    const s = data.statements[number], at = data.programs.findIndex((p) => p.number === s.program);
+    if (at < 0) return;
+    if (at !== state.at) { state.at = at; byId("programs").value = at; state.title = null; showProgram(); }
+    chooseStage(s.stage);
+  });
+  showProgram();
+}
+
+byId("programs").addEventListener("change", (e) => { state.at = Number(e.target.value); state.title = null; state.values = new Map(); showProgram(); });
+byId("move").addEventListener("change", showArrow);
+byId("canvas").addEventListener("keydown", (e) => {
+  if (e.key === "Enter") {
+    const value = valueOf(state.title), from = value && value.reads ? value.origins(state.slot) : [];
+    const next = from.find((o) => program().families[o.family].kind !== "plain" && !empty(o));
+    if (next) goTo(next.title, next.slot, next.family, next.member);
+  } else if (e.key === "Backspace" && state.back.length) {
+    e.preventDefault();
+    const [title, slot] = state.back.pop();
+    goTo(title, slot, null, null, false);
+  }
+});
+let resizing = 0;
+addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(() => { if (program() && program().bound) { grid.draw(); showArrow(); } }); });
+dark.addEventListener("change", () => { grid.image = null; if (program() && program().bound) { grid.draw(); showArrow(); } });

@@ -1,0 +1,145 @@
+"use strict";
+// What stands beside the slots: text, origin, dataflow, proof, cost. Texts are set as text, never as HTML.
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((c) => c !== null));
+  return node;
+}
+
+function clear(node, ...children) { node.replaceChildren(...children.filter((c) => c !== null)); return node; }
+function byId(id) { return document.getElementById(id); }
+function plural(n, noun) { return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`; }
+
+function showText(data, choose) {
+  const holders = new Map(), bad = new Set(data.marks.filter((m) => m.weight === "error").map((m) => m.line));
+  const root = clear(byId("text"));
+  for (const [text, kind, number] of data.pieces) {
+    const s = data.statements[number], usable = s && s.stage !== null;
+    let place = root;
+    if (s) {
+      if (!holders.has(number) || holders.get(number) !== root.lastChild) {
+        const node = make("span", { "data-statement": number, class: bad.has(s.first) ? "bad" : null });
+        if (usable) {
+          Object.assign(node, { tabIndex: 0 });
+          node.setAttribute("role", "button");
+          node.addEventListener("click", () => choose(number));
+          node.addEventListener("keydown", (e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); choose(number); } });
+        }
+        holders.set(number, node); root.append(node);
+      }
+      place = holders.get(number);
+    }
+    place.append(kind ? make("span", { class: kind }, text) : text);
+  }
+}
+
+function markStatements(data, program, stage) {
+  for (const node of document.querySelectorAll("#text [data-statement]")) {
+    const s = data.statements[node.dataset.statement], on = s.program === program && s.stage === stage && stage !== null;
+    node.classList.toggle("chosen", on);
+    if (node.getAttribute("role")) node.setAttribute("aria-pressed", on);
+  }
+}
+
+function showMarks(data, program) {
+  const marks = [...data.marks];
+  if (program && program.verdict && program.verdict.mark) marks.push(program.verdict.mark);
+  clear(byId("marks"), ...marks.map((m) => {
+    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f}`)];
+    return make("li", {}, make("b", { class: m.weight }, `${m.code}, line ${m.line}: `), m.message, ...more);
+  }));
+}
+
+function showProof(program, goTo) {
+  const v = program.verdict, root = clear(byId("proof"));
+  if (!v) { root.append("not proved yet"); return; }
+  root.append(make("p", {}, make("b", { class: v.status }, v.sentence), ` by the method ${v.method}${v.reason ? `: ${v.reason}` : ""}`));
+  const body = make("tbody");
+  for (const g of v.goals) {
+    body.append(make("tr", {}, make("td", { class: "number" }, String(g.line)), make("td", {}, make("code", {}, g.what)), make("td", { class: g.status }, g.status)));
+  }
+  root.append(table("Goals", ["line", "goal", "verdict"], body, [0]));
+  for (const [name, [shape, text]] of Object.entries(program.results)) {
+    root.append(make("p", { class: "hint" }, `${name}, ${shape.join(" × ") || "one number"}: `, make("code", {}, text)));
+  }
+  const r = program.refutation;
+  if (!r) return;
+  root.append(make("p", { class: "refuted" }, r.sentence || r.lines[0] || ""));
+  root.append(make("ul", {}, ...r.lines.map((line) => make("li", {}, line))));
+  if (r.value !== null && r.slot !== null) {
+    root.append(make("p", {}, make("button", { type: "button", id: "wrong", onclick: () => goTo(r.value, r.slot) }, `Show slot ${r.slot} of ${r.value}`)));
+    const around = make("tbody");
+    for (const n of r.around) {
+      around.append(make("tr", { class: n.slot === r.slot ? "chosen" : null }, make("th", { scope: "row", class: "number" }, String(n.slot)), make("td", {}, n.holds), make("td", {}, n.should_hold ?? "not spoken of"), make("td", { class: n.wrong ? "refuted" : null }, n.wrong === null ? "not known" : n.wrong ? "wrong" : "right")));
+    }
+    root.append(table("Slots around the wrong one", ["slot", "holds", "should hold", ""], around, [0]));
+  }
+  if (r.origin.length) root.append(make("p", {}, "Where it came from:"), make("ol", {}, ...r.origin.map((line) => make("li", {}, make("code", {}, line)))));
+}
+
+function table(caption, heads, body, numbers = []) {
+  const row = make("tr", {}, ...heads.map((h, n) => make("th", { scope: "col", class: numbers.includes(n) ? "number" : null }, h)));
+  return make("table", {}, make("caption", {}, caption), make("thead", {}, row), body);
+}
+
+function showCost(program) {
+  const root = clear(byId("cost")), c = program.cost;
+  if (!c) { root.append("not counted yet"); return; }
+  if (c.problem) { root.append(c.problem); return; }
+  root.append(make("p", { class: "hint" }, `degree ${c.parameters}, primes of ${c.primes.join(", ")} bits; ${c.range}`));
+  const rows = make("tbody");
+  for (const [number, noun] of c.rows) rows.append(make("tr", {}, make("td", { class: "number" }, number), make("td", {}, noun)));
+  root.append(table("What one evaluation takes", ["number", "of"], rows, [0]));
+  if (!c.bounds.length) { root.append(make("p", { class: "hint" }, "no bound is known: the layout is too large, or no theorem speaks of it")); return; }
+  const bounds = make("tbody");
+  for (const b of c.bounds) bounds.append(make("tr", {}, make("td", { class: "number" }, String(b.at_least)), make("td", {}, b.of), make("td", { class: "number" }, String(b.gap)), make("td", {}, `${b.theorem}: ${b.among}`)));
+  root.append(table("Bounds and gaps", ["at least", "of", "gap", "by"], bounds, [0, 2]));
+}
+
+function showStages(program, chosen, choose) {
+  const body = make("tbody");
+  for (const s of program.stages) {
+    const c = s.cost || {}, cell = (v) => make("td", { class: "number" }, v === undefined ? "–" : v.toLocaleString("en"));
+    const name = make("button", { type: "button", onclick: () => choose(s.name) }, s.name);
+    body.append(make("tr", { class: s.name === chosen ? "chosen" : null }, make("th", { scope: "row" }, name), make("td", {}, s.kind), cell(s.members), cell(c.rotations), cell(c.plain_products), cell(c.cipher_products), cell(c.additions), make("td", { class: "number" }, c.level ?? "–"), make("td", { class: "number" }, c.scale === undefined ? "–" : `2^${Math.round(c.scale)}`)));
+  }
+  const heads = ["stage", "kind", "members", "rotations", "products with plaintexts", "of ciphertexts", "additions", "level", "scale"];
+  const made = table("Costs, levels and scales by stage", heads, body, [2, 3, 4, 5, 6, 7, 8]);
+  made.id = "stages";
+  byId("stages").replaceWith(made);
+  showFlow(program, chosen, choose);
+}
+
+function showFlow(program, chosen, choose) {
+  const NS = byId("drawing").namespaceURI, W = 132, H = 46, GX = 42, GY = 14, root = clear(byId("flow"));
+  if (program.stages.length > 160) { root.append(`${program.stages.length} stages are too many to draw: the table has them`); return; }
+  const el = (tag, at, ...children) => { const n = document.createElementNS(NS, tag); for (const [k, v] of Object.entries(at)) n.setAttribute(k, v); n.append(...children); return n; };
+  const columns = new Map(), places = new Map();
+  for (const s of program.stages) { const c = columns.get(s.rank) || []; c.push(s); columns.set(s.rank, c); }
+  for (const [rank, list] of columns) list.forEach((s, n) => places.set(s.name, [10 + rank * (W + GX), 10 + n * (H + GY)]));
+  const width = 20 + columns.size * (W + GX) - GX, height = 20 + Math.max(...[...columns.values()].map((c) => c.length)) * (H + GY) - GY;
+  const svg = el("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "dataflow by stages" });
+  for (const [a, b, moved] of program.edges) {
+    if (a === b || !places.has(a) || !places.has(b)) continue;
+    const [x, y] = places.get(a), [u, v] = places.get(b), mid = (x + W + u) / 2;
+    const line = el("path", { class: moved ? "edge moved" : "edge", d: `M${x + W} ${y + H / 2} C${mid} ${y + H / 2} ${mid} ${v + H / 2} ${u} ${v + H / 2}` });
+    line.append(el("title", {}, `${b} reads ${a}${moved ? ", moved to other slots" : ""}`));
+    svg.append(line);
+  }
+  for (const s of program.stages) {
+    const [x, y] = places.get(s.name), c = s.cost;
+    const cost = c ? [c.rotations && plural(c.rotations, "rotation"), c.plain_products + c.cipher_products && plural(c.plain_products + c.cipher_products, "product")].filter(Boolean).join(", ") : "";
+    const under = c ? `level ${c.level}, 2^${Math.round(c.scale)}` : s.kind;
+    const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}`, "aria-label": `${s.name}, ${s.kind}, ${plural(s.members, "member")}, ${cost || "no operations"}, ${under}` });
+    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""}`), el("text", { class: "small", x: x + 7, y: y + 28 }, cost || s.kind), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
+    link.addEventListener("click", (e) => { e.preventDefault(); choose(s.name); });
+    svg.append(link);
+  }
+  root.append(svg);
+  byId("measured").textContent = `${program.measured || ""}${program.measured ? "; " : ""}thick lines: slots are rotated or permuted on the way`;
+}

@@ -1,0 +1,214 @@
+"""All that a page shows of a text, part after part: what is known at once first, what takes long last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from slotlang import api
+from slotlang.diagnostics import SlotError
+from slotlang.editor.analysis import Analysis, ProgramView, analyse
+from slotlang.editor.marks import Mark
+from slotlang.editor.measures import measure
+from slotlang.editor.verdicts import Verdict, explained, prove
+from slotlang.meaning.program import Claim, Program, member_text
+from slotlang.page.costs import cost_rows
+from slotlang.page.pieces import pieces, statements
+from slotlang.page.stages import edges, stages
+from slotlang.page.values import MAX_DRAWN, value, values
+from slotlang.proof.check import Report
+from slotlang.proof.goals import claim_target
+from slotlang.proof.verdict import Wrong
+from slotlang.refusals import GaveUp
+from slotlang.show.trace import trace
+from slotlang.show.wrong import WrongSlots, held, refutation, wrong_slots
+
+__all__ = ["Part", "merged", "one_value", "parts", "whole"]
+
+Part = tuple[tuple[str | int, ...], Any]
+"""Where a part belongs in the whole, as keys, and the part: ``(("programs", 0, "verdict"), {...})``."""
+
+ROOM = 1_000_000
+"""Bytes of values in one page."""
+VERSION = 1
+
+
+def parts(
+    text: str,
+    name: str,
+    folder: str | None,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    only: str | None = None,
+    drawn: int = MAX_DRAWN,
+) -> Iterator[Part]:
+    """What is known of a text. ``sizes`` take the place of those in the text; ``only``: the one program that is wanted;
+    ``drawn``: slots of all values, at most. What is wrong with the text is in ``marks``: nothing is raised for it."""
+    analysis = analyse(text, name, folder, sizes)
+    listed = statements(analysis)
+    views = [(n, v) for n, v in enumerate(analysis.programs) if only is None or v.name == only]
+    yield (
+        (),
+        {
+            "version": VERSION,
+            "file": name,
+            "pieces": pieces(analysis, listed),
+            "statements": [{k: v for k, v in s.items() if k not in ("start", "end")} for s in listed],
+            "marks": [_mark(analysis, m) for m in analysis.marks],
+            "right": analysis.right,
+            "programs": [_program(v, number) for number, v in views],
+        },
+    )
+    if not analysis.right:
+        return
+    room = ROOM // max(1, len(views))
+    for number, (_, view) in enumerate(views):
+        yield from _background(analysis, view, number, room, drawn // len(views))
+
+
+def whole(
+    text: str,
+    name: str,
+    folder: str | None,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    only: str | None = None,
+) -> dict[str, Any]:
+    """All parts of a text in one."""
+    data: dict[str, Any] = {}
+    for part in parts(text, name, folder, sizes, only):
+        data = merged(data, part)
+    return data
+
+
+def merged(data: dict[str, Any], part: Part) -> dict[str, Any]:
+    """The data with one more part, which replaces what is at its place."""
+    keys, found = part
+    if not keys:
+        return dict(found)
+    place: Any = data
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = found
+    return data
+
+
+def one_value(
+    text: str,
+    name: str,
+    folder: str | None,
+    sizes: Mapping[str, int],
+    program: str,
+    family: str,
+    member: tuple[int, ...],
+    proved: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """A value that a page has no room for. Claims among the ``proved`` goals are taken at their word. Yields nothing
+    where there is no such value."""
+    for view in analyse(text, name, folder, sizes).programs:
+        bound = view.bound
+        if bound is None or bound.name != program or family not in bound.families:
+            continue
+        binders = bound.families[family].binders
+        if len(binders) == len(member) and all(0 <= i < b.size for i, b in zip(member, binders, strict=True)):
+            claims = [s for s in bound.steps if isinstance(s, Claim) and f"claim {claim_target(s)}" in proved]
+            yield value(bound, family, member, claims)
+
+
+def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
+    text = analysis.source.text
+    return {
+        "line": text.count("\n", 0, mark.start) + 1,
+        "weight": mark.weight,
+        "code": mark.code,
+        "message": mark.message,
+        "related": [[text.count("\n", 0, r.start) + 1 if r.file is None else 0, r.text] for r in mark.related],
+        "fixes": [fix.title for fix in mark.fixes],
+    }
+
+
+def _program(view: ProgramView, number: int) -> dict[str, Any]:
+    """What is known of a program before anything is proved."""
+    program = view.bound
+    if program is None:
+        return {"name": view.name, "number": number, "bound": False}
+    return {
+        "name": program.name,
+        "number": number,
+        "bound": True,
+        "sizes": {name: program.sizes[name] for name in program.parameters},
+        "slots": program.slots,
+        "axes": [[axis, program.digits[axis].size] for system in program.axes[:1] for axis in system],
+        "families": {
+            f.name: {"kind": f.kind, "binders": [[b.name, b.size] for b in f.binders]}
+            for f in program.families.values()
+        },
+        "results": {t.name: [list(t.shape), t.text] for t in program.theorems.values()},
+        "outputs": list(dict.fromkeys(o.family.name for o in program.outputs)),
+        "stages": stages(program, None),
+        "edges": edges(program),
+    }
+
+
+def _background(analysis: Analysis, view: ProgramView, number: int, room: int, drawn: int) -> Iterator[Part]:
+    program, at = view.bound, ("programs", number)
+    assert program is not None, "a right text's programs are bound"
+    found = prove(analysis, view)
+    if found is None:
+        return
+    verdict, report = found
+    yield (*at, "verdict"), _verdict(analysis, verdict)
+    claims = held(program, report)
+    wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
+    if report.status == "refuted":
+        yield (*at, "refutation"), _refutation(program, report, wrong)
+    listed, complete = values(program, claims, wrong, room, drawn)
+    yield (*at, "values"), listed
+    yield (*at, "complete"), complete
+    measures = measure(analysis, view)
+    if measures is not None:
+        if not measures.problem:
+            yield (*at, "stages"), stages(program, measures)
+        yield (*at, "measured"), measures.sentence
+        yield (*at, "cost"), _cost(program, measures.problem)
+    if report.status == "refuted":
+        yield (*at, "verdict"), _verdict(analysis, explained(analysis, view, verdict, report))
+
+
+def _verdict(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
+    text = analysis.source.text
+    goals = []
+    for goal in verdict.goals:
+        goals.append({"what": goal.what, "status": goal.status, "line": text.count("\n", 0, goal.start) + 1})
+    return {
+        "status": verdict.status,
+        "method": verdict.method,
+        "sentence": verdict.sentence,
+        "reason": verdict.reason,
+        "goals": goals,
+        "mark": None if verdict.mark is None else _mark(analysis, verdict.mark),
+    }
+
+
+def _refutation(program: Program, report: Report, wrong: WrongSlots | None) -> dict[str, Any] | None:
+    """The wrong slot, its value's title, what stands around it, and where its content came from."""
+    try:
+        shown = refutation(program, report, wrong)
+    except (ValueError, GaveUp, SlotError):
+        return None
+    found: dict[str, Any] = shown.to_json()
+    found["value"], found["origin"] = None, []
+    if isinstance(report.failure, Wrong) and wrong is not None:
+        found["value"] = member_text(wrong.family, wrong.member)
+        found["origin"] = trace(program, wrong.family, wrong.member, report.failure.slot)
+    return found
+
+
+def _cost(program: Program, problem: str) -> dict[str, Any]:
+    if problem:
+        return {"problem": problem}
+    try:
+        return cost_rows(api.cost(program))
+    except SlotError as refused:
+        return {"problem": refused.diagnostics[0].message}
+    except GaveUp as gave_up:
+        return {"problem": gave_up.reason}

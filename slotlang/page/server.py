@@ -1,0 +1,143 @@
+"""The page beside an editor, served to this machine alone: ``slotlang view``."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from slotlang.page.document import document
+from slotlang.page.sessions import NoSession, Sessions, Viewed
+
+__all__ = ["Viewed", "application", "serve"]
+
+MAX_BODY = 4_000_000
+"""Bytes of a request, at most."""
+WAIT = 20.0
+"""Seconds after which a question for news is answered without any."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+
+def foreign(request: Request, port: int) -> bool:
+    """Whether a request comes from another page, or by another name than this server's: a name that was bound to this
+    machine's address by somebody else."""
+    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    if request.headers.getlist("host") not in [[host] for host in hosts]:
+        return True
+    origins = request.headers.getlist("origin")
+    if any(origin not in {f"http://{host}" for host in hosts} for origin in origins):
+        return True
+    return request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+
+
+def application(viewed: Viewed, port: int) -> FastAPI:
+    """The server of one file that is reached by ``port``."""
+    sessions = Sessions(viewed)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        sessions.start()
+        yield
+        sessions.stop()
+
+    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.middleware("http")
+    async def guard(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        if foreign(request, port):
+            return JSONResponse({"error": "this server answers its own page alone"}, 403, _HEADERS)
+        if request.method == "POST" and not request.headers.get("content-type", "").startswith("application/json"):
+            return JSONResponse({"error": "a question is JSON"}, 415, _HEADERS)
+        answer = await following(request)
+        answer.headers.update(_HEADERS)
+        return answer
+
+    @app.exception_handler(NoSession)
+    async def gone(_: Request, problem: Exception) -> Response:
+        return JSONResponse({"error": str(problem), "gone": True}, 404)
+
+    @app.get("/")
+    async def page() -> Response:
+        return HTMLResponse(document("view", viewed.path.name))
+
+    @app.post("/open")
+    async def opened() -> Any:
+        session = sessions.open()
+        return {"session": session.key, "text": session.text}
+
+    @app.get("/wait")
+    async def wait(session: str = "", after: int = 0) -> Any:
+        found = sessions.session(session)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(found.newer(after), WAIT)
+        return found.state(sessions.notice, after)
+
+    async def body(request: Request) -> dict[str, Any]:
+        raw = b""
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                raise NoSession("that text is too long")
+        import json
+
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise NoSession("a question is a JSON object")
+        return found
+
+    @app.post("/text")
+    async def text(request: Request) -> Any:
+        asked = await body(request)
+        found = sessions.session(asked.get("session"))
+        if not isinstance(asked.get("text"), str):
+            return JSONResponse({"error": "there is no text"}, 400)
+        sessions.change(found, asked["text"])
+        return {"version": found.version}
+
+    @app.post("/revert")
+    async def revert(request: Request) -> Any:
+        found = sessions.session((await body(request)).get("session"))
+        sessions.revert(found)
+        return {"text": found.text}
+
+    @app.post("/value")
+    async def value(request: Request) -> Any:
+        asked = await body(request)
+        found = sessions.session(asked.get("session"))
+        member = asked.get("member")
+        if not isinstance(member, list) or not all(type(i) is int for i in member):
+            return JSONResponse({"error": "a member's indices are whole numbers"}, 400)
+        return {"value": await sessions.value(found, str(asked.get("program")), str(asked.get("family")), member)}
+
+    return app
+
+
+def serve(viewed: Viewed, port: int, listening: Callable[[int], None]) -> None:
+    """Serve a file on a port of 127.0.0.1, 0 for a free one, until the process is interrupted. ``listening`` gets the
+    port. Raises ``OSError`` where the port can't be had."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        found = listener.getsockname()[1]
+        config = uvicorn.Config(
+            application(viewed, found), log_level="error", access_log=False, timeout_graceful_shutdown=1, ws="none"
+        )
+        listener.listen(64)
+        listening(found)
+        uvicorn.Server(config).run(sockets=[listener])

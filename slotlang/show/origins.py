@@ -1,0 +1,116 @@
+"""Which slots every slot of a value is computed from, all slots at once: ``trace.reads`` on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import (
+    Arith,
+    FamilyRef,
+    Iverson,
+    Permuted,
+    Shift,
+    Slotwise,
+    SumOver,
+    Value,
+    children,
+)
+from slotlang.show.symbolic import Ints
+
+__all__ = ["MAX_READS", "SlotsRead", "slots_read"]
+
+Mask = npt.NDArray[np.bool_]
+
+MAX_READS = 1 << 11
+"""Most members, as often as they are rotated differently, that are listed of one value."""
+
+
+@dataclass(frozen=True, eq=False)
+class SlotsRead:
+    """Slot s of a value is computed from slot ``source[s]`` of a member of ``family``, where ``read[s]``: elsewhere the
+    product that it stands in is 0."""
+
+    family: str
+    member: tuple[int, ...]
+    source: Ints
+    read: Mask
+
+    @property
+    def step(self) -> int | None:
+        """How far the member is rotated to the left, in [0, slots); None where it is permuted otherwise."""
+        slots = len(self.source)
+        moved = (self.source - np.arange(slots)) % slots
+        return int(moved[0]) if bool((moved == moved[0]).all()) else None
+
+
+def slots_read(program: Program, family: str, member: tuple[int, ...]) -> list[SlotsRead] | None:
+    """Members that a member of a computed family reads, plaintexts among them, in the order in which they are written;
+    one that is read twice alike is listed once. None where there are more than ``MAX_READS``."""
+    definition = program.families[family]
+    found: dict[tuple[str, tuple[int, ...], bytes], SlotsRead] = {}
+    slots = np.arange(program.slots)
+    env = definition.env(member)
+    for number, new in enumerate(_reads(program, definition.body, env, slots, np.ones(program.slots, bool))):
+        if number >= MAX_READS:
+            return None
+        key = new.family, new.member, new.source.tobytes()
+        old = found.get(key)
+        found[key] = new if old is None else replace(old, read=old.read | new.read)
+    return [entry for entry in found.values() if entry.read.any()]
+
+
+def _reads(program: Program, value: Value, env: Mapping[str, int], source: Ints, read: Mask) -> Iterator[SlotsRead]:
+    """What ``value`` reads where slot s is that of its slot ``source[s]``."""
+    match value:
+        case FamilyRef(name, indices):
+            yield SlotsRead(name, tuple(_at(program, i, env) for i in indices), source, read)
+        case Arith("*"):
+            inside = read & ~_vanishes(program, value, env, source)
+            for child in children(value):
+                yield from _reads(program, child, env, source, inside)
+        case Shift(inner, amount):
+            yield from _reads(program, inner, env, (source + _at(program, amount, env)) % program.slots, read)
+        case SumOver(var, extent, _, _, body):
+            for v in range(_at(program, extent, env)):
+                yield from _reads(program, body, {**env, var: v}, source, read)
+        case Permuted(inner, name, inverse):
+            table = program.permutations[name].destination
+            if not inverse:
+                back = np.empty_like(table)
+                back[table] = np.arange(len(table))
+                table = back
+            yield from _reads(program, inner, env, table[source], read)
+        case _:
+            for child in children(value):
+                yield from _reads(program, child, env, source, read)
+
+
+def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
+    return int(evaluate(e, program.sizes, env))
+
+
+def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
+    """At which slots a value is 0 because a bracket in it does not hold: ``trace._vanishes``."""
+    match value:
+        case Iverson(condition):
+            true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
+            return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
+        case Arith("*"):
+            left, right = (_vanishes(program, factor, env, slots) for factor in children(value))
+            return left | right
+        case FamilyRef(name, indices) if program.families[name].kind == "plain":
+            family = program.families[name]
+            return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slots)
+        case _ if isinstance(value, Slotwise):
+            zero = np.ones(slots.shape, bool)
+            for part in children(value):
+                zero &= _vanishes(program, part, env, slots)
+            return zero
+        case _:
+            return np.zeros(slots.shape, bool)
