@@ -139,8 +139,8 @@ class Draft:
     @classmethod
     def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0, results: int = 0) -> Draft:
         """With a key for each step; ``drops`` and ``results`` as of ``schedule``, ``share`` as of ``with_zeros``.
-        Raises SL401 to SL404 (a sum or permutation can't be lowered, results can't drop primes), and the graph, when it is
-        first asked for, SL309 (too large)."""
+        Raises SL401 to SL404 (a sum or permutation can't be lowered, results can't drop primes), and the graph, when it
+        is first asked for, SL309 (too large)."""
         if hide == "none":
             return cls(program, hide, schedule(program, drops, results), frozenset(), frozenset())
         returned, zero = with_zeros(program, share)

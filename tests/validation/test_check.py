@@ -27,6 +27,17 @@ from slotlang_runtime.version import source_hash
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {"d": 32, "r": 8, "batch": 2, "slots": 16}
 COLUMNS = {"d": 6, "n": 5, "r": 2, "batch": 8}
+DOT = """program dot(n = 8, slots = 8)
+input x[n]
+weight w[n]
+axes (h < slots)
+cipher X = x[h]
+plain W = w[h]
+P = X * W
+S = sum k < n by doubling: P << k
+output y = re S where h == 0
+prove y == w @ x
+"""
 
 
 @cache
@@ -152,6 +163,15 @@ def test_matrix_products_can_not_rotate() -> None:
     assert several != made.text
     found = validate(several, made.plan)
     assert found.status == "refuted" and "one real number in all slots" in found.what
+
+
+@pytest.mark.parametrize(("condition", "slots"), [("h != 0", 7), ("h > 9", 0), ("h >= 0", 8)])
+def test_a_result_of_one_number_is_read_from_one_slot(condition: str, slots: int, tmp_path: Path) -> None:
+    path, text = tmp_path / "out.py", lower(bind(parse(Source("dot", DOT)))).text
+    assert text.count("(h == 0)") == 1
+    path.write_text(text.replace("(h == 0)", f"({condition})"))
+    ended = slotlang("check", str(path))
+    assert ended.status == 1 and f"{slots} slots in place of one" in " ".join((ended.out + ended.err).split())
 
 
 # The command
