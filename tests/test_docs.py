@@ -49,8 +49,13 @@ SMALLER = {
     "optimize programs/flat_diagonals.slot ": "optimize programs/flat_diagonals.slot --set d=60 --set m=8 --set n=64 ",
 }
 """Sizes of commands that take more than 5 s, and what stands for them in `make test`. A slow test takes the sizes."""
-ELSEWHERE = ("python docs/make_corpus.py", "python docs/make_seed_claims.py", "python docs/make_optimize_table.py")
-"""Commands that other tests run, and that write pages: tests/test_corpus.py."""
+ELSEWHERE = (
+    "python docs/make_corpus.py",
+    "python docs/make_seed_claims.py",
+    "python docs/make_optimize_table.py",
+    "slotlang adapter build examples/minilm_adapter --tokens 8 --precision 1e-3 -o service",
+)
+"""Commands that other tests run: those that write pages, tests/test_corpus.py; the build, tests/adapter/test_build.py."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)

@@ -80,23 +80,20 @@ def show_comparison(programs: Sequence[Program], *, json: bool) -> None:
         lines.append(f"  here: {x} against {y}")
         for name, runs in one.along.items():
             if len(runs) != 1 or runs[0].first != runs[0].last:
-                lines.append(f"  {name}: {', '.join(_run_texts(runs, first, second)) or 'no size that both admit'}")
+                gaps = ", where both have formulas" if name in one.gaps else ""
+                said = ", ".join(_run_texts(runs, first, second, always=not gaps)) or "nothing"
+                lines.append(f"  {name}: {said}{gaps}")
     functions = {**first.functions(), **second.functions()}
-    looked = f"one size changes: values up to {EVERY}, and powers of two up to {MOST:,}, that both admit"
+    looked = f"one size changes: values up to {EVERY}, and powers of two up to {MOST:,}, for which both formulas hold"
     print("\n".join([*lines, "", looked, *functions.values()]))
 
 
-def _run_texts(runs: Sequence[Run], first: Formulas, second: Formulas) -> list[str]:
+def _run_texts(runs: Sequence[Run], first: Formulas, second: Formulas, *, always: bool) -> list[str]:
     found = []
     for number, run in enumerate(runs):
-        who = {
-            "first": f"{first.program} has fewer",
-            "second": f"{second.program} has fewer",
-            "equal": "equal",
-            "unsaid": "no formula",
-        }
+        who = {"first": f"{first.program} has fewer", "second": f"{second.program} has fewer", "equal": "equal"}
         if number == len(runs) - 1:
-            where = "always" if number == 0 else f"from {run.first} on"
+            where = "always" if number == 0 and always else f"from {run.first} on"
         else:
             where = f"at {run.first}" if run.first == run.last else f"from {run.first} to {run.last}"
         found.append(f"{who[run.less]} {where}")

@@ -17,8 +17,8 @@ from slotlang.cost.symbolic.functions import value
 EVERY = 512
 MOST = 1 << 16
 
-Less: TypeAlias = Literal["first", "second", "equal", "unsaid"]
-"""Which of two programs has fewer; nothing is said where one of the formulas does not hold."""
+Less: TypeAlias = Literal["first", "second", "equal"]
+"""Which of two programs has fewer."""
 
 COMPARED = ("rotations", "key_switches", "galois_keys", "plain_products", "cipher_products", "additions")
 SENT = ("ciphertexts_in", "ciphertexts_out")
@@ -40,11 +40,13 @@ class Run:
 @dataclass(frozen=True)
 class Compared:
     """One count of two programs: at the sizes they have, and along each size that both have, the others fixed. None
-    where a formula does not hold."""
+    where a formula does not hold. ``gaps``: sizes with values that both programs admit and for which a formula does not
+    hold: nothing is said of these."""
 
     count: str
     values: tuple[int | None, int | None]
     along: Mapping[str, tuple[Run, ...]]
+    gaps: frozenset[str]
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
@@ -63,8 +65,10 @@ def compared(first: Formulas, second: Formulas) -> list[Compared]:
     for count in (*COMPARED, *SENT):
         here = (first.at({})[count], second.at({})[count])
         along = {name: tuple(_runs(first, second, count, name, sizes)) for name, sizes in points.items()}
-        if here != (0, 0) or any(run.less in ("first", "second") for runs in along.values() for run in runs):
-            found.append(Compared(count, here, along))
+        if here != (0, 0) or any(run.less != "equal" for runs in along.values() for run in runs):
+            a, b = first.counts[count], second.counts[count]
+            gaps = (n for n, sizes in points.items() if not all(a.holds(x) and b.holds(y) for _, x, y in sizes))
+            found.append(Compared(count, here, along, frozenset(gaps)))
     return found
 
 
@@ -83,11 +87,9 @@ def _runs(
     a, b = first.counts[count], second.counts[count]
     told: list[tuple[Less, int]] = []
     for number, mine, other in sizes:
-        if not (a.holds(mine) and b.holds(other)):
-            told.append(("unsaid", number))
-            continue
-        x, y = value(a.expr, mine), value(b.expr, other)
-        told.append(("first" if x < y else "second" if y < x else "equal", number))
+        if a.holds(mine) and b.holds(other):
+            x, y = value(a.expr, mine), value(b.expr, other)
+            told.append(("first" if x < y else "second" if y < x else "equal", number))
     for less, group in groupby(told, key=lambda entry: entry[0]):
         numbers = [number for _, number in group]
         yield Run(less, numbers[0], numbers[-1])
