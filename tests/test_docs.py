@@ -55,7 +55,7 @@ ELSEWHERE = (
     "python docs/make_optimize_table.py",
     "slotlang adapter build examples/minilm_adapter --tokens 8 --precision 1e-3 -o service",
 )
-"""Commands that other tests run: those that write pages, tests/test_corpus.py; the build, tests/adapter/test_build.py."""
+"""Commands that other tests run: those that write pages, and the build."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
