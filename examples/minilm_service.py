@@ -1,6 +1,6 @@
 """Sentence embeddings by a transformer at the client and LoRA updates at a service, which sees activations encrypted.
 
-    python examples/minilm_service.py [--model DIR] [--sentences 8] [--out build/minilm_service]
+    python examples/minilm_service.py [--model DIR] [--sentences 4] [--out build/minilm/service]
 
 MiniLM (6 layers, 384 channels) runs here, in NumPy, in the clear. The updates of all seven modules of
 ``minilm_adapter`` are evaluated by ``slotlang serve``, another process, over HTTP: it has the adapter's weights and no
@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,9 +31,12 @@ from minilm_adapter.make import Array, Bert, check_forward_pass, find_model, loa
 
 from slotlang.api import read_adapter
 from slotlang.client import Session
+from slotlang_runtime import BelowPrecision
 
 ADAPTER = Path(__file__).resolve().parent / "minilm_adapter"
 PRECISION = 1e-3
+SAMPLES = 8
+"""Sentences, the last ones, that the builder measures activations with."""
 LAYERS, HEADS, CHANNELS, WIDE = 6, 12, 384, 1536
 DRAWN_WORDS, DRAWN_POSITIONS = 1000, 128
 """Rows of the embeddings of a base that is drawn."""
@@ -125,6 +129,30 @@ def adapted(bert: Bert, groups: tuple[tuple[str, ...], ...], updates: Updates) -
     return Adapted(bert.weights, bert.layers, bert.heads, bert.epsilon, groups, updates)
 
 
+def in_the_clear(names: tuple[str, ...], x: Array) -> dict[str, Array]:
+    """The updates in NumPy, as two products: what the service computes encrypted."""
+    modules = read_adapter(ADAPTER).modules
+    return {name: modules[name].scaling * x @ modules[name].down.T @ modules[name].up.T for name in names}
+
+
+def sample(bert: Bert, sentences: list[list[int]], folder: Path) -> Path:
+    """A file with what each module reads in these sentences, tokens x columns. Whoever builds the adapter has sentences
+    of their own: bounds and precision are then about activations as they are."""
+    seen: dict[str, list[Array]] = {name: [] for name in read_adapter(ADAPTER).modules}
+
+    def watched(names: tuple[str, ...], x: Array) -> dict[str, Array]:
+        for name in names:
+            seen[name].append(x)
+        return in_the_clear(names, x)
+
+    for ids in sentences:
+        adapted(bert, tuple((name,) for name in seen), watched).run(ids)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "samples.npz"
+    np.savez(file, **{name: np.concatenate(rows) for name, rows in seen.items()})
+    return file
+
+
 def embedding(bert: Bert, ids: list[int]) -> Array:
     """The sentence's: the mean of its tokens', of length 1."""
     pooled = bert.run(ids).last.mean(axis=0)
@@ -133,10 +161,11 @@ def embedding(bert: Bert, ids: list[int]) -> Array:
 
 
 def slotlang(*arguments: str) -> str:
-    """What a command prints."""
+    """What a command prints. The command itself is printed, too."""
+    print(f"$ slotlang {' '.join(arguments)}", flush=True)
     done = subprocess.run([*SLOTLANG, *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"slotlang {' '.join(arguments)} ended with {done.returncode}")
+        raise SystemExit(f"slotlang {arguments[0]} ended with {done.returncode}")
     return done.stdout
 
 
@@ -145,6 +174,7 @@ def service(folder: Path) -> Iterator[str]:
     """The address of ``slotlang serve`` as a process of its own, on a free port of the loopback; it is stopped at the
     end."""
     command = [*SLOTLANG, "serve", str(folder), "--port", "0", "--json"]
+    print(f"$ slotlang {' '.join(command[len(SLOTLANG) :])} &", flush=True)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             text = ""
@@ -166,26 +196,32 @@ def service(folder: Path) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="MiniLM at the client, its LoRA updates at an encrypted service.")
     parser.add_argument("--model", type=Path, help="folder with model.safetensors, config.json, vocab.txt")
-    parser.add_argument("--sentences", type=int, default=8, help="of sentences.txt, from the first; 8 if left out")
-    parser.add_argument("--out", type=Path, default=Path("build/minilm_service"), help="the service's folder")
+    parser.add_argument(
+        "--sentences", type=int, choices=range(1, 17), default=4, metavar="1..16", help="of sentences.txt"
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/minilm/service"), help="the service's folder")
     arguments = parser.parse_args()
 
     base, ids = base_of(arguments.model)
-    sentences = (ADAPTER / "sentences.txt").read_text(encoding="utf-8").splitlines()[: max(arguments.sentences, 1)]
-    tokens = [ids(sentence) for sentence in sentences]
+    lines = (ADAPTER / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    tokens = [ids(sentence) for sentence in lines[: arguments.sentences]]
+    samples = sample(base, [ids(sentence) for sentence in lines[-SAMPLES:]], arguments.out.parent)
 
     folder = str(arguments.out)
-    slotlang("adapter", "build", str(ADAPTER), "--tokens", "8", "--precision", str(PRECISION), "-o", folder)
+    options = ["--tokens", "8", "--precision", f"{PRECISION:g}", "--activations", str(samples)]
+    print(slotlang("adapter", "build", str(ADAPTER), *options, "-o", folder), end="")
     token = slotlang("token", "add", folder, "client").strip()
     with service(arguments.out) as url, Session(url, token) as session:
         groups = tuple(tuple(update.name for update in group.updates) for group in session.adapter().groups)
         if {name for group in groups for name in group} != set(read_adapter(ADAPTER).modules):
             raise SystemExit("the service does not have all modules of the adapter")
-        print(f"service: {url}, process of its own, {len(groups)} inputs of {sum(map(len, groups))} modules")
+        print(f"service: {url}, a process of its own; {sum(map(len, groups))} modules read {len(groups)} inputs")
         session.keys()
         start = time.perf_counter()
         remote = adapted(base, groups, session.updates)
-        served = np.array([embedding(remote, sentence) for sentence in tokens])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", BelowPrecision)
+            served = np.array([embedding(remote, sentence) for sentence in tokens])
         seconds = time.perf_counter() - start
         session.end()
 
@@ -194,7 +230,10 @@ def main() -> None:
     effect = np.linalg.norm(plain - expected, axis=1).min()
     error = np.linalg.norm(served - expected, axis=1).max()
     count = sum(map(len, tokens))
-    print(f"{len(sentences)} sentences, {count} tokens: {seconds:.1f} s with the transformer")
+    print(f"{len(tokens)} sentences, {count} tokens: {seconds:.1f} s with the transformer")
+    small = sum(issubclass(warning.category, BelowPrecision) for warning in caught)
+    if small:
+        print(f"{small} results are too small for a relative error of {PRECISION:g} of their own (SL535)")
     print(f"what the adapter changes: each embedding, of length 1, by {effect:.2f} or more")
     print(f"error against the merged model: {error:.1e} of the length at most; the precision is {PRECISION:g}")
     if not error <= PRECISION:

@@ -142,25 +142,27 @@ class Crypto:
 
     def __init__(self, adapter: Adapter, secret: SecretKey) -> None:
         self.adapter, self.secret = adapter, secret
-        self._encrypting: dict[str, Client] = {}
+        self._encrypting: dict[tuple[str, ...], Client] = {}
         self._decrypting: dict[str, Client] = {}
 
     def evaluation_keys(self) -> bytes:
         """Keys for all programs of the adapter."""
         return self.secret.evaluation_keys(*self.adapter.programs.values())
 
-    def encrypt(self, group: Group, x: Array) -> bytes:
-        """The upload of columns x tokens, for this group and all that share uploads with it. Raises Rejected for inputs
-        beyond the limits."""
-        client = self._encrypting.get(group.upload)
+    def encrypt(self, group: Group, x: Array, *others: Group) -> bytes:
+        """The upload of columns x tokens, for this group and ``others`` of equal ``upload`` that will read it. Raises
+        Rejected for inputs beyond the limits of any of them: the server compares these, which stand in the upload, with
+        those of each program. Groups that read another input have limits of their own, and don't count."""
+        programs = sorted({one.program for one in (group, *others)})
+        key = (group.upload, *programs)
+        client = self._encrypting.get(key)
         if client is None:
             module, limits = self.adapter.programs[group.program], dict[str, Limit]()
-            for other in self.adapter.groups:
-                if other.upload == group.upload:
-                    for name, limit in self.adapter.programs[other.program].limits.items():
-                        limits[name] = limit.meet(limits.get(name))
+            for program in programs:
+                for name, limit in self.adapter.programs[program].limits.items():
+                    limits[name] = limit.meet(limits.get(name))
             client = Client(module, self.secret, limits=limits, equalize=group.equalize)
-            self._encrypting[group.upload] = client
+            self._encrypting[key] = client
         ((name, shape),) = client.module.inputs.items()
         return client.encrypt(**{name: x.reshape(shape)})
 

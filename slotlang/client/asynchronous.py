@@ -348,7 +348,7 @@ class AsyncSession:
                 if made[-1].full:
                     made.append(_Batch())
                 upload = str(len(made[-1].uploads))
-                made[-1].uploads[upload] = await self._worked(crypto.encrypt, groups[0], x)
+                made[-1].uploads[upload] = await self._worked(crypto.encrypt, groups[0], x, *groups[1:])
                 for group in groups:
                     item = Item(upload, tuple(wanted[group.number]))
                     made[-1].asked.append(_Asked(group, batch, item))

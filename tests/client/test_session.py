@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import pytest
 from served import LAYERS, D, Process, build, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
-from slotlang.client.adapter import Adapter
+from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Connection
 from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import SlotError
 from slotlang.integrations.peft import attach
-from slotlang_runtime import BelowPrecision, Rejected
+from slotlang_runtime import BelowPrecision, Rejected, SecretKey
+from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import RingParameters
 
 X = np.random.default_rng(4).standard_normal((3, D))
@@ -354,3 +356,18 @@ def test_a_model_that_does_not_fit_is_left_as_it_was(served: Process, token: str
         with pytest.raises(SlotError, match="is not in the model"):
             attach(model, session)
     assert all("forward" not in vars(module) for module in model.modules.values())
+
+
+def test_limits_are_those_of_the_groups_that_read_an_upload(served: Process, token: str) -> None:
+    with Session(served.url, token, model="tiny") as session:
+        adapter = session.adapter()
+    narrow, wide = adapter.groups[:2]
+    program, x = adapter.programs["square"], np.ones((D, 2))
+    programs = {"square": replace(program, limits={"x": Limit(entry=0.5)}), "wide": program}
+    wide = replace(wide, program="wide")
+    crypto = Crypto(replace(adapter, programs=programs, groups=(narrow, wide)), SecretKey(adapter.ring))
+    # both pack alike, and could share an upload: they don't where only one is asked for
+    assert narrow.upload == wide.upload and crypto.encrypt(wide, x)
+    for groups in ((narrow,), (wide, narrow), (narrow, wide)):
+        with pytest.raises(Rejected, match="takes elements up to 0.5"):
+            crypto.encrypt(groups[0], x, *groups[1:])
