@@ -369,5 +369,5 @@ def test_limits_are_those_of_the_groups_that_read_an_upload(served: Process, tok
     # both pack alike, and could share an upload: they don't where only one is asked for
     assert narrow.upload == wide.upload and crypto.encrypt(wide, x)
     for groups in ((narrow,), (wide, narrow), (narrow, wide)):
-        with pytest.raises(Rejected, match="takes elements up to 0.5"):
+        with pytest.raises(Rejected, match=r"takes elements up to 0\.5"):
             crypto.encrypt(groups[0], x, *groups[1:])
