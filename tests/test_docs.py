@@ -54,8 +54,9 @@ ELSEWHERE = (
     "python docs/make_seed_claims.py",
     "python docs/make_optimize_table.py",
     "slotlang adapter build examples/minilm_adapter --tokens 8 --precision 1e-3 -o service",
+    "python examples/minilm_service.py",
 )
-"""Commands that other tests run: those that write pages, and the build."""
+"""Commands that other tests run: those that write pages, the build, and the example of a service."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)

@@ -62,6 +62,8 @@ WORDS = MappingProxyType(
         "scales": "`scales 36`: bits of scale, one for all factors or one for each.",
         "drops": "`drops 1, 2`: the products after which a prime is dropped.",
         "keys": "`keys 1, 8`: the steps that have a Galois key.",
+        "results": "`results 1`: how many of the drops are of results alone, as the last thing done to them.",
+        "cut": "`cut 7, 2`: how many last bits of results' coefficients are not sent, of c0 and of c1.",
     }
 )
 """What a person reads on a word."""

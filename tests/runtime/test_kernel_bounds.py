@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -224,6 +225,16 @@ class Bounds:
     stored: Bound
 
 
+def in_one_part(kernel: Any) -> Any:
+    """All the work of a kernel that can be split."""
+
+    @wraps(kernel)
+    def whole(*words: Any) -> Any:
+        return kernel(*words, 0, 1)
+
+    return whole
+
+
 @pytest.fixture(params=list(ARITHMETICS))
 def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bounds:
     memory = Memory()
@@ -232,6 +243,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
     changes: dict[str, Any] = {
         "inlined": lambda f: f,
         "kernel": lambda count: lambda f: f,
+        "split": lambda count: in_one_part,
         "operation": lambda *_: lambda *given: 0,
         "A": int,
         "N": int,

@@ -342,7 +342,7 @@ def test_every_evaluation_has_its_own_masks() -> None:
     w = world("mask")
     ring, server = w.ring, Server(w.encoded)
     server.prepare()
-    (_, first), (_, second) = server._prepared
+    (_, first, _), (_, second, _) = server._prepared
     engine = w.encoded.engine
     assert isinstance(engine, ResidueEngine)
     words = [engine.ring.plaintext_words(masks["Y",][0], added=True) for masks in (first, second)]
@@ -357,9 +357,9 @@ def test_every_evaluation_has_its_own_masks() -> None:
 
 def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(world("mask").encoded)
-    ((_, prepared),) = server._prepared
+    ((_, prepared, _),) = server._prepared
     monkeypatch.setattr("os.getpid", lambda: -1)
-    taken = server._masks()
+    taken, _ = server._masks()
     assert taken.keys() == prepared.keys() and taken is not prepared
     assert not server._prepared
 

@@ -53,10 +53,10 @@ def test_the_number_asked_for_does_not_matter(shape: Shape) -> None:
 
 
 def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:
-    # one channel is one ciphertext in any packing, and 5 of them are read 5 times
+    # one channel is one ciphertext in any packing
     assert columns_from(Shape(1, 1, 1, 3), COARSE, find_profile()) == 1
-    many = columns_from(Shape(5, 3, 1, 3), COARSE, find_profile())
-    assert many is not None and many > 100
+    # and so are few: what a request takes besides decides
+    assert columns_from(Shape(5, 3, 1, 3), COARSE, find_profile()) in (1, 2)
 
 
 @pytest.mark.parametrize("shape", [Shape(8, 8, 2, 1), pytest.param(Shape(64, 64, 4, 1), marks=pytest.mark.slow)])
