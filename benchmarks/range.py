@@ -186,6 +186,13 @@ class SlotOperations(MagnitudeOperations):
         """Inputs are not chosen along what is rounded: it is noise as any other."""
         return spread * math.sqrt(ROUNDING), 0.0
 
+    def cut(self, a: Magnitude) -> Magnitude:
+        """Nor along the last bits of c0 that are not sent."""
+        bits, found = self.levels.cut(a.level), super().cut(a)
+        if bits is None or not bits[0]:
+            return found
+        return replace(found, noise=found.noise + 2.0 ** bits[0] * math.sqrt(ROUNDING))
+
 
 def promise(module: Module, weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:
     """The largest absolute error of an element that is right: ``SIGMAS`` standard deviations of the noise in the worst
