@@ -37,7 +37,7 @@ from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Limit, Module, Rejected, Server, Weights
 from slotlang_runtime import ranges as runtime_ranges
 from slotlang_runtime.magnitudes import Magnitude, MagnitudeOperations
-from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING
+from slotlang_runtime.noise import ERROR_VARIANCE, ROUNDING, cut_variance
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.ranges import Ranges, ranges
 from slotlang_runtime.seal.ring import context_of
@@ -191,7 +191,7 @@ class SlotOperations(MagnitudeOperations):
         bits, found = self.levels.cut(a.level), super().cut(a)
         if bits is None or not bits[0]:
             return found
-        return replace(found, noise=found.noise + 2.0 ** bits[0] * math.sqrt(ROUNDING))
+        return replace(found, noise=found.noise + math.sqrt(cut_variance(bits[0])))
 
 
 def promise(module: Module, weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:

@@ -26,9 +26,14 @@ def bound(prime: int, bits: int) -> int:
 
 
 def cut(coefficients: Words, prime: int, bits: int) -> Words:
-    """Each coefficient without its last bits, rounded: off by at most 2^(bits - 1), around 0 and modulo the prime."""
-    half = np.uint64((1 << bits) >> 1)
-    found: Words = (coefficients + half) >> np.uint64(bits)
+    """Each coefficient without its last bits, rounded, half to even: off by at most 2^(bits - 1), around 0 and modulo
+    the prime. Were halves rounded up, coefficients would be off by 1/2 in the mean, and what all have in common comes
+    to one slot."""
+    found = coefficients
+    if bits:
+        shift = np.uint64(bits)
+        even = coefficients >> shift & np.uint64(1)
+        found = (coefficients + np.uint64((1 << bits - 1) - 1) + even) >> shift
     # those nearest to the prime stand for 0
     return np.where(found < np.uint64(bound(prime, bits)), found, np.uint64(0))
 

@@ -20,7 +20,16 @@ import numpy.typing as npt
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Name
-from slotlang_runtime.noise import ERROR_VARIANCE, LARGEST_ROUNDING, SECRET_VARIANCE, SIGMAS, Rounding, vector_rounding
+from slotlang_runtime.noise import (
+    ERROR_VARIANCE,
+    LARGEST_ROUNDING,
+    ROUNDING,
+    SECRET_VARIANCE,
+    SIGMAS,
+    Rounding,
+    cut_variance,
+    vector_rounding,
+)
 from slotlang_runtime.parameters import Levels
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -328,9 +337,11 @@ class MagnitudeOperations:
         bits = self.levels.cut(a.level)
         if bits is None:
             return a
-        first, second = (2.0**n if n else 0.0 for n in bits)
-        # no coefficient of c0 is off by more than half of it; of h, which is twice as large, by a quarter
-        return replace(a, noise=a.noise + self.dropped * second, error=a.error + first / 2)
+        first, second = bits
+        # no coefficient of c0 is off by more than half of what is cut off; of h, which is twice as large, by a quarter
+        error = 2.0 ** (first - 1) if first else 0.0
+        noise = self.dropped * math.sqrt(cut_variance(second) / ROUNDING)
+        return replace(a, noise=a.noise + noise, error=a.error + error)
 
     def negate(self, a: Magnitude) -> Magnitude:
         """Magnitudes stay."""

@@ -58,11 +58,16 @@ def dropped_variance(degree: int, polynomials: int = 2) -> float:
     return ROUNDING * (1 + secret + (2 * secret**2 if polynomials > 2 else 0.0))
 
 
+def cut_variance(bits: int) -> float:
+    """Of what rounding a whole number without its last bits adds, half to even."""
+    return ROUNDING * (4.0**bits + 2) if bits else 0.0
+
+
 def cut_variances(degree: int, bits: tuple[int, int], *, halved: bool) -> tuple[float, float]:
     """Variances of a coefficient of the noise of a result whose coefficients are sent without their last ``bits``, of
     c0 and of c1, which is multiplied with the secret key. ``halved``: half of h is sent for c0. What is rounded of h is
     symmetric as h is, and h is twice as large: half of the variance, as only one part is read."""
-    first, second = (ROUNDING * 4.0**n if n else 0.0 for n in bits)
+    first, second = map(cut_variance, bits)
     return first / (2 if halved else 1), second * degree * SECRET_VARIANCE
 
 

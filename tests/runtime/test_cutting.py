@@ -20,7 +20,7 @@ from slotlang_runtime import Rejected, Server, Weights
 from slotlang_runtime.cutting import bound, cut, half, restored, whole
 from slotlang_runtime.errors import DAMAGED_BYTES
 from slotlang_runtime.kernels import selftest
-from slotlang_runtime.noise import cut_variances
+from slotlang_runtime.noise import cut_variance, cut_variances
 from slotlang_runtime.parameters import Parameters as RuntimeParameters
 from slotlang_runtime.ranges import check_range
 from slotlang_runtime.records import CUT, HEAD, read_result, result_record
@@ -59,6 +59,21 @@ def test_a_coefficient_is_off_by_half_of_what_is_cut(prime: int, bits: int) -> N
     assert max(min(n, prime - n) for n in off) <= (1 << bits) >> 1
     # as far off as that
     assert bits == 0 or max(min(n, prime - n) for n in off) >= (1 << bits) // 4
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 9])
+def test_what_is_cut_off_is_nothing_in_the_mean(bits: int) -> None:
+    """Of every residue below 2^12, each once. A mean would be a peak in the slots next to 1."""
+    values = np.arange(1 << 12, dtype=np.uint64)
+    off = values.astype(np.int64) - restored(cut(values, PRIMES[-1], bits), bits).astype(np.int64)
+    assert off.sum() == 0 and float(np.mean(off**2)) == pytest.approx(cut_variance(bits))
+
+
+def test_no_slot_has_more_noise_than_the_others() -> None:
+    """With few bits of c1 cut off, halves are a large part of what is rounded."""
+    world = World(SMALL, replace(CUTTING, cut=(0, 1)), hide="none")
+    off = np.array([world.result() - world.expected() for _ in range(40)])
+    assert float((off**2).mean(axis=0).max()) < 6 * float((off**2).mean())
 
 
 @pytest.mark.parametrize("part", ["re", "im"])
