@@ -135,13 +135,15 @@ class Pool:
                 batch.seconds[worker] += time.thread_time() - start
                 start = time.thread_time()
                 batch.answers.put((number, answer))
-            while (team := batch.team()) is not None:
-                while team.help():
-                    if not self._work.empty():
-                        break
-                else:
-                    continue
-                break
+            while (team := batch.team()) is not None and self._helped(team):
+                pass
+
+    def _helped(self, team: Team) -> bool:
+        """Help until the evaluation has ended; False where another call waits for this worker."""
+        while team.help():
+            if not self._work.empty():
+                return False
+        return True
 
     def _answer(self, batch: _Batch, number: int) -> Answer | BaseException:
         # the last ones get help from workers that find no more

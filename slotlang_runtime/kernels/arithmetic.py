@@ -97,6 +97,13 @@ def row(x: Any, stride: Any, j: Any) -> Any:
     return x + A(8 * stride * j)
 
 
+@inlined
+def share(n: Any, part: Any, parts: Any) -> Any:
+    """From where to where in a row this part works. Parts are so many as divide rows into strips."""
+    size = n // parts
+    return size * part, size * (part + 1)
+
+
 def constants_of(o: Arithmetic) -> Any:
     """A function for the first six constants of prime j, in all lanes."""
     splat, peek = o.splat, o.peek

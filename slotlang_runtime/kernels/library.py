@@ -37,6 +37,7 @@ SOURCES = (
     "arithmetic",
     "bits",
     "blake",
+    "box",
     "compiler",
     "doubles",
     "entry",

@@ -1,11 +1,10 @@
-"""Kernels of products, sums and differences. Imports numba; only compilation does. Arguments as in ``switching.py``.
-Parts are places in the rows, so many as divide rows into strips."""
+"""Kernels of products, sums and differences. Imports numba; only compilation does. Arguments as in ``switching.py``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row, share
 from slotlang_runtime.kernels.lanes import A, N, ahead, inlined, split, word
 
 STRIP = 128
@@ -36,11 +35,12 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     def dotted(x, w, count, out, sums, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
         # sums over t of ciphertext t, of two polynomials, times plaintext t: several of the same ciphertexts, whose
         # plaintexts follow each other, so that a strip of the ciphertexts is read once for all
-        primes, n, stride, terms = N(primes_), N(n_), N(stride_), N(count)
+        primes, stride, terms = N(primes_), N(stride_), N(count)
+        begins, ends = share(N(n_), part, parts)
         for j in range(primes):
             c = constants(tables, j)
             p, v = c[0], c[1]
-            for start in range(n // parts * part, n // parts * (part + 1), strip):
+            for start in range(begins, ends, strip):
                 for t in range(0, terms, most):
                     left = terms - t
                     for q in range(N(sums)):
@@ -63,23 +63,25 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     @split(8)
     def multiplied_plain(x, w, out, size, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
         # a ciphertext of any number of polynomials times a plaintext
-        primes, n, stride = N(primes_), N(n_), N(stride_)
+        primes, stride = N(primes_), N(stride_)
+        begins, ends = share(N(n_), part, parts)
         for j in range(primes):
             c = constants(tables, j)
             p, v = c[0], c[1]
             for k in range(N(size)):
                 y, to = row(x, stride, k * primes + j), row(out, stride, k * primes + j)
-                for b in range(n // parts * part, n // parts * (part + 1), 8):
+                for b in range(begins, ends, 8):
                     store(to, b, final(fold(gather(begin(c), load(y, b), load(row(w, stride, j), b)), c), v, p))
 
     @split(7)
     def multiplied(x, y, out, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
         # the product of two ciphertexts of two polynomials, of three
-        primes, n, stride = N(primes_), N(n_), N(stride_)
+        primes, stride = N(primes_), N(stride_)
+        begins, ends = share(N(n_), part, parts)
         for j in range(primes):
             c = constants(tables, j)
             p, v = c[0], c[1]
-            for b in range(n // parts * part, n // parts * (part + 1), 8):
+            for b in range(begins, ends, 8):
                 x0, x1 = load(row(x, stride, j), b), load(row(x, stride, primes + j), b)
                 y0, y1 = factor(load(row(y, stride, j), b)), factor(load(row(y, stride, primes + j), b))
                 store(row(out, stride, j), b, final(fold(gather(begin(c), x0, y0), c), v, p))
@@ -92,13 +94,14 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
         @split(8)
         def both(x, y, out, polynomials, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
-            primes, n, stride = N(primes_), N(n_), N(stride_)
+            primes, stride = N(primes_), N(stride_)
+            begins, ends = share(N(n_), part, parts)
             for j in range(primes):
                 c = constants(tables, j)
                 p, v = c[0], c[1]
                 for k in range(N(polynomials)):
                     at = 8 * stride * (k * primes + j)
-                    for b in range(n // parts * part, n // parts * (part + 1), 8):
+                    for b in range(begins, ends, 8):
                         store(out + A(at), b, final(combined(load(x + A(at), b), load(y + A(at), b), p), v, p))
 
         return both
@@ -109,13 +112,14 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @split(7)
     def negated(x, out, polynomials, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
-        primes, n, stride = N(primes_), N(n_), N(stride_)
+        primes, stride = N(primes_), N(stride_)
+        begins, ends = share(N(n_), part, parts)
         for j in range(primes):
             c = constants(tables, j)
             p, v = c[0], c[1]
             for k in range(N(polynomials)):
                 at = 8 * stride * (k * primes + j)
-                for b in range(n // parts * part, n // parts * (part + 1), 8):
+                for b in range(begins, ends, 8):
                     y = load(x + A(at), b)
                     nothing = final(sub(y, y, p), v, p)
                     store(out + A(at), b, final(sub(nothing, y, p), v, p))

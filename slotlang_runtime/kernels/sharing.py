@@ -1,10 +1,10 @@
 """How threads share the work of one kernel: parts are taken from a box, by whoever is free. Imports numba; only
 compilation does.
 
-A box is six words, each in a line of the cache of its own. ``CLAIM`` holds the number of a call, how many parts it has,
-and how many of them are taken; parts are taken by comparing and exchanging this word, so that a thread that read an old
-one takes nothing. ``FUNCTION`` and ``BLOCK`` are written before it, and not again until all parts are done, which
-``DONE`` counts. ``SEATS``: helpers that are at the box now. ``OPEN``: 0 sends them away.
+A box (``box.py``) has five words. ``CLAIM`` holds the number of a call, how many parts it has, and how many of them are
+taken; parts are taken by comparing and exchanging this word, so that a thread that read an old one takes nothing.
+``FUNCTION`` and ``BLOCK`` are written before it, and not again until all parts are done, which ``DONE`` counts.
+``OPEN``: 0 sends helpers away.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 
+from slotlang_runtime.kernels.box import BLOCK, CLAIM, DONE, FUNCTION, OPEN
 from slotlang_runtime.kernels.lanes import INDEX, WORD, A, N, inlined, kernel, operation
-
-CLAIM, FUNCTION, BLOCK, DONE, OPEN = (8 * n for n in range(5))
-"""Where in a box, in words."""
 
 
 def _pointer(b: Any, address: Any, index: Any) -> Any:
@@ -50,7 +49,9 @@ def _waited(b: Any, address: Any) -> Any:
 def _called(b: Any, function: Any, block: Any, part: Any, parts: Any) -> Any:
     # as numba calls: a place for a result, one for an exception, and the words
     kind = ir.FunctionType(INDEX, [WORD] * 5)
-    room = b.ptrtoint(b.alloca(ir.ArrayType(WORD, 2)), WORD)
+    # once a call of the kernel, and not of each part
+    once: Any = cgutils.alloca_once
+    room = b.ptrtoint(once(b, ir.ArrayType(WORD, 2)), WORD)
     target = b.inttoptr(function, ir.PointerType(kind))
     b.call(target, [room, b.add(room, WORD(8)), block, part, parts])
     return WORD(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row
+from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row, share
 from slotlang_runtime.kernels.lanes import WORDS, A, N, U, ahead, inlined, kernel, loaded, operation, split, word
 from slotlang_runtime.kernels.transforms import transforms
 
@@ -134,12 +134,13 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
         # to what is there, if more
         primes, count, n, stride = N(primes_), N(all_), N(n_), N(stride_)
         terms = N(count_)
+        begins, ends = share(n, part, parts)
         for k in range(primes + 1):
             j = k if k < primes else count - 1
             c = constants(tables, j)
             p, v = c[0], c[1]
             first, second = row(sums, stride, k), row(sums, stride, primes + 1 + k)
-            for b in range(n // parts * part, n // parts * (part + 1), 8):
+            for b in range(begins, ends, 8):
                 s, t, got = begin(c), begin(c), 0
                 s0, s1 = sub(p, p, p), sub(p, p, p)
                 for r in range(terms):

@@ -6,15 +6,9 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from slotlang_runtime.kernels.box import OPEN, WORDS
 from slotlang_runtime.kernels.library import Kernels, kernels
-
-BOX = 48
-"""Words of a box: ``sharing.py`` has their places."""
-
-OPEN = 32
-"""The word that is 0 when helpers are to leave."""
+from slotlang_runtime.kernels.tables import aligned
 
 PARTS = 4
 """Parts of a call: more than two threads, so that one that is held up holds up less."""
@@ -30,10 +24,8 @@ class Team:
 
     def __init__(self) -> None:
         self._shared = kernels("team")
-        self._memory = np.zeros(8 * BOX + 64, np.uint8)
-        start = int(self._memory.ctypes.data)
-        self._box = start + -start % 64
-        self._words: Any = (ctypes.c_uint64 * BOX).from_address(self._box)
+        self._words = aligned((WORDS,))
+        self._box = int(self._words.ctypes.data)
         self._words[OPEN] = 1
 
     def kernels(self, of: Kernels) -> SharedKernels:

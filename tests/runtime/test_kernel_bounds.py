@@ -250,6 +250,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
         "word": lambda address, index: memory.cells.get(address + 8 * index, tables[address + 8 * index]),
         "ahead": lambda address, index: 0,
         "row": lambda x, stride, j: x + 8 * stride * j,
+        "share": lambda n, part, parts: (n // parts * part, n // parts * (part + 1)),
         "constants_of": lambda o: lambda tables, j: (1.0,) * 6,
     }
     patched: list[ModuleType] = [arithmetic, transforms, switching, products]
