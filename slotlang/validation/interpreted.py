@@ -193,8 +193,6 @@ def check_outputs(module: Module) -> None:
                 raise Outside(function.line, "something other than integers in the name of a ciphertext")
             if member not in returned:
                 raise Failed(function.line, f"KeyError: {member!r} is not among the results")
-            if (
-                not axes
-                and (slots := int(np.broadcast_to(np.logical_and.reduce(condition or [True]), module.slots).sum())) != 1
-            ):
+            slots = int(np.broadcast_to(condition[0] if condition else True, module.slots).sum())
+            if not axes and slots != 1:
                 raise Failed(function.line, f"ValueError: {slots} slots in place of one for a result of one number")

@@ -83,9 +83,9 @@ def test_a_wrong_lowering_is_a_bug_and_is_never_written(monkeypatch: pytest.Monk
     def wrong(*arguments: object) -> str:
         return emit(*arguments).replace("- 1j * A", "+ 1j * A")  # type: ignore[arg-type]
 
-    emit = module.emit
+    # before what lowers it is wrong
+    program, emit = lowered().plan.program, module.emit
     monkeypatch.setattr(module, "emit", wrong)
-    program = lowered().plan.program
     with pytest.raises(Disagreement, match="rank_complex"):
         lower(program)
 
