@@ -126,7 +126,7 @@ class Box:
                 return self.aff(a).mod_val(right)
             case IntCall(name, args):
                 number = self._number(e)
-                return self._call(name, args) if number is None else self._constant(number.to_python())
+                return self._call(name, args) if number is None else self._constant(whole_number(number))
             case IntIf(cond, yes, no):
                 here = self.where(cond)
                 chosen = self.aff(yes).intersect_domain(here)
@@ -215,9 +215,18 @@ class Box:
         return result.intersect_domain(points)
 
 
+def whole_number(value: isl.Val) -> int:
+    """A whole number of isl's. Raises isl.Error where isl has none to give, as its operations have run out."""
+    try:
+        found: int = value.to_python()
+    except TypeError:
+        raise isl.Error("isl has no number to give") from None
+    return found
+
+
 def coordinates(point: isl.Point, count: int) -> list[int]:
     """The first ``count`` coordinates of a point of a set."""
-    return [point.get_coordinate_val(isl.dim_type.set, i).to_python() for i in range(count)]
+    return [whole_number(point.get_coordinate_val(isl.dim_type.set, i)) for i in range(count)]
 
 
 def members(points: isl.Set, coordinates: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_]:
@@ -228,7 +237,7 @@ def members(points: isl.Set, coordinates: Sequence[npt.NDArray[np.int64]]) -> np
         values = list(coordinates)
         for n in range(basic.dim(isl.dim_type.div)):
             quotient = basic.get_div(n)
-            denominator = quotient.get_denominator_val().to_python()
+            denominator = whole_number(quotient.get_denominator_val())
             # coefficients of an affine expression are fractions of its denominator
             total = _affine(quotient.scale_val(quotient.get_denominator_val()), isl.dim_type.in_, values)
             values.append(total // denominator)
@@ -242,11 +251,11 @@ def members(points: isl.Set, coordinates: Sequence[npt.NDArray[np.int64]]) -> np
 
 def _affine(form: isl.Aff | isl.Constraint, kind: isl.dim_type, values: Sequence[Any]) -> Any:
     """An affine form over the dimensions and the quotients that isl has defined so far."""
-    total: Any = form.get_constant_val().to_python()
+    total: Any = whole_number(form.get_constant_val())
     dims = form.dim(kind)
     for n, value in enumerate(values):
         place = (kind, n) if n < dims else (isl.dim_type.div, n - dims)
-        factor = form.get_coefficient_val(*place).to_python()
+        factor = whole_number(form.get_coefficient_val(*place))
         if factor:
             total = total + factor * value
     return total

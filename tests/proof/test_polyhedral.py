@@ -253,3 +253,11 @@ output y[s] = Y
 prove y == D @ x
 """
     assert [r.status for r in verdicts(text)] == ["proved", "refuted", "proved", "proved"]
+
+
+def test_a_proof_that_runs_out_of_operations_anywhere_is_no_crash():
+    program = loads(EXAMPLE.replace("re Y[c]", "im Y[c]"), SMALL)
+    *_, goal = goals(program)
+    enough = next(n for n in (4000 * 2**k for k in range(12)) if Polyhedral(program, n).prove(goal).status == "refuted")
+    found = {Polyhedral(program, n).prove(goal).status for n in range(enough // 2, enough, max(1, enough // 200))}
+    assert found <= {"unknown", "refuted"} and "unknown" in found

@@ -16,7 +16,7 @@ from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.goals import goals
 from slotlang.proof.induction import recursive
 from slotlang.proof.polyhedral import Polyhedral, _element_map
-from slotlang.proof.sets import Box
+from slotlang.proof.sets import Box, whole_number
 from slotlang.proof.terms import Term, drop_unused
 from slotlang.proof.verdict import Failure, Goal, Outcome
 from slotlang.refusals import GaveUp
@@ -157,7 +157,9 @@ class OpenPolyhedral(Polyhedral):
     def _refuted(self, points: isl.Set) -> RefutedAt:
         point = points.sample_point()
         names = sorted(self.symbols.domain.least)
-        return RefutedAt({n: point.get_coordinate_val(isl.dim_type.param, i).to_python() for i, n in enumerate(names)})
+        return RefutedAt(
+            {n: whole_number(point.get_coordinate_val(isl.dim_type.param, i)) for i, n in enumerate(names)}
+        )
 
     def _inside(self, places: Iterable[Place]) -> Outcome:
         for place in places:

@@ -9,6 +9,7 @@ import islpy as isl
 
 from slotlang.proof.forall.inequalities import Domain
 from slotlang.proof.forall.polynomials import Poly
+from slotlang.proof.sets import whole_number
 
 SMALL = (3, 4, 6, 16)
 """Most attempts are small, so that what is done at a point is quick; some facts need larger values."""
@@ -85,7 +86,7 @@ def _linear(domain: Domain, names: Sequence[str]) -> isl.Set | None:
 
 
 def _values(point: isl.Point, names: Sequence[str]) -> dict[str, int]:
-    values = (point.get_coordinate_val(isl.dim_type.set, n).to_python() for n in range(len(names)))
+    values = (whole_number(point.get_coordinate_val(isl.dim_type.set, n)) for n in range(len(names)))
     return dict(zip(names, values, strict=True))
 
 
