@@ -83,6 +83,18 @@ class LoraUpdate:
     rank: int
     scaling: float
 
+    @classmethod
+    def of(cls, fields: Fields) -> LoraUpdate:
+        """The update of a manifest's plain data. Raises Wrong."""
+        return cls(
+            fields.text("name"),
+            fields.whole("output"),
+            fields.whole("rows"),
+            fields.whole("columns"),
+            fields.whole("rank"),
+            fields.number("scaling"),
+        )
+
 
 @dataclass(frozen=True)
 class Group:
@@ -282,16 +294,6 @@ def _group(of: Fields) -> Group:
         input=of.text("input"),
         tokens=of.whole("tokens"),
         weights=File(weights.text("file"), weights.text("sha256"), weights.whole("bytes")),
-        modules=tuple(
-            LoraUpdate(
-                part.text("name"),
-                part.whole("output"),
-                part.whole("rows"),
-                part.whole("columns"),
-                part.whole("rank"),
-                part.number("scaling"),
-            )
-            for part in of.parts("modules")
-        ),
+        modules=tuple(map(LoraUpdate.of, of.parts("modules"))),
         equalize={name: tuple(equalize.wholes(name)) for name in equalize.values},
     )
