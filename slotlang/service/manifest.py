@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slotlang.diagnostics import SlotError, error
-from slotlang.files import read_regular, write_whole
+from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.fields import Fields, Wrong
 
 SCHEMA = "slotlang.adapter/1"
@@ -132,7 +132,7 @@ class Manifest:
         try:
             data = read_regular(path, MOST_BYTES)
         except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or str(problem)
+            reason = reason_of(problem)
             hint = "`slotlang adapter build DIR -o FOLDER` makes one"
             raise error(
                 "SL001", f"can't read {path.name} of this folder: {reason}", file=str(path), hint=hint

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.files import reason_of
 from slotlang.service.durable import flush, write_durable
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
@@ -363,7 +364,7 @@ def state_of_one(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
-        raise _unusable(folder, problem.strerror or str(problem)) from None
+        raise _unusable(folder, reason_of(problem)) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
