@@ -15,6 +15,7 @@ from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.interface import Interface, check_update, interface
 from slotlang.service.manifest import LoraUpdate
+from slotlang.service.problems import MISSING
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.equalized import digests
 from slotlang_runtime.errors import Rejected
@@ -88,7 +89,7 @@ class Adapter:
         """The group and the update of a module. Raises ``ServiceProblem`` SL571."""
         found = self.places.get(module)
         if found is None:
-            raise ServiceProblem("SL571", f"{self.name} has no module {module!r:.200}", closest(module, self.places))
+            raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", closest(module, self.places))
         return found
 
 

@@ -17,7 +17,7 @@ from slotlang.service.evaluator import Placed, Station
 from slotlang.service.fields import Wrong
 from slotlang.service.interface import check_update, interface_bytes
 from slotlang.service.manifest import FILE, NAME, Group, Manifest
-from slotlang.service.problems import MISSING, OTHER_VERSION, Refusal
+from slotlang.service.problems import MALFORMED, MISSING, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
 from slotlang.service.tokens import Tenant
 from slotlang_runtime.errors import Rejected
@@ -74,7 +74,7 @@ class Adapter:
                 raise Refusal(MISSING, f"{self.name} has no module {module!r:.200}")
         numbers = {places[module][0] for module in modules}
         if len(numbers) > 1:
-            raise Refusal("SL572", "the modules of an item are not of one group: ask for each group by itself")
+            raise Refusal(MALFORMED, "the modules of an item are not of one group: ask for each group by itself")
         return self.manifest.groups[numbers.pop()]
 
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from slotlang.service.limits import Limits
 from slotlang.service.metrics import Metrics
-from slotlang.service.problems import FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
+from slotlang.service.problems import BUSY, FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
 from slotlang.service.protocol import HEADER, VERSION
 
 _LOG = logging.getLogger("slotlang.service")
@@ -113,7 +113,7 @@ class _Body:
             async with asyncio.timeout(max(0.0, min(limits.idle, left))):
                 message = await self._receive()
         except TimeoutError:
-            raise Refusal("SL575", "the body took too long to come", status=408) from None
+            raise Refusal(BUSY, "the body took too long to come", status=408) from None
         if message["type"] == "http.request":
             self._read += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
