@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto, Group
@@ -62,6 +62,16 @@ class _Batch:
             or sum(asked.group.tokens for asked in self.asked) >= _REQUEST_TOKENS
             or len(self.asked) >= _REQUEST_ITEMS
         )
+
+
+class Options(TypedDict, total=False):
+    """The options of a session, by keyword; ``AsyncSession`` says what each is."""
+
+    model: str | None
+    secret: str | Path | SecretKey | None
+    certificates: str | Path | None
+    timeout: float
+    tries: int
 
 
 class AsyncSession:
