@@ -23,6 +23,12 @@ class NotRegular(OSError):
     """The path names a folder, a pipe, a socket or a device; ``strerror`` says which."""
 
 
+def reason_of(problem: Exception) -> str:
+    """Why a file or an address can't be used, in words that follow a colon: without the number and the path that the
+    text of an ``OSError`` has."""
+    return getattr(problem, "strerror", None) or str(problem)
+
+
 def check_regular(path: Path, mode: int) -> None:
     """Raises ``NotRegular`` unless ``mode``, of ``os.stat``, is that of a regular file."""
     if not stat.S_ISREG(mode):

@@ -7,10 +7,15 @@ import json
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from repository import ROOT
+
+if TYPE_CHECKING:
+    from served import Process
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # as in whatever a shell starts in the background; processes that tests start would inherit it
@@ -95,6 +100,19 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service of one small adapter, a process of its own."""
+    # not for the tests that need none: it imports the whole compiler
+    from served import Process, build
+
+    folder = tmp_path_factory.mktemp("served") / "service"
+    build(folder)
+    process = Process(folder)
+    yield process
+    process.close()
 
 
 @pytest.fixture(scope="session")

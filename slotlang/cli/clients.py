@@ -14,6 +14,7 @@ import typer
 from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.diagnostics import error
+from slotlang.files import read_regular
 
 if TYPE_CHECKING:
     from slotlang.client import Session
@@ -67,8 +68,6 @@ def _token(file: Path | None) -> str:
         if not (token := os.environ.get(TOKEN, "").strip()):
             raise error("SL570", f"there is no token: neither {TOKEN} nor --token-file names one")
         return token
-    from slotlang.files import read_regular
-
     try:
         return read_regular(file, 4096).decode("ascii").strip()
     except (OSError, ValueError) as problem:

@@ -27,7 +27,7 @@ from slotlang.cli.faults import (
     starts,
 )
 from slotlang.diagnostics import Diagnostic, SlotError, error, render
-from slotlang.files import write_whole
+from slotlang.files import reason_of, write_whole
 
 if TYPE_CHECKING:
     from slotlang.run.cache import CacheUse
@@ -225,8 +225,7 @@ def write_file(path: Path, text: str | bytes) -> None:
     except (OSError, ValueError, RuntimeError) as problem:
         if memory_ran_out(problem) is not None:
             raise
-        reason = getattr(problem, "strerror", None) or str(problem)
-        raise error("SL004", f"can't write {path}: {reason}", file=str(path)) from None
+        raise error("SL004", f"can't write {path}: {reason_of(problem)}", file=str(path)) from None
 
 
 def _write_through(path: Path, data: bytes) -> None:

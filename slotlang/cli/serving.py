@@ -13,6 +13,7 @@ import typer
 from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded
 from slotlang.diagnostics import error
+from slotlang.files import reason_of
 
 if TYPE_CHECKING:
     from slotlang.service.service import Service
@@ -188,7 +189,7 @@ def add_token(
         try:
             token, made = _tokens(folder, state).add(tenant, admin=admin, models=tuple(model) or None)
         except OSError as problem:
-            raise error("SL564", f"the token can't be kept: {problem.strerror}", file=str(folder)) from None
+            raise error("SL564", f"the token can't be kept: {reason_of(problem)}", file=str(folder)) from None
         if json:
             emit_json("token.add", {"token": token, "id": made.id, "tenant": made.name, "admin": made.admin})
         else:

@@ -13,7 +13,9 @@ import numpy.typing as npt
 from slotlang.client.problems import ServiceProblem, otherwise
 from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
-from slotlang.service.interface import Interface, interface
+from slotlang.service.interface import Interface, check_update, interface
+from slotlang.service.manifest import LoraUpdate
+from slotlang.service.problems import MISSING
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.equalized import digests
 from slotlang_runtime.errors import Rejected
@@ -27,18 +29,6 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Update:
-    """A module's update: result number ``output`` of its group's program; rows x tokens, from columns x tokens."""
-
-    name: str
-    output: int
-    rows: int
-    columns: int
-    rank: int
-    scaling: float
-
-
-@dataclass(frozen=True)
 class Group:
     """Modules that are evaluated together, by one program from one upload. ``upload``: groups of which this is equal
     take each other's uploads."""
@@ -46,7 +36,7 @@ class Group:
     number: int
     program: str
     tokens: int
-    updates: tuple[Update, ...]
+    updates: tuple[LoraUpdate, ...]
     equalize: Mapping[str, Sequence[int]]
     upload: str
 
@@ -91,15 +81,15 @@ class Adapter:
         return rings.pop()
 
     @cached_property
-    def places(self) -> Mapping[str, tuple[Group, Update]]:
+    def places(self) -> Mapping[str, tuple[Group, LoraUpdate]]:
         """Modules by name."""
         return {update.name: (group, update) for group in self.groups for update in group.updates}
 
-    def place(self, module: str) -> tuple[Group, Update]:
+    def place(self, module: str) -> tuple[Group, LoraUpdate]:
         """The group and the update of a module. Raises ``ServiceProblem`` SL571."""
         found = self.places.get(module)
         if found is None:
-            raise ServiceProblem("SL571", f"{self.name} has no module {module!r:.200}", closest(module, self.places))
+            raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", closest(module, self.places))
         return found
 
 
@@ -108,33 +98,14 @@ def _group(number: int, of: Fields, programs: Mapping[str, Interface]) -> Group:
     if program not in programs:
         raise Wrong(f"a group names the program {program!r:.60}, which is not there")
     module, exponents = programs[program], {name: equalize.wholes(name) for name in equalize.values}
-    updates = tuple(
-        Update(
-            part.text("name"),
-            part.whole("output"),
-            part.whole("rows"),
-            part.whole("columns"),
-            part.whole("rank"),
-            part.number("scaling"),
-        )
-        for part in of.parts("modules")
-    )
-    tokens, results = of.whole("tokens"), list(module.results.values())
-    if len(module.inputs) != 1 or not updates or tokens < 1:
-        raise Wrong("a group has no modules, no tokens, or a program with several inputs")
-    (shape,) = module.inputs.values()
+    updates, tokens = tuple(map(LoraUpdate.of, of.parts("modules"))), of.whole("tokens")
+    if not updates or tokens < 1:
+        raise Wrong("a group has no modules or no tokens")
     for update in updates:
-        result = results[update.output][0] if update.output < len(results) else ()
-        if _of_tokens(shape, update.columns, tokens) and _of_tokens(result, update.rows, tokens):
-            continue
-        raise Wrong(f"{update.name!r:.100} has another shape than its program")
+        check_update(module, update, tokens)
     kept = {name: np.asarray(values) for name, values in exponents.items() if any(values)}
     upload = json.dumps([inputs_label(module), digests(kept)], sort_keys=True)
     return Group(number, program, tokens, updates, exponents, upload)
-
-
-def _of_tokens(shape: tuple[int, ...], channels: int, tokens: int) -> bool:
-    return shape == (channels, tokens) or (tokens == 1 and shape == (channels,))
 
 
 class Crypto:

@@ -11,16 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto, Group
-from slotlang.client.connection import Connection, fields
+from slotlang.client.connection import Connection
 from slotlang.client.kept import forget, remember, remembered
-from slotlang.client.problems import ServiceProblem, otherwise
+from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.secrets import secret_key, write_secret
 from slotlang.client.tokens import Array, Tokens
-from slotlang.service.fields import Wrong
+from slotlang.service.fields import Fields, Wrong
+from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
 from slotlang.service.protocol import SESSION_ID, Item, Request
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.wire import Box
@@ -61,6 +62,16 @@ class _Batch:
             or sum(asked.group.tokens for asked in self.asked) >= _REQUEST_TOKENS
             or len(self.asked) >= _REQUEST_ITEMS
         )
+
+
+class Options(TypedDict, total=False):
+    """The options of a session, by keyword; ``AsyncSession`` says what each is."""
+
+    model: str | None
+    secret: str | Path | SecretKey | None
+    certificates: str | Path | None
+    timeout: float
+    tries: int
 
 
 class AsyncSession:
@@ -118,8 +129,10 @@ class AsyncSession:
 
     async def models(self) -> list[dict[str, Any]]:
         """The adapters that the token may use: ``id``, ``root``, ``parent``, ``version`` and more."""
-        found = fields(await self._connection.json("GET", "/v1/models"), data=list)["data"]
-        return [fields(model, id=str, version=str) for model in found]
+        answer = await self._connection.json("GET", "/v1/models")
+        with kept_to_protocol():
+            models = Fields(answer).parts("data")
+            return [{**of.values, "id": of.text("id"), "version": of.text("version")} for of in models]
 
     async def adapter(self) -> Adapter:
         """The adapter, with its modules in ``places``."""
@@ -141,7 +154,7 @@ class AsyncSession:
         names = [str(model["id"]) for model in await self.models()]
         if len(names) != 1:
             hint = f"name one: {', '.join(names[:20])}" if names else ""
-            raise ServiceProblem("SL571", f"the service has {len(names)} adapters for this token", hint)
+            raise ServiceProblem(MISSING, f"the service has {len(names)} adapters for this token", hint)
         return names[0]
 
     # Keys
@@ -183,7 +196,7 @@ class AsyncSession:
                 self._session = None
         except ServiceProblem as problem:
             self._session = None
-            if problem.code != "SL571":
+            if problem.code != MISSING:
                 raise
 
     async def _state(self) -> dict[str, Any]:
@@ -217,7 +230,7 @@ class AsyncSession:
                 failures = 0
             except ServiceProblem as problem:
                 failures += 1
-                if failures >= self._connection.tries or not (problem.again or problem.code == "SL572"):
+                if failures >= self._connection.tries or not (problem.again or problem.code == MALFORMED):
                     raise
                 await asyncio.sleep(max(0.1 * 2**failures, problem.wait or 0.0))
                 state = await self._state()
@@ -248,7 +261,7 @@ class AsyncSession:
                     await self._connection.json("DELETE", f"/v1/sessions/{self._session}")
                 except ServiceProblem as problem:
                     # it has expired, or a first try ended it
-                    if problem.code != "SL571":
+                    if problem.code != MISSING:
                         raise
             if self._file is not None:
                 forget(self._file)
@@ -280,20 +293,20 @@ class AsyncSession:
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, so that the call can start again."""
         async with self._lock:
-            if problem.code == "SL577":
+            if problem.code == OTHER_VERSION:
                 if self._adapter is adapter:
                     self._adapter = None
                 return True
-            if problem.code == "SL578" and self._evaluation_keys is not None and self._session == session:
+            if problem.code == NO_KEYS and self._evaluation_keys is not None and self._session == session:
                 await self._send_rest(self._evaluation_keys, await self._state())
                 return True
-            if problem.code in ("SL571", "SL578"):
+            if problem.code in (MISSING, NO_KEYS):
                 if self._session != session:
                     return True
                 try:
                     gone = not (await self._state())["ready"]
                 except ServiceProblem as missing:
-                    gone = missing.code == "SL571"
+                    gone = missing.code == MISSING
                 if gone:
                     self._session = None
                     if self._file is not None:
@@ -382,7 +395,9 @@ class AsyncSession:
 
 
 def _session(value: Any) -> dict[str, Any]:
-    state = fields(value, id=str, ready=bool, received=int, expires=(int, float))
-    if not SESSION_ID.fullmatch(state["id"]):
-        raise otherwise("its session has no name")
-    return state
+    with kept_to_protocol():
+        of = Fields(value)
+        if not SESSION_ID.fullmatch(of.text("id")):
+            raise Wrong("its session has no name")
+        checked = {"ready": of.flag("ready"), "coming": of.optional_text("coming"), "received": of.whole("received")}
+        return {**of.values, **checked, "expires": of.number("expires")}

@@ -10,19 +10,18 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
 
-from slotlang.client.problems import UNREACHABLE, ServiceProblem, otherwise, said, told
+from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
 from slotlang.service.fields import Wrong
+from slotlang.service.problems import BUSY
 from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
-from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import Box
 
 Result = TypeVar("Result")
@@ -58,14 +57,6 @@ class Connection:
         """Close all connections."""
         await self._http.aclose()
 
-    async def __aenter__(self) -> Connection:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
         """The JSON of an answer; None of one without a body. ``again``: whether it may be sent twice. Raises
         ``ServiceProblem``."""
@@ -89,8 +80,7 @@ class Connection:
                 _check(response, bytes(data))
                 return bytes(data)
 
-        found: bytes = await self._tried(once, self.tries)
-        return found
+        return await self._tried(once, self.tries)
 
     async def put(self, path: str, data: bytes | memoryview) -> Any:
         """Send bytes, once. Raises ``ServiceProblem``."""
@@ -116,7 +106,7 @@ class Connection:
                     for kind, box in frames.take(part):
                         match kind:
                             case "problem":
-                                raise said(box.label, again=box.label.get("code") == "SL575")
+                                raise said(box.label, again=box.label.get("code") == BUSY)
                             case "end":
                                 take(answers)
                                 return
@@ -126,12 +116,10 @@ class Connection:
                             raise Wrong("it has more parts than were asked for")
             raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
 
-        try:
+        with kept_to_protocol():
             await self._tried(once, self.tries)
-        except (Wrong, Rejected) as problem:
-            raise otherwise(str(problem)) from None
 
-    async def _tried(self, once: Callable[[], Any], tries: int) -> Any:
+    async def _tried(self, once: Callable[[], Awaitable[Result]], tries: int) -> Result:
         wait = _FIRST_WAIT
         for number in range(tries):
             last = number == tries - 1
@@ -139,21 +127,21 @@ class Connection:
                 return await once()
             except httpx.TransportError as problem:
                 if last:
-                    raise unreachable(self.url, problem) from None
+                    raise _unreachable(self.url, problem) from None
                 pause = wait
             except ServiceProblem as problem:
                 if last or not problem.again:
                     raise
                 pause = max(wait, problem.wait or 0.0)
             except (httpx.HTTPError, httpx.InvalidURL) as problem:
-                raise unreachable(self.url, problem) from None
+                raise _unreachable(self.url, problem) from None
             # not all clients at the same moment
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))
             wait = min(2 * wait, _MOST_WAIT)
         raise AssertionError("a last try returns or raises")
 
 
-def unreachable(url: str, problem: Exception) -> ServiceProblem:
+def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     """No answer came."""
     why = " ".join(str(problem).split()) or type(problem).__name__
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
@@ -180,16 +168,6 @@ def _json(response: httpx.Response) -> Any:
     if (found := _parse(response.content[:_MOST_JSON])) is None:
         raise otherwise("it is not JSON")
     return found
-
-
-def fields(value: Mapping[str, Any] | Any, **kinds: type | tuple[type, ...]) -> dict[str, Any]:
-    """These fields of a JSON answer, of these kinds. Raises ``ServiceProblem`` SL581."""
-    if not isinstance(value, Mapping):
-        raise otherwise("it is not an object")
-    for name, kind in kinds.items():
-        if not isinstance(value.get(name), kind):
-            raise otherwise(f"its `{name}` is missing or of another kind")
-    return dict(value)
 
 
 def _parsed(url: str) -> httpx.URL:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import Diagnostic, SlotError
+from slotlang.service.fields import Wrong
+from slotlang_runtime.errors import Rejected
 
 UNREACHABLE = "SL580"
 OTHERWISE = "SL581"
@@ -34,6 +36,15 @@ class ServiceProblem(SlotError):
 def otherwise(why: str) -> ServiceProblem:
     """The service does not keep to the protocol."""
     return ServiceProblem(OTHERWISE, f"this is not an answer of the service: {why}")
+
+
+@contextmanager
+def kept_to_protocol() -> Iterator[None]:
+    """Within, a service's data that is not as its reader wants it is a ``ServiceProblem`` SL581."""
+    try:
+        yield
+    except (Wrong, Rejected) as problem:
+        raise otherwise(str(problem)) from None
 
 
 def told(status: int, body: Any, headers: Mapping[str, str]) -> ServiceProblem:

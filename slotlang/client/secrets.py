@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from slotlang.diagnostics import SlotError, error
-from slotlang.files import open_regular, write_whole
+from slotlang.files import open_regular, reason_of, write_whole
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.parameters import RingParameters
 
@@ -30,16 +30,16 @@ def read_secret(path: Path) -> SecretKey:
         with open_regular(path) as stream:
             # of what was opened: the name may stand for another file by now
             status = os.fstat(stream.fileno())
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                raise _unusable(path, f"its mode is {stat.S_IMODE(status.st_mode):04o}: others may use it")
+            mode = stat.S_IMODE(status.st_mode)
+            if mode & 0o077:
+                raise _unusable(path, f"its mode is {mode:04o}: others may use it", hint=f"chmod 600 {path}")
             if status.st_uid != os.geteuid():
                 raise _unusable(path, "it belongs to somebody else")
             return SecretKey.from_bytes(stream.read(1 << 26))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-        raise _unusable(path, reason or str(problem)) from None
+        raise _unusable(path, reason_of(problem)) from None
 
 
 def write_secret(path: Path, secret: SecretKey) -> None:
@@ -47,9 +47,8 @@ def write_secret(path: Path, secret: SecretKey) -> None:
     try:
         write_whole(path, secret.to_bytes(), 0o600)
     except OSError as problem:
-        raise _unusable(path, problem.strerror or str(problem)) from None
+        raise _unusable(path, reason_of(problem)) from None
 
 
-def _unusable(path: Path, why: str) -> SlotError:
-    hint = f"chmod 600 {path}" if "mode" in why else ""
+def _unusable(path: Path, why: str, hint: str = "") -> SlotError:
     return error("SL582", f"this secret key can't be used: {why}", file=str(path), hint=hint)

@@ -5,37 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from slotlang.client.adapter import Adapter
-from slotlang.client.asynchronous import AsyncSession
-from slotlang_runtime.client import SecretKey
+from slotlang.client.asynchronous import AsyncSession, Options
 
 Result = TypeVar("Result")
 
 
 class Session:
-    """``AsyncSession`` with calls that wait. Threads may call it at the same time. ``close``, or the end of a ``with``,
-    ends its own thread."""
+    """``AsyncSession``, of which it takes all options, with calls that wait. Threads may call it at the same time.
+    ``close``, or the end of a ``with``, ends its own thread."""
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        model: str | None = None,
-        secret: str | Path | SecretKey | None = None,
-        certificates: str | Path | None = None,
-        timeout: float = 150.0,
-        tries: int = 6,
-    ) -> None:
+    def __init__(self, url: str, token: str, **options: Unpack[Options]) -> None:
         self._loop = asyncio.new_event_loop()
         try:
-            self._inner = AsyncSession(
-                url, token, model=model, secret=secret, certificates=certificates, timeout=timeout, tries=tries
-            )
+            self._inner = AsyncSession(url, token, **options)
         except BaseException:
             self._loop.close()
             raise

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.arrays import check_array
 from slotlang_runtime.errors import BAD_ARRAY, Rejected
 
 Array = npt.NDArray[np.float64]
@@ -26,20 +27,11 @@ class Tokens:
     def of(cls, x: Any, columns: int, what: str) -> Tokens:
         """From an array of NumPy or torch, or nested lists: the last axis holds the columns, all before it are tokens.
         Raises Rejected for anything but finite real numbers of this many columns."""
-        like = x
-        if _is_torch(x):
-            x = x.detach().cpu().double().numpy()
-        if isinstance(x, np.ma.MaskedArray):
-            raise Rejected("x is a masked array: fill it, for example with zeros", BAD_ARRAY)
-        array = np.asarray(x)
-        if array.dtype.kind not in "fiu":
-            raise Rejected(f"x must be real numbers, not {array.dtype}", BAD_ARRAY)
+        array = numpy_of(x)
         if array.ndim == 0 or array.shape[-1] != columns:
             raise Rejected(f"{what} takes tokens of {columns} columns, and x has the shape {array.shape}", BAD_ARRAY)
-        rows = np.ascontiguousarray(array, np.float64).reshape(-1, columns)
-        if not np.isfinite(rows).all():
-            raise Rejected("x holds NaN or infinity", BAD_ARRAY)
-        return cls(rows, array.shape[:-1], like if _is_torch(like) else array)
+        rows = np.ascontiguousarray(check_array("x", array, array.shape)).reshape(-1, columns)
+        return cls(rows, array.shape[:-1], x if _is_torch(x) else array)
 
     def batches(self, size: int) -> list[Array]:
         """Columns x ``size`` each; the last one is padded with zeros."""
@@ -60,6 +52,12 @@ class Tokens:
 
             return torch.from_numpy(values).to(device=self.like.device, dtype=self.like.dtype)
         return values.astype(self.like.dtype if self.like.dtype.kind == "f" else np.float64)
+
+
+def numpy_of(x: Any) -> npt.NDArray[Any]:
+    """An array of NumPy, as it is; of torch or nested lists as one of NumPy."""
+    # a masked array stays one, and is refused where values are checked
+    return np.asanyarray(x.detach().cpu().double().numpy() if _is_torch(x) else x)
 
 
 def _is_torch(x: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from slotlang.client.adapter import Adapter, Group
+from slotlang.client.tokens import numpy_of
 from slotlang.diagnostics import error
 
 
@@ -51,7 +52,8 @@ class Attached:
         with self._lock:
             known = self._known[group.number]
             if name not in known.found or not _same(known.x, x):
-                known.x, known.found = _copied(x), self.session.updates(self._members[group.number], x)
+                # a copy: the caller may change x in place
+                known.x, known.found = np.array(numpy_of(x)), self.session.updates(self._members[group.number], x)
             return known.found.pop(name)
 
     def detach(self) -> None:
@@ -78,10 +80,10 @@ def attach(model: Any, session: Updates, modules: Iterable[str] | None = None) -
     adapter = session.adapter()
     wanted = list(adapter.places) if modules is None else list(modules)
     inside = dict(model.named_modules())
-    updates = {name: adapter.place(name)[1] for name in wanted}
-    places = {name: _found(name, inside) for name in wanted}
-    for name, module in places.items():
-        update = updates[name]
+    places = {name: adapter.place(name) for name in wanted}
+    targets = {name: _found(name, inside) for name in wanted}
+    for name, module in targets.items():
+        _, update = places[name]
         weight = getattr(getattr(module, "base_layer", module), "weight", None)
         shape = tuple(getattr(weight, "shape", ()))
         if shape and sorted(shape) != sorted((update.rows, update.columns)):
@@ -91,11 +93,11 @@ def attach(model: Any, session: Updates, modules: Iterable[str] | None = None) -
             hint = "attach to the base model, or call model.disable_adapter_layers() first"
             raise error("SL583", f"{name} has a LoRA update of its own, which would be added too", hint=hint)
     members: dict[int, list[str]] = {}
-    for name in wanted:
-        members.setdefault(adapter.place(name)[0].number, []).append(name)
+    for name, (group, _) in places.items():
+        members.setdefault(group.number, []).append(name)
     attached = Attached(session, members)
-    for name, module in places.items():
-        attached._restored.append(_wrapped(attached, adapter.place(name)[0], name, module))
+    for name, module in targets.items():
+        attached._restored.append(_wrapped(attached, places[name][0], name, module))
     return attached
 
 
@@ -127,10 +129,5 @@ def _wrapped(attached: Attached, group: Group, name: str, module: Any) -> Callab
     return undo
 
 
-def _copied(x: Any) -> Any:
-    # the caller may change it in place
-    return np.array(x.detach().cpu().double().numpy() if hasattr(x, "detach") else x)
-
-
 def _same(known: Any, x: Any) -> bool:
-    return known is not None and np.array_equal(known, _copied(x))
+    return known is not None and np.array_equal(known, numpy_of(x))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +14,10 @@ from typing import Any
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.service.evaluator import Placed, Station
-from slotlang.service.interface import interface_bytes
+from slotlang.service.fields import Wrong
+from slotlang.service.interface import check_update, interface_bytes
 from slotlang.service.manifest import FILE, NAME, Group, Manifest
-from slotlang.service.problems import MISSING, OTHER_VERSION, Refusal
+from slotlang.service.problems import MALFORMED, MISSING, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
 from slotlang.service.tokens import Tenant
 from slotlang_runtime.errors import Rejected
@@ -74,7 +74,7 @@ class Adapter:
                 raise Refusal(MISSING, f"{self.name} has no module {module!r:.200}")
         numbers = {places[module][0] for module in modules}
         if len(numbers) > 1:
-            raise Refusal("SL572", "the modules of an item are not of one group: ask for each group by itself")
+            raise Refusal(MALFORMED, "the modules of an item are not of one group: ask for each group by itself")
         return self.manifest.groups[numbers.pop()]
 
 
@@ -192,27 +192,16 @@ def _check(manifest: Manifest, programs: Mapping[str, Module], folder: Path) -> 
             p.relinearization and not manifest.keys.relinearization
         ):
             raise wrong(f"{name} needs keys that the manifest does not name")
-        if len(module.inputs) != 1:
-            raise wrong(f"{name} has {len(module.inputs)} inputs, and an update has one")
     for group in manifest.groups:
-        module = programs[group.program]
-        (shape,), results = module.inputs.values(), list(module.results.values())
         for update in group.modules:
-            wanted = (update.rows, group.tokens)
-            found = results[update.output][0] if update.output < len(results) else ()
-            if _tokens(found) != wanted or _tokens(shape) != (update.columns, group.tokens):
-                raise wrong(
-                    f"{update.name} is {wanted} from {update.columns}, and {group.program} {found} from {shape}"
-                )
+            try:
+                check_update(programs[group.program], update, group.tokens)
+            except Wrong as problem:
+                raise wrong(str(problem)) from None
         path = folder / group.weights.path
         size = path.stat().st_size if path.is_file() else None
         if size is None or size != group.weights.bytes:
             raise wrong(f"{group.weights.path} has {size} bytes")
-
-
-def _tokens(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Channels and tokens of an input or a result; a vector is one token."""
-    return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
 
 
 def client_bytes(name: str, manifest: Manifest, programs: Mapping[str, Module]) -> bytes:

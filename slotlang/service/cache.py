@@ -83,10 +83,3 @@ class Cache(Generic[Value]):
                 return
             if not self._held[name].uses:
                 self._bytes -= self._held.pop(name).bytes
-
-    def forget(self, name: Hashable) -> None:
-        """Hold it no longer; who uses it keeps it."""
-        with self._lock:
-            entry = self._held.pop(name, None)
-            if entry is not None:
-                self._bytes -= entry.bytes

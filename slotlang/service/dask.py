@@ -172,6 +172,13 @@ class Workers:
             raise Refusal(BUSY, "no worker ended this evaluation in time", hint="try again", retry_after=5.0) from None
 
     async def _evaluated(self, job: Job) -> Done:
+        placed: dict[Kind, Any] = {}
+        try:
+            return await self._tried(job, placed)
+        finally:
+            _release(placed)
+
+    async def _tried(self, job: Job, placed: dict[Kind, Any]) -> Done:
         hashes, upload, given = dict(job.hashes), bytes(job.upload), dict[Kind, bytes]()
         worker, reason = "", "workers lack what they were given"
         for _ in range(_TRIES):
@@ -179,7 +186,7 @@ class Workers:
             worker = worker if worker in self._threads else self._place(hashes["weights"]) or ""
             self._busy[worker] += 1
             try:
-                found = await self._sent(worker, hashes, upload, given)
+                found = await self._sent(worker, hashes, upload, given, placed)
             except (Rejected, Refusal):
                 raise
             except (asyncio.CancelledError, Exception) as problem:
@@ -190,6 +197,7 @@ class Workers:
                 reason = f"{type(problem).__name__}: {problem}"[:200]
                 _LOG.warning("a job is given out again: %s", reason)
                 worker, given, self._looked = "", {}, -_LOOK
+                _release(placed)
                 await asyncio.sleep(0.2)
                 continue
             finally:
@@ -201,12 +209,15 @@ class Workers:
             given[found.kind] = await asyncio.to_thread(job.load, found.kind)
         raise Refusal(BUSY, f"no worker could evaluate this: {reason}", retry_after=5.0)
 
-    async def _sent(self, worker: str, hashes: Hashes, upload: bytes, given: Mapping[Kind, bytes]) -> Done | Lacking:
+    async def _sent(
+        self, worker: str, hashes: Hashes, upload: bytes, given: Mapping[Kind, bytes], placed: dict[Kind, Any]
+    ) -> Done | Lacking:
+        """What a worker answers. ``placed``: what earlier tries sent of ``given``; this adds the rest."""
         there = [worker] if worker else None
-        placed: dict[str, Any] = {}
         for kind, data in given.items():
-            # straight to the worker, and not through the scheduler
-            placed[kind] = await self._client.scatter(data, workers=there, hash=False)
+            if kind not in placed:
+                # straight to the worker, and not through the scheduler
+                placed[kind] = await self._client.scatter(data, workers=there, hash=False)
         future = self._client.submit(
             evaluate_here,
             hashes,
@@ -223,10 +234,14 @@ class Workers:
             return found
         finally:
             future.release()
-            for data in placed.values():
-                data.release()
 
     async def close(self) -> None:
         """Leave the scheduler; workers keep what they hold."""
         if self._client is not None:
             await self._client.close()
+
+
+def _release(placed: dict[Kind, Any]) -> None:
+    """Let workers drop data that was sent to them."""
+    while placed:
+        placed.popitem()[1].release()

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from slotlang.service.limits import Limits
 from slotlang.service.metrics import Metrics
-from slotlang.service.problems import FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
+from slotlang.service.problems import BUSY, FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
 from slotlang.service.protocol import HEADER, VERSION
 
 _LOG = logging.getLogger("slotlang.service")
@@ -63,10 +63,6 @@ class Gate:
             await body.drain()
             await response_of(told)(scope, receive, answer.send)
 
-    def route(self, scope: MutableMapping[str, Any]) -> str:
-        """The route's own path, in which no name stands."""
-        return str(getattr(scope.get("route"), "path", "none"))
-
 
 def response_of(told: Refusal) -> JSONResponse:
     """The answer that a refusal is."""
@@ -80,16 +76,14 @@ def response_of(told: Refusal) -> JSONResponse:
 
 class _Body:
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, gate: Gate) -> None:
-        self._receive, self._gate, limits = receive, gate, gate.limits
-        path = str(scope["path"])
+        self._receive, self._limits, self._metrics = receive, gate.limits, gate.metrics
         self._most = _JSON_BODY
-        if path.endswith("/evaluate"):
-            self._most = limits.body
+        if str(scope["path"]).endswith("/evaluate"):
+            self._most = self._limits.body
         elif scope["method"] == "PUT":
-            self._most = limits.keys
+            self._most = self._limits.keys
         self._headers = dict(scope["headers"])
         self._read, self._start, self._ended = 0, time.monotonic(), False
-        self._metrics = gate.metrics
 
     def check_length(self) -> None:
         """Refuse a body that says it is too long, before any of it is read."""
@@ -108,12 +102,12 @@ class _Body:
         if self._ended:
             # whether the client goes away, which may take long
             return await self._receive()
-        limits, left = self._gate.limits, self._start + self._gate.limits.read - time.monotonic()
+        left = self._start + self._limits.read - time.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, min(limits.idle, left))):
+            async with asyncio.timeout(max(0.0, min(self._limits.idle, left))):
                 message = await self._receive()
         except TimeoutError:
-            raise Refusal("SL575", "the body took too long to come", status=408) from None
+            raise Refusal(BUSY, "the body took too long to come", status=408) from None
         if message["type"] == "http.request":
             self._read += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
@@ -146,8 +140,10 @@ class _Answer:
             self.begun = True
             headers = [(HEADER.lower().encode(), str(VERSION).encode()), (b"cache-control", b"no-store")]
             message["headers"] = [*message.get("headers", []), *headers]
-            metrics.requests.labels(self._gate.route(self._scope), str(message["status"])).inc()
-            for name, value in headers_of(message):
+            # the route's own path, in which no name stands
+            route = str(getattr(self._scope.get("route"), "path", "none"))
+            metrics.requests.labels(route, str(message["status"])).inc()
+            for name, value in message["headers"]:
                 if name == b"slotlang-code":
                     metrics.refusals.labels(value.decode()).inc()
         else:
@@ -157,8 +153,3 @@ class _Answer:
                 await self._send(message)
         except TimeoutError:
             raise _Late from None
-
-
-def headers_of(message: Message) -> list[tuple[bytes, bytes]]:
-    """The headers of a message that starts an answer."""
-    return list(message.get("headers", []))

@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.service.fields import Fields, Wrong
+from slotlang.service.manifest import LoraUpdate
 from slotlang_runtime.errors import DAMAGED_BYTES, NOT_EVALUATED, Rejected
+from slotlang_runtime.labels import limits_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module, Output, Packing, Results, members
 from slotlang_runtime.parameters import Parameters
@@ -50,6 +52,22 @@ class Interface(Module):
         return dict(self.label)
 
 
+def check_update(module: Module, update: LoraUpdate, tokens: int) -> None:
+    """Raise Wrong unless a program's only input is columns x tokens, and its result of this number rows x tokens."""
+    if len(module.inputs) != 1:
+        raise Wrong(f"{module.name} has {len(module.inputs)} inputs, and an update has one")
+    (read,), results = module.inputs.values(), list(module.results.values())
+    result = results[update.output][0] if update.output < len(results) else ()
+    if _tokens(result) != (update.rows, tokens) or _tokens(read) != (update.columns, tokens):
+        shapes = f"{update.rows} x {update.columns} for {tokens} tokens"
+        raise Wrong(f"{update.name!r:.200} is {shapes}, and {module.name} gives {result} from {read}")
+
+
+def _tokens(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and tokens of an input or a result; a vector is one token."""
+    return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
+
+
 def interface_bytes(module: Module) -> bytes:
     """A program's interface. Raises Rejected for one whose packing is more than a choice of elements."""
     p = module.parameters
@@ -67,7 +85,7 @@ def interface_bytes(module: Module) -> bytes:
         "parameters": {**asdict(p), "routes": [[step, list(route)] for step, route in p.routes.items()]},
         "slots": module.slots,
         "inputs": {name: list(shape) for name, shape in module.inputs.items()},
-        "limits": {name: [_finite(limit.norm), _finite(limit.entry)] for name, limit in module.limits.items()},
+        "limits": limits_label(module.limits),
         "results": {name: [list(shape), kind is complex] for name, (shape, kind) in module.results.items()},
         "error": dict(module.error),
         "precision": module.precision,
@@ -85,10 +103,6 @@ def interface_bytes(module: Module) -> bytes:
         "identity": module.identity,
     }
     return pack(KIND, label, records)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _squeezed(table: Table) -> bytes:

@@ -42,7 +42,7 @@ class Limits:
 
 
 class Rate:
-    """So many a second on average, for each tenant by itself; ``burst`` at once."""
+    """At most ``per_second`` on average, for each tenant by itself; ``burst`` at once."""
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second, self.burst, self.clock = per_second, burst, clock
@@ -78,7 +78,7 @@ class Queue:
         return sum(map(len, self._waiting.values()))
 
     def admit(self, tenant: str, count: int) -> None:
-        """Raise Refusal SL575 unless so many more may wait: before any work is done for them."""
+        """Raise Refusal SL575 unless this many more may wait. Call it before any work is done for them."""
         own = len(self._waiting.get(tenant, ()))
         if self.waiting + count > self.limits.queue or own + count > self.limits.queue_of_tenant:
             raise Refusal(BUSY, "the service has no room for this request now", hint="try again", retry_after=1.0)

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slotlang.diagnostics import SlotError, error
-from slotlang.files import read_regular, write_whole
+from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.fields import Fields, Wrong
 
 SCHEMA = "slotlang.adapter/1"
@@ -83,6 +83,18 @@ class LoraUpdate:
     rank: int
     scaling: float
 
+    @classmethod
+    def of(cls, fields: Fields) -> LoraUpdate:
+        """The update of a manifest's plain data. Raises Wrong."""
+        return cls(
+            fields.text("name"),
+            fields.whole("output"),
+            fields.whole("rows"),
+            fields.whole("columns"),
+            fields.whole("rank"),
+            fields.number("scaling"),
+        )
+
 
 @dataclass(frozen=True)
 class Group:
@@ -120,7 +132,7 @@ class Manifest:
         try:
             data = read_regular(path, MOST_BYTES)
         except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or str(problem)
+            reason = reason_of(problem)
             hint = "`slotlang adapter build DIR -o FOLDER` makes one"
             raise error(
                 "SL001", f"can't read {path.name} of this folder: {reason}", file=str(path), hint=hint
@@ -282,16 +294,6 @@ def _group(of: Fields) -> Group:
         input=of.text("input"),
         tokens=of.whole("tokens"),
         weights=File(weights.text("file"), weights.text("sha256"), weights.whole("bytes")),
-        modules=tuple(
-            LoraUpdate(
-                part.text("name"),
-                part.whole("output"),
-                part.whole("rows"),
-                part.whole("columns"),
-                part.whole("rank"),
-                part.number("scaling"),
-            )
-            for part in of.parts("modules")
-        ),
+        modules=tuple(map(LoraUpdate.of, of.parts("modules"))),
         equalize={name: tuple(equalize.wholes(name)) for name in equalize.values},
     )

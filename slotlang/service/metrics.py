@@ -17,7 +17,7 @@ class Metrics:
         own = self.registry
         self.seconds = Histogram(
             "slotlang_seconds",
-            "Seconds of each part of a request: read, wait, load, evaluate, store, send",
+            "Seconds of each part of a request: read, wait, load, evaluate, store",
             ["part"],
             buckets=_SECONDS,
             registry=own,

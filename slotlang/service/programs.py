@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType
 
 from slotlang.diagnostics import SlotError, error
-from slotlang.files import read_regular
+from slotlang.files import read_regular, reason_of
 from slotlang.service.manifest import File
 from slotlang_runtime.module import Module
 
@@ -29,7 +29,7 @@ def checked_bytes(folder: Path, file: File, limit: int | None = None) -> bytes:
             raise error("SL562", f"{file.path} leads out of the adapter's folder", file=str(path))
         data = read_regular(path, limit)
     except (OSError, ValueError, RuntimeError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
+        reason = reason_of(problem)
         raise error("SL001", f"can't read {file.path}: {reason}", file=str(path)) from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise _damaged(file, path)

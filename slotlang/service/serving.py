@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from slotlang.diagnostics import error
+from slotlang.files import reason_of
 from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
 from slotlang.service.evaluator import Evaluator
@@ -54,7 +55,7 @@ class Address:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or str(problem)
+            reason = reason_of(problem)
             raise error("SL565", f"this certificate can't be used: {reason}", file=str(self.certificate)) from None
 
     def url(self, port: int) -> str:
@@ -83,7 +84,7 @@ def bound(address: Address) -> socket.socket:
             found.close()
             raise
     except (OSError, OverflowError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
+        reason = reason_of(problem)
         raise error("SL565", f"can't listen to {address.host}, port {address.port}: {reason}") from None
     return found
 

@@ -23,11 +23,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.files import reason_of
 from slotlang.service.durable import flush, write_durable
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
@@ -44,8 +45,6 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE INDEX IF NOT EXISTS by_tenant ON sessions (tenant, used);
 CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
 """
-_COLUMNS = "id, tenant, model, created, expires, pinned, keys, bytes, coming, coming_bytes"
-_INSERT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _TOUCH = 30.0
 """Seconds by which a session's last use may be known too early."""
 
@@ -67,9 +66,14 @@ class Session:
     coming_bytes: int
 
 
+_NAMES = [field.name for field in fields(Session)]
+_COLUMNS = ", ".join(_NAMES)
+_INSERT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}, used) VALUES ({'?, ' * len(_NAMES)}?)"
+
+
 class Store:
-    """The sessions of a service. Threads may call it at the same time; one process has it (``lock.py``). ``quota``:
-    bytes of keys, and ``most``: sessions, of a tenant."""
+    """The sessions of a service. Threads may call it at the same time; one process has it (``state_of_one``).
+    ``quota``: bytes of keys, and ``most``: sessions, of a tenant."""
 
     def __init__(
         self, folder: Path, *, quota: int = 1 << 32, most: int = 1000, clock: Callable[[], float] = time.time
@@ -86,21 +90,22 @@ class Store:
     # The index
 
     def _opened(self) -> sqlite3.Connection:
-        path = self.folder / "index.sqlite"
         try:
-            index = self._connected(path)
+            index = self._connected()
             if index.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the check of the index failed")
         except sqlite3.DatabaseError as problem:
-            _LOG.warning("the index of sessions is damaged (%s) and is made anew from the files", problem)
-            self._set_aside(path)
-            index = self._connected(path)
+            self._set_aside(problem)
+            index = self._connected()
         self._fill(index)
         return index
 
-    @staticmethod
-    def _connected(path: Path) -> sqlite3.Connection:
-        index = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
+    @property
+    def _path(self) -> Path:
+        return self.folder / "index.sqlite"
+
+    def _connected(self) -> sqlite3.Connection:
+        index = sqlite3.connect(self._path, timeout=10, check_same_thread=False, isolation_level=None)
         try:
             index.execute("PRAGMA journal_mode=WAL")
             index.execute("PRAGMA synchronous=NORMAL")
@@ -111,8 +116,10 @@ class Store:
             raise
         return index
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, problem: sqlite3.DatabaseError) -> None:
+        _LOG.warning("the index of sessions is damaged (%s) and is made anew from the files", problem)
         self.rebuilt += 1
+        path = self._path
         for end in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + end).replace(path.with_name(f"{path.name}.damaged{end}"))
@@ -138,17 +145,16 @@ class Store:
             try:
                 return self._index.execute(sql, values).fetchall()
             except sqlite3.DatabaseError as problem:
-                _LOG.warning("the index of sessions is damaged (%s) and is made anew from the files", problem)
                 with suppress(sqlite3.Error):
                     self._index.close()
-                self._set_aside(self.folder / "index.sqlite")
+                self._set_aside(problem)
                 self._index = self._opened()
                 return self._index.execute(sql, values).fetchall()
 
     def _sessions(self, where: str, *values: Any) -> list[Session]:
-        found = self._rows(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", *values)
-        names = _COLUMNS.split(", ")
-        return [Session(**{**dict(zip(names, row, strict=True)), "pinned": bool(row[5])}) for row in found]
+        found = [Session(*row) for row in self._rows(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", *values)]
+        # SQLite keeps a flag as a number
+        return [replace(session, pinned=bool(session.pinned)) for session in found]
 
     # Sessions
 
@@ -363,7 +369,7 @@ def state_of_one(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
-        raise _unusable(folder, problem.strerror or str(problem)) from None
+        raise _unusable(folder, reason_of(problem)) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

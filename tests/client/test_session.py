@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from served import LAYERS, D, Process, build, update_of
+from served import LAYERS, D, Process, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Adapter, Crypto
@@ -27,15 +27,6 @@ from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import RingParameters
 
 X = np.random.default_rng(4).standard_normal((3, D))
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    folder = tmp_path_factory.mktemp("client") / "adapters"
-    build(folder)
-    process = Process(folder)
-    yield process
-    process.close()
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +226,7 @@ def test_inputs_that_do_not_fit_are_refused_here(served: Process, token: str) ->
             (np.ones(D + 1), "32 columns"),
             (np.full(D, np.nan), "NaN"),
             (np.full(D, 1e6), "norm"),
+            (np.full(D, 1 << 60), "bit patterns"),
             (np.ones(D, complex), "real numbers"),
             (np.float64(1), "32 columns"),
         ):

@@ -6,7 +6,6 @@ import json
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,6 @@ from slotlang.service.addresses import is_loopback
 from slotlang.service.serving import Address
 
 X = np.random.default_rng(5).standard_normal((3, D))
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    folder = tmp_path_factory.mktemp("commands") / "service"
-    build(folder)
-    process = Process(folder)
-    yield process
-    process.close()
 
 
 @pytest.fixture

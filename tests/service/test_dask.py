@@ -140,9 +140,9 @@ def test_a_worker_is_sent_what_it_lacks_once(world: World, monkeypatch: pytest.M
     asyncio.run(main())
     sizes = Counter(client.scattered)
     weights = world.adapter.manifest.groups[0].weights.bytes
-    # weights of three modules once each; program and keys once for each worker; those that wait for the next are sent
-    # again with it
-    assert sum(count for size, count in sizes.items() if size == weights) <= 6
+    # weights of three modules once each; program and keys once for each worker
+    assert sizes[weights] == 3
+    assert len(client.scattered) == 3 + 2 * len(client.sent)
     before = len(client.scattered)
     asyncio.run(workers.evaluate(world.job(1)))
     assert len(client.scattered) == before

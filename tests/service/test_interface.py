@@ -134,7 +134,7 @@ def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(Wrong, match="of kind"):
         Frames().take(frame("weights", {}))
     with pytest.raises(Rejected):
-        Frames().take(LENGTH.pack(100) + b"SLOTBOX3" + b"end".ljust(16, b"\0") + bytes(76))
+        Frames().take(LENGTH.pack(100) + pack("end", {}, {})[:24] + bytes(76))
 
 
 def test_a_request_is_read_as_it_was_written() -> None:

@@ -86,6 +86,16 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
     return str(response.json()["error"]["message"])
 
 
+def admin_of(served: Process) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
+    return httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=30)
+
+
+def load(served: Process, name: str, path: str) -> httpx.Response:
+    with admin_of(served) as admin:
+        return admin.post("/v1/load_lora_adapter", json={"lora_name": name, "lora_path": path})
+
+
 def off(y: Any, expected: Any) -> float:
     return float(np.sqrt(np.mean((y - expected) ** 2) / np.mean(expected**2)))
 
@@ -185,8 +195,8 @@ def test_an_adapter_that_a_tenant_may_not_use_looks_like_one_that_is_missing(ser
 def test_loading_and_metrics_need_an_admin(served: Process, raw: Raw) -> None:
     refused(raw.http.get("/metrics"), 403, "SL570")
     refused(raw.http.post("/v1/unload_lora_adapter", json={"lora_name": "tiny"}), 403, "SL570")
-    admin = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
-    text = httpx.get(f"{served.url}/metrics", headers=admin, trust_env=False).text
+    with admin_of(served) as admin:
+        text = admin.get("/metrics").text
     assert "slotlang_evaluations_total" in text and 'slotlang_seconds_count{part="evaluate"}' in text
     assert "alice" not in text and LAYERS[0] not in text
 
@@ -209,7 +219,7 @@ def test_an_upload_of_another_kind_is_refused(raw: Raw) -> None:
     session = raw.session()
     secret = raw.crypto.secret.to_bytes()
     items = (Item("0", (LAYERS[0],)),)
-    for upload in (secret, raw.keys, b"", b"SLOTBOX3" + bytes(56)):
+    for upload in (secret, raw.keys, b"", pack("inputs", {}, {})[:8] + bytes(56)):
         body = Request("tiny", raw.adapter.version, items, {"0": upload}).to_bytes()
         response = raw.evaluate(session, body)
         assert response.status_code == 422 and response.json()["error"]["code"] in ("SL543", "SL544")
@@ -287,18 +297,13 @@ PATHS = ("..", "../adapters/tiny", "/etc", "tiny/../tiny", "%2e%2e", "tiny\0", "
 
 @pytest.mark.parametrize("path", PATHS)
 def test_adapters_are_loaded_from_below_the_folder_alone(path: str, served: Process) -> None:
-    admin = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
-    wanted = {"lora_name": "new", "lora_path": path}
-    response = httpx.post(f"{served.url}/v1/load_lora_adapter", json=wanted, headers=admin, trust_env=False)
-    refused(response, 404, "SL571")
+    refused(load(served, "new", path), 404, "SL571")
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(served: Process, tmp_path: Path) -> None:
     build(tmp_path, "outside")
     (served.folder / "link").symlink_to(tmp_path / "outside")
-    admin = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
-    wanted = {"lora_name": "new", "lora_path": "link"}
-    response = httpx.post(f"{served.url}/v1/load_lora_adapter", json=wanted, headers=admin, trust_env=False)
+    response = load(served, "new", "link")
     (served.folder / "link").unlink()
     refused(response, 404, "SL571")
 
@@ -328,7 +333,7 @@ def test_the_same_request_gets_the_stored_answer(served: Process, raw: Raw) -> N
     assert frames(first)[0][1]["version"] == raw.adapter.version
     assert first.headers["Slotlang-Adapter"] == f"tiny@{raw.adapter.version}"
     assert raw.evaluate(session, body, key).content == first.content
-    # another evaluation has other noise of masks, or at least another label: a new key, new work
+    # another upload
     refused(raw.evaluate(session, raw.body(), key), 409, "SL576")
     for wrong in ("", "short", "x" * 101, "with space aaaaaaaa"):
         assert raw.evaluate(session, body, wrong).status_code in (400, 422)
@@ -367,21 +372,17 @@ def test_sessions_expire(raw: Raw) -> None:
 
 def test_an_unload_waits_and_a_load_changes_the_version(served: Process, alice: str) -> None:
     """Requests under way end well, later ones hear of the new version, and the client takes it by itself."""
-    admin = httpx.Client(
-        base_url=served.url, headers={"Authorization": f"Bearer {served.token('root', admin=True)}"}, trust_env=False
-    )
-    with Session(served.url, alice, model="other") as session:
+    with admin_of(served) as admin, Session(served.url, alice, model="other") as session:
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X, seed=1)) < PRECISION
         build(served.folder, "newer", layers=LAYERS[:1], seed=2)
-        wanted = {"lora_name": "other", "lora_path": "newer"}
-        loaded = admin.post("/v1/load_lora_adapter", json=wanted).json()
+        loaded = load(served, "other", "newer").json()
         assert (loaded["id"], loaded["root"]) == ("other", "newer")
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X, seed=2)) < PRECISION
         assert admin.post("/v1/unload_lora_adapter", json={"lora_name": "other"}).status_code == 204
         refused(admin.post("/v1/unload_lora_adapter", json={"lora_name": "other"}), 404, "SL571")
         with pytest.raises(Exception, match="SL571"):
             session.update(LAYERS[0], X)
-        assert admin.post("/v1/load_lora_adapter", json={"lora_name": "other", "lora_path": "other"}).status_code == 200
+        assert load(served, "other", "other").status_code == 200
 
 
 def test_a_damaged_program_is_not_loaded(served: Process) -> None:
@@ -390,10 +391,7 @@ def test_a_damaged_program_is_not_loaded(served: Process) -> None:
     marker = served.folder.parent / "executed"
     program = home / "programs" / "square.py"
     program.write_text(f"open({str(marker)!r}, 'w')\n" + program.read_text())
-    admin = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
-    wanted = {"lora_name": "spoilt", "lora_path": "spoilt"}
-    response = httpx.post(f"{served.url}/v1/load_lora_adapter", json=wanted, headers=admin, trust_env=False)
-    refused(response, 422, "SL562")
+    refused(load(served, "spoilt", "spoilt"), 422, "SL562")
     assert not marker.exists()
 
 
