@@ -28,6 +28,7 @@ import numpy.typing as npt
 from slotlang.adapter import read_adapter
 from slotlang.adapter.building.build import Built, build
 from slotlang.adapter.building.work import Options, prepare
+from slotlang.cost.keys import key_bytes
 from slotlang.cost.profile import find_profile
 from slotlang.emit.loaded import load_module
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
@@ -96,7 +97,9 @@ def timed_build(adapter: Path, service: Path, options: Options, name: str) -> tu
 
     work = prepare(adapter, options, find_profile())
     built = build(work, service / name, name, progress)
-    files = sum(group.weights.bytes or 0 for group in built.manifest.groups)
+    manifest = built.manifest
+    files = sum(group.weights.bytes or 0 for group in manifest.groups)
+    held = {program.id: program.predicted["weight_bytes"] for program in manifest.programs}
     return built, {
         "search_and_proofs_cpu": programs[0],
         "search_and_proofs": programs[1],
@@ -104,6 +107,7 @@ def timed_build(adapter: Path, service: Path, options: Options, name: str) -> tu
         "build": time.monotonic() - clock,
         "peak_gb": peak(),
         "weight_files_gb": files / 1e9,
+        "weights_in_memory_gb": sum(held[group.program] for group in manifest.groups) / 1e9,
     }
 
 
@@ -211,6 +215,9 @@ def measure(layers: int, tokens: int, precision: float, rounds: int, folder: Pat
         "parameters": manifest.parameters["text"],
         "keys": len(manifest.keys.elements),
         "sent_key_mb": manifest.keys.bytes / 1e6,
+        "keys_in_memory_mb": (len(manifest.keys.elements) + manifest.keys.relinearization)
+        * key_bytes(manifest.parameters["degree"], len(manifest.parameters["prime_bits"]))
+        / 1e6,
         **times,
         **evaluations(built, rounds, adapter),
         **uploads(built, alone, rounds),

@@ -118,7 +118,7 @@ def cost(
         rotation_lower_bound=spread,
         bounds=bounds_of(program, graph, counts, spread),
         galois_key_bytes=counts.galois_keys * p.key_bytes(),
-        evaluation_key_bytes=(counts.galois_keys + (counts.cipher_products > 0)) * p.sent_key_bytes(),
+        evaluation_key_bytes=counts.switching_keys * p.sent_key_bytes(),
         upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
         download_bytes=made.download_bytes,
         weight_bytes=made.weight_bytes,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -46,7 +46,7 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
         return stream.read() if limit is None else stream.read(limit + 1)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for reading; raises as ``read_regular``."""
     # a device may act when it is opened, so the path is looked at first; what was opened is looked at again below
     check_regular(path, os.stat(path).st_mode)  # noqa: PTH116

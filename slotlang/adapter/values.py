@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,14 @@ from safetensors import deserialize
 Array: TypeAlias = NDArray[np.float64]
 Tensor: TypeAlias = Mapping[str, Any]
 """As safetensors gives it: ``dtype`` (its own name), ``shape`` (list of int), ``data`` (bytes)."""
+
+
+class Hash(Protocol):
+    """What of ``hashlib`` is fed."""
+
+    def update(self, data: bytes, /) -> None:
+        """Feed bytes."""
+
 
 FLOATS: Final = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 """Dtypes that are read, by safetensors' names."""
@@ -24,6 +32,14 @@ SIZES: Final = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2}
 # the package gives it no types
 parse_safetensors: Callable[[bytes], list[tuple[str, Tensor]]] = deserialize
 """The tensors of a safetensors file by name. Raises ``safetensors.SafetensorError``."""
+
+
+def hash_arrays(digest: Hash, arrays: Mapping[str, Any]) -> None:
+    """Feed names, shapes and values to a hash of ``hashlib``, in the order of the names."""
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], np.float64)
+        digest.update(repr((name, array.shape)).encode())
+        digest.update(array.astype("<f8").tobytes())
 
 
 def tensor_values(tensor: Tensor) -> Array:

@@ -158,10 +158,11 @@ def after(built: Built) -> list[str]:
         p = program.predicted
         groups = [group for group in found.groups if group.program == program.id]
         outputs = _count(len(groups[0].modules), "result")
+        earlier = "" if program.id in built.proved else " by an earlier build"
         lines.append(
-            f"  {program.id}: {program.verdict}, range {program.range}; {_count(len(groups), 'input')}, {outputs}, "
-            f"{p['evaluation_ms']:.1f} ms, {size_text(round(p['upload_bytes']))} up, "
-            f"{size_text(round(p['download_bytes']))} down"
+            f"  {program.id}: {program.verdict}, range {program.range}{earlier}; "
+            f"{_count(len(groups), 'input')}, {outputs}, {p['evaluation_ms']:.1f} ms, "
+            f"{size_text(round(p['upload_bytes']))} up, {size_text(round(p['download_bytes']))} down"
         )
     total = sum(group.weights.bytes or 0 for group in found.groups)
     kept = f", {built.reused} of them from before" if built.reused and built.changed else ""

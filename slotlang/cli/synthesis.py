@@ -83,7 +83,6 @@ def synthesize(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
     )
     columns = None
-    restored = False
     status = OK
 
     def progress(what: str, done: float) -> None:
@@ -102,7 +101,7 @@ def synthesize(
             key = kept.question(found, profile, finalists)
             earlier = None if place is None else kept.restore(place, key, found, profile, progress)
             if earlier is not None:
-                restored, columns = True, earlier.columns
+                columns = earlier.columns
             else:
                 search(found, profile, progress, improved, finalists=finalists)
                 if found.objective == "time":
@@ -116,7 +115,7 @@ def synthesize(
         status = INTERRUPTED
         if not found.candidates:
             return status
-    if restored:
+    if found.earlier:
         count = len(found.candidates)
         print(f"an earlier search found these {count} programs; they are proved and costed again", file=sys.stderr)
     best = found.ranked[0]
@@ -134,7 +133,7 @@ def synthesize(
             "module": None if found.weights is None else found.weights.name,
             "objective": found.objective,
             "link": None if found.link is None else asdict(found.link),
-            "cached": restored,
+            "cached": found.earlier > 0,
             "complete": found.complete,
             "compared": found.sketched,
             "proved": len(found.candidates),
@@ -159,7 +158,7 @@ def synthesize(
         console.print(f"  column packing is the fastest from {tokens} on")
     say_where_measured(profile, console)
     if output is not None:
-        console.print(f"\n{output}: {best.structure.name()}, proved")
+        console.print(f"\n{output}: {best.structure.name()}, {best.verdict}")
     else:
         print(program, end="")
     return status
@@ -199,13 +198,14 @@ def _table(found: Found) -> RenderableType:
             f"{c.error:.1e}",
         )
         entries.append([Text(cell, "bold green" if c is best else "") for cell in cells])
+    worked = f"{found.earlier} by an earlier search and {len(found.candidates)} now" if found.earlier else found.worked
     time = "latency" if found.objective == "latency" else "server"
     heads = ("structure", "parameters", "tokens", time, "rotations", "keys", "key bytes", "products", "up", "down")
     tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
     heading = Text.assemble(
         (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}", "bold"),
         f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
-        f"{found.sketched:,} structures compared, {found.worked or len(found.candidates)} proved and costed"
+        f"{found.sketched:,} structures compared, {worked} proved and costed"
         f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
         f"({best.predicted.profile}):\n",
     )

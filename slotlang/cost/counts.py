@@ -70,6 +70,11 @@ class Counts:
     masks: int = 0
     composed_steps: int = 0
 
+    @property
+    def switching_keys(self) -> int:
+        """Key-switching keys that the server needs: the Galois keys, and one if ciphertexts are multiplied."""
+        return self.galois_keys + (self.cipher_products > 0)
+
     def executed(self) -> dict[str, int]:
         """The counts that an evaluation keeps, zeros left out."""
         return {name: getattr(self, name) for name in EXECUTED if getattr(self, name)}

@@ -162,9 +162,8 @@ class Optimizer:
 
     def _fit(self, planned: Plan) -> bool:
         """Whether a plan's keys are as small as they must be."""
-        keys = planned.counts.galois_keys + (planned.counts.cipher_products > 0)
         most = self.target.max_key_bytes
-        return most is None or keys * planned.parameters.key_bytes() <= most
+        return most is None or planned.counts.switching_keys * planned.parameters.key_bytes() <= most
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""

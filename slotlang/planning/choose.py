@@ -98,14 +98,13 @@ def bytes_sent(draft: Draft, p: Parameters) -> int:
     counts, graph = draft.counts, draft.graph
     halves = draft.hiding.halves
     down = sum(p.result_bytes(n, halved=member in halves) for member, n in graph.results().items())
-    keys = counts.galois_keys + (counts.cipher_products > 0)
-    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + keys * p.sent_key_bytes()
+    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + counts.switching_keys * p.sent_key_bytes()
 
 
 def bytes_of_requests(draft: Draft, most: float, p: Parameters) -> float:
     """Bytes of inputs and results of a request, and its share of those of keys; infinite where all together are more
     than ``most``."""
-    keys = (draft.counts.galois_keys + (draft.counts.cipher_products > 0)) * p.sent_key_bytes()
+    keys = draft.counts.switching_keys * p.sent_key_bytes()
     sent = bytes_sent(draft, p)
     return inf if sent > most else sent - keys + keys / REQUESTS
 

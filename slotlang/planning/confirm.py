@@ -39,7 +39,7 @@ def confirmed(
     masked = target.hide != "none"
     grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
     error = grown.widened(*wider).error(p)
-    keys = (plan.counts.galois_keys + (plan.counts.cipher_products > 0)) * p.key_bytes()
+    keys = plan.counts.switching_keys * p.key_bytes()
     if not error <= target.precision or (target.max_key_bytes is not None and keys > target.max_key_bytes):
         return None
     if whole:

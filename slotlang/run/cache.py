@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.adapter.values import hash_arrays
 from slotlang.diagnostics import error
 from slotlang.files import read_regular, write_whole
 from slotlang_runtime.equalized import Exponents
@@ -56,10 +57,7 @@ def cache_key(text: str, weights: Mapping[str, npt.NDArray[np.float64]], equaliz
     compiler that makes them differently writes another text.
     """
     digest = hashlib.sha256(hashlib.sha256(text.encode()).digest())
-    for name in sorted(weights):
-        array = np.asarray(weights[name], np.float64)
-        digest.update(repr((name, array.shape)).encode())
-        digest.update(array.astype("<f8").tobytes())
+    hash_arrays(digest, weights)
     for name, exponents in sorted((equalize or {}).items()):
         digest.update(repr((name, np.asarray(exponents).tolist())).encode())
     return digest.hexdigest()

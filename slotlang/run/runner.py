@@ -44,16 +44,15 @@ class RunReport:
 
     "evaluate with transfer" is the time from all uploads to all downloads, by this many ``workers``; "read",
     "evaluate", "mask" and "save" are the sums of the parts of all requests. ``worker_cpu_seconds``: CPU time of each
-    worker. ``errors``: rms
-    error over rms of each result, ``rms`` the rms of each, ``below`` those that decryption warned of, and
-    ``relative_error`` the largest of them; ``max_error``: largest absolute error. All against numpy.
-    ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what was
-    executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them
-    are left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
+    worker. ``errors``: rms error over rms of each result, ``rms`` the rms of each, ``below`` those that decryption
+    warned of, and ``relative_error`` the largest of the errors; ``max_error``: largest absolute error. All against
+    numpy. ``allowed_error``: the relative error above which the run has failed. ``counts_match`` compares what was
+    executed with what was predicted; ``dropped`` says how many plaintexts and sums were zero; operations on them are
+    left out, which only lowers the counts. ``shapes``: of each result in one evaluation. ``note``: why SEAL's
     operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
-    with the least room, with these weights; None for weights from a cache. ``results``: each result's parts, one
-    for each evaluation, without padding, and real where the theorem is. ``beyond``: by result, how many times its error
-    can be larger than promised with these weights, where that is noticed.
+    with the least room, with these weights; None for weights from a cache. ``results``: each result's parts, one for
+    each evaluation, without padding, and real where the theorem is. ``beyond``: by result, how many times its error can
+    be larger than promised with these weights, where that is noticed.
     """
 
     seconds: Mapping[str, float]

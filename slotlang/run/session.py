@@ -106,22 +106,15 @@ class Session:
             "promise": plan.promise.to_json(),
             "failure": None if self.failure is None else self.failure.to_json(),
             "range": self.range.to_json(),
-            **_after(report, "bytes", {"predicted_seconds": dict(self.predicted_seconds)}),
+            "seconds": report["seconds"],
+            "bytes": report["bytes"],
+            "predicted_seconds": dict(self.predicted_seconds),
+            **report,
             "executed": executed_to_json(self.report.executed),
             "predicted": executed_to_json(self.report.predicted),
             "shapes": {k: list(v) for k, v in self.report.shapes.items()},
             "passed": self.report.passed,
         }
-
-
-def _after(report: dict[str, Any], key: str, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The report with more keys behind one of its own."""
-    made: dict[str, Any] = {}
-    for name, value in report.items():
-        made[name] = value
-        if name == key:
-            made.update(more)
-    return made
 
 
 def run(

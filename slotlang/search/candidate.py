@@ -120,14 +120,19 @@ class Found:
     weights: GivenWeights | None = None
     link: Link | None = None
     sketched: int = 0
-    worked: int = 0
-    """Candidates that were proved and costed when they were chosen: more than there are where some are kept."""
+    earlier: int = 0
+    """Candidates of the earlier search that these are the best of; 0 where this search found them itself."""
     candidates: list[Candidate] = field(default_factory=list)
     refused: list[Candidate] = field(default_factory=list)
     """Beyond the limits."""
     best_error: float = float("inf")
     """Smallest error of those that missed the precision."""
     complete: bool = False
+
+    @property
+    def worked(self) -> int:
+        """Candidates that were proved and costed when the best was chosen, by this search or by an earlier one."""
+        return self.earlier or len(self.candidates)
 
     @property
     def precision(self) -> float:

@@ -12,7 +12,7 @@ from slotlang.search.candidate import Candidate
 from slotlang.search.costed import work_out
 from slotlang.search.prices import DROPS, Prices
 from slotlang.search.search import SOME_NODES
-from slotlang.search.space import SLOTS, bases, fastest, layouts
+from slotlang.search.space import SLOTS, bases, fastest, layouts, power_from
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.weights import GivenWeights
 
@@ -58,7 +58,7 @@ def columns_from(shape: Shape, target: Target, profile: Profile, given: GivenWei
 
     by_formula = meet(1.0)
     # a full ring is what column packing is best at
-    near = 1 << (ceil(by_formula or min(columns)) - 1).bit_length()
+    near = power_from(ceil(by_formula or min(columns)))
     best = others.best(near)
     structures = dict.fromkeys(s for _, s in best)
     worked_out = [work_out(s, target, profile, weights=given, most_nodes=SOME_NODES) for s in structures]

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import slotlang
-import slotlang_runtime
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError
 from slotlang.files import read_regular, write_whole
 from slotlang.planning.parameters import Parameters
 from slotlang.schedule.doubling import RADICES
-from slotlang.search.candidate import Candidate, Found
+from slotlang.search.candidate import Found
 from slotlang.search.search import Work
 from slotlang.search.space import PACKINGS, SLOTS
 from slotlang.search.structure import Structure
+from slotlang_runtime.version import hash_of, source_hash
 
 SCHEMA = "slotlang.search/1"
 
@@ -70,20 +70,17 @@ def folder() -> Path | None:
 @cache
 def _sources() -> str:
     """SHA-256 of the sources of compiler and runtime, and the versions of what they are made with."""
-    digest = hashlib.sha256()
-    for package in (slotlang, slotlang_runtime):
-        root = Path(next(iter(package.__path__)))
-        for path in sorted(root.rglob("*")):
-            if path.suffix in (".py", ".lark", ".slot"):
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    root = Path(next(iter(slotlang.__path__)))
+    # programs of the library are data beside the code
+    library = [(path.name, path.read_bytes()) for path in sorted(root.rglob("*.slot"))]
     versions = []
     for name in _PACKAGES:
         try:
             versions.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             versions.append((name, ""))
-    digest.update(repr((sys.version, versions)).encode())
-    return digest.hexdigest()
+    about = source_hash(), hash_of(root), library, sys.version, versions
+    return hashlib.sha256(repr(about).encode()).hexdigest()
 
 
 def question(asked: Found, profile: Profile, finalists: int) -> str:
@@ -118,7 +115,7 @@ def store(place: Path, key: str, result: Found, columns: int | None) -> None:
         "schema": SCHEMA,
         "question": key,
         "compared": result.sketched,
-        "worked": len(result.candidates),
+        "worked": result.worked,
         "columns": columns,
         "found": entries,
     }
@@ -134,7 +131,6 @@ def restore(
     result: Found,
     profile: Profile,
     progress: Callable[[str, float], None],
-    improved: Callable[[Candidate], None] = lambda best: None,
 ) -> Kept | None:
     """Fill a result with what was kept for its question, proved and costed again. None, and the result as it was, where
     nothing is kept or the file is damaged."""
@@ -142,7 +138,7 @@ def restore(
         kept, found = _read(place / f"{key}.json", key, result)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    work = Work(result, profile, improved)
+    work = Work(result, profile)
     try:
         for number, (structure, parameters) in enumerate(found):
             progress(f"proving again {structure.name()}", number / len(found))
@@ -153,7 +149,7 @@ def restore(
     if not result.candidates:
         result.refused.clear()
         return None
-    result.sketched, result.worked, result.complete = kept.compared, kept.worked, True
+    result.sketched, result.earlier, result.complete = kept.compared, kept.worked, True
     return kept
 
 

@@ -39,7 +39,7 @@ def program_text(result: Found) -> str:
         f"{result.about}; at most {result.precision:g} was asked for.",
         f"Predicted: {_parts(best)}, by the profile {best.predicted.profile}.",
         f"Chosen for the least {result.objective} among {result.sketched:,} structures, "
-        f"{result.worked or len(result.candidates)} of them proved and costed.{ended}",
+        f"{result.worked} of them proved and costed.{ended}",
     ]
     if len(ranked) > 1:
         second = ranked[1]

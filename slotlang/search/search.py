@@ -92,7 +92,7 @@ def search(
         work.add(s)
     progress("counting all operations of the best", 1.0)
     work.unroll()
-    result.worked, result.complete = len(result.candidates), True
+    result.complete = True
     if not result.candidates:
         raise _nothing(result)
 
@@ -100,7 +100,9 @@ def search(
 class Work:
     """Works structures out, each once, and notes the best."""
 
-    def __init__(self, result: Found, profile: Profile, improved: Callable[[Candidate], None]) -> None:
+    def __init__(
+        self, result: Found, profile: Profile, improved: Callable[[Candidate], None] = lambda best: None
+    ) -> None:
         self.result, self.profile, self.improved = result, profile, improved
         self.done: set[Structure] = set()
 

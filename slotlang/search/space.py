@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.keys import key_bytes
-from slotlang.cost.profile import Profile
 from slotlang.schedule.doubling import RADICES, RADIX
 from slotlang.search.estimate import Estimate, Half, estimate, first_half, second_half
 from slotlang.search.prices import ASSUMED_PRIMES, DROPS, Floats, Prices
@@ -70,9 +69,8 @@ class Sketch:
         return key_bytes(2 * self.structure.slots, ASSUMED_PRIMES + 1) * self.fewest_keys
 
 
-def sketches(shape: Shape, profile: Profile | Prices, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
+def sketches(shape: Shape, prices: Prices, slots: Sequence[int] = SLOTS) -> Iterator[list[Sketch]]:
     """For each layout, those of its schedules that may be the best for some objective."""
-    prices = profile if isinstance(profile, Prices) else Prices(profile)
     for plain in layouts(shape, slots):
         for base in bases(plain):
             yield best_of(base, prices)
@@ -82,9 +80,9 @@ def layouts(shape: Shape, slots: Sequence[int]) -> Iterator[Structure]:
     """A structure with one rank for each way of packing."""
     for n in slots:
         # the last is column packing, which needs no keys even where it wastes most of every ciphertext
-        for tokens in sorted({*_powers(1, min(n, _above(shape.batch))), n}):
+        for tokens in sorted({*powers(1, min(n, power_from(shape.batch))), n}):
             for packing in PACKINGS:
-                if packing == "tokens" and _above(shape.batch) <= tokens < n:
+                if packing == "tokens" and power_from(shape.batch) <= tokens < n:
                     continue
                 for dense in (False, True):
                     if dense and packing == "channels":
@@ -95,10 +93,10 @@ def layouts(shape: Shape, slots: Sequence[int]) -> Iterator[Structure]:
 def bases(plain: Structure) -> Iterator[Structure]:
     """The numbers of ranks side by side that are tried for a layout."""
     positions, rows = plain.positions, plain.rows
-    widest = min(positions, _above(rows))
-    for ranks in _powers(max(1, widest // FEWER_RANKS), widest):
+    widest = min(positions, power_from(rows))
+    for ranks in powers(max(1, widest // FEWER_RANKS), widest):
         base = replace(plain, ranks=ranks)
-        if ranks < widest and base.blocks * ranks >= _above(rows):
+        if ranks < widest and base.blocks * ranks >= power_from(rows):
             continue
         if max(base.inputs, base.outputs, base.blocks) <= MOST_CIPHERTEXTS:
             yield base
@@ -119,9 +117,9 @@ class Halves:
 
 
 def first_halves(base: Structure, prices: Prices, most_inputs: int = MOST_CIPHERTEXTS) -> Halves:
-    """All ways to the intermediate result, with at most so many ciphertexts of x."""
+    """All ways to the intermediate result, with at most this many ciphertexts of x."""
     found = []
-    for copies in _powers(1, base.ranks):
+    for copies in powers(1, base.ranks):
         terms = base.ranks // copies
         one = replace(base, copies=copies)
         if one.inputs > most_inputs:
@@ -147,7 +145,7 @@ def second_halves(base: Structure, prices: Prices) -> Halves:
             continue
         found += [
             _way(base, shares=shares, up=up, radix=radix)
-            for shares in _powers(1, base.ranks)
+            for shares in powers(1, base.ranks)
             for up in _baby_steps(base.ranks // shares)
         ]
     counts = [second_half(s) for s in found]
@@ -262,13 +260,13 @@ def front(items: Sequence[Any], measures: Callable[[Any], tuple[float, ...]]) ->
     return kept
 
 
-def _powers(low: int, high: int) -> list[int]:
+def powers(low: int, high: int) -> list[int]:
     """Powers of two between two of them."""
     return [1 << k for k in range(low.bit_length() - 1, high.bit_length())]
 
 
-def _above(count: int) -> int:
-    """The next power of two."""
+def power_from(count: int) -> int:
+    """The least power of two that is not below ``count``."""
     return 1 << (count - 1).bit_length()
 
 

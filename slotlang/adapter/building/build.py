@@ -42,13 +42,15 @@ SPARE_BYTES = 1 << 28
 @dataclass(frozen=True)
 class Built:
     """What a build did. ``reused``: files of weights that an earlier build had written; ``changed``: whether anything
-    was written. ``zeros``: of the ``plaintexts``, those that are zero everywhere and are not multiplied. ``warnings``:
-    of weights with which errors are larger than promised."""
+    was written; ``proved``: ids of the programs that this process has proved. ``zeros``: of the ``plaintexts``, those
+    that are zero everywhere and are not multiplied. ``warnings``: of weights with which errors are larger than
+    promised."""
 
     manifest: Manifest
     path: Path
     reused: int
     changed: bool
+    proved: frozenset[str]
     zeros: int
     plaintexts: int
     warnings: Sequence[Diagnostic] = field(default=())
@@ -106,6 +108,7 @@ class _Build:
             self.folder.path,
             self.reused,
             self.changed,
+            frozenset(self.modules),
             sum(record["zeros"] for record in records),
             sum(record["plaintexts"] for record in records),
             self._warnings(),
@@ -152,24 +155,17 @@ class _Build:
         names = self._names()
         sizes = {shape: sizes_of(held, self.work.samples) for shape, held in self.work.by_shape.items()}
         refused: list[Unreachable] = []
-        for number, choice in enumerate(self.work.rings):
+        for choice in self.work.rings:
             wanted = {
                 shape: Wanted.of(layout, sizes[shape], _identifier(names[shape]))
                 for shape, layout in choice.layouts.items()
             }
-            what = f"degree {2 * choice.slots}"
-            parameters = common(
-                list(wanted.values()),
-                self.work.options.precision,
-                self.work.profile,
-                lambda step, what=what: self.progress(f"{what}: {step}", self.first * 0.1),  # type: ignore[misc]
-            )
+            parameters = self._common(list(wanted.values()), f"degree {2 * choice.slots}")
             if not isinstance(parameters, Unreachable):
                 break
             refused.append(parameters)
-            if number + 1 == len(self.work.rings):
-                raise min(refused, key=lambda one: one.best).error()
-        assert not isinstance(parameters, Unreachable)
+        else:
+            raise min(refused, key=lambda one: one.best).error()
         elements: set[int] = set()
         relinearized = False
         for number, (shape, one) in enumerate(wanted.items()):
@@ -188,6 +184,14 @@ class _Build:
         }
         self.state.parameters = _parameters(parameters, module)
         self.folder.save(self.state)
+
+    def _common(self, wanted: Sequence[Wanted], ring: str) -> Parameters | Unreachable:
+        """Parameters for all programs on a ring, with the progress of the search."""
+
+        def progress(step: str) -> None:
+            self.progress(f"{ring}: {step}", self.first * 0.1)
+
+        return common(wanted, self.work.options.precision, self.work.profile, progress)
 
     def _written(self, name: str, shape: GroupShape, lowered: Lowered) -> dict[str, Any]:
         """A program's files, and what the manifest says of it."""
@@ -234,7 +238,6 @@ class _Build:
     def _encode(self) -> None:
         """Encode the weights of every group whose file is not there, a few at a time."""
         ids = {shape: p["id"] for shape, p in zip(self.work.by_shape, self.state.programs, strict=True)}
-        total = max(self.work.plaintexts, 1)
         done = 0
         waiting: list[tuple[int, str]] = []
         for number, group in enumerate(self.work.groups):
@@ -245,7 +248,7 @@ class _Build:
                 done += record["plaintexts"]
             else:
                 waiting.append((number, name))
-            self.progress(f"weights of {group.input}", self.first + (1 - self.first) * min(done / total, 1.0))
+            self._encoding(group, done)
         for name in dict.fromkeys(name for _, name in waiting):
             load_kernels(self._module(name))
         with warnings.catch_warnings(action="ignore"):
@@ -261,7 +264,12 @@ class _Build:
                 self.folder.save(self.state)
                 self.changed = True
                 done += record["plaintexts"]
-                self.progress(f"weights of {group.input}", self.first + (1 - self.first) * min(done / total, 1.0))
+                self._encoding(group, done)
+
+    def _encoding(self, group: Group, done: int) -> None:
+        """Say which weights come next or were written, with this many plaintexts ``done``."""
+        part = min(done / max(self.work.plaintexts, 1), 1.0)
+        self.progress(f"weights of {group.input}", self.first + (1 - self.first) * part)
 
     def _encoded(self, waiting: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
         """Weights as bytes, in order; no more than ``threads`` groups are in memory."""
@@ -332,7 +340,7 @@ def encoded(module: Module, group: Group, samples: Samples) -> tuple[bytes, dict
     errors have ``grown``, families that are too ``coarse``. Raises ``SlotError`` with the runtime's code for weights
     that it refuses."""
     sample = samples.get(group.input)
-    exponents = None if sample is None or not sample.exponents.any() else {"x": sample.exponents}
+    exponents = None if sample is None else sample.equalize
     try:
         made = Weights.encode(module, equalize=exponents, **weights_of(group, samples))
     except Rejected as problem:
@@ -349,7 +357,6 @@ def encoded(module: Module, group: Group, samples: Samples) -> tuple[bytes, dict
 
 def _built_group(group: Group, program: str, tokens: int, record: Mapping[str, Any], samples: Samples) -> BuiltGroup:
     sample = samples.get(group.input)
-    exponents = {} if sample is None or not sample.exponents.any() else {"x": tuple(map(int, sample.exponents))}
     return BuiltGroup(
         program=program,
         input=group.input,
@@ -358,7 +365,7 @@ def _built_group(group: Group, program: str, tokens: int, record: Mapping[str, A
         modules=tuple(
             LoraUpdate(m.name, output, m.d_out, m.d_in, m.rank, m.scaling) for output, m in enumerate(group.modules)
         ),
-        equalize=exponents,
+        equalize={} if sample is None else {name: tuple(map(int, e)) for name, e in sample.equalize.items()},
     )
 
 

@@ -13,12 +13,9 @@ from itertools import product
 from math import inf
 
 from slotlang.adapter.building.layout import GroupShape, Layout, Packing, Part, Update
-from slotlang.cost.keys import key_bytes
 from slotlang.cost.profile import Profile
 from slotlang.schedule.doubling import RADICES
-
-SLOTS = (2048, 4096, 8192)
-"""Slots of a ciphertext that are tried: degrees 4096 to 16384."""
+from slotlang.search.space import SLOTS, power_from, powers
 
 SLOWER = 1.03
 """How many times as long evaluations may take for fewer keys."""
@@ -42,10 +39,6 @@ class Choice:
     def steps(self) -> frozenset[int]:
         """Rotations of all programs, each with a key."""
         return frozenset().union(*(layout.steps for layout in self.layouts.values()))
-
-    def key_bytes(self, primes: int = 3) -> int:
-        """Bytes of a client's keys, as the server holds them."""
-        return len(self.steps) * key_bytes(2 * self.slots, primes)
 
 
 def choices(counts: Mapping[GroupShape, int], profile: Profile) -> list[Choice]:
@@ -129,7 +122,7 @@ def _plain(shape: GroupShape, slots: int) -> Iterator[Layout]:
     packings: list[tuple[Packing, int]] = [("real", shape.tokens), ("pairs", shape.tokens)]
     packings.append(("tokens", -(-shape.tokens // 2)))
     for packing, tokens in packings:
-        for side in sorted({_above(tokens), slots}):
+        for side in sorted({power_from(tokens), slots}):
             if tokens <= side <= slots:
                 for partition in _partitions(shape.updates, slots // side):
                     yield Layout(shape, slots, side, packing, tuple(Part(m, 1, 2, True) for m in partition))
@@ -156,9 +149,9 @@ def _options(layout: Layout, members: tuple[int, ...]) -> list[Part]:
     """The parts for these modules."""
     lanes = len(members)
     rows = layout.rows_of(Part(members, 1, 2, True))
-    widest = min(layout.positions // lanes, _above(rows))
+    widest = min(layout.positions // lanes, power_from(rows))
     found = []
-    for ranks, radix, direct in product(_powers(max(1, widest // FEWER), widest), RADICES, (True, False)):
+    for ranks, radix, direct in product(powers(max(1, widest // FEWER), widest), RADICES, (True, False)):
         # of few copies every radix makes one stage
         copies = layout.positions // (ranks * lanes)
         if radix == RADICES[0] or radix <= copies:
@@ -173,11 +166,3 @@ def _fastest(layout: Layout, profile: Profile) -> Layout:
         options = [replace(layout, parts=(option,)) for option in _options(layout, part.members)]
         parts.append(min(options, key=lambda one: (one.seconds(profile), len(one.steps))).parts[0] if options else part)
     return replace(layout, parts=tuple(parts))
-
-
-def _powers(low: int, high: int) -> list[int]:
-    return [1 << k for k in range(low.bit_length() - 1, high.bit_length())]
-
-
-def _above(count: int) -> int:
-    return 1 << (count - 1).bit_length()

@@ -60,10 +60,11 @@ def common(
     profile: Profile,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Parameters | Unreachable:
-    """Parameters of the ring of the layouts with which every program has the precision, by the predicted error, and
-    holds its bounds; of those that are tried, the ones with the fewest bits.
+    """Parameters of the layouts' ring with which every program has the precision, by the predicted error, and holds its
+    bounds; of those that are tried, the ones with the fewest bits.
 
-    Each program's own parameters are candidates for all. Where none does, they are searched more precisely.
+    The parameters of each program are tried for all programs. Where none of them serves all, each program's are
+    searched again for a higher precision.
     """
     programs = [one.program() for one in wanted]
     degree = 2 * wanted[0].layout.slots
@@ -80,20 +81,22 @@ def common(
                 candidates[replace(found.plan.parameters, keys=())] = None
         for p in sorted(candidates, key=lambda p: (len(p.primes), sum(p.primes), p.primes)):
             progress("one set of parameters for all")
-            if all(_serves(p, one, precision) for one in wanted):
+            if all(_serves(p, program, one.target(precision)) for one, program in zip(wanted, programs, strict=True)):
                 return p
         if not candidates:
             break
     return _none(wanted, precision)
 
 
-def _serves(p: Parameters, one: Wanted, precision: float) -> bool:
-    """Whether a program has the precision with these parameters, and its range theorem."""
+def _serves(p: Parameters, program: Program, target: Target) -> bool:
+    """Whether a program has the target's precision, which must be given, with these parameters, and its range
+    theorem."""
+    assert target.precision is not None
     try:
-        made = plan(one.program(), p, target=one.target(precision))
+        made = plan(program, p, target=target)
     except SlotError:
         return False
-    return made.promise.relative_error <= precision and made.range.status == "proved"
+    return made.promise.relative_error <= target.precision and made.range.status == "proved"
 
 
 def _none(wanted: Sequence[Wanted], precision: float) -> Unreachable:

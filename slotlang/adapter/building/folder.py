@@ -18,21 +18,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotlang.diagnostics import error
-from slotlang.files import read_regular, write_whole
+from slotlang.files import open_regular, read_regular, write_whole
 from slotlang.service import manifest
 from slotlang.service.manifest import File
 
 SCHEMA: Final = "slotlang.adapter.build/1"
 STATE: Final = "build.json"
 MOST_BYTES: Final = 1 << 26
-_BLOCK: Final = 1 << 20
 
 
 @dataclass
 class State:
-    """What a build has done. ``key``: a hash of all that it is made from; ``made_with``: versions. ``program_files`` by
-    id; ``programs``, ``parameters`` and ``keys`` as the manifest has them, empty until they are chosen. ``groups``: by
-    number as text, the file of its weights and what was noticed."""
+    """What a build has done. ``key``: a hash of all that it is made from; ``made_with``: versions. ``programs``,
+    ``parameters`` and ``keys``: as the manifest has them, empty until they are chosen. ``groups``: by number as text,
+    the file of a group's weights and what was noticed of them."""
 
     key: str
     made_with: Mapping[str, str]
@@ -124,13 +123,10 @@ class Folder:
         try:
             if file.bytes is not None and path.stat().st_size != file.bytes:
                 return False
-            digest = hashlib.sha256()
-            with path.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
+            with open_regular(path) as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
         except OSError:
             return False
-        return digest.hexdigest() == file.sha256
 
     def clean(self, kept: set[str]) -> None:
         """Remove files that the manifest does not name: of earlier builds, and of ones that were killed."""

@@ -1,9 +1,9 @@
 """Layouts of programs for modules that read one input: ``y_m = s_m * A_m @ B_m @ x`` for each module m of a group.
 
-They are the structures "squat B, tall A" of docs/synth.md with two differences. Sums of rotated products are added up
-before they are divided by the key prime, and views of the intermediate result share the digits of one decomposition:
-both need a key for every step, which one adapter's programs share. And modules of equal shape may stand in *lanes*: a
-slot belongs to lane ``h % E``, so that E modules share the rotations of one (``programs/several_outputs.slot``).
+They are the structures "squat B, tall A" of docs/synth.md with two differences. Views of the intermediate result may
+share the digits of one decomposition. This needs a key for every step; the programs of one adapter share these keys.
+Modules of equal shape may stand in *lanes*: a slot belongs to lane ``h % E``, so that E modules share the rotations of
+one (``programs/several_outputs.slot``).
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Literal, TypeAlias
 from slotlang.cost.predict import Calls, total
 from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
+from slotlang.search.prices import ASSUMED_PRIMES
 
 Packing: TypeAlias = Literal["real", "pairs", "tokens"]
 """What the imaginary part of a slot is used for: nothing; a second rank; a second token."""
-
-ASSUMED_PRIMES = 2
-"""Data primes by which layouts are compared before parameters are chosen: what two products in a row take."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -105,7 +105,7 @@ def groups(
     for module in found:
         place = places.get(module.name)
         if place is None:
-            made.append(Group(f"{module.name}#in", (module,)))
+            made.append(_alone(module))
         elif place not in done:
             done.add(place)
             named, order = together[place], own[place[1]]

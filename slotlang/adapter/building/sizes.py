@@ -40,6 +40,11 @@ class Sample:
         exponents = equalize(x) if equalized else np.zeros(len(x), np.int64)
         return cls(np.ldexp(x, -exponents[:, None]), exponents)
 
+    @property
+    def equalize(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The exponents by input, as clients and ``Weights.encode`` take them; empty where all are zero."""
+        return {"x": self.exponents} if self.exponents.any() else {}
+
 
 Samples = Mapping[str, Sample]
 """By the input of a group."""

@@ -21,6 +21,7 @@ from slotlang.adapter.building.shared import Group, groups
 from slotlang.adapter.building.sizes import Sample, Samples
 from slotlang.adapter.config import CONFIG_NAME
 from slotlang.adapter.messages import listed, plain, shown
+from slotlang.adapter.values import hash_arrays
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import Diagnostic, error
 from slotlang.files import read_regular
@@ -194,9 +195,7 @@ def _key(options: Options, digest: str, made: Sequence[Group]) -> str:
     """A hash of all that a build is made from, but for the profile: another one finds layouts of another speed, and
     what is built stays right."""
     activations = hashlib.sha256()
-    for name, given in sorted(options.activations.items()):
-        x = np.asarray(given, np.float64)
-        activations.update(repr((name, x.shape)).encode() + x.astype("<f8").tobytes())
+    hash_arrays(activations, options.activations)
     about = {
         "adapter": digest,
         "tokens": options.tokens,
