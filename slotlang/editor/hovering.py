@@ -15,7 +15,6 @@ from slotlang.editor.verdicts import Verdict
 from slotlang.editor.vocabulary import WORDS
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Claim, Program, of_member, written_name
-from slotlang.proof.goals import claim_target
 from slotlang.syntax import tree
 from slotlang.syntax.walk import nodes
 
@@ -172,8 +171,7 @@ def _member(analysis: Analysis, program: Program, name: str, at: Mention) -> tup
 
 def _held(program: Program, known: Known) -> Sequence[Claim]:
     """The claims that were proved. Before there is a verdict none is taken at its word."""
-    proved = {g.what for v in known.verdicts if v.program == program.name for g in v.goals if g.status == "proved"}
-    return [s for s in program.steps if isinstance(s, Claim) and f"claim {claim_target(s)}" in proved]
+    return [s for s in program.steps if isinstance(s, Claim) and _status(program, s, known) == "proved"]
 
 
 def _status(program: Program, claim: Claim, known: Known) -> str:

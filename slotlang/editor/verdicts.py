@@ -11,7 +11,7 @@ from slotlang.meaning.program import Program
 from slotlang.mutation.repair import nearest_repairs
 from slotlang.proof.check import Report, check
 from slotlang.proof.explain import Counterexample
-from slotlang.proof.goals import goals
+from slotlang.proof.goals import decided
 from slotlang.proof.information_loss import find_loss
 from slotlang.proof.verdict import Status, Uncovered, Wrong
 from slotlang.refusals import GaveUp
@@ -74,15 +74,9 @@ def prove(analysis: Analysis, view: ProgramView) -> tuple[Verdict, Report] | Non
 
 
 def _goals(program: Program, report: Report, source: Source) -> tuple[GoalVerdict, ...]:
-    """Verdicts in the order of the goals. A report may have goals of its own between them: claims that it found."""
-    steps = list(report.steps)
+    """Verdicts on the goals that stand in the text itself, in their order."""
     found = []
-    for goal in goals(program):
-        at = next((n for n, (what, _) in enumerate(steps) if what == goal.what), None)
-        if at is None:
-            continue
-        status = steps[at][1]
-        del steps[: at + 1]
+    for goal, status in decided(program, report.steps):
         place = goal.span.written
         if own(place, source):
             found.append(GoalVerdict(goal.what, status, place.start, place.end))

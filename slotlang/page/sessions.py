@@ -255,9 +255,9 @@ class Sessions:
         viewed, text, number = self.viewed, session.text.replace("\r\n", "\n"), session.number
         known = (session.data or {}).get("programs", [])
         verdicts = [p["verdict"] for p in known if p["name"] == program and "verdict" in p]
-        proved = [g["what"] for v in verdicts for g in v["goals"] if g["status"] in ("proved", "tested")]
+        goals = [(g["what"], g["status"]) for v in verdicts for g in v["goals"]]
         found: list[dict[str, Any]] = []
-        about = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), program, family, tuple(member), proved)
+        about = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), program, family, tuple(member), goals)
         async with session.drawing:
             try:
                 await asyncio.wait_for(session.drawer.run(("stream", one_value, about), found.append), 60)

@@ -36,7 +36,7 @@ def refuted():
 def test_every_value_of_a_small_program_is_there_with_every_slot(page):
     (program,) = page["programs"]
     bound = bind_text(TEXT, SMALL)
-    claims = held(bound, check(bound))
+    claims = held(bound, check(bound).steps)
     assert program["complete"]
     assert len(program["values"]) == sum(f.size for f in bound.families.values()) == 16
     for value in program["values"].values():
@@ -126,7 +126,7 @@ def test_what_has_no_room_is_left_out_and_said_and_can_be_asked_for():
     assert not complete and 0 < len(found) < 16
     # the first member of every family comes before any second one
     assert [name for name, _ in chosen_members(bound)][:7] == ["X", "W", "P", "T", "S", "V", "Y"]
-    (value,) = one_value(TEXT, "a.slot", None, SMALL, "rank_complex", "Y", (1,), ["claim S"])
+    (value,) = one_value(TEXT, "a.slot", None, SMALL, "rank_complex", "Y", (1,), [("claim S", "proved")])
     assert value["title"] == "Y[1]" and value["claims"]
     for wrong in (("rank_complex", "Y", (9,)), ("rank_complex", "Q", ()), ("other", "Y", (1,))):
         assert list(one_value(TEXT, "a.slot", None, SMALL, *wrong)) == []
