@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from slotlang.editor.analysis import Analysis
 from slotlang.editor.completion import comment_above
 from slotlang.editor.layout import layout_table
+from slotlang.editor.marks import line_end
 from slotlang.editor.measures import Measures
 from slotlang.editor.names import Mention, Symbol, mention_at, mentions
 from slotlang.editor.tokens import tokens
@@ -45,8 +46,7 @@ def hover(analysis: Analysis, offset: int, known: Known = Known()) -> Hover | No
         return Hover(at.start, at.end, _about(analysis, at, known))
     text = analysis.source.text
     start = text.rfind("\n", 0, offset) + 1
-    end = text.find("\n", offset)
-    for token in tokens(text, start, len(text) if end < 0 else end):
+    for token in tokens(text, start, line_end(text, offset)):
         if token.start <= offset <= token.end and token.kind in ("keyword", "name") and token.text in WORDS:
             return Hover(token.start, token.end, WORDS[token.text])
     return None

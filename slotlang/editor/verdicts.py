@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from slotlang.diagnostics import SlotError
 from slotlang.editor.analysis import Analysis, ProgramView
-from slotlang.editor.marks import Fix, Mark, Related, Weight, own
+from slotlang.editor.marks import Fix, Mark, Related, Weight, line_range, own
 from slotlang.meaning.program import Program
 from slotlang.mutation.repair import nearest_repairs
 from slotlang.proof.check import Report, check
@@ -131,9 +131,7 @@ def explained(analysis: Analysis, view: ProgramView, verdict: Verdict, report: R
     except (SlotError, GaveUp):
         loss = None
     if loss is not None:
-        start = source.line_starts[loss.line - 1]
-        end = source.text.find("\n", start)
-        related += (Related(None, start, len(source.text) if end < 0 else end, "\n".join(loss.lines())),)
+        related += (Related(None, *line_range(source, loss.line), "\n".join(loss.lines())),)
     fixes: list[Fix] = []
     for repair in nearest_repairs(program, report):
         whole = repair.mutation.whole
