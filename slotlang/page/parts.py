@@ -14,7 +14,7 @@ from slotlang.editor.measures import measure
 from slotlang.editor.verdicts import Verdict, explained, prove
 from slotlang.meaning.program import Program, member_text
 from slotlang.page.costs import cost_rows
-from slotlang.page.pieces import pieces, statements
+from slotlang.page.pieces import line_at, pieces, statements
 from slotlang.page.stages import edges, stages
 from slotlang.page.values import MAX_DRAWN, value, values
 from slotlang.proof.check import Report
@@ -113,13 +113,12 @@ def one_value(
 
 
 def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
-    text = analysis.source.text
     return {
-        "line": text.count("\n", 0, mark.start) + 1,
+        "line": line_at(analysis, mark.start),
         "weight": mark.weight,
         "code": mark.code,
         "message": mark.message,
-        "related": [[text.count("\n", 0, r.start) + 1 if r.file is None else 0, r.text] for r in mark.related],
+        "related": [[line_at(analysis, r.start) if r.file is None else 0, r.text] for r in mark.related],
         "fixes": [fix.title for fix in mark.fixes],
     }
 
@@ -173,16 +172,12 @@ def _background(analysis: Analysis, view: ProgramView, number: int, room: int, d
 
 
 def _verdict(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
-    text = analysis.source.text
-    goals = []
-    for goal in verdict.goals:
-        goals.append({"what": goal.what, "status": goal.status, "line": text.count("\n", 0, goal.start) + 1})
     return {
         "status": verdict.status,
         "method": verdict.method,
         "sentence": verdict.sentence,
         "reason": verdict.reason,
-        "goals": goals,
+        "goals": [{"what": g.what, "status": g.status, "line": line_at(analysis, g.start)} for g in verdict.goals],
         "mark": None if verdict.mark is None else _mark(analysis, verdict.mark),
     }
 

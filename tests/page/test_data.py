@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from page_reader import expand, slot_texts
 from repository import ROOT, bind_text, program_text
 
 from slotlang.api import check, cost
@@ -14,9 +12,6 @@ from slotlang.page.parts import merged, one_value, parts, whole
 from slotlang.page.values import chosen_members, values
 from slotlang.show.content import contents
 from slotlang.show.wrong import held
-
-sys.path.append(str(Path(__file__).parent))
-from page_reader import expand, slot_texts
 
 SMALL = {"d": 16, "r": 4, "batch": 2, "slots": 16}
 BACKWARDS = (ROOT / "docs" / "tutorial" / "diagonals_backwards.slot").read_text()
