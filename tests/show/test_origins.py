@@ -6,25 +6,13 @@ from itertools import product
 
 import pytest
 from repository import bind_text, program_text
+from small_programs import MOVES
 
 from slotlang.show import origins
 from slotlang.show.origins import slots_read
 from slotlang.show.trace import reads
 
-TEXT = """program p(n = 8)
-input x[n]
-weight w[n]
-axes (h < n)
-perm turn: slot -> (3*slot) % n
-cipher X = x[(h + 1) % n]
-plain M[q < 2] = w[h] * [h % 2 == q]
-Z[q < 2] = (X << 2) * M[q]
-S = sum f < 4 by doubling: Z[0] << f
-T = conj S - permute(S, turn)
-U = permute(T << 1, inverse(turn)) * [h < 5]
-output y[h] = U
-prove y == x
-"""
+TEXT = MOVES.replace("U = permute(T, inverse(turn))", "U = permute(T << 1, inverse(turn)) * [h < 5]")
 SMALL = {"d": 16, "r": 4, "batch": 2, "slots": 16}
 
 
