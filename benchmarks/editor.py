@@ -1,9 +1,9 @@
 """A key to messages and to the verdict, through the protocol: ``python -m benchmarks.editor [FILE...]``.
 
-A client types into a program as an editor does: a key in a statement's number and back, with all the requests that VS
-Code makes after a change. Times are from the change being sent to the diagnostics, and to the status with a verdict, of
-that very version. Without files: the longest program of the corpus, the one that takes longest to bind, the one that
-takes longest to prove, and a refuted one. Exit status 1 when a median is above the goal.
+A client types into a program as an editor does: a bracket behind its last statement, which is taken away again, with
+the requests for words, outline, folds and completions that an editor makes after a change; then comments at its start.
+Times are from the change being sent to the diagnostics, and to the status with a verdict, of that very version. Without
+files: ``PROGRAMS``. Exit status 1 when a median is above the goal.
 """
 
 from __future__ import annotations

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient as PlainClient
 from pytest_lsp import LanguageClient, client_capabilities
+from repository import PROGRAMS, ROOT
+from small_programs import diagonals
 
-ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = ROOT / "programs"
 COMMAND = (sys.executable, "-m", "slotlang", "lsp")
-SMALL = """program small(n = 4, m = 2)
-input x[n, m]
-weight A[n, n]
-axes (h < n, t < m)
-cipher X = x[h, t]
-plain D[q < n] = A[h, (h + q) % n]
-Y = sum q < n: (X << q*m) * D[q]
-output y[h, t] = Y
-prove y == A @ x
-"""
+SMALL = diagonals("small", 4, "m")
+WRONG = SMALL.replace("<<", ">>")
 PATIENT = 120.0
 """Seconds after which a test gives up on an answer; other processes may take the machine."""
 
@@ -126,4 +117,4 @@ def capabilities() -> types.ClientCapabilities:
     return client_capabilities("visual-studio-code")
 
 
-__all__ = ["COMMAND", "PATIENT", "PROGRAMS", "ROOT", "SMALL", "Client", "PlainClient", "capabilities", "place"]
+__all__ = ["COMMAND", "PATIENT", "PROGRAMS", "ROOT", "SMALL", "WRONG", "Client", "PlainClient", "capabilities", "place"]

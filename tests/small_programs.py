@@ -65,6 +65,37 @@ prove y == scale * A @ B @ x
 """
 
 
+def diagonals(name: str, n: int, tokens: str) -> str:
+    """A product by diagonals for two tokens, whose size is named ``tokens``."""
+    return f"""program {name}(n = {n}, {tokens} = 2)
+input x[n, {tokens}]
+weight A[n, n]
+axes (h < n, t < {tokens})
+cipher X = x[h, t]
+plain D[q < n] = A[h, (h + q) % n]
+Y = sum q < n: (X << q*{tokens}) * D[q]
+output y[h, t] = Y
+prove y == A @ x
+"""
+
+
+# every kind of move: rotations, a mask, a permutation and its inverse
+MOVES = """program p(n = 8)
+input x[n]
+weight w[n]
+axes (h < n)
+perm turn: slot -> (3*slot) % n
+cipher X = x[(h + 1) % n]
+plain M[q < 2] = w[h] * [h % 2 == q]
+Z[q < 2] = (X << 2) * M[q]
+S = sum f < 4 by doubling: Z[0] << f
+T = conj S - permute(S, turn)
+U = permute(T, inverse(turn))
+output y[h] = U
+prove y == x
+"""
+
+
 def _moved(body: str, perms: str, indices: str) -> str:
     return f"""program moved(slots = 16)
 input x[slots]

@@ -97,7 +97,7 @@ def lines(adapter: Adapter) -> list[str]:
     """What is printed: a few lines for each group of modules, however many they are."""
     from slotlang.adapter.messages import plain
     from slotlang.adapter.summary import groups
-    from slotlang.cli.tables import size_text
+    from slotlang.show.quantities import size_text
 
     total, unusable = len(adapter.modules), len(adapter.unusable)
     head = f"{adapter.path}: {_count(total, 'module')} that can be run"

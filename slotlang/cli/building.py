@@ -113,7 +113,7 @@ def before(work: Work) -> list[str]:
     """What is said before any work: what is built and skipped, how long it takes, how large it is."""
     from slotlang.adapter.messages import plain
     from slotlang.adapter.summary import names_together
-    from slotlang.cli.tables import size_text
+    from slotlang.show.quantities import size_text
 
     programs, inputs = len(work.by_shape), len(work.groups)
     counts = [_count(work.modules, "module"), _count(inputs, "input"), _count(programs, "program")]
@@ -146,7 +146,7 @@ def _duration(seconds: float) -> str:
 
 def after(built: Built) -> list[str]:
     """What was built."""
-    from slotlang.cli.tables import size_text
+    from slotlang.show.quantities import size_text
 
     found = built.manifest
     lines = [f"{built.path}: version {found.version}{'' if built.changed else ', nothing to do'}"]

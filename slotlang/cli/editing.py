@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from slotlang.cli.output import guarded
+from slotlang.cli.ports import serving
 from slotlang.diagnostics import error
 
 
@@ -22,14 +23,10 @@ def lsp(
     with guarded("lsp", False):
         if port is not None and stdio:
             raise error("SL005", "--port and --stdio exclude each other", hint="drop one of them")
-        if port is not None and not 0 <= port <= 65_535:
-            raise error("SL005", f"--port must be between 0 and 65535, not {port}")
         from slotlang.editor.server import serve_stdio, serve_tcp
 
         if port is None:
             serve_stdio()
             return
-        try:
+        with serving(port):
             serve_tcp(port, lambda found: print(f"listening on 127.0.0.1:{found}", file=sys.stderr, flush=True))
-        except OSError as problem:
-            raise error("SL005", f"can't listen on port {port}: {problem.strerror or problem}") from None

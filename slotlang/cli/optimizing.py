@@ -16,7 +16,6 @@ from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.console import console_for_tables
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
-from slotlang.cli.tables import time_text
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError
@@ -24,6 +23,7 @@ from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import Objective
 from slotlang.optimize.why import why
 from slotlang.planning.target import Target
+from slotlang.show.quantities import time_text
 from slotlang.syntax import tree
 
 

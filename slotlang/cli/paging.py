@@ -11,8 +11,8 @@ import typer
 
 from slotlang.cli.options import File, Json, Sizes
 from slotlang.cli.output import emit_json, guarded, parse_sizes, write_file
+from slotlang.cli.ports import serving
 from slotlang.cli.reading import parsed_file, working
-from slotlang.diagnostics import error
 from slotlang.source import Source
 
 
@@ -67,8 +67,6 @@ def view(
     """Serve a program as a page with an editor, to this machine alone, until Ctrl-C. The file is followed, never
     written."""
     with guarded("view", json, reads=[file]):
-        if not 0 <= port <= 65_535:
-            raise error("SL005", f"--port must be between 0 and 65535, not {port}")
         from slotlang.page.server import Viewed, serve
         from slotlang.syntax.program_file import read_program
 
@@ -84,10 +82,8 @@ def view(
                 print(f"{address} shows {file}; Ctrl-C ends it")
             sys.stdout.flush()
 
-        try:
+        with serving(port):
             serve(Viewed(Path(source.name), source.program, sizes), port, listening)
-        except OSError as problem:
-            raise error("SL005", f"can't listen on port {port}: {problem.strerror or problem}") from None
 
 
 def _checked(file: Path, sizes: Mapping[str, int]) -> Source:
@@ -99,7 +95,5 @@ def _checked(file: Path, sizes: Mapping[str, int]) -> Source:
 
     source = read_program(file)
     for path, own in programs_in(file, sizes):
-        program = bind(parsed_file(path), own)
-        if program.chosen_parameters is not None:
-            program_parameters(program)
+        program_parameters(bind(parsed_file(path), own))
     return source

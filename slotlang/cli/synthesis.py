@@ -16,7 +16,6 @@ from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.console import SideBySide
 from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
 from slotlang.cli.output import OK, emit_json, report, write_file
-from slotlang.cli.tables import size_text, time_text
 from slotlang.cost.link import Link
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
@@ -29,6 +28,7 @@ from slotlang.search.search import bounds, finalists_for, search
 from slotlang.search.structure import Shape
 from slotlang.search.weights import GivenWeights
 from slotlang.show.front import front_svg
+from slotlang.show.quantities import size_text, time_text
 
 
 def shape_and_weights(

@@ -15,14 +15,7 @@ from slotlang.cost.report import Cost
 from slotlang.proof.check import Report
 from slotlang.run.equalizing import summary_text
 from slotlang.run.session import Session
-
-
-def size_text(count: int) -> str:
-    """Bytes for a person: ``12.6 MB`` (millions)."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} bytes"
+from slotlang.show.quantities import size_text, time_text
 
 
 def _grid() -> Table:
@@ -30,11 +23,6 @@ def _grid() -> Table:
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     return table
-
-
-def time_text(seconds: float) -> str:
-    """A time for a person: ``52.6 ms``."""
-    return f"{seconds:.2f} s" if seconds >= 10 else f"{1000 * seconds:.1f} ms"
 
 
 def parameters_text(p: Any) -> str:

@@ -103,10 +103,8 @@ def _expression(analysis: Analysis, view: ProgramView | None, before: list[Token
     for name in dict.fromkeys(_loops(before)):
         yield Proposal(name, "loop", "an index of this statement", name, order=0)
     yield from _names(analysis, view)
-    for name, defined in analysis.definitions.items():
-        parameters = [p.name for p in defined.syntax.parameters]
-        inside = ", ".join(f"${{{n}:{p}}}" for n, p in enumerate(parameters, 1))
-        yield Proposal(name, "function", f"{name}({', '.join(parameters)})", f"{name}({inside})", True)
+    for name in analysis.definitions:
+        yield _call(analysis, name, name)
     for word in ("sum", *PART_WORDS, "permute", "inverse", "where", "else", "if", "and", "or", "not", "by"):
         yield _word(word, 2)
     for word in (*CONSTANT_WORDS, *INTEGER_FUNCTIONS):
@@ -156,13 +154,17 @@ def _family(item: items.Item, name: str) -> str:
     return f"{kind}{name}" + (f"[{', '.join(b.span.text for b in item.binders)}]" if item.binders else "")
 
 
+def _call(analysis: Analysis, name: str, label: str, order: int = 1) -> Proposal:
+    """A definition, written ``label``, with places for its arguments."""
+    parameters = [p.name for p in analysis.definitions[name].syntax.parameters]
+    places = ", ".join(f"${{{n}:{p}}}" for n, p in enumerate(parameters, 1))
+    return Proposal(label, "function", f"{name}({', '.join(parameters)})", f"{label}({places})", True, order)
+
+
 def _members(analysis: Analysis, alias: str) -> Iterator[Proposal]:
     inside = [n for n in analysis.definitions if n.startswith(f"{alias}.")]
     for name in inside:
-        parameters = [p.name for p in analysis.definitions[name].syntax.parameters]
-        last = name.rpartition(".")[2]
-        arguments = ", ".join(f"${{{n}:{p}}}" for n, p in enumerate(parameters, 1))
-        yield Proposal(last, "function", f"{name}({', '.join(parameters)})", f"{last}({arguments})", True, 0)
+        yield _call(analysis, name, name.rpartition(".")[2], 0)
     if not inside:
         for word in TRANSPOSE_WORDS:
             yield Proposal(word, "keyword", WORDS[word], word, order=0)
@@ -216,9 +218,9 @@ def signature(analysis: Analysis, offset: int) -> Signature | None:
     depth, active = 0, 0
     for at in range(len(before) - 1, 0, -1):
         text = before[at].text if before[at].kind == "sign" else ""
-        if text in (")", "]") and text:
+        if text in (")", "]"):
             depth += 1
-        elif text in ("(", "[") and text:
+        elif text in ("(", "["):
             if depth:
                 depth -= 1
             elif text == "(":

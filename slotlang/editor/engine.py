@@ -283,7 +283,8 @@ class Engine:
 
     async def ask(self, key: str, question: str, *arguments: Any, slow: bool = False) -> tuple[Text, Any] | None:
         """The answer to one of ``QUESTIONS`` with the text that it is about: the newest one. None where there is none
-        in time. ``slow`` ones wait for each other and for nothing else."""
+        in time. ``slow`` ones wait for each other and for nothing else, and their last argument is what the background
+        has found of that very text."""
         try:
             return await asyncio.wait_for(self._ask(key, question, arguments, slow), MOST_ASKED)
         except (TimeoutError, Ended):
@@ -307,7 +308,8 @@ class Engine:
                 if key not in worker.known:
                     await self._twice(worker, document)
                 if revision == document.revision:
-                    return text, await worker.run(("ask", key, question, arguments))
+                    known = (document.known,) if slow else ()
+                    return text, await worker.run(("ask", key, question, (*arguments, *known)))
 
     # proofs
 

@@ -64,20 +64,19 @@ def _texts(server: Server) -> None:
 
 
 def _places(server: Server) -> None:
-    async def asked(params: Any, question: str, *more: Any) -> tuple[Text, Any] | None:
+    async def asked(params: Any, question: str, *more: Any, slow: bool = False) -> tuple[Text, Any] | None:
         document = server.engine.documents.get(params.text_document.uri)
         if document is None:
             return None
-        offset = server.offset(document.text, params.position)
-        return await server.engine.ask(document.key, question, offset, *more)
+        text = document.text
+        offset = server.offset(text, params.position)
+        found = await server.engine.ask(document.key, question, offset, *more, slow=slow)
+        # in a text that has changed meanwhile something else stands at the place
+        return found if found is not None and found[0] is text else None
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     async def hover(params: types.HoverParams) -> types.Hover | None:
-        document = server.engine.documents.get(params.text_document.uri)
-        if document is None:
-            return None
-        offset = server.offset(document.text, params.position)
-        found = await server.engine.ask(document.key, "hover", offset, document.known, slow=True)
+        found = await asked(params, "hover", slow=True)
         if found is None or found[1] is None:
             return None
         text, about = found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from slotlang.words import (
     INTEGER_FUNCTIONS,
     PARAMETER_WORDS,
     PART_WORDS,
-    SOFT_FORMS,
+    SOFT_START,
     SOFT_WORDS,
     STATEMENT_WORDS,
     TRANSPOSE_WORDS,
@@ -32,17 +33,11 @@ def _any(words: Iterable[str]) -> str:
     return "|".join(sorted(words, key=lambda word: (-len(word), word)))
 
 
-_WORD_FOLLOWS = r"(?=[ \t]+[A-Za-z_0-9])"
-_SOFT_FOLLOWS = {
-    "bound": r"(?=[ \t]*\||[ \t]+[A-Za-z_0-9])",
-    "import": r'(?=[ \t]*"|[ \t]+[A-Za-z_0-9.])',
-}
-
-
 def textmate() -> dict[str, object]:
     """The TextMate grammar: ``syntaxes/slot.tmLanguage.json``."""
     operators = set(EXPRESSION_WORDS) - {"sum", "permute", "inverse", "slot", "cycles", *PART_WORDS}
-    soft = [word + _SOFT_FOLLOWS.get(word, _WORD_FOLLOWS) for word in SOFT_FORMS]
+    # the groups are for the parser: here they would be captures
+    soft = re.sub(r"\((\w+)\)", r"\1", SOFT_START.pattern)
     functions = _any((*CONSTANT_WORDS, *INTEGER_FUNCTIONS, "norm"))
     patterns: list[dict[str, object]] = [
         {"name": "comment.line.number-sign.slot", "match": "#.*$"},
@@ -55,7 +50,7 @@ def textmate() -> dict[str, object]:
             "match": r"^\s*(def)\s+([A-Za-z_]\w*)",
             "captures": {"1": {"name": "keyword.control.slot"}, "2": {"name": "entity.name.function.slot"}},
         },
-        {"name": "keyword.control.slot", "match": rf"^\s*(?:{'|'.join(soft)})"},
+        {"name": "keyword.control.slot", "match": rf"^\s*(?:{soft})"},
         {"name": "keyword.control.slot", "match": r"^\s*end(?=\s*(?:#|$))"},
         {"name": "keyword.control.slot", "match": rf"(?<![\w.])(?:{_any(STATEMENT_WORDS)})(?!\w)"},
         {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from slotlang.editor.analysis import Analysis
 from slotlang.editor.completion import comment_above
 from slotlang.editor.layout import layout_table
+from slotlang.editor.marks import line_end
 from slotlang.editor.measures import Measures
 from slotlang.editor.names import Mention, Symbol, mention_at, mentions
 from slotlang.editor.tokens import tokens
@@ -15,7 +16,6 @@ from slotlang.editor.verdicts import Verdict
 from slotlang.editor.vocabulary import WORDS
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Claim, Program, of_member, written_name
-from slotlang.proof.goals import claim_target
 from slotlang.syntax import tree
 from slotlang.syntax.walk import nodes
 
@@ -46,8 +46,7 @@ def hover(analysis: Analysis, offset: int, known: Known = Known()) -> Hover | No
         return Hover(at.start, at.end, _about(analysis, at, known))
     text = analysis.source.text
     start = text.rfind("\n", 0, offset) + 1
-    end = text.find("\n", offset)
-    for token in tokens(text, start, len(text) if end < 0 else end):
+    for token in tokens(text, start, line_end(text, offset)):
         if token.start <= offset <= token.end and token.kind in ("keyword", "name") and token.text in WORDS:
             return Hover(token.start, token.end, WORDS[token.text])
     return None
@@ -172,8 +171,7 @@ def _member(analysis: Analysis, program: Program, name: str, at: Mention) -> tup
 
 def _held(program: Program, known: Known) -> Sequence[Claim]:
     """The claims that were proved. Before there is a verdict none is taken at its word."""
-    proved = {g.what for v in known.verdicts if v.program == program.name for g in v.goals if g.status == "proved"}
-    return [s for s in program.steps if isinstance(s, Claim) and f"claim {claim_target(s)}" in proved]
+    return [s for s in program.steps if isinstance(s, Claim) and _status(program, s, known) == "proved"]
 
 
 def _status(program: Program, claim: Claim, known: Known) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pygments.lexer import Lexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
 
-from slotlang.editor.tokens import tokens
+from slotlang.editor.tokens import PUNCTUATION, tokens
 
 __all__ = ["SlotLexer"]
 
@@ -20,7 +20,6 @@ _KINDS: dict[str, Any] = {
     "name": Name,
     "sign": Operator,
 }
-_PUNCTUATION = frozenset("()[],.:|")
 
 
 class SlotLexer(Lexer):  # type: ignore[misc]
@@ -37,7 +36,7 @@ class SlotLexer(Lexer):  # type: ignore[misc]
             if token.start > done:
                 yield done, Text, text[done : token.start]
             kind = _KINDS[token.kind]
-            if token.text in _PUNCTUATION:
+            if token.text in PUNCTUATION:
                 kind = Punctuation
             elif token.text in ("slot", "slots") and token.kind == "name":
                 kind = Name.Builtin.Pseudo

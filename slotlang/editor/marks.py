@@ -58,12 +58,12 @@ def mark_of(found: Diagnostic, source: Source, imports: Sequence[Span], weight: 
     message = "\n".join([*text, *([f"hint: {found.hint}"] if found.hint else [])])
     span = found.span
     if span is None:
-        return Mark(0, _line_end(source.text, 0), weight, found.code, message)
+        return Mark(0, line_end(source.text, 0), weight, found.code, message)
     if not own(span, source):
-        place = imports[0] if imports else Span(source, 0, _line_end(source.text, 0))
+        place = imports[0] if imports else Span(source, 0, line_end(source.text, 0))
         return Mark(place.start, place.end, weight, found.code, message, (elsewhere(span, found.message),))
     related = tuple(
-        Related(None, *_line(source, int(match[1])), note)
+        Related(None, *line_range(source, int(match[1])), note)
         for note in found.notes
         for match in _LINE.finditer(note)
         if int(match[1]) <= len(source.line_starts)
@@ -94,17 +94,19 @@ def _left_out(found: Diagnostic, source: Source) -> tuple[Fix, ...]:
     assert found.span is not None
     start, end = found.span.start, found.span.end
     first = source.text.rfind("\n", 0, start) + 1
-    last = _line_end(source.text, end)
+    last = line_end(source.text, end)
     if source.text[first:start].strip() or source.text[end:last].strip():
         return ()
     return (Fix("leave it out", ((first, min(last + 1, len(source.text)), ""),)),)
 
 
-def _line_end(text: str, start: int) -> int:
+def line_end(text: str, start: int) -> int:
+    """Where the line around a place ends."""
     end = text.find("\n", start)
     return len(text) if end < 0 else end
 
 
-def _line(source: Source, line: int) -> tuple[int, int]:
+def line_range(source: Source, line: int) -> tuple[int, int]:
+    """Where a line, counted from 1, starts and ends."""
     start = source.line_starts[line - 1]
-    return start, _line_end(source.text, start)
+    return start, line_end(source.text, start)

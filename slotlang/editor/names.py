@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from slotlang.editor.analysis import Analysis, analyse
 from slotlang.editor.marks import elsewhere, own
@@ -262,8 +262,7 @@ def declared_symbols(item: items.Item) -> Iterator[Symbol]:
             return
         case tree.Define(kind, name, _, _, span):
             after = span if kind == "compute" else Span(span.source, span.start + len(kind), span.end)
-            sort: Sort = "cipher" if kind == "cipher" else "plain" if kind == "plain" else "compute"
-            yield _symbol(name, sort, name_span(name, after), span)
+            yield _symbol(name, cast(Sort, kind), name_span(name, after), span)
             return
         case _:
             pass
@@ -288,7 +287,8 @@ class CantRename(Exception):
 
 
 def renamed(analysis: Analysis, offset: int, new: str | None) -> tuple[Symbol, list[tuple[int, int, str]]]:
-    """The thing whose name is at a place, and the edits that give it another name; none without ``new``.
+    """The thing whose name is at a place, and the edits that give it another name; without ``new`` the one that leaves
+    the name there as it is.
 
     Every name of the new text means what it meant before: that is compared. Raises ``CantRename``.
     """
@@ -302,7 +302,7 @@ def renamed(analysis: Analysis, offset: int, new: str | None) -> tuple[Symbol, l
     if "." in symbol.name:
         raise CantRename("this is the name of an import's definition")
     if new is None:
-        return symbol, []
+        return symbol, [(at.start, at.end, symbol.name)]
     if not re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", new):
         raise CantRename(f"'{new}' is not a name: letters, digits and _, no digit first")
     if new in RESERVED:

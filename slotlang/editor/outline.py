@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slotlang.editor.analysis import Analysis, ProgramView
 from slotlang.editor.names import Symbol, declared_symbols, mentions
-from slotlang.editor.tokens import tokens
+from slotlang.editor.tokens import PUNCTUATION, tokens
 from slotlang.syntax import items, tree
 
 __all__ = ["KINDS", "MODIFIERS", "Colour", "Entry", "Fold", "colours", "folds", "outline"]
@@ -155,7 +155,6 @@ _COLOURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "definition": ("function", ()),
 }
 _LEXICAL = {"comment": "comment", "string": "string", "number": "number", "keyword": "keyword", "sign": "operator"}
-_PUNCTUATION = frozenset("()[],.:|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +189,6 @@ def colours(analysis: Analysis) -> list[Colour]:
         elif token.kind == "name":
             if token.text in ("slot", "slots"):
                 found.append(Colour(token.start, token.end, "property", ("readonly",)))
-        elif token.text not in _PUNCTUATION:
+        elif token.text not in PUNCTUATION:
             found.append(Colour(token.start, token.end, _LEXICAL[token.kind]))
     return found

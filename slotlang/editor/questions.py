@@ -42,14 +42,9 @@ def references(analysis: Analysis, offset: int) -> list[tuple[int, int, bool]]:
 def rename(analysis: Analysis, offset: int, new: str | None) -> tuple[str, list[tuple[int, int, str]]]:
     """An error's text, or an empty one with the edits; without ``new`` the range of the name that would be changed."""
     try:
-        symbol, edits = renamed(analysis, offset, new)
+        return "", renamed(analysis, offset, new)[1]
     except CantRename as no:
         return str(no), []
-    if new is None:
-        at = mention_at(mentions(analysis), offset)
-        assert at is not None
-        return "", [(at.start, at.end, symbol.name)]
-    return "", edits
 
 
 def formatted(analysis: Analysis) -> str | None:

@@ -161,8 +161,9 @@ class Server(LanguageServer):
         """Files on the disk are others: texts that import them are read again."""
         paths = {os.path.realpath(path) for uri in uris if (path := to_fs_path(uri))}
         for key, document in tuple(self.engine.documents.items()):
-            # an import that failed is among no text's imports
-            if paths & set(document.imports) or (document.marks and "import" in document.text.text):
+            # an import that failed is among no text's imports, and those of a text that is being read are not known
+            unsure = document.marks or not document.is_read.is_set()
+            if paths & set(document.imports) or (unsure and "import" in document.text.text):
                 self.engine.refresh(key)
 
     def watch(self) -> None:

@@ -14,6 +14,7 @@ from slotlang.words import (
     INTEGER_FUNCTIONS,
     PARAMETER_WORDS,
     SOFT_FORMS,
+    SOFT_START,
     SOFT_WORDS,
     STATEMENT_WORDS,
     TRANSPOSE_WORDS,
@@ -29,10 +30,12 @@ _TOKEN = re.compile(
     r"|(?P<sign>->|==|!=|<=|>=|<<|>>|//|\*\*|[-+*/%@^=<>()\[\],:.|])"
 )
 
+_ENDS = re.compile(r"[ \t]*(?:#|$)", re.MULTILINE)
+
 KEYWORDS = frozenset([*STATEMENT_WORDS, *EXPRESSION_WORDS, *SOFT_WORDS]) - {"slot"}
 """Words that are always the language's own."""
-STARTS = frozenset([*SOFT_FORMS, "end"])
-"""Words that are the language's own where a statement starts with them."""
+PUNCTUATION = frozenset("()[],.:|")
+"""Signs that compute nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,10 @@ def _is_keyword(text: str, end: int, word: str, first: bool, before: str) -> boo
     """Whether a word is the language's own where it stands."""
     if word in KEYWORDS:
         return True
-    if word in STARTS and first:
-        follows = text[end : text.find("\n", end) if text.find("\n", end) >= 0 else len(text)].lstrip(" \t")
-        return not follows.startswith(("=", "[")) if word != "end" else not follows or follows.startswith("#")
+    if first and word == "end":
+        return _ENDS.match(text, end) is not None
+    if first and word in SOFT_FORMS:
+        return SOFT_START.match(text, end - len(word)) is not None
     if word in HOW_NAMES:
         return before == "by"
     if word in CONSTANT_WORDS or word in INTEGER_FUNCTIONS or word == "norm":

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from slotlang.diagnostics import SlotError
 from slotlang.editor.analysis import Analysis, ProgramView
-from slotlang.editor.marks import Fix, Mark, Related, Weight, own
+from slotlang.editor.marks import Fix, Mark, Related, Weight, line_range, own
 from slotlang.meaning.program import Program
 from slotlang.mutation.repair import nearest_repairs
 from slotlang.proof.check import Report, check
 from slotlang.proof.explain import Counterexample
-from slotlang.proof.goals import goals
+from slotlang.proof.goals import decided
 from slotlang.proof.information_loss import find_loss
 from slotlang.proof.verdict import Status, Uncovered, Wrong
 from slotlang.refusals import GaveUp
@@ -74,15 +74,9 @@ def prove(analysis: Analysis, view: ProgramView) -> tuple[Verdict, Report] | Non
 
 
 def _goals(program: Program, report: Report, source: Source) -> tuple[GoalVerdict, ...]:
-    """Verdicts in the order of the goals. A report may have goals of its own between them: claims that it found."""
-    steps = list(report.steps)
+    """Verdicts on the goals that stand in the text itself, in their order."""
     found = []
-    for goal in goals(program):
-        at = next((n for n, (what, _) in enumerate(steps) if what == goal.what), None)
-        if at is None:
-            continue
-        status = steps[at][1]
-        del steps[: at + 1]
+    for goal, status in decided(program, report.steps):
         place = goal.span.written
         if own(place, source):
             found.append(GoalVerdict(goal.what, status, place.start, place.end))
@@ -137,9 +131,7 @@ def explained(analysis: Analysis, view: ProgramView, verdict: Verdict, report: R
     except (SlotError, GaveUp):
         loss = None
     if loss is not None:
-        start = source.line_starts[loss.line - 1]
-        end = source.text.find("\n", start)
-        related += (Related(None, start, len(source.text) if end < 0 else end, "\n".join(loss.lines())),)
+        related += (Related(None, *line_range(source, loss.line), "\n".join(loss.lines())),)
     fixes: list[Fix] = []
     for repair in nearest_repairs(program, report):
         whole = repair.mutation.whole

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from slotlang.show.repetition import divisors
 
-__all__ = ["Column", "Texts", "column", "expanded", "texts"]
+__all__ = ["Column", "Texts", "column", "texts"]
 
 Column: TypeAlias = list[int]
 """``[length, period, start, step, count, start, step, count, ...]``: runs of evenly spaced numbers that fill one
@@ -42,16 +42,6 @@ def column(values: Sequence[int] | npt.NDArray[np.int64]) -> Column:
         result += [int(part[start]) - before, step, stop - start]
         before, start = int(part[start]), stop
     return result
-
-
-def expanded(coded: Column) -> npt.NDArray[np.int64]:
-    """The numbers of a column, as the page expands them."""
-    length, period, *runs = coded
-    parts, before = list[npt.NDArray[np.int64]](), 0
-    for start, step, count in zip(runs[::3], runs[1::3], runs[2::3], strict=True):
-        before += start
-        parts.append(before + step * np.arange(count))
-    return np.resize(np.concatenate(parts), length) if period else np.zeros(0, np.int64)
 
 
 def texts(found: Sequence[str]) -> Texts:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from slotlang.cost.report import Cost
+from slotlang.show.quantities import size_text, time_text
 
 __all__ = ["cost_rows"]
-
-
-def _bytes(count: int) -> str:
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} bytes"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 10 else f"{1000 * seconds:.1f} ms"
 
 
 def cost_rows(cost: Cost) -> dict[str, Any]:
@@ -27,19 +17,19 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
     rows: list[tuple[str, str]] = [
         (f"{c.rotations:,}", "rotations"),
         (f"{c.key_switches:,}", "key switches"),
-        (f"{c.galois_keys:,}", f"Galois keys, {_bytes(cost.galois_key_bytes)}"),
+        (f"{c.galois_keys:,}", f"Galois keys, {size_text(cost.galois_key_bytes)}"),
         (f"{c.hoistable:,}", "rotations that share an operand (hoistable)"),
         (f"{c.plain_products:,}", "products with plaintexts"),
-        (f"{c.plaintexts:,}", f"plaintexts, {_bytes(cost.weight_bytes)}"),
+        (f"{c.plaintexts:,}", f"plaintexts, {size_text(cost.weight_bytes)}"),
         (f"{c.cipher_products:,}", "products of ciphertexts"),
         (f"{c.additions:,}", "additions"),
         (f"{c.rescales:,}", "rescales"),
         (f"{c.depth:,}", "products in a row"),
-        (f"{c.ciphertexts_in:,}", f"ciphertexts up, {_bytes(cost.upload_bytes)}, seeded"),
-        (f"{c.ciphertexts_out:,}", f"ciphertexts down, {_bytes(cost.download_bytes)}"),
-        (f"{c.peak_ciphertexts:,}", f"ciphertexts alive at the peak, {_bytes(cost.peak_ciphertext_bytes)}"),
-        (_time(times.evaluation), f"to evaluate on one thread, predicted by the profile {times.profile}"),
-        (_time(times.server), "the server's part of a request, predicted"),
+        (f"{c.ciphertexts_in:,}", f"ciphertexts up, {size_text(cost.upload_bytes)}, seeded"),
+        (f"{c.ciphertexts_out:,}", f"ciphertexts down, {size_text(cost.download_bytes)}"),
+        (f"{c.peak_ciphertexts:,}", f"ciphertexts alive at the peak, {size_text(cost.peak_ciphertext_bytes)}"),
+        (time_text(times.evaluation), f"to evaluate on one thread, predicted by the profile {times.profile}"),
+        (time_text(times.server), "the server's part of a request, predicted"),
     ]
     if cost.promise is not None:
         rows.append((f"{cost.predicted_error:.1e}", f"relative rms error at most, predicted {cost.promise.about}"))

@@ -43,7 +43,6 @@ function goTo(title, slot = null, family = null, member = null, remember = true)
   if (slot !== null) state.slot = slot;
   const p = program();
   if (state.slot >= p.slots) state.slot = 0;
-  if (!valueOf(title) && typeof askValue === "function") askValue(p.name, state.family, state.member, title);
   showValue();
 }
 
@@ -72,6 +71,7 @@ function showControls() {
 
 function showValue() {
   const p = program(), value = valueOf(state.title);
+  if (!value) askValue(p.name, state.family, state.member, state.title);
   byId("title").textContent = state.title;
   showControls();
   markStatements(state.data, p.number, stageOf(state.family));
@@ -154,7 +154,7 @@ function showProgram() {
   document.title = `${p ? p.name : "slotlang"} – slotlang`;
   byId("name").textContent = p ? p.name : state.data.file;
   const v = p && p.verdict;
-  byId("status").textContent = !state.data.right ? "not a program yet" : v && !state.stale ? v.sentence : "being proved";
+  byId("status").textContent = !state.data.right ? "not a program yet" : v && !state.stale ? v.sentence : "no verdict yet";
   byId("status").className = `badge ${v && !state.stale ? v.status : ""}`;
   byId("sizes").textContent = p && p.bound ? Object.entries(p.sizes).map(([n, s]) => `${n} = ${s}`).join(", ") : "";
   showMarks(state.data, state.stale ? null : p);
@@ -170,14 +170,14 @@ function showProgram() {
   } else showValue();
 }
 
-function receive(data) {
-  // until a text's own pictures are there, those of the last text that was right stay
-  state.stale = "";
-  if (data.right && data.programs.every((p) => p.values)) state.right = data.programs;
-  else if (state.right) {
-    data.programs = state.right;
-    state.stale = data.right ? "of the text before: this one is being looked at" : "of the last text that was a program";
-  }
+// "current": whether the data is about the text as it stands, and not about the one before.
+function receive(data, current = true) {
+  // until a text's own pictures are there, those of the last text that was right stay; its verdict does not
+  state.stale = !current || (data.right && state.right) ? "of the text before: this one is being looked at" : state.right ? "of the last text that was a program" : "";
+  if (current && data.right && data.programs.every((p) => p.values)) {
+    state.right = data.programs;
+    state.stale = "";
+  } else if (state.right) data.programs = state.right;
   state.data = data; state.values = new Map();
   state.at = Math.min(state.at, Math.max(0, data.programs.length - 1));
   const list = clear(byId("programs"));

@@ -12,14 +12,13 @@ from slotlang.editor.analysis import Analysis, ProgramView, analyse
 from slotlang.editor.marks import Mark
 from slotlang.editor.measures import measure
 from slotlang.editor.verdicts import Verdict, explained, prove
-from slotlang.meaning.program import Claim, Program, member_text
+from slotlang.meaning.program import Program, member_text
 from slotlang.page.costs import cost_rows
-from slotlang.page.pieces import pieces, statements
+from slotlang.page.pieces import line_at, pieces, statements
 from slotlang.page.stages import edges, stages
 from slotlang.page.values import MAX_DRAWN, value, values
 from slotlang.proof.check import Report
-from slotlang.proof.goals import claim_target
-from slotlang.proof.verdict import Wrong
+from slotlang.proof.verdict import Status, Wrong
 from slotlang.refusals import GaveUp
 from slotlang.show.trace import trace
 from slotlang.show.wrong import WrongSlots, held, refutation, wrong_slots
@@ -100,28 +99,26 @@ def one_value(
     program: str,
     family: str,
     member: tuple[int, ...],
-    proved: Sequence[str] = (),
+    goals: Sequence[tuple[str, Status]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """A value that a page has no room for. Claims among the ``proved`` goals are taken at their word. Yields nothing
-    where there is no such value."""
+    """A value that a page has no room for. ``goals`` with their verdicts: claims that hold are taken at their word.
+    Yields nothing where there is no such value."""
     for view in analyse(text, name, folder, sizes).programs:
         bound = view.bound
         if bound is None or bound.name != program or family not in bound.families:
             continue
         binders = bound.families[family].binders
         if len(binders) == len(member) and all(0 <= i < b.size for i, b in zip(member, binders, strict=True)):
-            claims = [s for s in bound.steps if isinstance(s, Claim) and f"claim {claim_target(s)}" in proved]
-            yield value(bound, family, member, claims)
+            yield value(bound, family, member, held(bound, goals))
 
 
 def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
-    text = analysis.source.text
     return {
-        "line": text.count("\n", 0, mark.start) + 1,
+        "line": line_at(analysis, mark.start),
         "weight": mark.weight,
         "code": mark.code,
         "message": mark.message,
-        "related": [[text.count("\n", 0, r.start) + 1 if r.file is None else 0, r.text] for r in mark.related],
+        "related": [[line_at(analysis, r.start) if r.file is None else 0, r.text] for r in mark.related],
         "fixes": [fix.title for fix in mark.fixes],
     }
 
@@ -157,7 +154,7 @@ def _background(analysis: Analysis, view: ProgramView, number: int, room: int, d
         return
     verdict, report = found
     yield (*at, "verdict"), _verdict(analysis, verdict)
-    claims = held(program, report)
+    claims = held(program, report.steps)
     wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     if report.status == "refuted":
         yield (*at, "refutation"), _refutation(program, report, wrong)
@@ -175,16 +172,12 @@ def _background(analysis: Analysis, view: ProgramView, number: int, room: int, d
 
 
 def _verdict(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
-    text = analysis.source.text
-    goals = []
-    for goal in verdict.goals:
-        goals.append({"what": goal.what, "status": goal.status, "line": text.count("\n", 0, goal.start) + 1})
     return {
         "status": verdict.status,
         "method": verdict.method,
         "sentence": verdict.sentence,
         "reason": verdict.reason,
-        "goals": goals,
+        "goals": [{"what": g.what, "status": g.status, "line": line_at(analysis, g.start)} for g in verdict.goals],
         "mark": None if verdict.mark is None else _mark(analysis, verdict.mark),
     }
 

@@ -10,20 +10,19 @@ from slotlang.editor.marks import own
 from slotlang.editor.tokens import tokens
 from slotlang.meaning.program import Claim, Family, Output, Program, written_name
 from slotlang.meaning.value import FamilyRef
+from slotlang.source import Span
 from slotlang.syntax import tree
 
-__all__ = ["pieces", "statements"]
+__all__ = ["line_at", "pieces", "statements"]
 
 _COLOURED = ("comment", "keyword", "number", "string")
 
 
 def statements(analysis: Analysis) -> list[dict[str, Any]]:
     """Every statement with its lines, counted from 1, its place, and the program and the stage that it is about."""
-    source = analysis.source
     found = []
     for item in statements_of(analysis.file):
         start, end = item.span.start, item.span.end
-        first = source.text.count("\n", 0, start) + 1
         view = next((n for n, v in enumerate(analysis.programs) if v.start <= start <= v.end), None)
         stage, kind = None, type(item).__name__.lower()
         if view is not None and (program := analysis.programs[view].bound) is not None:
@@ -32,14 +31,19 @@ def statements(analysis: Analysis) -> list[dict[str, Any]]:
             {
                 "start": start,
                 "end": end,
-                "first": first,
-                "last": first + source.text.count("\n", start, end),
+                "first": line_at(analysis, start),
+                "last": line_at(analysis, end),
                 "kind": kind,
                 "program": view,
                 "stage": stage,
             }
         )
     return found
+
+
+def line_at(analysis: Analysis, offset: int) -> int:
+    """The line of a place in the text, counted from 1."""
+    return Span(analysis.source, offset, offset).row
 
 
 def _stage(analysis: Analysis, program: Program, item: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -91,8 +92,6 @@ def application(viewed: Viewed, port: int) -> FastAPI:
             raw += chunk
             if len(raw) > MAX_BODY:
                 raise NoSession("that text is too long")
-        import json
-
         try:
             found = json.loads(raw)
         except (ValueError, RecursionError):

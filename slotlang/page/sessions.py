@@ -6,14 +6,16 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import SlotError
 from slotlang.editor.workers import Ended, Failed, Worker
+from slotlang.page.imports import Imports, imports_of
 from slotlang.page.parts import Part, merged, one_value, parts
+from slotlang.source import Source
 from slotlang.syntax.program_file import read_program
 
 __all__ = ["NoSession", "Session", "Sessions", "Viewed"]
@@ -52,14 +54,18 @@ class Viewed:
 
 @dataclass(eq=False)
 class Session:
-    """One view: its text, what is known of it, and a number that grows with every change. ``edited``: the text is not
-    the file's. ``read``: the number of the text that ``data`` is about."""
+    """One view: its text, what is known of it, and ``version``, which grows when one of them changes. ``edited``: the
+    text is not the file's. ``number``: of the text; it grows with every text, and with every change of what a text
+    imports. ``read``: the number of what ``data`` is about. ``imports``: the files that the text
+    was found to import."""
 
     key: str
     text: str
     edited: bool = False
     version: int = 0
+    number: int = 0
     read: int = 0
+    imports: Imports = field(default_factory=Imports)
     data: dict[str, Any] | None = None
     problem: str = ""
     worker: Worker = field(default_factory=lambda: Worker("page"))
@@ -68,6 +74,11 @@ class Session:
     job: asyncio.Task[None] | None = None
     seen: float = field(default_factory=time.monotonic)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def current(self) -> bool:
+        """Whether ``data`` is about the text as it stands, and not about the one before."""
+        return self.read == self.number
 
     def changed(self) -> None:
         """Something is new."""
@@ -90,6 +101,7 @@ class Session:
             "edited": self.edited,
             "notice": said,
             "read": self.read,
+            "current": self.current,
             "data": self.data if new else None,
         }
 
@@ -148,6 +160,10 @@ class Sessions:
             if await asyncio.to_thread(self._look):
                 self._told()
             for session in list(self.sessions.values()):
+                number = session.number
+                if await asyncio.to_thread(session.imports.changed) and number == session.number:
+                    self._set(session, session.text)
+            for session in list(self.sessions.values()):
                 if time.monotonic() - session.seen > IDLE:
                     del self.sessions[session.key]
                     session.end()
@@ -193,30 +209,32 @@ class Sessions:
         self._set(session, self.text)
 
     def _set(self, session: Session, text: str) -> None:
-        """Look at another text: what is computed about the one before is ended."""
+        """Look at another text, or again at one whose imports have changed: what is computed so far is ended."""
         session.text, session.problem = text, ""
-        session.read += 1
+        session.number += 1
         if session.job is not None and not session.job.done():
             session.job.cancel()
-        session.job = self._task(self._compute(session, session.read))
+        session.job = self._task(self._compute(session, session.number))
         session.changed()
 
     async def _compute(self, session: Session, number: int) -> None:
-        viewed, first = self.viewed, True
+        viewed = self.viewed
 
-        def found(part: Part) -> None:
-            nonlocal first
-            if session.read != number:
+        def found(item: Part | Imports) -> None:
+            if session.number != number:
                 return
-            # until a text is read, what was drawn of the one before stays
-            session.data = merged({} if first or session.data is None else session.data, part)
-            first = False
+            if isinstance(item, Imports):
+                session.imports = item
+                return
+            # until a text is read, what was drawn of the one before stays: the first part takes the place of it all
+            session.data = merged(session.data or {}, item)
+            session.read = number
             session.changed()
 
         text = session.text.replace("\r\n", "\n")
         arguments = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), viewed.program, DRAWN)
         try:
-            await asyncio.wait_for(session.worker.run(("stream", parts, arguments), found), MOST_PROVED)
+            await asyncio.wait_for(session.worker.run(("stream", watched, arguments), found), MOST_PROVED)
             return
         except TimeoutError:
             problem = f"This text was given up after {MOST_PROVED:.0f} s."
@@ -225,21 +243,33 @@ class Sessions:
         except Failed as failed:
             logger.error("looking at %s: %s", viewed.path, failed)
             problem = "This text could not be looked at: that is an error of slotlang."
-        if session.read == number:
+        if session.number == number:
             session.problem = problem
             session.changed()
 
     async def value(self, session: Session, program: str, family: str, member: list[int]) -> dict[str, Any] | None:
-        """A value that is not among those that are drawn of every text; None where there is none."""
-        viewed, text = self.viewed, session.text.replace("\r\n", "\n")
+        """A value that is not among those that are drawn of every text; None where there is none, and while the text is
+        being read: until then it is not known which of its claims hold."""
+        if not session.current:
+            return None
+        viewed, text, number = self.viewed, session.text.replace("\r\n", "\n"), session.number
         known = (session.data or {}).get("programs", [])
         verdicts = [p["verdict"] for p in known if p["name"] == program and "verdict" in p]
-        proved = [g["what"] for v in verdicts for g in v["goals"] if g["status"] in ("proved", "tested")]
+        goals = [(g["what"], g["status"]) for v in verdicts for g in v["goals"]]
         found: list[dict[str, Any]] = []
-        about = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), program, family, tuple(member), proved)
+        about = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), program, family, tuple(member), goals)
         async with session.drawing:
             try:
                 await asyncio.wait_for(session.drawer.run(("stream", one_value, about), found.append), 60)
             except (TimeoutError, Ended, Failed) as problem:
                 logger.error("drawing %s: %s", family, problem)
-        return found[0] if found else None
+        return found[0] if found and number == session.number else None
+
+
+def watched(
+    text: str, name: str, folder: str, sizes: Mapping[str, int], only: str | None, drawn: int
+) -> Iterator[Part | Imports]:
+    """The files that a text imports, then its parts."""
+    # these are as new as the files' times or newer: a file that changes between the two is looked at once more
+    yield imports_of(Source(name, text, folder))
+    yield from parts(text, name, folder, sizes, only, drawn)

@@ -13,11 +13,11 @@ async function post(path, body) {
 function say(text) { const n = byId("notice"); if (n.textContent !== text) n.textContent = text; n.hidden = !text; }
 
 function askValue(name, family, member, title) {
-  if (state.mode !== "view" || !program().values || view.asked.has(title)) return;
+  if (state.mode !== "view" || state.stale || !program().values || view.asked.has(title)) return;
   view.asked.add(title);
-  const version = view.text;
+  const read = view.text;
   post("value", { program: name, family, member }).then((found) => {
-    if (version !== view.text || !found.value) return;
+    if (read !== view.text || !found.value) return;
     const p = state.data.programs.find((q) => q.name === name);
     if (p && p.values) { p.values[title] = found.value; if (state.title === title) showValue(); }
   }).catch((problem) => say(problem.message));
@@ -52,7 +52,7 @@ async function listen() {
       say(found.notice);
       byId("revert").hidden = !found.edited;
       if (!found.edited && found.text !== view.sent && byId("editor").value === view.sent) { byId("editor").value = found.text; view.sent = found.text; }
-      if (found.data) { if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); } keepAsked(found.data); receive(found.data); }
+      if (found.data) { if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); } keepAsked(found.data); receive(found.data, found.current); }
     } catch (problem) {
       say("the server of this page does not answer: slotlang view may have ended");
       await new Promise((done) => setTimeout(done, 2000));

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from slotlang.meaning.integers import Int, evaluate, show
 from slotlang.meaning.program import Claim, Output, Program, member_text
 from slotlang.proof.induction import by_induction, inductive_goals
-from slotlang.proof.verdict import Goal
+from slotlang.proof.verdict import Goal, Status
 
 
 def goals(program: Program) -> list[Goal]:
@@ -21,6 +21,20 @@ def goals(program: Program) -> list[Goal]:
         elif isinstance(s, Claim):
             claims.append(Goal(s, f"claim {claim_target(s)}"))
     return claims + [Goal(o, f"output {output_target(o)}") for o in program.outputs]
+
+
+def decided(program: Program, steps: Iterable[tuple[str, Status]]) -> list[tuple[Goal, Status]]:
+    """The program's goals with the verdicts on them, as far as ``steps``, those of a report, have come. Two claims may
+    be worded alike: they are told apart by their order. A report may have goals of its own between them, claims that it
+    found."""
+    found: list[tuple[Goal, Status]] = []
+    left = list(steps)
+    for goal in goals(program):
+        at = next((n for n, (what, _) in enumerate(left) if what == goal.what), None)
+        if at is not None:
+            found.append((goal, left[at][1]))
+            del left[: at + 1]
+    return found
 
 
 def claim_target(claim: Claim) -> str:

@@ -1,4 +1,4 @@
-"""Which slots every slot of a value is computed from, all slots at once: ``trace.reads`` on arrays."""
+"""Which slots every slot of a value is computed from, all slots at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slotlang.meaning.value import (
 )
 from slotlang.show.symbolic import Ints
 
-__all__ = ["MAX_READS", "SlotsRead", "slots_read"]
+__all__ = ["MAX_READS", "SlotsRead", "occurrences", "slots_read", "vanishes"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,7 +56,7 @@ def slots_read(program: Program, family: str, member: tuple[int, ...]) -> list[S
     found: dict[tuple[str, tuple[int, ...], bytes], SlotsRead] = {}
     slots = np.arange(program.slots)
     env = definition.env(member)
-    for number, new in enumerate(_reads(program, definition.body, env, slots, np.ones(program.slots, bool))):
+    for number, new in enumerate(occurrences(program, definition.body, env, slots, np.ones(program.slots, bool))):
         if number >= MAX_READS:
             return None
         key = new.family, new.member, new.source.tobytes()
@@ -65,52 +65,56 @@ def slots_read(program: Program, family: str, member: tuple[int, ...]) -> list[S
     return [entry for entry in found.values() if entry.read.any()]
 
 
-def _reads(program: Program, value: Value, env: Mapping[str, int], source: Ints, read: Mask) -> Iterator[SlotsRead]:
-    """What ``value`` reads where slot s is that of its slot ``source[s]``."""
+def occurrences(
+    program: Program, value: Value, env: Mapping[str, int], source: Ints, read: Mask
+) -> Iterator[SlotsRead]:
+    """What ``value`` reads, as often as it does, where slot s is that of its slot ``source[s]`` and counts where
+    ``read[s]``."""
     match value:
         case FamilyRef(name, indices):
             yield SlotsRead(name, tuple(_at(program, i, env) for i in indices), source, read)
         case Arith("*"):
-            inside = read & ~_vanishes(program, value, env, source)
-            for child in children(value):
-                yield from _reads(program, child, env, source, inside)
+            inside = read & ~vanishes(program, value, env, source)
+            if inside.any():
+                for child in children(value):
+                    yield from occurrences(program, child, env, source, inside)
         case Shift(inner, amount):
-            yield from _reads(program, inner, env, (source + _at(program, amount, env)) % program.slots, read)
+            yield from occurrences(program, inner, env, (source + _at(program, amount, env)) % program.slots, read)
         case SumOver(var, extent, _, _, body):
             for v in range(_at(program, extent, env)):
-                yield from _reads(program, body, {**env, var: v}, source, read)
+                yield from occurrences(program, body, {**env, var: v}, source, read)
         case Permuted(inner, name, inverse):
             table = program.permutations[name].destination
             if not inverse:
                 back = np.empty_like(table)
                 back[table] = np.arange(len(table))
                 table = back
-            yield from _reads(program, inner, env, table[source], read)
+            yield from occurrences(program, inner, env, table[source], read)
         case _:
             for child in children(value):
-                yield from _reads(program, child, env, source, read)
+                yield from occurrences(program, child, env, source, read)
 
 
 def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
     return int(evaluate(e, program.sizes, env))
 
 
-def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
-    """At which slots a value is 0 because a bracket in it does not hold: ``trace._vanishes``."""
+def vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
+    """At which slots a value is 0 because a bracket in it does not hold."""
     match value:
         case Iverson(condition):
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
             return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
         case Arith("*"):
-            left, right = (_vanishes(program, factor, env, slots) for factor in children(value))
+            left, right = (vanishes(program, factor, env, slots) for factor in children(value))
             return left | right
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
-            return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slots)
+            return vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slots)
         case _ if isinstance(value, Slotwise):
             zero = np.ones(slots.shape, bool)
             for part in children(value):
-                zero &= _vanishes(program, part, env, slots)
+                zero &= vanishes(program, part, env, slots)
             return zero
         case _:
             return np.zeros(slots.shape, bool)

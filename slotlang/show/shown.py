@@ -47,7 +47,7 @@ def shown(program: Program, target: str | None) -> Shown:
     """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
     they say only where the check found them to hold. Raises SL601 and SL602."""
     report = check(program)
-    claims = held(program, report)
+    claims = held(program, report.steps)
     wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
     if target is None:

@@ -7,20 +7,10 @@ from itertools import islice
 
 import numpy as np
 
-from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Program, member_text
-from slotlang.meaning.value import (
-    Arith,
-    FamilyRef,
-    Iverson,
-    Permuted,
-    Read,
-    Shift,
-    Slotwise,
-    SumOver,
-    Value,
-    children,
-)
+from slotlang.meaning.value import Read, Value
+from slotlang.show.origins import occurrences, vanishes
 
 MAX_READS = 1 << 14
 """Most slots that one slot may read; a slot that reads more is traced no further."""
@@ -33,42 +23,9 @@ Place = tuple[str, tuple[int, ...], int]
 def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> Iterator[Place]:
     """Encrypted slots that the value of one slot is computed from, as often as they occur. Products with a bracket that
     does not hold at their slot are left out."""
-    match value:
-        case FamilyRef(name, indices):
-            if program.families[name].kind != "plain":
-                yield name, tuple(_at(program, i, env) for i in indices), slot
-        case Arith("*") if _vanishes(program, value, env, slot):
-            return
-        case Shift(inner, amount):
-            yield from reads(program, inner, env, (slot + _at(program, amount, env)) % program.slots)
-        case SumOver(var, extent, _, _, body):
-            for v in range(_at(program, extent, {})):
-                yield from reads(program, body, {**env, var: v}, slot)
-        case Permuted(inner, name, inverse):
-            destination = program.permutations[name].destination
-            source = int(destination[slot]) if inverse else int(np.flatnonzero(destination == slot)[0])
-            yield from reads(program, inner, env, source)
-        case _:
-            for child in children(value):
-                yield from reads(program, child, env, slot)
-
-
-def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
-    return int(evaluate(e, program.sizes, env))
-
-
-def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int) -> bool:
-    """Whether a value is 0 at a slot because a bracket in it does not hold."""
-    match value:
-        case Iverson(condition):
-            return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
-        case Arith("*"):
-            return any(_vanishes(program, factor, env, slot) for factor in children(value))
-        case FamilyRef(name, indices) if program.families[name].kind == "plain":
-            family = program.families[name]
-            return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slot)
-        case _:
-            return isinstance(value, Slotwise) and all(_vanishes(program, part, env, slot) for part in children(value))
+    for entry in occurrences(program, value, env, np.array([slot]), np.ones(1, bool)):
+        if program.families[entry.family].kind != "plain":
+            yield entry.family, entry.member, int(entry.source[0])
 
 
 def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) -> list[str]:
@@ -98,13 +55,13 @@ def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) ->
 def _zero(program: Program, place: Place) -> bool:
     name, member, slot = place
     family = program.families[name]
-    return _vanishes(program, family.body, family.env(member), slot)
+    return bool(vanishes(program, family.body, family.env(member), np.array([slot]))[0])
 
 
 def _packed(program: Program, body: Value, env: Mapping[str, int], slot: int) -> str:
     here = {**program.slot_env(slot), **env}
     if isinstance(body, Read):
-        return member_text(body.tensor, [_at(program, i, here) for i in body.indices])  # type: ignore[arg-type]
+        return member_text(body.tensor, [int(evaluate(i, program.sizes, here)) for i in body.indices])
     return "packed by the client"
 
 

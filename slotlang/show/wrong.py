@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -16,12 +16,12 @@ from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.proof.check import CROSS_CHECK_WORK, Checker, Report
 from slotlang.proof.explain import Counterexample
 from slotlang.proof.field import PRIMES, random_field
-from slotlang.proof.goals import goals, member
+from slotlang.proof.goals import decided, member
 from slotlang.proof.polyhedral import Polyhedral, sides
 from slotlang.proof.random import DEFAULT_SEED
 from slotlang.proof.random import wrong_slots as differing
 from slotlang.proof.sets import members
-from slotlang.proof.verdict import Failure, Goal, Wrong
+from slotlang.proof.verdict import Failure, Goal, Status, Wrong
 from slotlang.refusals import GaveUp
 from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
@@ -236,7 +236,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     if not isinstance(failure, Wrong):
         return Refutation(program.name, example.statement, example.line, lines, example.family, axes, None, (), None)
     # what was refuted at random points was too large for sets
-    wrong = wrong or wrong_slots(program, failure, held(program, report), sets=report.method != "random")
+    wrong = wrong or wrong_slots(program, failure, held(program, report.steps), sets=report.method != "random")
     family, place = member(program, failure.goal.statement, failure.binders)
     title = member_text(family, place)
     around = _around(program, report, failure, wrong, reach)
@@ -246,7 +246,7 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
 def _around(
     program: Program, report: Report, failure: Wrong, wrong: WrongSlots | None, reach: int
 ) -> tuple[Neighbour, ...]:
-    named = Named(program, [c for c in held(program, report) if c != failure.goal.statement])
+    named = Named(program, [c for c in held(program, report.steps) if c != failure.goal.statement])
     slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
     try:
         left, right, where = sides(program, named, failure.goal)
@@ -275,11 +275,14 @@ def _around(
 
 def wrong_contents(program: Program, report: Report, wrong: WrongSlots) -> SlotContents:
     """What the vector with the wrong slots holds, as far as proved claims tell, the wrong slots marked."""
-    claims = [c for c in held(program, report) if c != wrong.goal.statement]
+    claims = [c for c in held(program, report.steps) if c != wrong.goal.statement]
     return mark_wrong(contents(program, wrong.family, wrong.member, claims=claims), wrong)
 
 
-def held(program: Program, report: Report) -> list[Claim]:
-    """The claims that a report found to hold."""
-    found = {what for what, status in report.steps if status in ("proved", "tested")}
-    return [g.statement for g in goals(program) if g.what in found and isinstance(g.statement, Claim)]
+def held(program: Program, steps: Iterable[tuple[str, Status]]) -> list[Claim]:
+    """The claims that a report with these ``steps`` found to hold."""
+    return [
+        goal.statement
+        for goal, status in decided(program, steps)
+        if status in ("proved", "tested") and isinstance(goal.statement, Claim)
+    ]

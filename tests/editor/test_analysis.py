@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from editor_client import SMALL
 from repository import ROOT
 
 from slotlang.diagnostics import SlotError
@@ -16,16 +17,6 @@ from slotlang.syntax.parser import parse
 
 PROGRAMS = sorted((ROOT / "programs").rglob("*.slot"))
 WRONG = sorted((ROOT / "tests/diagnostics").rglob("*.slot"))
-SMALL = """program small(n = 4, m = 2)
-input x[n, m]
-weight A[n, n]
-axes (h < n, t < m)
-cipher X = x[h, t]
-plain D[q < n] = A[h, (h + q) % n]
-Y = sum q < n: (X << q*m) * D[q]
-output y[h, t] = Y
-prove y == A @ x
-"""
 
 
 def read(path: Path) -> str:

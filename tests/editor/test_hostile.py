@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from editor_client import PROGRAMS, SMALL, Client
+from editor_client import PROGRAMS, SMALL, WRONG, Client
 from lsprotocol import types
 
 from slotlang.editor.text import Text
@@ -16,7 +16,6 @@ from slotlang.editor.tokens import tokens
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXTS = [path.read_text() for path in sorted(PROGRAMS.rglob("*.slot"))]
-WRONG = SMALL.replace("<<", ">>")
 
 
 def whole(text: Text) -> types.Range:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from editor_client import PROGRAMS, ROOT, Client, place
+from editor_client import PROGRAMS, ROOT, SMALL, WRONG, Client, place
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
@@ -14,17 +14,6 @@ from slotlang.editor.outline import KINDS, MODIFIERS
 
 PATH = PROGRAMS / "rank_complex.slot"
 URI, TEXT = PATH.as_uri(), PATH.read_text()
-WRONG = """program small(n = 4, m = 2)
-input x[n, m]
-weight A[n, n]
-axes (h < n, t < m)
-cipher X = x[h, t]
-plain D[q < n] = A[h, (h + q) % n]
-Y = sum q < n: (X >> q*m) * D[q]
-output y[h, t] = Y
-prove y == A @ x
-"""
-RIGHT = WRONG.replace(">>", "<<")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -97,7 +86,7 @@ async def test_a_program_that_is_refuted(client: Client, small: str) -> None:
 
 
 async def test_messages_and_their_fixes(client: Client, small: str) -> None:
-    text = RIGHT.replace("cipher X = x[h, t]", "cipher X = xx[h, t]").replace("weight A", "weight B[n], A")
+    text = SMALL.replace("cipher X = x[h, t]", "cipher X = xx[h, t]").replace("weight A", "weight B[n], A")
     client.open(small, text)
     found = {d.code: d for d in await client.diagnosed(small)}
     assert found["SL201"].range.start == place(text, "xx[")
@@ -112,19 +101,19 @@ async def test_messages_and_their_fixes(client: Client, small: str) -> None:
 
 async def test_places_of_names(client: Client, small: str) -> None:
     """Definition, references, highlights and renaming, in this text and in the library."""
-    client.open(small, RIGHT)
-    params: Any = types.DefinitionParams(identifier(small), place(RIGHT, "D[q]\n"))
+    client.open(small, SMALL)
+    params: Any = types.DefinitionParams(identifier(small), place(SMALL, "D[q]\n"))
     where = await client.text_document_definition_async(params)
-    assert isinstance(where, types.Location) and where.range.start == place(RIGHT, "D[q <")
+    assert isinstance(where, types.Location) and where.range.start == place(SMALL, "D[q <")
     context = types.ReferenceContext(include_declaration=False)
-    params = types.ReferenceParams(context, identifier(small), place(RIGHT, "n = 4"))
+    params = types.ReferenceParams(context, identifier(small), place(SMALL, "n = 4"))
     references = await client.text_document_references_async(params)
     assert len(references or ()) == 7
-    params = types.DocumentHighlightParams(identifier(small), place(RIGHT, "X = x"))
+    params = types.DocumentHighlightParams(identifier(small), place(SMALL, "X = x"))
     highlights = await client.text_document_document_highlight_async(params)
     assert [h.kind for h in highlights or ()] == [types.DocumentHighlightKind.Write, types.DocumentHighlightKind.Read]
 
-    at = place(RIGHT, "q < n] =")
+    at = place(SMALL, "q < n] =")
     prepared = await client.text_document_prepare_rename_async(types.PrepareRenameParams(identifier(small), at))
     assert isinstance(prepared, types.Range) and prepared.start == at
     edit = await client.text_document_rename_async(types.RenameParams(identifier(small), at, "p"))
@@ -134,7 +123,7 @@ async def test_places_of_names(client: Client, small: str) -> None:
     with pytest.raises(JsonRpcException, match="has a meaning already"):
         await client.text_document_rename_async(types.RenameParams(identifier(small), at, "h"))
 
-    text = 'import "std/layouts.slot" as l\n' + RIGHT.replace("A[h, (h + q) % n]", "l.diagonal(A, q)")
+    text = 'import "std/layouts.slot" as l\n' + SMALL.replace("A[h, (h + q) % n]", "l.diagonal(A, q)")
     client.replace(small, text)
     params = types.DefinitionParams(identifier(small), place(text, "diagonal", 2))
     where = await client.text_document_definition_async(params)
@@ -144,17 +133,17 @@ async def test_places_of_names(client: Client, small: str) -> None:
 
 
 async def test_outline_folds_and_colours(client: Client, small: str) -> None:
-    client.open(small, "# one\n# two\n" + RIGHT.replace("(X <<", "(X\n  <<"))
+    client.open(small, "# one\n# two\n" + SMALL.replace("(X <<", "(X\n  <<"))
     (program,) = await client.text_document_document_symbol_async(types.DocumentSymbolParams(identifier(small))) or ()
     assert isinstance(program, types.DocumentSymbol) and program.name == "small"
     assert [s.name for s in program.children or ()][:6] == ["n", "m", "x", "A", "h", "t"]
     folds = await client.text_document_folding_range_async(types.FoldingRangeParams(identifier(small)))
     assert [(f.start_line, f.end_line) for f in folds or ()] == [(0, 1), (8, 9)]
-    client.replace(small, RIGHT)
+    client.replace(small, SMALL)
     tokens = await client.text_document_semantic_tokens_full_async(types.SemanticTokensParams(identifier(small)))
     assert tokens is not None
     found, line, column = {}, 0, 0
-    lines = RIGHT.split("\n")
+    lines = SMALL.split("\n")
     for step, first, length, kind, modifiers in zip(*[iter(tokens.data)] * 5, strict=True):
         line, column = line + step, first + (0 if step else column)
         names = {m for n, m in enumerate(MODIFIERS) if modifiers >> n & 1}
@@ -177,7 +166,7 @@ async def test_completions(client: Client, small: str) -> None:
         assert isinstance(found, types.CompletionList)
         return {item.label: item for item in found.items}
 
-    head = 'import "std/layouts.slot" as l\n' + RIGHT
+    head = 'import "std/layouts.slot" as l\n' + SMALL
     names = await proposed(head + "Z = sum k < n: (X << k) * ", "(X << k) * ")
     assert names["D"].detail == "plain D[q < n]" and names["A"].detail == "weight A[n, n]"
     assert names["n"].detail == "n = 4" and names["k"].detail == "an index of this statement"
@@ -201,7 +190,7 @@ async def test_completions(client: Client, small: str) -> None:
 async def test_formatting(client: Client, small: str) -> None:
     from slotlang.api import fmt
 
-    text = RIGHT.replace(" = ", "   =  ")
+    text = SMALL.replace(" = ", "   =  ")
     client.open(small, text)
     options = types.FormattingOptions(4, True)
     params = types.DocumentFormattingParams(identifier(small), options)
@@ -215,12 +204,12 @@ async def test_formatting(client: Client, small: str) -> None:
 
 async def test_what_stands_before_a_place_counts_in_pairs(client: Client, small: str) -> None:
     """UTF-16, as the protocol counts unless both agree on something else."""
-    text = RIGHT.replace("cipher X = x[h, t]", "cipher X = 𝔖𝔖 + zz # 𝔖")
+    text = SMALL.replace("cipher X = x[h, t]", "cipher X = 𝔖𝔖 + zz # 𝔖")
     client.open(small, text)
     found = await client.diagnosed(small)
     starts = {(d.range.start.line, d.range.start.character) for d in found}
     assert starts == {(4, len("cipher X = "))}
-    text = RIGHT.replace("plain D", "# 𝔖𝔖\nplain D").replace("A[h,", "A[h, # 𝔖\n")
+    text = SMALL.replace("plain D", "# 𝔖𝔖\nplain D").replace("A[h,", "A[h, # 𝔖\n")
     client.replace(small, text)
     line = text[: text.index("# 𝔖\n ")].count("\n")
     at = types.Range(types.Position(line, 0), types.Position(line + 1, 0))
@@ -233,7 +222,7 @@ async def test_an_import_that_changes(client: Client, tmp_path: Path) -> None:
     deep = tmp_path / "deep.slot"
     deep.write_text("def shifted(V, k) = V << k\n")
     (tmp_path / "mine.slot").write_text('import "./deep.slot"\ndef turned(V, k) = shifted(V, k)\n')
-    text = 'import "./mine.slot"\n' + RIGHT.replace("(X << q*m)", "turned(X, q*m)")
+    text = 'import "./mine.slot"\n' + SMALL.replace("(X << q*m)", "turned(X, q*m)")
     uri = (tmp_path / "main.slot").as_uri()
     client.open(uri, text)
     status = await client.settled(uri)
@@ -247,7 +236,7 @@ async def test_an_import_that_changes(client: Client, tmp_path: Path) -> None:
 
 
 async def test_commands(client: Client, small: str) -> None:
-    client.open(small, RIGHT)
+    client.open(small, SMALL)
     await client.settled(small)
     await client.workspace_execute_command_async(types.ExecuteCommandParams("slotlang.verdict", [small, "small"]))
     assert client.messages[-1].message.startswith("small: proved in ")

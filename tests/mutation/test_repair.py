@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import slotlang
 from repository import PROGRAMS, program_text
+from small_programs import diagonals
 
 from slotlang import api
 from slotlang.meaning.program import Program
@@ -75,16 +76,7 @@ def test_changes_of_every_kind_are_said(right: str, wrong: str, said: str, after
     assert (f"{said} this proves", after) in [(repair.description(), repair.after()) for repair in found]
 
 
-TOKENS = """program tokens(n = 8, batch = 2)
-input  x[n, batch]
-weight M[n, n]
-axes (h < n, t < batch)
-cipher X = x[h, t]
-plain  D[q < n] = M[h, (h + q) % n]
-Y = sum q < n: (X << q*batch) * D[q]
-output y[h, t] = Y
-prove  y == M @ x
-"""
+TOKENS = diagonals("tokens", 8, "batch")
 
 
 @pytest.mark.parametrize(

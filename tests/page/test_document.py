@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 
 from command_line import slotlang
+from page_reader import Reader
 from repository import PROGRAMS, ROOT
 
 from slotlang.page.document import SCRIPTS, document
 from slotlang.page.parts import whole
-
-sys.path.append(str(Path(__file__).parent))
-from page_reader import Reader
 
 HOSTILE = "</script><script>alert(1)</script><!-- {{data}} {{script}} ]]> \u2028 & ' \""
 SMALL = ["--set", "d=16", "--set", "r=4", "--set", "batch=2", "--set", "slots=16"]

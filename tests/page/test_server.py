@@ -179,6 +179,46 @@ def test_the_file_is_followed_and_what_was_typed_stays(file):
     asyncio.run(go())
 
 
+def test_what_is_known_of_the_text_before_is_never_that_of_the_text(file):
+    async def go():
+        sessions = Sessions(Viewed(file))
+        session = sessions.open()
+        await until(session, settled)
+        assert session.state("", 0)["current"] and status(session) == "proved"
+        sessions.change(session, OTHER)
+        before = session.state("", 0)
+        assert before["data"] is not None and not before["current"]
+        # which claims hold is not known yet
+        assert await sessions.value(session, "p", "S", []) is None
+        await until(session, lambda s: s.current)
+        await until(session, lambda s: status(s) == "refuted")
+        sessions.stop()
+
+    asyncio.run(go())
+
+
+def test_a_verdict_does_not_outlive_a_change_of_what_the_text_imports(file):
+    deep = file.parent / "deep.slot"
+    (file.parent / "mine.slot").write_text('import "./deep.slot"\ndef turned(V) = moved(V)\n')
+    file.write_text('import "./mine.slot"\n' + TEXT.replace("X << 1", "turned(X)"))
+
+    async def go():
+        sessions = Sessions(Viewed(file))
+        sessions.start()
+        session = sessions.open()
+        await until(session, lambda s: s.current and not s.data["right"])
+        for body, verdict in [("V << 1", "proved"), ("V << 2", "refuted"), ("V <<", None), ("V << 1 + 0", "proved")]:
+            deep.write_text(f"def moved(V) = {body}\n")
+            if verdict is None:
+                await until(session, lambda s: s.current and not s.data["right"])
+            else:
+                await until(session, lambda s, v=verdict: s.current and s.data["right"] and status(s) == v)
+        assert not session.edited
+        sessions.stop()
+
+    asyncio.run(go())
+
+
 def test_a_text_that_is_broken_or_fails_leaves_the_view_alive(file, monkeypatch):
     async def go():
         sessions = Sessions(Viewed(file))

@@ -1,31 +1,66 @@
-"""Slots that are read, all at once, compared with ``trace.reads`` slot by slot."""
+"""Slots that are read, all at once, compared with a walk slot by slot."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import product
 
+import numpy as np
 import pytest
 from repository import bind_text, program_text
+from small_programs import MOVES
 
+from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import Arith, FamilyRef, Iverson, Permuted, Shift, Slotwise, SumOver, Value, children
 from slotlang.show import origins
 from slotlang.show.origins import slots_read
-from slotlang.show.trace import reads
 
-TEXT = """program p(n = 8)
-input x[n]
-weight w[n]
-axes (h < n)
-perm turn: slot -> (3*slot) % n
-cipher X = x[(h + 1) % n]
-plain M[q < 2] = w[h] * [h % 2 == q]
-Z[q < 2] = (X << 2) * M[q]
-S = sum f < 4 by doubling: Z[0] << f
-T = conj S - permute(S, turn)
-U = permute(T << 1, inverse(turn)) * [h < 5]
-output y[h] = U
-prove y == x
-"""
+TEXT = MOVES.replace("U = permute(T, inverse(turn))", "U = permute(T << 1, inverse(turn)) * [h < 5]")
 SMALL = {"d": 16, "r": 4, "batch": 2, "slots": 16}
+
+
+Place = tuple[str, tuple[int, ...], int]
+
+
+def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> Iterator[Place]:
+    """Encrypted slots that one slot is computed from, by the rules of the language, one slot at a time."""
+    match value:
+        case FamilyRef(name, indices):
+            if program.families[name].kind != "plain":
+                yield name, tuple(_at(program, i, env) for i in indices), slot
+        case Arith("*") if _vanishes(program, value, env, slot):
+            return
+        case Shift(inner, amount):
+            yield from reads(program, inner, env, (slot + _at(program, amount, env)) % program.slots)
+        case SumOver(var, extent, _, _, body):
+            for v in range(_at(program, extent, {})):
+                yield from reads(program, body, {**env, var: v}, slot)
+        case Permuted(inner, name, inverse):
+            destination = program.permutations[name].destination
+            source = int(destination[slot]) if inverse else int(np.flatnonzero(destination == slot)[0])
+            yield from reads(program, inner, env, source)
+        case _:
+            for child in children(value):
+                yield from reads(program, child, env, slot)
+
+
+def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
+    return int(evaluate(e, program.sizes, env))
+
+
+def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int) -> bool:
+    """Whether a value is 0 at a slot because a bracket in it does not hold."""
+    match value:
+        case Iverson(condition):
+            return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
+        case Arith("*"):
+            return any(_vanishes(program, factor, env, slot) for factor in children(value))
+        case FamilyRef(name, indices) if program.families[name].kind == "plain":
+            family = program.families[name]
+            return _vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slot)
+        case _:
+            return isinstance(value, Slotwise) and all(_vanishes(program, part, env, slot) for part in children(value))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from slotlang.proof.verdict import Wrong
 from slotlang.schedule.build import schedule
 from slotlang.show import wrong as wrong_module
 from slotlang.show.content import contents
-from slotlang.show.wrong import as_set, at_random, mark_wrong, refutation, wrong_contents, wrong_slots
+from slotlang.show.wrong import as_set, at_random, held, mark_wrong, refutation, wrong_contents, wrong_slots
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
 
@@ -189,3 +189,19 @@ def test_where_is_exact() -> None:
     assert found is not None
     assert found.sentence() == "1 of 8 slots of S is wrong"
     assert found.where() == ""
+
+
+def test_of_claims_that_are_worded_alike_only_the_right_one_is_believed() -> None:
+    program = bound("""program twice(n = 4)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S = X << 1
+claim S == x[(h + 1) % n]
+claim S == x[(h + 2) % n]
+output y[(h + 1) % n] = S
+prove y == x
+""")
+    report = check(program)
+    assert [status for _, status in report.steps[:2]] == ["proved", "refuted"]
+    assert [claim.span.line for claim in held(program, report.steps)] == [6]

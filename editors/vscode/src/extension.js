@@ -38,8 +38,7 @@ function refresh(status) {
     return;
   }
   const verdicts = told.programs.map((p) => `${ICONS[p.verdict]} ${p.name}: ${p.verdict}`);
-  const waiting = told.stage === "read" || told.stage === "proving";
-  status.text = verdicts.join("  ") || (waiting && told.stage === "proving" ? "$(sync~spin) proving" : "");
+  status.text = verdicts.join("  ") || (told.stage === "proving" ? "$(sync~spin) proving" : "");
   if (status.text) {
     status.show();
   } else {
