@@ -47,7 +47,7 @@ faults.protected(work)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_seal_without_memory_ends(as_json: bool) -> None:
     # SEAL's memory pool spins for ever here, and Ctrl-C is not heard, unless running out ends the process
-    ended = script(SEAL.format(json=as_json, aside=""), seconds=30)
+    ended = script(SEAL.format(json=as_json, aside=""), seconds=120)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error[SL801]: memory ran out at this step: encode weights\n")
     assert "ulimit -v allows this process" in ended.stderr
@@ -69,7 +69,7 @@ def test_cpp_that_gets_no_memory_ends() -> None:
 
     faults.protected(work)
     """
-    ended = script(textwrap.dedent(text), seconds=30)
+    ended = script(textwrap.dedent(text), seconds=120)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error[SL801]: memory ran out at this step: calibrate\n")
 
@@ -92,7 +92,7 @@ def test_a_worker_without_memory_ends_the_command() -> None:
         """),
         "    ",
     )
-    ended = script(SEAL.format(json=False, aside=thread), seconds=30)
+    ended = script(SEAL.format(json=False, aside=thread), seconds=120)
     assert (ended.returncode, ended.stderr.count("error[")) == (2, 1)
     assert ended.stderr.startswith("error[SL801]: memory ran out at this step: encode weights\n")
 
