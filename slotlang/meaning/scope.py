@@ -202,6 +202,9 @@ def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str],
         hint = f"{axes}; {hint}" if hint else axes
     elif not hint and 0 < len(known) <= 8:
         hint = f"known here: {', '.join(known)}"
+    defined = re.search(rf"^def[ \t]+{re.escape(name)}[ \t]*(\([^)\n]*\))", span.written.source.text, re.MULTILINE)
+    if defined:
+        hint = f"'{name}' is a definition, which is written with its arguments: {name}{defined[1]}"
     if name in scope.loops:
         hint = "a loop variable is known only inside its own statement or sum"
     elif name in scope.later:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -57,6 +58,11 @@ class FailedError(Exception):
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
+
+
+def _imports(text: str, name: str) -> bool:
+    """Whether a text gives an import this name."""
+    return re.search(rf'^import[ \t]+"[^"\n]*"[ \t]+as[ \t]+{re.escape(name)}\b', text, re.MULTILINE) is not None
 
 
 def _fail(code: str, message: str, span: Span, hint: str = "") -> FailedError:
@@ -133,12 +139,10 @@ class Build(Transformer_NonRecursive[Token, Any]):
 
     def attribute(self, meta: Any, items: list[Any]) -> Any:
         if str(items[1]) not in TRANSPOSE_WORDS:
-            raise _fail(
-                "SL106",
-                f'".{items[1]}" is not known',
-                self._token_span(items[1]),
-                '".T" is the transpose of a matrix, and ".mT" of the last two dimensions',
-            )
+            hint = '".T" is the transpose of a matrix, and ".mT" of the last two dimensions'
+            if isinstance(items[0], tree.Name) and _imports(self._source.text, items[0].name):
+                hint = f"a definition of an import is written with its arguments: {items[0].name}.{items[1]}(a, b)"
+            raise _fail("SL106", f'".{items[1]}" is not known', self._token_span(items[1]), hint)
         return self._deepen(tree.Transpose(items[0], self._at(meta), str(items[1])), items[0])
 
     def constant(self, meta: Any, items: list[Any]) -> Any:

@@ -383,7 +383,9 @@ def parse_broken(source: Source) -> tuple[items.File, tuple[Diagnostic, ...]]:
     _check_number(source, splitter.chunks)
     statements = tuple(_blocks(_statements(source, splitter.chunks, problems), problems))
     if not splitter.chunks and not problems:
-        hint = "a program starts with `program NAME(size = default, ...)`"
-        problems.append(Diagnostic("SL108", "this program is empty", Span(source, 0, 0), hint=hint))
+        hint = (
+            "a program starts with `program NAME(size = default, ...)`, and a file that is imported holds definitions"
+        )
+        problems.append(Diagnostic("SL108", "this file holds no statement", Span(source, 0, 0), hint=hint))
     problems.sort(key=lambda d: d.span.start if d.span else 0)
     return items.File(source, statements, tuple(splitter.comments)), tuple(problems[:MAX_ERRORS])
