@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import Any
 
 from slotlang.cost.vanishing import Vanishing
 from slotlang.graph.graph import Member
 from slotlang.graph.member_classes import Likeness
-from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.proof.field import PRIMES, random_field
+from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector
+from slotlang.meaning.program import Program
+from slotlang.meaning.value import TensorForm
+from slotlang.proof.field import PRIMES, Field, random_field
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily, Schedule
 
@@ -18,6 +21,17 @@ MAX_WORK = 1 << 26
 encoded, and the counts are upper bounds."""
 MAX_CANCELLING_WORK = 1 << 18
 """The same for families in which only differences of equal things could vanish."""
+
+
+class _Few(PlainEvaluator):
+    """Evaluates few of a program's plaintexts: products of matrices are not multiplied out for them."""
+
+    def __init__(self, program: Program, field: Field) -> None:
+        super().__init__(program, field)
+        self._field = field
+
+    def _elements(self, form: TensorForm, flat: Slots) -> Any:
+        return self._field.elements(form, flat)
 
 
 def _limit(zeros: Vanishing, family: PlainFamily) -> int:
@@ -46,7 +60,7 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
             if family.body is not None and not zeros.may_vanish(family.body)[1]:
                 likeness[family.name] = Likeness(program, family)
     found: dict[Member, bool] = {}
-    evaluator: PlainEvaluator | None = None
+    evaluator: _Few | None = None
 
     def is_zero(member: Member) -> bool:
         nonlocal evaluator
@@ -57,7 +71,7 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
         if place not in found:
             if evaluator is None:
                 try:
-                    evaluator = PlainEvaluator(program, random_field(program, PRIMES[:1], 1))
+                    evaluator = _Few(program, random_field(program, PRIMES[:1], 1))
                 except GaveUp:
                     looked_at.clear()
                     return False

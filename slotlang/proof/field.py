@@ -27,6 +27,8 @@ Array: TypeAlias = npt.NDArray[np.uint64]
 PRIMES = (2147483629, 2147483549, 2147483497, 2147483489)
 """The four largest primes below 2^31 that are 1 modulo 4."""
 MAX_FORM_ELEMENTS = 1 << 26
+_PIECE = 1 << 12
+"""Elements that are worked out at once, where they are worked out one by one."""
 SMALL_PRODUCT = 1 << 20
 """Multiplications of a matrix product below which waking BLAS's threads takes longer than the product."""
 _ALL = slice(None)
@@ -89,22 +91,46 @@ class Field:
         return self.form(form)[:, flat].astype(np.uint64)[:, None, :]
 
     def elements(self, form: TensorForm, flat: Slots) -> Array:
-        """``element``, of which no others are multiplied out than those in the same rows and columns. Raises
-        ``GaveUp``."""
+        """``element``, of which no others are multiplied out than these, or than those in the same rows and columns.
+        Raises ``GaveUp``."""
         places = np.divmod(flat, form.shape[1]) if len(form.shape) == 2 else (flat, np.zeros_like(flat))
         (rows, row), (columns, column) = (np.unique(place, return_inverse=True) for place in places)
+        if len(rows) * len(columns) > 2 * len(flat):
+            parts = [self._apart(form, row, column) for row, column in zip(*map(_cut, places), strict=True)]
+            return np.concatenate(parts, axis=-1)
         if len(rows) * len(columns) > MAX_FORM_ELEMENTS:
             raise GaveUp(f"{len(rows) * len(columns):,} elements of {form.text}")
         total = np.zeros((len(self.primes), 1, len(flat)), np.uint64)
         for chain in form.chains:
-            lies = len(form.shape) == 1 and len(self.program.tensors[chain.factors[0].tensor].shape) == 1
-            across = lies and len(chain.factors) > 1
             for run, p in self._runs:
-                if across:
+                if self._across(form, chain):
                     total[run, 0] += self._product(chain, run, p, columns, rows)[:, column, row]
                 else:
                     total[run, 0] += self._product(chain, run, p, rows, columns)[:, row, column]
         return self.reduced(total)
+
+    def _apart(self, form: TensorForm, rows: Slots, columns: Slots) -> Array:
+        """Elements one by one, by their rows and columns."""
+        total = np.zeros((len(self.primes), 1, len(rows)), np.uint64)
+        for chain in form.chains:
+            first, last = (columns, rows) if self._across(form, chain) else (rows, columns)
+            for run, p in self._runs:
+                factor, parts = self._parts(chain, run, p)
+                if len(parts) == 1:
+                    value = parts[0][:, first, last].astype(np.uint64)
+                else:
+                    value = parts[0][:, first].astype(np.uint64)
+                    for part in parts[1:-1]:
+                        value = matmul(value, part.astype(np.uint64), p)
+                    value *= parts[-1][:, :, last].astype(np.uint64).swapaxes(1, 2)
+                    value = modulo(modulo(value, p).sum(axis=-1), p)
+                total[run, 0] += modulo(value * factor[:, None], p)
+        return self.reduced(total)
+
+    def _across(self, form: TensorForm, chain: Chain) -> bool:
+        """Whether a product is a vector that lies."""
+        lies = len(form.shape) == 1 and len(self.program.tensors[chain.factors[0].tensor].shape) == 1
+        return lies and len(chain.factors) > 1
 
     def reduced(self, a: Array) -> Array:
         """Numbers of any size modulo the primes; ``a`` is overwritten."""
@@ -167,8 +193,16 @@ class Field:
     def _product(
         self, chain: Chain, run: slice, p: int, rows: Slots | slice = _ALL, columns: Slots | slice = _ALL
     ) -> Array:
-        """Some rows and columns of a product of matrices, at a run of points of one prime. A vector is a column where
-        it comes last, and a row before that."""
+        """Some rows and columns of a product of matrices, at a run of points of one prime."""
+        factor, parts = self._parts(chain, run, p)
+        parts[0] = parts[0][:, rows]
+        parts[-1] = parts[-1][:, :, columns]
+        product = _chain_product([part.astype(np.uint64) for part in parts], p)
+        return modulo(product * factor[:, None, None], p)
+
+    def _parts(self, chain: Chain, run: slice, p: int) -> tuple[Array, list[npt.NDArray[np.uint32]]]:
+        """The number before a product and its matrices, at a run of points of one prime. A vector is a column where it
+        comes last, and a row before that."""
         factor: Array = np.full(
             1, chain.coefficient.numerator * pow(chain.coefficient.denominator, -1, p) % p, np.uint64
         )
@@ -181,10 +215,12 @@ class Field:
             if len(shape) == 1:
                 array = array[:, :, None] if f is chain.factors[-1] else array[:, None, :]
             parts.append(array.swapaxes(1, 2) if f.transposed else array)
-        parts[0] = parts[0][:, rows]
-        parts[-1] = parts[-1][:, :, columns]
-        product = _chain_product([part.astype(np.uint64) for part in parts], p)
-        return modulo(product * factor[:, None, None], p)
+        return factor, parts
+
+
+def _cut(places: Slots) -> list[Slots]:
+    """Pieces of places, so that what is worked out for them fits the caches."""
+    return np.split(places, range(_PIECE, len(places), _PIECE))
 
 
 def runs(primes: Sequence[int]) -> list[tuple[slice, int]]:

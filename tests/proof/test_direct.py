@@ -15,6 +15,7 @@ from slotlang.meaning.integers import IntConst
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Element, FamilyRef
 from slotlang.proof import direct
+from slotlang.proof import field as field_module
 from slotlang.proof.check import check
 from slotlang.proof.direct import Direct
 from slotlang.proof.field import PRIMES, random_field
@@ -95,6 +96,29 @@ prove y == {theorem}
     field = random_field(program, [PRIMES[0], PRIMES[0], PRIMES[1]], 5)
     whole = field.form(value.form)
     for flat in (np.arange(6), np.array([4]), np.array([5, 0, 5])):
+        assert (field.elements(value.form, flat)[:, 0] == whole[:, flat]).all()
+
+
+@pytest.mark.parametrize("matrix", ["A @ B", "C", "2 * A @ B - C.T", "s * C @ A @ B + C.T @ C / 3"])
+def test_elements_of_matrices_are_worked_out_one_by_one(matrix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field_module, "_PIECE", 4)
+    text = f"""program p(n = 6)
+input x[n]
+weight A[n, 3], B[3, n], C[n, n]
+scalar s
+axes (h < n)
+cipher X = x[h]
+plain D = ({matrix})[h, (h + 2) % n]
+output y[h] = X * D
+prove y[i < n] == ({matrix})[i, (i + 2) % n] * x[i]
+"""
+    program = bind_text(text)
+    value = program.families["D"].body
+    field = random_field(program, [PRIMES[0], PRIMES[0], PRIMES[1]], 5)
+    assert isinstance(value, Element)
+    whole = field.form(value.form)
+    monkeypatch.setattr(field, "_product", None)
+    for flat in (np.arange(6) * 7, np.array([3, 35, 8, 1, 3, 22]), np.array([0, 35])):
         assert (field.elements(value.form, flat)[:, 0] == whole[:, flat]).all()
 
 
