@@ -29,7 +29,7 @@ from slotlang_runtime.errors import (
     Rejected,
 )
 from slotlang_runtime.expected import assumed_sizes, grown_by_inputs, times_assumed
-from slotlang_runtime.keys import KIND, RELINEARIZATION, key_levels
+from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
     check_label,
     check_ring,
@@ -44,7 +44,7 @@ from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, root_mean_square, small_results
-from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.records import fresh_record, key_record, read_result
 from slotlang_runtime.residues import Words, added
 from slotlang_runtime.seal.halves import doubled_part
@@ -110,11 +110,11 @@ class SecretKey:
 
     def evaluation_keys(self, *modules: Module) -> bytes:
         """Bytes for the server: a Galois key for each rotation that some of these programs do, one for conjugation and
-        one for products if used."""
+        one for products if used; each from the first level on at which some program uses it."""
         levels: dict[int, int] = {}
         for module in modules:
             check_ring("keys", self.ring, module)
-            for element, level in key_levels(module).items():
+            for element, level in module.parameters.first_levels.items():
                 levels[element] = min(level, levels.get(element, level))
         found: dict[int, list[Seeded]] = {}
         rotations = sorted(set(levels) - {RELINEARIZATION})

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, Rejected
-from slotlang_runtime.keys import KIND, RELINEARIZATION, EvaluationKeys
+from slotlang_runtime.keys import KIND, EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, limits_label, module_label, ring_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.module import Module
-from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.records import key_record, read_fresh, read_result, result_record
 from slotlang_runtime.seal.memory import polynomials_of
 from slotlang_runtime.seal.ring import Ring, context_of

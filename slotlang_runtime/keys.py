@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import tenseal.sealapi as seal
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_ring, ring_label, ring_of
 from slotlang_runtime.module import Module
-from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.parameters import RELINEARIZATION, Parameters, RingParameters
 from slotlang_runtime.records import Key
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import context_of
@@ -20,17 +20,6 @@ from slotlang_runtime.seal.saved import keys_of
 from slotlang_runtime.wire import Box, unpack
 
 KIND = "evaluation keys"
-
-RELINEARIZATION = 1
-"""The element under which the key for products of ciphertexts stands: no rotation has it."""
-
-
-def key_levels(module: Module) -> dict[int, int]:
-    """The keys that a program needs, by Galois element, and the first level at which each is used: the top, as a module
-    does not say more."""
-    p = module.parameters
-    elements = [*([RELINEARIZATION] if p.relinearization else []), *p.galois_elements]
-    return dict.fromkeys(elements, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +69,26 @@ class EvaluationKeys:
         """Raise Rejected unless these keys serve a program."""
         check_ring(KIND, self.ring, module)
         p = module.parameters
-        levels = key_levels(module)
-        lacking = {e for e, level in levels.items() if e not in self.keys or self.keys[e].level > level}
-        if lacking - {RELINEARIZATION}:
-            missing = [step for step in p.rotations if pow(3, step, 2 * p.degree) in lacking]
-            what = f"rotations by {', '.join(map(str, missing[:8]))}" if missing else "conjugation"
-            raise Rejected(f"{module.name} needs Galois keys for {what}, and these {KIND} have none", BYTES_OF_ANOTHER)
+        levels = p.first_levels
+        lacking = levels.keys() - self.keys.keys()
         if lacking:
-            raise Rejected(f"{module.name} needs a relinearization key, and these {KIND} have none", BYTES_OF_ANOTHER)
+            raise Rejected(f"{module.name} needs {_named(p, lacking)}, and these {KIND} have none", BYTES_OF_ANOTHER)
+        short = {element for element, level in levels.items() if self.keys[element].level > level}
+        if short:
+            held, used = max(self.keys[e].level for e in short), min(levels[e] for e in short)
+            raise Rejected(
+                f"{module.name} needs {_named(p, short)} from level {used} on, and these {KIND} have them from level "
+                f"{held} on, as they were made for other programs",
+                BYTES_OF_ANOTHER,
+            )
+
+
+def _named(p: Parameters, elements: Collection[int]) -> str:
+    """Keys in words: those for rotations, else that for conjugation, else that for products."""
+    steps = [step for step in p.rotations if pow(3, step, 2 * p.degree) in elements]
+    if steps:
+        return f"Galois keys for rotations by {', '.join(map(str, steps[:8]))}"
+    return "Galois keys for conjugation" if 2 * p.degree - 1 in elements else "a relinearization key"
 
 
 def _levels(box: Box, ring: RingParameters) -> dict[int, int]:

@@ -25,7 +25,7 @@ import tenseal.sealapi as seal
 class Parameters(NamedTuple):
     """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped, of which the
     last ``results`` are dropped of results alone; ``cut``: last bits of results that slotlang_runtime does not
-    send."""
+    send. ``key_levels``: from which level on keys are used, which here are whole."""
 
     degree: int
     prime_bits: tuple[int, ...]
@@ -39,6 +39,7 @@ class Parameters(NamedTuple):
     doubled: tuple[str, ...]
     results: int
     cut: tuple[int, ...]
+    key_levels: dict[int, int]
 
 
 class Packing(NamedTuple):

@@ -95,16 +95,16 @@ def choose(
 
 def bytes_sent(draft: Draft, p: Parameters) -> int:
     """Bytes of keys, inputs and results together, as they are sent, without headers."""
-    counts, graph = draft.counts, draft.graph
     halves = draft.hiding.halves
-    down = sum(p.result_bytes(n, halved=member in halves) for member, n in graph.results().items())
-    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + counts.switching_keys * p.sent_key_bytes()
+    down = sum(p.result_bytes(n, halved=member in halves) for member, n in draft.graph.results().items())
+    up = draft.counts.ciphertexts_in * p.sent_bytes(seeded=True)
+    return up + down + p.sent_keys_bytes(draft.key_levels.switching)
 
 
 def bytes_of_requests(draft: Draft, most: float, p: Parameters) -> float:
     """Bytes of inputs and results of a request, and its share of those of keys; infinite where all together are more
     than ``most``."""
-    keys = draft.counts.switching_keys * p.sent_key_bytes()
+    keys = p.sent_keys_bytes(draft.key_levels.switching)
     sent = bytes_sent(draft, p)
     return inf if sent > most else sent - keys + keys / REQUESTS
 
@@ -212,10 +212,18 @@ class _Known:
     def steps(self, shape: _Shape) -> frozenset[int]:
         return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
 
-    def others(self, shape: _Shape) -> int:
-        """Keys that are not for rotations."""
-        counts = self.drafts[shape[2]].counts
-        return (counts.conjugations > 0) + (counts.cipher_products > 0)
+    def key_bytes(self, shape: _Shape, keys: _Keys) -> int:
+        """Bytes of all keys with Galois keys for these steps, as the server holds them."""
+        return sum(
+            count * _key_bytes(shape, level) for level, count in self.draft(shape, keys).key_levels.switching.items()
+        )
+
+    def least_key_bytes(self, shape: _Shape, most: int) -> int:
+        """What keys take at least, ``most`` of them for rotations: each may be used at the last level alone."""
+        levels = self.drafts[shape[2]].key_levels
+        single = [level for level in (levels.conjugation, levels.relinearization) if level is not None]
+        last = max(levels.steps.values(), default=0)
+        return most * _key_bytes(shape, last) + sum(_key_bytes(shape, level) for level in single)
 
 
 _LATELY: deque[_Known] = deque(maxlen=1)
@@ -247,14 +255,13 @@ class _Search:
         heapify(waiting)
         while waiting:
             seconds, shape, keys = heappop(waiting)
-            room = self._room(shape)
-            if keys is None and room < len(self.known.steps(shape)):
+            if keys is not None or self._fits(shape, ()):
+                yield shape, keys or ()
+            elif self.precise(self.known.best(shape, ())):
                 # fewer keys take more time, and are no more precise
-                chosen = self._key_set(shape, room) if room > 0 and self.precise(self.known.best(shape, ())) else None
+                chosen = self._within(shape)
                 if chosen is not None:
                     heappush(waiting, (seconds + chosen[0], shape, chosen[1]))
-            elif room >= 0:
-                yield shape, keys or ()
 
     def smallest(self, shape: _Shape, keys: _Keys, precise: Fit) -> Chosen:
         """The plan of a shape with the fewest bytes sent for the precision, if it is as fast as with the most
@@ -369,11 +376,24 @@ class _Search:
         scales = [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
         return weighed(form.stages, form.operations, primes, scales).seconds(degree, k, self.profile)
 
-    def _room(self, shape: _Shape) -> int:
-        """Keys for rotations that the bound has room for."""
-        if self.target.max_key_bytes is None:
-            return len(self.known.steps(shape))
-        return self.target.max_key_bytes // _key_bytes(shape) - self.known.others(shape)
+    def _fits(self, shape: _Shape, keys: _Keys) -> bool:
+        """Whether keys for these steps, and those that are not for rotations, are within the bound."""
+        most = self.target.max_key_bytes
+        return most is None or self.known.key_bytes(shape, keys) <= most
+
+    def _within(self, shape: _Shape) -> tuple[float, _Keys] | None:
+        """As ``_key_set``, of the largest sets that the bound has room for, the largest that does fit."""
+        room = len(self.known.steps(shape)) - 1
+        bound = self.target.max_key_bytes
+        while room > 0 and bound is not None and self.known.least_key_bytes(shape, room) > bound:
+            room -= 1
+        while room > 0:
+            chosen = self._key_set(shape, room)
+            if chosen is None or self._fits(shape, chosen[1]):
+                return chosen
+            # a key that is used at an earlier level too is larger
+            room = len(chosen[1]) - 1
+        return None
 
     def _key_set(self, shape: _Shape, most: int) -> tuple[float, _Keys] | None:
         """The best set of at most ``most`` keys, and the seconds it takes more than a key for every step."""
@@ -391,33 +411,46 @@ class _Search:
 
     def _most_precise(self) -> Fit | None:
         """The smallest error within the bound."""
-        fits = (self._with_keys(shape, self._room(shape)) for _, shape in self._shapes())
+        fits = (self._best_within(shape) for _, shape in self._shapes())
         return min((fit for fit in fits if fit is not None), key=lambda fit: fit.error, default=None)
+
+    def _best_within(self, shape: _Shape) -> Fit | None:
+        """The smallest error of a shape within the bound, and its parameters."""
+        if self._fits(shape, ()):
+            return self.known.best(shape, ())
+        chosen = self._within(shape)
+        return None if chosen is None else self.known.best(shape, chosen[1])
 
     def _fewest_bytes(self) -> int | None:
         """Bytes of the smallest keys that the precision can be had with."""
-        options = []
+        waiting: list[tuple[int, _Shape, int, bool]] = []
         for _, shape in self._shapes():
-            each, steps = _key_bytes(shape), len(self.known.steps(shape))
-            options += [
-                ((most + self.known.others(shape)) * each, shape, most) for most in range(min(1, steps), steps + 1)
+            steps = len(self.known.steps(shape))
+            waiting += [
+                (self.known.least_key_bytes(shape, most), shape, most, False)
+                for most in range(min(1, steps), steps + 1)
             ]
-        for size, shape, most in sorted(options):
-            if self.precise(self.known.best(shape, ())) and self.precise(self._with_keys(shape, most)):
+        heapify(waiting)
+        while waiting:
+            size, shape, most, exact = heappop(waiting)
+            if exact:
                 return size
+            if not self.precise(self.known.best(shape, ())):
+                continue
+            keys = self._largest_set(shape, most)
+            if keys is not None and self.precise(self.known.best(shape, keys)):
+                heappush(waiting, (self.known.key_bytes(shape, keys), shape, most, True))
         return None
 
-    def _with_keys(self, shape: _Shape, most: int) -> Fit | None:
-        """The smallest error, and its parameters, with at most ``most`` keys for rotations."""
-        if most < 0:
-            return None
+    def _largest_set(self, shape: _Shape, most: int) -> _Keys | None:
+        """The best set of at most ``most`` keys; none, where there is a key for every step."""
         if most >= len(self.known.steps(shape)):
-            return self.known.best(shape, ())
+            return ()
         chosen = self._key_set(shape, most)
-        return None if chosen is None else self.known.best(shape, chosen[1])
+        return None if chosen is None else chosen[1]
 
 
-def _key_bytes(shape: _Shape) -> int:
-    """Bytes of one evaluation key, as the server holds it."""
+def _key_bytes(shape: _Shape, level: int) -> int:
+    """Bytes of one evaluation key that is used from a level on, as the server holds it."""
     degree, k, _, _ = shape
-    return key_bytes(degree, k + 1)
+    return key_bytes(degree, k + 1 - level)

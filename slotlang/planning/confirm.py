@@ -39,8 +39,8 @@ def confirmed(
     masked = target.hide != "none"
     grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
     error = grown.widened(*wider).error(p)
-    keys = plan.counts.switching_keys * p.key_bytes()
-    if not error <= target.precision or (target.max_key_bytes is not None and keys > target.max_key_bytes):
+    most = target.max_key_bytes
+    if not error <= target.precision or (most is not None and plan.switching_key_bytes > most):
         return None
     if whole:
         modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs)

@@ -16,6 +16,7 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
+from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
@@ -100,6 +101,26 @@ class Plan:
         """What is promised of the results' errors."""
         sizes = given_sizes(self.program, self.data)
         return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
+
+    @cached_property
+    def key_levels(self) -> KeyLevels:
+        """The keys, and the first level at which each is used."""
+        return key_levels(self.graph)
+
+    @property
+    def galois_key_bytes(self) -> int:
+        """Bytes of the Galois keys in memory."""
+        return self.parameters.keys_bytes(self.key_levels.galois)
+
+    @property
+    def switching_key_bytes(self) -> int:
+        """Bytes of all key-switching keys in memory."""
+        return self.parameters.keys_bytes(self.key_levels.switching)
+
+    @property
+    def evaluation_key_bytes(self) -> int:
+        """Bytes of all key-switching keys as sent, without headers."""
+        return self.parameters.sent_keys_bytes(self.key_levels.switching)
 
     @property
     def weight_bytes(self) -> int:
@@ -188,6 +209,11 @@ class Draft:
     def counts(self) -> Counts:
         """Counts of the graph, without masks."""
         return count(self.graph)
+
+    @cached_property
+    def key_levels(self) -> KeyLevels:
+        """The keys of the graph, and the first level at which each is used."""
+        return key_levels(self.graph)
 
     @cached_property
     def hiding(self) -> Hiding:

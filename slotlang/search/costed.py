@@ -119,7 +119,7 @@ def _candidate(
     slower = total(whole_calls, p.degree, priced) / total(small_calls, p.degree, priced)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     counts = _counts_of_all(planned, whole, small, n)
-    keys = c.galois_keys * p.key_bytes()
+    keys = planned.galois_key_bytes
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
     # what is done to results last goes with their number
     last = masks + sum(

@@ -19,6 +19,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.fields import Fields, Wrong
+from slotlang_runtime.parameters import RELINEARIZATION
 
 SCHEMA = "slotlang.adapter/1"
 FILE = "manifest.json"
@@ -50,12 +51,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Keys:
-    """The evaluation keys that all programs together need: Galois elements, whether products of ciphertexts, and how
-    many bytes a client sends."""
+    """The evaluation keys that all programs together need: the first level at which each is used, by Galois element (1:
+    for products of ciphertexts), and how many bytes a client sends."""
 
-    elements: tuple[int, ...]
-    relinearization: bool
+    levels: Mapping[int, int]
     bytes: int
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """Those of the Galois keys."""
+        return frozenset(self.levels) - {RELINEARIZATION}
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in the file."""
         values = asdict(self)
+        values["keys"]["levels"] = {str(element): level for element, level in sorted(self.keys.levels.items())}
         for program in values["programs"]:
             file = program.pop("file")
             program.update(file=file["path"], sha256=file["sha256"])
@@ -269,10 +275,17 @@ def _manifest(of: Fields) -> Manifest:
         adapter=Source(adapter.text("sha256"), adapter.whole("rank"), tuple(adapter.text_list("files"))),
         target=of.part("target").values,
         parameters=parameters.values,
-        keys=Keys(tuple(keys.wholes("elements")), keys.flag("relinearization"), keys.whole("bytes")),
+        keys=Keys(_levels(keys.part("levels")), keys.whole("bytes")),
         programs=tuple(_program(part) for part in of.parts("programs")),
         groups=tuple(_group(part) for part in of.parts("groups")),
     )
+
+
+def _levels(of: Fields) -> dict[int, int]:
+    for element in of.values:
+        if not element.isdecimal() or len(element) > 6 or not int(element) % 2 or element != str(int(element)):
+            raise Wrong(f"`keys.levels` names {element!r:.60}, which is not a Galois element")
+    return {int(element): of.whole(element) for element in of.values}
 
 
 def _program(of: Fields) -> Program:
