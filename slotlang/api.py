@@ -119,7 +119,7 @@ def cost(
         bounds=bounds_of(program, graph, counts, spread),
         galois_key_bytes=made.galois_key_bytes,
         evaluation_key_bytes=made.evaluation_key_bytes,
-        upload_bytes=counts.ciphertexts_in * p.sent_bytes(seeded=True),
+        upload_bytes=made.upload_bytes,
         download_bytes=made.download_bytes,
         weight_bytes=made.weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_ring, ring_label, ring_of
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RELINEARIZATION, Parameters, RingParameters
-from slotlang_runtime.records import Key
+from slotlang_runtime.records import GivenKey, Key, key_record
 from slotlang_runtime.residues import Words
-from slotlang_runtime.seal.ring import context_of
-from slotlang_runtime.seal.saved import keys_of
+from slotlang_runtime.seal.ring import Context, context_of
+from slotlang_runtime.seal.saved import held_keys, keys_of, objects_of
 from slotlang_runtime.wire import Box, unpack
 
 KIND = "evaluation keys"
@@ -28,7 +29,7 @@ class EvaluationKeys:
     every program of the ring that needs only these keys, in any number of threads."""
 
     ring: RingParameters
-    keys: Mapping[int, Key]
+    keys: Mapping[int, Key | GivenKey]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EvaluationKeys:
@@ -43,6 +44,22 @@ class EvaluationKeys:
                 raise Rejected(f"the key {element} is missing from these {KIND}", DAMAGED_BYTES)
             keys[element] = Key.read(record, context, level)
         return cls(ring, keys)
+
+    @classmethod
+    def from_seal(cls, ring: RingParameters, data: bytes | memoryview) -> EvaluationKeys:
+        """Keys that SEAL saved for a ring: its Galois keys, its relinearisation keys, or both, one object after the
+        other; seeded or not, checked field by field. Keys that a program does not need do no harm. Raises Rejected."""
+        context, found = context_of(ring), dict[int, Key | GivenKey]()
+        for one in objects_of(data):
+            places, held = held_keys(context, one)
+            # the key of a Galois element, which is odd, stands at half of it
+            named = {RELINEARIZATION if places == 1 else 2 * place + 1: digits for place, digits in held.items()}
+            if places > 1 and 0 in held:
+                raise Rejected("these Galois keys have one that moves nothing", DAMAGED_BYTES)
+            if not found.keys().isdisjoint(named):
+                raise Rejected(f"these {KIND} have a key twice", DAMAGED_BYTES)
+            found.update({element: _imported(context, digits) for element, digits in named.items()})
+        return cls(ring, dict(sorted(found.items())))
 
     @property
     def elements(self) -> frozenset[int]:
@@ -81,6 +98,16 @@ class EvaluationKeys:
                 f"{held} on, as they were made for other programs",
                 BYTES_OF_ANOTHER,
             )
+
+
+def _imported(context: Context, digits: Sequence[tuple[Words, bytes | None]]) -> Key | GivenKey:
+    """A key for all levels, of digits that were read: packed where it is given by seeds."""
+    seeded = [(residues[0], seed) for residues, seed in digits if seed is not None]
+    if len(seeded) == len(digits):
+        return Key.read(key_record(context, seeded, 0), context, 0)
+    if seeded:
+        raise Rejected("some digits of a key have seeds and some do not", DAMAGED_BYTES)
+    return GivenKey(np.stack([residues for residues, _ in digits]))
 
 
 def _named(p: Parameters, elements: Collection[int]) -> str:

@@ -22,6 +22,11 @@ class KeyLevels:
     conjugation: int | None = None
     relinearization: int | None = None
 
+    def whole(self) -> KeyLevels:
+        """The same keys with the residues of all primes, as SEAL makes them."""
+        single = (None if level is None else 0 for level in (self.conjugation, self.relinearization))
+        return KeyLevels(dict.fromkeys(self.steps, 0), *single)
+
     @property
     def galois(self) -> Counter[int]:
         """Galois keys by their first level."""

@@ -212,11 +212,11 @@ class _Known:
     def steps(self, shape: _Shape) -> frozenset[int]:
         return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
 
-    def key_bytes(self, shape: _Shape, keys: _Keys) -> int:
-        """Bytes of all keys with Galois keys for these steps, as the server holds them."""
-        return sum(
-            count * _key_bytes(shape, level) for level, count in self.draft(shape, keys).key_levels.switching.items()
-        )
+    def key_bytes(self, shape: _Shape, keys: _Keys, *, whole: bool) -> int:
+        """Bytes of all keys with Galois keys for these steps, as the server holds them; ``whole``: for all levels."""
+        levels = self.draft(shape, keys).key_levels
+        held = (levels.whole() if whole else levels).switching
+        return sum(count * _key_bytes(shape, level) for level, count in held.items())
 
     def least_key_bytes(self, shape: _Shape, most: int) -> int:
         """What keys take at least, ``most`` of them for rotations: each may be used at the last level alone."""
@@ -297,7 +297,8 @@ class _Search:
             dropping = self.known.draft(own, keys)
             modulus = self.known.modulus(own, keys)
             size = partial(bytes_of_requests, dropping, most)
-            fit = Sending(modulus, results, enough, size).smallest(before.parameters, least)
+            cuts = self.target.wire != "seal"
+            fit = Sending(modulus, results, enough, size, cuts=cuts).smallest(before.parameters, least)
             if fit is None:
                 continue
             found = Chosen(dropping.under(fit.parameters, self.target.kernel), fit.error)
@@ -379,7 +380,10 @@ class _Search:
     def _fits(self, shape: _Shape, keys: _Keys) -> bool:
         """Whether keys for these steps, and those that are not for rotations, are within the bound."""
         most = self.target.max_key_bytes
-        return most is None or self.known.key_bytes(shape, keys) <= most
+        return most is None or self._key_bytes(shape, keys) <= most
+
+    def _key_bytes(self, shape: _Shape, keys: _Keys) -> int:
+        return self.known.key_bytes(shape, keys, whole=self.target.wire == "seal")
 
     def _within(self, shape: _Shape) -> tuple[float, _Keys] | None:
         """As ``_key_set``, of the largest sets that the bound has room for, the largest that does fit."""
@@ -439,7 +443,7 @@ class _Search:
                 continue
             keys = self._largest_set(shape, most)
             if keys is not None and self.precise(self.known.best(shape, keys)):
-                heappush(waiting, (self.known.key_bytes(shape, keys), shape, most, True))
+                heappush(waiting, (self._key_bytes(shape, keys), shape, most, True))
         return None
 
     def _largest_set(self, shape: _Shape, most: int) -> _Keys | None:

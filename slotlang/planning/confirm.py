@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
 from slotlang.cost.variances import Contents
@@ -32,7 +34,7 @@ def confirmed(
     p = parameters
     try:
         draft = Draft.of(program, target.hide, p.early, share, p.results).keyed(p.keys)
-        plan = draft.under(p, target.kernel)
+        plan = replace(draft.under(p, target.kernel), wire=target.wire)
     except SlotError:
         return None
     contents = Contents(draft.built, within_bounds(program, target.data))

@@ -24,7 +24,7 @@ from slotlang.planning.limits import message_bits
 from slotlang.planning.messages import State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.ranges import MARGIN, Range, needs, range_of
-from slotlang.planning.target import Hide, Kernel, KernelChoice
+from slotlang.planning.target import Hide, Kernel, KernelChoice, Wire
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
@@ -55,7 +55,8 @@ def origin_text(origin: Origin, own: bool) -> str:
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
     ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
-    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for."""
+    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for.
+    ``wire``: what is exchanged; bytes are those of this wire."""
 
     program: Program
     graph: Graph
@@ -67,6 +68,7 @@ class Plan:
     origin: Origin = "given"
     data: DataPowers = field(default=UNIT, repr=False, compare=False)
     wanted: float | None = None
+    wire: Wire = "slotlang"
 
     def __repr__(self) -> str:
         return f"<Plan {self.program.name}: {self.parameters.text()}, {len(self.graph.nodes):,} nodes>"
@@ -104,8 +106,9 @@ class Plan:
 
     @cached_property
     def key_levels(self) -> KeyLevels:
-        """The keys, and the first level at which each is used."""
-        return key_levels(self.graph)
+        """The keys, and the first level that each is made for: at which it is used, and the top for SEAL's."""
+        found = key_levels(self.graph)
+        return found.whole() if self.wire == "seal" else found
 
     @property
     def galois_key_bytes(self) -> int:
@@ -119,8 +122,18 @@ class Plan:
 
     @property
     def evaluation_key_bytes(self) -> int:
-        """Bytes of all key-switching keys as sent, without headers."""
+        """Bytes of all key-switching keys as sent, without headers; SEAL's objects hold words."""
+        if self.wire == "seal":
+            return self.switching_key_bytes // 2
         return self.parameters.sent_keys_bytes(self.key_levels.switching)
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of the inputs as sent, without headers."""
+        p = self.parameters
+        return self.counts.ciphertexts_in * (
+            p.ciphertext_bytes() // 2 if self.wire == "seal" else p.sent_bytes(seeded=True)
+        )
 
     @property
     def weight_bytes(self) -> int:
@@ -134,6 +147,8 @@ class Plan:
         """Bytes of the results as sent, without headers."""
         p, halves = self.parameters, self.hiding.halves
         results = self.graph.results().items()
+        if self.wire == "seal":
+            return sum(p.ciphertext_bytes(level) for _, level in results)
         return sum(p.result_bytes(level, halved=member in halves) for member, level in results)
 
     def predicted(self, profile: Profile) -> Prediction:

@@ -64,7 +64,7 @@ def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -
         each += (1 + counts.ciphertexts_out) * p.ciphertext_bytes()
     # as bytes they are written and checked beside the encoded ones
     weights *= 3 if cached else 1
-    transfer = counts.ciphertexts_in * p.sent_bytes(seeded=True) + plan.download_bytes
+    transfer = plan.upload_bytes + plan.download_bytes
     alive = each * threads
     elements = dict.fromkeys(("input", "weight"), 0)
     for tensor in program.tensors.values():

@@ -62,6 +62,15 @@ class Keys:
         """Those of the Galois keys."""
         return frozenset(self.levels) - {RELINEARIZATION}
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in the file."""
+        return {
+            "elements": sorted(self.elements),
+            "relinearization": RELINEARIZATION in self.levels,
+            "levels": {str(element): level for element, level in sorted(self.levels.items())},
+            "bytes": self.bytes,
+        }
+
 
 @dataclass(frozen=True)
 class Program:
@@ -180,7 +189,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in the file."""
         values = asdict(self)
-        values["keys"]["levels"] = {str(element): level for element, level in sorted(self.keys.levels.items())}
+        values["keys"] = self.keys.to_json()
         for program in values["programs"]:
             file = program.pop("file")
             program.update(file=file["path"], sha256=file["sha256"])
@@ -275,17 +284,18 @@ def _manifest(of: Fields) -> Manifest:
         adapter=Source(adapter.text("sha256"), adapter.whole("rank"), tuple(adapter.text_list("files"))),
         target=of.part("target").values,
         parameters=parameters.values,
-        keys=Keys(_levels(keys.part("levels")), keys.whole("bytes")),
+        keys=_keys(keys),
         programs=tuple(_program(part) for part in of.parts("programs")),
         groups=tuple(_group(part) for part in of.parts("groups")),
     )
 
 
-def _levels(of: Fields) -> dict[int, int]:
-    for element in of.values:
-        if not element.isdecimal() or len(element) > 6 or not int(element) % 2 or element != str(int(element)):
-            raise Wrong(f"`keys.levels` names {element!r:.60}, which is not a Galois element")
-    return {int(element): of.whole(element) for element in of.values}
+def _keys(of: Fields) -> Keys:
+    levels = of.part("levels")
+    named = [*([RELINEARIZATION] if of.flag("relinearization") else []), *of.wholes("elements")]
+    if set(levels.values) != set(map(str, named)):
+        raise Wrong("`keys.levels` does not name the same keys as `keys.elements` and `keys.relinearization`")
+    return Keys({element: levels.whole(str(element)) for element in named}, of.whole("bytes"))
 
 
 def _program(of: Fields) -> Program:
