@@ -14,7 +14,7 @@ from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
 from slotlang.cost.keys import key_bytes
 from slotlang.cost.matrix import MatrixForm, matrix_form, weighed
-from slotlang.cost.noise import Gains
+from slotlang.cost.noise import ITSELF, Gains, Wider
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.variances import Contents
@@ -66,7 +66,7 @@ def choose(
     target: Target,
     *,
     profile: Profile | None = None,
-    wider: tuple[float, float] = (1.0, 1.0),
+    wider: Wider = ITSELF,
     share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
@@ -74,8 +74,8 @@ def choose(
     memory. Its primes are the smallest that meet the precision: those with the fewest bytes sent. Where keys for all
     steps of the program take more, it rotates by some of them in several key switches.
 
-    ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``), and the ``share`` of its products. ``Unreachable`` (code SL451)
+    ``wider``: of a program that this one is a part of, which has sums of more terms (``Gains.widened``), and the
+    ``share`` of its products. ``Unreachable`` (code SL451)
     names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
@@ -126,7 +126,7 @@ class _Known:
     """What is known of a program's drafts, each a way to drop primes, whatever precision and keys are asked for: gains,
     the best parameters and key sets, found when they are first needed."""
 
-    def __init__(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> None:
+    def __init__(self, program: Program, target: Target, wider: Wider, share: float) -> None:
         self.program = program
         self.target = target
         self.wider = wider
@@ -153,7 +153,7 @@ class _Known:
         self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
 
-    def serves(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> bool:
+    def serves(self, program: Program, target: Target, wider: Wider, share: float) -> bool:
         """Whether it is what a search for this target would find."""
         own = self.target
         same = self.program is program and own.data is target.data
@@ -185,7 +185,7 @@ class _Known:
                 zero=draft.zero,
                 contents=self._contents,
             )
-            self._gains[number, degree, keys] = own.widened(*self.wider)
+            self._gains[number, degree, keys] = own.widened(self.wider)
         found = self._gains[number, degree, keys]
         return Modulus(draft, degree, k, found, self._needs(number), largest=largest)
 
@@ -200,13 +200,13 @@ class _Known:
 
     def message_bits(self, draft: Draft) -> float:
         # of sums with this many times as many terms
-        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
+        wider = 0.0 if draft.needs is None else log2(self.wider.first * self.wider.later)
         return draft.message_bits + wider
 
     def _needs(self, number: int) -> Mapping[State, float] | None:
         """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
         found = self.drafts[number].needs
-        more = log2(self.wider[0] * self.wider[1])
+        more = log2(self.wider.first * self.wider.later)
         return None if found is None else {state: bits + more for state, bits in found.items()}
 
     def steps(self, shape: _Shape) -> frozenset[int]:
@@ -230,7 +230,7 @@ _LATELY: deque[_Known] = deque(maxlen=1)
 """What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
 
 
-def _known(program: Program, target: Target, wider: tuple[float, float], share: float) -> _Known:
+def _known(program: Program, target: Target, wider: Wider, share: float) -> _Known:
     known = next((known for known in _LATELY if known.serves(program, target, wider, share)), None)
     if known is None:
         known = _Known(program, target, wider, share)
@@ -309,7 +309,7 @@ class _Search:
     def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
         """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
         would for weights as is assumed. Of a part of a program it is not known."""
-        if self.known.wider != (1.0, 1.0):
+        if self.known.wider != ITSELF:
             return True
         status = chosen.plan.range.status
         return status == "proved" or (

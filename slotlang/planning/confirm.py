@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
+from slotlang.cost.noise import ITSELF, Wider
 from slotlang.cost.variances import Contents
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
@@ -20,7 +21,7 @@ def confirmed(
     program: Program,
     target: Target,
     parameters: Parameters,
-    wider: tuple[float, float] = (1.0, 1.0),
+    wider: Wider = ITSELF,
     share: float = 1.0,
     *,
     whole: bool = True,
@@ -40,7 +41,7 @@ def confirmed(
     contents = Contents(draft.built, within_bounds(program, target.data))
     masked = target.hide != "none"
     grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
-    error = grown.widened(*wider).error(p)
+    error = grown.widened(wider).error(p)
     most = target.max_key_bytes
     if not error <= target.precision or (most is not None and plan.switching_key_bytes > most):
         return None
