@@ -17,7 +17,8 @@ from slotlang_runtime.parameters import RELINEARIZATION, Parameters, RingParamet
 from slotlang_runtime.records import GivenKey, Key, key_record
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Context, context_of
-from slotlang_runtime.seal.saved import held_keys, keys_of, objects_of
+from slotlang_runtime.seal.saved import held_keys, objects_of
+from slotlang_runtime.seal.written import keys_of
 from slotlang_runtime.wire import Box, unpack
 
 KIND = "evaluation keys"

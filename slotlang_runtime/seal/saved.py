@@ -6,7 +6,7 @@ import ctypes
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -329,30 +329,6 @@ def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[
     if any(len(key) != len(context.levels) for key in given):
         raise Rejected("an object of SEAL has no seed, or one of another generator than BLAKE2Xb", NOT_EVALUATED)
     return given
-
-
-def keys_of(context: Context, make: Callable[[], Any], places: int, given: Mapping[int, Callable[[], Words]]) -> Any:
-    """Keys with these residues (digits x 2 x primes x degree) at some of a number of places."""
-    shape = len(context.levels), 2, len(context.moduli), context.degree
-    words = int(np.prod(shape[1:]))
-    inner = CIPHERTEXT.pack(*context.key_level, 1, 2, context.degree, len(context.moduli), 1.0, 1)
-    inner += header() + struct.pack("<QQ", HEADER.size + 8 + 8 * words, words)
-    inner = header() + struct.pack("<Q", HEADER.size + len(inner) + 8 * words) + inner
-    size = HEADER.size + 40 + 8 * places + len(given) * shape[0] * (len(inner) + 8 * words)
-    thing = make()
-    with memory_file() as (stream, path):
-        stream.write(header() + struct.pack("<Q4QQ", size, *context.key_level, places))
-        for place in range(places):
-            if place not in given:
-                stream.write(bytes(8))
-                continue
-            stream.write(struct.pack("<Q", shape[0]))
-            for digit in given[place]().reshape(shape).astype("<u8", copy=False):
-                stream.write(inner)
-                stream.write(digit.data)
-        stream.flush()
-        thing.load(context.context, path)
-    return thing
 
 
 def residues_of(ring: Ring, plain: Any) -> Words:

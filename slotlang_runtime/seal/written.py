@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.memory import Seeded
 from slotlang_runtime.seal.ring import Context, ParmsId, Ring
-from slotlang_runtime.seal.saved import BLAKE2XB, CIPHERTEXT, HEADER, SEED_BYTES, header
+from slotlang_runtime.seal.saved import BLAKE2XB, CIPHERTEXT, HEADER, SEED_BYTES, header, memory_file
 
 
 def _object(body: bytes) -> bytes:
@@ -38,3 +41,27 @@ def seeded_keys(context: Context, places: int, keys: Mapping[int, Sequence[Seede
         pieces.append(struct.pack("<Q", len(digits)))
         pieces += [_seeded(context.key_level, first, seed, 1.0) for first, seed in digits]
     return _object(b"".join(pieces))
+
+
+def keys_of(context: Context, make: Callable[[], Any], places: int, given: Mapping[int, Callable[[], Words]]) -> Any:
+    """Keys with these residues (digits x 2 x primes x degree) at some of a number of places."""
+    shape = len(context.levels), 2, len(context.moduli), context.degree
+    words = int(np.prod(shape[1:]))
+    inner = CIPHERTEXT.pack(*context.key_level, 1, 2, context.degree, len(context.moduli), 1.0, 1)
+    inner += header() + struct.pack("<QQ", HEADER.size + 8 + 8 * words, words)
+    inner = header() + struct.pack("<Q", HEADER.size + len(inner) + 8 * words) + inner
+    size = HEADER.size + 40 + 8 * places + len(given) * shape[0] * (len(inner) + 8 * words)
+    thing = make()
+    with memory_file() as (stream, path):
+        stream.write(header() + struct.pack("<Q4QQ", size, *context.key_level, places))
+        for place in range(places):
+            if place not in given:
+                stream.write(bytes(8))
+                continue
+            stream.write(struct.pack("<Q", shape[0]))
+            for digit in given[place]().reshape(shape).astype("<u8", copy=False):
+                stream.write(inner)
+                stream.write(digit.data)
+        stream.flush()
+        thing.load(context.context, path)
+    return thing
