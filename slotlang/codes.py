@@ -413,6 +413,11 @@ is predicted to be faster, and else `compiled`.""",
 ciphertexts up, each times a constant: no rotation, no conjugation, no product of ciphertexts, no rescale, and one real
 number in all slots of every plaintext. Column packing is such a layout: one channel per ciphertext, tokens in the slots
 (programs/columns.slot). The message says what stands in the way.""",
+    "SL473": """Results can't be sent in SEAL's format.
+
+With `--wire seal` clients and servers exchange objects that SEAL saves (docs/bytes.md). Where one part of a result is
+read, half of c0 is sent, which also hides the other part, and parameters may cut last bits off results: SEAL has no
+such ciphertexts. `--hide exact` hides the part that is not read by adding the conjugate: one more key switch.""",
     "SL501": """An adapter folder could not be read.
 
 A PEFT adapter is a folder that holds `adapter_config.json` and `adapter_model.safetensors`, or the shards of it. One of

@@ -28,8 +28,9 @@ from slotlang_runtime.errors import (
     BelowPrecision,
     Rejected,
 )
+from slotlang_runtime.exchange import Wire, answer_from_seal, check_wire, upload_to_seal
 from slotlang_runtime.expected import assumed_sizes, grown_by_inputs, times_assumed
-from slotlang_runtime.keys import KIND, RELINEARIZATION, key_levels
+from slotlang_runtime.keys import KIND
 from slotlang_runtime.labels import (
     check_label,
     check_ring,
@@ -44,13 +45,14 @@ from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
 from slotlang_runtime.messages import LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, root_mean_square, small_results
-from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.records import fresh_record, key_record, read_result
 from slotlang_runtime.residues import Words, added
 from slotlang_runtime.seal.halves import doubled_part
 from slotlang_runtime.seal.memory import Seeded, ciphertext_of, key_words, residues_of, seeded_words
 from slotlang_runtime.seal.ring import Ring, context_of
 from slotlang_runtime.seal.saved import load_secret, saved
+from slotlang_runtime.seal.written import seeded_keys
 from slotlang_runtime.wire import pack, unpack
 
 REMEMBERED = 1 << 16
@@ -108,13 +110,14 @@ class SecretKey:
         self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), plain)
         return residues_of(ring, plain)
 
-    def evaluation_keys(self, *modules: Module) -> bytes:
+    def evaluation_keys(self, *modules: Module, wire: Wire = "slotlang") -> bytes:
         """Bytes for the server: a Galois key for each rotation that some of these programs do, one for conjugation and
-        one for products if used."""
+        one for products if used; each from the first level on at which some program uses it. On the wire seal:
+        SEAL's Galois keys and relinearisation keys, which are for all levels (``EvaluationKeys.from_seal``)."""
         levels: dict[int, int] = {}
         for module in modules:
             check_ring("keys", self.ring, module)
-            for element, level in key_levels(module).items():
+            for element, level in module.parameters.first_levels.items():
                 levels[element] = min(level, levels.get(element, level))
         found: dict[int, list[Seeded]] = {}
         rotations = sorted(set(levels) - {RELINEARIZATION})
@@ -124,8 +127,16 @@ class SecretKey:
             made = self._generator.create_galois_keys(rotations)
             keys = key_words(self.context, made, [(element - 1) // 2 for element in rotations])
             found.update(zip(rotations, keys, strict=True))
+        if wire == "seal":
+            return self._as_seal(found)
         records = {str(element): key_record(self.context, found[element], levels[element]) for element in found}
         return pack(KIND, {**ring_label(self.ring), "keys": [[e, levels[e]] for e in found]}, records)
+
+    def _as_seal(self, found: Mapping[int, list[Seeded]]) -> bytes:
+        galois = {(element - 1) // 2: key for element, key in found.items() if element != RELINEARIZATION}
+        relin = found.get(RELINEARIZATION)
+        data = seeded_keys(self.context, self.ring.degree, galois) if galois else b""
+        return data if relin is None else data + seeded_keys(self.context, 1, {0: relin})
 
 
 class Client:
@@ -133,7 +144,8 @@ class Client:
 
     ``limits``: smaller limits of inputs than the module's, for uploads that several programs read. ``equalize``:
     exponents by input (``equalized.py``); the server's weights must be encoded with the same ones, and limits are those
-    of the inputs divided by these powers of two.
+    of the inputs divided by these powers of two. ``wire``: seal, for a server that exchanges objects of SEAL: its
+    answers do not say by how much errors are larger than promised.
     """
 
     def __init__(
@@ -143,13 +155,15 @@ class Client:
         *,
         limits: Mapping[str, Limit] | None = None,
         equalize: Exponents | None = None,
+        wire: Wire = "slotlang",
     ) -> None:
-        self.module = module
+        self.module, self.wire = module, wire
         self.exponents = checked(module, equalize)
         weights_that_meet(module, self.exponents)
         self.limits = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
         # checks the parameters before there is a key
         self.ring = Ring(module.parameters, module.slots)
+        check_wire(wire, module)
         self._grown: dict[float, dict[str, float]] = {}
         self.secret = SecretKey(module.parameters.ring) if secret is None else secret
         check_ring("secret keys", self.secret.ring, module)
@@ -168,7 +182,7 @@ class Client:
 
     def evaluation_keys(self) -> bytes:
         """Bytes for the server, for this program alone."""
-        return self.secret.evaluation_keys(self.module)
+        return self.secret.evaluation_keys(self.module, wire=self.wire)
 
     def pack(self, inputs: dict[str, Any]) -> dict[Name, npt.NDArray[Any]]:
         """The slots of each ciphertext, from the inputs by name. Raises Rejected."""
@@ -208,7 +222,8 @@ class Client:
         label = {**inputs_label(self.module), "limits": limits_label(self.limits), "upload": upload}
         if self.exponents:
             label["equalized"] = digests(self.exponents)
-        return pack("inputs", label, records)
+        data = pack("inputs", label, records)
+        return upload_to_seal(self.module, data) if self.wire == "seal" else data
 
     def prepare(self) -> None:
         """Make the encryptions of zero of one more upload before its inputs are there. An upload without prepared ones
@@ -235,7 +250,7 @@ class Client:
         results that are too small for the parameters."""
         values: dict[Name, npt.NDArray[Any]] = {}
         hidden, families, ring = hidden_in(self.module), self.module.returned(), self.ring
-        box = unpack("results", data)
+        box = unpack("results", answer_from_seal(self.module, data) if self.wire == "seal" else data)
         check_label(box, module_label(self.module), self.module)
         records = box.exactly(map(repr, families))
         alike: dict[tuple[int, int], list[tuple[Name, int, Words]]] = defaultdict(list)

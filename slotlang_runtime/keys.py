@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import tenseal.sealapi as seal
 
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_ring, ring_label, ring_of
 from slotlang_runtime.module import Module
-from slotlang_runtime.parameters import RingParameters
-from slotlang_runtime.records import Key
+from slotlang_runtime.parameters import RELINEARIZATION, Parameters, RingParameters
+from slotlang_runtime.records import GivenKey, Key, key_record
 from slotlang_runtime.residues import Words
-from slotlang_runtime.seal.ring import context_of
-from slotlang_runtime.seal.saved import keys_of
+from slotlang_runtime.seal.ring import Context, context_of
+from slotlang_runtime.seal.saved import held_keys, objects_of
+from slotlang_runtime.seal.written import keys_of
 from slotlang_runtime.wire import Box, unpack
 
 KIND = "evaluation keys"
-
-RELINEARIZATION = 1
-"""The element under which the key for products of ciphertexts stands: no rotation has it."""
-
-
-def key_levels(module: Module) -> dict[int, int]:
-    """The keys that a program needs, by Galois element, and the first level at which each is used: the top, as a module
-    does not say more."""
-    p = module.parameters
-    elements = [*([RELINEARIZATION] if p.relinearization else []), *p.galois_elements]
-    return dict.fromkeys(elements, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +30,7 @@ class EvaluationKeys:
     every program of the ring that needs only these keys, in any number of threads."""
 
     ring: RingParameters
-    keys: Mapping[int, Key]
+    keys: Mapping[int, Key | GivenKey]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EvaluationKeys:
@@ -54,6 +45,22 @@ class EvaluationKeys:
                 raise Rejected(f"the key {element} is missing from these {KIND}", DAMAGED_BYTES)
             keys[element] = Key.read(record, context, level)
         return cls(ring, keys)
+
+    @classmethod
+    def from_seal(cls, ring: RingParameters, data: bytes | memoryview) -> EvaluationKeys:
+        """Keys that SEAL saved for a ring: its Galois keys, its relinearisation keys, or both, one object after the
+        other; seeded or not, checked field by field. Keys that a program does not need do no harm. Raises Rejected."""
+        context, found = context_of(ring), dict[int, Key | GivenKey]()
+        for one in objects_of(data):
+            places, held = held_keys(context, one)
+            # the key of a Galois element, which is odd, stands at half of it
+            named = {RELINEARIZATION if places == 1 else 2 * place + 1: digits for place, digits in held.items()}
+            if places > 1 and 0 in held:
+                raise Rejected("these Galois keys have one that moves nothing", DAMAGED_BYTES)
+            if not found.keys().isdisjoint(named):
+                raise Rejected(f"these {KIND} have a key twice", DAMAGED_BYTES)
+            found.update({element: _imported(context, digits) for element, digits in named.items()})
+        return cls(ring, dict(sorted(found.items())))
 
     @property
     def elements(self) -> frozenset[int]:
@@ -80,14 +87,36 @@ class EvaluationKeys:
         """Raise Rejected unless these keys serve a program."""
         check_ring(KIND, self.ring, module)
         p = module.parameters
-        levels = key_levels(module)
-        lacking = {e for e, level in levels.items() if e not in self.keys or self.keys[e].level > level}
-        if lacking - {RELINEARIZATION}:
-            missing = [step for step in p.rotations if pow(3, step, 2 * p.degree) in lacking]
-            what = f"rotations by {', '.join(map(str, missing[:8]))}" if missing else "conjugation"
-            raise Rejected(f"{module.name} needs Galois keys for {what}, and these {KIND} have none", BYTES_OF_ANOTHER)
+        levels = p.first_levels
+        lacking = levels.keys() - self.keys.keys()
         if lacking:
-            raise Rejected(f"{module.name} needs a relinearization key, and these {KIND} have none", BYTES_OF_ANOTHER)
+            raise Rejected(f"{module.name} needs {_named(p, lacking)}, and these {KIND} have none", BYTES_OF_ANOTHER)
+        short = {element for element, level in levels.items() if self.keys[element].level > level}
+        if short:
+            held, used = max(self.keys[e].level for e in short), min(levels[e] for e in short)
+            raise Rejected(
+                f"{module.name} needs {_named(p, short)} from level {used} on, and these {KIND} have them from level "
+                f"{held} on, as they were made for other programs",
+                BYTES_OF_ANOTHER,
+            )
+
+
+def _imported(context: Context, digits: Sequence[tuple[Words, bytes | None]]) -> Key | GivenKey:
+    """A key for all levels, of digits that were read: packed where it is given by seeds."""
+    seeded = [(residues[0], seed) for residues, seed in digits if seed is not None]
+    if len(seeded) == len(digits):
+        return Key.read(key_record(context, seeded, 0), context, 0)
+    if seeded:
+        raise Rejected("some digits of a key have seeds and some do not", DAMAGED_BYTES)
+    return GivenKey(np.stack([residues for residues, _ in digits]))
+
+
+def _named(p: Parameters, elements: Collection[int]) -> str:
+    """Keys in words: those for rotations, else that for conjugation, else that for products."""
+    steps = [step for step in p.rotations if pow(3, step, 2 * p.degree) in elements]
+    if steps:
+        return f"Galois keys for rotations by {', '.join(map(str, steps[:8]))}"
+    return "Galois keys for conjugation" if 2 * p.degree - 1 in elements else "a relinearization key"
 
 
 def _levels(box: Box, ring: RingParameters) -> dict[int, int]:

@@ -19,6 +19,9 @@ DOUBLE_BITS = 50
 LEAST_SENT = 8
 """Bits of a coefficient that are sent at least."""
 
+RELINEARIZATION = 1
+"""The element under which the key for products of ciphertexts stands: no rotation has it."""
+
 Hide: TypeAlias = Literal["mask", "exact", "none"]
 """How slots that are not part of the result are hidden: by random plaintexts, by adding conjugates, or not at all."""
 
@@ -64,7 +67,8 @@ class Parameters:
     alone, as the last thing that ``evaluate`` does. ``cut``: how many last bits of results' coefficients are not sent,
     of c0 (or h) and of c1, where one prime is left; empty where all are. ``rotations``: steps that have a Galois key.
     ``routes``: other steps, and the steps they are composed of. ``doubled``: families whose results arrive with their
-    conjugates added.
+    conjugates added. ``key_levels``: how many primes are gone where a key is first used, by its Galois element, of keys
+    that are not used at the top.
     """
 
     degree: int
@@ -79,6 +83,7 @@ class Parameters:
     doubled: tuple[str, ...] = ()
     results: int = 0
     cut: tuple[int, ...] = ()
+    key_levels: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def ring(self) -> RingParameters:
@@ -91,6 +96,12 @@ class Parameters:
         steps."""
         elements = {pow(3, step, 2 * self.degree) for step in self.rotations}
         return tuple(sorted(elements | ({2 * self.degree - 1} if self.conjugation else set())))
+
+    @property
+    def first_levels(self) -> dict[int, int]:
+        """The keys in use by element, relinearisation first, and how many primes are gone where each is first used."""
+        elements = [*([RELINEARIZATION] if self.relinearization else []), *self.galois_elements]
+        return {element: self.key_levels.get(element, 0) for element in elements}
 
     def check(self, slots: int) -> None:
         """Raise Rejected for parameters that no compiler writes: below 128-bit security, or out of range."""
@@ -112,6 +123,9 @@ class Parameters:
             raise Rejected(f"bits {self.cut} can't be cut off results with these primes", NOT_EVALUATED)
         if not _whole(self.rotations, 1, half) or self.hide not in ("mask", "exact", "none"):
             raise Rejected("the parameters hold rotations, or a way of hiding, that do not exist", NOT_EVALUATED)
+        keys = {*self.galois_elements, *([RELINEARIZATION] if self.relinearization else [])}
+        if not keys.issuperset(self.key_levels) or not _whole(self.key_levels.values(), 1, len(self.drops) + 1):
+            raise Rejected("the parameters name keys, or levels of keys, that do not exist", NOT_EVALUATED)
         for step, route in self.routes.items():
             if step in self.rotations or not set(route) <= set(self.rotations):
                 raise Rejected(
@@ -131,6 +145,7 @@ class Levels:
         # the level at which results are complete: what is dropped from there on is dropped last
         self.complete = len(parameters.drops) - parameters.results
         self._cut = parameters.cut
+        self._degree, self._key_levels = parameters.degree, parameters.key_levels
         self.factors = [2.0**bits for bits in parameters.scale_bits]
         # for a ciphertext that has just come to a level: the products done so far, and its scale
         self._products = [0, *parameters.drops]
@@ -147,6 +162,29 @@ class Levels:
         """How many last bits of the coefficients of results at a level are not sent, of c0 and of c1; None where they
         are sent as they are."""
         return (self._cut[0], self._cut[1]) if self._cut and len(self.primes(level)) == 1 else None
+
+    def check_rotation(self, step: int, level: int) -> None:
+        """As ``check_switch``, for the key of a rotation."""
+        # most programs have all keys at the top
+        if self._key_levels:
+            self.check_switch(pow(3, step, 2 * self._degree), level, f"a rotation by {step}")
+
+    def check_conjugation(self, level: int) -> None:
+        """As ``check_switch``, for the key of conjugation."""
+        self.check_switch(2 * self._degree - 1, level, "conjugation")
+
+    def check_relinearization(self, level: int) -> None:
+        """As ``check_switch``, for the key for products of ciphertexts."""
+        self.check_switch(RELINEARIZATION, level, "products of ciphertexts")
+
+    def check_switch(self, element: int, level: int, what: str) -> None:
+        """Raise Rejected where a ciphertext at a level is switched by a key that has no residues there."""
+        first = self._key_levels.get(element, 0)
+        if level < first:
+            raise Rejected(
+                f"the key for {what} is for level {first} on, and a ciphertext at level {level} is switched",
+                NOT_EVALUATED,
+            )
 
     def scale(self, level: int, products: int = 0) -> float:
         """Scale of a ciphertext at a level with this number of products not yet rescaled."""

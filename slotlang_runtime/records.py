@@ -76,6 +76,16 @@ def read_fresh(record: bytes | memoryview, ring: Ring, level: int = 0, out: Word
     return words
 
 
+def read_seeded(record: bytes | memoryview, ring: Ring) -> Seeded | None:
+    """The first polynomial of a client's ciphertext, primes x degree, and the seed of the second; None where both
+    polynomials are there. Raises Rejected."""
+    if bytes(record[:8]) == WHOLE:
+        return None
+    moduli, body = ring.primes(0), _body("an input", record, _fresh_head(ring, 0))
+    first = unpacked(body[SEED_BYTES:], moduli, np.empty((len(moduli), ring.degree), np.uint64))
+    return first, bytes(body[:SEED_BYTES])
+
+
 def _result_head(ring: Ring, level: int, products: int, part: Part | None) -> tuple[Any, ...]:
     primes, cut = ring.primes(level), ring.cut(level)
     mark = WHOLE if part is None else HALVES[part]
@@ -260,3 +270,19 @@ class Key:
                 whole = uniform(seed, moduli, np.empty((len(moduli), degree), np.uint64))
                 second[:-1], second[-1] = whole[: len(primes) - 1], whole[-1]
         return words
+
+
+@dataclass(frozen=True, eq=False)
+class GivenKey:
+    """A key without seeds, as SEAL has it in memory: residues, digits x 2 x all primes x degree, checked."""
+
+    residues: Words
+    level: int = 0
+
+    def whole(self) -> Words:
+        """All residues."""
+        return self.residues
+
+    def words(self) -> Words:
+        """All residues."""
+        return self.residues

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, Team
 from slotlang_runtime.equalized import check_equalized
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.exchange import Wire, answer_to_seal, check_wire, upload_from_seal
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, module_label
 from slotlang_runtime.weights import Weights
@@ -37,10 +38,13 @@ class Answer:
 
 
 class Server:
-    """Evaluates one program for any number of clients, each with its own keys. Threads may call it at the same time."""
+    """Evaluates one program for any number of clients, each with its own keys. Threads may call it at the same time.
+    ``wire``: seal, for clients that exchange objects of SEAL. Such inputs do not say under which limits they were
+    encrypted, which the client has to hold."""
 
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
+    def __init__(self, weights: Weights, *, wire: Wire = "slotlang") -> None:
+        self.weights, self.wire = weights, wire
+        check_wire(wire, weights.module)
         self.module = weights.module
         self.engine = weights.engine
         self._prepared: list[tuple[int, Masks, float]] = []
@@ -76,7 +80,10 @@ class Server:
 
     def load(self, upload: bytes) -> Ciphertexts:
         """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
-        return self._load(unpack("inputs", upload))
+        return self._load(self._opened(upload))
+
+    def _opened(self, upload: bytes) -> Box:
+        return unpack("inputs", upload_from_seal(self.module, upload) if self.wire == "seal" else upload)
 
     def _load(self, box: Box) -> Ciphertexts:
         check_label(box, inputs_label(self.module), self.module)
@@ -100,7 +107,7 @@ class Server:
         the work. Raises Rejected."""
         keys.check(self.module)
         start = time.perf_counter()
-        box = unpack("inputs", upload)
+        box = self._opened(upload)
         inputs = self._load(box)
         reading = time.perf_counter() - start
         evaluated, seconds, masking = self._compute(inputs, keys, team)
@@ -114,6 +121,8 @@ class Server:
         }
         label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
         data = pack("results", label, self.engine.save(evaluated.results))
+        if self.wire == "seal":
+            data = answer_to_seal(self.module, data)
         saving = time.perf_counter() - start
         return Answer(data, evaluated.counts, evaluated.vanished, seconds, reading, masking, saving)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slotlang_runtime.errors import OTHER_FORMAT, OTHER_RUNTIME, Rejected
 
-FORMAT = 7
+FORMAT = 8
 """The format of emitted modules. It changes when this runtime no longer runs, or the checker no longer checks, earlier
 modules."""
 

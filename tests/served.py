@@ -72,7 +72,7 @@ def build(folder: Path, name: str = "tiny", *, layers: tuple[str, ...] = LAYERS,
         adapter=Source("0" * 64, RANK),
         target={"tokens": TOKENS, "precision": 1e-3},
         parameters={"degree": p.degree, "prime_bits": list(p.prime_bits)},
-        keys=Keys(p.galois_elements, p.relinearization, len(keys)),
+        keys=Keys(p.first_levels, len(keys)),
         programs=(
             Program(
                 "square", File("programs/square.py", hashlib.sha256(text.encode()).hexdigest()), "proved", "proved"

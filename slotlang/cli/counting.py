@@ -25,6 +25,7 @@ from slotlang.cli.options import (
     ProfileFile,
     Sizes,
     Symbolic,
+    WireOption,
 )
 from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
 from slotlang.cli.reading import console, given_parameters, known, loaded_program, symbolic_only
@@ -36,6 +37,7 @@ def cost(
     profile: ProfileFile = None,
     hide: Hiding = "mask",
     kernel: KernelOption = "auto",
+    wire: WireOption = "slotlang",
     adapter: AdapterFolder = None,
     module: Modules = [],  # noqa: B006
     base_changed: BaseChanged = False,
@@ -52,8 +54,8 @@ def cost(
     """Count rotations, key switches, keys, products and bytes; bounds; predicted times."""
     with guarded("cost", json):
         if symbolic or latex:
-            beside = (profile, kernel != "auto", adapter, module, data, precision, max_key_bytes)
-            names = ("profile", "kernel", "adapter", "module", "data", "precision", "max-key-bytes")
+            beside = (profile, kernel != "auto", adapter, module, data, precision, max_key_bytes, wire != "slotlang")
+            names = ("profile", "kernel", "adapter", "module", "data", "precision", "max-key-bytes", "wire")
             symbolic_only({f"--{name}": given for name, given in zip(names, beside, strict=True)})
             symbolic_only({"--latex without --symbolic": not symbolic, "--latex with --json": latex and json})
             from slotlang.cli.formulas import show_formulas
@@ -67,7 +69,7 @@ def cost(
         from slotlang.cli.calibration import chosen_profile, say_where_measured
         from slotlang.planning.target import Target
 
-        target, times = Target.named(kernel, hide, precision, max_key_bytes), chosen_profile(profile)
+        target, times = Target.named(kernel, hide, precision, max_key_bytes, wire), chosen_profile(profile)
         given = given_parameters(parameters, precision)
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data

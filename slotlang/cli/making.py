@@ -22,6 +22,7 @@ from slotlang.cli.options import (
     Modules,
     Precision,
     Sizes,
+    WireOption,
 )
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, parse_bounds, parse_sizes, write_file
 from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds, working
@@ -44,6 +45,7 @@ def lower(
     unproved: Annotated[bool, typer.Option("--unproved", help="Lower what is not proved, and say so in it.")] = False,
     hide: Hiding = "mask",
     kernel: KernelOption = "auto",
+    wire: WireOption = "slotlang",
     adapter: AdapterFolder = None,
     module: Modules = [],  # noqa: B006
     base_changed: BaseChanged = False,
@@ -61,9 +63,11 @@ def lower(
         from slotlang.lower import write_bundle
         from slotlang.planning.target import Target
 
+        if standalone and wire != "slotlang":
+            raise error("SL005", "a standalone module sends nothing, so that --wire does not go with --standalone")
         if (output is None) == (bundle is None) or (bundle and standalone):
             raise error("SL005", "lower takes --output FILE or --bundle DIR, and --standalone with --output only")
-        target = Target.named(kernel, hide, precision, max_key_bytes)
+        target = Target.named(kernel, hide, precision, max_key_bytes, wire)
         given = given_parameters(parameters, precision)
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
@@ -154,6 +158,7 @@ def run(
     unproved: Annotated[bool, typer.Option("--unproved", help="Run what is not proved.")] = False,
     hide: Hiding = "mask",
     kernel: KernelOption = "auto",
+    wire: WireOption = "slotlang",
     precision: Precision = None,
     max_key_bytes: KeyBytes = None,
     parameters: GivenParameters = None,
@@ -173,7 +178,7 @@ def run(
         from slotlang.planning.target import Target
         from slotlang.run.session import run as run_program
 
-        target = Target.named(kernel, hide, precision, max_key_bytes)
+        target = Target.named(kernel, hide, precision, max_key_bytes, wire)
         given = given_parameters(parameters, precision)
         with watched(json) as progress:
             session = run_program(

@@ -29,6 +29,14 @@ KernelOption = Annotated[
         help="What multiplies ciphertexts: compiled (kernels on residues), matrix (without rotations), seal, or auto.",
     ),
 ]
+WireOption = Annotated[
+    str,
+    typer.Option(
+        "--wire",
+        metavar="FORMAT",
+        help="What client and server exchange: slotlang (the runtime's own format), or seal (objects that SEAL saves).",
+    ),
+]
 Precision = Annotated[
     float | None,
     typer.Option(

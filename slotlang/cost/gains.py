@@ -24,6 +24,7 @@ from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
+from slotlang.schedule.ops import State
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -142,6 +143,9 @@ class _Backwards:
         dependence = Dependence(self.graph, data)
         by_samples = dependence.shared and count_samples(self.graph) > 0
         more = dependence.bound if dependence.shared and not by_samples else 1.0
+        schedule = self.graph.schedule
+        states = set(zip(self.graph.levels, products, strict=True))
+        last = frozenset(state for state in states if schedule.depth_of(State(*state)) == schedule.depth)
         parts: dict[str, Gains] = {}
         for name, theorem in program.theorems.items():
             elements = int(np.prod(theorem.shape))
@@ -156,7 +160,7 @@ class _Backwards:
             found = {place: more * gain for place, gain in self.sources.found.items()}
             signal = elements * sizes[name].mean_square
             small = not data.drawn
-            parts[name] = Gains(self.degree, signal, found, largest, elements, small, reach=reach)
+            parts[name] = Gains(self.degree, signal, found, largest, elements, small, reach=reach, last=last)
         return _together(parts)
 
     def _plain(self, node: Node) -> int:

@@ -63,14 +63,27 @@ class Place(NamedTuple):
     """For the rounding of a plaintext: the number in all its slots, if it is known."""
 
 
+class Wider(NamedTuple):
+    """A program that another one is a part of, beside that part: how many times as many terms its first products, and
+    later ones, are summed over, and how many times as many ciphertexts it returns for each element of its results."""
+
+    first: float = 1.0
+    later: float = 1.0
+    returned: float = 1.0
+
+
+ITSELF = Wider()
+"""A program that is a part of no other."""
+
+
 @dataclass(frozen=True)
 class Gains:
     """Mean square of the results, times the number of their ``elements``, and for each source of noise the sum of what
     all operations of that kind add to the mean square of their error when the source has variance 1. ``degree``: the
     ring's. ``peaks``: of the states that ciphertexts are in, the largest mean square of a slot for inputs of unit
     variance. ``small``: peaks below 1 are those of weights that are known. ``results``: the gains of each result, where
-    there are several. ``reach``: what the noise of a message that is read
-    adds up to at most, by the state of its ciphertext."""
+    there are several. ``reach``: what the noise of a message that is read adds up to at most, by the state of its
+    ciphertext. ``last``: the states behind the last product."""
 
     degree: int
     signal: float
@@ -80,6 +93,7 @@ class Gains:
     small: bool = False
     results: Mapping[str, Gains] = field(default_factory=dict)
     reach: Mapping[tuple[int, int], Mapping[Source, float]] = field(default_factory=dict)
+    last: frozenset[tuple[int, int]] = frozenset()
 
     def error(self, setting: Setting) -> float:
         """Relative rms error that a run with parameters of the same degree is expected not to exceed, in any of its
@@ -112,15 +126,20 @@ class Gains:
             total += amplitude * sqrt(coefficient) * grown
         return total
 
-    def widened(self, first: float, later: float) -> Gains:
-        """The gains of the same schedule with longer sums: ``first`` times the terms in sums of first products,
-        ``later`` times in those of later ones. Contents of sums do not change, since weights have a variance of one
-        over the number of terms; nor does any noise but that of rounding the weights."""
-        sources = {
-            place: gain * (1.0 if place.kind != "factor" else later if place.level or place.products else first)
-            for place, gain in self.sources.items()
-        }
-        parts = {name: part.widened(first, later) for name, part in self.results.items()}
+    def widened(self, wider: Wider) -> Gains:
+        """The gains of the same schedule with longer sums. Contents of sums do not change, since weights have a
+        variance of one over the number of terms; nor does any noise but that of rounding the weights, and that of the
+        peaks of key switches after the last product: these stand in a slot of every ciphertext that is returned, read
+        or not, where other noise is as much for each slot that is read."""
+        first, later, returned = wider
+
+        def times(place: Place) -> float:
+            if place.kind == "spike":
+                return returned if (place.level, place.products) in self.last else 1.0
+            return 1.0 if place.kind != "factor" else later if place.level or place.products else first
+
+        sources = {place: gain * times(place) for place, gain in self.sources.items()}
+        parts = {name: part.widened(wider) for name, part in self.results.items()}
         reach = {
             state: {
                 source: amplitude

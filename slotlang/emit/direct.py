@@ -23,9 +23,8 @@ import tenseal.sealapi as seal
 
 
 class Parameters(NamedTuple):
-    """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped, of which the
-    last ``results`` are dropped of results alone; ``cut``: last bits of results that slotlang_runtime does not
-    send."""
+    """Of CKKS. ``prime_bits``: the key prime last; ``drops``: products after which a prime is dropped, the last
+    ``results`` of these of results alone. ``cut`` and ``key_levels``: where slotlang_runtime sends less."""
 
     degree: int
     prime_bits: tuple[int, ...]
@@ -39,6 +38,7 @@ class Parameters(NamedTuple):
     doubled: tuple[str, ...]
     results: int
     cut: tuple[int, ...]
+    key_levels: dict[int, int]
 
 
 class Packing(NamedTuple):

@@ -19,12 +19,14 @@ from slotlang.emit.head import HeadText, Lowering
 from slotlang.emit.lines import comment, docstring, fitted, listed, long_string, string
 from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
+from slotlang.graph.key_levels import key_levels
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, program_hash
 from slotlang.meaning.value import TensorForm
 from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
+from slotlang_runtime.parameters import RELINEARIZATION
 from slotlang_runtime.version import FORMAT, source_hash
 
 
@@ -111,8 +113,18 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             f"    doubled={_tuple(string(name) for name in sorted(self.hiding.doubled))},",
             f"    results={self.schedule.results},",
             f"    cut={_tuple(p.cut)},",
+            *listed("key_levels=", self._key_levels(), "{}", "    ", ","),
             ")",
         ]
+
+    def _key_levels(self) -> list[str]:
+        keys, degree = key_levels(self.graph), self.parameters.degree
+        levels = {
+            RELINEARIZATION: keys.relinearization or 0,
+            **{pow(3, step, 2 * degree): level for step, level in keys.steps.items()},
+            2 * degree - 1: keys.conjugation or 0,
+        }
+        return [f"{element}: {level}" for element, level in sorted(levels.items()) if level]
 
     def _description(self) -> str:
         program = self.program

@@ -163,7 +163,7 @@ class Optimizer:
     def _fit(self, planned: Plan) -> bool:
         """Whether a plan's keys are as small as they must be."""
         most = self.target.max_key_bytes
-        return most is None or planned.counts.switching_keys * planned.parameters.key_bytes() <= most
+        return most is None or planned.switching_key_bytes <= most
 
     def search(self, program: tree.Program) -> Search:
         """From a proved program. Keeps the best so far when interrupted."""

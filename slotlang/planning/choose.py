@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heapify, heappop, heappush
-from math import ceil, floor, inf, log2, log10
-from typing import TypeAlias, TypeGuard
+from math import ceil, floor, inf, log10
+from typing import TypeGuard
 
-from slotlang.cost.data import within_bounds
-from slotlang.cost.gains import gains
-from slotlang.cost.keys import key_bytes
-from slotlang.cost.matrix import MatrixForm, matrix_form, weighed
-from slotlang.cost.noise import Gains
+from slotlang.cost.matrix import MatrixForm, weighed
+from slotlang.cost.noise import ITSELF, Wider
 from slotlang.cost.predict import evaluation_calls, total
 from slotlang.cost.profile import Profile, find_profile
-from slotlang.cost.variances import Contents
 from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
-from slotlang.planning.messages import State
-from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit, Modulus
+from slotlang.planning.known import Keys, Known, Shape, known_of
+from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.sending import Sending
 from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
-from slotlang.schedule.build import EVERY
 from slotlang.schedule.levels import drops_results
 from slotlang_runtime.parameters import DOUBLE_BITS
 
@@ -66,7 +61,7 @@ def choose(
     target: Target,
     *,
     profile: Profile | None = None,
-    wider: tuple[float, float] = (1.0, 1.0),
+    wider: Wider = ITSELF,
     share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan with the least predicted evaluation time whose predicted relative rms error is at most the target's
@@ -74,15 +69,15 @@ def choose(
     memory. Its primes are the smallest that meet the precision: those with the fewest bytes sent. Where keys for all
     steps of the program take more, it rotates by some of them in several key switches.
 
-    ``wider``: for a program that is a part of another one, how many times as many terms the first, and later, products
-    of that one are summed over (``Gains.widened``), and the ``share`` of its products. ``Unreachable`` (code SL451)
+    ``wider``: of a program that this one is a part of, which has sums of more terms (``Gains.widened``), and the
+    ``share`` of its products. ``Unreachable`` (code SL451)
     names the best that can be reached.
     Raises as ``Draft`` and ``find_profile``.
     """
     if target.precision is None:
         raise ValueError("parameters are searched for a precision, and the target has none")
     check_slots(program.slots, program.span)
-    search = _Search(_known(program, target, wider, share), target, target.precision, profile or find_profile())
+    search = _Search(known_of(program, target, wider, share), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
         found = search.known.best(shape, keys)
         if search.precise(found):
@@ -95,16 +90,16 @@ def choose(
 
 def bytes_sent(draft: Draft, p: Parameters) -> int:
     """Bytes of keys, inputs and results together, as they are sent, without headers."""
-    counts, graph = draft.counts, draft.graph
     halves = draft.hiding.halves
-    down = sum(p.result_bytes(n, halved=member in halves) for member, n in graph.results().items())
-    return counts.ciphertexts_in * p.sent_bytes(seeded=True) + down + counts.switching_keys * p.sent_key_bytes()
+    down = sum(p.result_bytes(n, halved=member in halves) for member, n in draft.graph.results().items())
+    up = draft.counts.ciphertexts_in * p.sent_bytes(seeded=True)
+    return up + down + p.sent_keys_bytes(draft.key_levels.switching)
 
 
 def bytes_of_requests(draft: Draft, most: float, p: Parameters) -> float:
     """Bytes of inputs and results of a request, and its share of those of keys; infinite where all together are more
     than ``most``."""
-    keys = draft.counts.switching_keys * p.sent_key_bytes()
+    keys = p.sent_keys_bytes(draft.key_levels.switching)
     sent = bytes_sent(draft, p)
     return inf if sent > most else sent - keys + keys / REQUESTS
 
@@ -115,148 +110,30 @@ def _above(value: float) -> float:
     return ceil(value / unit) * unit
 
 
-_Shape: TypeAlias = tuple[int, int, int, int]
-"""Degree, data primes, number of the draft, and bits of the largest prime: kernels on doubles take smaller ones."""
-
-_Keys: TypeAlias = tuple[int, ...]
-"""Steps that have a key; none, for all."""
-
-
-class _Known:
-    """What is known of a program's drafts, each a way to drop primes, whatever precision and keys are asked for: gains,
-    the best parameters and key sets, found when they are first needed."""
-
-    def __init__(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> None:
-        self.program = program
-        self.target = target
-        self.wider = wider
-        self.share = share
-        never = Draft.of(program, target.hide, share=share)
-        form = matrix_form(never.graph, [LARGEST_PRIME], [1])
-        never.kernel(form, target.kernel)
-        self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None
-        drops: list[Sequence[int]] = [EVERY] if (depth := never.built.depth) else []
-        if depth > 1 and not never.built.multiplies_ciphertexts:
-            # between the products, and after the last one only
-            drops += [tuple(range(1, depth)), (depth,)]
-        if target.kernel == "matrix":
-            # matrices only add up
-            drops = []
-        self.drafts = [never, *(never.dropping(after) for after in drops)]
-        # what is looked through; drafts whose results drop primes come behind them when they are asked for
-        self.looked_through = len(self.drafts)
-        self._results: dict[tuple[int, int], int] = {}
-        self._drafts: dict[tuple[int, _Keys], Draft] = {}
-        self._gains: dict[tuple[int, int, _Keys], Gains] = {}
-        # drafts differ in where they drop primes, not in what their plaintexts hold
-        self._contents = Contents(never.built, within_bounds(program, target.data))
-        self._best: dict[tuple[_Shape, _Keys], Fit | None] = {}
-        self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, _Keys]] = {}
-
-    def serves(self, program: Program, target: Target, wider: tuple[float, float], share: float) -> bool:
-        """Whether it is what a search for this target would find."""
-        own = self.target
-        same = self.program is program and own.data is target.data
-        return same and (own.hide, own.kernel, self.wider, self.share) == (target.hide, target.kernel, wider, share)
-
-    def draft(self, shape: _Shape, keys: _Keys) -> Draft:
-        """The draft with these keys; none, for a key for every step."""
-        number = shape[2]
-        if (number, keys) not in self._drafts:
-            self._drafts[number, keys] = self.drafts[number].keyed(keys)
-        return self._drafts[number, keys]
-
-    def best(self, shape: _Shape, keys: _Keys) -> Fit | None:
-        """The smallest error and its parameters; None when nothing fits."""
-        if (shape, keys) not in self._best:
-            fit = self.modulus(shape, keys).held()
-            self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
-        return self._best[shape, keys]
-
-    def modulus(self, shape: _Shape, keys: _Keys) -> Modulus:
-        degree, k, number, largest = shape
-        draft = self.draft(shape, keys)
-        if (number, degree, keys) not in self._gains:
-            own = gains(
-                draft.graph,
-                degree,
-                draft.doubled,
-                masked=self.target.hide != "none",
-                zero=draft.zero,
-                contents=self._contents,
-            )
-            self._gains[number, degree, keys] = own.widened(*self.wider)
-        found = self._gains[number, degree, keys]
-        return Modulus(draft, degree, k, found, self._needs(number), largest=largest)
-
-    def dropping(self, shape: _Shape, results: int) -> _Shape:
-        """The shape whose results drop this many primes. Raises SL404 where they can't."""
-        degree, k, number, largest = shape
-        if (number, results) not in self._results:
-            early = tuple(self.drafts[number].built.drops)
-            self.drafts.append(self.drafts[number].dropping(early, results))
-            self._results[number, results] = len(self.drafts) - 1
-        return degree, k, self._results[number, results], largest
-
-    def message_bits(self, draft: Draft) -> float:
-        # of sums with this many times as many terms
-        wider = 0.0 if draft.needs is None else log2(self.wider[0] * self.wider[1])
-        return draft.message_bits + wider
-
-    def _needs(self, number: int) -> Mapping[State, float] | None:
-        """Those of a draft, whatever its keys. Where sums are longer, all terms of it may be as large as bounds say."""
-        found = self.drafts[number].needs
-        more = log2(self.wider[0] * self.wider[1])
-        return None if found is None else {state: bits + more for state, bits in found.items()}
-
-    def steps(self, shape: _Shape) -> frozenset[int]:
-        return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))
-
-    def others(self, shape: _Shape) -> int:
-        """Keys that are not for rotations."""
-        counts = self.drafts[shape[2]].counts
-        return (counts.conjugations > 0) + (counts.cipher_products > 0)
-
-
-_LATELY: deque[_Known] = deque(maxlen=1)
-"""What the last search knew: refusals, pages and tests ask for several precisions of one program in a row."""
-
-
-def _known(program: Program, target: Target, wider: tuple[float, float], share: float) -> _Known:
-    known = next((known for known in _LATELY if known.serves(program, target, wider, share)), None)
-    if known is None:
-        known = _Known(program, target, wider, share)
-        _LATELY.append(known)
-    return known
-
-
 class _Search:
     """Everything that may fit, fastest first."""
 
-    def __init__(self, known: _Known, target: Target, precision: float, profile: Profile) -> None:
+    def __init__(self, known: Known, target: Target, precision: float, profile: Profile) -> None:
         self.known = known
         self.precision = precision
         self.target = target
         self.profile = profile.without_kernels if target.kernel == "seal" else profile
 
-    def candidates(self) -> Iterator[tuple[_Shape, _Keys]]:
+    def candidates(self) -> Iterator[tuple[Shape, Keys]]:
         """By predicted time; only those whose keys take at most ``max_key_bytes``."""
-        waiting: list[tuple[float, _Shape, _Keys | None]] = [
-            (seconds, shape, None) for seconds, shape in self._shapes()
-        ]
+        waiting: list[tuple[float, Shape, Keys | None]] = [(seconds, shape, None) for seconds, shape in self._shapes()]
         heapify(waiting)
         while waiting:
             seconds, shape, keys = heappop(waiting)
-            room = self._room(shape)
-            if keys is None and room < len(self.known.steps(shape)):
+            if keys is not None or self._fits(shape, ()):
+                yield shape, keys or ()
+            elif self.precise(self.known.best(shape, ())):
                 # fewer keys take more time, and are no more precise
-                chosen = self._key_set(shape, room) if room > 0 and self.precise(self.known.best(shape, ())) else None
+                chosen = self._within(shape)
                 if chosen is not None:
                     heappush(waiting, (seconds + chosen[0], shape, chosen[1]))
-            elif room >= 0:
-                yield shape, keys or ()
 
-    def smallest(self, shape: _Shape, keys: _Keys, precise: Fit) -> Chosen:
+    def smallest(self, shape: Shape, keys: Keys, precise: Fit) -> Chosen:
         """The plan of a shape with the fewest bytes sent for the precision, if it is as fast as with the most
         ``precise`` parameters."""
         draft = self.known.draft(shape, keys)
@@ -273,7 +150,7 @@ class _Search:
         before, after = (c.plan.predicted(self.profile).evaluation for c in (chosen, smaller))
         return smaller if after <= before and self.holds(shape, keys, smaller) else chosen
 
-    def sent(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> Chosen:
+    def sent(self, shape: Shape, keys: Keys, chosen: Chosen) -> Chosen:
         """The plan with the fewest bytes sent whose results drop primes last, or are sent without their last bits,
         where that saves bytes and takes hardly more time of a request; else the one that was ``chosen``."""
         before, draft = chosen.plan, self.known.draft(shape, keys)
@@ -290,7 +167,8 @@ class _Search:
             dropping = self.known.draft(own, keys)
             modulus = self.known.modulus(own, keys)
             size = partial(bytes_of_requests, dropping, most)
-            fit = Sending(modulus, results, enough, size).smallest(before.parameters, least)
+            cuts = self.target.wire != "seal"
+            fit = Sending(modulus, results, enough, size, cuts=cuts).smallest(before.parameters, least)
             if fit is None:
                 continue
             found = Chosen(dropping.under(fit.parameters, self.target.kernel), fit.error)
@@ -298,10 +176,10 @@ class _Search:
                 best, least = found, size(fit.parameters)
         return best
 
-    def holds(self, shape: _Shape, keys: _Keys, chosen: Chosen) -> bool:
+    def holds(self, shape: Shape, keys: Keys, chosen: Chosen) -> bool:
         """Whether the range theorem holds, noise included; where weights are checked when they are encoded, whether it
         would for weights as is assumed. Of a part of a program it is not known."""
-        if self.known.wider != (1.0, 1.0):
+        if self.known.wider != ITSELF:
             return True
         status = chosen.plan.range.status
         return status == "proved" or (
@@ -333,7 +211,7 @@ class _Search:
         )
         return Unreachable(problem, inf if best is None else _above(best.error), fewest)
 
-    def _shapes(self) -> Iterator[tuple[float, _Shape]]:
+    def _shapes(self) -> Iterator[tuple[float, Shape]]:
         """Degrees and numbers of primes with the time they take when every step has a key."""
         for number, draft in enumerate(self.known.drafts[: self.known.looked_through]):
             least = len(draft.built.drops) + 1
@@ -359,7 +237,7 @@ class _Search:
         doubles = self.profile.doubles and self.target.kernel != "matrix"
         return (LARGEST_PRIME, DOUBLE_BITS) if doubles else (LARGEST_PRIME,)
 
-    def _priced(self, shape: _Shape) -> Profile:
+    def _priced(self, shape: Shape) -> Profile:
         return self.profile.of_primes([shape[3]])
 
     def _by_matrices(self, form: MatrixForm, draft: Draft, degree: int, k: int) -> float:
@@ -369,13 +247,29 @@ class _Search:
         scales = [floor(sum(primes) - self.known.message_bits(draft)) // factors] * factors
         return weighed(form.stages, form.operations, primes, scales).seconds(degree, k, self.profile)
 
-    def _room(self, shape: _Shape) -> int:
-        """Keys for rotations that the bound has room for."""
-        if self.target.max_key_bytes is None:
-            return len(self.known.steps(shape))
-        return self.target.max_key_bytes // _key_bytes(shape) - self.known.others(shape)
+    def _fits(self, shape: Shape, keys: Keys) -> bool:
+        """Whether keys for these steps, and those that are not for rotations, are within the bound."""
+        most = self.target.max_key_bytes
+        return most is None or self._key_bytes(shape, keys) <= most
 
-    def _key_set(self, shape: _Shape, most: int) -> tuple[float, _Keys] | None:
+    def _key_bytes(self, shape: Shape, keys: Keys) -> int:
+        return self.known.key_bytes(shape, keys, whole=self.target.wire == "seal")
+
+    def _within(self, shape: Shape) -> tuple[float, Keys] | None:
+        """As ``_key_set``, of the largest sets that the bound has room for, the largest that does fit."""
+        room = len(self.known.steps(shape)) - 1
+        bound = self.target.max_key_bytes
+        while room > 0 and bound is not None and self.known.least_key_bytes(shape, room) > bound:
+            room -= 1
+        while room > 0:
+            chosen = self._key_set(shape, room)
+            if chosen is None or self._fits(shape, chosen[1]):
+                return chosen
+            # a key that is used at an earlier level too is larger
+            room = len(chosen[1]) - 1
+        return None
+
+    def _key_set(self, shape: Shape, most: int) -> tuple[float, Keys] | None:
         """The best set of at most ``most`` keys, and the seconds it takes more than a key for every step."""
         degree, k, number, _ = shape
         graph = self.known.drafts[number].graph
@@ -391,33 +285,40 @@ class _Search:
 
     def _most_precise(self) -> Fit | None:
         """The smallest error within the bound."""
-        fits = (self._with_keys(shape, self._room(shape)) for _, shape in self._shapes())
+        fits = (self._best_within(shape) for _, shape in self._shapes())
         return min((fit for fit in fits if fit is not None), key=lambda fit: fit.error, default=None)
+
+    def _best_within(self, shape: Shape) -> Fit | None:
+        """The smallest error of a shape within the bound, and its parameters."""
+        if self._fits(shape, ()):
+            return self.known.best(shape, ())
+        chosen = self._within(shape)
+        return None if chosen is None else self.known.best(shape, chosen[1])
 
     def _fewest_bytes(self) -> int | None:
         """Bytes of the smallest keys that the precision can be had with."""
-        options = []
+        waiting: list[tuple[int, Shape, int, bool]] = []
         for _, shape in self._shapes():
-            each, steps = _key_bytes(shape), len(self.known.steps(shape))
-            options += [
-                ((most + self.known.others(shape)) * each, shape, most) for most in range(min(1, steps), steps + 1)
+            steps = len(self.known.steps(shape))
+            waiting += [
+                (self.known.least_key_bytes(shape, most), shape, most, False)
+                for most in range(min(1, steps), steps + 1)
             ]
-        for size, shape, most in sorted(options):
-            if self.precise(self.known.best(shape, ())) and self.precise(self._with_keys(shape, most)):
+        heapify(waiting)
+        while waiting:
+            size, shape, most, exact = heappop(waiting)
+            if exact:
                 return size
+            if not self.precise(self.known.best(shape, ())):
+                continue
+            keys = self._largest_set(shape, most)
+            if keys is not None and self.precise(self.known.best(shape, keys)):
+                heappush(waiting, (self._key_bytes(shape, keys), shape, most, True))
         return None
 
-    def _with_keys(self, shape: _Shape, most: int) -> Fit | None:
-        """The smallest error, and its parameters, with at most ``most`` keys for rotations."""
-        if most < 0:
-            return None
+    def _largest_set(self, shape: Shape, most: int) -> Keys | None:
+        """The best set of at most ``most`` keys; none, where there is a key for every step."""
         if most >= len(self.known.steps(shape)):
-            return self.known.best(shape, ())
+            return ()
         chosen = self._key_set(shape, most)
-        return None if chosen is None else self.known.best(shape, chosen[1])
-
-
-def _key_bytes(shape: _Shape) -> int:
-    """Bytes of one evaluation key, as the server holds it."""
-    degree, k, _, _ = shape
-    return key_bytes(degree, k + 1)
+        return None if chosen is None else chosen[1]

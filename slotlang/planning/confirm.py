@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slotlang.cost.data import within_bounds
 from slotlang.cost.gains import gains
+from slotlang.cost.noise import ITSELF, Wider
 from slotlang.cost.variances import Contents
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Program
@@ -18,7 +21,7 @@ def confirmed(
     program: Program,
     target: Target,
     parameters: Parameters,
-    wider: tuple[float, float] = (1.0, 1.0),
+    wider: Wider = ITSELF,
     share: float = 1.0,
     *,
     whole: bool = True,
@@ -32,15 +35,15 @@ def confirmed(
     p = parameters
     try:
         draft = Draft.of(program, target.hide, p.early, share, p.results).keyed(p.keys)
-        plan = draft.under(p, target.kernel)
+        plan = replace(draft.under(p, target.kernel), wire=target.wire)
     except SlotError:
         return None
     contents = Contents(draft.built, within_bounds(program, target.data))
     masked = target.hide != "none"
     grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
-    error = grown.widened(*wider).error(p)
-    keys = plan.counts.switching_keys * p.key_bytes()
-    if not error <= target.precision or (target.max_key_bytes is not None and keys > target.max_key_bytes):
+    error = grown.widened(wider).error(p)
+    most = target.max_key_bytes
+    if not error <= target.precision or (most is not None and plan.switching_key_bytes > most):
         return None
     if whole:
         modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs)

@@ -102,11 +102,16 @@ class _Formulas:
     # bytes
 
     def _bytes(self, counts: Mapping[str, Formula]) -> dict[str, Formula]:
-        keys, inputs = counts["galois_keys"], counts["ciphertexts_in"]
-        linear = 0 if counts["cipher_products"].expr == 0 else 1
+        inputs, own = counts["ciphertexts_in"], self.decisions.branch()
+        keys, relinearized = self.counting.keys_by_level(own), self.counting.relinearized()
+        held = sum((count * self._key(level) for level, count in keys.items()), sympy.Integer(0))
+        sent = sum((count * self._sent_key(level) for level, count in keys.items()), sympy.Integer(0))
+        if relinearized is not None:
+            sent += self._sent_key(relinearized)
+        conditions = tuple({**self.decisions.conditions, **own.conditions})
         return {
-            "galois_key_bytes": Formula(keys.expr * self._key(), keys.conditions),
-            "evaluation_key_bytes": Formula((keys.expr + linear) * self._sent_key(), keys.conditions),
+            "galois_key_bytes": Formula(held, conditions),
+            "evaluation_key_bytes": Formula(sent, conditions),
             "upload_bytes": Formula(inputs.expr * self._sent(0, seeded=True), inputs.conditions),
             "download_bytes": self._download(),
             "weight_bytes": self._weights(),
@@ -124,19 +129,20 @@ class _Formulas:
     def _primes(self) -> Any:
         return self._unit("primes", "number of primes, the key prime included")
 
-    def _key(self) -> Any:
+    def _key(self, level: int) -> Any:
         p = self.parameters
         if p is not None:
-            return sympy.Integer(p.key_bytes())
-        primes = self._primes()
+            return sympy.Integer(p.key_bytes(level))
+        primes = self._primes() - level
         return 16 * self._degree() * primes * (primes - 1)
 
-    def _sent_key(self) -> Any:
+    def _sent_key(self, level: int) -> Any:
         p = self.parameters
         if p is not None:
-            return sympy.Integer(p.sent_key_bytes())
-        bits = self._unit("all_bits", "bits of all primes, added up")
-        return self._degree() * (self._primes() - 1) * bits / 8
+            return sympy.Integer(p.sent_key_bytes(level))
+        dropped = f", {level} dropped" if level else ""
+        bits = self._unit(f"all_bits_{level}" if level else "all_bits", f"bits of all primes{dropped}, added up")
+        return self._degree() * (self._primes() - 1 - level) * bits / 8
 
     def _sent(self, level: int, *, seeded: bool = False) -> Any:
         p = self.parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import ceil
@@ -114,13 +115,21 @@ class Parameters:
         bits, (first, second) = self.data_bits(level), self.cut_at(level)
         return self.degree * ((1 if halved else 2) * (bits - first) + 2 * (bits - second)) // 16
 
-    def key_bytes(self) -> int:
-        """One key-switching key in memory."""
-        return key_bytes(self.degree, len(self.primes))
+    def key_bytes(self, level: int = 0) -> int:
+        """One key-switching key in memory, for ciphertexts that have dropped ``level`` primes and more."""
+        return key_bytes(self.degree, len(self.primes) - level)
 
-    def sent_key_bytes(self) -> int:
-        """One key-switching key as it is sent: seeded, so one polynomial of two."""
-        return self.degree * self.data_primes * sum(self.primes) // 8
+    def sent_key_bytes(self, level: int = 0) -> int:
+        """One such key as it is sent: seeded, so one polynomial of two."""
+        return self.degree * (self.data_primes - level) * (self.data_bits(level) + self.primes[-1]) // 8
+
+    def keys_bytes(self, levels: Mapping[int, int]) -> int:
+        """Keys in memory, of which there are so many from each level on."""
+        return sum(count * self.key_bytes(level) for level, count in levels.items())
+
+    def sent_keys_bytes(self, levels: Mapping[int, int]) -> int:
+        """Keys as they are sent, of which there are so many from each level on."""
+        return sum(count * self.sent_key_bytes(level) for level, count in levels.items())
 
     def plaintext_bytes(self, level: int = 0) -> int:
         """Bytes of an encoded plaintext in memory."""

@@ -16,6 +16,7 @@ from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph
+from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
@@ -23,7 +24,7 @@ from slotlang.planning.limits import message_bits
 from slotlang.planning.messages import State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.ranges import MARGIN, Range, needs, range_of
-from slotlang.planning.target import Hide, Kernel, KernelChoice
+from slotlang.planning.target import Hide, Kernel, KernelChoice, Wire
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
@@ -54,7 +55,8 @@ def origin_text(origin: Origin, own: bool) -> str:
 class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
     ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
-    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for."""
+    parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for.
+    ``wire``: what is exchanged; bytes are those of this wire."""
 
     program: Program
     graph: Graph
@@ -66,6 +68,7 @@ class Plan:
     origin: Origin = "given"
     data: DataPowers = field(default=UNIT, repr=False, compare=False)
     wanted: float | None = None
+    wire: Wire = "slotlang"
 
     def __repr__(self) -> str:
         return f"<Plan {self.program.name}: {self.parameters.text()}, {len(self.graph.nodes):,} nodes>"
@@ -101,6 +104,37 @@ class Plan:
         sizes = given_sizes(self.program, self.data)
         return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
 
+    @cached_property
+    def key_levels(self) -> KeyLevels:
+        """The keys, and the first level that each is made for: at which it is used, and the top for SEAL's."""
+        found = key_levels(self.graph)
+        return found.whole() if self.wire == "seal" else found
+
+    @property
+    def galois_key_bytes(self) -> int:
+        """Bytes of the Galois keys in memory."""
+        return self.parameters.keys_bytes(self.key_levels.galois)
+
+    @property
+    def switching_key_bytes(self) -> int:
+        """Bytes of all key-switching keys in memory."""
+        return self.parameters.keys_bytes(self.key_levels.switching)
+
+    @property
+    def evaluation_key_bytes(self) -> int:
+        """Bytes of all key-switching keys as sent, without headers; SEAL's objects hold words."""
+        if self.wire == "seal":
+            return self.switching_key_bytes // 2
+        return self.parameters.sent_keys_bytes(self.key_levels.switching)
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of the inputs as sent, without headers."""
+        p = self.parameters
+        return self.counts.ciphertexts_in * (
+            p.ciphertext_bytes() // 2 if self.wire == "seal" else p.sent_bytes(seeded=True)
+        )
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of the encoded weights in memory; with the matrix kernel, of the coefficients."""
@@ -113,6 +147,8 @@ class Plan:
         """Bytes of the results as sent, without headers."""
         p, halves = self.parameters, self.hiding.halves
         results = self.graph.results().items()
+        if self.wire == "seal":
+            return sum(p.ciphertext_bytes(level) for _, level in results)
         return sum(p.result_bytes(level, halved=member in halves) for member, level in results)
 
     def predicted(self, profile: Profile) -> Prediction:
@@ -188,6 +224,11 @@ class Draft:
     def counts(self) -> Counts:
         """Counts of the graph, without masks."""
         return count(self.graph)
+
+    @cached_property
+    def key_levels(self) -> KeyLevels:
+        """The keys of the graph, and the first level at which each is used."""
+        return key_levels(self.graph)
 
     @cached_property
     def hiding(self) -> Hiding:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from slotlang.cost.data import within_bounds
 from slotlang.cost.profile import Profile
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.given_parameters import at, program_parameters
@@ -37,17 +37,42 @@ def plan(
     Raises ``SlotError`` SL309 (too large), SL401 to SL403 (a sum or permutation can't be lowered), SL404 (below 128
     bits, or too deep), SL405 (slots not a power of two), SL407 (no room for masks), SL408 (keys that do not make all
     rotations), SL411 (bounds that these parameters do not hold), SL412 (bounds that none hold), SL451 (precision or
-    bound on keys out of reach), SL472 (the kernel can't compute it), and as ``find_profile``.
+    bound on keys out of reach), SL472 (the kernel can't compute it), SL473 (results
+    that are no ciphertexts of SEAL, on its wire), and as ``find_profile``.
     """
     made = replace(
         _planned(program, parameters, target, profile),
         data=within_bounds(program, target.data),
         wanted=target.precision,
+        wire=target.wire,
     )
+    if target.wire == "seal":
+        check_ciphertexts(made)
     if made.range.status == "refuted":
         wanted = target if target.precision is not None else replace(target, precision=PRECISION)
         raise refused(made, lambda other: _reached(other, wanted, profile), wanted.precision or PRECISION)
     return made
+
+
+def check_ciphertexts(made: Plan) -> None:
+    """Raises SL473 where a result is not sent as a ciphertext that SEAL has."""
+    if made.hiding.halves:
+        name, hidden = min(made.hiding.halves)[0], made.hiding.mode
+        raise error(
+            "SL473",
+            f"of '{name}' one part is read, for which half of c0 is sent: SEAL has no such ciphertext",
+            made.program.families[name].span if name in made.program.families else made.program.span,
+            notes=[f"{len(made.hiding.halves)} results are hidden so (--hide {hidden})"],
+            hint="--hide exact adds the conjugate to results of which one part is read; --hide none hides nothing",
+        )
+    if made.parameters.cut:
+        raise error(
+            "SL473",
+            "these parameters cut last bits off results: SEAL has no such ciphertext",
+            made.program.span,
+            notes=[made.parameters.text()],
+            hint="leave out the bits, or search others with --precision and --wire seal",
+        )
 
 
 def _planned(program: Program, parameters: Parameters | None, target: Target, profile: Profile | None) -> Plan:

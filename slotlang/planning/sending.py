@@ -25,10 +25,12 @@ class Sending:
     """Looks for the parameters with the fewest bytes whose results drop primes, near those that do not.
 
     ``modulus``: of the draft whose results drop as many primes as ``results`` says. ``precision``: the largest error.
+    ``cuts``: whether last bits may be left out.
     """
 
-    def __init__(self, modulus: Modulus, results: int, precision: float, size: Size) -> None:
+    def __init__(self, modulus: Modulus, results: int, precision: float, size: Size, *, cuts: bool = True) -> None:
         self.modulus, self.results, self.precision, self.size = modulus, results, precision, size
+        self.cuts = cuts
 
     def smallest(self, start: Parameters, most: float) -> Fit | None:
         """The smallest that hold, near ``start`` and of fewer than ``most`` bytes; None where there are none."""
@@ -43,7 +45,7 @@ class Sending:
 
     def _least(self, p: Parameters) -> float:
         """No more than the bytes with any bits cut off: a result has a bit of scale for each that its precision has."""
-        if len(p.drops) != p.data_primes - 1:
+        if not self.cuts or len(p.drops) != p.data_primes - 1:
             return self.size(p)
         bits = min(int(p.carried_bits(len(p.drops), 0)), p.primes[0] - LEAST_SENT)
         return self.size(replace(p, cut=(bits, bits)))
@@ -75,7 +77,7 @@ class Sending:
     def _cut(self, p: Parameters) -> Parameters:
         """The fewest bytes of results at one prime that have the precision: the more bits are cut off c1, the fewer
         are off c0."""
-        if len(p.drops) != p.data_primes - 1:
+        if not self.cuts or len(p.drops) != p.data_primes - 1:
             return p
         most = self._largest(p, lambda bits: (0, bits))
         found = [p]

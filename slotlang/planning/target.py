@@ -24,11 +24,18 @@ plaintexts, exactly by adding conjugates, or not at all."""
 HIDES: tuple[Hide, ...] = get_args(Hide)
 
 
+Wire: TypeAlias = Literal["slotlang", "seal"]
+"""What clients and servers exchange: containers of the runtime's own format, or objects of SEAL (docs/bytes.md)."""
+
+WIRES: tuple[Wire, ...] = get_args(Wire)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a plan must meet. ``precision``: the largest predicted relative rms error, for which the fastest parameters
     are searched; None for the fixed choice of parameters. ``max_key_bytes``: the most bytes of evaluation keys in the
-    server's memory, which needs a precision. ``data``: the weights and inputs that errors are predicted for.
+    server's memory, which needs a precision. ``data``: the weights and inputs that errors are predicted for. ``wire``:
+    seal, where every result must be a ciphertext of SEAL; keys are for all levels then.
 
     Raises ``SlotError`` SL471 for an unknown kernel, SL005 for any other value that is not as described here.
     """
@@ -38,10 +45,12 @@ class Target:
     precision: float | None = None
     max_key_bytes: int | None = None
     data: DataPowers = field(default=UNIT, repr=False)
+    wire: Wire = "slotlang"
 
     def __post_init__(self) -> None:
         kernel_named(self.kernel)
         hide_named(self.hide)
+        wire_named(self.wire)
         precision, most = self.precision, self.max_key_bytes
         if precision is not None and not (isinstance(precision, int | float) and 0 < precision < 1):
             hint = "it is the largest relative rms error: for example 1e-3"
@@ -61,9 +70,10 @@ class Target:
         hide: str = "mask",
         precision: float | None = None,
         max_key_bytes: int | None = None,
+        wire: str = "slotlang",
     ) -> Target:
         """The target with the names that a user gives. Raises as the class."""
-        return cls(kernel_named(kernel), hide_named(hide), precision, max_key_bytes)
+        return cls(kernel_named(kernel), hide_named(hide), precision, max_key_bytes, wire=wire_named(wire))
 
 
 def kernel_named(text: str) -> KernelChoice:
@@ -74,3 +84,8 @@ def kernel_named(text: str) -> KernelChoice:
 def hide_named(text: str) -> Hide:
     """The way of hiding of that name. Raises SL005."""
     return pick(text, HIDES, "SL005", "way of hiding", "ways")
+
+
+def wire_named(text: str) -> Wire:
+    """The wire of that name. Raises SL005."""
+    return pick(text, WIRES, "SL005", "wire", "wires")

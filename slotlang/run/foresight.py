@@ -50,13 +50,13 @@ def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -
     """The peak of a run with this many evaluations and ``workers``; ``cached``: encoded weights go to a file."""
     p, counts, program = plan.parameters, plan.counts, plan.program
     # the client's, their bytes twice while they are joined, and the server's
-    keys = 2 * counts.switching_keys * (p.key_bytes() + p.sent_key_bytes())
+    keys = 2 * (plan.switching_key_bytes + plan.evaluation_key_bytes)
     threads = max(1, min(workers, evaluations))
     weights = plan.weight_bytes
     each = counts.peak_ciphertexts * p.ciphertext_bytes()
     if plan.kernel == "compiled":
         # each thread may be at the residues of a key, of which it makes the copy that kernels read
-        keys += threads * p.key_bytes() if counts.switching_keys else 0
+        keys += threads * max(map(p.key_bytes, plan.key_levels.switching), default=0)
         # rows have room behind them
         weights += weights * PAD // p.degree
         each = 8 * (p.degree + PAD) * peak_rows(plan.graph, p.data_primes)
@@ -64,7 +64,7 @@ def memory_needed(plan: Plan, evaluations: int, workers: int, *, cached: bool) -
         each += (1 + counts.ciphertexts_out) * p.ciphertext_bytes()
     # as bytes they are written and checked beside the encoded ones
     weights *= 3 if cached else 1
-    transfer = counts.ciphertexts_in * p.sent_bytes(seeded=True) + plan.download_bytes
+    transfer = plan.upload_bytes + plan.download_bytes
     alive = each * threads
     elements = dict.fromkeys(("input", "weight"), 0)
     for tensor in program.tensors.values():

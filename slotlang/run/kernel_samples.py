@@ -16,10 +16,9 @@ from slotlang.run.primitives import OPERANDS, PLAINTEXT_BYTES, SCALE, SUMS, Samp
 from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ResidueRing
-from slotlang_runtime.keys import RELINEARIZATION
 from slotlang_runtime.masks import uniform
 from slotlang_runtime.operations import Evaluation
-from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.parameters import RELINEARIZATION, Parameters
 from slotlang_runtime.records import fresh_record, read_fresh, result_record
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring

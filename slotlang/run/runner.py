@@ -24,6 +24,7 @@ from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import BelowPrecision, BeyondPromise, Rejected, WorkerFailed
+from slotlang_runtime.exchange import Wire
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module, root_mean_square, small_results
@@ -125,10 +126,11 @@ def execute(
     cache: Path | None = None,
     allowed_error: float = WORST_ERROR,
     equalize: Exponents | None = None,
+    wire: Wire = "slotlang",
 ) -> RunReport:
     """Run an emitted module end to end through bytes, as client and server would: one evaluation of the inputs, or one
     for each of several, by this many processes. ``cache``: a folder for the encoded weights. ``equalize``: exponents of
-    inputs, for both sides.
+    inputs, for both sides; ``wire``: what they exchange.
 
     Raises the code of the module's own refusal, such as SL531 for inputs beyond their limit, SL511 when a worker ends
     before its work is done, and SL512 when the cache can't be used.
@@ -146,7 +148,7 @@ def execute(
             return Weights.encode(module, equalize=equalize, **weights), None
 
     try:
-        client = partial(Client, module, equalize=equalize)
+        client = partial(Client, module, equalize=equalize, wire=wire)
         return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
         raise error(problem.code, str(problem)) from None
@@ -198,11 +200,12 @@ def _executed(
 
     client = timed("key generation", new_client)
     sent_keys = timed("evaluation keys", client.evaluation_keys)
-    keys = EvaluationKeys.from_bytes(sent_keys)
+    own = client.wire == "slotlang"
+    keys = EvaluationKeys.from_bytes(sent_keys) if own else EvaluationKeys.from_seal(client.secret.ring, sent_keys)
     if module.kernel == "compiled":
         timed("load kernels", lambda: load_kernels(module))
     encoded, used = timed("encode weights", encode)
-    server = Server(encoded)
+    server = Server(encoded, wire=client.wire)
     pool: Pool | None = None
     try:
         if workers > 1:

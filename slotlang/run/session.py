@@ -101,6 +101,7 @@ class Session:
             "parameters": plan.parameters.to_json(),
             "parameters_from": plan.origin,
             "hide": plan.hiding.mode,
+            "wire": plan.wire,
             "kernel": plan.kernel,
             "predicted_error": plan.promise.relative_error,
             "promise": plan.promise.to_json(),
@@ -199,6 +200,7 @@ def run(
             cache=cache,
             allowed_error=target.precision or WORST_ERROR,
             equalize=exponents,
+            wire=target.wire,
         )
     except SlotError as problem:
         raise with_parameters(problem, lowered.plan, target) from None

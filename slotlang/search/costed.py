@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from slotlang.cost.counts import Counts
 from slotlang.cost.matrix import MatrixForm
+from slotlang.cost.noise import Wider
 from slotlang.cost.predict import total
 from slotlang.cost.profile import Profile
 from slotlang.meaning.bind import bind
@@ -53,7 +54,9 @@ def work_out(
         raise AssertionError(f"a synthesized program is {report.status}: {s}")
     group = s.one_group()
     part = _smaller(group, most_nodes or MOST_NODES)
-    wider = group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank
+    wider = Wider(
+        group.shape.d_in / part.shape.d_in, group.shape.rank / part.shape.rank, _returned(group) / _returned(part)
+    )
     share = _last_products(part) / _last_products(s)
     if part != s or bounds:
         program = bound_program(text(part), bounds)
@@ -83,6 +86,11 @@ def _kernel_of_all(planned: Plan, s: Structure) -> Plan:
 def bound_program(source: str, bounds: Mapping[str, Limit] = MappingProxyType({})) -> Program:
     """A program's text, bound to its sizes, with bounds that are not in its text."""
     return bind(with_bound_statements(parse(Source("synth", source)), bounds))
+
+
+def _returned(s: Structure) -> float:
+    """Ciphertexts that are returned for each channel of the result: the last one may hold fewer than others."""
+    return s.outputs / s.shape.d_out
 
 
 def _last_products(s: Structure) -> int:
@@ -119,7 +127,7 @@ def _candidate(
     slower = total(whole_calls, p.degree, priced) / total(small_calls, p.degree, priced)
     products, up, down = (getattr(whole, name) / getattr(small, name) for name in ("products", "inputs", "outputs"))
     counts = _counts_of_all(planned, whole, small, n)
-    keys = c.galois_keys * p.key_bytes()
+    keys = planned.galois_key_bytes
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
     # what is done to results last goes with their number
     last = masks + sum(

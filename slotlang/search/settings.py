@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from slotlang.cost.noise import ITSELF, Wider
 from slotlang.cost.profile import Profile
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import Chosen, choose
@@ -15,7 +16,7 @@ def settle(
     program: Program,
     target: Target,
     profile: Profile,
-    wider: tuple[float, float] = (1.0, 1.0),
+    wider: Wider = ITSELF,
     share: float = 1.0,
 ) -> Chosen | Unreachable:
     """The plan for a target; where its keys can't be as small as the target asks, they are as small as they can be.

@@ -188,9 +188,8 @@ def _check(manifest: Manifest, programs: Mapping[str, Module], folder: Path) -> 
         p = module.parameters
         if (p.degree, p.prime_bits) != ring:
             raise wrong(f"{name} has {p.ring}")
-        if not set(p.galois_elements) <= set(manifest.keys.elements) or (
-            p.relinearization and not manifest.keys.relinearization
-        ):
+        levels = manifest.keys.levels
+        if any(levels.get(element, level + 1) > level for element, level in p.first_levels.items()):
             raise wrong(f"{name} needs keys that the manifest does not name")
     for group in manifest.groups:
         for update in group.modules:

@@ -82,7 +82,11 @@ def interface_bytes(module: Module) -> bytes:
     label = {
         "name": module.name,
         "program_hash": module.program_hash,
-        "parameters": {**asdict(p), "routes": [[step, list(route)] for step, route in p.routes.items()]},
+        "parameters": {
+            **asdict(p),
+            "routes": [[step, list(route)] for step, route in p.routes.items()],
+            "key_levels": [[element, level] for element, level in p.key_levels.items()],
+        },
         "slots": module.slots,
         "inputs": {name: list(shape) for name, shape in module.inputs.items()},
         "limits": limits_label(module.limits),
@@ -266,6 +270,7 @@ def _shapes(of: Fields) -> dict[str, tuple[int, ...]]:
 
 def _parameters(of: Fields) -> Parameters:
     values = {**of.values, "routes": {int(step): tuple(route) for step, route in of.values["routes"]}}
+    values["key_levels"] = {int(element): int(level) for element, level in of.values["key_levels"]}
     for name in ("prime_bits", "scale_bits", "drops", "rotations", "cut"):
         values[name] = tuple(of.wholes(name))
     values["doubled"] = tuple(of.text_list("doubled"))

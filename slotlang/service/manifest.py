@@ -19,6 +19,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.fields import Fields, Wrong
+from slotlang_runtime.parameters import RELINEARIZATION
 
 SCHEMA = "slotlang.adapter/1"
 FILE = "manifest.json"
@@ -50,12 +51,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Keys:
-    """The evaluation keys that all programs together need: Galois elements, whether products of ciphertexts, and how
-    many bytes a client sends."""
+    """The evaluation keys that all programs together need: the first level at which each is used, by Galois element (1:
+    for products of ciphertexts), and how many bytes a client sends."""
 
-    elements: tuple[int, ...]
-    relinearization: bool
+    levels: Mapping[int, int]
     bytes: int
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """Those of the Galois keys."""
+        return frozenset(self.levels) - {RELINEARIZATION}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in the file."""
+        return {
+            "elements": sorted(self.elements),
+            "relinearization": RELINEARIZATION in self.levels,
+            "levels": {str(element): level for element, level in sorted(self.levels.items())},
+            "bytes": self.bytes,
+        }
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in the file."""
         values = asdict(self)
+        values["keys"] = self.keys.to_json()
         for program in values["programs"]:
             file = program.pop("file")
             program.update(file=file["path"], sha256=file["sha256"])
@@ -269,10 +284,18 @@ def _manifest(of: Fields) -> Manifest:
         adapter=Source(adapter.text("sha256"), adapter.whole("rank"), tuple(adapter.text_list("files"))),
         target=of.part("target").values,
         parameters=parameters.values,
-        keys=Keys(tuple(keys.wholes("elements")), keys.flag("relinearization"), keys.whole("bytes")),
+        keys=_keys(keys),
         programs=tuple(_program(part) for part in of.parts("programs")),
         groups=tuple(_group(part) for part in of.parts("groups")),
     )
+
+
+def _keys(of: Fields) -> Keys:
+    levels = of.part("levels")
+    named = [*([RELINEARIZATION] if of.flag("relinearization") else []), *of.wholes("elements")]
+    if set(levels.values) != set(map(str, named)):
+        raise Wrong("`keys.levels` does not name the same keys as `keys.elements` and `keys.relinearization`")
+    return Keys({element: levels.whole(str(element)) for element in named}, of.whole("bytes"))
 
 
 def _program(of: Fields) -> Program:

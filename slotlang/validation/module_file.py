@@ -232,6 +232,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "relinearization": _flag,
     "hide": lambda v: v in ("mask", "exact", "none"),
     "doubled": lambda v: type(v) is tuple and all(type(name) is str for name in v),
+    "key_levels": lambda v: type(v) is dict and all(_whole(k) and _whole(level) for k, level in v.items()),
 }
 
 

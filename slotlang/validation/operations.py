@@ -187,6 +187,7 @@ class CheckedOperations:
         self._count()
         self._only("a rotation")
         self._relinearised(a)
+        self.levels.check_rotation(step, a.level)
         return Cipher(self.algebra.rotate(a.content, step), a.level, a.scale)
 
     def conjugate(self, a: Cipher) -> Cipher:
@@ -195,6 +196,7 @@ class CheckedOperations:
         self._count()
         self._only("a conjugation")
         self._relinearised(a)
+        self.levels.check_conjugation(a.level)
         return Cipher(self.algebra.conjugate(a.content), a.level, a.scale)
 
     def multiply_plain(self, a: Cipher, plain: Plain) -> Cipher:
@@ -218,7 +220,10 @@ class CheckedOperations:
         """The same value, of two polynomials."""
         self._ciphers(a)
         self._count()
-        return a if a.polynomials == 2 else replace(a, polynomials=2)
+        if a.polynomials == 2:
+            return a
+        self.levels.check_relinearization(a.level)
+        return replace(a, polynomials=2)
 
     def rescale(self, a: Cipher) -> Cipher:
         """The same value at the next level."""

@@ -22,8 +22,8 @@ from slotlang_runtime.kernels.residues import (
     Switch,
     addresses,
 )
-from slotlang_runtime.keys import RELINEARIZATION
 from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
+from slotlang_runtime.parameters import RELINEARIZATION
 
 Value: TypeAlias = Ciphertext | Pending
 
@@ -41,12 +41,14 @@ class ResidueOperations:
 
     def rotate(self, a: Value, step: int) -> Value:
         """By the key of exactly this step."""
+        self.ring.ring.check_rotation(step, a.level)
         if step not in self._elements:
             self._elements[step] = pow(3, step, 2 * self.ring.degree)
         return self._switched(a, self._elements[step])
 
     def conjugate(self, a: Value) -> Value:
         """By the key of the conjugation."""
+        self.ring.ring.check_conjugation(a.level)
         return self._switched(a, 2 * self.ring.degree - 1)
 
     def _switched(self, a: Value, element: int) -> Pending:
@@ -58,6 +60,7 @@ class ResidueOperations:
         """The last polynomial of three is switched."""
         if isinstance(a, Pending) or a.size == 2:
             return a
+        self.ring.ring.check_relinearization(a.level)
         return Pending(a.level, a.scale, [Switch(a, RELINEARIZATION)])
 
     def settled(self, a: Value) -> Ciphertext:

@@ -25,15 +25,20 @@ class SealOperations:
 
     def rotate(self, a: Any, step: int) -> Any:
         """One key switch: the key of exactly this step is there."""
+        self.ring.check_rotation(step, self._level(a))
         out = seal.Ciphertext()
         self.evaluator.rotate_vector(a, step, self.galois_keys, out)
         return out
 
     def conjugate(self, a: Any) -> Any:
         """One key switch."""
+        self.ring.check_conjugation(self._level(a))
         out = seal.Ciphertext()
         self.evaluator.complex_conjugate(a, self.galois_keys, out)
         return out
+
+    def _level(self, a: Any) -> int:
+        return self.ring.levels.index(a.parms_id())
 
     def multiply_plain(self, a: Any, plain: Any) -> Any:
         """The scales multiply."""
@@ -55,6 +60,7 @@ class SealOperations:
         """One key switch."""
         if a.size() == 2:
             return a
+        self.ring.check_relinearization(self._level(a))
         out = seal.Ciphertext()
         self.evaluator.relinearize(a, self.relin_keys, out)
         return out

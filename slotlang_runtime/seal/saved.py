@@ -6,11 +6,11 @@ import ctypes
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tenseal.sealapi as seal
@@ -29,6 +29,8 @@ factor."""
 ZSTD = 2
 BLAKE2XB = 1
 """The kind of generator that SEAL uses unless it is built otherwise."""
+MOST_FIELDS = 1 << 20
+"""Bytes of all fields and seeds of the keys of a program, and more."""
 SEED_BYTES = 81
 """A saved seed: header, kind of generator, 64 bytes."""
 
@@ -202,6 +204,20 @@ class Saved:
         return thing
 
 
+def objects_of(data: bytes | memoryview) -> list[memoryview]:
+    """Saved objects that follow each other, as SEAL writes several to one stream. Raises Rejected."""
+    rest, found = memoryview(data), list[memoryview]()
+    while rest:
+        if len(rest) < HEADER.size or bytes(rest[:5]) != header()[:5]:
+            raise Rejected("this is not an object that SEAL 4 saved, or not this version of it", DAMAGED_BYTES)
+        size = HEADER.unpack_from(rest)[-1]
+        if not HEADER.size < size <= len(rest):
+            raise Rejected("an object's length is not what its header says: it is truncated or damaged", DAMAGED_BYTES)
+        found.append(rest[:size])
+        rest = rest[size:]
+    return found
+
+
 def plaintext_limit(context: Context, primes: int) -> int:
     """Bytes of a saved plaintext without compression."""
     return 72 + 8 * primes * context.degree
@@ -271,48 +287,48 @@ def seeded(context: Context, data: bytes, level: int = 0) -> tuple[Words, bytes]
     return residues[0], record.seed_bytes()
 
 
+class HeldKeys(NamedTuple):
+    """Keys that were read: the number of their places, and by place the digits of each key. A digit is its residues,
+    polynomials x all primes x degree, and the seed of its second polynomial, or None where it is there."""
+
+    places: int
+    keys: dict[int, list[tuple[Words, bytes | None]]]
+
+
+def held_keys(context: Context, data: bytes | memoryview) -> HeldKeys:
+    """Key-switching keys that SEAL saved: Galois keys have as many places as the degree, relinearisation keys have one.
+    Raises Rejected."""
+    digits = len(context.levels)
+    # residues do not compress to less than the bits of their primes, of which there are 18 at least
+    record = Saved(context, data, 4 * len(data) + 8 * context.degree + MOST_FIELDS)
+    record.expect("keys are for parameters", "4Q", *context.key_level)
+    (places,) = record.take("Q")
+    if places not in (1, context.degree):
+        raise Rejected(f"keys have {places} places, and SEAL's have 1 or {context.degree}", DAMAGED_BYTES)
+    found: dict[int, list[tuple[Words, bytes | None]]] = {}
+    for place in range(places):
+        (held,) = record.take("Q")
+        if held not in (0, digits):
+            raise Rejected(f"a key has {held} digits, and {digits} primes of data", DAMAGED_BYTES)
+        for _ in range(held):
+            size, start = record.inner(), record.at
+            residues = record.ciphertext(context.key_level, context.moduli, 1.0)
+            if size != HEADER.size + record.at - start:
+                raise Rejected("an object inside another has a length that is not its own", DAMAGED_BYTES)
+            found.setdefault(place, []).append((residues, record.seed_bytes() if len(residues) == 1 else None))
+    record.end()
+    return HeldKeys(places, found)
+
+
 def seeded_keys(context: Context, data: bytes, places: Collection[int]) -> list[list[tuple[Words, bytes]]]:
     """First polynomials and seeds of the digits of saved keys at these places. Raises Rejected."""
-    digits = len(context.levels)
-    each = HEADER.size + ciphertext_limit(context, len(context.moduli))
-    record = Saved(context, data, 40 + 8 * context.degree + len(places) * digits * each)
-    record.expect("keys are for parameters", "4Q", *context.key_level)
-    (count,) = record.take("Q")
-    found: dict[int, list[tuple[Words, bytes]]] = {}
-    for place in range(count):
-        (held,) = record.take("Q")
-        for _ in range(held):
-            record.inner()
-            residues = record.ciphertext(context.key_level, context.moduli, 1.0)
-            found.setdefault(place, []).append((residues[0], record.seed_bytes()))
-    record.end()
-    if any(len(found.get(place, [])) != digits for place in places):
+    found = held_keys(context, data).keys
+    if any(place not in found for place in places):
         raise Rejected("a key is missing from these keys, or has too few digits", DAMAGED_BYTES)
-    return [found[place] for place in places]
-
-
-def keys_of(context: Context, make: Callable[[], Any], places: int, given: Mapping[int, Callable[[], Words]]) -> Any:
-    """Keys with these residues (digits x 2 x primes x degree) at some of a number of places."""
-    shape = len(context.levels), 2, len(context.moduli), context.degree
-    words = int(np.prod(shape[1:]))
-    inner = CIPHERTEXT.pack(*context.key_level, 1, 2, context.degree, len(context.moduli), 1.0, 1)
-    inner += header() + struct.pack("<QQ", HEADER.size + 8 + 8 * words, words)
-    inner = header() + struct.pack("<Q", HEADER.size + len(inner) + 8 * words) + inner
-    size = HEADER.size + 40 + 8 * places + len(given) * shape[0] * (len(inner) + 8 * words)
-    thing = make()
-    with memory_file() as (stream, path):
-        stream.write(header() + struct.pack("<Q4QQ", size, *context.key_level, places))
-        for place in range(places):
-            if place not in given:
-                stream.write(bytes(8))
-                continue
-            stream.write(struct.pack("<Q", shape[0]))
-            for digit in given[place]().reshape(shape).astype("<u8", copy=False):
-                stream.write(inner)
-                stream.write(digit.data)
-        stream.flush()
-        thing.load(context.context, path)
-    return thing
+    given = [[(residues[0], seed) for residues, seed in found[place] if seed is not None] for place in places]
+    if any(len(key) != len(context.levels) for key in given):
+        raise Rejected("an object of SEAL has no seed, or one of another generator than BLAKE2Xb", NOT_EVALUATED)
+    return given
 
 
 def residues_of(ring: Ring, plain: Any) -> Words:

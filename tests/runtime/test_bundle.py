@@ -112,14 +112,14 @@ def test_an_edited_runtime_is_refused(file: str, bundle: Path, packages: Path) -
 def test_a_module_of_another_format_is_refused(bundle: Path, packages: Path) -> None:
     path = bundle / "rank_complex.py"
     whole = path.read_text(encoding="utf-8")
-    path.write_text(whole.replace("FORMAT = 7\n", "FORMAT = 2\n"), encoding="utf-8")
+    path.write_text(whole.replace("FORMAT = 8\n", "FORMAT = 2\n"), encoding="utf-8")
     try:
         found = alone(path, packages)
     finally:
         path.write_text(whole, encoding="utf-8")
     assert found.returncode == 2 and found.stdout == ""
     assert found.stderr.startswith(
-        "error[SL744]: this module has emission format 2, and slotlang_runtime runs format 7"
+        "error[SL744]: this module has emission format 2, and slotlang_runtime runs format 8"
     )
     assert found.stderr.count("\n") == 1
 

@@ -13,9 +13,8 @@ from worlds import PAIRS, SMALL, World, error, layer, relabeled, rerecorded
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server
 from slotlang_runtime.kernels.blake import SEED_BYTES
-from slotlang_runtime.keys import RELINEARIZATION
+from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.parameters import Parameters as RuntimeParameters
-from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.records import HEAD, Key, key_record
 from slotlang_runtime.residues import packed_size
 from slotlang_runtime.seal import memory

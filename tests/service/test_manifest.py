@@ -20,7 +20,7 @@ MANIFEST = Manifest(
     adapter=Source(HASH, 4, ("adapter_model.safetensors",)),
     target={"tokens": 2, "precision": 1e-3},
     parameters={"degree": 8192, "prime_bits": (60, 60, 60)},
-    keys=Keys((3, 9), False, 1000),
+    keys=Keys({3: 0, 9: 1}, 1000),
     programs=(Program("q-8x2", File("programs/q-8x2.py", HASH), "proved", "proved"),),
     groups=(Group("q-8x2", "x", 2, File("weights/0.weights", HASH, 9), (LoraUpdate("q_proj", 0, 8, 8, 4, 2),)),),
 )
@@ -39,7 +39,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_version_is_that_of_the_contents_and_not_of_the_name(tmp_path: Path) -> None:
     version = MANIFEST.write(tmp_path).version
     assert replace(MANIFEST, name="other").write(tmp_path).version == version
-    assert replace(MANIFEST, keys=Keys((3,), False, 1000)).write(tmp_path).version != version
+    assert replace(MANIFEST, keys=Keys({3: 0}, 1000)).write(tmp_path).version != version
 
 
 EDITS: dict[str, Any] = {

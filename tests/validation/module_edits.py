@@ -14,13 +14,13 @@ Edits: TypeAlias = tuple[str, list[tuple[str, str]]]
 
 # fmt: off
 GENERAL: list[Edits] = [
-    ("FORMAT = 7", [
+    ("FORMAT = 8", [
         ("FORMAT = 4", "SL744"),
         ("FORMAT = 6", "SL744"),
         ("FORMAT = True", "SL741"),
         ("FORMAT = 1 + 2", "SL741"),
     ]),
-    ("FORMAT = 7\n", [
+    ("FORMAT = 8\n", [
         ("", "SL741"),
     ]),
     ('RUNTIME = "', [
@@ -113,6 +113,12 @@ GENERAL: list[Edits] = [
     ]),
     ("drops=(", [
         ("drops=(7, ", "SL"),
+    ]),
+    ("key_levels={}", [
+        ("key_levels={3: 1}", "SL745"),
+        ("key_levels={3: 0}", "SL745"),
+        ("key_levels={3: -1}", "SL741"),
+        ("key_levels=()", "SL741"),
     ]),
     ("results=0", [
         ("results=1", "SL404"),

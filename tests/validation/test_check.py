@@ -201,7 +201,7 @@ def test_nothing_of_a_module_is_executed(tmp_path: Path) -> None:
         ("    result = {}\n", f"    {say}\n    result = {{}}\n", 1),
         ("def evaluate(ev, cipher, plain):", f"def evaluate(ev, cipher, plain={say}):", 2),
         ("def evaluate(", f"@{say}\ndef evaluate(", 2),
-        ("FORMAT = 7", f"FORMAT = {say} and 4", 2),
+        ("FORMAT = 8", f"FORMAT = {say} and 4", 2),
         ("SIZES = {", f"SIZES = {{{say}: 1, ", 2),
         ('"""\n\nimport sys', f'"""\n{say}\nimport sys', 2),
     ):
@@ -236,7 +236,7 @@ def test_modules_of_other_formats_and_runtimes(tmp_path: Path) -> None:
     path = tmp_path / "out.py"
     path.write_text('"""Old."""\nPARAMETERS = {}\nFORMAT = 2\nSLOTS = 16\n')
     ended = slotlang("check", str(path))
-    assert ended.status == 2 and "SL744" in ended.err and "format 2" in ended.err and "format 7" in ended.err
+    assert ended.status == 2 and "SL744" in ended.err and "format 2" in ended.err and "format 8" in ended.err
     path.write_text(lowered().text.replace(source_hash(), "0" * 64))
     ended = slotlang("check", str(path))
     assert ended.status == 2 and "SL746" in ended.err and "0" * 16 in ended.err and source_hash()[:16] in ended.err
@@ -268,8 +268,8 @@ def test_a_bundle_has_the_runtime_that_is_installed(tmp_path: Path) -> None:
     [
         ("PARAMETERS = Parameters(", "PARAMETER = Parameters(", "SL741"),
         ("def evaluate(", "def evaluate(:", "SL741"),
-        ("FORMAT = 7", "FORMAT = 1", "SL744"),
-        ("FORMAT = 7\n", "", "SL741"),
+        ("FORMAT = 8", "FORMAT = 1", "SL744"),
+        ("FORMAT = 8\n", "", "SL741"),
         ('"r": 8', '"r": 4', "SL742"),
         ("let C = slots / batch", "let C = slots / (1*batch)", "SL742"),
         ("let C = slots / batch", "let C = slots / ", "SL103"),

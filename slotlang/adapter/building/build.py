@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -166,21 +167,19 @@ class _Build:
             refused.append(parameters)
         else:
             raise min(refused, key=lambda one: one.best).error()
-        elements: set[int] = set()
-        relinearized = False
+        levels: dict[int, int] = {}
         for number, (shape, one) in enumerate(wanted.items()):
             done = self.first * (0.6 + 0.4 * number / len(wanted))
             self.progress(f"proving and emitting {shape.text}", done)
             lowered = lower(one.program(parameters), parameters, target=one.target(self.work.options.precision))
             module = load_module(lowered.text, names[shape])
             self.modules[names[shape]] = module
-            elements.update(module.parameters.galois_elements)
-            relinearized |= module.parameters.relinearization
+            for element, level in module.parameters.first_levels.items():
+                levels[element] = min(level, levels.get(element, level))
             self.state.programs.append(self._written(names[shape], shape, lowered))
         self.state.keys = {
-            "elements": sorted(elements),
-            "relinearization": relinearized,
-            "bytes": (len(elements) + relinearized) * parameters.sent_key_bytes(),
+            "levels": {str(element): level for element, level in sorted(levels.items())},
+            "bytes": parameters.sent_keys_bytes(Counter(levels.values())),
         }
         self.state.parameters = _parameters(parameters, module)
         self.folder.save(self.state)
@@ -314,7 +313,7 @@ class _Build:
             adapter=work.source,
             target={"tokens": options.tokens, "precision": options.precision},
             parameters=self.state.parameters,
-            keys=Keys(tuple(self.state.keys["elements"]), self.state.keys["relinearization"], self.state.keys["bytes"]),
+            keys=Keys({int(e): level for e, level in self.state.keys["levels"].items()}, self.state.keys["bytes"]),
             programs=tuple(
                 Program(
                     p["id"],

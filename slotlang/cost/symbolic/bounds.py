@@ -252,7 +252,7 @@ class Bounds:
         """Every rotation moves by whole periods of the tokens' digit."""
         if self.schedule.networks:
             raise NoFormula("a permutation moves tokens")
-        for site in self.counting.of("rotate", "ladder", "horner", "doubling"):
+        for site in self.counting.turning():
             assert site.steps is not None
             for step in (site.steps.first, site.steps.step):
                 if step != ZERO and not own.all.multiple(step, period):

@@ -170,7 +170,7 @@ class Counting:
 
     def _rotations(self, decisions: Decisions) -> Any:
         total = sympy.Integer(0)
-        sites = self.of("rotate", "ladder", "horner", "doubling")
+        sites = self.turning()
         for n, site in enumerate(sites):
             total += self.turns(site, sites[:n], decisions)
         return total
@@ -291,16 +291,41 @@ class Counting:
         return False
 
     def _keys(self, decisions: Decisions) -> Any:
+        return distinct(self._stepped(self.turning(), decisions), decisions, self.slots) + (1 if self.of("conj") else 0)
+
+    def turning(self) -> list[Site]:
+        """The places that rotate."""
+        return self.of("rotate", "ladder", "horner", "doubling")
+
+    def _stepped(self, sites: Sequence[Site], decisions: Decisions) -> list[Steps]:
+        """The steps that places rotate by."""
         sets: list[Steps] = []
-        for site in self.of("rotate", "ladder", "horner", "doubling"):
+        for site in sites:
             assert site.steps is not None
-            if site.kind in ("ladder", "horner"):
-                if decisions.compare(site.terms, ">=", IntConst(2)):
-                    sets.append(site.steps.plain())
-            else:
+            if site.kind not in ("ladder", "horner") or decisions.compare(site.terms, ">=", IntConst(2)):
                 sets.append(site.steps.plain())
-        total = distinct(sets, decisions, self.slots)
-        return total + (1 if self.of("conj") else 0)
+        return sets
+
+    def level(self, site: Site) -> int:
+        """How many primes are dropped before an operation."""
+        return self.walk.levels[site.operands[0].shape]
+
+    def keys_by_level(self, decisions: Decisions) -> dict[int, Any]:
+        """How many Galois keys are first used at each level."""
+        turning, found, before = self.turning(), dict[int, Any](), sympy.Integer(0)
+        for level in sorted(set(map(self.level, turning))):
+            upto = self._stepped([site for site in turning if self.level(site) <= level], decisions)
+            count = distinct(upto, decisions, self.slots)
+            found[level] = count - before
+            before = count
+        conjugations = list(map(self.level, self.of("conj")))
+        if conjugations:
+            found[min(conjugations)] = found.get(min(conjugations), sympy.Integer(0)) + 1
+        return found
+
+    def relinearized(self) -> int | None:
+        """The first level at which products are relinearised; None where none is."""
+        return min(map(self.level, self.of("relinearize")), default=None)
 
     # what is sent
 

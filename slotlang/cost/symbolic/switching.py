@@ -90,7 +90,7 @@ class Switching:
 
     def _mod_downs(self, decisions: Decisions) -> Any:
         total = sympy.Integer(0)
-        turning = self.counting.of("rotate", "ladder", "horner", "doubling")
+        turning = self.counting.turning()
         for n, site in enumerate(turning):
             if any(self.counting.shared(site, other, decisions) != 0 for other in turning[:n]):
                 raise NoFormula("two statements rotate the same vector by the same steps", site.span)

@@ -62,6 +62,8 @@ class Walk:
         self.shapes = Shapes()
         self.sites: list[Site] = []
         self.values: dict[str, Value] = {}
+        # of each shape, how many primes its vectors have dropped
+        self.levels: dict[int, int] = {}
         self._loops: dict[str, Box] = {}
         self._span = schedule.program.span
         if schedule.networks:
@@ -73,6 +75,7 @@ class Walk:
             if family.body is None:
                 indices = tuple(Coordinate(IntVar(loop.var)) for loop in family.loops)
                 value = Value(self.shapes.number(("cipher", family.name)), indices)
+                self.levels[value.shape] = 0
             else:
                 value = self._op(family.body, family.loops)
             self.values[family.name] = value
@@ -96,6 +99,7 @@ class Walk:
 
     def _site(self, kind: Kind, value: Value, operands: tuple[Value, ...], box: Box, **others: object) -> Value:
         self.sites.append(Site(kind, value, operands, box, self._span, **others))  # type: ignore[arg-type]
+        self.levels.setdefault(value.shape, self.levels[operands[0].shape] + (kind == "rescale"))
         return value
 
     def _op(self, op: ops.Op, box: Box) -> Value:
