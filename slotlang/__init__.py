@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext slotlang``: the cell magic ``%%slot``."""
+    from slotlang.notebook.magic import register
+
+    register(shell)
 
 
 def __getattr__(name: str) -> str:

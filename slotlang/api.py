@@ -225,9 +225,9 @@ def run(
 ) -> Session:
     """Prove, lower and run a program, or a program file, encrypted, on modules of an adapter, the arrays of a
     .npz file, or random ones, and compare with numpy. ``Session.results`` has the results. ``module``,
-    ``base_changed``, ``data``, ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters``
-    and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for anything wrong with program,
-    adapter, arrays or cache, and when a worker fails."""
+    ``base_changed``, ``data``, ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options
+    (docs/running.md); ``parameters`` and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for
+    anything wrong with program, adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
     syntax, sizes = _syntax(program, sizes)

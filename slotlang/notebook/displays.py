@@ -20,6 +20,8 @@ from slotlang.refusals import GaveUp
 if TYPE_CHECKING:
     from slotlang.cost.report import Cost
     from slotlang.lower import Lowered
+    from slotlang.notebook.live import Page
+    from slotlang.notebook.magic import Checked
     from slotlang.optimize.optimized import Optimized
     from slotlang.run.session import Session
     from slotlang.search.candidate import Found
@@ -266,6 +268,23 @@ def _optimized(found: Optimized) -> Iterator[Html]:
     yield details("the program", coloured(found.text))
 
 
+def _checked(found: Checked) -> Iterator[Html]:
+    yield from _report(found.report)
+    if found.warnings:
+        yield refused(found.warnings, "warning")
+    for part in found.parts:
+        yield from [refused(part.diagnostics)] if isinstance(part, SlotError) else body(part)
+
+
+def _page(page: Page) -> Iterator[Html]:
+    # in single quotes, which a page has few of
+    document = page.document.replace("&", "&amp;").replace("'", "&#39;")
+    style = f"width: 100%; height: {page.height}px; border: 0"
+    title = f"{page.program}: slots, rotations, dataflow, proof and costs"
+    head = tag("iframe", title=title, sandbox="allow-scripts", style=style).removesuffix("></iframe>")
+    yield Html(f"{head} srcdoc='{document}'></iframe>")
+
+
 _BODIES: dict[str, Callable[[Any], Iterator[Html]]] = {
     "Program": _program,
     "Report": _report,
@@ -276,6 +295,8 @@ _BODIES: dict[str, Callable[[Any], Iterator[Html]]] = {
     "Session": _session,
     "Lowered": _lowered,
     "Optimized": _optimized,
+    "Checked": _checked,
+    "Page": _page,
 }
 _PICTURES: dict[str, Callable[[Any], str | None]] = {
     "Program": _flow,

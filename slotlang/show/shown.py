@@ -53,10 +53,10 @@ class Shown(Pictured):
         return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
-def shown(program: Program, target: str | None, width: int = 80) -> Shown:
-    """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
-    they say only where the check found them to hold. Raises SL601 and SL602."""
-    report = check(program)
+def shown(program: Program, target: str | None, width: int = 80, report: Report | None = None) -> Shown:
+    """Check a program, unless its ``report`` is given, and look at what slots hold: of ``X``, ``W[2, 5]``, or of all
+    families. Claims stand for what they say only where the check found them to hold. Raises SL601 and SL602."""
+    report = report or check(program)
     claims = held(program, report.steps)
     wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
