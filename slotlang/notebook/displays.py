@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["body", "html", "refused", "svg"]
 
-MAX_CELLS = 1 << 14
-"""Slots of a picture, at most: 65,536 take a megabyte."""
+MAX_CELLS = 1 << 13
+"""Slots of a picture, at most: where all are wrong, they take 270 kB."""
 MAX_LINES = 40
 _COLOURED = {"comment": "comment", "keyword": "keyword", "number": "digits", "string": "string"}
 
@@ -270,6 +270,8 @@ def _optimized(found: Optimized) -> Iterator[Html]:
 
 def _checked(found: Checked) -> Iterator[Html]:
     yield from _report(found.report)
+    if found.repairs:
+        yield lines(found.repair_lines)
     if found.warnings:
         yield refused(found.warnings, "warning")
     for part in found.parts:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import indent
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from slotlang import api
 from slotlang.diagnostics import Diagnostic, SlotError, error, render
@@ -24,6 +24,9 @@ from slotlang.source import Source
 from slotlang.syntax.definitions import unused_definitions
 from slotlang.syntax.parser import parse
 
+if TYPE_CHECKING:
+    from slotlang.mutation.repair import Repair
+
 __all__ = ["CellError", "Checked", "checked", "register"]
 
 
@@ -37,19 +40,28 @@ class CellError(SlotError):
 @dataclass(frozen=True)
 class Checked(Displayed):
     """A cell's program with its verdict, and what was asked for besides: ``parts``, each a result or the messages that
-    stand in its place."""
+    stand in its place. ``repairs``: single changes with which a refuted one proves."""
 
     program: Program
     report: Report
     parts: tuple[Displayed | SlotError, ...] = ()
     warnings: tuple[Diagnostic, ...] = field(default=(), repr=False)
+    repairs: tuple[Repair, ...] = ()
+
+    @property
+    def repair_lines(self) -> list[str]:
+        """A line for each repair, and below it the statement as it would be, where anything is left of it."""
+        pairs = [(repair.description(), repair.after()) for repair in self.repairs]
+        return [
+            line for said, after in pairs for line in (f"{said}:" if after else said, *([f"  {after}"] * bool(after)))
+        ]
 
     def __repr__(self) -> str:
         return f"<Checked {self.program.name}: {self.report.status}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """In a terminal: what ``slotlang check`` says."""
-        lines = [f"{self.report.status}  {self.program.name}", *self.report.lines()]
+        lines = [f"{self.report.status}  {self.program.name}", *self.report.lines(), *self.repair_lines]
         lines += [render(d, "warning") for d in self.warnings]
         lines += [str(part).rstrip("\n") for part in self.parts]
         printer.text(indent("\n".join(lines), "  ").lstrip())
@@ -86,8 +98,13 @@ def checked(line: str, cell: str, place: str = "cell") -> tuple[str | None, Chec
     program = bind(parse(source), _sizes(options.size))
     program_parameters(program)
     report = check(program, options.method)
-    parts = tuple(_parts(program, report, options))
-    return options.name, Checked(program, report, parts, (*unused_definitions(source), *unused(program)))
+    repairs: Sequence[Repair] = ()
+    if report.status == "refuted":
+        from slotlang.mutation.repair import nearest_repairs
+
+        repairs = nearest_repairs(program, report)
+    warnings = (*unused_definitions(source), *unused(program))
+    return options.name, Checked(program, report, tuple(_parts(program, report, options)), warnings, tuple(repairs))
 
 
 def _sizes(items: Sequence[str]) -> dict[str, int]:
@@ -127,7 +144,7 @@ def register(shell: Any) -> None:
 
     def slot(line: str, cell: str) -> Checked:
         try:
-            name, found = checked(line, cell, f"In[{shell.execution_count}]")
+            name, found = checked(line, cell, f"In[{shell.displayhook.prompt_count}]")
         except SlotError as problem:
             raise CellError(problem.diagnostics) from None
         if name is not None:
