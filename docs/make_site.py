@@ -1,9 +1,9 @@
 """Write the pages of the documents' site, or check the site that was built of them.
 
-``python docs/make_site.py`` writes build/pages: the pages of docs/, those of the repository's root, the notebook as a page,
-and a page for each program that is linked to. Links between them lead from page to page. ``python docs/make_site.py
-check`` reads build/site and fails where a link or an anchor leads nowhere, or something would be loaded from elsewhere.
-It needs Python alone.
+``python docs/make_site.py`` writes build/pages: the pages of docs/, those of the repository's root, the notebook as a
+page, and a page for each program that is linked to. Links between them lead from page to page. ``python
+docs/make_site.py check`` reads build/site and fails where a link or an anchor leads nowhere, or something would be
+loaded from elsewhere. It needs Python alone.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def page_of(file: str, known: dict[str, str]) -> str | None:
 
 
 def converted(file: str, text: str, known: dict[str, str], wanted: set[str]) -> str:
-    """A page's text with links as they are on the site. Files that are linked to, and are no pages, are ``wanted``. What is
-    not on the site is named and not linked."""
+    """A page's text with links as they are on the site. Files that are linked to, and are no pages, are ``wanted``. What
+    is not on the site is named and not linked."""
     here = Path(known[file]).parent
 
     def link(match: re.Match[str]) -> str:

@@ -111,12 +111,14 @@ def _flow(program: Program) -> str | None:
     return flow_svg(program) if program.families else None
 
 
-def _report(report: Report) -> Iterator[Html]:
+def _report(report: Report, repairs: Sequence[str] = ()) -> Iterator[Html]:
     name = (tag("b", report.program.name), " ") if report.program else ()
     how = f" by the {report.method} method" + (f": {report.reason}" if report.reason else "")
     yield tag("p", *name, badge(report.status), how, tag("span", f"  {1e3 * report.seconds:.0f} ms", class_="hint"))
     if report.status == "refuted":
         yield from _refuted(report)
+    if repairs:
+        yield lines(repairs)
     rows = [(code(goal), badge(status)) for goal, status in report.steps]
     if rows:
         goals = table(("goal", "verdict"), rows)
@@ -269,9 +271,7 @@ def _optimized(found: Optimized) -> Iterator[Html]:
 
 
 def _checked(found: Checked) -> Iterator[Html]:
-    yield from _report(found.report)
-    if found.repairs:
-        yield lines(found.repair_lines)
+    yield from _report(found.report, found.repair_lines)
     if found.warnings:
         yield refused(found.warnings, "warning")
     for part in found.parts:
