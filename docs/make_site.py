@@ -54,8 +54,8 @@ def page_of(file: str, known: dict[str, str]) -> str | None:
 
 
 def converted(file: str, text: str, known: dict[str, str], wanted: set[str]) -> str:
-    """A page's text with links as they are on the site. Files that are linked to, and are no pages, are ``wanted``. What
-    is not on the site is named and not linked."""
+    """A page's text with links as they are on the site. Files that are linked to, and are no pages, are ``wanted``.
+    What is not on the site is named and not linked."""
     here = Path(known[file]).parent
 
     def link(match: re.Match[str]) -> str:
