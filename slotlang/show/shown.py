@@ -47,7 +47,10 @@ class Shown(Pictured):
     def text(self, width: int) -> str:
         """The drawings without colours, whose lines end with their text. Prose is not wrapped."""
         stream = io.StringIO()
-        console = Console(file=stream, width=width, color_system=None, highlight=False, soft_wrap=True)
+        # in Jupyter rich would display the drawing and write nothing
+        console = Console(
+            file=stream, width=width, color_system=None, highlight=False, soft_wrap=True, force_jupyter=False
+        )
         for drawing in self.drawings():
             console.print(drawing)
         return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

@@ -169,3 +169,9 @@ def test_nothing_heavy_is_imported():
         "assert not loaded, loaded\n"
     )
     subprocess.run([sys.executable, "-c", probe, str(PROGRAMS / "rank_complex.slot")], check=True, cwd=ROOT)
+
+
+def test_text_is_text_in_jupyter_too(program, monkeypatch):
+    outside = str(api.show(program, "X"))
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(api.show(program, "X")) == outside and "x[3,1]" in outside
