@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,9 +11,8 @@ if TYPE_CHECKING:
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext slotlang``: the cell magic ``%%slot``."""
-    from slotlang.notebook.magic import register
-
-    register(shell)
+    # by its name: everything imports this module, and so nothing that is above may be imported here
+    import_module("slotlang.notebook.magic").register(shell)
 
 
 def __getattr__(name: str) -> str:

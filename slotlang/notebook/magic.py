@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import keyword
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -121,15 +122,14 @@ def _sizes(items: Sequence[str]) -> dict[str, int]:
 
 def _parts(program: Program, report: Report, options: argparse.Namespace) -> list[Displayed | SlotError]:
     """What was asked for besides the verdict. What can't be had is said in its place: the verdict stands."""
+    from slotlang.notebook.live import page
     from slotlang.show.shown import shown
 
-    wanted = [lambda name=name: shown(program, name, report=report) for name in options.show]
+    wanted: list[Callable[[], Displayed]] = [partial(shown, program, name, report=report) for name in options.show]
     if options.cost:
-        wanted.append(lambda: api.cost(program))
+        wanted.append(partial(api.cost, program))
     if options.page:
-        from slotlang.notebook.live import page
-
-        wanted.append(lambda: page(program))
+        wanted.append(partial(page, program))
     found: list[Displayed | SlotError] = []
     for make in wanted:
         try:
