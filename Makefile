@@ -15,16 +15,19 @@
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make prover times the check of every program of the corpus, at its sizes and at ten times them
 # make test-page opens pages in headless Chromium (apt-get install chromium) and clicks through them
+# make docs   builds the site of docs/ in build/site, in an environment of its own (.venv-docs), and checks its links
+# make pictures draws the pictures of docs/ anew, with headless Chromium for photographs of pages
 # make mutate changes programs one place at a time and compares the verdicts with brute force
 # make mutate-runtime changes the runtime one place at a time and counts the changes that its tests see
 
 PYTHON ?= python3
 VENV := .venv
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load bounds grid families prover mutate mutate-runtime clean
+.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load bounds grid families prover mutate mutate-runtime docs pictures clean
 
 setup: $(VENV)/.ready
 
@@ -113,5 +116,21 @@ mutate: setup
 mutate-runtime: setup
 	$(BIN)/python -m benchmarks.runtime_score
 
+docs: $(DOCS)/.ready
+	$(DOCS)/bin/python docs/make_site.py
+	$(DOCS)/bin/zensical build --clean --strict
+	$(DOCS)/bin/python docs/make_site.py check
+
+# the package is there for the colours of its programs alone, and needs none of its dependencies for that
+$(DOCS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	@touch $@
+
+pictures: setup
+	$(BIN)/python docs/make_pictures.py --screens
+
 clean:
-	rm -rf $(VENV) .venv-peers build dist
+	rm -rf $(VENV) $(DOCS) .venv-peers build dist

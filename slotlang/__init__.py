@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext slotlang``: the cell magic ``%%slot``."""
+    # by its name: everything imports this module, and so nothing that is above may be imported here
+    import_module("slotlang.notebook.magic").register(shell)
 
 
 def __getattr__(name: str) -> str:

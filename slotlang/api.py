@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from slotlang.run.session import Session as Session
     from slotlang.search.candidate import Found as Found
     from slotlang.search.candidate import Objective as SearchObjective
+    from slotlang.show.compared import Comparison as Comparison
+    from slotlang.show.shown import Shown as Shown
 
 
 def __getattr__(name: str) -> Any:
@@ -66,6 +68,14 @@ def __getattr__(name: str) -> Any:
         from slotlang.cost.symbolic.formulas import Formulas
 
         return Formulas
+    if name == "Comparison":
+        from slotlang.show.compared import Comparison
+
+        return Comparison
+    if name == "Shown":
+        from slotlang.show.shown import Shown
+
+        return Shown
     raise AttributeError(f"module 'slotlang.api' has no attribute {name!r}")
 
 
@@ -136,6 +146,18 @@ def cost(
     )
 
 
+def compare(*programs: Program, profile: Profile | None = None, files: Sequence[str] = ()) -> Comparison:
+    """The verdicts and the costs of programs of the same shapes, side by side. ``files``: what tells programs of one
+    name apart, their numbers if left out. Raises SL009 for programs of other shapes, and as ``cost``."""
+    from slotlang.show.compared import Comparison, check_alike
+
+    files = files or [f"{program.name} {number}" for number, program in enumerate(programs, 1)]
+    check_alike(programs, files, {})
+    profile = profile or find_profile()
+    reports = tuple(map(check, programs))
+    return Comparison(reports, tuple(cost(program, profile=profile) for program in programs), tuple(files))
+
+
 def formulas(program: Program, parameters: Parameters | None = None, *, target: Target = Target()) -> Formulas:
     """The counts of ``cost`` as formulas in the program's sizes, derived at the sizes it is bound to, each with the
     conditions under which it holds. ``parameters``, or the program's own, make bytes numbers. Raises SL447 for a
@@ -145,8 +167,18 @@ def formulas(program: Program, parameters: Parameters | None = None, *, target: 
     return formulas_of(program, parameters or program_parameters(program), hide=target.hide)
 
 
+def _syntax(
+    program: Program | str | Path, sizes: Mapping[str, int] | None
+) -> tuple[tree.Program, Mapping[str, int] | None]:
+    """A program's tree with the sizes to bind it to: of one that is bound, its own, unless others are given."""
+    if isinstance(program, Program):
+        own = {name: program.sizes[name] for name in program.parameters}
+        return program.syntax, {**own, **(sizes or {})}
+    return parse(read_program(Path(program))), sizes
+
+
 def optimize(
-    path: str | Path,
+    program: Program | str | Path,
     sizes: Mapping[str, int] | None = None,
     *,
     objective: Objective = "time",
@@ -155,15 +187,14 @@ def optimize(
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Optimized:
-    """Rewrite a program file into a cheaper one of the same meaning, proved again. Raises as ``optimize_program`` and
-    ``find_profile``."""
+    """Rewrite a program, or a program file, into a cheaper one of the same meaning, proved again. Raises as
+    ``optimize_program`` and ``find_profile``."""
     from slotlang.optimize.optimized import optimize_program
     from slotlang.optimize.search import objective_named
 
     objective_named(objective)
     return optimize_program(
-        parse(read_program(Path(path))),
-        sizes,
+        *_syntax(program, sizes),
         objective,
         profile or find_profile(),
         target=target,
@@ -173,7 +204,7 @@ def optimize(
 
 
 def run(
-    path: str | Path,
+    program: Program | str | Path,
     sizes: Mapping[str, int] | None = None,
     *,
     bounds: Mapping[str, Limit] | None = None,
@@ -192,15 +223,16 @@ def run(
     cache: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Session:
-    """Prove, lower and run a program file encrypted, on modules of an adapter, the arrays of a .npz file, or random
-    ones, and compare with numpy. ``Session.results`` has the results. ``module``, ``base_changed``, ``data``,
-    ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options (docs/running.md); ``parameters``
-    and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for anything wrong with program,
-    adapter, arrays or cache, and when a worker fails."""
+    """Prove, lower and run a program, or a program file, encrypted, on modules of an adapter, the arrays of a
+    .npz file, or random ones, and compare with numpy. ``Session.results`` has the results. ``module``,
+    ``base_changed``, ``data``, ``equalize``, ``tokens``, ``workers`` and ``cache`` are the command's options
+    (docs/running.md); ``parameters`` and ``target`` as in ``plan``, ``bounds`` as in ``load``. Raises ``SlotError`` for
+    anything wrong with program, adapter, arrays or cache, and when a worker fails."""
     from slotlang.run.session import run as run_session
 
+    syntax, sizes = _syntax(program, sizes)
     return run_session(
-        with_bound_statements(parse(read_program(Path(path))), bounds or {}),
+        with_bound_statements(syntax, bounds or {}),
         sizes,
         adapter=None if adapter is None else Path(adapter),
         modules=(module,) if isinstance(module, str) else tuple(module or ()),
@@ -250,13 +282,13 @@ def synth(
     return found
 
 
-def show(program: Program, name: str | None = None, *, width: int = 80) -> str:
-    """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``, as text of ``width`` columns; without a
-    name all families at a glance. A refuted program's wrong slots are marked. Raises ``SlotError`` SL601 where the
-    program has no such name."""
+def show(program: Program, name: str | None = None, *, width: int = 80) -> Shown:
+    """What the slots of a family or a member hold, ``"X"`` or ``"W[2, 5]"``; without a name all families at a glance.
+    It prints as text of ``width`` columns and is a picture in a notebook. A refuted program's wrong slots are marked.
+    Raises ``SlotError`` SL601 where the program has no such name."""
     from slotlang.show.shown import shown
 
-    return shown(program, name).text(width)
+    return shown(program, name, width)
 
 
 def fmt(text: str, name: str = "<string>") -> str:
@@ -321,6 +353,7 @@ def programs_path() -> Path:
 __all__ = [
     "Bound",
     "Built",
+    "Comparison",
     "Cost",
     "DataPowers",
     "Diagnostic",
@@ -338,10 +371,12 @@ __all__ = [
     "Promise",
     "Report",
     "Session",
+    "Shown",
     "SlotError",
     "Target",
     "build_adapter",
     "check",
+    "compare",
     "cost",
     "find_profile",
     "fmt",

@@ -11,6 +11,7 @@ from pathlib import Path
 import slotlang_runtime
 from slotlang import __version__
 from slotlang.diagnostics import error
+from slotlang.displayed import Displayed
 from slotlang.emit.fitted import fitted_plan
 from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
@@ -39,7 +40,7 @@ def standalone_target(target: Target) -> Target:
 
 
 @dataclass(frozen=True)
-class Lowered:
+class Lowered(Displayed):
     """An emitted module with what it was made from, what its validation found, and the range theorem."""
 
     text: str

@@ -54,8 +54,10 @@ def test_one_mistake_has_one_code(command: list[str]) -> None:
 def test_show_draws_what_the_command_draws(program: api.Program) -> None:
     words = [word for name, size in SIZES.items() for word in ("--set", f"{name}={size}")]
     for names in ([], ["X"], ["W[1, 1]"]):
-        assert api.show(program, *names) == slotlang("show", str(PROGRAMS / "rank_complex.slot"), *names, *words).out
-    assert max(map(len, api.show(program, "X", width=40).splitlines()[2:])) <= 40
+        assert (
+            str(api.show(program, *names)) == slotlang("show", str(PROGRAMS / "rank_complex.slot"), *names, *words).out
+        )
+    assert max(map(len, str(api.show(program, "X", width=40)).splitlines()[2:])) <= 40
 
 
 def test_fmt_and_adapters() -> None:

@@ -101,20 +101,20 @@ def compare(
 
             show_comparison(programs_to_compare(files, parse_sizes(set_)), json=json)
             return
-        from slotlang.api import check as check_program
-        from slotlang.api import cost as cost_of
+        from slotlang.api import compare as compare_programs
         from slotlang.cli.calibration import chosen_profile, say_where_measured
 
         times = chosen_profile(profile)
         programs = programs_to_compare(files, parse_sizes(set_))
-        rows = [(f, check_program(p), cost_of(p, profile=times)) for f, p in zip(files, programs, strict=True)]
+        found = compare_programs(*programs, profile=times, files=[str(file) for file in files])
         if json:
-            entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
+            both = zip(found.files, found.reports, found.costs, strict=True)
+            entries = [{"file": file, "verdict": r.status, **c.to_json()} for file, r, c in both]
             emit_json("compare", {"programs": entries})
         else:
             from slotlang.cli.tables import compare_table
 
-            console().print(compare_table(rows))
+            console().print(compare_table(found))
             say_where_measured(times, console())
 
 

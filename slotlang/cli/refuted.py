@@ -1,4 +1,4 @@
-"""What ``slotlang check`` adds to a counterexample: the slots concerned, where they came from, what was lost."""
+"""How ``slotlang check`` shows a counterexample: the slots concerned, where they came from, what was lost."""
 
 from __future__ import annotations
 
@@ -14,24 +14,10 @@ if TYPE_CHECKING:
     from slotlang.proof.information_loss import Loss
 
 
-def explanation(program: Program, report: Report, loss: Loss | None) -> list[str]:
-    """The slot's way back to the client's ciphertexts, and the statement that lost what the result needs."""
-    from slotlang.proof.goals import member
-    from slotlang.proof.verdict import Wrong
-    from slotlang.show.trace import trace
-
-    lines = []
-    failure = report.failure
-    if isinstance(failure, Wrong):
-        lines.append("where it came from")
-        place = member(program, failure.goal.statement, failure.binders)
-        lines += [f"  {line}" for line in trace(program, *place, failure.slot)]
-    return lines + (loss.lines() if loss else [])
-
-
 def print_refuted(program: Program, report: Report, loss: Loss | None) -> None:
     """The drawing and the explanation, below the counterexample."""
     from slotlang.cli.console import console_for_drawings
+    from slotlang.show.explained import explanation
     from slotlang.show.terminal import draw_refutation
     from slotlang.show.wrong import refutation
 
@@ -43,6 +29,7 @@ def print_refuted(program: Program, report: Report, loss: Loss | None) -> None:
 
 def write_svg(path: Path, program: Program, report: Report, loss: Loss | None) -> None:
     """The drawing as SVG."""
+    from slotlang.show.explained import explanation
     from slotlang.show.svg import svg_report
     from slotlang.show.wrong import refutation
 

@@ -27,7 +27,7 @@ from slotlang.search.report import program_text
 from slotlang.search.search import bounds, finalists_for, search
 from slotlang.search.structure import Shape
 from slotlang.search.weights import GivenWeights
-from slotlang.show.front import front_svg
+from slotlang.show.front import front_heads, front_lines, front_rows, front_svg
 from slotlang.show.quantities import size_text, time_text
 
 
@@ -179,34 +179,8 @@ def _request(c: Candidate, link: Link | None) -> Iterator[str]:
 
 
 def _table(found: Found) -> RenderableType:
-    shape, best = found.shape, found.ranked[0]
-    front = found.pareto
-    entries = []
-    for c in front if best in front else [best, *front]:
-        parameters = f"{c.parameters.degree}: {','.join(map(str, c.parameters.primes))}"
-        cells = (
-            c.structure.name() + ("" if c.unrolled else " (by formula)"),
-            parameters + (f", {c.parameters.rescales()}" if c.parameters.drops or c.parameters.cut else ""),
-            str(c.structure.held),
-            time_text(c.latency(found.link) if found.objective == "latency" else c.predicted.server),
-            str(c.counts.key_switches),
-            str(c.counts.galois_keys),
-            size_text(c.key_bytes),
-            f"{c.counts.plain_products:,}",
-            f"{c.counts.ciphertexts_in}, {size_text(c.upload_bytes)}",
-            f"{c.counts.ciphertexts_out}, {size_text(c.download_bytes)}",
-            f"{c.error:.1e}",
-        )
-        entries.append([Text(cell, "bold green" if c is best else "") for cell in cells])
-    worked = f"{found.earlier} by an earlier search and {len(found.candidates)} now" if found.earlier else found.worked
-    time = "latency" if found.objective == "latency" else "server"
-    heads = ("structure", "parameters", "tokens", time, "rotations", "keys", "key bytes", "products", "up", "down")
-    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
-    heading = Text.assemble(
-        (f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}", "bold"),
-        f"  precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}\n"
-        f"{found.sketched:,} structures compared, {worked} proved and costed"
-        f"{'' if found.complete else ', interrupted'}; the Pareto front, by predicted time "
-        f"({best.predicted.profile}):\n",
-    )
-    return Group(heading, SideBySide((*heads, "error"), entries, left=2, numbered=True))
+    best = found.ranked[0]
+    entries = [[Text(cell, "bold green" if c is best else "") for cell in cells] for c, cells in front_rows(found)]
+    title, *more = front_lines(found)
+    heading = Text.assemble((title, "bold"), f"  {more[0]}\n{more[1]}; the Pareto front, {more[2]}:\n")
+    return Group(heading, SideBySide(front_heads(found), entries, left=2, numbered=True))

@@ -9,10 +9,11 @@ from slotlang.cost.counts import Counts
 from slotlang.cost.predict import Prediction
 from slotlang.cost.promise import Promise
 from slotlang.cost.theorems import Bound
+from slotlang.displayed import Displayed
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Displayed):
     """What a program costs under parameters.
 
     ``galois_key_bytes``, ``weight_bytes`` and ``peak_ciphertext_bytes`` are residue words, as the server holds
@@ -49,6 +50,10 @@ class Cost:
     promise: Promise | None = None
     rotation_steps: tuple[int, ...] = ()
     composed_rotations: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        c, ms = self.counts, 1e3 * self.predicted.evaluation
+        return f"<Cost {self.program}: {c.rotations} rotations, {c.galois_keys} Galois keys, {ms:.3g} ms predicted>"
 
     @property
     def rotation_gap(self) -> int | None:

@@ -11,6 +11,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from slotlang.displayed import Pictured
 from slotlang.meaning.integers import SLOT, And, Cond, Int, IntConst, IntOp, IntVar, evaluate, holds, within
 from slotlang.meaning.kept import Case
 from slotlang.meaning.value import Chain, Element, FamilyRef, Leaf, TensorForm, Value, leaves
@@ -270,7 +271,7 @@ class ChosenParameters:
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Pictured):
     """Everything later stages need, sizes both symbolic and bound.
 
     ``parameters`` are the names of its sizes that can be set, ``bounds`` what it assumes of magnitudes, in the order of

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
+from slotlang.displayed import Displayed
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.optimize.rewriting import nowhere
@@ -24,7 +25,7 @@ from slotlang.syntax.tensor_names import without_names
 
 
 @dataclass(frozen=True)
-class Optimized:
+class Optimized(Displayed):
     """A program that means the same and costs no more.
 
     ``changes``: rule and what it did, in order; empty when nothing cheaper was found, and then ``text`` is the

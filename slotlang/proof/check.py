@@ -187,7 +187,7 @@ def check(program: Program, method: Method = "auto", seed: int | None = None) ->
     graph would not fit, and ``Disagreement`` when two methods contradict each other.
     """
     pick(method, METHODS, "SL005", "method", "methods")
-    return replace(_decided(program, method, seed), bounds=program.bounds)
+    return replace(_decided(program, method, seed), bounds=program.bounds, program=program)
 
 
 def _decided(program: Program, method: Method, seed: int | None) -> Report:

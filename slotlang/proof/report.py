@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from slotlang.meaning.program import Bound
+from slotlang.displayed import Pictured
+from slotlang.meaning.program import Bound, Program
 from slotlang.proof.verdict import Failure, Status
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _number(value: complex) -> str:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Pictured):
     """The verdict on a ``subject``: a program at one choice of sizes; a program at all values of some sizes, which
     ``for_all`` names; or a module, of which the question is whether it computes what its program says.
 
@@ -67,7 +68,8 @@ class Report:
     ``random_error_bound``: the probability, at most, that a wrong program passed the random test; None where it did
     not run. ``steps`` has one line per goal. ``claims`` are lines that were found and proved on the way, to be written
     into the program if one likes. ``bounds``: what the program assumes of magnitudes; no verdict on exact slots rests
-    on them. ``examined``: how much was looked at, by name. ``notes``: what was left out.
+    on them. ``examined``: how much was looked at, by name. ``notes``: what was left out. ``program``: the one that was
+    checked, where it is one at one choice of sizes; what is wrong with it is drawn from it.
     """
 
     status: Status
@@ -84,6 +86,12 @@ class Report:
     bounds: tuple[Bound, ...] = ()
     subject: Subject = "program"
     examined: Mapping[str, int] = field(default_factory=dict)
+    program: Program | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        name = f" {self.program.name}" if self.program else f" on {self.subject}" * (self.subject != "program")
+        what = f": {self.what}" if self.what else ""
+        return f"<Report{name}: {self.status} by the {self.method} method{what}>"
 
     @property
     def proved(self) -> bool:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from slotlang.cost.counts import executed_to_json
 from slotlang.cost.profile import find_profile
 from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang.displayed import Displayed
 from slotlang.lower import Lowered, lower
 from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
@@ -34,7 +35,7 @@ from slotlang.syntax import tree
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Displayed):
     """A finished run with what it was made of. ``pairs``: the adapter's module of each result; ``weights``: where they
     are from; ``unused``: tensors of the adapter that are not used; ``warnings`` about the adapter and
     of results below the precision; ``exponents`` of

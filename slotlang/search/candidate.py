@@ -11,6 +11,7 @@ from slotlang.cost.data import UNIT, Assumed, assumed_text, within_bounds
 from slotlang.cost.link import Link
 from slotlang.cost.predict import Prediction
 from slotlang.diagnostics import pick
+from slotlang.displayed import Pictured
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements
 from slotlang.planning.parameters import Parameters
@@ -108,7 +109,7 @@ class Candidate:
 
 
 @dataclass
-class Found:
+class Found(Pictured):
     """What a search has found so far; it is there when the search is interrupted. ``bounds``: of magnitudes, which the
     parameters hold; ``weights``: what errors are predicted for; ``link``: between client and server, for latencies."""
 
@@ -128,6 +129,11 @@ class Found:
     best_error: float = float("inf")
     """Smallest error of those that missed the precision."""
     complete: bool = False
+
+    def __repr__(self) -> str:
+        s, number = self.shape, len(self.candidates)
+        best = f", {self.ranked[0].structure.name()} the best" if number else ""
+        return f"<Found {s.d_in} to {s.d_out} channels, rank {s.rank}, batch {s.batch}: {number} proved{best}>"
 
     @property
     def worked(self) -> int:

@@ -71,6 +71,11 @@ class Canvas:
         wide = "" if width == 1 else f' stroke-width="{width:g}"'
         self.parts.append(f'<path stroke="{colour}"{wide} fill="none" d="M{x:g} {y:g}L{to_x:g} {to_y:g}"/>')
 
+    def path(self, path: str, colour: str, width: float, tip: str) -> None:
+        """A curve, with a text shown under the pointer."""
+        shape = f'<path stroke="{colour}" stroke-width="{width:g}" fill="none" d="{path}"'
+        self.parts.append(f"{shape}><title>{_clean(tip)}</title></path>")
+
     def circle(self, x: float, y: float, radius: float, fill: str, tip: str, stroke: str = INK) -> None:
         """A disc, with a text shown under the pointer."""
         shape = f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}" stroke="{stroke}"'

@@ -1,4 +1,5 @@
-"""What a search has found, as a drawing: time against key bytes, traffic and error, the Pareto front numbered."""
+"""What a search has found, as rows of a table and as a drawing: time against key bytes, traffic and error, the Pareto
+front numbered."""
 
 from __future__ import annotations
 
@@ -8,11 +9,56 @@ from slotlang.search.candidate import Candidate, Found
 from slotlang.show.axis import Axis
 from slotlang.show.canvas import INK, PALE, Canvas
 from slotlang.show.colours import NEUTRAL, spectrum
+from slotlang.show.quantities import size_text, time_text
 
-__all__ = ["front_svg"]
+__all__ = ["front_heads", "front_lines", "front_rows", "front_svg"]
 
 WIDTH, HEIGHT, GAP, LEFT, TOP = 330, 260, 84, 84, 108
 RADIUS = 9
+
+
+def front_lines(found: Found) -> list[str]:
+    """In words: the shape; what was asked for; how much was looked at; what the table is sorted by."""
+    shape, best = found.shape, found.ranked[0]
+    worked = f"{found.earlier} by an earlier search and {len(found.candidates)} now" if found.earlier else found.worked
+    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
+    return [
+        f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}",
+        f"precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}",
+        f"{found.sketched:,} structures compared, {worked} proved and costed"
+        f"{'' if found.complete else ', interrupted'}",
+        f"by predicted time ({best.predicted.profile})",
+    ]
+
+
+def front_heads(found: Found) -> tuple[str, ...]:
+    """Heads of the columns that ``front_rows`` has."""
+    time = "latency" if found.objective == "latency" else "server"
+    names = ("structure", "parameters", "tokens", time, "rotations", "keys", "key bytes", "products", "up", "down")
+    return (*names, "error")
+
+
+def front_rows(found: Found) -> list[tuple[Candidate, tuple[str, ...]]]:
+    """The Pareto front, by time, with the best before it where it is not on it."""
+    best, front = found.ranked[0], found.pareto
+    rows: list[tuple[Candidate, tuple[str, ...]]] = []
+    for c in front if best in front else [best, *front]:
+        parameters = f"{c.parameters.degree}: {','.join(map(str, c.parameters.primes))}"
+        cells = (
+            c.structure.name() + ("" if c.unrolled else " (by formula)"),
+            parameters + (f", {c.parameters.rescales()}" if c.parameters.drops or c.parameters.cut else ""),
+            str(c.structure.held),
+            time_text(c.latency(found.link) if found.objective == "latency" else c.predicted.server),
+            str(c.counts.key_switches),
+            str(c.counts.galois_keys),
+            size_text(c.key_bytes),
+            f"{c.counts.plain_products:,}",
+            f"{c.counts.ciphertexts_in}, {size_text(c.upload_bytes)}",
+            f"{c.counts.ciphertexts_out}, {size_text(c.download_bytes)}",
+            f"{c.error:.1e}",
+        )
+        rows.append((c, cells))
+    return rows
 
 
 def front_svg(result: Found) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 
+from slotlang.displayed import Pictured
 from slotlang.meaning.program import Program
 from slotlang.proof.check import Report, check
 from slotlang.show.content import SlotContents, contents, parse_target
@@ -17,15 +18,24 @@ from slotlang.show.wrong import Refutation, held, mark_wrong, refutation, wrong_
 
 
 @dataclass(frozen=True)
-class Shown:
+class Shown(Pictured):
     """``contents`` of the member that was asked for, or else the ``rows`` of all families; ``refutation`` of a program
-    that is refuted."""
+    that is refuted. As a string it is the drawing of ``slotlang show`` in ``width`` columns."""
 
     program: Program
     report: Report
     contents: SlotContents | None
     rows: Sequence[FamilyRow]
     refutation: Refutation | None
+    width: int = 80
+
+    def __str__(self) -> str:
+        return self.text(self.width)
+
+    def __repr__(self) -> str:
+        if self.contents is None:
+            return f"<Shown {self.program.name}: {len(self.rows)} families of {self.program.slots:,} slots>"
+        return f"<Shown {self.program.name}: {self.contents.title}, {self.contents.slots:,} slots>"
 
     def drawings(self) -> list[RenderableType]:
         """What to print, in order."""
@@ -37,20 +47,23 @@ class Shown:
     def text(self, width: int) -> str:
         """The drawings without colours, whose lines end with their text. Prose is not wrapped."""
         stream = io.StringIO()
-        console = Console(file=stream, width=width, color_system=None, highlight=False, soft_wrap=True)
+        # in Jupyter rich would display the drawing and write nothing
+        console = Console(
+            file=stream, width=width, color_system=None, highlight=False, soft_wrap=True, force_jupyter=False
+        )
         for drawing in self.drawings():
             console.print(drawing)
         return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
-def shown(program: Program, target: str | None) -> Shown:
-    """Check a program and look at what slots hold: of ``X``, ``W[2, 5]``, or of all families. Claims stand for what
-    they say only where the check found them to hold. Raises SL601 and SL602."""
-    report = check(program)
+def shown(program: Program, target: str | None, width: int = 80, report: Report | None = None) -> Shown:
+    """Check a program, unless its ``report`` is given, and look at what slots hold: of ``X``, ``W[2, 5]``, or of all
+    families. Claims stand for what they say only where the check found them to hold. Raises SL601 and SL602."""
+    report = report or check(program)
     claims = held(program, report.steps)
     wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     refuted = refutation(program, report, wrong) if report.status == "refuted" else None
     if target is None:
-        return Shown(program, report, None, overview(program), refuted)
+        return Shown(program, report, None, overview(program), refuted, width)
     found = mark_wrong(contents(program, *parse_target(target), claims=claims), wrong)
-    return Shown(program, report, found, (), refuted)
+    return Shown(program, report, found, (), refuted, width)

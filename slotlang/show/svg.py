@@ -40,9 +40,10 @@ CELL_TEXT = 12
 MAX_LINES = 3
 
 
-def svg(contents: SlotContents) -> str:
+def svg(contents: SlotContents, cells: int = MAX_CELLS) -> str:
     """A vector: a grid with a label in every cell where there is room, else a map of all slots with the first
-    ones in detail; equal contents in equal colours, empty slots hatched, wrong ones crossed."""
+    ones in detail; equal contents in equal colours, empty slots hatched, wrong ones crossed. ``cells``: slots that a
+    map has, at most; of longer vectors the first ones."""
     canvas = Canvas(f"{contents.program}-{contents.title}")
     y = _header(canvas, contents)
     labels = _Labels.of(contents)
@@ -51,7 +52,7 @@ def svg(contents: SlotContents) -> str:
         y = _Legend(canvas, contents, MARGIN, WIDTH).draw(y + 14)
     else:
         y = _strip(canvas, contents, y)
-        width, y = _whole(canvas, contents, y + 30)
+        width, y = _whole(canvas, contents, y + 30, cells)
     title = f"{contents.title} of {contents.program}: what its {contents.slots:,} slots hold"
     description = " ".join(
         f"{part}." for part in (contents.definition, contents.summary(), contents.wrong_sentence()) if part
@@ -152,13 +153,13 @@ def _fill(canvas: Canvas, contents: SlotContents, slot: int) -> str:
 # many slots
 
 
-def _whole(canvas: Canvas, contents: SlotContents, y: float) -> tuple[float, float]:
+def _whole(canvas: Canvas, contents: SlotContents, y: float, cells: int) -> tuple[float, float]:
     """A map of all slots, and the legend beside it or, where there is no room, below."""
-    grid = _map_grid(contents)
+    grid = _map_grid(contents, cells)
     tips = None
     if contents.slots <= min(MAX_TIPS, contents.describer.affordable):
         tips = [f"slot {s}: {h.text}" for s, h in enumerate(contents.holdings(range(contents.slots)))]
-    fills = [_fill(canvas, contents, slot) for slot in range(min(contents.slots, MAX_CELLS))]
+    fills = [_fill(canvas, contents, slot) for slot in range(min(contents.slots, cells))]
     right, bottom = draw_map(canvas, MARGIN, y, grid, fills, contents.wrong, tips)
     beside = WIDTH + MARGIN - right - 36
     if beside >= 240:
@@ -167,8 +168,8 @@ def _whole(canvas: Canvas, contents: SlotContents, y: float) -> tuple[float, flo
     return right + MARGIN, _Legend(canvas, contents, MARGIN, WIDTH).draw(bottom + 14)
 
 
-def _map_grid(what: Digits) -> Grid:
-    if what.slots > MAX_CELLS:
+def _map_grid(what: Digits, cells: int) -> Grid:
+    if what.slots > cells:
         return Grid(-(-what.slots // 256), 256, (), ())
     return grid_of(what, 64 if what.slots >= 1024 else 16)
 
@@ -299,9 +300,9 @@ class _Legend:
 # refutations
 
 
-def svg_report(refutation: Refutation) -> str:
+def svg_report(refutation: Refutation, cells: int = MAX_CELLS) -> str:
     """A refuted program: the counterexample in words, the slots around the wrong one with what they hold and
-    should hold, and a map of all wrong slots of the vector."""
+    should hold, and a map of all wrong slots of the vector, or of its first ``cells`` slots."""
     canvas = Canvas(f"{refutation.program}-{refutation.statement}-refuted")
     y = MARGIN + 16.0
     canvas.text(MARGIN, y, f"{refutation.statement} is refuted", 20, bold=True)
@@ -316,7 +317,7 @@ def svg_report(refutation: Refutation) -> str:
     if refutation.around:
         y = _boxes(canvas, refutation, y + 34)
     if refutation.wrong is not None:
-        y = _wrong_map(canvas, refutation.wrong, y + 34)
+        y = _wrong_map(canvas, refutation.wrong, y + 34, cells)
     sentence = "" if refutation.wrong is None else refutation.wrong.sentence()
     description = ". ".join([*(line.strip() for line in refutation.lines), sentence])
     title = f"{refutation.program}: {refutation.statement} is refuted"
@@ -361,10 +362,10 @@ def _box_text(canvas: Canvas, x: float, y: float, head: str, lines: Sequence[str
         canvas.text(x, y + 14 * (n + 1), line, 11, mono=True)
 
 
-def _wrong_map(canvas: Canvas, wrong: WrongSlots, y: float) -> float:
+def _wrong_map(canvas: Canvas, wrong: WrongSlots, y: float, cells: int) -> float:
     canvas.text(MARGIN, y, wrong.sentence(), 14, WRONG, bold=True)
-    claimed = wrong.claimed[:MAX_CELLS]
-    grid = _map_grid(wrong)
+    claimed = wrong.claimed[:cells]
+    grid = _map_grid(wrong, cells)
     kinds = {RIGHT: "holds what it should", canvas.hatched: "not spoken of", WRONG_PALE: "wrong"}
     fills = [
         WRONG_PALE if bad else RIGHT if said else canvas.hatched

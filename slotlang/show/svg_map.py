@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +70,15 @@ def draw_map(
 
 def _block_labels(canvas: Canvas, x: float, y: float, grid: Grid, cut: Fold, side: int, between: int) -> None:
     step = cut.columns * side if cut.down else cut.rows * side
+    longest = max(len(grid.row_label(Stretch(r, min(r + cut.rows, grid.rows)))) for r in range(0, grid.rows, cut.rows))
+    # labels that would run into each other are left out
+    every = ceil((longest * 10 * 0.56 + 6) / (step + between))
     for block in range(cut.blocks):
         if block * (cut.rows if cut.down else cut.columns) >= (grid.rows if cut.down else grid.columns):
             break
         if cut.down:
             label = grid.row_label(Stretch(block * cut.rows, min((block + 1) * cut.rows, grid.rows)))
-            if len(label) * 10 * 0.56 > step + between and block % 2:
+            if block % every:
                 continue
             canvas.text(x + block * (step + between), y, label, 10, PALE)
         else:

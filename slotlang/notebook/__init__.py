@@ -1,0 +1,1 @@
+"""Results in notebooks: their HTML and SVG forms, and the cell magic ``%%slot``."""
