@@ -16,7 +16,7 @@ _KINDS = (
 )
 
 _unfinished: set[Path] = set()
-"""Temporary files that are being written now."""
+"""Temporary and new files that are being written now."""
 
 
 class NotRegular(OSError):
@@ -79,6 +79,21 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
         raise
     finally:
         _unfinished.discard(temporary)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet. Raises ``OSError``: ``FileExistsError`` where it is, whatever it is; nothing is
+    left of what could not be written whole."""
+    with path.open("xb") as stream:
+        _unfinished.add(path)
+        try:
+            stream.write(data)
+            stream.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            _unfinished.discard(path)
 
 
 def remove_unfinished() -> None:

@@ -74,7 +74,7 @@ def build_adapter(
         if work.warnings:
             report(work.warnings, "warning")
         print("\n".join(before(work)), file=sys.stderr if json else sys.stdout, flush=True)
-        built = _with_bar(work, output / named, named)
+        built = _with_progress(work, output / named, named)
         if built.warnings:
             report(built.warnings, "warning")
         if json:
@@ -83,30 +83,13 @@ def build_adapter(
             print("\n".join(after(built)))
 
 
-def _with_bar(work: Work, path: Path, name: str) -> Built:
-    """Build, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _with_progress(work: Work, path: Path, name: str) -> Built:
+    """Build, with progress on standard error."""
     from slotlang.adapter.building.build import build
-    from slotlang.cli.faults import at_step
+    from slotlang.cli.progress import watched
 
-    bar = Progress(
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=1.0)
-
-        def progress(what: str, done: float) -> None:
-            at_step(what)
-            bar.update(task, description=what, completed=done)
-
-        return build(work, path, name, progress)
+    with watched() as line:
+        return build(work, path, name, line.fraction)
 
 
 def before(work: Work) -> list[str]:

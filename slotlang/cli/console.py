@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
@@ -16,6 +18,8 @@ from rich.text import Text
 
 GAP = 2
 """Blanks between columns."""
+ENDLESS = 100_000
+"""Columns of a file or a pipe: no table is as wide."""
 _BLANKS = re.compile(r"[ \t]+(?=(?:\x1b\[[0-9;]*m)*\n)")
 
 
@@ -33,18 +37,52 @@ class _WithoutBlanks:
         return getattr(self._stream, name)
 
 
+def has_colours() -> bool:
+    """Whether styles may be printed: not where the environment asks for none (no-color.org) or the terminal has none."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def console_for_tables(*, stderr: bool = False) -> Console:
-    """Standard output, or standard error. Prose is not wrapped, and lines end with their text. A table in a file or a
-    pipe is as wide as it is."""
+    """Standard output, or standard error. Lines end with their text. On a terminal tables fit, and prose is wrapped; in
+    a file or a pipe a table is as wide as it is, or as COLUMNS says, and prose is not wrapped."""
     file = sys.stderr if stderr else sys.stdout
-    width = None if file.isatty() or "COLUMNS" in os.environ else 240
-    return Console(highlight=False, soft_wrap=True, width=width, file=cast("TextIO", _WithoutBlanks(file)))
+    width = None if file.isatty() or "COLUMNS" in os.environ else ENDLESS
+    return _console(file, width=width)
 
 
 def console_for_drawings() -> Console:
     """Standard output, whose width a drawing fills: of a file or a pipe 80 columns. Prose is wrapped on a terminal."""
-    soft_wrap = not sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=soft_wrap, file=cast("TextIO", _WithoutBlanks(sys.stdout)))
+    return _console(sys.stdout)
+
+
+def _console(file: TextIO, width: int | None = None) -> Console:
+    return Console(
+        highlight=False,
+        soft_wrap=not file.isatty(),
+        width=width,
+        color_system="auto" if has_colours() else None,
+        file=cast("TextIO", _WithoutBlanks(file)),
+    )
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines on standard output. On a terminal those that are too long are wrapped at blanks, and what follows stands two
+    columns further in."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        if len(line) <= width or not width:
+            print(line)
+            continue
+        wrapped = textwrap.wrap(
+            line[len(indent) :],
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        print("\n".join(wrapped))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from slotlang.cli.options import (
     Sizes,
 )
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, parse_bounds, parse_sizes, write_file
-from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds, working
+from slotlang.cli.progress import working
+from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds
 from slotlang.diagnostics import error
 
 MOST_SECONDS = 120.0
@@ -68,7 +69,7 @@ def lower(
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
         )
-        with working("proving, lowering and validating", json):
+        with working("proving, lowering and validating"):
             made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
         range_ = made.range
         if target.data.weights and not standalone:
@@ -175,7 +176,7 @@ def run(
 
         target = Target.named(kernel, hide, precision, max_key_bytes)
         given = given_parameters(parameters, precision)
-        with watched(json) as progress:
+        with watched() as progress:
             session = run_program(
                 with_bounds(parsed_file(file), parse_bounds(bound, bound_norm)),
                 parse_sizes(set_),

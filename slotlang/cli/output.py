@@ -228,6 +228,19 @@ def write_file(path: Path, text: str | bytes) -> None:
         raise error("SL004", f"can't write {path}: {reason_of(problem)}", file=str(path)) from None
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there. Raises SL010 where something is, which stays as it is, and SL004."""
+    from slotlang.files import write_new as write
+
+    try:
+        write(path, text.encode())
+    except FileExistsError:
+        hint = "name another file with -o, or remove this one"
+        raise error("SL010", f"{path} is there already", file=str(path), hint=hint) from None
+    except (OSError, ValueError) as problem:
+        raise error("SL004", f"can't write {path}: {reason_of(problem)}", file=str(path)) from None
+
+
 def _write_through(path: Path, data: bytes) -> None:
     """Write to a device or a pipe. Opening one that nobody reads fails in place of waiting for a reader."""
     try:

@@ -12,7 +12,8 @@ import typer
 from slotlang.cli.options import File, Json, Sizes
 from slotlang.cli.output import emit_json, guarded, parse_sizes, write_file
 from slotlang.cli.ports import serving
-from slotlang.cli.reading import parsed_file, working
+from slotlang.cli.progress import working
+from slotlang.cli.reading import parsed_file
 from slotlang.source import Source
 
 
@@ -30,7 +31,7 @@ def report(
         sizes = parse_sizes(set_)
         source = _checked(file, sizes)
         name = Path(source.name).name
-        with working("proving, counting and drawing", json):
+        with working("proving, counting and drawing"):
             data = whole(source.text, name, source.folder, sizes, source.program)
         programs = data["programs"]
         title = programs[0]["name"] if len(programs) == 1 else name
