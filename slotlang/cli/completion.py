@@ -14,7 +14,7 @@ VARIABLE = "_SLOTLANG_COMPLETE"
 
 def script(shell: str) -> str:
     """The script that makes a shell complete ``slotlang``. Raises SL005 for another shell."""
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     known = pick(shell, SHELLS, "SL005", "shell", "shells")
     return str(get_completion_script(prog_name="slotlang", complete_var=VARIABLE, shell=known))
@@ -23,7 +23,7 @@ def script(shell: str) -> str:
 def prepare() -> None:
     """Before the command line is read: where a shell asks for completions, typer has to know how it wants them."""
     if VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
@@ -15,6 +13,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from slotlang.cli.lines import has_colours
 
 GAP = 2
 """Blanks between columns."""
@@ -35,11 +35,6 @@ class _WithoutBlanks:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def has_colours() -> bool:
-    """Whether styles may be printed: not where the environment asks for none (no-color.org) or the terminal has none."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def console_for_tables(*, stderr: bool = False) -> Console:
@@ -63,26 +58,6 @@ def _console(file: TextIO, width: int | None = None) -> Console:
         color_system="auto" if has_colours() else None,
         file=cast("TextIO", _WithoutBlanks(file)),
     )
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Lines on standard output. On a terminal those that are too long are wrapped at blanks, and what follows stands two
-    columns further in."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for line in lines:
-        indent = line[: len(line) - len(line.lstrip())]
-        if len(line) <= width or not width:
-            print(line)
-            continue
-        wrapped = textwrap.wrap(
-            line[len(indent) :],
-            width,
-            initial_indent=indent,
-            subsequent_indent=f"{indent}  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        print("\n".join(wrapped))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from slotlang.cli.options import (
     Symbolic,
 )
 from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
+from slotlang.cli.progress import counted, working
 from slotlang.cli.reading import console, given_parameters, known, loaded_program, symbolic_only
 
 
@@ -72,7 +73,8 @@ def cost(
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
         )
-        result = cost_of(program, given, profile=times, target=target)
+        with working("counting"):
+            result = cost_of(program, given, profile=times, target=target)
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -105,7 +107,11 @@ def compare(
 
         times = chosen_profile(profile)
         programs = programs_to_compare(files, parse_sizes(set_))
-        rows = [(f, check_program(p), cost_of(p, profile=times)) for f, p in zip(files, programs, strict=True)]
+        with counted("proving and counting", len(files)) as step:
+            rows = [
+                (file, *step(lambda p: (check_program(p), cost_of(p, profile=times)), program))
+                for file, program in zip(files, programs, strict=True)
+            ]
         if json:
             entries = [{"file": str(p), "verdict": r.status, **c.to_json()} for p, r, c in rows]
             emit_json("compare", {"programs": entries})

@@ -162,9 +162,9 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
     outputs = [path for path in writes if path is not None]
     if not outputs:
         return
-    from slotlang.syntax.statements import program_path
+    from slotlang.syntax.statements import STDIN, program_path
 
-    inputs = [program_path(path)[0] for path in reads if path is not None]
+    inputs = [file for path in reads if path is not None and (file := program_path(path)[0]) != STDIN]
     known = {identity: what for path in inputs for file, what in _read_with(path) for identity in _identities(file)}
     with suppress(OSError, RuntimeError):
         from slotlang.cost.profile import user_profile

@@ -70,6 +70,7 @@ def view(
     with guarded("view", json, reads=[file]):
         from slotlang.page.server import Viewed, serve
         from slotlang.syntax.program_file import read_program
+        from slotlang.syntax.statements import program_path
 
         sizes = parse_sizes(set_)
         # a program that is not right yet is what an editor is for
@@ -84,7 +85,7 @@ def view(
             sys.stdout.flush()
 
         with serving(port):
-            serve(Viewed(Path(source.name), source.program, sizes), port, listening)
+            serve(Viewed(program_path(file)[0], source.program, sizes), port, listening)
 
 
 def _checked(file: Path, sizes: Mapping[str, int]) -> Source:

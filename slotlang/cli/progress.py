@@ -75,12 +75,12 @@ class Line:
         at_step(f"{what}: {count}" if count else what)
 
     def text(self) -> str:
-        """The line: what, how much, the time that it has taken and, where that can be told, the time left."""
+        """The line: how much, the time that it has taken and, where that can be told, the time left; then what."""
         passed = self._now() - self._step_begun
-        parts = [f"{self._what}: {self._count}" if self._count else self._what, duration(passed)]
+        parts = [self._count, duration(passed)]
         if 0 < self._fraction < 1:
             parts.append(f"{duration(passed / self._fraction * (1 - self._fraction))} left")
-        return ", ".join(filter(None, parts))
+        return f"{', '.join(filter(None, parts))}  {self._what}"
 
     def draw(self) -> None:
         """Show the line as it is now, where it is shown at all."""

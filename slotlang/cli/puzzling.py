@@ -21,9 +21,7 @@ puzzle_app = typer.Typer(
     help="Puzzles: small programs with a goal, which teach the tutorial by doing. Without a command: the list.",
 )
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A puzzle.", show_default=False, autocompletion=puzzle_names)
-]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle.", show_default=False, autocompletion=puzzle_names)]
 Progress = Literal["new", "started", "solved"]
 
 
@@ -41,11 +39,11 @@ def _named(name: str) -> Puzzle:
 
 def progress_of(puzzle: Puzzle, folder: Path) -> Progress:
     """How far a puzzle is in a folder, by its file there and nothing else."""
-    from slotlang.puzzles.judge import judge_file
-
     path = folder / f"{puzzle.name}.slot"
     if not path.exists():
         return "new"
+    from slotlang.puzzles.judge import judge_file
+
     try:
         judged = judge_file(path)
     except SlotError:
@@ -78,7 +76,7 @@ def list_puzzles(context: typer.Context, json: Json = False) -> None:
             entries = [{**_entry(p), "progress": state} for p, state in zip(PUZZLES, states, strict=True)]
             emit_json("puzzle", {"solved": states.count("solved"), "puzzles": entries})
             return
-        from slotlang.cli.console import print_lines
+        from slotlang.cli.lines import print_lines
 
         print_lines(
             f"{number}  {puzzle.name:9}  {'' if state == 'new' else state:7}  {puzzle.teaches}"
@@ -140,7 +138,7 @@ def check_puzzle(file: File, json: Json = False) -> None:
         if json:
             emit_json("puzzle.check", {"file": str(file), **judged.to_json()})
         else:
-            from slotlang.cli.console import print_lines
+            from slotlang.cli.lines import print_lines
 
             puzzle = judged.puzzle
             print_lines([f"{'solved' if judged.solved else 'not solved'}  {puzzle.name}: {puzzle.goal}"])

@@ -14,6 +14,7 @@ from rich.text import Text
 from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.console import SideBySide
 from slotlang.cli.faults import INTERRUPTED, may_stop
+from slotlang.cli.lines import print_lines
 from slotlang.cli.output import OK, emit_json, report, write_file
 from slotlang.cli.progress import watched
 from slotlang.cost.link import Link
@@ -88,7 +89,7 @@ def synthesize(
             def improved(best: Candidate) -> None:
                 time = time_text(best.latency(found.link) if found.objective == "latency" else best.predicted.server)
                 with line.paused():
-                    print(f"best so far: {time}, {best.structure.name()}, {best.verdict}", file=sys.stderr)
+                    print_lines([f"best so far: {time}, {best.structure.name()}, {best.verdict}"], stderr=True)
 
             line.fraction("comparing structures", 0.0)
             finalists = finalists_for(found.shape)
@@ -112,7 +113,7 @@ def synthesize(
             return status
     if found.earlier:
         count = len(found.candidates)
-        print(f"an earlier search found these {count} programs; they are proved and costed again", file=sys.stderr)
+        print_lines([f"an earlier search found these {count} programs; they are proved and costed again"], stderr=True)
     best = found.ranked[0]
     program = program_text(found)
     if output is not None:
@@ -142,8 +143,8 @@ def synthesize(
         emit_json("synth", values)
         return status
     console.print(_table(found))
-    for line in _request(best, found.link):
-        console.print(f"  {line}")
+    for part in _request(best, found.link):
+        console.print(f"  {part}")
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")

@@ -22,9 +22,9 @@ from slotlang.syntax.program_file import read_program
 class Judged:
     """What is said of a solution.
 
-    ``changed``: frozen parts that it changes, in words; then nothing is proved. ``report``: of the proof, for every size
-    where the goal asks for that and the program is proved at its own. ``counts``: of a proved program, those that the
-    goal limits. ``hint``: empty where the goal is met.
+    ``changed``: frozen parts that it changes, in words; then nothing is proved. ``report``: of the proof, for
+    every size where the goal asks for that and the program is proved at its own. ``counts``: of a proved program,
+    those that the goal limits. ``hint``: empty where the goal is met.
     """
 
     puzzle: Puzzle

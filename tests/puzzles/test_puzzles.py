@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from slotlang.syntax.parser import parse
 
 SOLUTIONS = TESTS / "puzzles" / "solutions"
 BY_NAME = {puzzle.name: puzzle for puzzle in PUZZLES}
-ALL_SIZES = "SLOTLANG_EXAMPLES" in os.environ
 
 each = pytest.mark.parametrize("puzzle", PUZZLES, ids=lambda p: p.name)
 
@@ -111,7 +109,9 @@ def test_a_wrong_claim_about_every_step_is_refuted() -> None:
         pytest.param("ranks", [("let K = d / C ", "let K = 2 * d / C - d / C ")], id="another let"),
         pytest.param("levels", [("weight A[d, r], B[r, d]", "weight A[d, r], B[r, d], F[d, d]")], id="another weight"),
         pytest.param("levels", [("scalar scale\n", "scalar scale, other\n")], id="another scalar"),
-        pytest.param("keys", [("cipher X[c < K] = x[c*C + h, t]", "cipher X[c < K] = 2 * x[c*C + h, t]")], id="packing"),
+        pytest.param(
+            "keys", [("cipher X[c < K] = x[c*C + h, t]", "cipher X[c < K] = 2 * x[c*C + h, t]")], id="packing"
+        ),
         pytest.param(
             "score",
             [("\nP = sum", "\ncipher Z[c < K, f < C] = x[c*C + (h + f) % C, t]\nP = sum")],
@@ -124,7 +124,9 @@ def test_a_wrong_claim_about_every_step_is_refuted() -> None:
             [("axes (h", "parameters degree 8192 primes 60, 60, 60 scales 36\naxes (h")],
             id="parameters",
         ),
-        pytest.param("layout", [("prove  z == x", "prove  z == x\noutput u[h*K + c, t] = X[c]\nprove u == x")], id="output"),
+        pytest.param(
+            "layout", [("prove  z == x", "prove  z == x\noutput u[h*K + c, t] = X[c]\nprove u == x")], id="output"
+        ),
     ],
 )
 def test_what_is_asked_can_not_be_changed(name: str, edits: list[tuple[str, str]]) -> None:
