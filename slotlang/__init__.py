@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a checkout can be on the path of any Python
+    _found = ".".join(map(str, sys.version_info[:3]))
+    raise ImportError("slotlang needs Python 3.11 or newer, and this is Python " + _found)
 
 if TYPE_CHECKING:
     __version__: str

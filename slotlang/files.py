@@ -17,6 +17,8 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
+STDIN_NAME = "<stdin>"
+"""What messages call standard input."""
 _stdin: tuple[object, bytes] | None = None
 """The stream and what came on it."""
 _unfinished: set[Path] = set()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from slotlang.cli.completion import code_names
 from slotlang.cli.options import File, Files, Json, Sizes
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_file
 from slotlang.cli.progress import working
@@ -68,7 +69,8 @@ def fmt(
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(help="A diagnostic's code, such as SL204; all of them without one.")
+        str | None,
+        typer.Argument(help="A diagnostic's code, such as SL204; all of them without one.", autocompletion=code_names),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.files import STDIN_NAME
 from slotlang.source import Source
 from slotlang.syntax.statements import STDIN, program_path, read_source
 
@@ -16,7 +17,7 @@ def read_program(path: Path) -> Source:
     """The text of a ``.slot`` file. Raises as ``read_source``, and SL008 for Python, and for what slotlang wrote: a
     module, a bundle or a certificate."""
     file, _ = program_path(path)
-    name = "<stdin>" if file == STDIN else str(file)
+    name = STDIN_NAME if file == STDIN else str(file)
     if file != STDIN and file.is_dir() and (file / "slotlang_runtime").is_dir():
         (module, *_) = [*sorted(file.glob("*.py")), file / "MODULE.py"]
         raise _not_a_program(f"{name} is a bundle that `lower` wrote", str(module), name)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from lark.exceptions import UnexpectedInput, VisitError
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.files import read_regular, read_stdin
+from slotlang.files import STDIN_NAME, read_regular, read_stdin
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.build import Build, FailedError, TooDeepError
@@ -48,7 +48,7 @@ MAX_ERRORS = 20
 def program_path(path: Path) -> tuple[Path, str | None]:
     """A file, and the name of the program in it that ``FILE:name`` means. A file of that whole name comes first."""
     name, colon, program = str(path).rpartition(":")
-    if colon and name == str(STDIN) and program.isidentifier():
+    if colon and name in (str(STDIN), STDIN_NAME) and program.isidentifier():
         return STDIN, program
     if colon and name and program.isidentifier() and not path.exists() and Path(name).exists():
         return Path(name), program
@@ -61,7 +61,7 @@ def read_source(path: Path) -> Source:
     Raises ``SlotError`` SL001 when it can't be read, SL002 when it is not text, SL003 when it is too long.
     """
     path, program = program_path(path)
-    name = "<stdin>" if path == STDIN else str(path)
+    name = STDIN_NAME if path == STDIN else str(path)
     try:
         if path != STDIN and path.is_dir():
             raise error("SL001", f"{name} is a folder, not a program", file=name)
