@@ -33,7 +33,7 @@ class Puzzle:
     """A program with a goal.
 
     ``section``: of docs/tutorial.md, by its heading. ``yours``: names of statements that may be changed or left
-    out; all others are frozen. ``limits``: the largest counts. ``every_size``: the proof is asked for all sizes.
+    out, ``claim S`` of a claim about S; all others are frozen. ``limits``: the largest counts. ``every_size``: the proof is asked for all sizes.
     ``hints``: by what is missing: ``refuted``, ``unknown`` (neither proved nor refuted) or the count over its limit.
     """
 
@@ -108,7 +108,7 @@ PUZZLES = (
         "ranks",
         "diagonals: all ranks in one ciphertext",
         "5. All ranks in one ciphertext",
-        frozenset({"W", "P", "S", "y"}),
+        frozenset({"W", "P", "S", "claim S", "y"}),
         {
             "refuted": "with row (h - q) % r of B in slot h, slot h + q of P[q] has rank h % r. So P[q] has to be "
             "rotated by q channels to the left before the diagonals are added. A claim about the sum shows whether "
@@ -165,7 +165,7 @@ PUZZLES = (
         "pairs",
         "two ranks in each complex slot",
         "6. Real sizes",
-        frozenset({"W", "P", "T", "S", "V", "Y", "y"}),
+        frozenset({"W", "P", "T", "S", "claim S", "V", "Y", "y"}),
         {
             "refuted": "say what S holds: `claim S == (B @ x)[h % R, t] + 1i * (B @ x)[h % R + R, t]`. Is that proved? "
             "Then look at the last product: the real part of (a + 1i*b) * (c - 1i*d) is a*c + b*d, and `re Y[c]` "

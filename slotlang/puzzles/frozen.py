@@ -12,12 +12,12 @@ _MAY_BE_ADDED = (tree.Let, tree.NameTensor, tree.Axes, tree.DefinePermutation, t
 
 
 def defined_names(statement: tree.Statement) -> tuple[str, ...]:
-    """The name that a statement gives a meaning, or that a claim is about."""
+    """The name that a statement gives a meaning; of a claim, ``claim S``."""
     match statement:
         case tree.Let() | tree.NameTensor() | tree.Define() | tree.DefinePermutation() | tree.Output():
             return (statement.name,)
         case tree.Claim(target=tree.Name(name=name)) | tree.Claim(target=tree.Index(base=tree.Name(name=name))):
-            return (name,)
+            return (f"claim {name}",)
         case _:
             return ()
 

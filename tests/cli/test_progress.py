@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_results_are_not_mixed_with_progress(monkeypatch: pytest.MonkeyPatch) ->
     slow(monkeypatch)
     ended = on_terminal("check", *RANKS, *SMALL)
     assert ended.status == 0 and "\x1b[2K" not in ended.out and ended.out.count("\n") == 2
-    assert "0 of 2, 0:00  proving" in ended.err and "1 of 2, 0:00" in ended.err and ended.err.endswith("\r\x1b[2K")
+    assert "0 of 2, 0:0" in ended.err and "\x1b[2K1 of 2, 0:0" in ended.err and ended.err.endswith("\r\x1b[2K")
 
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, None], ids=["TERM=dumb", "no terminal"])
@@ -119,6 +120,11 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+def interrupted_at_work(*_: object, progress: Callable[[str], None], **__: object) -> None:
+    progress("evaluate: 1 of 2")
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -127,7 +133,7 @@ def interrupted(*_: object, **__: object) -> None:
         (("compare", *RANKS, *SMALL), "proving and counting: 1 of 2"),
         (("cost", RANKS[0], *SMALL), "counting"),
         (("lower", RANKS[0], *SMALL, "-o", "OUT"), "proving, lowering and validating"),
-        (("run", RANKS[0], *SMALL, "--kernel", "seal", "--tokens", "4"), "evaluate: 1 of 2"),
+        (("run", RANKS[0], *SMALL), "evaluate: 1 of 2"),
         (("show", RANKS[0], *SMALL), "proving and drawing"),
         (("graph", RANKS[0], *SMALL), "unrolling"),
         (("report", RANKS[0], *SMALL, "-o", "OUT"), "proving, counting and drawing"),
@@ -147,6 +153,8 @@ def test_long_commands_say_what_they_do(
     if words[0] == "synth":
         # the search itself takes longer than all else here
         monkeypatch.setattr("slotlang.cli.synthesis.search", interrupted)
+    if words[0] == "run":
+        monkeypatch.setattr("slotlang.run.session.run", interrupted_at_work)
     ended = slotlang(*(str(tmp_path / "out") if word == "OUT" else word for word in words))
-    assert ended.status == (130 if words[0] == "synth" else 0), ended.err
+    assert ended.status == (130 if words[0] in ("synth", "run") else 0), ended.err
     assert said in steps

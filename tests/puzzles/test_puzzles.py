@@ -10,6 +10,7 @@ import pytest
 from command_line import slotlang
 from repository import ROOT, TESTS
 
+from slotlang.api import check, cost, loads
 from slotlang.diagnostics import SlotError
 from slotlang.puzzles.book import PUZZLES, Puzzle
 from slotlang.puzzles.judge import Judged, judge, judge_file
@@ -72,6 +73,22 @@ def test_it_leads_to_a_section_of_the_tutorial(puzzle: Puzzle) -> None:
     tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     assert f"\n## {puzzle.section}\n" in tutorial
     assert f"]({puzzle.link.removeprefix('docs/')})" in (ROOT / "docs" / "puzzles.md").read_text(encoding="utf-8")
+
+
+@each
+def test_the_page_says_what_it_costs_as_it_is_given(puzzle: Puzzle) -> None:
+    page = (ROOT / "docs" / "puzzles.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{puzzle.name}` |")]
+    given = row.split("|")[2]
+    nouns = {"rotations": "rotations", "Galois keys": "galois_keys", "products in a row": "depth"}
+    nouns["ciphertexts down"] = "ciphertexts_out"
+    said = {nouns[noun]: int(n) for n, noun in re.findall(rf"(\d+) ({'|'.join(nouns)})", given)}
+    assert bool(said) == ("expensive" in given) == bool(puzzle.limits and "wrong" not in given)
+    if said:
+        counts = cost(loads(puzzle.text)).counts
+        assert said == {name: getattr(counts, name) for name in said}
+        assert check(loads(puzzle.text)).proved
+    assert ("wrong" in given) == (check(loads(puzzle.text)).status == "refuted")
 
 
 @each
