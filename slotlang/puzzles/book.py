@@ -33,8 +33,9 @@ class Puzzle:
     """A program with a goal.
 
     ``section``: of docs/tutorial.md, by its heading. ``yours``: names of statements that may be changed or left
-    out, ``claim S`` of a claim about S; all others are frozen. ``limits``: the largest counts. ``every_size``: the proof is asked for all sizes.
-    ``hints``: by what is missing: ``refuted``, ``unknown`` (neither proved nor refuted) or the count over its limit.
+    out, ``claim S`` of a claim about S; all others are frozen. ``limits``: the largest counts. ``every_size``: the
+    proof is asked for all sizes. ``hints``: by what is missing: ``refuted``, ``unknown`` (neither proved nor refuted)
+    or the count over its limit.
     """
 
     name: str

@@ -12,9 +12,12 @@ from repository import ROOT, TESTS
 
 from slotlang.api import check, cost, loads
 from slotlang.diagnostics import SlotError
+from slotlang.meaning.bind import bind
+from slotlang.proof.check import Report
 from slotlang.puzzles.book import PUZZLES, Puzzle
 from slotlang.puzzles.judge import Judged, judge, judge_file
 from slotlang.source import Source
+from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 
 SOLUTIONS = TESTS / "puzzles" / "solutions"
@@ -45,11 +48,25 @@ def test_there_are_eight_with_a_solution_each() -> None:
     assert sorted(path.stem for path in SOLUTIONS.glob("*.slot")) == sorted(BY_NAME)
 
 
-@each
+@pytest.mark.parametrize(
+    "puzzle", [pytest.param(p, marks=[pytest.mark.slow] if p.every_size else [], id=p.name) for p in PUZZLES]
+)
 def test_a_solution_meets_the_goal(puzzle: Puzzle) -> None:
     found = judge_file(SOLUTIONS / f"{puzzle.name}.slot")
     assert found.puzzle is puzzle and found.solved and found.hint == "", found.lines()
     assert found.counts.keys() == puzzle.limits.keys()
+
+
+def test_a_proof_for_every_size_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the proof itself takes more than two seconds
+    asked: list[list[str]] = []
+
+    def proved(syntax: tree.Program, names: list[str]) -> Report:
+        asked.append(names)
+        return check(bind(syntax, {"n": 4}))
+
+    monkeypatch.setattr("slotlang.puzzles.judge.check_for_all", proved)
+    assert judge_file(SOLUTIONS / "sizes.slot").solved and asked == [["all"]]
 
 
 @each
