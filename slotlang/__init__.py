@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a checkout can be on the path of any Python
+    _found = ".".join(map(str, sys.version_info[:3]))
+    raise ImportError("slotlang needs Python 3.11 or newer, and this is Python " + _found)
 
 if TYPE_CHECKING:
     __version__: str

@@ -46,6 +46,14 @@ certificates, which `slotlang recheck FILE` takes. The other commands take `.slo
 
 `compare` puts programs side by side whose inputs and results have the same shapes. `--set d=1024` sets the size of that
 name where a program has one: in another, it may be d_in and d_out. The message states the shapes of both.""",
+    "SL010": """A file is to be started, and it is there already.
+
+`new` and `puzzle start` write new files and replace nothing. Name another file with `-o`, or remove this one. Nothing
+was changed.""",
+    "SL011": """A file is not the solution of a puzzle.
+
+`puzzle check` knows the puzzle by the program's name, which stays as the puzzle has it: `program layout(...)`.
+`slotlang puzzle` lists the puzzles, and `slotlang puzzle start NAME` writes one.""",
     "SL101": """A bracket is not closed, or closes nothing.
 
 A statement may span lines inside parentheses or brackets, so an open bracket swallows the lines after it. The

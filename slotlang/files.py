@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -15,8 +17,12 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
+STDIN_NAME = "<stdin>"
+"""What messages call standard input."""
+_stdin: tuple[object, bytes] | None = None
+"""The stream and what came on it."""
 _unfinished: set[Path] = set()
-"""Temporary files that are being written now."""
+"""Temporary and new files that are being written now."""
 
 
 class NotRegular(OSError):
@@ -44,6 +50,19 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
     """
     with open_regular(path) as stream:
         return stream.read() if limit is None else stream.read(limit + 1)
+
+
+def read_stdin(limit: int) -> bytes:
+    """What comes on standard input, read once: whoever asks again gets the same. Of what is longer than ``limit``, the
+    first ``limit + 1`` bytes. Raises ``OSError``."""
+    global _stdin
+    stream: Any = sys.stdin
+    if stream is None or stream.closed:
+        raise OSError(0, "standard input is closed")
+    if _stdin is None or _stdin[0] is not stream:
+        binary = getattr(stream, "buffer", None)
+        _stdin = stream, stream.read(limit + 1).encode() if binary is None else binary.read(limit + 1)
+    return _stdin[1]
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -79,6 +98,21 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
         raise
     finally:
         _unfinished.discard(temporary)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet. Raises ``OSError``: ``FileExistsError`` where something is; nothing is left
+    of what could not be written whole."""
+    with path.open("xb") as stream:
+        _unfinished.add(path)
+        try:
+            stream.write(data)
+            stream.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            _unfinished.discard(path)
 
 
 def remove_unfinished() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from repository import PROGRAMS, ROOT
 
+from slotlang.puzzles.book import PUZZLES
+from slotlang.templates import TEMPLATES
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 PROBE = """
 import sys
 from slotlang.syntax.tables import grammar_path
@@ -24,6 +29,12 @@ text = 'import "std/layouts.slot"\\nprogram p(n = 4)\\ninput x[n]\\naxes (h < n)
 assert loads(text + "output y[h] = X\\nprove y == x\\n").name == "p"
 from slotlang.api import programs_path
 assert (programs_path() / "rank_complex.slot").is_file()
+import slotlang
+from slotlang.puzzles.book import PUZZLES
+from slotlang.templates import TEMPLATES, program_from
+assert all(puzzle.text for puzzle in PUZZLES)
+assert all(program_from(template, "mine") for template in TEMPLATES)
+assert slotlang.__version__[:1].isdigit() or slotlang.__version__ == "0+unknown"
 """
 
 
@@ -51,6 +62,46 @@ def test_the_wheel_holds_grammar_and_runtime(wheel):
     )
     assert {f"slotlang/page/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "programs/"))]
+
+
+def test_the_wheel_holds_templates_and_puzzles_without_solutions(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"slotlang/templates/{name}.slot" for name in TEMPLATES} <= set(names)
+    puzzles = {name for name in names if name.startswith("slotlang/puzzles/") and name.endswith(".slot")}
+    assert puzzles == {f"slotlang/puzzles/{puzzle.name}.slot" for puzzle in PUZZLES}
+    assert not [name for name in names if "solution" in name]
+    # nor does a solution stand in another file
+    solutions = [path.read_text() for path in (ROOT / "tests" / "puzzles" / "solutions").glob("*.slot")]
+    texts = {zipfile.ZipFile(wheel).read(name).decode() for name in names if name.endswith(".slot")}
+    assert len(solutions) == len(PUZZLES) and not texts & set(solutions)
+
+
+def test_the_wheel_says_what_it_is(wheel):
+    files = zipfile.ZipFile(wheel)
+    (metadata,) = [files.read(n).decode() for n in files.namelist() if n.endswith(".dist-info/METADATA")]
+    assert "\nRequires-Python: >=3.11\n" in metadata and f"\nVersion: {VERSION}\n" in metadata
+    (scripts,) = [files.read(n).decode() for n in files.namelist() if n.endswith("entry_points.txt")]
+    assert "slotlang = slotlang.cli:main" in scripts
+
+
+def test_the_version_is_that_of_the_package(wheel, tmp_path):
+    target = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(target)
+    env = {**os.environ, "PYTHONPATH": str(target)}
+    found = run(sys.executable, "-c", "import slotlang; print(slotlang.__version__)", cwd=tmp_path, env=env)
+    assert found.strip() == VERSION
+    assert run(sys.executable, "-m", "slotlang", "--version", cwd=tmp_path, env=env) == f"slotlang {VERSION}\n"
+    # away from the checkout, a first program is started and proved
+    run(sys.executable, "-m", "slotlang", "new", "mine", cwd=tmp_path, env=env)
+    assert run(sys.executable, "-m", "slotlang", "check", "mine.slot", cwd=tmp_path, env=env).startswith("proved")
+
+
+@pytest.mark.parametrize("version", [(3, 8, 10), (3, 10, 14)])
+def test_an_older_python_is_told_so(version, monkeypatch):
+    text = (ROOT / "slotlang" / "__init__.py").read_text()
+    monkeypatch.setattr(sys, "version_info", version)
+    with pytest.raises(ImportError, match=f"needs Python 3.11 or newer, and this is Python {version[0]}.{version[1]}"):
+        exec(compile(text, "slotlang/__init__.py", "exec"), {"__name__": "slotlang"})
 
 
 def test_an_installed_wheel_works_away_from_the_checkout(wheel, tmp_path):

@@ -47,7 +47,9 @@ def show_adapter(
         if json:
             emit_json("adapter.show", to_json(found))
         else:
-            print("\n".join(lines(found)))
+            from slotlang.cli.lines import print_lines
+
+            print_lines(lines(found))
             if found.warnings:
                 report(found.warnings, "warning")
 

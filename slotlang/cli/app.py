@@ -9,15 +9,18 @@ import typer
 
 from slotlang.cli.adapters import adapter_app
 from slotlang.cli.clients import client_app
+from slotlang.cli.completion import prepare, script
 from slotlang.cli.counting import calibrate, compare, cost
 from slotlang.cli.editing import lsp
 from slotlang.cli.making import lower, run
 from slotlang.cli.once import OnceCommand
-from slotlang.cli.output import BAD_INPUT
+from slotlang.cli.output import BAD_INPUT, guarded
 from slotlang.cli.paging import report, view
 from slotlang.cli.proving import check, recheck
+from slotlang.cli.puzzling import puzzle_app
 from slotlang.cli.searching import optimize, synth
 from slotlang.cli.serving import serve, token_app
+from slotlang.cli.starting import new
 from slotlang.cli.usage import run_app
 from slotlang.cli.viewing import explain, fmt, graph, show
 
@@ -40,17 +43,36 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _completion(shell: str | None) -> None:
+    if shell is not None:
+        with guarded("slotlang", False):
+            print(script(shell))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            "--completion",
+            metavar="SHELL",
+            callback=_completion,
+            is_eager=True,
+            help="Print what makes bash, zsh or fish complete commands, and exit.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Options of slotlang itself."""
 
 
 # in the order of the help
 for _function in (
+    new,
     check,
     recheck,
     cost,
@@ -70,11 +92,13 @@ for _function in (
     serve,
 ):
     app.command()(_function)
+app.add_typer(puzzle_app, name="puzzle")
 app.add_typer(adapter_app, name="adapter")
 app.add_typer(token_app, name="token")
 app.add_typer(client_app, name="client")
 for _command in (
     *app.registered_commands,
+    *puzzle_app.registered_commands,
     *adapter_app.registered_commands,
     *token_app.registered_commands,
     *client_app.registered_commands,
@@ -87,6 +111,7 @@ def command_line() -> int:
     digits = sys.get_int_max_str_digits()
     # products of a program's constants may be longer than Python prints
     sys.set_int_max_str_digits(10_000)
+    prepare()
     try:
         return run_app(app)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from slotlang.cli.options import BaseChanged, Json, ProfileFile
 from slotlang.cli.output import emit_json, guarded, report
+from slotlang.cli.progress import watched, working
 
 if TYPE_CHECKING:
     from slotlang.adapter.building.build import Built
@@ -57,6 +57,7 @@ def build_adapter(
         from slotlang.adapter.building.shared import read_table
         from slotlang.adapter.building.work import Options, checked_name, default_name, prepare
         from slotlang.cli.calibration import chosen_profile
+        from slotlang.cli.lines import print_lines
         from slotlang.run.activations import read_module_activations
 
         named = checked_name(name if name is not None else default_name(folder))
@@ -70,43 +71,27 @@ def build_adapter(
             equalize,
             base_changed,
         )
-        work = prepare(folder, options, chosen_profile(profile))
+        times = chosen_profile(profile)
+        with working("choosing layouts and parameters"):
+            work = prepare(folder, options, times)
         if work.warnings:
             report(work.warnings, "warning")
-        print("\n".join(before(work)), file=sys.stderr if json else sys.stdout, flush=True)
-        built = _with_bar(work, output / named, named)
+        print_lines(before(work), stderr=json)
+        built = _with_progress(work, output / named, named)
         if built.warnings:
             report(built.warnings, "warning")
         if json:
             emit_json("adapter.build", to_json(work, built))
         else:
-            print("\n".join(after(built)))
+            print_lines(after(built))
 
 
-def _with_bar(work: Work, path: Path, name: str) -> Built:
-    """Build, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _with_progress(work: Work, path: Path, name: str) -> Built:
+    """Build, with progress on standard error."""
     from slotlang.adapter.building.build import build
-    from slotlang.cli.faults import at_step
 
-    bar = Progress(
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=1.0)
-
-        def progress(what: str, done: float) -> None:
-            at_step(what)
-            bar.update(task, description=what, completed=done)
-
-        return build(work, path, name, progress)
+    with watched() as line:
+        return build(work, path, name, line.fraction)
 
 
 def before(work: Work) -> list[str]:

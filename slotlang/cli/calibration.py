@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from slotlang.cli.faults import at_step, guard_native_code
+from slotlang.cli.faults import guard_native_code
 from slotlang.cli.output import emit_json, report, write_file
+from slotlang.cli.progress import watched
 from slotlang.cost.profile import Profile, find_profile, this_machine, user_profile
 from slotlang.diagnostics import error
 
@@ -41,22 +41,9 @@ def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: floa
     path = output or user_profile()
     _check_folder(path, make=output is None)
     start = time.perf_counter()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-    def progress(what: str, done: float) -> None:
-        at_step(what)
-        bar.update(task, description=what, completed=done)
-
     guard_native_code()
-    with bar:
-        task = bar.add_task("starting", total=1.0)
-        profile = calibrate(progress, seconds, degrees)
+    with watched() as line:
+        profile = calibrate(line.fraction, seconds, degrees)
     values = profile.to_json()
     write_file(path, json.dumps(values, indent=1) + "\n")
     passed = time.perf_counter() - start

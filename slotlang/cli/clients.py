@@ -13,6 +13,7 @@ import typer
 
 from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
+from slotlang.cli.progress import working
 from slotlang.diagnostics import error
 from slotlang.files import read_regular
 
@@ -150,7 +151,8 @@ def make_keys(
         if end:
             of.end()
         else:
-            state = of.rotate() if rotate else of.keys()
+            with working("making and sending keys"):
+                state = of.rotate() if rotate else of.keys()
         if json:
             names = ("id", "model", "keys", "created", "expires")
             emit_json("client.keys", {"ended": end, "session": {n: state.get(n) for n in names} if state else None})
@@ -191,7 +193,8 @@ def update_file(
         x = stored.values("activations")
         with _session(url, token_file, cacert, model, secret) as of:
             try:
-                found = of.updates(names, x)
+                with working("encrypting, waiting for the service and decrypting"):
+                    found = of.updates(names, x)
                 adapter = of.adapter()
             finally:
                 if secret is None:

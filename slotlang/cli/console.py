@@ -14,8 +14,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from slotlang.cli.lines import has_colours
+
 GAP = 2
 """Blanks between columns."""
+ENDLESS = 100_000
+"""Columns of a file or a pipe: no table is as wide."""
 _BLANKS = re.compile(r"[ \t]+(?=(?:\x1b\[[0-9;]*m)*\n)")
 
 
@@ -34,17 +38,26 @@ class _WithoutBlanks:
 
 
 def console_for_tables(*, stderr: bool = False) -> Console:
-    """Standard output, or standard error. Prose is not wrapped, and lines end with their text. A table in a file or a
-    pipe is as wide as it is."""
+    """Standard output, or standard error. Lines end with their text. On a terminal tables fit, and prose is wrapped; in
+    a file or a pipe a table is as wide as it is, or as COLUMNS says, and prose is not wrapped."""
     file = sys.stderr if stderr else sys.stdout
-    width = None if file.isatty() or "COLUMNS" in os.environ else 240
-    return Console(highlight=False, soft_wrap=True, width=width, file=cast("TextIO", _WithoutBlanks(file)))
+    width = None if file.isatty() or "COLUMNS" in os.environ else ENDLESS
+    return _console(file, width=width)
 
 
 def console_for_drawings() -> Console:
     """Standard output, whose width a drawing fills: of a file or a pipe 80 columns. Prose is wrapped on a terminal."""
-    soft_wrap = not sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=soft_wrap, file=cast("TextIO", _WithoutBlanks(sys.stdout)))
+    return _console(sys.stdout)
+
+
+def _console(file: TextIO, width: int | None = None) -> Console:
+    return Console(
+        highlight=False,
+        soft_wrap=not file.isatty(),
+        width=width,
+        color_system="auto" if has_colours() else None,
+        file=cast("TextIO", _WithoutBlanks(file)),
+    )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from slotlang.cli.options import (
     WireOption,
 )
 from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
+from slotlang.cli.progress import counted, working
 from slotlang.cli.reading import console, given_parameters, known, loaded_program, symbolic_only
 
 
@@ -74,7 +75,8 @@ def cost(
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
         )
-        result = cost_of(program, given, profile=times, target=target)
+        with working("counting"):
+            result = cost_of(program, given, profile=times, target=target)
         if json:
             emit_json("cost", result.to_json())
         else:
@@ -101,12 +103,17 @@ def compare(
 
             show_comparison(programs_to_compare(files, parse_sizes(set_)), json=json)
             return
-        from slotlang.api import compare as compare_programs
+        from slotlang.api import Comparison
+        from slotlang.api import check as check_program
+        from slotlang.api import cost as cost_of
         from slotlang.cli.calibration import chosen_profile, say_where_measured
 
         times = chosen_profile(profile)
         programs = programs_to_compare(files, parse_sizes(set_))
-        found = compare_programs(*programs, profile=times, files=[str(file) for file in files])
+        with counted("proving and counting", len(files)) as step:
+            worked = [step(lambda p: (check_program(p), cost_of(p, profile=times)), program) for program in programs]
+        reports, costs = zip(*worked, strict=True)
+        found = Comparison(reports, costs, tuple(map(str, files)))
         if json:
             both = zip(found.files, found.reports, found.costs, strict=True)
             entries = [{"file": file, "verdict": r.status, **c.to_json()} for file, r, c in both]

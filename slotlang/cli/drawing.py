@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slotlang.cli.console import console_for_drawings
 from slotlang.cli.output import emit_json, write_file
+from slotlang.cli.progress import working
 from slotlang.diagnostics import error
 from slotlang.meaning.program import Program
 from slotlang.show.shown import Shown, shown
@@ -14,7 +15,8 @@ from slotlang.show.svg import svg, svg_report
 
 def show_program(file: Path, program: Program, target: str | None, svg_path: Path | None, as_json: bool) -> None:
     """Draw a member of a family, or all families at a glance; a refuted program's wrong slots with them."""
-    found = shown(program, target)
+    with working("proving and drawing"):
+        found = shown(program, target)
     if svg_path is not None:
         write_file(svg_path, _svg(found))
     if not as_json:

@@ -24,6 +24,8 @@ from slotlang.files import remove_unfinished
 
 INTERRUPTED, READER_GONE = 130, 141
 """Exit statuses as a shell gives them to SIGINT and SIGPIPE."""
+_SERVING = ("lsp", "view")
+"""Commands that go on until they are interrupted, and have nothing to say of it."""
 
 
 @dataclass
@@ -78,7 +80,8 @@ def _on_interrupt(number: int, frame: FrameType | None) -> None:
     if _process.stoppable and not _process.interrupted:
         _process.interrupted = True
         raise KeyboardInterrupt
-    leave(INTERRUPTED, "interrupted: nothing was computed to the end\n")
+    computed = _process.command not in _SERVING
+    leave(INTERRUPTED, "interrupted: nothing was computed to the end\n" if computed else "")
 
 
 def leave(status: int, line: str = "") -> None:
@@ -87,9 +90,9 @@ def leave(status: int, line: str = "") -> None:
     remove_unfinished()
     for descriptor in (1, 2):
         with suppress(OSError):
-            if os.isatty(descriptor):
-                # a progress bar may have hidden the cursor
-                os.write(descriptor, b"\r\x1b[2K\x1b[?25h")
+            if os.isatty(descriptor) and os.environ.get("TERM") != "dumb":
+                # there may be a line of progress
+                os.write(descriptor, b"\r\x1b[2K")
     with suppress(OSError):
         os.write(2, line.encode())
     os._exit(status)

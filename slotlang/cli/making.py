@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,12 @@ from slotlang.cli.options import (
     WireOption,
 )
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, parse_bounds, parse_sizes, write_file
-from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds, working
+from slotlang.cli.progress import working
+from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds
 from slotlang.diagnostics import error
+
+if TYPE_CHECKING:
+    from slotlang.lower import Lowered
 
 MOST_SECONDS = 120.0
 """A run of all tokens of a file that is predicted to take longer has to be asked for, with --tokens or --yes."""
@@ -72,7 +76,7 @@ def lower(
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
         )
-        with working("proving, lowering and validating", json):
+        with working("proving, lowering and validating"):
             made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
         range_ = made.range
         if target.data.weights and not standalone:
@@ -105,21 +109,27 @@ def lower(
                 },
             )
         else:
-            counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in made.plan.counts.executed().items())
-            print(f"{output or bundle}: {program.name}, {made.report.status} by the {made.report.method} method")
-            print(f"  {made.plan.used}")
-            print(f"  {made.plan.promise.sentence}")
-            print(f"  {range_.line()}")
-            print(f"  {counts}")
-            if made.validation.status == "proved":
-                print("  validated: the module computes what the program says")
-            else:
-                print(f"  not validated: {made.validation.what}")
-            if made.plan.kernel != "seal":
-                how = "by matrix products" if made.plan.kernel == "matrix" else "by compiled kernels"
-                print(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
-            if not standalone:
-                print(f"  {made.plan.hiding.sentence()}")
+            from slotlang.cli.lines import print_lines
+
+            print_lines(_lowered_lines(made, program.name, str(output or bundle), range_.line(), standalone=standalone))
+
+
+def _lowered_lines(made: Lowered, name: str, path: str, range_: str, *, standalone: bool) -> list[str]:
+    """What is said of a module that was written to ``path``."""
+    plan = made.plan
+    counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in plan.counts.executed().items())
+    lines = [f"{path}: {name}, {made.report.status} by the {made.report.method} method"]
+    lines += [f"  {text}" for text in (plan.used, plan.promise.sentence, range_, counts)]
+    if made.validation.status == "proved":
+        lines.append("  validated: the module computes what the program says")
+    else:
+        lines.append(f"  not validated: {made.validation.what}")
+    if plan.kernel != "seal":
+        how = "by matrix products" if plan.kernel == "matrix" else "by compiled kernels"
+        lines.append(f"  evaluated {how} over residues (--kernel seal: by SEAL's operations)")
+    if not standalone:
+        lines.append(f"  {plan.hiding.sentence()}")
+    return lines
 
 
 def run(
@@ -180,7 +190,7 @@ def run(
 
         target = Target.named(kernel, hide, precision, max_key_bytes, wire)
         given = given_parameters(parameters, precision)
-        with watched(json) as progress:
+        with watched() as progress:
             session = run_program(
                 with_bounds(parsed_file(file), parse_bounds(bound, bound_norm)),
                 parse_sizes(set_),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -9,13 +10,17 @@ from typer.core import TyperCommand
 
 from slotlang.cli.output import guarded
 from slotlang.diagnostics import error
+from slotlang.files import STDIN_NAME
+
+_OF_STDIN = re.compile(r"-:[A-Za-z_][A-Za-z_0-9]*")
 
 
 class OnceCommand(TyperCommand):
     """A command that refuses a second value of an option that takes one (SL005)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, as click does."""
+        """Parse the arguments, as click does; to click, ``-:name`` would be an option."""
+        args = [f"{STDIN_NAME}{word[1:]}" if _OF_STDIN.fullmatch(word) else word for word in args]
         try:
             _, _, order = self.make_parser(ctx).parse_args(list(args))
         except Exception:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from slotlang.api import cost
 from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.console import console_for_tables
-from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
+from slotlang.cli.faults import INTERRUPTED, may_stop
 from slotlang.cli.output import FAILED, emit_json, problems, report, write_file
+from slotlang.cli.progress import watched
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError
@@ -40,17 +40,9 @@ def optimize_file(
 ) -> None:
     """Optimize, write, and say what was changed. Ends with exit status 1 when the program is not proved, and
     130 when the search was interrupted, with the best so far."""
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True), transient=True, disable=as_json
-    )
-
-    def progress(what: str, done: float) -> None:
-        at_step(what)
-        bar.update(task, description=what, completed=done)
-
     try:
-        with may_stop(), bar:
-            task = bar.add_task("proving what is given", total=1.0)
+        with may_stop(), watched() as line:
+            line.fraction("proving what is given", 0.0)
             found = optimize_program(
                 syntax,
                 sizes,
@@ -58,7 +50,7 @@ def optimize_file(
                 profile,
                 target=target,
                 allow_packing=allow_packing,
-                progress=progress,
+                progress=line.fraction,
             )
     except SlotError as problem:
         diagnostics = problems(problem) or ()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from slotlang.cli.completion import program_files
+
 Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
 ProfileFile = Annotated[
@@ -92,6 +94,20 @@ DataFile = Annotated[
 ]
 Symbolic = Annotated[bool, typer.Option("--symbolic", help="Formulas in the program's sizes, and where they hold.")]
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A .slot program; FILE:name, of several in it.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A .slot program; FILE:name, of several in it; - is standard input.",
+        show_default=False,
+        autocompletion=program_files,
+    ),
 ]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=".slot programs.", show_default=False)]
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help=".slot programs; - is standard input.",
+        show_default=False,
+        autocompletion=program_files,
+    ),
+]

@@ -162,9 +162,9 @@ def check_distinct(reads: Iterable[Path | None], writes: Iterable[Path | None]) 
     outputs = [path for path in writes if path is not None]
     if not outputs:
         return
-    from slotlang.syntax.statements import program_path
+    from slotlang.syntax.statements import STDIN, program_path
 
-    inputs = [program_path(path)[0] for path in reads if path is not None]
+    inputs = [file for path in reads if path is not None and (file := program_path(path)[0]) != STDIN]
     known = {identity: what for path in inputs for file, what in _read_with(path) for identity in _identities(file)}
     with suppress(OSError, RuntimeError):
         from slotlang.cost.profile import user_profile
@@ -225,6 +225,19 @@ def write_file(path: Path, text: str | bytes) -> None:
     except (OSError, ValueError, RuntimeError) as problem:
         if memory_ran_out(problem) is not None:
             raise
+        raise error("SL004", f"can't write {path}: {reason_of(problem)}", file=str(path)) from None
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there. Raises SL010 where something is, which stays as it is, and SL004."""
+    from slotlang.files import write_new as write
+
+    try:
+        write(path, text.encode())
+    except FileExistsError:
+        hint = "name another file with -o, or remove this one"
+        raise error("SL010", f"{path} is there already", file=str(path), hint=hint) from None
+    except (OSError, ValueError) as problem:
         raise error("SL004", f"can't write {path}: {reason_of(problem)}", file=str(path)) from None
 
 

@@ -12,7 +12,8 @@ import typer
 from slotlang.cli.options import File, Json, Sizes
 from slotlang.cli.output import emit_json, guarded, parse_sizes, write_file
 from slotlang.cli.ports import serving
-from slotlang.cli.reading import parsed_file, working
+from slotlang.cli.progress import working
+from slotlang.cli.reading import parsed_file
 from slotlang.source import Source
 
 
@@ -30,7 +31,7 @@ def report(
         sizes = parse_sizes(set_)
         source = _checked(file, sizes)
         name = Path(source.name).name
-        with working("proving, counting and drawing", json):
+        with working("proving, counting and drawing"):
             data = whole(source.text, name, source.folder, sizes, source.program)
         programs = data["programs"]
         title = programs[0]["name"] if len(programs) == 1 else name
@@ -69,6 +70,7 @@ def view(
     with guarded("view", json, reads=[file]):
         from slotlang.page.server import Viewed, serve
         from slotlang.syntax.program_file import read_program
+        from slotlang.syntax.statements import program_path
 
         sizes = parse_sizes(set_)
         # a program that is not right yet is what an editor is for
@@ -83,7 +85,7 @@ def view(
             sys.stdout.flush()
 
         with serving(port):
-            serve(Viewed(Path(source.name), source.program, sizes), port, listening)
+            serve(Viewed(program_path(file)[0], source.program, sizes), port, listening)
 
 
 def _checked(file: Path, sizes: Mapping[str, int]) -> Source:

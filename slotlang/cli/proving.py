@@ -9,6 +9,7 @@ import typer
 
 from slotlang.cli.options import BoundNorms, Bounds, Files, Json, Sizes
 from slotlang.cli.output import OK, emit_json, guarded, parse_bounds, parse_names, parse_sizes
+from slotlang.cli.progress import counted
 from slotlang.diagnostics import error, pick
 
 
@@ -57,12 +58,13 @@ def check(
                 hint="drop --for-all, and give sizes with --set",
             )
         results = []
-        for path, own in programs:
-            results.append(check_file(path, own, chosen, seed, open_sizes, bounds, repair=len(programs) == 1))
-            if not json and len(programs) == 1:
-                print_verdict(results[-1])
-            elif not json:
-                print_line(results[-1])
+        with counted("proving", len(programs)) as step:
+            for path, own in programs:
+                only = len(programs) == 1
+                results.append(step(check_file, path, own, chosen, seed, open_sizes, bounds, repair=only))
+                if not json:
+                    with step.line.paused():
+                        (print_verdict if only else print_line)(results[-1])
         status = max(r.exit_status for r in results)
         if svg is not None and results[0].refuted:
             from slotlang.cli.refuted import write_svg

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +91,3 @@ def console() -> Console:
     from slotlang.cli.console import console_for_tables
 
     return console_for_tables()
-
-
-def working(what: str, json: bool) -> AbstractContextManager[object]:
-    """A sign of work where a person watches; elsewhere nothing, and rich is not imported."""
-    return console().status(what) if sys.stdout.isatty() and not json else nullcontext()

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slotlang.cli.faults import at_step, guard_native_code
+from slotlang.cli.faults import guard_native_code
 from slotlang.cli.output import emit_json, report, warn_of_cache, write_file
+from slotlang.cli.progress import working
 
 if TYPE_CHECKING:
     from slotlang.run.session import Session
 
 
 @contextmanager
-def watched(json: bool) -> Iterator[Callable[[str], None]]:
+def watched() -> Iterator[Callable[[str], None]]:
     """What takes the names of steps, and shows them with the time each has taken where a person watches."""
     guard_native_code()
-    if json or not sys.stdout.isatty():
-        yield at_step
-        return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from slotlang.cli.console import console_for_tables
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console_for_tables(), transient=True) as steps:
-        task, step = steps.add_task("starting", total=None), "starting"
-
-        def progress(what: str) -> None:
-            nonlocal step
-            at_step(what)
-            if what.partition(":")[0] == step:
-                # "evaluate: 3 of 8" is one step
-                steps.update(task, description=what)
-            else:
-                step = what.partition(":")[0]
-                steps.reset(task, description=what)
-
-        yield progress
+    with working("starting") as line:
+        yield line.step
 
 
 def say(session: Session, output: Path | None, json: bool) -> None:

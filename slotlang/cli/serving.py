@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slotlang.cli.faults import INTERRUPTED
 from slotlang.cli.options import Json
-from slotlang.cli.output import emit_json, guarded
+from slotlang.cli.output import OK, emit_json, guarded
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
 
@@ -92,6 +93,7 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve built adapters over HTTP, until the process is told to stop."""
+    status = OK
     with guarded("serve", json):
         from slotlang.service.limits import Limits
         from slotlang.service.serving import Address
@@ -122,9 +124,11 @@ def serve(
 
             workers = Scheduler(scheduler, scheduler_ca, scheduler_cert, scheduler_key)
         address = Address(host, port, ssl_certfile, ssl_keyfile)
-        serve_folder(
+        interrupted = serve_folder(
             folder, state, address, limits, threads or _cores(), workers, lambda url, of: _ready(url, of, json)
         )
+        status = INTERRUPTED if interrupted else OK
+    raise typer.Exit(status)
 
 
 def _cores() -> int:

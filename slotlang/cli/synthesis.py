@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from slotlang.cli.calibration import say_where_measured
 from slotlang.cli.console import SideBySide
-from slotlang.cli.faults import INTERRUPTED, at_step, may_stop
+from slotlang.cli.faults import INTERRUPTED, may_stop
+from slotlang.cli.lines import print_lines
 from slotlang.cli.output import OK, emit_json, report, write_file
+from slotlang.cli.progress import watched
 from slotlang.cost.link import Link
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import error
@@ -79,33 +80,28 @@ def synthesize(
 ) -> int:
     """Search, or take what was found before and prove it again, print and write; the exit status: 130 when interrupted,
     with the best so far. ``cached``: earlier results may be read, and this one kept."""
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    )
     columns = None
     status = OK
 
-    def progress(what: str, done: float) -> None:
-        at_step(what)
-        bar.update(task, description=what, completed=done)
-
-    def improved(best: Candidate) -> None:
-        time = time_text(best.latency(found.link) if found.objective == "latency" else best.predicted.server)
-        print(f"best so far: {time}, {best.structure.name()}, {best.verdict}", file=sys.stderr)
-
     try:
-        with may_stop(), bar:
-            task = bar.add_task("comparing structures", total=1.0)
+        with may_stop(), watched() as line:
+
+            def improved(best: Candidate) -> None:
+                time = time_text(best.latency(found.link) if found.objective == "latency" else best.predicted.server)
+                with line.paused():
+                    print_lines([f"best so far: {time}, {best.structure.name()}, {best.verdict}"], stderr=True)
+
+            line.fraction("comparing structures", 0.0)
             finalists = finalists_for(found.shape)
             place = kept.folder() if cached else None
             key = kept.question(found, profile, finalists)
-            earlier = None if place is None else kept.restore(place, key, found, profile, progress)
+            earlier = None if place is None else kept.restore(place, key, found, profile, line.fraction)
             if earlier is not None:
                 columns = earlier.columns
             else:
-                search(found, profile, progress, improved, finalists=finalists)
+                search(found, profile, line.fraction, improved, finalists=finalists)
                 if found.objective == "time":
-                    progress("column packing for more tokens", 1.0)
+                    line.fraction("column packing for more tokens", 1.0)
                     columns = columns_from(found.shape, Target(precision=found.precision), profile, found.weights)
                 if place is not None:
                     kept.store(place, key, found, columns)
@@ -117,7 +113,7 @@ def synthesize(
             return status
     if found.earlier:
         count = len(found.candidates)
-        print(f"an earlier search found these {count} programs; they are proved and costed again", file=sys.stderr)
+        print_lines([f"an earlier search found these {count} programs; they are proved and costed again"], stderr=True)
     best = found.ranked[0]
     program = program_text(found)
     if output is not None:
@@ -147,8 +143,8 @@ def synthesize(
         emit_json("synth", values)
         return status
     console.print(_table(found))
-    for line in _request(best, found.link):
-        console.print(f"  {line}")
+    for part in _request(best, found.link):
+        console.print(f"  {part}")
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")

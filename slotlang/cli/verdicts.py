@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from slotlang.cli.lines import has_colours
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
+from slotlang.cli.progress import working
 from slotlang.diagnostics import Diagnostic, SlotError, closest, error
-from slotlang.files import read_regular
+from slotlang.files import read_regular, read_stdin
 
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
@@ -239,7 +240,8 @@ def recheck_file(path: Path, *, json: bool) -> int:
     from slotlang.recheck import MAX_BYTES, Rejected, recheck
 
     try:
-        proof = recheck(read_regular(path, MAX_BYTES))
+        with working("re-checking"):
+            proof = recheck(read_stdin(MAX_BYTES) if str(path) == "-" else read_regular(path, MAX_BYTES))
     except OSError as problem:
         raise error("SL001", f"can't read {path}: {problem.strerror or problem}", file=str(path)) from None
     except Rejected as problem:
@@ -274,7 +276,7 @@ def _coloured(text: str, status: str) -> str:
     output is not a terminal, ``typer.echo`` takes colours away."""
     import typer
 
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not has_colours():
         return text
     return typer.style(text, fg=_COLOURS[status], bold=True)
 

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from slotlang.cli.completion import code_names
 from slotlang.cli.options import File, Files, Json, Sizes
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_file
+from slotlang.cli.progress import working
 from slotlang.cli.reading import loaded_program
 from slotlang.diagnostics import EXPLANATIONS, closest, error
 
@@ -34,12 +36,12 @@ def fmt(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when a file would change.")] = False,
     json: Json = False,
 ) -> None:
-    """Format programs in place; comments stay where they are."""
+    """Format programs in place; comments stay where they are. What comes from standard input is printed."""
     changed = False
     with guarded("fmt", json):
         from slotlang.syntax.formatter import format_program
         from slotlang.syntax.program_file import read_program
-        from slotlang.syntax.statements import parse_file
+        from slotlang.syntax.statements import STDIN, parse_file
 
         texts = []
         for path in files:
@@ -50,19 +52,25 @@ def fmt(
         for path, before, after in texts:
             if before != after:
                 changed = True
-                if not check:
+                if not check and path != STDIN:
                     write_file(path, after)
-                if not json:
+                if not json and (check or path != STDIN):
                     print(f"{'would format' if check else 'formatted'} {path}")
+            if path == STDIN and not check and not json:
+                print(after, end="")
         if json:
-            entries = [{"file": str(path), "changed": before != after} for path, before, after in texts]
+            entries = [
+                {"file": str(path), "changed": before != after, "text": after if path == STDIN else None}
+                for path, before, after in texts
+            ]
             emit_json("fmt", {"check": check, "files": entries})
     raise typer.Exit(FAILED if check and changed else OK)
 
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(help="A diagnostic's code, such as SL204; all of them without one.")
+        str | None,
+        typer.Argument(help="A diagnostic's code, such as SL204; all of them without one.", autocompletion=code_names),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -101,7 +109,8 @@ def graph(
 
         if format_ not in FORMATS:
             raise error("SL005", f"there is no format '{format_}'", hint=f"formats are {', '.join(FORMATS)}")
-        made = plan(loaded_program(file, set_)).graph
+        with working("unrolling"):
+            made = plan(loaded_program(file, set_)).graph
         if output is not None:
             write_file(output, export(made, format_) + "\n")
         if json:

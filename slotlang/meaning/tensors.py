@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.meaning import elements
 from slotlang.meaning.elements import MAX_CHAINS, MAX_POWER, Elements
 from slotlang.meaning.integers import Int
@@ -179,11 +179,15 @@ def _expand(scope: Scope, e: tree.Expr) -> _Tensor:
             return _product(scope, left, right, span)
         case tree.Binary("**", left, right):
             return _power(scope, _expand(scope, left), whole_power(scope, right), e, left)
-        case tree.Index() | tree.Sum() | tree.Bracket():
-            hint = "elements stand in a theorem by elements: prove y[i < n] == ..."
-            raise error("SL221", "this can't be part of a tensor expression", e.span, hint=hint)
         case _:
-            raise error("SL221", "this can't be part of a tensor expression", e.span, hint=_BUILT_FROM)
+            raise no_tensor_expression(e)
+
+
+def no_tensor_expression(e: tree.Expr) -> SlotError:
+    """SL221 for an expression of another kind."""
+    by_elements = isinstance(e, tree.Index | tree.Sum | tree.Bracket)
+    hint = "elements stand in a theorem by elements: prove y[i < n] == ..." if by_elements else _BUILT_FROM
+    return error("SL221", "this can't be part of a tensor expression", e.span, hint=hint)
 
 
 def whole_power(scope: Scope, e: tree.Expr) -> int:

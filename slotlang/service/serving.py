@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -95,6 +96,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self.interrupted = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, and remember which signal it was."""
+        self.interrupted = self.interrupted or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,10 +130,10 @@ def serve(
     threads: int,
     scheduler: Scheduler | None,
     ready: Callable[[str, Service], None],
-) -> None:
+) -> bool:
     """Serve a folder of built adapters until the process is told to stop (SIGTERM, SIGINT): requests under way end
-    first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Raises
-    ``SlotError``."""
+    first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Whether
+    it was SIGINT. Raises ``SlotError``."""
     address.check()
     state = folder / STATE if state is None else state
     with state_of_one(state), bound(address) as listening:
@@ -151,6 +158,7 @@ def serve(
         server = _Server(config, lambda: ready(address.url(port), service))
         server.config.load()
         _run(server, service, listening)
+        return server.interrupted
 
 
 def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:

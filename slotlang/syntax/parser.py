@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from slotlang.diagnostics import closest, error
+from slotlang.files import STDIN_NAME
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.definitions import check_importable, space_of
@@ -118,7 +119,8 @@ def _wanted(file: items.File, names: tuple[str, ...]) -> int:
         place = headers[0].span if headers else Span(source, 0, 0)
         raise error("SL120", f"there is no program '{source.program}' in this file", place, hint=hint)
     if len(names) > 1:
-        hint = f"name one of them: {source.name}:{names[0]}"
+        path = "-" if source.name == STDIN_NAME else source.name
+        hint = f"name one of them: {path}:{names[0]}"
         raise error("SL120", f"this file has {len(names)} programs: {', '.join(names)}", headers[1].span, hint=hint)
     return 0
 

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.files import STDIN_NAME
 from slotlang.source import Source
-from slotlang.syntax.statements import program_path, read_source
+from slotlang.syntax.statements import STDIN, program_path, read_source
 
 _MODULE = re.compile(r'"""[^\n]*: encrypted evaluation of|"""(?:[^"]|"(?!""))*\nEmitted by slotlang ')
 
@@ -16,8 +17,8 @@ def read_program(path: Path) -> Source:
     """The text of a ``.slot`` file. Raises as ``read_source``, and SL008 for Python, and for what slotlang wrote: a
     module, a bundle or a certificate."""
     file, _ = program_path(path)
-    name = str(file)
-    if file.is_dir() and (file / "slotlang_runtime").is_dir():
+    name = STDIN_NAME if file == STDIN else str(file)
+    if file != STDIN and file.is_dir() and (file / "slotlang_runtime").is_dir():
         (module, *_) = [*sorted(file.glob("*.py")), file / "MODULE.py"]
         raise _not_a_program(f"{name} is a bundle that `lower` wrote", str(module), name)
     source = read_source(path)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from lark.exceptions import UnexpectedInput, VisitError
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.files import read_regular
+from slotlang.files import STDIN_NAME, read_regular, read_stdin
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.build import Build, FailedError, TooDeepError
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_DEFINITIONS",
     "MAX_ERRORS",
     "SHORT",
+    "STDIN",
     "parse_broken",
     "parse_file",
     "program_path",
@@ -34,6 +35,8 @@ __all__ = [
     "too_many_definitions",
 ]
 
+STDIN = Path("-")
+"""The path that means standard input; a file of that name is ``./-`` in a shell, and no command reads it."""
 MAX_BYTES = 1_000_000
 """Longest program text read; real programs have some hundred lines."""
 MAX_DEFINITIONS = 2_000
@@ -45,22 +48,24 @@ MAX_ERRORS = 20
 def program_path(path: Path) -> tuple[Path, str | None]:
     """A file, and the name of the program in it that ``FILE:name`` means. A file of that whole name comes first."""
     name, colon, program = str(path).rpartition(":")
+    if colon and name in (str(STDIN), STDIN_NAME) and program.isidentifier():
+        return STDIN, program
     if colon and name and program.isidentifier() and not path.exists() and Path(name).exists():
         return Path(name), program
     return path, None
 
 
 def read_source(path: Path) -> Source:
-    """The text of a program file; ``FILE:name`` means one of its programs.
+    """The text of a program file; ``FILE:name`` means one of its programs, ``-`` standard input.
 
     Raises ``SlotError`` SL001 when it can't be read, SL002 when it is not text, SL003 when it is too long.
     """
     path, program = program_path(path)
-    name = str(path)
+    name = STDIN_NAME if path == STDIN else str(path)
     try:
-        if path.is_dir():
+        if path != STDIN and path.is_dir():
             raise error("SL001", f"{name} is a folder, not a program", file=name)
-        data = read_regular(path, MAX_BYTES)
+        data = read_stdin(MAX_BYTES) if path == STDIN else read_regular(path, MAX_BYTES)
     except OSError as problem:
         raise error("SL001", f"can't read {name}: {problem.strerror or problem}", file=name) from None
     if len(data) > MAX_BYTES:

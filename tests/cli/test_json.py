@@ -19,7 +19,7 @@ HERE = [example for example in EXAMPLES if not RUNNING.match(example[0])]
 
 @pytest.mark.parametrize(("command", "status", "example"), HERE, ids=[e[0] for e in HERE])
 def test_examples(command: str, status: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("programs", "examples"):
+    for name in ("programs", "examples", "slotlang"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "build").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from slotlang.diagnostics import error
 from slotlang.meaning.integers import (
     And,
     Cmp,
@@ -31,6 +32,7 @@ from slotlang.meaning.integers import (
     variables,
 )
 from slotlang.meaning.scope import not_positive, text_of
+from slotlang.meaning.tensors import no_tensor_expression
 from slotlang.proof.forall.condition_kinds import (
     NUMBER,
     WRITTEN_OUT,
@@ -343,9 +345,11 @@ class _Reader:
                 for m, n in zip(a or (), b or (), strict=False):
                     self._equal(m, n)
                 return a
-            case tree.Binary("@", left, right):
+            case tree.Binary("@", left, right, span):
                 a, b = self._shape(left), self._shape(right)
-                assert a is not None and b is not None
+                if not a or not b:
+                    hint = 'scale by a number with "*"'
+                    raise error("SL220", '"@" multiplies two tensors', span, hint=hint)
                 self._equal(a[-1], b[-2:][0])
                 for m, n in zip(a[:-2], b[:-2], strict=False):
                     self._equal(m, n)
@@ -364,7 +368,7 @@ class _Reader:
                 self._valued(self._int(e), e)
                 return None
             case tree.Index() | tree.Compare() | tree.Bracket() | tree.Sum() | tree.Permute() | tree.Choice():
-                raise AssertionError("not a tensor expression")
+                raise no_tensor_expression(e)
 
     def _permutation(self, form: tree.PermutationForm) -> None:
         match form:

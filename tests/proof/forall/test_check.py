@@ -264,3 +264,16 @@ def test_what_a_person_and_a_program_read():
     covered = entry["report"]["for_all"]
     assert covered["sizes"] == ["d", "r", "batch", "slots"] and covered["fixed"] == {}
     assert "C % R == 0" in covered["conditions"]
+
+
+@pytest.mark.parametrize(
+    ("theorem", "code"),
+    [("sum j < n: x[j]", "SL221"), ("x[0]", "SL221"), ("2 @ x", "SL220"), ("x + [0 == 0]", "SL221")],
+)
+def test_a_theorem_that_is_none_is_refused_at_every_size_as_at_one(theorem: str, code: str) -> None:
+    text = "program p(n = 4)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\noutput y[h] = X\n"
+    syntax = parse(Source("t.slot", f"{text}prove y == {theorem}\n"))
+    for refused in (lambda: bind(syntax), lambda: check_for_all(syntax, ["all"])):
+        with pytest.raises(SlotError) as raised:
+            refused()
+        assert [d.code for d in raised.value.diagnostics] == [code]

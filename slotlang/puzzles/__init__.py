@@ -1,0 +1,1 @@
+"""Small broken or slow programs with a goal, which teach the tutorial by doing: ``slotlang puzzle``."""
