@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
@@ -115,6 +116,40 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
+def _protocol(idle: float) -> type[H11Protocol]:
+    """HTTP as uvicorn speaks it, which lets nobody hold a connection with half of a request's head: whose head is not
+    whole after this many seconds is cut off."""
+
+    class Protocol(H11Protocol):
+        _waiting: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._look()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._look()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._settled()
+
+        def _look(self) -> None:
+            # after an answer uvicorn's own time begins, until the next byte
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._settled()
+            elif self._waiting is None:
+                self._waiting = self.loop.call_later(idle, self.transport.close)
+
+        def _settled(self) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+
+    return Protocol
+
+
 def serve(
     folder: Path,
     state: Path | None,
@@ -135,6 +170,7 @@ def serve(
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,
+            http=_protocol(limits.idle),
             lifespan="off",
             log_config=None,
             access_log=False,
