@@ -10,13 +10,16 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
+from slotlang.client.straight import Straight
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
 from slotlang.service.fields import Wrong
@@ -44,17 +47,27 @@ class Connection:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
+        # a proxy has no business between two processes of one machine
+        verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"},
+            headers=headers,
             timeout=httpx.Timeout(timeout, connect=10.0),
-            verify=True if certificates is None else _trusted(certificates),
-            # a proxy has no business between two processes of one machine
+            verify=verify,
             trust_env=not local,
         )
+        self._prefix = parsed.path.rstrip("/")
+        secure = parsed.scheme == "https"
+        port = parsed.port or (443 if secure else 80)
+        self._straight = None
+        if local or not _by_proxy(parsed):
+            self._straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._straight is not None:
+            self._straight.close()
         await self._http.aclose()
 
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
@@ -96,28 +109,41 @@ class Connection:
         of them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
 
         async def once() -> None:
-            headers = {"Content-Type": BINARY, KEY_HEADER: key}
-            async with self._http.stream("POST", path, content=body, headers=headers) as response:
+            headers = [("Content-Type", BINARY), (KEY_HEADER, key)]
+            async with self._posted(path, body, headers) as response:
                 if response.status_code != 200:
-                    _check(response, await response.aread())
+                    _check(response, await response.body(_MOST_JSON))
                 _check(response, b"")
-                frames, answers = Frames(), list[Box]()
-                async for part in response.aiter_bytes():
+                frames, answers, ended = Frames(), list[Box](), False
+                # to the last byte, so that the next request takes the same connection
+                async for part in response.parts():
                     for kind, box in frames.take(part):
+                        if ended:
+                            raise Wrong("something follows its end")
                         match kind:
                             case "problem":
                                 raise said(box.label, again=box.label.get("code") == BUSY)
                             case "end":
-                                take(answers)
-                                return
+                                ended = True
                             case _:
                                 answers.append(box)
                         if len(answers) > most:
                             raise Wrong("it has more parts than were asked for")
-            raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+            if not ended:
+                raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+            take(answers)
 
         with kept_to_protocol():
             await self._tried(once, self.tries)
+
+    @asynccontextmanager
+    async def _posted(self, path: str, body: bytes, headers: Sequence[tuple[str, str]]) -> AsyncIterator[_Answered]:
+        if self._straight is not None:
+            async with self._straight.post(f"{self._prefix}{path}", body, headers) as answer:
+                yield answer
+            return
+        async with self._http.stream("POST", path, content=body, headers=dict(headers)) as response:
+            yield _ByProxy(response)
 
     async def _tried(self, once: Callable[[], Awaitable[Result]], tries: int) -> Result:
         wait = _FIRST_WAIT
@@ -141,13 +167,51 @@ class Connection:
         raise AssertionError("a last try returns or raises")
 
 
+class _Answered(Protocol):
+    """An answer that begins."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def parts(self) -> AsyncIterator[bytes]:
+        """Its body."""
+
+    async def body(self, most: int) -> bytes:
+        """All of it, or more than ``most`` bytes of it."""
+
+
+class _ByProxy:
+    """An answer that came through a proxy."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status_code, self.headers = response.status_code, response.headers
+        self.parts = response.aiter_bytes
+
+    async def body(self, most: int) -> bytes:
+        """All of it, or more than ``most`` bytes of it."""
+        data = bytearray()
+        async for part in self.parts():
+            data += part
+            if len(data) > most:
+                break
+        return bytes(data)
+
+
+def _by_proxy(url: httpx.URL) -> bool:
+    """Whether the environment names a proxy for an address."""
+    return url.scheme in getproxies() and not proxy_bypass(url.host)
+
+
 def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     """No answer came."""
     why = " ".join(str(problem).split()) or type(problem).__name__
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
 
 
-def _check(response: httpx.Response, body: bytes) -> None:
+def _check(response: _Answered | httpx.Response, body: bytes) -> None:
     if response.status_code >= 300:
         raise told(response.status_code, _parse(body[:_MOST_JSON]), response.headers)
     if response.headers.get(HEADER) != str(VERSION):
