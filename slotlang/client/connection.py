@@ -10,10 +10,10 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -30,7 +30,7 @@ from slotlang_runtime.wire import Box
 Result = TypeVar("Result")
 
 _FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
-_MOST_JSON, _MOST_CLIENT = 1 << 24, 1 << 30
+_MOST_JSON, _MOST_CLIENT, _MOST_ANSWER = 1 << 24, 1 << 30, 1 << 32
 
 
 class Connection:
@@ -90,7 +90,7 @@ class Connection:
                     data += part
                     if len(data) > _MOST_CLIENT:
                         raise otherwise("it has no end")
-                _check(response, bytes(data))
+                _check(response.status_code, response.headers, bytes(data))
                 return bytes(data)
 
         return await self._tried(once, self.tries)
@@ -108,42 +108,20 @@ class Connection:
         """Send a request for evaluation until its whole answer was received, of ``most`` parts; ``take`` is given all
         of them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
 
+        headers = [("Content-Type", BINARY), (KEY_HEADER, key)]
+
         async def once() -> None:
-            headers = [("Content-Type", BINARY), (KEY_HEADER, key)]
-            async with self._posted(path, body, headers) as response:
-                if response.status_code != 200:
-                    _check(response, await response.body(_MOST_JSON))
-                _check(response, b"")
-                frames, answers, ended = Frames(), list[Box](), False
-                # to the last byte, so that the next request takes the same connection
-                async for part in response.parts():
-                    for kind, box in frames.take(part):
-                        if ended:
-                            raise Wrong("something follows its end")
-                        match kind:
-                            case "problem":
-                                raise said(box.label, again=box.label.get("code") == BUSY)
-                            case "end":
-                                ended = True
-                            case _:
-                                answers.append(box)
-                        if len(answers) > most:
-                            raise Wrong("it has more parts than were asked for")
-            if not ended:
-                raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+            if self._straight is not None:
+                answers = await self._straight.post(f"{self._prefix}{path}", body, headers, partial(_read, most))
+            else:
+                async with self._http.stream("POST", path, content=body, headers=headers) as response:
+                    # held whole; what limits pieces limits this
+                    pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
+                    answers = _read(most, response.status_code, response.headers, iter(pieces))
             take(answers)
 
         with kept_to_protocol():
             await self._tried(once, self.tries)
-
-    @asynccontextmanager
-    async def _posted(self, path: str, body: bytes, headers: Sequence[tuple[str, str]]) -> AsyncIterator[_Answered]:
-        if self._straight is not None:
-            async with self._straight.post(f"{self._prefix}{path}", body, headers) as answer:
-                yield answer
-            return
-        async with self._http.stream("POST", path, content=body, headers=dict(headers)) as response:
-            yield _ByProxy(response)
 
     async def _tried(self, once: Callable[[], Awaitable[Result]], tries: int) -> Result:
         wait = _FIRST_WAIT
@@ -167,37 +145,39 @@ class Connection:
         raise AssertionError("a last try returns or raises")
 
 
-class _Answered(Protocol):
-    """An answer that begins."""
+def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:
+    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``, Wrong and
+    Rejected."""
+    if status != 200:
+        _check(status, headers, b"".join(pieces))
+    _check(status, headers, b"")
+    frames, answers, ended = Frames(), list[Box](), False
+    # to the last byte, so that the next request takes the same connection
+    for piece in pieces:
+        for kind, box in frames.take(piece):
+            if ended:
+                raise Wrong("something follows its end")
+            match kind:
+                case "problem":
+                    raise said(box.label, again=box.label.get("code") == BUSY)
+                case "end":
+                    ended = True
+                case _:
+                    answers.append(box)
+            if len(answers) > most:
+                raise Wrong("it has more parts than were asked for")
+    if not ended:
+        raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+    return answers
 
-    @property
-    def status_code(self) -> int: ...
 
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    def parts(self) -> AsyncIterator[bytes]:
-        """Its body."""
-
-    async def body(self, most: int) -> bytes:
-        """All of it, or more than ``most`` bytes of it."""
-
-
-class _ByProxy:
-    """An answer that came through a proxy."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.status_code, self.headers = response.status_code, response.headers
-        self.parts = response.aiter_bytes
-
-    async def body(self, most: int) -> bytes:
-        """All of it, or more than ``most`` bytes of it."""
-        data = bytearray()
-        async for part in self.parts():
-            data += part
-            if len(data) > most:
-                break
-        return bytes(data)
+async def _up_to(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > most:
+            raise otherwise("it has no end")
+        yield piece
 
 
 def _by_proxy(url: httpx.URL) -> bool:
@@ -211,10 +191,10 @@ def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
 
 
-def _check(response: _Answered | httpx.Response, body: bytes) -> None:
-    if response.status_code >= 300:
-        raise told(response.status_code, _parse(body[:_MOST_JSON]), response.headers)
-    if response.headers.get(HEADER) != str(VERSION):
+def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    if status >= 300:
+        raise told(status, _parse(body[:_MOST_JSON]), headers)
+    if headers.get(HEADER) != str(VERSION):
         raise otherwise(f"it does not say that it speaks version {VERSION} of the protocol")
 
 
@@ -226,7 +206,7 @@ def _parse(body: bytes) -> Any:
 
 
 def _json(response: httpx.Response) -> Any:
-    _check(response, response.content)
+    _check(response.status_code, response.headers, response.content)
     if not response.content:
         return None
     if (found := _parse(response.content[:_MOST_JSON])) is None:

@@ -64,13 +64,15 @@ class Answers:
 
     def known(self, name: str) -> bool:
         """Whether something is stored under a name."""
-        return (self.folder / name).exists()
+        # of every request: a path is made in less time by hand
+        return os.path.exists(f"{self.folder}/{name}")  # noqa: PTH110
 
     def begin(self, name: str, digest: str) -> Stored:
         """What is stored under a name, for a request of this digest: nothing of a new one. Raises Refusal SL576 where
         another request had the name, and SL575 for a new one when all answers have as many bytes as they may."""
-        now, path = self.clock(), self.folder / name
+        now = self.clock()
         if self.known(name):
+            path = self.folder / name
             with self._lock:
                 found = self._read(path)
             if found is not None and found.begun + self.window > now:
@@ -82,7 +84,7 @@ class Answers:
 
     def store(self, of: Stored, number: int, data: bytes) -> None:
         """Store a part, whole or not at all. Raises OSError."""
-        path, part = self.folder / of.name, [_HEAD.pack(number, len(data)), data]
+        path, part = f"{self.folder}/{of.name}", [_HEAD.pack(number, len(data)), data]
         with self._lock:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

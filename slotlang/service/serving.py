@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
@@ -22,6 +22,7 @@ from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
 from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
+from slotlang.service.lines import protocol
 from slotlang.service.service import STATE, Service
 from slotlang.service.store import state_of_one
 
@@ -116,40 +117,6 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def _protocol(idle: float) -> type[H11Protocol]:
-    """HTTP as uvicorn speaks it, which lets nobody hold a connection with half of a request's head: whose head is not
-    whole after this many seconds is cut off."""
-
-    class Protocol(H11Protocol):
-        _waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._look()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._look()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._settled()
-
-        def _look(self) -> None:
-            # after an answer uvicorn's own time begins, until the next byte
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._settled()
-            elif self._waiting is None:
-                self._waiting = self.loop.call_later(idle, self.transport.close)
-
-        def _settled(self) -> None:
-            if self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
-
-    return Protocol
-
-
 def serve(
     folder: Path,
     state: Path | None,
@@ -170,7 +137,7 @@ def serve(
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http=_protocol(limits.idle),
+            http=protocol(limits.idle),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -199,6 +166,9 @@ def _run(server: _Server, service: Service, listening: socket.socket) -> None:
     async def whole() -> None:
         # before anybody can connect: what is wrong with the folder ends the command
         await service.start()
+        # what is there now stays: no look for garbage walks through it again
+        gc.collect()
+        gc.freeze()
         try:
             await server.serve(sockets=[listening])
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hostile import OPTIONS, Honest, Hostile, memory_of
+from hostile import Honest, Hostile, memory_of
+from hostile_kinds import OPTIONS
 from served import LAYERS, Process, build
 
 
