@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,10 @@ def bound(address: Address) -> socket.socket:
     return found
 
 
+_TURN = 0.0005
+"""Seconds after which a thread gives Python's lock to one that waits."""
+
+
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends without ending the process: what it stands in has files to close."""
 
@@ -169,6 +174,8 @@ def _run(server: _Server, service: Service, listening: socket.socket) -> None:
         # what is there now stays: no look for garbage walks through it again
         gc.collect()
         gc.freeze()
+        # evaluations hold Python's lock between kernels: who reads and answers gets it before five milliseconds
+        sys.setswitchinterval(_TURN)
         try:
             await server.serve(sockets=[listening])
         finally:
