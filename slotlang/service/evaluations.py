@@ -41,6 +41,11 @@ class Run:
     digest: str = ""
     parts: list[asyncio.Task[bytes] | bytes] = field(default_factory=list)
 
+    @property
+    def ended(self) -> bool:
+        """Whether all parts are there, or failed."""
+        return all(isinstance(part, bytes) or part.done() for part in self.parts)
+
     async def frames(self) -> AsyncIterator[bytes]:
         """The answer, a piece for each item, in order; the last one has the frame that ends it, too. A problem with the
         first item is raised; with a later one it is the last frame."""
@@ -126,7 +131,11 @@ class Evaluations:
         return self._run(name, digest) or self._begun(tenant, session, stored, request)
 
     def _run(self, name: str, digest: str) -> Run | None:
+        """The run of a request that is under way. One whose parts have all ended is not: those that failed are
+        evaluated anew."""
         run = self._runs.get(name)
+        if run is not None and run.ended:
+            return None
         if run is not None and run.digest != digest:
             raise Refusal(OTHER_REQUEST, "another request has this idempotency key", hint="use a new key")
         return run
@@ -156,7 +165,7 @@ class Evaluations:
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
         held = ExitStack()
-        held.callback(self._runs.pop, stored.name)
+        held.callback(self._left, stored.name, run)
         held.enter_context(adapter.use())
         held.enter_context(self.store.using(session))
         task = asyncio.create_task(_until_all_end(run, held))
@@ -203,6 +212,11 @@ class Evaluations:
         self.metrics.evaluations.inc()
         self.metrics.tokens.inc(group.tokens)
         return data
+
+    def _left(self, name: str, run: Run) -> None:
+        # the next run of this request may have begun
+        if self._runs.get(name) is run:
+            del self._runs[name]
 
     @property
     def under_way(self) -> int:

@@ -92,7 +92,7 @@ def bound(address: Address) -> socket.socket:
     return found
 
 
-_TURN = 0.0005
+_TURN = 0.0002
 """Seconds after which a thread gives Python's lock to one that waits."""
 
 
