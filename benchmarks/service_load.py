@@ -1,17 +1,21 @@
-"""A service under load: adapters and sessions beyond what its memory may hold, and what HTTP adds to an evaluation.
+"""A service under load. ``python -m benchmarks.service_load`` runs two parts, each alone by ``--part``:
 
-``python -m benchmarks.service_load`` builds small adapters, starts a real service with small bounds of memory, makes
-sessions of several tenants, and asks for updates at random, each compared with numpy. It prints the largest memory of
-the process, throughput and latency; then, of one client that asks again and again, the CPU time of the service for an
-update beside that of ``Server.evaluate`` alone. ``--adapter FOLDER``: a built adapter for this last figure.
+``replay``: clients that replay encrypted requests for the modules of MiniLM's adapter (``service_replay``), for a
+capacity and for the times at 80 % of it, with the memory of the service in the last 40 seconds.
+
+``many``: a service of more adapters and sessions than its memory may hold, under a limit of memory of its process.
+Sessions of several tenants ask for updates at random, each compared with numpy, while an admin unloads and loads every
+adapter in turn.
+
+``--docs`` writes the figures to docs/serving.md. The status is 1 where a result is wrong or a bound is not kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import random
+import resource
 import sys
 import tempfile
 import threading
@@ -26,49 +30,88 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from served import LAYERS, D, Process, build, update_of
 
+from benchmarks.pages import rewrite
+from benchmarks.service_replay import ADAPTER, Replay, flat, memory_of
+from slotlang.adapter.building.build import build as build_adapter
+from slotlang.adapter.building.work import Options, prepare
 from slotlang.client import Session
 from slotlang.client.adapter import Adapter, Crypto
-from slotlang.service.evaluator import Station
-from slotlang.service.manifest import Manifest
-from slotlang.service.programs import checked_bytes
-from slotlang_runtime import EvaluationKeys, SecretKey, Server, Weights
+from slotlang.cost.profile import find_profile
+from slotlang.diagnostics import SlotError
+from slotlang_runtime import SecretKey
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "serving.md"
+CAP = 3 << 30
+"""Bytes of memory that the service's process may ask the system for, in the part ``many``."""
+AT, TIMES, FLAT = 0.8, 5.0, 0.02
+"""The share of the capacity, how many medians 99 % may take there, and the growth of memory that counts as none."""
 
 
-def peak_of(pid: int) -> float:
-    """The largest resident memory of a process, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
-class Load:
+def replay(home: Path, clients: int, seconds: float) -> tuple[list[str], list[str]]:
+    """The part ``replay``: its figures, and what is wrong."""
+    service = home / "replay"
+    build_adapter(prepare(ADAPTER, Options(8, 1e-3), find_profile()), service / "minilm", "minilm", lambda *_: None)
+    process = Process(service, "--rate", "1000000", "--token-rate", "1e12", "--window", "30", "--threads", "2")
+    try:
+        pid, tokens = process.process.pid, [process.token(f"tenant-{number}") for number in range(5)]
+        clients_of = Replay(process.url, tokens, "minilm", 100)
+        clients_of.run(clients, 3.0, pid)
+        most = clients_of.run(clients, 12.0, pid)
+        capacity = len(most.seconds) / 12.0
+        seen = clients_of.run(clients, seconds, pid, AT * capacity)
+        ended = process.stop()
+    finally:
+        process.close()
+    evaluations = seen.evaluations
+    clients_of.check(most)
+    clients_of.check(seen)
+    half, most_of_them = seen.within(0.5), seen.within(0.99)
+    growth, spread = flat(seen.memory)
+    wrong = [*most.problems, *seen.problems]
+    wrong += [] if ended == 0 else [f"the service ended with status {ended}"]
+    if most_of_them > TIMES * half:
+        wrong.append(f"99 % take {most_of_them / half:.1f} medians, at most {TIMES:.0f} are wanted")
+    if growth > FLAT:
+        wrong.append(f"memory grew by {growth:.1%} in the last 40 s")
+    return [
+        f"- capacity: {capacity:.0f} requests a second of {clients} clients, each with 1 to 3 uploads of 8 tokens for "
+        "modules at random;",
+        f"- at {AT:.0%} of it, for {seconds:.0f} s: {len(seen.seconds):,} requests with {evaluations:,} evaluations, "
+        f"{len(seen.problems)} errors or wrong answers; half are answered within {1e3 * half:.0f} ms, 99 % "
+        f"within {1e3 * most_of_them:.0f} ms, {most_of_them / half:.1f} times as long;",
+        f"- memory of the service: {seen.memory[-1] / 1e6:.0f} MB at the end; in the last 40 s it grew by {growth:.1%} "
+        f"within a range of {spread:.1%}.",
+    ], wrong
+
+
+class Many:
     """Sessions of several tenants with a service of many adapters."""
 
     def __init__(self, folder: Path, adapters: int, sessions: int, tenants: int, key_sets: int) -> None:
         for number in range(adapters):
-            build(folder, f"adapter-{number}", seed=number)
-        self.process = Process(folder, "--weights-memory", "16M", "--keys-memory", "32M", "--rate", "1000")
+            build(folder, f"adapter-{number}", layers=LAYERS[:2], seed=number)
+        self.process = Process(folder, "--weights-memory", "16M", "--keys-memory", "64M", "--rate", "100000")
+        resource.prlimit(self.process.process.pid, resource.RLIMIT_AS, (CAP, CAP))
         tokens = [self.process.token(f"tenant-{number}") for number in range(tenants)]
+        self.admin = self.process.token("root", admin=True)
         first = httpx.get(
             f"{self.process.url}/v1/models/adapter-0/client", headers=_bearer(tokens[0]), trust_env=False
         ).content
         adapter = Adapter.from_bytes(first)
         cryptos = [Crypto(adapter, SecretKey(adapter.ring)) for _ in range(key_sets)]
         keys = [crypto.evaluation_keys() for crypto in cryptos]
-        self.adapters = adapters
+        self.adapters, self.loads = adapters, 0
         self.sessions: list[tuple[str, Crypto, str]] = []
         for number in range(sessions):
             token, which = tokens[number % tenants], (number // tenants) % key_sets
             self.sessions.append((token, cryptos[which], self.session(token, keys[which])))
         self.seconds: list[float] = []
         self.problems: list[str] = []
+        self.away = 0
 
     def session(self, token: str, keys: bytes) -> str:
         """A session with these keys."""
@@ -85,89 +128,96 @@ class Load:
         while time.monotonic() < until and not self.problems:
             token, crypto, name = rng.choice(self.sessions)
             which, x = rng.randrange(self.adapters), numbers.standard_normal((2, D))
-            with Session(self.process.url, token, model=f"adapter-{which}", secret=crypto.secret) as session:
-                session._inner._session = name
-                session.adapter()
-                start = time.monotonic()
-                y = session.update(LAYERS[0], x)
-                self.seconds.append(time.monotonic() - start)
+            try:
+                with Session(self.process.url, token, model=f"adapter-{which}", secret=crypto.secret) as session:
+                    session._inner._session = name
+                    session.adapter()
+                    start = time.monotonic()
+                    y = session.update(LAYERS[0], x)
+            except SlotError as problem:
+                if problem.diagnostics[0].code != "SL571":
+                    self.problems.append(str(problem))
+                # it is unloaded at this moment
+                self.away += 1
+                continue
+            self.seconds.append(time.monotonic() - start)
             if np.abs(y - update_of(LAYERS[0], x, which)).max() > 1e-5:
                 self.problems.append("a result is wrong")
 
+    def change(self, until: float) -> None:
+        """Unload and load every adapter in turn, at least once each."""
+        with httpx.Client(base_url=self.process.url, headers=_bearer(self.admin), trust_env=False, timeout=60) as http:
+            while time.monotonic() < until or self.loads < self.adapters:
+                name = f"adapter-{self.loads % self.adapters}"
+                asked: list[tuple[str, dict[str, Any]]] = [
+                    ("unload", {"lora_name": name}),
+                    ("load", {"lora_name": name, "lora_path": name}),
+                ]
+                for what, body in asked:
+                    answer = http.post(f"/v1/{what}_lora_adapter", json=body)
+                    if answer.status_code >= 300:
+                        self.problems.append(f"{what} of {name}: {answer.text}")
+                        return
+                self.loads += 1
+                time.sleep(0.1)
 
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
-
-def added_by_http(folder: Path, times: int) -> tuple[float, float]:
-    """CPU seconds of an update: in a service's process, and of ``Server.evaluate``; of the first group's program."""
-    name = Manifest.read(folder).name
-    process = Process(folder)
+def many(home: Path, options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The part ``many``: its figures, and what is wrong."""
+    load = Many(home / "many", options.adapters, options.sessions, options.tenants, options.key_sets)
+    pid = load.process.process.pid
     try:
-        token = process.token("alice")
-        with Session(process.url, token, model=name) as session:
-            adapter = session.adapter()
-            group = adapter.groups[0]
-            x = np.random.default_rng(0).standard_normal((group.tokens, group.updates[0].columns))
-            session.update(group.updates[0].name, x)
-            before = cpu_of(process.process.pid)
-            for _ in range(times):
-                session.update(group.updates[0].name, x)
-            served = (cpu_of(process.process.pid) - before) / times
-            crypto: Any = session._inner._crypto
-            upload = crypto.encrypt(group, x.T.copy())
-            keys = EvaluationKeys.from_bytes(crypto.evaluation_keys())
+        stored = sum(
+            len(httpx.get(f"{load.process.url}/v1/sessions", headers=_bearer(token), trust_env=False).json()["data"])
+            for token in dict.fromkeys(token for token, _, _ in load.sessions)
+        )
+        empty, until = memory_of(pid), time.monotonic() + options.seconds / 2
+        threads = [threading.Thread(target=load.work, args=(n, until)) for n in range(4)]
+        threads.append(threading.Thread(target=load.change, args=(until,)))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        most = memory_of(pid, "VmHWM")
+        ended = load.process.stop()
     finally:
-        process.stop()
-        process.close()
-    manifest = Manifest.read(folder)
-    built = manifest.groups[0]
-    program = manifest.by_id[built.program].file
-    module = Station(0, 0).program(program.sha256, lambda: checked_bytes(folder, program))
-    server = Server(Weights.from_bytes(module, checked_bytes(folder, built.weights)))
-    server.evaluate(upload, keys)
-    start = time.process_time()
-    for _ in range(times):
-        server.evaluate(upload, keys)
-    return served, (time.process_time() - start) / times
+        load.process.close()
+    seconds = sorted(load.seconds) or [0.0]
+    wrong = list(load.problems)
+    wrong += [] if ended == 0 else [f"the service ended with status {ended}"]
+    wrong += [] if stored == options.sessions else [f"{stored} sessions are stored, not {options.sessions}"]
+    return [
+        f"- {options.adapters} adapters, {stored:,} sessions of {options.tenants} tenants, in a process that may ask "
+        f"for {CAP >> 30} GB: {len(load.seconds):,} updates by 4 clients, all of them right, while adapters were "
+        f"unloaded and loaded {load.loads} times; {load.away} requests met an adapter that was away, and heard so;",
+        f"- memory: {most / 1e6:.0f} MB at most, {empty / 1e6:.0f} MB before the first update; half of the updates "
+        f"within {1e3 * seconds[len(seconds) // 2]:.0f} ms, 99 % within "
+        f"{1e3 * seconds[int(0.99 * (len(seconds) - 1))]:.0f} ms.",
+    ], wrong
 
 
 def main() -> int:
-    """Run it; 1 where a result is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("adapters", 100), ("sessions", 1000), ("tenants", 20), ("key-sets", 25), ("clients", 4)):
+    """Run it; 1 where something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("adapters", 100), ("sessions", 1000), ("tenants", 20), ("key-sets", 25), ("clients", 50)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--part", choices=("replay", "many"), action="append")
+    parser.add_argument("--docs", action="store_true", help="write the figures to docs/serving.md")
     options = parser.parse_args()
+    wrong = []
     with tempfile.TemporaryDirectory(prefix="slotlang-load-") as home:
-        load = Load(Path(home) / "service", options.adapters, options.sessions, options.tenants, options.key_sets)
-        try:
-            empty, until = peak_of(load.process.process.pid), time.monotonic() + options.seconds
-            threads = [threading.Thread(target=load.work, args=(n, until)) for n in range(options.clients)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            most = peak_of(load.process.process.pid)
-        finally:
-            load.process.close()
-        seconds = sorted(load.seconds) or [0.0]
-        print(f"{options.adapters} adapters, {len(load.sessions)} sessions of {options.tenants} tenants")
-        rate = len(load.seconds) / options.seconds
-        print(f"{len(load.seconds)} updates by {options.clients} clients: {rate:.1f} a second")
-        for share in (0.5, 0.95):
-            print(f"{share:.0%} within {1000 * seconds[int(share * (len(seconds) - 1))]:.0f} ms")
-        print(f"memory: {most / 1e6:.0f} MB at most, {empty / 1e6:.0f} MB before the first update")
-        folder = options.adapter
-        if folder is None:
-            build(Path(home) / "one")
-            folder = Path(home) / "one" / "tiny"
-        served, alone = added_by_http(folder, 100)
-        print(f"CPU time of an update: {1000 * served:.1f} ms in the service, {1000 * alone:.1f} ms evaluation alone")
-    for problem in load.problems:
+        for part in options.part or ("replay", "many"):
+            lines, problems = (
+                replay(Path(home), options.clients, options.seconds) if part == "replay" else many(Path(home), options)
+            )
+            print("\n".join(lines), flush=True)
+            wrong += problems
+            if options.docs and not problems:
+                rewrite(PAGE, ["", *lines], part)
+    for problem in wrong[:20]:
         print(f"WRONG: {problem}", file=sys.stderr)
-    return 1 if load.problems else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -137,13 +137,13 @@ class Crypto:
         ((name, shape),) = client.module.inputs.items()
         return client.encrypt(**{name: x.reshape(shape)})
 
-    def decrypt(self, group: Group, data: bytes) -> list[Array]:
+    def decrypt(self, group: Group, data: bytes | memoryview) -> list[Array]:
         """The updates of a group's modules, each rows x tokens. Raises Rejected."""
         client = self._decrypting.get(group.program)
         if client is None:
             module = self.adapter.programs[group.program]
             client = self._decrypting[group.program] = _Decrypting(module, self.secret)
-        found = client.decrypt(data)
+        found = client.decrypt(data)  # type: ignore[arg-type]
         named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
         values = list(named.values())
         return [np.asarray(values[u.output]).real.reshape(u.rows, group.tokens) for u in group.updates]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto, Group
@@ -27,6 +27,7 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.wire import Box
 
 Result = TypeVar("Result")
+Bytes: TypeAlias = bytes | memoryview
 
 _CHUNK = 1 << 22
 """Bytes of keys in one request: what is lost when the network fails."""
@@ -49,10 +50,11 @@ class _Asked:
 
 @dataclass
 class _Batch:
-    """A request that is being filled."""
+    """A request that is being filled, and its body when it is."""
 
     asked: list[_Asked] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def full(self) -> bool:
@@ -325,8 +327,9 @@ class AsyncSession:
         wanted: dict[int, list[str]] = {}
         for name, (group, _) in places.items():
             wanted.setdefault(group.number, []).append(name)
-        requests = await self._encrypted(adapter, crypto, wanted, tokens)
-        answers: dict[tuple[int, int], bytes] = {}
+        # one way to the thread and back for all of them
+        requests = await self._worked(_encrypted, adapter, crypto, wanted, tokens)
+        answers: dict[tuple[int, int], Bytes] = {}
         some = asyncio.Semaphore(_AT_A_TIME)
 
         async def one(request: _Batch) -> None:
@@ -338,40 +341,12 @@ class AsyncSession:
         for problem in ended:
             if isinstance(problem, BaseException):
                 raise problem
-        parts: dict[str, list[Array]] = {name: [] for name in names}
-        for (number, _), data in sorted(answers.items()):
-            group = adapter.groups[number]
-            found = await self._worked(crypto.decrypt, group, data)
-            for update, values in zip(group.updates, found, strict=True):
-                if update.name in parts:
-                    parts[update.name].append(values)
-        return {name: tokens.joined(parts[name], places[name][1].rows) for name in names}
+        return await self._worked(_decrypted, adapter, crypto, answers, names, tokens)
 
-    async def _encrypted(
-        self, adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens
-    ) -> list[_Batch]:
-        """Requests for all batches and groups: groups that take each other's uploads share them."""
-        shared: dict[str, list[Group]] = {}
-        for number in wanted:
-            group = adapter.groups[number]
-            shared.setdefault(group.upload, []).append(group)
-        made = [_Batch()]
-        for groups in shared.values():
-            for batch, x in enumerate(tokens.batches(groups[0].tokens)):
-                if made[-1].full:
-                    made.append(_Batch())
-                upload = str(len(made[-1].uploads))
-                made[-1].uploads[upload] = await self._worked(crypto.encrypt, groups[0], x, *groups[1:])
-                for group in groups:
-                    item = Item(upload, tuple(wanted[group.number]))
-                    made[-1].asked.append(_Asked(group, batch, item))
-        return [request for request in made if request.asked]
-
-    async def _asked(self, adapter: Adapter, session: str, request: _Batch) -> dict[tuple[int, int], bytes]:
+    async def _asked(self, adapter: Adapter, session: str, request: _Batch) -> dict[tuple[int, int], Bytes]:
         """The encrypted results of a request, by group and batch."""
         items = tuple(asked.item for asked in request.asked)
-        body = Request(adapter.name, adapter.version, items, request.uploads).to_bytes()
-        found: dict[tuple[int, int], bytes] = {}
+        found: dict[tuple[int, int], Bytes] = {}
 
         def take(answers: list[Box]) -> None:
             if len(answers) != len(items):
@@ -386,12 +361,49 @@ class AsyncSession:
                 (results,) = answer.exactly(["results"])
                 if dict(answer.label) != wanted or results is None:
                     raise Wrong(f"part {number} is not what was asked for")
-                found[asked.group.number, asked.batch] = bytes(results)
+                found[asked.group.number, asked.batch] = results
 
         await self._connection.evaluate(
-            f"/v1/sessions/{session}/evaluate", body, secrets.token_urlsafe(24), len(items), take
+            f"/v1/sessions/{session}/evaluate", request.body, secrets.token_urlsafe(24), len(items), take
         )
         return found
+
+
+def _encrypted(adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens) -> list[_Batch]:
+    """Requests for all batches and groups: groups that take each other's uploads share them."""
+    shared: dict[str, list[Group]] = {}
+    for number in wanted:
+        group = adapter.groups[number]
+        shared.setdefault(group.upload, []).append(group)
+    made = [_Batch()]
+    for groups in shared.values():
+        for batch, x in enumerate(tokens.batches(groups[0].tokens)):
+            if made[-1].full:
+                made.append(_Batch())
+            upload = str(len(made[-1].uploads))
+            made[-1].uploads[upload] = crypto.encrypt(groups[0], x, *groups[1:])
+            for group in groups:
+                item = Item(upload, tuple(wanted[group.number]))
+                made[-1].asked.append(_Asked(group, batch, item))
+    requests = [request for request in made if request.asked]
+    for request in requests:
+        items = tuple(asked.item for asked in request.asked)
+        request.body = Request(adapter.name, adapter.version, items, request.uploads).to_bytes()
+        request.uploads.clear()
+    return requests
+
+
+def _decrypted(
+    adapter: Adapter, crypto: Crypto, answers: Mapping[tuple[int, int], Bytes], names: Sequence[str], tokens: Tokens
+) -> dict[str, Any]:
+    """The updates of all batches, by module, in order."""
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    for (number, _), data in sorted(answers.items()):
+        group = adapter.groups[number]
+        for update, values in zip(group.updates, crypto.decrypt(group, data), strict=True):
+            if update.name in parts:
+                parts[update.name].append(values)
+    return {name: tokens.joined(parts[name], adapter.place(name)[1].rows) for name in names}
 
 
 def _session(value: Any) -> dict[str, Any]:

@@ -10,13 +10,16 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
+from slotlang.client.straight import Straight
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
 from slotlang.service.fields import Wrong
@@ -27,7 +30,7 @@ from slotlang_runtime.wire import Box
 Result = TypeVar("Result")
 
 _FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
-_MOST_JSON, _MOST_CLIENT = 1 << 24, 1 << 30
+_MOST_JSON, _MOST_CLIENT, _MOST_ANSWER = 1 << 24, 1 << 30, 1 << 32
 
 
 class Connection:
@@ -44,17 +47,27 @@ class Connection:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
+        # a proxy has no business between two processes of one machine
+        verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"},
+            headers=headers,
             timeout=httpx.Timeout(timeout, connect=10.0),
-            verify=True if certificates is None else _trusted(certificates),
-            # a proxy has no business between two processes of one machine
+            verify=verify,
             trust_env=not local,
         )
+        self._prefix = parsed.path.rstrip("/")
+        secure = parsed.scheme == "https"
+        port = parsed.port or (443 if secure else 80)
+        self._straight = None
+        if local or not _by_proxy(parsed):
+            self._straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._straight is not None:
+            self._straight.close()
         await self._http.aclose()
 
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
@@ -77,7 +90,7 @@ class Connection:
                     data += part
                     if len(data) > _MOST_CLIENT:
                         raise otherwise("it has no end")
-                _check(response, bytes(data))
+                _check(response.status_code, response.headers, bytes(data))
                 return bytes(data)
 
         return await self._tried(once, self.tries)
@@ -95,26 +108,17 @@ class Connection:
         """Send a request for evaluation until its whole answer was received, of ``most`` parts; ``take`` is given all
         of them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
 
+        headers = [("Content-Type", BINARY), (KEY_HEADER, key)]
+
         async def once() -> None:
-            headers = {"Content-Type": BINARY, KEY_HEADER: key}
-            async with self._http.stream("POST", path, content=body, headers=headers) as response:
-                if response.status_code != 200:
-                    _check(response, await response.aread())
-                _check(response, b"")
-                frames, answers = Frames(), list[Box]()
-                async for part in response.aiter_bytes():
-                    for kind, box in frames.take(part):
-                        match kind:
-                            case "problem":
-                                raise said(box.label, again=box.label.get("code") == BUSY)
-                            case "end":
-                                take(answers)
-                                return
-                            case _:
-                                answers.append(box)
-                        if len(answers) > most:
-                            raise Wrong("it has more parts than were asked for")
-            raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+            if self._straight is not None:
+                answers = await self._straight.post(f"{self._prefix}{path}", body, headers, partial(_read, most))
+            else:
+                async with self._http.stream("POST", path, content=body, headers=headers) as response:
+                    # held whole; what limits pieces limits this
+                    pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
+                    answers = _read(most, response.status_code, response.headers, iter(pieces))
+            take(answers)
 
         with kept_to_protocol():
             await self._tried(once, self.tries)
@@ -141,16 +145,56 @@ class Connection:
         raise AssertionError("a last try returns or raises")
 
 
+def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:
+    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``, Wrong and
+    Rejected."""
+    if status != 200:
+        _check(status, headers, b"".join(pieces))
+    _check(status, headers, b"")
+    frames, answers, ended = Frames(), list[Box](), False
+    # to the last byte, so that the next request takes the same connection
+    for piece in pieces:
+        for kind, box in frames.take(piece):
+            if ended:
+                raise Wrong("something follows its end")
+            match kind:
+                case "problem":
+                    raise said(box.label, again=box.label.get("code") == BUSY)
+                case "end":
+                    ended = True
+                case _:
+                    answers.append(box)
+            if len(answers) > most:
+                raise Wrong("it has more parts than were asked for")
+    if not ended:
+        raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
+    return answers
+
+
+async def _up_to(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > most:
+            raise otherwise("it has no end")
+        yield piece
+
+
+def _by_proxy(url: httpx.URL) -> bool:
+    """Whether the environment names a proxy for an address."""
+    return url.scheme in getproxies() and not proxy_bypass(url.host)
+
+
 def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     """No answer came."""
     why = " ".join(str(problem).split()) or type(problem).__name__
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
 
 
-def _check(response: httpx.Response, body: bytes) -> None:
-    if response.status_code >= 300:
-        raise told(response.status_code, _parse(body[:_MOST_JSON]), response.headers)
-    if response.headers.get(HEADER) != str(VERSION):
+def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    if status >= 300:
+        raise told(status, _parse(body[:_MOST_JSON]), headers)
+    if headers.get(HEADER) != str(VERSION):
         raise otherwise(f"it does not say that it speaks version {VERSION} of the protocol")
 
 
@@ -162,7 +206,7 @@ def _parse(body: bytes) -> Any:
 
 
 def _json(response: httpx.Response) -> Any:
-    _check(response, response.content)
+    _check(response.status_code, response.headers, response.content)
     if not response.content:
         return None
     if (found := _parse(response.content[:_MOST_JSON])) is None:

@@ -118,6 +118,7 @@ class Adapters:
                 problems.append(problem)
             else:
                 self._served[adapter.name] = adapter
+        self._forget()
         return problems
 
     async def load(self, name: str, path: str) -> Adapter:
@@ -129,6 +130,7 @@ class Adapters:
         self._served[name] = adapter
         if before is not None:
             await _idle(before)
+            self._forget()
         return adapter
 
     async def unload(self, name: str) -> None:
@@ -136,6 +138,17 @@ class Adapters:
         if name not in self._served:
             raise Refusal(MISSING, f"there is no adapter {name!r:.120} here")
         await _idle(self._served.pop(name))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove expanded weights that no adapter has."""
+        mapped = self.station.mapped
+        if mapped is not None:
+            mapped.keep(
+                mapped.name(adapter.program(group).file.sha256, group.weights.sha256)
+                for adapter in self._served.values()
+                for group in adapter.manifest.groups
+            )
 
     def _below(self, path: str) -> Path:
         parts = PurePosixPath(path).parts

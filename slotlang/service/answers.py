@@ -3,20 +3,41 @@
 Two evaluations of one upload have different masks, and their mean hides less. So a part of an answer is stored before
 any of it is sent, and a request is known by tenant, session and idempotency key; another request under the same key is
 refused. Parts lie in files, so that this holds over a restart too.
+
+A file for each request: a line with the time at which it came and its digest, then its parts as they were evaluated,
+each with its number and length before it, appended by one write. A process that ends while it writes leaves half a
+part, which is cut off when the file is read again: nothing of it was sent.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slotlang.files import write_whole
 from slotlang.service.problems import BUSY, OTHER_REQUEST, Refusal
+
+_HEAD = struct.Struct("<IQ")
+_LINE = 128
+"""Bytes of the first line, at most."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of a request's answer. ``name``: of its file; ``begun``: when it first came; ``digest``: of its
+    body; ``parts`` by number."""
+
+    name: str
+    begun: float
+    digest: str
+    parts: dict[int, bytes] = field(default_factory=dict, repr=False)
 
 
 class Answers:
@@ -36,65 +57,107 @@ class Answers:
         """Bytes that are stored now."""
         return self._bytes
 
-    def begin(self, tenant: str, session: str, key: str, body: bytes) -> Path:
-        """The folder of a request's answer. Raises Refusal SL576 where another request had its key."""
-        name = hashlib.sha256("\n".join((tenant, session, key)).encode()).hexdigest()[:40]
-        folder, digest = self.folder / name, hashlib.sha256(body).hexdigest()
-        for _ in range(3):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with suppress(FileNotFoundError):
-                if self._begun(folder) != digest:
-                    raise Refusal(OTHER_REQUEST, "another request had this idempotency key", hint="use a new key")
-                return folder
-            if self._bytes >= self.limit:
-                folder.rmdir()
-                raise Refusal(BUSY, "the service keeps as many answers as it may", retry_after=min(self.window, 30.0))
-            with suppress(FileNotFoundError):
-                # the folder may just have expired
-                write_whole(folder / "request", f"{self.clock()} {digest}".encode(), 0o600)
-        return folder
-
     @staticmethod
-    def _begun(folder: Path) -> str:
-        return (folder / "request").read_text().rpartition(" ")[2]
+    def name(tenant: str, session: str, key: str) -> str:
+        """Of a request's file."""
+        return hashlib.sha256("\n".join((tenant, session, key)).encode()).hexdigest()[:40]
 
-    @staticmethod
-    def part(folder: Path, number: int) -> bytes | None:
-        """A part that is stored; None where it is not."""
+    def known(self, name: str) -> bool:
+        """Whether something is stored under a name."""
+        # of every request: a path is made in less time by hand
+        return os.path.exists(f"{self.folder}/{name}")  # noqa: PTH110
+
+    def begin(self, name: str, digest: str) -> Stored:
+        """What is stored under a name, for a request of this digest: nothing of a new one. Raises Refusal SL576 where
+        another request had the name, and SL575 for a new one when all answers have as many bytes as they may."""
+        now = self.clock()
+        if self.known(name):
+            path = self.folder / name
+            with self._lock:
+                found = self._read(path)
+            if found is not None and found.begun + self.window > now:
+                return _same(found, digest)
+            self._remove(path)
+        if self._bytes >= self.limit:
+            raise Refusal(BUSY, "the service keeps as many answers as it may", retry_after=min(self.window, 30.0))
+        return Stored(name, now, digest)
+
+    def store(self, of: Stored, number: int, data: bytes) -> None:
+        """Store a part, whole or not at all. Raises OSError."""
+        path, part = f"{self.folder}/{of.name}", [_HEAD.pack(number, len(data)), data]
+        with self._lock:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                before = os.fstat(descriptor).st_size
+                if not before:
+                    part.insert(0, f"{of.begun!r} {of.digest}\n".encode())
+                size = sum(map(len, part))
+                try:
+                    if os.writev(descriptor, part) != size:
+                        raise OSError(f"there is no room for a part of {size} bytes")
+                except OSError:
+                    os.ftruncate(descriptor, before)
+                    raise
+            finally:
+                os.close(descriptor)
+            self._bytes += size
+
+    def _read(self, path: Path) -> Stored | None:
+        """What a file says; what is behind its last whole part is cut off."""
         try:
-            return (folder / str(number)).read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
-
-    def store(self, folder: Path, number: int, data: bytes) -> None:
-        """Store a part, whole or not at all."""
-        write_whole(folder / str(number), data, 0o600)
-        with self._lock:
-            self._bytes += len(data)
+        line, _, _ = data[:_LINE].partition(b"\n")
+        begun, _, digest = line.decode("ascii", "replace").partition(" ")
+        parts, at = dict[int, bytes](), len(line) + 1
+        while at + _HEAD.size <= len(data):
+            number, size = _HEAD.unpack_from(data, at)
+            if at + _HEAD.size + size > len(data):
+                break
+            at += _HEAD.size
+            parts[number] = data[at : at + size]
+            at += size
+        try:
+            found = Stored(path.name, float(begun), digest, parts)
+        except ValueError:
+            # not even its first line is whole
+            return None
+        if at < len(data):
+            os.truncate(path, at)
+            self._bytes -= len(data) - at
+        return found
 
     def expire(self) -> int:
         """Delete answers whose window is over; their number."""
         gone = 0
-        for folder in list(self.folder.iterdir()):
+        for path in list(self.folder.iterdir()):
             begun = 0.0
-            with suppress(OSError, ValueError):
-                begun = float((folder / "request").read_text().partition(" ")[0])
+            with suppress(OSError, ValueError), path.open("rb") as stream:
+                begun = float(stream.readline(_LINE).partition(b" ")[0])
             if begun + self.window <= self.clock():
-                size = _bytes(folder)
-                shutil.rmtree(folder, ignore_errors=True)
-                with self._lock:
-                    self._bytes = max(0, self._bytes - size)
+                self._remove(path)
                 gone += 1
         return gone
 
-    def forget(self, folder: Path) -> None:
-        """Delete an answer nothing of which was sent."""
-        with suppress(OSError):
-            if [path.name for path in folder.iterdir()] == ["request"]:
-                shutil.rmtree(folder, ignore_errors=True)
+    def _remove(self, path: Path) -> None:
+        with self._lock:
+            size = _bytes(path)
+            if path.is_dir():
+                # what an earlier version kept
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            self._bytes = max(0, self._bytes - size)
 
 
-def _bytes(folder: Path) -> int:
+def _same(found: Stored, digest: str) -> Stored:
+    if found.digest != digest:
+        raise Refusal(OTHER_REQUEST, "another request had this idempotency key", hint="use a new key")
+    return found
+
+
+def _bytes(path: Path) -> int:
     with suppress(OSError):
-        return sum(path.stat().st_size for path in folder.iterdir() if path.name != "request")
+        return path.stat().st_size
     return 0

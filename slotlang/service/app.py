@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from slotlang import __version__
 from slotlang.service import messages as m
 from slotlang.service.adapters import Adapter
+from slotlang.service.evaluating import PATH, Evaluating, caller
 from slotlang.service.gate import Gate, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
-from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
+from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
 from slotlang.service.service import Service
 from slotlang.service.store import Session
 from slotlang.service.tokens import Tenant
@@ -39,13 +40,7 @@ async def _tenant(
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     protocol: Annotated[str | None, Header(alias=HEADER, description="The protocol's version, 1")] = None,
 ) -> Tenant:
-    tenant = service.tokens.find(given.credentials) if given is not None else None
-    if tenant is None:
-        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
-    if protocol is not None and protocol != str(VERSION):
-        raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
-    service.request_rate.take(tenant.name, 1, "requests")
-    return tenant
+    return caller(service, None if given is None else given.credentials, protocol)
 
 
 Caller = Annotated[Tenant, Depends(_tenant)]
@@ -201,32 +196,16 @@ async def end_session(session: str, service: Served, tenant: Caller) -> None:
     await asyncio.to_thread(service.store.delete, service.store.get(tenant.name, session))
 
 
-@router.post(
-    "/v1/sessions/{session}/evaluate", response_class=StreamingResponse, responses={200: _OCTETS}, openapi_extra=_BODY
-)
+@router.post(PATH, response_class=Response, responses={200: _OCTETS}, openapi_extra=_BODY)
 async def evaluate(
     session: str,
-    request: Request,
     service: Served,
     tenant: Caller,
     key: Annotated[str, Header(alias=KEY_HEADER, description="16 to 100 letters, digits, - and _")],
-) -> StreamingResponse:
+) -> Response:
     """Encrypted updates of several modules and tokens. The same request under the same key gets the same answer, within
     the window, and no second evaluation."""
-    if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
-    found = service.store.get(tenant.name, session)
-    run = await service.evaluations.begin(tenant, found, key, await request.body())
-    frames = run.frames()
-    # a problem with the first item is an answer of its own
-    first = await anext(frames)
-
-    async def all_of_them() -> AsyncIterator[bytes]:
-        yield first
-        async for frame in frames:
-            yield frame
-
-    return StreamingResponse(all_of_them(), media_type=BINARY, headers=_named(run.adapter, run.version))
+    raise AssertionError("``Evaluating`` stands before it")
 
 
 def create_app(service: Service) -> FastAPI:
@@ -238,6 +217,8 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
     app.state.service = service
+    # found before the route that describes it
+    app.router.routes.append(Route(PATH, Evaluating(service), methods=["POST"]))
     app.include_router(router)
     app.add_middleware(Gate, limits=service.limits, metrics=service.metrics)
     return app

@@ -1,8 +1,14 @@
-"""What is held in memory up to a bound, the longest unused given up first, and never what is in use."""
+"""What is held in memory up to a bound, the longest unused given up first, and never what is in use.
+
+Who goes through all of a model's layers again and again, and holds less than all, finds none of them: each was given up
+just before it is asked for. So a share of the bound is pinned: what came first into it stays until nobody has used it
+for a while.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -11,20 +17,33 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
+_UNUSED = 60.0
+"""Seconds without a use, after which what is pinned is held as everything else is."""
+
 
 @dataclass
 class _Entry(Generic[Value]):
     value: Value
     bytes: int
     uses: int = 0
+    pinned: bool = False
+    used: float = 0.0
 
 
 class Cache(Generic[Value]):
     """Values by name, each loaded once however many threads ask for it. ``limit``: bytes that may be held; while more
-    are in use, more are held. ``noted`` is told of every use: whether the value was there."""
+    are in use, more are held. ``share``: of the limit, that is pinned. ``noted`` is told of every use: whether the
+    value was there."""
 
-    def __init__(self, limit: int, noted: Callable[[bool], None] = lambda hit: None) -> None:
-        self.limit, self._noted = limit, noted
+    def __init__(
+        self,
+        limit: int,
+        noted: Callable[[bool], None] = lambda hit: None,
+        share: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit, self._noted, self._clock = limit, noted, clock
+        self._pinnable, self._pinned = int(share * limit), 0
         self._held: OrderedDict[Hashable, _Entry[Value]] = OrderedDict()
         self._loading: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -58,6 +77,7 @@ class Cache(Generic[Value]):
             entry = self._held.get(name)
             if entry is not None:
                 entry.uses += 1
+                entry.used = self._clock()
                 self._held.move_to_end(name)
             return entry
 
@@ -72,14 +92,25 @@ class Cache(Generic[Value]):
             value, size = load()
             with self._lock:
                 self._loading.pop(name, None)
-                entry = self._held[name] = _Entry(value, size, uses=1)
+                entry = self._held[name] = _Entry(value, size, uses=1, used=self._clock())
                 self._bytes += size
+                entry.pinned = self._room(size)
+                self._pinned += size * entry.pinned
                 self._shrink()
             return entry
 
+    def _room(self, size: int) -> bool:
+        """Whether this much more may be pinned, once what nobody uses any more is let go."""
+        if self._pinned + size > self._pinnable:
+            for entry in self._held.values():
+                if entry.pinned and not entry.uses and entry.used + _UNUSED <= self._clock():
+                    entry.pinned = False
+                    self._pinned -= entry.bytes
+        return self._pinned + size <= self._pinnable
+
     def _shrink(self) -> None:
-        for name in list(self._held):
+        for name, entry in list(self._held.items()):
             if self._bytes <= self.limit:
                 return
-            if not self._held[name].uses:
+            if not entry.uses and not entry.pinned:
                 self._bytes -= self._held.pop(name).bytes

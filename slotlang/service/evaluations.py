@@ -4,47 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TypeVar
 
 from slotlang.service.adapters import Adapter, Adapters
-from slotlang.service.answers import Answers
-from slotlang.service.evaluator import Evaluator, Job, Placed
+from slotlang.service.answers import Answers, Stored
+from slotlang.service.evaluator import Done, Evaluator, Job, Placed, Threads
 from slotlang.service.fields import Wrong
 from slotlang.service.limits import Limits, Queue, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
-from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, TOO_LARGE, Refusal, refusal
-from slotlang.service.protocol import Request, answer_frame, frame
+from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
+from slotlang.service.protocol import HEAD_BYTES, LENGTH, Request, answer_frame, frame
 from slotlang.service.store import Session, Store
 from slotlang.service.tokens import Tenant
+from slotlang_runtime.errors import Rejected
+from slotlang_runtime.wire import unpack
 
 _LOG = logging.getLogger("slotlang.service")
+
+Result = TypeVar("Result")
+
+_SMALL = 1 << 20
+"""Bytes of a body that are looked through at once: less time than a thread takes to be asked."""
 
 
 @dataclass(eq=False)
 class Run:
-    """A request under way, or one that is answered from what is stored: a task or bytes for each item."""
+    """A request under way, or one that is answered from what is stored: a task or bytes for each item. ``digest``: of
+    its body."""
 
     adapter: str
     version: str
+    digest: str = ""
     parts: list[asyncio.Task[bytes] | bytes] = field(default_factory=list)
 
+    @property
+    def ended(self) -> bool:
+        """Whether all parts are there, or failed."""
+        return all(isinstance(part, bytes) or part.done() for part in self.parts)
+
     async def frames(self) -> AsyncIterator[bytes]:
-        """The frames of the answer, in order. A problem with the first item is raised; with a later one it is the last
-        frame."""
+        """The answer, a piece for each item, in order; the last one has the frame that ends it, too. A problem with the
+        first item is raised; with a later one it is the last frame."""
+        last = len(self.parts) - 1
         for number, part in enumerate(self.parts):
             try:
                 # who listens may go away, and the evaluation goes on
-                yield part if isinstance(part, bytes) else await asyncio.shield(part)
+                piece = part if isinstance(part, bytes) else await asyncio.shield(part)
             except Exception as problem:
                 if number == 0:
                     raise
                 yield frame("problem", {"item": number, **_logged(problem).to_json()["error"]})
                 return
-        yield frame("end", {"adapter": self.adapter, "version": self.version, "items": len(self.parts)})
+            yield piece + self._end() if number == last else piece
+
+    def _end(self) -> bytes:
+        return frame("end", {"adapter": self.adapter, "version": self.version, "items": len(self.parts)})
 
 
 def _logged(problem: BaseException) -> Refusal:
@@ -58,6 +76,21 @@ async def _until_all_end(run: Run, held: ExitStack) -> None:
     """Hold on to what a run needs until all its parts have ended."""
     with held:
         await asyncio.gather(*(p for p in run.parts if not isinstance(p, bytes)), return_exceptions=True)
+
+
+async def _soon(size: int, work: Callable[[], Result]) -> Result:
+    """The result of work on this many bytes: of a few at once, of many in a thread."""
+    return work() if size <= _SMALL else await asyncio.to_thread(work)
+
+
+def _whole(stored: Stored) -> Stored:
+    """Without parts that are damaged, as a power failure leaves them."""
+    for number, data in list(stored.parts.items()):
+        try:
+            unpack("answer", data[LENGTH.size :])
+        except Rejected:
+            del stored.parts[number]
+    return stored
 
 
 class Evaluations:
@@ -81,27 +114,38 @@ class Evaluations:
 
     async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes) -> Run:
         """Start a request, or find the one that this one repeats. Raises Refusal and Rejected."""
-        folder = await asyncio.to_thread(self.answers.begin, tenant.name, session.id, key, body)
         try:
-            return await self._begun(tenant, session, folder, body)
-        except BaseException:
-            if folder.name not in self._runs:
-                self.answers.forget(folder)
-            raise
-
-    async def _begun(self, tenant: Tenant, session: Session, folder: Path, body: bytes) -> Run:
-        try:
-            request = await asyncio.to_thread(Request.from_bytes, body)
+            # a checked container is known by its head, which has the hash of the rest
+            request = await _soon(len(body), lambda: Request.from_bytes(body))
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
-        stored = await asyncio.to_thread(lambda: [self.answers.part(folder, n) for n in range(len(request.items))])
-        # from here on nothing waits: of two requests with one key, one starts
-        if (run := self._runs.get(folder.name)) is not None:
+        name, digest = self.answers.name(tenant.name, session.id, key), body[HEAD_BYTES - 32 : HEAD_BYTES].hex()
+        if (run := self._run(name, digest)) is not None:
             return run
-        run = Run(request.adapter, request.version)
-        missing = [number for number, part in enumerate(stored) if part is None]
-        self.metrics.replays.inc(len(stored) - len(missing))
-        run.parts = [part or b"" for part in stored]
+        if self.answers.known(name):
+            stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
+        else:
+            # as most are: there is no file to be read
+            stored = self.answers.begin(name, digest)
+        # from here on nothing waits: of two requests with one key, one starts
+        return self._run(name, digest) or self._begun(tenant, session, stored, request)
+
+    def _run(self, name: str, digest: str) -> Run | None:
+        """The run of a request that is under way. One whose parts have all ended is not: those that failed are
+        evaluated anew."""
+        run = self._runs.get(name)
+        if run is not None and run.ended:
+            return None
+        if run is not None and run.digest != digest:
+            raise Refusal(OTHER_REQUEST, "another request has this idempotency key", hint="use a new key")
+        return run
+
+    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request) -> Run:
+        numbers = range(len(request.items))
+        run = Run(request.adapter, request.version, stored.digest)
+        missing = [number for number in numbers if number not in stored.parts]
+        self.metrics.replays.inc(len(numbers) - len(missing))
+        run.parts = [stored.parts.get(number, b"") for number in numbers]
         if not missing:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)
@@ -117,11 +161,11 @@ class Evaluations:
         for number in missing:
             item, group = request.items[number], groups[number]
             job = Job(adapter.program(group), adapter.weights(group), keys, request.uploads[item.upload])
-            work = self._part(tenant, session, adapter, group, job, folder, number, item.modules)
+            work = self._part(tenant, session, adapter, group, job, stored, number, item.modules)
             run.parts[number] = asyncio.create_task(work)
-        self._runs[folder.name] = run
+        self._runs[stored.name] = run
         held = ExitStack()
-        held.callback(self._runs.pop, folder.name)
+        held.callback(self._left, stored.name, run)
         held.enter_context(adapter.use())
         held.enter_context(self.store.using(session))
         task = asyncio.create_task(_until_all_end(run, held))
@@ -136,29 +180,43 @@ class Evaluations:
         adapter: Adapter,
         group: Group,
         job: Job,
-        folder: Path,
+        stored: Stored,
         number: int,
         modules: tuple[str, ...],
     ) -> bytes:
         seconds = self.metrics.seconds
+
+        def kept(done: Done) -> bytes:
+            """The part, stored before any of it is sent."""
+            with seconds.labels("store").time():
+                data = answer_frame(adapter.name, adapter.version, number, modules, done.results)
+                self.answers.store(stored, number, data)
+            seconds.labels("load").observe(done.loading)
+            seconds.labels("evaluate").observe(done.evaluating)
+            return data
+
         async with self.queue.turn(tenant.name) as waited:
             seconds.labels("wait").observe(waited)
             try:
-                done = await self.evaluator.evaluate(job)
+                if isinstance(self.evaluator, Threads):
+                    # one way to a thread and back
+                    data = await self.evaluator.evaluate_then(job, kept)
+                else:
+                    done = await self.evaluator.evaluate(job)
+                    data = await asyncio.to_thread(kept, done)
             except Refusal as problem:
                 if problem.code == NO_KEYS:
                     _LOG.warning("keys of a session are damaged, and are asked for again")
                     self.store.forget_keys(session)
                 raise
-        seconds.labels("load").observe(done.loading)
-        seconds.labels("evaluate").observe(done.evaluating)
-        data = answer_frame(adapter.name, adapter.version, number, modules, done.results)
-        with seconds.labels("store").time():
-            # before any of it is sent
-            await asyncio.to_thread(self.answers.store, folder, number, data)
         self.metrics.evaluations.inc()
         self.metrics.tokens.inc(group.tokens)
         return data
+
+    def _left(self, name: str, run: Run) -> None:
+        # the next run of this request may have begun
+        if self._runs.get(name) is run:
+            del self._runs[name]
 
     @property
     def under_way(self) -> int:

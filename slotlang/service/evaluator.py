@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from slotlang.diagnostics import SlotError
 from slotlang.service.cache import Cache
 from slotlang.service.manifest import File
+from slotlang.service.mapped import Mapped
 from slotlang.service.problems import NO_KEYS, Refusal
 from slotlang.service.programs import checked_bytes, program_of
 from slotlang_runtime.keys import EvaluationKeys
@@ -25,6 +26,8 @@ from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class Evaluator(Protocol):
         """End, after the evaluations under way."""
 
 
+PINNED = 0.75
+"""The share of the memory for weights that is pinned."""
+
+
 def words_bytes(ring: RingParameters, packed: int) -> int:
     """The bytes of residues in memory, 8 for each, that take ``packed`` bytes where they travel."""
     return packed * 64 * len(ring.prime_bits) // sum(ring.prime_bits)
@@ -103,11 +110,19 @@ def words_bytes(ring: RingParameters, packed: int) -> int:
 
 class Station:
     """Evaluates in the calling thread, for any number of threads, and holds what it evaluated with. ``weights`` and
-    ``keys``: bytes that may be held; ``noted``: told for each kind whether it was held."""
+    ``keys``: bytes that may be held; ``noted``: told for each kind whether it was held; ``mapped``: where expanded
+    weights lie, without which they are held in memory of this process."""
 
-    def __init__(self, weights: int, keys: int, noted: Callable[[str, bool], None] = lambda kind, hit: None) -> None:
+    def __init__(
+        self,
+        weights: int,
+        keys: int,
+        noted: Callable[[str, bool], None] = lambda kind, hit: None,
+        mapped: Mapped | None = None,
+    ) -> None:
         self.programs: dict[str, Module] = {}
-        self.servers: Cache[Server] = Cache(weights, lambda hit: noted("weights", hit))
+        self.mapped = mapped
+        self.servers: Cache[Server] = Cache(weights, lambda hit: noted("weights", hit), PINNED)
         self.keys: Cache[EvaluationKeys] = Cache(keys, lambda hit: noted("keys", hit))
         self._lock = threading.Lock()
 
@@ -119,13 +134,17 @@ class Station:
                 found = self.programs[sha256] = program_of(load(), sha256)
             return found
 
-    def evaluate(self, hashes: Hashes, upload: bytes, load: Callable[[Kind], bytes]) -> Done:
+    def evaluate(self, hashes: Hashes, upload: bytes | memoryview, load: Callable[[Kind], bytes]) -> Done:
         """Evaluate. ``load`` gives the bytes of what is not held, which have the hash. Raises Rejected, and what
         ``load`` raises."""
         start = time.perf_counter()
         module = self.program(hashes["program"], lambda: load("program"))
 
         def server() -> tuple[Server, int]:
+            if self.mapped is not None:
+                found = self.mapped.weights(module, hashes["program"], hashes["weights"], lambda: load("weights"))
+                if found is not None:
+                    return Server(found[0]), found[1]
             data = load("weights")
             return Server(Weights.from_bytes(module, data)), words_bytes(module.parameters.ring, len(data))
 
@@ -138,7 +157,8 @@ class Station:
         held = self.servers.use((hashes["program"], hashes["weights"]), server)
         with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
             loaded = time.perf_counter()
-            answer = evaluating.evaluate(upload, keys)
+            # a part of a request's bytes as it lies there
+            answer = evaluating.evaluate(upload, keys)  # type: ignore[arg-type]
             return Done(answer.data, loaded - start, time.perf_counter() - loaded)
 
 
@@ -159,8 +179,15 @@ class Threads:
 
     async def evaluate(self, job: Job) -> Done:
         """Evaluate in a thread that is free."""
-        loop, upload = asyncio.get_running_loop(), bytes(job.upload)
-        return await loop.run_in_executor(self._pool, self.station.evaluate, job.hashes, upload, job.load)
+        return await self.evaluate_then(job, lambda done: done)
+
+    async def evaluate_then(self, job: Job, then: Callable[[Done], Result]) -> Result:
+        """Evaluate in a thread that is free, and go on there; the result of ``then``. Raises what both raise."""
+
+        def work() -> Result:
+            return then(self.station.evaluate(job.hashes, job.upload, job.load))
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def close(self) -> None:
         """Wait for the threads."""

@@ -26,6 +26,9 @@ IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,100}")
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ITEMS = 4096
 
+HEAD_BYTES = 64
+"""Of a container, which end with the SHA-256 of what follows."""
+
 LENGTH = struct.Struct("<Q")
 MOST_FRAME = 1 << 28
 
@@ -92,22 +95,32 @@ class Frames:
     """Frames from a stream, as its bytes come. Raises Rejected and Wrong for anything that is not one."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._size, self._needed = 0, LENGTH.size
 
     def take(self, data: bytes) -> list[tuple[str, Box]]:
         """The kinds and containers of the frames that these bytes complete."""
-        self._held += data
-        found = []
-        while len(self._held) >= LENGTH.size:
-            (size,) = LENGTH.unpack_from(self._held)
+        self._held.append(data)
+        self._size += len(data)
+        found: list[tuple[str, Box]] = []
+        if self._size < self._needed:
+            return found
+        # one copy of all that came, and none where it came at once: frames are parts of it
+        whole = data if len(self._held) == 1 else b"".join(self._held)
+        at, view = 0, memoryview(whole)
+        self._needed = LENGTH.size
+        while len(whole) - at >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(whole, at)
             if size > MOST_FRAME:
                 raise Wrong("a frame is too long")
-            if len(self._held) < LENGTH.size + size:
+            if len(whole) - at < LENGTH.size + size:
+                self._needed = LENGTH.size + size
                 break
-            whole = bytes(self._held[LENGTH.size : LENGTH.size + size])
-            del self._held[: LENGTH.size + size]
-            kind = whole[8:24].rstrip(b"\0").decode("ascii", "replace")
+            start, at = at + LENGTH.size, at + LENGTH.size + size
+            kind = whole[start + 8 : start + 24].rstrip(b"\0").decode("ascii", "replace")
             if kind not in ("answer", "end", "problem"):
                 raise Wrong(f"a frame is of kind {kind!r:.30}")
-            found.append((kind, unpack(kind, whole)))
+            found.append((kind, unpack(kind, view[start:at])))
+        self._held = [whole[at:]]
+        self._size = len(whole) - at
         return found

@@ -13,6 +13,7 @@ from slotlang.service.answers import Answers
 from slotlang.service.evaluations import Evaluations
 from slotlang.service.evaluator import Evaluator, Station, Threads
 from slotlang.service.limits import Limits, Rate
+from slotlang.service.mapped import Mapped
 from slotlang.service.metrics import Metrics
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tokens
@@ -36,7 +37,8 @@ class Service:
         self.tokens = Tokens(state / "tokens")
         self.store = Store(state, quota=limits.quota, most=limits.sessions)
         self.answers = Answers(state / "answers", limits.window, limits.answers)
-        station = Station(limits.weights_memory, limits.keys_memory, self.metrics.cached)
+        mapped = Mapped(state / "weights")
+        station = Station(limits.weights_memory, limits.keys_memory, self.metrics.cached, mapped)
         self.adapters = Adapters(folder, station)
         self.evaluator = evaluator or Threads(station, threads)
         self.evaluations = Evaluations(self.adapters, self.store, self.answers, self.evaluator, limits, self.metrics)

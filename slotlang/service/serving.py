@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
 from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
+from slotlang.service.lines import protocol
 from slotlang.service.service import STATE, Service
 from slotlang.service.store import state_of_one
 
@@ -90,6 +93,10 @@ def bound(address: Address) -> socket.socket:
     return found
 
 
+_TURN = 0.0002
+"""Seconds after which a thread gives Python's lock to one that waits."""
+
+
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends without ending the process: what it stands in has files to close."""
 
@@ -142,6 +149,7 @@ def serve(
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,
+            http=protocol(limits.idle),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -171,6 +179,11 @@ def _run(server: _Server, service: Service, listening: socket.socket) -> None:
     async def whole() -> None:
         # before anybody can connect: what is wrong with the folder ends the command
         await service.start()
+        # what is there now stays: no look for garbage walks through it again
+        gc.collect()
+        gc.freeze()
+        # evaluations hold Python's lock between kernels: who reads and answers gets it before five milliseconds
+        sys.setswitchinterval(_TURN)
         try:
             await server.serve(sockets=[listening])
         finally:

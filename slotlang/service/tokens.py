@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import time
@@ -44,6 +45,7 @@ class Tokens:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._known: dict[str, tuple[tuple[int, int, int], Tenant | None]] = {}
 
     def add(self, name: str, *, admin: bool = False, models: tuple[str, ...] | None = None) -> tuple[str, Tenant]:
         """A new token, which is told once, and its tenant. Raises ``SlotError`` SL005 for a name that is not one."""
@@ -78,6 +80,19 @@ class Tokens:
         return gone
 
     def _read(self, digest: str) -> Tenant | None:
+        """Looked up each time, and read again when the file is another."""
+        try:
+            stat = os.stat(f"{self.folder}/{digest}.json")  # noqa: PTH116
+        except OSError:
+            self._known.pop(digest, None)
+            return None
+        file = stat.st_ino, stat.st_mtime_ns, stat.st_size
+        known = self._known.get(digest)
+        if known is None or known[0] != file:
+            known = self._known[digest] = file, self._parsed(digest)
+        return known[1]
+
+    def _parsed(self, digest: str) -> Tenant | None:
         try:
             of = Fields(json.loads((self.folder / f"{digest}.json").read_bytes()))
             models = None if of.values.get("models") is None else tuple(of.text_list("models"))

@@ -285,6 +285,29 @@ def test_a_body_that_does_not_come_is_given_up(served: Process, alice: str, raw:
         assert time.monotonic() - start < 8
 
 
+@pytest.mark.parametrize("first", [b"", b"GET", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
+    """Nor nothing at all, nor half of a second request; a byte now and then does not help."""
+    host = httpx.URL(served.url)
+    with socket.create_connection((host.host, host.port or 0), timeout=10) as slow:
+        slow.sendall(first)
+        if first.endswith(b"\r\n\r\n"):
+            assert b'"ok"' in slow.recv(1000)
+            slow.sendall(b"GET /he")
+        start = time.monotonic()
+        slow.settimeout(0.3)
+        while time.monotonic() - start < 8:
+            try:
+                if not slow.recv(1000):
+                    break
+            except TimeoutError:
+                if first:
+                    slow.sendall(b"a")
+            except ConnectionResetError:
+                break
+        assert 0.5 < time.monotonic() - start < 3
+
+
 def test_modules_and_versions_that_are_not_there(raw: Raw) -> None:
     session = raw.session()
     refused(raw.evaluate(session, raw.body(module="layers.9.q_proj")), 404, "SL571")

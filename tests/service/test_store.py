@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,34 +204,72 @@ def test_names_of_sessions_are_no_paths(name: str, tmp_path: Path) -> None:
 def test_answers_are_kept_for_their_window(tmp_path: Path) -> None:
     clock = Clock()
     answers = Answers(tmp_path, 10.0, clock=clock)
-    folder = answers.begin("a", "s", "k", b"body")
-    answers.store(folder, 0, b"part")
-    assert answers.begin("a", "s", "k", b"body") == folder
-    assert (answers.part(folder, 0), answers.part(folder, 1)) == (b"part", None)
-    with pytest.raises(Refusal, match="SL576"):
-        answers.begin("a", "s", "k", b"another body")
+    names = [answers.name(*who) for who in (("a", "s", "k"), ("b", "s", "k"), ("a", "t", "k"))]
     # keys of other sessions and tenants are others
-    assert len({answers.begin(*who, b"body") for who in (("a", "s", "k"), ("b", "s", "k"), ("a", "t", "k"))}) == 3
+    assert len(set(names)) == 3
+    for name in names:
+        new = answers.begin(name, "body")
+        assert (new.parts, answers.known(name)) == ({}, False)
+        answers.store(new, 1, b"part")
+        answers.store(new, 0, b"")
+    # also for the next process
+    for one in (answers, Answers(tmp_path, 10.0, clock=clock)):
+        assert one.begin(names[0], "body").parts == {1: b"part", 0: b""}
+        with pytest.raises(Refusal, match="SL576"):
+            one.begin(names[0], "another body")
     clock.now += 9
     assert answers.expire() == 0
     clock.now += 2
-    assert answers.expire() == 3
-    assert answers.begin("a", "s", "k", b"another body") == folder
+    # over, whether it was swept away or not
+    assert answers.begin(names[0], "another body").parts == {} and not answers.known(names[0])
+    assert answers.expire() == 2 and answers.size == 0
+
+
+def test_half_a_part_of_a_process_that_ended_is_cut_off(tmp_path: Path) -> None:
+    answers = Answers(tmp_path, 10.0, clock=Clock())
+    new = answers.begin("name", "body")
+    answers.store(new, 0, b"first")
+    whole = (tmp_path / "name").read_bytes()
+    answers.store(new, 1, b"second")
+    for size in range(len(whole), len((tmp_path / "name").read_bytes())):
+        (tmp_path / "name").write_bytes((whole + b"\1\0\0\0\6\0\0\0\0\0\0\0second")[:size])
+        after = Answers(tmp_path, 10.0, clock=Clock())
+        found = after.begin("name", "body")
+        assert found.parts == {0: b"first"} and after.size == len(whole)
+        after.store(found, 1, b"again")
+        assert after.begin("name", "body").parts == {0: b"first", 1: b"again"}
+    # nor does half a first line stand in the way
+    (tmp_path / "name").write_bytes(whole[:3])
+    found = answers.begin("name", "another")
+    answers.store(found, 0, b"new")
+    assert answers.begin("name", "another").parts == {0: b"new"}
+
+
+def test_a_part_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(tmp_path, 10.0, clock=Clock())
+    new = answers.begin("name", "body")
+    answers.store(new, 0, b"first")
+    before = answers.size
+    plain = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, parts: plain(file, [b"".join(parts)[:5]]))
+    with pytest.raises(OSError, match="no room"):
+        answers.store(new, 1, b"second")
+    assert answers.size == before and answers.begin("name", "body").parts == {0: b"first"}
 
 
 def test_stored_answers_are_bounded(tmp_path: Path) -> None:
     clock = Clock()
     answers = Answers(tmp_path, 10.0, 5, clock)
-    folder = answers.begin("a", "s", "k", b"body")
-    answers.store(folder, 0, b"12345")
+    new = answers.begin("name", "body")
+    answers.store(new, 0, b"12345")
     with pytest.raises(Refusal, match="SL575"):
-        answers.begin("a", "s", "other", b"body")
+        answers.begin("other", "body")
     # what is stored is given all the same, and counted in the next process too
-    assert answers.begin("a", "s", "k", b"body") == folder
-    assert Answers(tmp_path, 10.0, 5, clock).size == 5
+    assert answers.begin("name", "body").parts == {0: b"12345"}
+    assert Answers(tmp_path, 10.0, 5, clock).size == answers.size >= 5
     clock.now += 11
     assert answers.expire() == 1 and answers.size == 0
-    assert answers.begin("a", "s", "other", b"body")
+    assert answers.begin("other", "body").parts == {}
 
 
 def test_tokens_are_256_random_bits_of_which_a_hash_is_kept(tmp_path: Path) -> None:
@@ -241,6 +281,11 @@ def test_tokens_are_256_random_bits_of_which_a_hash_is_kept(tmp_path: Path) -> N
     found = tokens.find(token)
     assert found == tenant and found.sees("m") and not found.sees("n")
     assert tokens.find(token[:-1]) is None and tokens.find(hashlib.sha256(token.encode()).hexdigest()) is None
+    # what is known of a file is no longer than the file is the same
+    path = tmp_path / f"{hashlib.sha256(other.encode()).hexdigest()}.json"
+    assert (second := tokens.find(other)) and second.models is None and tokens.find(other) is second
+    path.write_text(path.read_text().replace("null", '["m"]'))
+    assert (changed := tokens.find(other)) and changed.models == ("m",)
     assert len(tokens.remove("a")) == 2 and tokens.find(other) is None
     with pytest.raises(SlotError, match="SL005"):
         tokens.add("../a")
@@ -267,3 +312,30 @@ def test_what_is_held_is_bounded_and_what_is_in_use_stays() -> None:
     with cache.use("c", load("c")):
         pass
     assert cache.bytes == 6 and loads[-1] == "c"
+
+
+def test_a_cyclic_sweep_finds_what_is_pinned() -> None:
+    """An LRU of nine tenths of what is swept through never hits."""
+    now, hits = [0.0], list[bool]()
+
+    def sweep(cache: Cache[int], names: Sequence[Any]) -> float:
+        hits.clear()
+        for name in names:
+            now[0] += 0.1
+            with cache.use(name, lambda: (0, 10)):
+                pass
+            assert cache.bytes <= 90
+        return sum(hits) / len(names)
+
+    plain = Cache[int](90, hits.append, clock=lambda: now[0])
+    pinning = Cache[int](90, hits.append, 0.7, clock=lambda: now[0])
+    for cache in (plain, pinning):
+        sweep(cache, range(10))
+    assert sweep(plain, range(10)) == 0.0
+    assert sweep(pinning, range(10)) >= 0.6
+    # others are swept through: what was pinned stays for a while, and then goes
+    sweep(pinning, range(10, 20))
+    assert sweep(pinning, range(10, 20)) == 0.0
+    now[0] += 100
+    sweep(pinning, range(10, 20))
+    assert sweep(pinning, range(10, 20)) >= 0.6

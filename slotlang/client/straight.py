@@ -1,0 +1,208 @@
+"""Requests with large bodies over connections of our own, where no proxy stands between.
+
+Each runs in a thread from its first byte to its last: an event loop that is woken for every piece of an answer takes
+as long as an evaluation of a small module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+import h11
+import httpx
+
+Result = TypeVar("Result")
+Read = Callable[[int, httpx.Headers, Iterator[bytes]], Result]
+"""What makes a result of an answer: its status, its headers, and its body in pieces."""
+
+_CONNECT = 10.0
+"""Seconds for a connection to be there."""
+_HEAD, _PIECE = 1 << 12, 1 << 22
+"""Bytes that are asked for at a time, before the head has come and after."""
+
+
+class _Line:
+    """A connection, in a thread at a time."""
+
+    def __init__(self, host: str, port: int, security: ssl.SSLContext | None, timeout: float) -> None:
+        self._timeout = timeout
+        plain = socket.create_connection((host, port), _CONNECT)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket = plain if security is None else security.wrap_socket(plain, server_hostname=host)
+        except BaseException:
+            plain.close()
+            raise
+        # the system waits for all of a piece, where it can
+        self._flags = 0
+        self.socket.settimeout(timeout)
+        if security is None and sys.platform != "win32":
+            self.socket.settimeout(None)
+            self._flags = socket.MSG_WAITALL
+            time = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing came since the last answer, not even an end."""
+        found = select.poll()
+        found.register(self.socket, select.POLLIN)
+        return not found.poll(0)
+
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send a request. What refuses it may close the connection before all was sent: its answer is there then."""
+        with suppress(ConnectionError):
+            self.socket.sendall(head)
+            self.socket.sendall(body)
+
+    def received(self, size: int, flags: int = 0) -> bytes:
+        """Up to this many bytes; none at the end. Raises OSError."""
+        try:
+            return self.socket.recv(size, flags)
+        except (TimeoutError, BlockingIOError):
+            raise httpx.ReadTimeout(f"nothing came for {self._timeout:.0f} s") from None
+
+    def rest(self, size: int) -> Iterator[bytes]:
+        """This many bytes. Raises ``httpx.ReadError`` and OSError."""
+        while size:
+            data = self.received(min(size, _PIECE), self._flags)
+            if not data:
+                raise httpx.ReadError("the connection ended within an answer")
+            size -= len(data)
+            yield data
+
+    def exchange(self, request: h11.Request, body: bytes, read: Read[Result]) -> tuple[Result, bool]:
+        """The result of an answer, and whether the connection serves again. Raises ``httpx.TransportError`` and
+        OSError."""
+        state = h11.Connection(h11.CLIENT)
+        self.send(state.send(request) or b"", body)
+        state.send_with_data_passthrough(h11.Data(data=body))
+        state.send(h11.EndOfMessage())
+        event = self._event(state)
+        while isinstance(event, h11.InformationalResponse):
+            event = self._event(state)
+        if not isinstance(event, h11.Response):
+            raise httpx.ReadError("the connection ended before an answer")
+        headers = httpx.Headers(list(event.headers))
+        whole = [False]
+
+        def pieces() -> Iterator[bytes]:
+            length = headers.get("content-length")
+            if length is None or not length.isdigit():
+                while not isinstance(more := self._event(state), h11.EndOfMessage):
+                    if not isinstance(more, h11.Data):
+                        raise httpx.ReadError("the connection ended within an answer")
+                    yield bytes(more.data)
+            else:
+                here, _ = state.trailing_data
+                if here:
+                    yield here[: int(length)]
+                yield from self.rest(max(0, int(length) - len(here)))
+            whole[0] = True
+
+        result = read(event.status_code, headers, pieces())
+        return result, whole[0] and "close" not in headers.get("connection", "").lower()
+
+    def _event(self, state: h11.Connection) -> object:
+        while True:
+            event = state.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            data = self.received(_HEAD if state.their_state is h11.SEND_RESPONSE else _PIECE)
+            if not data and state.their_state is h11.SEND_RESPONSE:
+                raise httpx.ReadError("the connection ended before an answer")
+            state.receive_data(data)
+
+    def close(self) -> None:
+        """End it; a thread that waits is woken."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class Straight:
+    """Connections to one address, each used again. ``headers`` of all requests; ``timeout``: seconds without any byte;
+    ``most``: requests at a time."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        security: ssl.SSLContext | None,
+        headers: Sequence[tuple[str, str]],
+        timeout: float,
+        most: int = 8,
+    ) -> None:
+        self._place = host, port, security, timeout
+        shown = f"[{host}]" if ":" in host else host
+        self._headers = [("Host", f"{shown}:{port}"), *headers]
+        self._free: list[_Line] = []
+        self._lock, self._closed = threading.Lock(), False
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="slotlang connection")
+
+    async def post(self, path: str, body: bytes, headers: Sequence[tuple[str, str]], read: Read[Result]) -> Result:
+        """Send a request; ``read`` is called in the connection's thread. Raises what it raises, and
+        ``httpx.TransportError``."""
+        length = ("Content-Length", str(len(body)))
+        request = h11.Request(method="POST", target=path, headers=[*self._headers, *headers, length])
+        under_way = list[_Line]()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._posted, request, body, read, under_way)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            for line in under_way:
+                line.close()
+            raise
+
+    def _posted(self, request: h11.Request, body: bytes, read: Read[Result], under_way: list[_Line]) -> Result:
+        again, line = False, None
+        try:
+            line = self._line()
+            under_way.append(line)
+            result, again = line.exchange(request, body, read)
+            return result
+        except h11.RemoteProtocolError as problem:
+            raise httpx.RemoteProtocolError(str(problem)) from None
+        except OSError as problem:
+            kind = httpx.ConnectError if line is None else httpx.ReadError
+            raise kind(str(problem)) from None
+        finally:
+            if line is not None:
+                self._given_back(line, again)
+
+    def _line(self) -> _Line:
+        while True:
+            with self._lock:
+                line = self._free.pop() if self._free else None
+            if line is None:
+                return _Line(*self._place)
+            if line.quiet:
+                return line
+            line.close()
+
+    def _given_back(self, line: _Line, again: bool) -> None:
+        with self._lock:
+            if again and not self._closed:
+                self._free.append(line)
+                return
+        line.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._closed, free = True, list(self._free)
+            self._free.clear()
+        for line in free:
+            line.close()
+        self._threads.shutdown(wait=False)

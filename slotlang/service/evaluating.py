@@ -1,0 +1,84 @@
+"""The route of evaluation, and who asks. ASGI without what other routes need for JSON: a request of a few milliseconds
+is not to spend one of them on being read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from starlette.requests import ClientDisconnect
+
+from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
+from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
+from slotlang.service.service import Service
+from slotlang.service.tokens import Tenant
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Scope: TypeAlias = MutableMapping[str, Any]
+
+PATH = "/v1/sessions/{session}/evaluate"
+_HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
+
+
+def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
+    """Whose request this is, by its token and the version of the protocol that it says. Raises Refusal SL570, SL572 and
+    SL574."""
+    tenant = service.tokens.find(token) if token is not None else None
+    if tenant is None:
+        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    if protocol is not None and protocol != str(VERSION):
+        raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
+    service.request_rate.take(tenant.name, 1, "requests")
+    return tenant
+
+
+class Evaluating:
+    """Answers ``PATH``."""
+
+    path = PATH
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises Refusal and Rejected before the answer begins."""
+        # its path, without names, for metrics
+        scope["route"] = self
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        scheme, _, token = headers.get(b"authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else None
+        tenant = caller(self.service, given, headers.get(_HEADER))
+        key = headers.get(_KEY, "")
+        if not IDEMPOTENCY_KEY.fullmatch(key):
+            raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
+        session = self.service.store.get(tenant.name, scope["path_params"]["session"])
+        run = await self.service.evaluations.begin(tenant, session, key, await _body(receive))
+        pieces = run.frames()
+        # a problem with the first item is an answer of its own
+        piece = await anext(pieces)
+        named = [
+            (b"content-type", BINARY.encode()),
+            (_ADAPTER, f"{run.adapter}@{run.version}".encode("latin-1", "replace")),
+        ]
+        if len(run.parts) == 1:
+            named.append((b"content-length", str(len(piece)).encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": named})
+        last = len(run.parts) == 1
+        await send({"type": "http.response.body", "body": piece, "more_body": not last})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if not last:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _body(receive: Receive) -> bytes:
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
