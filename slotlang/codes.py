@@ -688,6 +688,11 @@ are not there, or have other sizes.""",
 
 No Dask scheduler listens at the address, or it does not accept the certificates. `dask scheduler` starts one, and
 `dask worker ADDRESS` a worker; both need the same slotlang as the service.""",
+    "SL585": """A worker of the scheduler can't be used.
+
+It has another slotlang than the service, or none, or it is on another machine and has no TLS. Jobs go to
+the other workers. Where there is no other one when the service starts, it does not start. Install the same slotlang on
+all machines, and start workers with `--tls-ca-file`, `--tls-cert` and `--tls-key`.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.

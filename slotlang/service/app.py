@@ -20,7 +20,7 @@ from slotlang.service.gate import Gate, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
 from slotlang.service.service import Service
-from slotlang.service.store import Session
+from slotlang.service.sessions import Session
 from slotlang.service.tokens import Tenant
 from slotlang_runtime.keys import EvaluationKeys
 

@@ -18,7 +18,8 @@ from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
 from slotlang.service.protocol import HEAD_BYTES, LENGTH, Request, answer_frame, frame
-from slotlang.service.store import Session, Store
+from slotlang.service.sessions import Session
+from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import unpack

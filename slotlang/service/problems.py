@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError
 from slotlang_runtime.errors import Rejected
+
+_LOG = logging.getLogger("slotlang.service")
 
 NO_TOKEN = "SL570"
 MISSING = "SL571"
@@ -31,6 +35,7 @@ _STATUS: Mapping[str, int] = {
     NO_KEYS: 409,
     FAILED: 500,
 }
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNFIT = 422
 """Of what the runtime or a manifest refuses: well-formed requests with bytes that do not fit."""
 
@@ -76,5 +81,8 @@ def refusal(problem: BaseException) -> Refusal:
         case SlotError():
             first = problem.diagnostics[0]
             return Refusal(first.code, first.message, hint=first.hint, status=_STATUS.get(first.code, _UNFIT))
+        case OSError() if problem.errno in _NO_ROOM:
+            _LOG.error("the disk is full: %s", problem)
+            return Refusal(BUSY, "the service's disk is full", retry_after=30.0)
         case _:
             return Refusal(FAILED, "the service failed in a way it should not; its log says how")

@@ -10,6 +10,7 @@ from pathlib import Path
 from slotlang.diagnostics import SlotError, error
 from slotlang.service.adapters import Adapters
 from slotlang.service.answers import Answers
+from slotlang.service.clock import Clock
 from slotlang.service.evaluations import Evaluations
 from slotlang.service.evaluator import Evaluator, Station, Threads
 from slotlang.service.limits import Limits, Rate
@@ -25,6 +26,8 @@ STATE = ".state"
 
 _SWEEP = 15.0
 """Seconds between two looks for what has expired."""
+_JUMP = 5.0
+"""Seconds by which a clock that jumped is worth a warning."""
 
 
 class Service:
@@ -33,10 +36,10 @@ class Service:
     def __init__(
         self, folder: Path, state: Path, limits: Limits, threads: int, evaluator: Evaluator | None = None
     ) -> None:
-        self.limits, self.metrics = limits, Metrics()
+        self.limits, self.metrics, self.clock = limits, Metrics(), Clock()
         self.tokens = Tokens(state / "tokens")
-        self.store = Store(state, quota=limits.quota, most=limits.sessions)
-        self.answers = Answers(state / "answers", limits.window, limits.answers)
+        self.store = Store(state, quota=limits.quota, most=limits.sessions, clock=self.clock)
+        self.answers = Answers(state / "answers", limits.window, limits.answers, clock=self.clock)
         mapped = Mapped(state / "weights")
         station = Station(limits.weights_memory, limits.keys_memory, self.metrics.cached, mapped)
         self.adapters = Adapters(folder, station)
@@ -44,6 +47,7 @@ class Service:
         self.evaluations = Evaluations(self.adapters, self.store, self.answers, self.evaluator, limits, self.metrics)
         self.request_rate = Rate(limits.requests, 4 * limits.requests)
         self._sweeper: asyncio.Task[None] | None = None
+        self._jumped = 0.0
         gauge, queue = self.metrics.gauge, self.evaluations.queue
         gauge("slotlang_queue", "Evaluations that wait", lambda: queue.waiting)
         gauge("slotlang_running", "Evaluations under way", lambda: queue.running)
@@ -71,9 +75,14 @@ class Service:
         self._sweeper = asyncio.create_task(self._sweep_often())
 
     def _sweep(self) -> None:
-        gone = self.store.expire(), self.answers.expire()
-        if any(gone):
-            _LOG.info("%d sessions and %d answers have expired", *gone)
+        # answers first: they are what makes room on a full disk
+        answers = self.answers.expire()
+        sessions = self.store.expire()
+        if answers or sessions:
+            _LOG.info("%d sessions and %d answers have expired", sessions, answers)
+        if (jumped := self.clock.jumped) and abs(jumped - self._jumped) > _JUMP:
+            _LOG.warning("the machine's clock jumped by %+.0f s; times of sessions and answers do not", jumped)
+            self._jumped = jumped
 
     async def _sweep_often(self) -> None:
         while True:

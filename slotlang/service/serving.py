@@ -26,7 +26,7 @@ from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
 from slotlang.service.lines import protocol
 from slotlang.service.service import STATE, Service
-from slotlang.service.store import state_of_one
+from slotlang.service.state import opening, state_of_one
 
 if TYPE_CHECKING:
     from slotlang.service.dask import Scheduler
@@ -142,9 +142,12 @@ def serve(
     first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Whether
     it was SIGINT. Raises ``SlotError``."""
     address.check()
+    _check_readable(folder)
     state = folder / STATE if state is None else state
     with state_of_one(state), bound(address) as listening:
-        service = Service(folder, state, limits, threads, None if scheduler is None else _workers(scheduler, limits))
+        evaluator = None if scheduler is None else _workers(scheduler, limits)
+        with opening(state):
+            service = Service(folder, state, limits, threads, evaluator)
         app = create_app(service)
         port = listening.getsockname()[1]
         config = uvicorn.Config(
@@ -167,6 +170,14 @@ def serve(
         server.config.load()
         _run(server, service, listening)
         return server.interrupted
+
+
+def _check_readable(folder: Path) -> None:
+    """Raise ``SlotError`` SL001 for a folder that is not there, or whose files can't be listed."""
+    try:
+        next(folder.iterdir(), None)
+    except (OSError, ValueError) as problem:
+        raise error("SL001", f"can't read the folder of adapters: {reason_of(problem)}", file=str(folder)) from None
 
 
 def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:

@@ -4,35 +4,32 @@
     STATE/keys/TENANT/SHA256    evaluation keys by content; SHA256.part while they arrive
     STATE/index.sqlite          the same sessions, and when each was used last
 
-A file is written before the index names it, and taken out of the index before it goes. At the start
-the index is compared with the files; one that is damaged is made anew, then or when it is noticed. Only use times are
-lost with it.
+A session is read from its file; the index finds those of a tenant, and those that have expired. A file is written
+before the index names it, and taken out of the index before it goes. At the start the index is compared with the files;
+one that is damaged is made anew, then or when it is noticed. Only use times are lost with it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import secrets
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from slotlang.diagnostics import SlotError, error
-from slotlang.files import reason_of
 from slotlang.service.durable import flush, write_durable
-from slotlang.service.fields import Fields, Wrong
-from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
+from slotlang.service.fields import Wrong
+from slotlang.service.problems import BUSY, MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
 from slotlang.service.protocol import SESSION_ID
+from slotlang.service.sessions import Session, read_session
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -45,25 +42,10 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE INDEX IF NOT EXISTS by_tenant ON sessions (tenant, used);
 CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
 """
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE")
+"""What SQLite says of a disk that has no room: no damage."""
 _TOUCH = 30.0
 """Seconds by which a session's last use may be known too early."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """A tenant's session. ``keys``: SHA-256 of its evaluation keys, empty until they are there; ``coming``: of those
-    that are being sent; with their ``bytes``."""
-
-    id: str
-    tenant: str
-    model: str
-    created: float
-    expires: float
-    pinned: bool
-    keys: str
-    bytes: int
-    coming: str
-    coming_bytes: int
 
 
 _NAMES = [field.name for field in fields(Session)]
@@ -92,12 +74,19 @@ class Store:
     def _opened(self) -> sqlite3.Connection:
         try:
             index = self._connected()
-            if index.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            # that the indexes by tenant and by expiry fit to the sessions is checked too
+            if index.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the check of the index failed")
         except sqlite3.DatabaseError as problem:
+            _check_room(problem)
             self._set_aside(problem)
             index = self._connected()
-        self._fill(index)
+        try:
+            self._fill(index)
+        except sqlite3.DatabaseError as problem:
+            index.close()
+            _check_room(problem)
+            raise
         return index
 
     @property
@@ -116,7 +105,7 @@ class Store:
             raise
         return index
 
-    def _set_aside(self, problem: sqlite3.DatabaseError) -> None:
+    def _set_aside(self, problem: Exception) -> None:
         _LOG.warning("the index of sessions is damaged (%s) and is made anew from the files", problem)
         self.rebuilt += 1
         path = self._path
@@ -128,33 +117,50 @@ class Store:
         """Make the index say what the files say: a process may have ended between the two."""
         rows = {row[0]: row for row in index.execute(f"SELECT {_COLUMNS} FROM sessions")}
         index.execute("BEGIN")
+        named: set[Path] | None = set()
         for path in sorted((self.folder / "sessions").glob("*.json")):
             try:
-                session = _session(path)
-            except (OSError, ValueError, Wrong) as problem:
-                _LOG.warning("the session file %s is left out: %s", path.name, problem)
-                continue
+                session = read_session(path)
+            except (OSError, ValueError) as problem:
+                row = rows.get(path.stem)
+                if row is None:
+                    _LOG.warning("the session file %s is left out: %s", path.name, problem)
+                    named = None
+                    continue
+                _LOG.warning("the session file %s is damaged and is made anew from the index", path.name)
+                session = _of_row(row)
+                self._write(session)
+            if named is not None:
+                named |= {self._keys_of(session.tenant) / name for name in (session.keys, session.coming)}
             values = tuple(asdict(session).values())
             if rows.pop(session.id, None) != values:
                 index.execute(_INSERT, (*values, session.created))
         index.executemany("DELETE FROM sessions WHERE id = ?", [(name,) for name in rows])
         index.execute("COMMIT")
+        # what a process that was killed left: files half written, and keys that no session names any more. While a
+        # session can't be read nobody knows whose keys it has
+        half = list((self.folder / "sessions").glob(".slotlang.*"))
+        keys = [] if named is None else (self.folder / "keys").glob("*/*")
+        for path in (*half, *(path for path in keys if path.with_suffix("") not in (named or ()))):
+            path.unlink(missing_ok=True)
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._index.execute(sql, values).fetchall()
             except sqlite3.DatabaseError as problem:
-                with suppress(sqlite3.Error):
-                    self._index.close()
-                self._set_aside(problem)
-                self._index = self._opened()
+                _check_room(problem)
+                self._make_anew(problem)
                 return self._index.execute(sql, values).fetchall()
 
+    def _make_anew(self, problem: Exception) -> None:
+        with suppress(sqlite3.Error):
+            self._index.close()
+        self._set_aside(problem)
+        self._index = self._opened()
+
     def _sessions(self, where: str, *values: Any) -> list[Session]:
-        found = [Session(*row) for row in self._rows(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", *values)]
-        # SQLite keeps a flag as a number
-        return [replace(session, pinned=bool(session.pinned)) for session in found]
+        return [_of_row(row) for row in self._rows(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", *values)]
 
     # Sessions
 
@@ -177,12 +183,28 @@ class Store:
 
     def get(self, tenant: str, name: str) -> Session:
         """The tenant's session. Raises Refusal SL571: one of another tenant is missing, as any other."""
-        found = []
-        if SESSION_ID.fullmatch(name):
-            found = self._sessions("id = ? AND tenant = ? AND expires > ?", name, tenant, self.clock())
-        if not found:
-            raise Refusal(MISSING, "there is no such session, or it has expired", hint="make a new one")
-        return found[0]
+        found = None
+        with suppress(OSError):
+            if SESSION_ID.fullmatch(name):
+                try:
+                    found = read_session(self._file(name))
+                except ValueError:
+                    found = self._repaired(name)
+        if found is not None and found.tenant == tenant and found.expires > self.clock():
+            return found
+        raise Refusal(MISSING, "there is no such session, or it has expired", hint="make a new one")
+
+    def _repaired(self, name: str) -> Session | None:
+        """The session of a damaged file, written anew from the index; None where that does not have it."""
+        with self._lock:
+            for session in self._sessions("id = ?", name):
+                _LOG.warning("the session file %s.json is damaged and is made anew from the index", name)
+                self._write(session)
+                return session
+        return None
+
+    def _file(self, name: str) -> Path:
+        return self.folder / "sessions" / f"{name}.json"
 
     def of(self, tenant: str) -> list[Session]:
         """The tenant's sessions, the longest unused first."""
@@ -221,7 +243,7 @@ class Store:
         with self._lock:
             self._rows("DELETE FROM sessions WHERE id = ?", session.id)
             self._touched.pop(session.id, None)
-            (self.folder / "sessions" / f"{session.id}.json").unlink(missing_ok=True)
+            self._file(session.id).unlink(missing_ok=True)
             self._drop(session.tenant, {session.keys, session.coming})
 
     def forget_keys(self, session: Session) -> None:
@@ -234,8 +256,14 @@ class Store:
 
     def expire(self) -> int:
         """Delete sessions that have expired and are not in use; their number."""
-        gone = [s for s in self._sessions("expires <= ?", self.clock()) if not self._uses[s.id]]
+        now = self.clock()
+        gone = [s for s in self._sessions("expires <= ?", now) if not self._uses[s.id]]
         for session in gone:
+            with suppress(OSError, ValueError):
+                if read_session(self._file(session.id)).expires > now:
+                    with self._lock:
+                        self._make_anew(Wrong("it has another expiry than the session's file"))
+                    return 0
             self.delete(session)
         return len(gone)
 
@@ -304,10 +332,13 @@ class Store:
 
     def _saved(self, session: Session) -> Session:
         before = self._sessions("id = ?", session.id)
-        write_durable(self.folder / "sessions" / f"{session.id}.json", json.dumps(asdict(session)).encode())
+        self._write(session)
         self._rows(_INSERT, *asdict(session).values(), self.clock())
         self._drop(session.tenant, {s.keys for s in before} - {session.keys})
         return session
+
+    def _write(self, session: Session) -> None:
+        write_durable(self._file(session.id), json.dumps(asdict(session)).encode())
 
     def _drop(self, tenant: str, keys: set[str]) -> None:
         for name in keys - {""}:
@@ -342,43 +373,13 @@ class Store:
         return self._keys_of(session.tenant) / f"{session.coming}.part"
 
 
-def _session(path: Path) -> Session:
-    of = Fields(json.loads(path.read_bytes()))
-    found = Session(
-        of.text("id"),
-        of.text("tenant"),
-        of.text("model"),
-        of.number("created"),
-        of.number("expires"),
-        of.flag("pinned"),
-        of.text("keys"),
-        of.whole("bytes"),
-        of.text("coming"),
-        of.whole("coming_bytes"),
-    )
-    if found.id != path.stem or not SESSION_ID.fullmatch(found.id):
-        raise Wrong("its name is not that of its session")
-    return found
+def _of_row(row: Sequence[Any]) -> Session:
+    session = Session(*row)
+    # SQLite keeps a flag as a number
+    return replace(session, pinned=bool(session.pinned))
 
 
-@contextmanager
-def state_of_one(folder: Path) -> Iterator[None]:
-    """Within, this process alone has the state of a service. Raises ``SlotError`` SL564 for a folder that can't hold
-    it, or that another service has."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as problem:
-        raise _unusable(folder, reason_of(problem)) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise _unusable(folder, "another service has it") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _unusable(folder: Path, reason: str) -> SlotError:
-    return error("SL564", f"the service can't keep its state here: {reason}", file=str(folder))
+def _check_room(problem: sqlite3.DatabaseError) -> None:
+    """Raise Refusal SL575 where it is a disk that has no room."""
+    if getattr(problem, "sqlite_errorname", "") in _FULL:
+        raise Refusal(BUSY, "the service's disk is full", retry_after=30.0) from None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import signal
+import pickletools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from slotlang.client.adapter import Adapter, Crypto
 from slotlang.diagnostics import SlotError
 from slotlang.service.adapters import Adapters
 from slotlang.service.dask import Memory, Scheduler, Workers
-from slotlang.service.evaluator import Job, Placed, Station
+from slotlang.service.evaluator import Done, Job, Placed, Station
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal
 from slotlang.service.tokens import Tenant
@@ -60,116 +59,170 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("dask"))
 
 
-class Future:
-    def __init__(self, value: Any) -> None:
-        self.value = value
+class Remote:
+    """The scheduler, or a worker."""
 
-    def __await__(self) -> Any:
-        async def given() -> Any:
-            await asyncio.sleep(0)
-            if isinstance(self.value, BaseException):
-                raise self.value
-            return self.value
+    def __init__(self, pool: Pretended, address: str) -> None:
+        self.pool, self.address = pool, address
 
-        return given().__await__()
+    async def ncores_running(self, workers: Any) -> dict[str, int]:
+        if self.pool.silent:
+            raise OSError("nobody listens")
+        return dict(self.pool.workers)
 
-    def release(self) -> None:
-        pass
+    async def run(self, function: bytes) -> dict[str, Any]:
+        self.pool.asked[self.address] += 1
+        if self.address in self.pool.foreign:
+            return {"status": "OK", "result": "0.0.9, another one"}
+        assert "get_ready" in pickletools_names(function)
+        return {"status": "OK", "result": dask.build()}
+
+    async def slotlang_evaluate(self, weights: int, keys: int, **job: Any) -> Any:
+        self.pool.sent[self.address] += 1
+        for kind, data in job["given"].items():
+            self.pool.given.append((self.address, kind, len(data)))
+        await asyncio.sleep(0)
+        if self.pool.answers:
+            found = self.pool.answers.pop(0)
+            if isinstance(found, BaseException):
+                raise found
+            return found
+        kept, dask._stations = dask._stations, self.pool.stations.setdefault(self.address, {})
+        try:
+            return dask.evaluate_here(memory=Memory(weights, keys), **job)
+        finally:
+            dask._stations = kept
+
+
+def pickletools_names(data: bytes) -> list[str]:
+    """The texts in a pickle."""
+    return [str(argument) for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)]
 
 
 class Pretended:
-    """A Dask client with workers in this process, each with a station of its own; ``faults``: what jobs end with
-    instead."""
+    """Connections to a scheduler and to workers in this process, each with a station of its own. ``answers``: what the
+    next jobs get instead; ``foreign``: workers of another build."""
 
-    def __init__(self, *workers: str) -> None:
-        self.workers, self.faults = {name: {"nthreads": 1} for name in workers}, list[BaseException]()
-        self.stations: dict[str, dict[Memory, Station]] = {name: {} for name in workers}
-        self.sent = Counter[str]()
-        self.scattered: list[int] = []
-        self.scheduler = self
+    def __init__(self, *workers: str, threads: int = 1) -> None:
+        self.workers = dict.fromkeys(workers, threads)
+        self.stations: dict[str, dict[Memory, Station]] = {}
+        self.sent, self.asked = Counter[str](), Counter[str]()
+        self.given: list[tuple[str, str, int]] = []
+        self.answers: list[Any] = []
+        self.foreign: set[str] = set()
+        self.silent = False
 
-    async def identity(self, n_workers: int) -> Any:
-        return {"workers": self.workers}
-
-    async def scatter(self, data: bytes, workers: list[str] | None, hash: bool) -> Future:
-        self.scattered.append(len(data))
-        return Future(data)
-
-    def submit(self, function: Any, hashes: Any, memory: Any, upload: Any, placed: Any, **how: Any) -> Future:
-        if self.faults:
-            return Future(self.faults.pop(0))
-        (name,) = how["workers"]
-        self.sent[name] += 1
-        kept, dask._stations = dask._stations, self.stations[name]
-        try:
-            given = {kind: future.value for kind, future in placed.items()}
-            return Future(function(hashes, memory, upload, given))
-        except BaseException as problem:
-            return Future(problem)
-        finally:
-            dask._stations = kept
+    def __call__(self, address: str) -> Remote:
+        return Remote(self, address)
 
     async def close(self) -> None:
         pass
 
 
-def workers_of(client: Pretended, monkeypatch: pytest.MonkeyPatch) -> Workers:
-    class Here:
-        @property
-        def address(self) -> str:
-            # the one whose stations are in force
-            return next(name for name, kept in client.stations.items() if kept is dask._stations)
-
-    monkeypatch.setattr(dask, "get_worker", Here)
-    found = Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1 << 30, 1 << 30), 20.0)
-    found._client = client
-    return found
+A, B = "tcp://127.0.0.1:1001", "tcp://127.0.0.1:1002"
 
 
-def test_a_worker_is_sent_what_it_lacks_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Pretended("tcp://a", "tcp://b")
-    workers = workers_of(client, monkeypatch)
+def evaluated(pool: Pretended, *jobs: Job, seconds: float = 20.0, held: int = 1 << 30) -> list[Done]:
+    """What workers answer to jobs, one after the other."""
+    workers = Workers(Scheduler("tcp://127.0.0.1:1"), Memory(held, held), seconds)
+    workers._pool = pool
 
-    async def main() -> None:
-        for number in (0, 1, 2, 0, 1, 2, 0):
-            done = await workers.evaluate(world.job(number))
-            # no masks are drawn for this program: the same bytes
-            assert done.results == world.serial(world.job(number))
-            world.check(number, done.results)
+    async def main() -> list[Done]:
+        await workers._look()
+        try:
+            return [await workers.evaluate(job) for job in jobs]
+        finally:
+            assert not workers._busy
 
-    asyncio.run(main())
-    sizes = Counter(client.scattered)
-    weights = world.adapter.manifest.groups[0].weights.bytes
+    return asyncio.run(main())
+
+
+def test_a_worker_is_sent_what_it_lacks_once(world: World) -> None:
+    pool, numbers = Pretended(A, B), (0, 1, 2, 0, 1, 2, 0)
+    done = evaluated(pool, *(world.job(number) for number in numbers))
+    for number, one in zip(numbers, done, strict=True):
+        # no masks are drawn for this program: the same bytes
+        assert one.results == world.serial(world.job(number))
+        world.check(number, one.results)
+    kinds = Counter(kind for _, kind, _ in pool.given)
     # weights of three modules once each; program and keys once for each worker
-    assert sizes[weights] == 3
-    assert len(client.scattered) == 3 + 2 * len(client.sent)
-    before = len(client.scattered)
-    asyncio.run(workers.evaluate(world.job(1)))
-    assert len(client.scattered) == before
-    assert not +workers._busy
+    assert kinds == {"weights": 3, "program": len(pool.sent), "keys": len(pool.sent)}
+    before = len(pool.given)
+    evaluated(pool, world.job(1))
+    assert len(pool.given) == before
 
 
-def test_a_job_is_given_out_again_when_its_worker_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Pretended("tcp://a")
-    workers = workers_of(client, monkeypatch)
-    client.faults = [RuntimeError("worker died"), asyncio.CancelledError()]
-    world.check(0, asyncio.run(workers.evaluate(world.job(0))).results)
-    # and not for ever
-    client.faults = [RuntimeError("worker died")] * 100
-    monkeypatch.setattr(dask, "_TRIES", 2)
-    with pytest.raises(Refusal, match="SL575"):
-        asyncio.run(workers.evaluate(world.job(0)))
+def test_a_worker_that_holds_nothing_evaluates(world: World) -> None:
+    pool = Pretended(A)
+    (one,) = evaluated(pool, world.job(0), held=0)
+    world.check(0, one.results)
 
 
-def test_what_a_client_did_wrong_is_not_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Pretended("tcp://a")
-    workers = workers_of(client, monkeypatch)
+def test_a_job_is_given_out_again_when_its_worker_ends(world: World) -> None:
+    for ended in (OSError("closed"), dask.Leaving(), None):
+        pool = Pretended(A, B)
+        pool.answers = [ended]
+        (one,) = evaluated(pool, world.job(0))
+        world.check(0, one.results)
+        # to the other one: the first is known to have ended
+        assert sorted(count for count in pool.sent.values()) == [1, 4]
+
+
+def test_a_job_does_not_end_worker_after_worker(world: World) -> None:
+    pool = Pretended(*(f"tcp://127.0.0.1:{port}" for port in range(1000, 1010)))
+    pool.answers = [OSError("closed")] * 100
+    with pytest.raises(Refusal, match="SL575: 3 workers ended"):
+        evaluated(pool, world.job(0))
+    assert set(pool.sent.values()) == {1} and len(pool.sent) == 3
+
+
+def test_a_job_waits_for_a_worker_and_not_for_ever(world: World) -> None:
+    with pytest.raises(Refusal, match="SL575: no worker ended this"):
+        evaluated(Pretended(), world.job(0), seconds=0.1)
+
+
+def test_what_a_client_did_wrong_is_not_tried_again(world: World) -> None:
+    pool = Pretended(A)
     with pytest.raises(Rejected, match="truncated"):
-        asyncio.run(workers.evaluate(world.job(0, world.upload[:-1])))
-    assert client.sent["tcp://a"] <= 4
+        evaluated(pool, world.job(0, world.upload[:-1]))
+    assert pool.sent[A] <= 4
     damaged = Job(world.job(0).program, world.job(0).weights, Placed(Path("/nowhere"), File("k", "0" * 64)), b"x")
     with pytest.raises(Refusal, match="SL578"):
-        asyncio.run(workers.evaluate(damaged))
+        evaluated(pool, damaged)
+
+
+def test_workers_of_another_build_or_without_tls_are_not_used(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere = "tcp://192.0.2.7:1001"
+    pool = Pretended(A, B, elsewhere)
+    pool.foreign = {B}
+    evaluated(pool, world.job(0), world.job(1), world.job(2))
+    assert set(pool.sent) == {A} and elsewhere not in pool.asked
+    text = caplog.text
+    assert f"SL585: the worker {B} is not used: it has slotlang 0.0.9, another one, and this is" in text
+    assert f"{elsewhere} is not used: it is on another machine" in text
+
+
+def test_jobs_go_on_while_the_scheduler_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "_LOOK", 0.01)
+    pool, workers = Pretended(A), Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1 << 30, 1 << 30), 20.0)
+    workers._pool = pool
+
+    async def main() -> None:
+        await workers._look()
+        pool.silent = True
+        watching = workers._watcher = asyncio.create_task(workers._watch())
+        await asyncio.sleep(0.05)
+        world.check(0, (await workers.evaluate(world.job(0))).results)
+        # it comes back, with another worker
+        pool.workers, pool.silent = {B: 3}, False
+        while set(workers._threads) != {B}:
+            await asyncio.sleep(0.01)
+        assert workers.width == 4 and not watching.done()
+        world.check(0, (await workers.evaluate(world.job(0))).results)
+        await workers.close()
+
+    asyncio.run(main())
+    assert pool.sent[A] and pool.sent[B]
 
 
 def test_schedulers_are_on_the_loopback_or_have_tls() -> None:
@@ -189,50 +242,14 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(workers.start())
 
 
-@pytest.mark.slow
-def test_two_worker_processes_of_which_one_is_killed(world: World) -> None:
-    from distributed import LocalCluster
-
-    async def main() -> None:
-        cluster = await LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address=None
-        )
-        async with cluster:
-            workers = Workers(Scheduler(cluster.scheduler_address), Memory(1 << 30, 1 << 30), 120.0)
-            await workers.start()
-            assert len(workers._threads) == 2 and workers.width == 4
-            expected = [world.serial(world.job(number)) for number in range(3)]
-
-            async def all_right(count: int) -> None:
-                done = await asyncio.gather(*(workers.evaluate(world.job(number)) for number in range(count)))
-                for number, one in enumerate(done):
-                    assert one.results == expected[number % 3]
-                    world.check(number, one.results)
-
-            await all_right(6)
-            pids = await workers._client.run(os.getpid)
-            under_way = asyncio.create_task(all_right(60))
-            await asyncio.sleep(0.1)
-            os.kill(next(iter(pids.values())), signal.SIGKILL)
-            await under_way
-            # its nanny starts another, and one more joins: both are used
-            cluster.scale(3)
-            for _ in range(100):
-                workers._looked = -1e9
-                await workers._look()
-                if len(workers._threads) == 3:
-                    break
-                await asyncio.sleep(0.2)
-            await all_right(30)
-            used = await workers._client.run(_evaluated)
-            assert len(used) == 3 and all(used.values())
-            await workers.close()
-
-    asyncio.run(main())
-
-
-def _evaluated() -> int:
-    """On a worker: how many weights it holds."""
-    import slotlang.service.dask as there
-
-    return sum(len(station.servers) for station in there._stations.values())
+def test_certificates_of_a_scheduler(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    with pytest.raises(SlotError, match="SL565: --scheduler-ca can't be read"):
+        Scheduler("tls://127.0.0.1:1", *files).security()
+    with pytest.raises(SlotError, match="SL005: --scheduler-cert is for tls://"):
+        Scheduler("tcp://127.0.0.1:1", certificate=files[1]).security()
+    for file in files:
+        file.write_text("not a certificate")
+    workers = Workers(Scheduler("tls://127.0.0.1:1", *files), Memory(1, 1), 1.0)
+    with pytest.raises(SlotError, match="SL584"):
+        asyncio.run(workers.start())

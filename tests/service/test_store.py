@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,11 @@ import pytest
 from slotlang.diagnostics import SlotError
 from slotlang.service.answers import Answers
 from slotlang.service.cache import Cache
+from slotlang.service.clock import Clock as Steady
 from slotlang.service.problems import Refusal
-from slotlang.service.store import Session, Store, state_of_one
+from slotlang.service.sessions import Session
+from slotlang.service.state import state_of_one
+from slotlang.service.store import Store
 from slotlang.service.tokens import Tokens
 
 
@@ -172,17 +177,95 @@ def test_damage_while_it_runs_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     session = stored(store)
     store._index.execute("DROP TABLE sessions")
-    assert store.get("a", session.id).keys == session.keys
+    assert store.get("a", session.id) == session and store.of("a") == [session]
     assert store.rebuilt == 1
 
 
-def test_a_session_file_that_is_damaged_costs_that_session_alone(tmp_path: Path) -> None:
+def test_a_session_file_that_is_damaged_is_made_from_the_index(tmp_path: Path) -> None:
     store = Store(tmp_path)
     one, other = stored(store, keys=b"1"), stored(store, keys=b"2")
+    file = tmp_path / "sessions" / f"{one.id}.json"
+    good = file.read_bytes()
+    file.write_text("{")
+    # while it runs, and at the start
+    assert store.get("a", one.id) == one and file.read_bytes() == good
+    file.write_bytes(good[:40])
     store.close()
-    (tmp_path / "sessions" / f"{one.id}.json").write_text("{")
+    again = Store(tmp_path)
+    assert again.get("a", one.id) == one and file.read_bytes() == good
+    # without the index it costs that session alone, and no keys: nobody knows whose they are
+    again.close()
+    file.write_text("{")
     (tmp_path / "index.sqlite").unlink()
     assert [s.id for s in Store(tmp_path).of("a")] == [other.id]
+    assert len([path for path in (tmp_path / "keys").rglob("*") if path.is_file()]) == 2
+
+
+def test_random_damage_of_the_index_costs_no_session(tmp_path: Path) -> None:
+    rng, clock = random.Random(0), Clock()
+    store = Store(tmp_path, clock=clock)
+    sessions = {s.id: s for s in (stored(store, keys=b"%d" % number) for number in range(40))}
+    index = tmp_path / "index.sqlite"
+    for _ in range(12):
+        for _ in range(2):
+            data = bytearray(index.read_bytes())
+            at = rng.randrange(len(data) - 64)
+            data[at : at + 64] = rng.randbytes(64)
+            with index.open("r+b") as stream:
+                stream.write(data)
+            # while it runs: what is asked for, and what is swept
+            store.expire()
+            assert {name: store.get("a", name) for name in sessions} == sessions
+        store.close()
+        store = Store(tmp_path, clock=clock)
+        assert {s.id: s for s in store.of("a")} == sessions
+        assert all(store.key_file(session).is_file() for session in sessions.values())
+    assert store.rebuilt <= 1
+
+
+def test_a_disk_that_is_full_is_no_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = stored(store)
+    store._index.execute("PRAGMA max_page_count=6")
+    made: list[str] = []
+    with pytest.raises(Refusal, match="SL575: the service's disk is full"):
+        for number in range(300):
+            made.append(store.create("a", "m", hashlib.sha256(b"%d" % number).hexdigest(), 4, 100.0).id)
+    assert made and store.rebuilt == 0 and store.get("a", kept.id) == kept
+    store._index.execute("PRAGMA max_page_count=1000000")
+    store.create("a", "m", "0" * 64, 4, 100.0)
+    assert {*made, kept.id} <= {session.id for session in store.of("a")}
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = stored(store)
+    coming = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
+    store.append(coming, 0, b"ke", lambda data: None)
+    store.close()
+    keys = store.key_file(kept).parent
+    for path in (keys / ("0" * 64), keys / f"{'1' * 64}.part", tmp_path / "sessions" / ".slotlang.1.aa"):
+        path.write_bytes(b"left")
+    again = Store(tmp_path)
+    assert sorted(path.name for path in keys.iterdir()) == sorted([kept.keys, f"{coming.coming}.part"])
+    assert again.received(again.get("a", coming.id)) == 2
+    assert not list((tmp_path / "sessions").glob(".*"))
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Steady()
+    store, answers = Store(tmp_path, clock=clock), Answers(tmp_path / "answers", 10.0, clock=clock)
+    session = stored(store)
+    answers.store(answers.begin("name", "body"), 0, b"part")
+    real = time.time
+    for years in (10, -10):
+        monkeypatch.setattr("time.time", lambda years=years: real() + years * 3e7)
+        assert clock.jumped == pytest.approx(years * 3e7, abs=5)
+        assert (store.expire(), answers.expire()) == (0, 0)
+        assert store.get("a", session.id) == session and answers.begin("name", "body").parts == {0: b"part"}
+    # a service that starts with that clock does not keep an answer for ten years
+    assert Answers(tmp_path / "answers", 10.0, clock=Steady()).expire() == 1
+
 
 
 def test_one_service_has_a_state(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""A session, and the file that says what it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from slotlang.service.fields import Fields, Wrong
+from slotlang.service.protocol import SESSION_ID
+
+
+@dataclass(frozen=True)
+class Session:
+    """A tenant's session. ``keys``: SHA-256 of its evaluation keys, empty until they are there; ``coming``: of those
+    that are being sent; with their ``bytes``."""
+
+    id: str
+    tenant: str
+    model: str
+    created: float
+    expires: float
+    pinned: bool
+    keys: str
+    bytes: int
+    coming: str
+    coming_bytes: int
+
+
+def read_session(path: Path) -> Session:
+    """The session of a file. Raises OSError, and ValueError for one that is damaged."""
+    of = Fields(json.loads(path.read_bytes()))
+    found = Session(
+        of.text("id"),
+        of.text("tenant"),
+        of.text("model"),
+        of.number("created"),
+        of.number("expires"),
+        of.flag("pinned"),
+        of.text("keys"),
+        of.whole("bytes"),
+        of.text("coming"),
+        of.whole("coming_bytes"),
+    )
+    if found.id != path.stem or not SESSION_ID.fullmatch(found.id):
+        raise Wrong("its name is not that of its session")
+    return found
