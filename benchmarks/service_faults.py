@@ -64,7 +64,10 @@ class Faults:
             serving, done = self.serving(f"killed-{number}"), threading.Event()
             clients = Clients(self.seen, serving.url, serving.tokens.add("alice")[0], done.is_set, self.rng.random())
             for _ in range(kills // servers):
-                time.sleep(self.rng.uniform(0.02, 0.4))
+                # mostly after it has done something, and then in the middle of something else
+                if self.rng.random() < 0.8:
+                    self._progress(self.rng.randrange(1, 12))
+                time.sleep(self.rng.uniform(0.0, 0.2))
                 if self.rng.random() < 0.2:
                     serving.kill()
                     damaged += damage_pages(serving.state / "index.sqlite", self.rng)
@@ -92,6 +95,12 @@ class Faults:
         self.row("of these while it started", starting, "as above")
         self.row("pages of the index damaged meanwhile", damaged, "made anew from the sessions' files")
 
+    def _progress(self, steps: int, seconds: float = 5.0) -> None:
+        """Wait until clients have got some answers."""
+        wanted, until = self.seen.counts.total() + steps, time.monotonic() + seconds
+        while self.seen.counts.total() < wanted and time.monotonic() < until and not self.seen.wrong:
+            time.sleep(0.005)
+
     def upload_kills(self, kills: int) -> None:
         """A client is killed while it sends its keys, and goes on as another process."""
         serving = self.serving("uploads")
@@ -110,13 +119,19 @@ class Faults:
             headers = {"Authorization": f"Bearer {token}"}
             http = httpx.Client(base_url=serving.url, headers=headers, trust_env=False, timeout=20)
             name = http.post("/v1/sessions", json={"model": "tiny", "keys": about}).json()["id"]
-            received = 0
-            while not (state := http.get(f"/v1/sessions/{name}").json())["ready"]:
+            received, path = 0, f"/v1/sessions/{name}"
+            while not (state := http.get(path).json())["ready"]:
                 self.seen.expect(state["received"] >= received, "bytes of keys that were acknowledged are gone")
                 received = state["received"]
-                words = ["upload", serving.url, token, name, str(file), str(1 << 18)]
-                client = self.forks.start(words, self.home / "upload.log")
-                time.sleep(self.rng.uniform(0.0, 0.15))
+                words = ["upload", serving.url, token, name, str(file), str(1 << 17)]
+                client, until = self.forks.start(words, self.home / "upload.log"), time.monotonic() + 5.0
+                # when it has sent something, and in the middle of the next part
+                while (state := http.get(path).json())["received"] == received and not state["ready"]:
+                    if time.monotonic() > until:
+                        raise SystemExit(f"no keys arrive: {(self.home / 'upload.log').read_text()[-2000:]}")
+                    time.sleep(0.005)
+                received = state["received"]
+                time.sleep(self.rng.uniform(0.0, 0.02))
                 if self.rng.random() < 0.1:
                     serving.restart()
                     self.kills += 1

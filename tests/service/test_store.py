@@ -240,8 +240,8 @@ def test_a_disk_that_is_full_is_no_damage(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = stored(store)
-    coming = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
-    store.append(coming, 0, b"ke", lambda data: None)
+    coming = store.create("a", "m", hashlib.sha256(b"more").hexdigest(), 4, 100.0)
+    store.append(coming, 0, b"mo", lambda data: None)
     store.close()
     keys = store.key_file(kept).parent
     for path in (keys / ("0" * 64), keys / f"{'1' * 64}.part", tmp_path / "sessions" / ".slotlang.1.aa"):
