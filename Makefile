@@ -2,7 +2,8 @@
 # make test   sets up and passes the tests, but for those marked slow, which have a smaller stand-in (CI runs this)
 # make test-slow passes the tests that take more than 10 s alone, and those that draw examples with all of them
 # make fuzz   6,000 forged, damaged and foreign inputs for everything that is loaded from bytes
-# make faults kills a service again and again while clients work, and compares every result and every answer that is given again
+# make faults kills a service, its workers and its clients again and again, fills its disk and damages its files: docs/serving.md
+# make scaling measures a service with one and two workers and models a thousand: docs/scaling.md
 # make load   measures a service under 50 clients, one of 100 adapters and 1,000 sessions in 3 GB, and what HTTP adds
 # make hostile sends 5,000 hostile requests to a service and looks at what comes back
 # make bench  measures; no test depends on a time
@@ -28,7 +29,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
+.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
 
 setup: $(VENV)/.ready
 
@@ -69,7 +70,10 @@ fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000
 
 faults: setup
-	$(BIN)/python -m benchmarks.service_faults
+	$(BIN)/python -m benchmarks.service_faults --docs
+
+scaling: setup
+	$(BIN)/python -m benchmarks.service_scaling --docs
 
 load: setup
 	$(BIN)/python -m benchmarks.service_load --docs
