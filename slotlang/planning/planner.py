@@ -40,14 +40,7 @@ def plan(
     bound on keys out of reach), SL472 (the kernel can't compute it), SL473 (results
     that are no ciphertexts of SEAL, on its wire), and as ``find_profile``.
     """
-    made = replace(
-        _planned(program, parameters, target, profile),
-        data=within_bounds(program, target.data),
-        wanted=target.precision,
-        wire=target.wire,
-    )
-    if target.wire == "seal":
-        check_ciphertexts(made)
+    made = _about(_planned(program, parameters, target, profile), target)
     if made.range.status == "refuted":
         wanted = target if target.precision is not None else replace(target, precision=PRECISION)
         raise refused(made, lambda other: _reached(other, wanted, profile), wanted.precision or PRECISION)
@@ -73,6 +66,21 @@ def check_ciphertexts(made: Plan) -> None:
             notes=[made.parameters.text()],
             hint="leave out the bits, or search others with --precision and --wire seal",
         )
+
+
+def tried(program: Program, parameters: Parameters, target: Target) -> Plan | None:
+    """The plan under these parameters; None where they do not hold the program's bounds. ``plan`` looks for others that
+    do, for its message; whoever tries many parameters needs none. Raises otherwise as ``plan``."""
+    made = _about(_under(program, parameters, target), target)
+    return None if made.range.status == "refuted" else made
+
+
+def _about(made: Plan, target: Target) -> Plan:
+    """A plan with what is known of the data that it is for, and of its wire."""
+    made = replace(made, data=within_bounds(made.program, target.data), wanted=target.precision, wire=target.wire)
+    if target.wire == "seal":
+        check_ciphertexts(made)
+    return made
 
 
 def _planned(program: Program, parameters: Parameters | None, target: Target, profile: Profile | None) -> Plan:

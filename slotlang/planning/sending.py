@@ -35,20 +35,29 @@ class Sending:
     def smallest(self, start: Parameters, most: float) -> Fit | None:
         """The smallest that hold, near ``start`` and of fewer than ``most`` bytes; None where there are none."""
         best: Fit | None = None
-        for found in self._near(start):
-            if self._least(found) >= most or not self.modulus.fits(found) or not self._precise(found):
+        # those that can have the fewest bytes come first: once some have fewer than the next ones can have, nothing
+        # that is left is better. Of equal bytes those are taken that are nearest
+        least = (most, -1)
+        for bound, number, found in sorted((self._least(p), n, p) for n, p in enumerate(self._near(start))):
+            if (bound, number) >= least:
+                break
+            if not self.modulus.fits(found) or not self._precise(found):
                 continue
-            made = self._cut(found)
-            if (size := self.size(made)) < most:
-                best, most = Fit(self.modulus.gains.error(made), made), size
+            made = self._cut(found, least[0])
+            if (size := (self.size(made), number)) < least:
+                best, least = Fit(self.modulus.gains.error(made), made), size
         return best
 
     def _least(self, p: Parameters) -> float:
         """No more than the bytes with any bits cut off: a result has a bit of scale for each that its precision has."""
         if not self.cuts or len(p.drops) != p.data_primes - 1:
             return self.size(p)
-        bits = min(int(p.carried_bits(len(p.drops), 0)), p.primes[0] - LEAST_SENT)
+        bits = self._most_cut(p)
         return self.size(replace(p, cut=(bits, bits)))
+
+    @staticmethod
+    def _most_cut(p: Parameters) -> int:
+        return min(int(p.carried_bits(len(p.drops), 0)), p.primes[0] - LEAST_SENT)
 
     def _precise(self, p: Parameters) -> bool:
         return self.modulus.gains.error(p) <= self.precision and self.modulus.holds_noise(p)
@@ -74,12 +83,14 @@ class Sending:
                         own = replace(start, primes=primes, drops=drops, results=self.results)
                         yield from _scaled(own, more)
 
-    def _cut(self, p: Parameters) -> Parameters:
+    def _cut(self, p: Parameters, least: float) -> Parameters:
         """The fewest bytes of results at one prime that have the precision: the more bits are cut off c1, the fewer
-        are off c0."""
+        are off c0. Where they can't be fewer than ``least``, these parameters as they are."""
         if not self.cuts or len(p.drops) != p.data_primes - 1:
             return p
         most = self._largest(p, lambda bits: (0, bits))
+        if self.size(replace(p, cut=(self._most_cut(p), most))) > least:
+            return p
         found = [p]
         for second in range(most, max(most - 3, -1), -1):
             first = self._largest(p, lambda bits, second=second: (bits, second))  # type: ignore[misc]

@@ -17,7 +17,7 @@ from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.given_parameters import statement_of
 from slotlang.planning.parameters import Parameters
-from slotlang.planning.planner import plan
+from slotlang.planning.planner import tried
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.source import Source
@@ -93,10 +93,10 @@ def _serves(p: Parameters, program: Program, target: Target) -> bool:
     theorem."""
     assert target.precision is not None
     try:
-        made = plan(program, p, target=target)
+        made = tried(program, p, target)
     except SlotError:
         return False
-    return made.promise.relative_error <= target.precision and made.range.status == "proved"
+    return made is not None and made.promise.relative_error <= target.precision and made.range.status == "proved"
 
 
 def _none(wanted: Sequence[Wanted], precision: float) -> Unreachable:
