@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 import time
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,11 +31,12 @@ LOAD = 0.8
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds of an evaluation in the service and on a worker, of a heartbeat and of a task of Dask's own at the
-    scheduler; bytes of a look at 1,000 workers."""
+    """CPU seconds of an evaluation in the service and on a worker; of the scheduler, in a second without workers, of a
+    heartbeat, and of a task of Dask's own; bytes of a look at 1,000 workers."""
 
     service: float
     worker: float
+    idle: float
     heartbeat: float
     task: float
     look: int
@@ -43,26 +44,42 @@ class Measured:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes by the cost model, means over the programs of a layer: of an upload, of its results, of a session's keys,
-    of encoded weights in memory and in their file."""
+    """Bytes by the cost model, means over the programs of a layer: of an upload, of its results, of a session's keys as
+    they are sent and as a worker holds them, of encoded weights in memory and in their file."""
 
     up: int
     down: int
     keys: int
+    keys_held: int
     weights: int
     files: int
 
 
 @dataclass(frozen=True)
 class Placed:
-    """What a simulation of placement gives: weights and key sets that a worker has at the end, on average and at most;
-    seconds of the service for a placement."""
+    """What a simulation of placement gives: shares of evaluations for which a worker has to be sent weights, and keys;
+    workers that hold the weights of a group, on average; seconds of the service for a placement."""
 
     weights: float
-    most_weights: int
     keys: float
-    most_keys: int
+    copies: float
     seconds: float
+
+
+class Held:
+    """What a worker holds, the longest unused given up first."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.names = most, OrderedDict[int, None]()
+
+    def use(self, name: int) -> bool:
+        """Whether it was there; it is from now on."""
+        there = name in self.names
+        self.names[name] = None
+        self.names.move_to_end(name)
+        if len(self.names) > self.most:
+            self.names.popitem(last=False)
+        return there
 
 
 def heartbeats(workers: int) -> float:
@@ -71,13 +88,15 @@ def heartbeats(workers: int) -> float:
     return workers / every
 
 
-def placement(workers: int, sessions: int, jobs: int, seed: int = 0) -> Placed:
-    """Place jobs of all groups and of these sessions in turn, ``LOAD`` of all threads busy, each job as long as
-    another: which weights and keys meet which worker."""
-    placing = Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1, 1), 1.0)
+def placement(traffic: Traffic, workers: int, sessions: int, jobs: int, seed: int = 0) -> Placed:
+    """Place jobs of random groups and sessions, ``LOAD`` of all threads busy, each job about as long as another. Of the
+    second half is counted what workers do not hold, within the default bounds of memory."""
+    placing, limits = Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1, 1), 1.0), Limits()
     placing._threads = {f"tls://10.0.{n // 250}.{n % 250}:40000": THREADS for n in range(workers)}
+    weights = {worker: Held(max(1, limits.weights_memory // traffic.weights)) for worker in placing._threads}
+    keys = {worker: Held(max(1, limits.keys_memory // traffic.keys_held)) for worker in placing._threads}
     rng, running, now, spent = random.Random(seed), list[tuple[float, str]](), 0.0, 0.0
-    weights, keys = defaultdict[str, set[int]](set), defaultdict[str, set[int]](set)
+    lacking = [0, 0]
     for number in range(jobs):
         now += 1.0 / (LOAD * workers * THREADS)
         while running and running[0][0] <= now:
@@ -89,10 +108,12 @@ def placement(workers: int, sessions: int, jobs: int, seed: int = 0) -> Placed:
         assert worker is not None
         placing._busy[worker] += 1
         heapq.heappush(running, (now + rng.uniform(0.7, 1.3), worker))
-        weights[worker].add(group)
-        keys[worker].add(number % sessions)
-    many, all_keys = [len(weights[w]) for w in placing._threads], [len(keys[w]) for w in placing._threads]
-    return Placed(sum(many) / workers, max(many), sum(all_keys) / workers, max(all_keys), spent / jobs)
+        had = weights[worker].use(group), keys[worker].use(rng.randrange(sessions))
+        if number >= jobs // 2:
+            lacking = [count + (not there) for count, there in zip(lacking, had, strict=True)]
+    copies = sum(len(held.names) for held in weights.values()) / GROUPS
+    counted = jobs - jobs // 2
+    return Placed(lacking[0] / counted, lacking[1] / counted, copies, spent / jobs)
 
 
 def capacities(measured: Measured, traffic: Traffic, workers: int) -> dict[str, tuple[float, str]]:
@@ -125,31 +146,32 @@ def model(measured: Measured, traffic: Traffic) -> Mapping[str, list[list[str]]]
     least = {n: min(parts_of.items(), key=lambda part: part[1][0]) for n, parts_of in by_size.items()}
     parts.append(["**gives out first**", *(f"**{figure(least[n][1][0])}**" for n in SIZES), least[SIZES[-1]][0]])
 
-    scheduler = [["workers", "heartbeats a second", "their CPU", "a look", "CPU were evaluations its tasks"]]
+    scheduler = [["workers", "heartbeats a second", "its CPU", "a look", "CPU were evaluations its tasks"]]
     for n in SIZES:
         rate = least[n][1][0]
         scheduler.append(
             [
                 f"{n:,}",
                 figure(heartbeats(n)),
-                f"{100 * heartbeats(n) * measured.heartbeat:.1f} %",
+                f"{100 * (measured.idle + heartbeats(n) * measured.heartbeat):.1f} %",
                 f"{measured.look * n / 1e6:.1f} kB a second",
                 f"{100 * rate * measured.task:.0f} %",
             ]
         )
 
-    placed = [["workers", "sessions", "weights of a worker", "bytes", "key sets of a worker", "bytes ", "to decide"]]
-    for n, sessions in ((16, 50), (100, 300), (1000, 3000)):
-        found = placement(n, sessions, 10 * n * THREADS)
-        held = found.most_weights * traffic.weights
+    placed = [["workers", "sessions", "copies of weights", "weights sent", "keys sent", "of the link", "to decide"]]
+    for n, sessions in ((2, 50), (16, 50), (16, 500), (100, 50), (100, 500), (1000, 50), (1000, 5000)):
+        found = placement(traffic, n, sessions, 40 * n * THREADS)
+        rate = LOAD * n * THREADS / measured.worker
+        sent = rate * (found.weights * traffic.files + found.keys * traffic.keys)
         placed.append(
             [
                 f"{n:,}",
                 f"{sessions:,}",
-                f"{found.weights:.1f}, at most {found.most_weights}",
-                f"{held / 1e9:.2f} GB",
-                f"{found.keys:.0f}, at most {found.most_keys}",
-                f"{found.most_keys * 3.7 * traffic.keys / 1e9:.2f} GB",
+                f"{found.copies:.1f}",
+                f"{100 * found.weights:.1f} %",
+                f"{100 * found.keys:.1f} %",
+                f"{100 * sent / LINK:,.0f} %",
                 f"{1e6 * found.seconds:.0f} µs",
             ]
         )

@@ -35,11 +35,13 @@ from workers_of_dask import Cluster
 
 from benchmarks.adapter_build import write_llama
 from benchmarks.pages import markdown, rewrite
-from benchmarks.scaling_model import Measured, Traffic, model
+from benchmarks.scaling_model import Measured, Traffic, heartbeats, model
 from slotlang.client.adapter import Adapter, Crypto
+from slotlang.service.evaluator import words_bytes
 from slotlang.service.manifest import FILE, Manifest
 from slotlang.service.protocol import Frames, Item, Request
 from slotlang_runtime import SecretKey
+from slotlang_runtime.parameters import RingParameters
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -140,10 +142,10 @@ def serving(folder: Path, *options: str) -> Iterator[Process]:
 
 
 def idle_of(cluster: Cluster, seconds: float) -> float:
-    """CPU seconds of the scheduler for one heartbeat, while nothing else happens: two a second of each worker."""
+    """CPU seconds of the scheduler in a second, while nothing happens but heartbeats."""
     before = cpu_of(cluster.scheduler.pid)
     time.sleep(seconds)
-    return (cpu_of(cluster.scheduler.pid) - before) / (2 * len(cluster.workers) * seconds)
+    return (cpu_of(cluster.scheduler.pid) - before) / seconds
 
 
 def tasks_of(cluster: Cluster, traffic: Traffic, count: int) -> float:
@@ -183,6 +185,11 @@ def built(folder: Path) -> Path:
     return found[0].parent
 
 
+def ring_of(manifest: Manifest) -> RingParameters:
+    """The ring of all programs."""
+    return RingParameters(int(manifest.parameters["degree"]), tuple(manifest.parameters["prime_bits"]))
+
+
 def measure(home: Path, adapter: Path, seconds: float) -> tuple[list[Load], Measured, Traffic]:
     """All that is measured."""
     manifest, service = Manifest.read(adapter), adapter.parent
@@ -191,6 +198,8 @@ def measure(home: Path, adapter: Path, seconds: float) -> tuple[list[Load], Meas
         up=round(statistics.mean(p["upload_bytes"] for p in groups)),
         down=round(statistics.mean(p["download_bytes"] for p in groups)),
         keys=manifest.keys.bytes,
+        # as they came, and as kernels read them: both polynomials
+        keys_held=manifest.keys.bytes + 2 * words_bytes(ring_of(manifest), manifest.keys.bytes),
         weights=round(statistics.mean(p["weight_bytes"] for p in groups)),
         files=round(statistics.mean(group.weights.bytes or 0 for group in manifest.groups)),
     )
@@ -201,6 +210,9 @@ def measure(home: Path, adapter: Path, seconds: float) -> tuple[list[Load], Meas
             loads.append(load_of(name, process, manifest.name, {}, seconds))
     cluster = Cluster(home)
     try:
+        # until it is up
+        time.sleep(5.0)
+        idle = idle_of(cluster, seconds)
         for number in (1, 2):
             cluster.join()
             cluster.wait(number)
@@ -208,12 +220,12 @@ def measure(home: Path, adapter: Path, seconds: float) -> tuple[list[Load], Meas
                 pids = {"workers": [w.pid for w in cluster.workers], "scheduler": [cluster.scheduler.pid]}
                 name = f"{number} worker{'s' if number > 1 else ''}"
                 loads.append(load_of(name, process, manifest.name, pids, seconds))
-        heartbeat = idle_of(cluster, 2 * seconds)
+        heartbeat = max(idle_of(cluster, 2 * seconds) - idle, 0.0) / heartbeats(len(cluster.workers))
         task = tasks_of(cluster, traffic, 120)
     finally:
         cluster.close()
     last = loads[-1]
-    measured = Measured(last.cpu["service"], last.cpu["workers"], heartbeat, task, pickled_threads())
+    measured = Measured(last.cpu["service"], last.cpu["workers"], idle, heartbeat, task, pickled_threads())
     return loads, measured, traffic
 
 
