@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import pickle
 import secrets
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,6 @@ class Load:
     rate: float
     cpu: dict[str, float]
     milliseconds: float
-    requests: list[float] = field(default_factory=list)
 
 
 class Client:
@@ -125,7 +125,7 @@ def load_of(name: str, process: Process, adapter: str, others: dict[str, list[in
         took, count = time.monotonic() - start, len(requests) * client.items
         cpu = {who: (sum(map(cpu_of, them)) - before[who]) / count for who, them in pids.items()}
         await client.http.aclose()
-        return Load(name, count / took, cpu, 1000 * statistics.median(requests), requests)
+        return Load(name, count / took, cpu, 1000 * statistics.median(requests))
 
     return asyncio.run(measured())
 
@@ -220,7 +220,9 @@ def measure(home: Path, adapter: Path, seconds: float) -> tuple[list[Load], Meas
                 pids = {"workers": [w.pid for w in cluster.workers], "scheduler": [cluster.scheduler.pid]}
                 name = f"{number} worker{'s' if number > 1 else ''}"
                 loads.append(load_of(name, process, manifest.name, pids, seconds))
-        heartbeat = max(idle_of(cluster, 2 * seconds) - idle, 0.0) / heartbeats(len(cluster.workers))
+        # no less than what the clock of CPU time tells apart
+        heartbeat = max(idle_of(cluster, 2 * seconds) - idle, 1 / TICKS / (2 * seconds))
+        heartbeat /= heartbeats(len(cluster.workers))
         task = tasks_of(cluster, traffic, 120)
     finally:
         cluster.close()
@@ -249,11 +251,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--folder", type=Path, help="where the layer is built, or was")
+    parser.add_argument("--json", type=Path, help="keep what was measured in this file")
+    parser.add_argument("--measured", type=Path, help="take what --json has kept, and measure nothing")
     parser.add_argument("--docs", action="store_true", help="rewrite the figures in docs/scaling.md")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="slotlang-scaling-") as home:
-        adapter = built(options.folder or Path(home))
-        loads, measured, traffic = measure(Path(home), adapter, options.seconds)
+    if options.measured is not None:
+        kept = json.loads(options.measured.read_text())
+        loads, traffic = [Load(**load) for load in kept["loads"]], Traffic(**kept["traffic"])
+        measured = Measured(**kept["measured"])
+    else:
+        with tempfile.TemporaryDirectory(prefix="slotlang-scaling-") as home:
+            adapter = built(options.folder or Path(home))
+            loads, measured, traffic = measure(Path(home), adapter, options.seconds)
+    if options.json is not None:
+        kept = {"loads": list(map(asdict, loads)), "measured": asdict(measured), "traffic": asdict(traffic)}
+        options.json.write_text(json.dumps(kept, indent=2) + "\n")
     tables: Any = {"measured": rows_of(loads), **model(measured, traffic)}
     for name, table in tables.items():
         print(f"\n{name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ from slotlang.service.evaluations import Run
 from slotlang.service.evaluator import Done, Job, Placed, Station
 from slotlang.service.limits import Limits, Queue, Rate
 from slotlang.service.manifest import File
-from slotlang.service.problems import Refusal
+from slotlang.service.problems import Refusal, refusal
 from slotlang.service.protocol import Frames, Item, Request
 from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
@@ -254,3 +255,37 @@ def test_a_station_evaluates_in_many_threads_what_it_holds_once(folder: Path, tm
         (y,) = crypto.decrypt(client.groups[number % 3], results[number])
         assert np.abs(y.T - update_of(LAYERS[number % 3], x.T)).max() < 1e-5
     assert len(station.servers) == 0 and station.servers.bytes == 0
+
+
+def test_on_a_full_disk_what_is_stored_is_given_and_nothing_new_is_taken(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes, mode: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        world.evaluator.go.set()
+        body = world.body(*LAYERS[:2])
+        answer = await whole(await world.begin(body))
+        while world.service.evaluations.under_way:
+            await asyncio.sleep(0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr("slotlang.service.answers.write_whole", full)
+            assert await whole(await world.begin(body)) == answer
+            with pytest.raises(OSError, match="No space") as problem:
+                await world.begin(body, "n" * 16)
+            told = refusal(problem.value)
+            assert (told.code, told.status) == ("SL575", 503) and "disk is full" in str(told)
+        # with room again the same key is taken, and a part that could not be stored is not given
+        with monkeypatch.context() as patch:
+            patch.setattr(world.service.answers, "store", lambda *given: full(tmp_path, b"", 0))
+            with pytest.raises(OSError, match="No space"):
+                await whole(await world.begin(body, "n" * 16))
+        while world.service.evaluations.under_way:
+            await asyncio.sleep(0.01)
+        assert (await whole(await world.begin(body, "n" * 16))).count(b"answer") == 2
+        await world.service.close()
+
+    asyncio.run(main())

@@ -60,8 +60,8 @@ RIGHTS = {
         "is not readable",
         ("serve", "--port", 0, "--state", "elsewhere"),
     ),
-    "one that can't be written to": (0o500, "SL564", "Permission denied", ("serve", "--port", 0)),
-    "nor for tokens": (0o500, "SL564", "Permission denied", ("token", "add", "alice")),
+    "no writing": (0o500, "SL564", "Permission denied", ("serve", "--port", 0)),
+    "no tokens": (0o500, "SL564", "Permission denied", ("token", "add", "alice")),
 }
 
 
