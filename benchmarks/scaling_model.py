@@ -103,7 +103,7 @@ def placement(traffic: Traffic, workers: int, sessions: int, jobs: int, seed: in
             placing._busy[heapq.heappop(running)[1]] -= 1
         group = rng.randrange(GROUPS)
         start = time.perf_counter()
-        worker = placing._place(f"weights {group}", set())
+        worker = placing._place(f"weights {group}", ())
         spent += time.perf_counter() - start
         assert worker is not None
         placing._busy[worker] += 1

@@ -20,7 +20,7 @@ import logging
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +51,8 @@ _ENDS = 3
 """Workers that may end while they have one job: it may be the job that ends them."""
 _CONNECT = 10.0
 """Seconds for a scheduler or a worker to answer."""
+_READY = 3.0
+"""Seconds for a new worker to answer: others wait to be looked at meanwhile, and the next look asks it again."""
 _CONNECTIONS = 8192
 """To workers, at a time; those that are idle are closed first."""
 _LOOK = 1.0
@@ -251,7 +253,7 @@ class Workers:
             why = "is on another machine, and has no TLS"
         else:
             try:
-                async with asyncio.timeout(_CONNECT):
+                async with asyncio.timeout(_READY):
                     answer = await self._pool(worker).run(function=pickle.dumps(get_ready))
             except OSError:
                 return False
@@ -266,7 +268,7 @@ class Workers:
             _LOG.error("SL585: the worker %s is not used: it %s", worker, why)
         return not why
 
-    def _place(self, weights: str, avoided: set[str]) -> str | None:
+    def _place(self, weights: str, avoided: Collection[str]) -> str | None:
         """The worker for a job with these weights; None where there is none."""
         order = self._orders.get(weights)
         if order is None:
@@ -287,9 +289,11 @@ class Workers:
             raise Refusal(BUSY, "no worker ended this evaluation in time", hint="try again", retry_after=5.0) from None
 
     async def _evaluated(self, job: Job) -> Done:
-        ended = set[str]()
+        ended = list[str]()
         while len(ended) < _ENDS:
-            worker = self._place(job.hashes["weights"], ended)
+            # to another one, or to one that is there again
+            weights = job.hashes["weights"]
+            worker = self._place(weights, ended) or self._place(weights, ())
             if worker is None:
                 # one may join
                 await asyncio.sleep(_LOOK / 5)
@@ -299,7 +303,7 @@ class Workers:
                 return await self._on(worker, job)
             except OSError as problem:
                 _LOG.warning("a job is given out again, %s does not answer: %s", worker, problem)
-                ended.add(worker)
+                ended.append(worker)
                 # until the scheduler says that it is there
                 self._threads.pop(worker, None)
             finally:

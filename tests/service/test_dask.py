@@ -176,6 +176,21 @@ def test_a_job_does_not_end_worker_after_worker(world: World) -> None:
     assert set(pool.sent.values()) == {1} and len(pool.sent) == 3
 
 
+def test_the_only_worker_is_used_again_when_it_is_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "_LOOK", 0.05)
+    pool, workers = Pretended(A), Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1 << 30, 1 << 30), 20.0)
+    workers._pool, pool.answers = pool, [OSError("closed"), None]
+
+    async def main() -> None:
+        await workers._look()
+        workers._watcher = asyncio.create_task(workers._watch())
+        world.check(0, (await workers.evaluate(world.job(0))).results)
+        await workers.close()
+
+    asyncio.run(main())
+    assert pool.asked[A] == 3
+
+
 def test_a_job_waits_for_a_worker_and_not_for_ever(world: World) -> None:
     with pytest.raises(Refusal, match="SL575: no worker ended this"):
         evaluated(Pretended(), world.job(0), seconds=0.1)
