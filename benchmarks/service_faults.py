@@ -184,7 +184,9 @@ class Faults:
             thread.start()
         before = self.seen.counts["updates that were compared with numpy"]
         for number in range(kills):
-            time.sleep(self.rng.uniform(0.05, 0.5))
+            # when it has something to do
+            self._progress(self.rng.randrange(1, 6))
+            time.sleep(self.rng.uniform(0.0, 0.3))
             self.forks.kill(workers.pop(self.rng.randrange(2)))
             workers.append(join())
             wait_for(lambda number=number: log.read_text().count("Registered to:") >= 3 + number)

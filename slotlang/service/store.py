@@ -279,7 +279,8 @@ class Store:
         """Bytes of the coming keys that are there."""
         with suppress(FileNotFoundError):
             return self._part(session).stat().st_size
-        return 0
+        # between two moments they have their own name already, and the session's file does not say so
+        return session.coming_bytes if self._arrived(session) is not session else 0
 
     def append(self, session: Session, offset: int, data: bytes, check: Callable[[bytes], None]) -> Session:
         """Add bytes to the coming keys, at this offset. When they are complete they are checked, and become the
@@ -290,6 +291,9 @@ class Store:
             session = self.get(session.tenant, session.id)
             if not session.coming:
                 return session
+            if (arrived := self._arrived(session)) is not session:
+                # checked by a process that ended before it could say so, or sent for another session
+                return self._saved(arrived)
             received, path = self.received(session), self._part(session)
             if offset != received:
                 raise Refusal(

@@ -131,6 +131,21 @@ def test_keys_that_were_all_there_when_the_process_ended_are_checked_in_the_next
     assert again.append(session, 4, b"", lambda data: None).keys
 
 
+def test_keys_that_were_checked_when_the_process_ended_are_the_sessions(tmp_path: Path) -> None:
+    """Found by `make faults`: they seemed to be gone between their check and the session's file."""
+    store = Store(tmp_path)
+    session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
+    store.append(session, 0, b"key", lambda data: None)
+    with store._part(session).open("ab") as part:
+        part.write(b"s")
+    store._part(session).replace(store._part(session).with_suffix(""))
+    for again in (store, Store(tmp_path)):
+        assert again.received(again.get("a", session.id)) == 4
+    ready = again.append(session, 4, b"", lambda data: None)
+    assert ready.keys and again.get("a", session.id) == ready
+    assert [path.name for path in again.key_file(ready).parent.iterdir()] == [ready.keys]
+
+
 def test_keys_that_fail_their_check_are_dropped(tmp_path: Path) -> None:
     store = Store(tmp_path)
     session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
