@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from slotlang.service.fields import Fields, Wrong
-from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import Box, pack, unpack
 
 VERSION = 1

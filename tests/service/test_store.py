@@ -282,7 +282,6 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.
     assert Answers(tmp_path / "answers", 10.0, clock=Steady()).expire() == 1
 
 
-
 def test_one_service_has_a_state(tmp_path: Path) -> None:
     with state_of_one(tmp_path), pytest.raises(SlotError, match="SL564"), state_of_one(tmp_path):
         pass
