@@ -240,5 +240,5 @@ def test_numpy_says_what_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("slotlang.run.session.run", greedy)
     ended = slotlang("run", str(PROGRAM), *SMALL)
-    assert ended.status == 2 and ended.err.startswith("error[SL801]: memory ran out at this step: run\n")
+    assert ended.status == 2 and ended.err.startswith("error[SL801]: memory ran out at this step: starting\n")
     assert "Unable to allocate 8.00 PiB for an array with shape (1048576, 1073741824)" in ended.err

@@ -15,7 +15,7 @@ from slotlang import api
 from slotlang.cost.gains import gains
 from slotlang.planning import choose as choosing
 from slotlang.planning.choose import RESERVE, SLOWER, bytes_sent
-from slotlang.planning.modulus import Fit
+from slotlang.planning.modulus import Fit, Modulus
 from slotlang.planning.plan import Draft
 from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
@@ -95,7 +95,7 @@ def test_no_prime_can_be_a_bit_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     p = made.parameters
     draft = Draft.of(SMALL_LORA, "mask", p.early, results=p.results)
     found = gains(draft.graph, p.degree, draft.doubled, masked=True, zero=draft.zero)
-    modulus = choosing.Modulus(draft, p.degree, p.data_primes, found)
+    modulus = Modulus(draft, p.degree, p.data_primes, found)
     for n in range(len(p.primes)):
         fewer = tuple(bits - (k == n) for k, bits in enumerate(p.primes))
         best = modulus.shared(fewer) if min(fewer) >= 24 else None
@@ -139,7 +139,7 @@ def test_weights_are_accepted_where_scales_are_so_small_that_rounding_is_as_larg
 def test_what_is_precise_already_stays() -> None:
     draft = Draft.of(SMALL_LORA, "mask")
     found = gains(draft.graph, 4096, draft.doubled, masked=True, zero=draft.zero)
-    modulus = choosing.Modulus(draft, 4096, 2, found)
+    modulus = Modulus(draft, 4096, 2, found)
     best = modulus.best()
     assert best is not None
     slack = Slack(modulus, best.error / 2, lambda p: sum(p.primes))
