@@ -44,6 +44,7 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
         for bound in cost.bounds
     ]
     return {
+        "line": _line(cost),
         "rows": rows,
         "bounds": bounds,
         "parameters": str(cost.parameters.get("degree", "")),
@@ -51,6 +52,22 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
         "range": cost.range_text,
         "steps": list(cost.rotation_steps),
     }
+
+
+def _line(cost: Cost) -> str:
+    """What matters most, in one line."""
+    limits = {b.of: f" (at least {b.at_least:,}: a gap of {b.gap:,})" for b in reversed(cost.bounds) if b.proved}
+    counts = cost.counts
+    parts = [
+        f"{counts.rotations:,} rotations{limits.get('rotations', '')}",
+        f"{counts.galois_keys:,} keys of {size_text(cost.galois_key_bytes)}",
+        f"{counts.plain_products:,} products{limits.get('plain_products', '')}",
+        f"{time_text(cost.predicted.evaluation)} to evaluate",
+        f"degree {cost.parameters.get('degree', '')}",
+    ]
+    if cost.promise is not None:
+        parts.append(f"error at most {cost.predicted_error:.1e}")
+    return ", ".join(parts)
 
 
 def _listed(value: object) -> list[object]:

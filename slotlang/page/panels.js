@@ -50,9 +50,15 @@ function showMarks(data, program) {
   const marks = [...data.marks];
   if (program && program.verdict && program.verdict.mark) marks.push(program.verdict.mark);
   clear(byId("marks"), ...marks.map((m) => {
-    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f}`)];
-    return make("li", {}, make("b", { class: m.weight }, `${m.code}, line ${m.line}: `), m.message, ...more);
+    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f.title}`)];
+    return make("li", {}, lineOf(m), m.message, ...more);
   }));
+}
+
+function lineOf(m) {
+  const text = `${m.code}, line ${m.line}: `;
+  if (state.mode !== "view") return make("b", { class: m.weight }, text);
+  return make("button", { type: "button", class: `plain ${m.weight}`, onclick: () => view.editor.go(m.line) }, text);
 }
 
 function showProof(program, goTo) {

@@ -15,7 +15,7 @@ function colour(group, distinct) {
 
 class SlotGrid {
   constructor(canvas, chosen, hovered) {
-    this.canvas = canvas; this.value = null; this.slot = 0; this.marked = new Set();
+    this.canvas = canvas; this.value = null; this.slot = 0; this.hovered = null;
     canvas.addEventListener("mousemove", (e) => hovered(this.at(e)));
     canvas.addEventListener("mouseleave", () => hovered(null));
     canvas.addEventListener("click", (e) => { const s = this.at(e); if (s !== null) chosen(s); });
@@ -88,6 +88,7 @@ class SlotGrid {
     g.clearRect(0, 0, c.width, c.height);
     g.drawImage(this.image, 0, 0);
     g.scale(scale, scale);
+    if (this.hovered !== null && this.hovered < v.slots) this.frame(g, this.hovered, css("--ink"), 1);
     this.frame(g, this.slot, css("--focus"), 2);
   }
   cells(g, v) {

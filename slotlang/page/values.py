@@ -59,7 +59,11 @@ def values(
     found: dict[str, Any] = {}
     if program.slots > MAX_SLOTS:
         return found, False
-    first = [(wrong.family, wrong.member)] if wrong is not None else []
+    # what a page opens with
+    opened = next((f for f in program.families.values() if f.kind == "compute"), None)
+    first = [] if opened is None else [(opened.name, (0,) * len(opened.binders))]
+    if wrong is not None and (wrong.family, wrong.member) not in first:
+        first.insert(0, (wrong.family, wrong.member))
     compare = operations(program) <= MAX_COMPARED
     total = sum(family.size for family in program.families.values())
     work = 0
