@@ -56,7 +56,9 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
 
 def _line(cost: Cost) -> str:
     """What matters most, in one line."""
-    limits = {b.of: f" (at least {b.at_least:,}: a gap of {b.gap:,})" for b in reversed(cost.bounds) if b.proved}
+    # of several the tightest one
+    proved = sorted((b for b in cost.bounds if b.proved), key=lambda b: b.at_least)
+    limits = {b.of: f" (at least {b.at_least:,}, a gap of {b.gap:,})" for b in proved}
     counts = cost.counts
     parts = [
         f"{counts.rotations:,} rotations{limits.get('rotations', '')}",

@@ -114,7 +114,7 @@ function showStages(program, chosen, choose) {
     const name = make("button", { type: "button", onclick: () => choose(s.name) }, s.name);
     body.append(make("tr", { class: s.name === chosen ? "chosen" : null }, make("th", { scope: "row" }, name), make("td", {}, s.kind), cell(s.members), cell(c.rotations), cell(c.plain_products), cell(c.cipher_products), cell(c.additions), make("td", { class: "number" }, c.level ?? "–"), make("td", { class: "number" }, c.scale === undefined ? "–" : `2^${Math.round(c.scale)}`)));
   }
-  const heads = ["stage", "kind", "members", "rotations", "products with plaintexts", "of ciphertexts", "additions", "level", "scale"];
+  const heads = ["stage", "kind", "members", "rotations", "plain products", "cipher products", "additions", "level", "scale"];
   const made = table("Costs, levels and scales by stage", heads, body, [2, 3, 4, 5, 6, 7, 8]);
   made.id = "stages";
   byId("stages").replaceWith(made);
@@ -122,7 +122,10 @@ function showStages(program, chosen, choose) {
 }
 
 function showFlow(program, chosen, choose) {
-  const NS = byId("drawing").namespaceURI, W = 132, H = 46, GX = 42, GY = 14, root = clear(byId("flow"));
+  const NS = byId("drawing").namespaceURI, H = 46, GY = 14, root = clear(byId("flow"));
+  // narrower where that makes it fit
+  const ranks = Math.max(0, ...program.stages.map((s) => s.rank)) + 1, tight = 20 + ranks * (132 + 42) - 42 > root.clientWidth;
+  const W = tight ? 118 : 132, GX = tight ? 16 : 42;
   if (program.stages.length > 160) { root.append(`${program.stages.length} stages are too many to draw: the table has them`); return; }
   const el = (tag, at, ...children) => { const n = document.createElementNS(NS, tag); for (const [k, v] of Object.entries(at)) n.setAttribute(k, v); n.append(...children); return n; };
   const columns = new Map(), places = new Map();

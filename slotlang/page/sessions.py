@@ -12,7 +12,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError
 from slotlang.editor.measures import Measures
 from slotlang.editor.verdicts import Verdict
-from slotlang.editor.workers import Ended, Failed, Worker
+from slotlang.editor.workers import Ended, Failed
 from slotlang.page.asking import asked
 from slotlang.page.imports import Imports, imports_of
 from slotlang.page.knobs import Knobs, known_sizes

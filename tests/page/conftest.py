@@ -1,0 +1,91 @@
+"""What tests of the page share: a file that is viewed without processes, and pages in headless Chromium."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from browsing import CHROMIUM, chromium, served, until_ready
+from page_views import TEXT, Here
+
+from slotlang.page import session as session_module
+from slotlang.page import sessions as sessions_module
+from slotlang.page.document import document
+from slotlang.page.parts import whole
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(session_module, "Worker", Here)
+    monkeypatch.setattr(sessions_module, "LOOK", 0.01)
+    path = tmp_path / "p.slot"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watching(browser):
+    """Makes pages in which nothing may go wrong."""
+    problems, pages = [], []
+
+    def new_page(width=1280, **more):
+        page = browser.new_page(viewport={"width": width, "height": 844}, **more)
+        page.on("pageerror", lambda e: problems.append(str(e)))
+        page.on("console", lambda m: problems.append(m.text))
+        pages.append(page)
+        return page
+
+    yield new_page
+    for page in pages:
+        page.close()
+    assert not problems
+
+
+@pytest.fixture
+def opened(watching, tmp_path):
+    """Opens the report of a program; nothing may be loaded."""
+    loaded = []
+
+    def open_page(text, sizes=None, width=1280, **more):
+        file = tmp_path / "page.html"
+        file.write_text(document("report", "page", whole(text, "p.slot", None, sizes or {}), text))
+        page = watching(width, **more)
+        page.on("request", lambda r: loaded.append(r.url) if r.url != file.as_uri() else None)
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    assert not loaded
+
+
+@pytest.fixture
+def viewed(watching, tmp_path):
+    """Opens a view of a text: the page, which has its ``file``, its ``address`` and ``another()`` page of the same."""
+    with ExitStack() as stack:
+
+        def open_view(text, *options, width=1280, ready=True, **more):
+            file = tmp_path / "p.slot"
+            file.write_text(text)
+            address = stack.enter_context(served(file, *options))
+
+            def another():
+                page = watching(width, **more)
+                page.goto(address)
+                if ready:
+                    until_ready(page)
+                return page
+
+            page = another()
+            page.file, page.address, page.another = file, address, another
+            return page
+
+        yield open_view
