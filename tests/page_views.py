@@ -35,7 +35,9 @@ class Here:
 
 def client(file, **headers):
     transport = httpx.ASGITransport(application(Viewed(file), PORT, "secret"))
-    return httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{PORT}", headers={TOKEN: "secret", **headers})
+    return httpx.AsyncClient(
+        transport=transport, base_url=f"http://127.0.0.1:{PORT}", headers={TOKEN: "secret", **headers}
+    )
 
 
 async def until(session, test):

@@ -1,4 +1,4 @@
-"""What the page's editor asks about a place in its text: completions and hovers, by the engine of the language server."""
+"""What the page's editor asks about a place in its text: completions and hovers, by the language server's engine."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ EDITOR = "codemirror.js"
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
-"""A page runs what is in it and loads nothing; one that is served asks its own server."""
+"""A page runs what is in it and loads nothing; one that is served asks its own server, and
+its editor draws signs that are in it."""
 
 
 @cache
@@ -41,7 +42,7 @@ def document(
     script = "\n".join(_file(name).replace('"use strict";\n', "", 1) for name in SCRIPTS)
     editor = _file(EDITOR) if mode == "view" else ""
     parts = {
-        "policy": _POLICY + ("; connect-src 'self'" if mode == "view" else ""),
+        "policy": _POLICY + ("; connect-src 'self'; img-src data:" if mode == "view" else ""),
         "title": html.escape(title),
         "style": _file("page.css"),
         "script": f'"use strict";\n{editor}{script}',

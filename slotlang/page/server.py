@@ -192,7 +192,11 @@ def serve(viewed: Viewed, port: int, listening: Callable[[str], None]) -> None:
         listener.bind(("127.0.0.1", port))
         found = listener.getsockname()[1]
         config = uvicorn.Config(
-            application(viewed, found, token), log_level="error", access_log=False, timeout_graceful_shutdown=1, ws="none"
+            application(viewed, found, token),
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
         )
         listener.listen(64)
         listening(f"http://127.0.0.1:{found}/?token={token}")

@@ -31,9 +31,7 @@ def searched(shape: dict[str, int], precision: float, objective: str) -> Iterato
         yield item
 
 
-def _search(
-    shape: dict[str, int], precision: float, objective: str, told: SimpleQueue[dict[str, Any] | None]
-) -> None:
+def _search(shape: dict[str, int], precision: float, objective: str, told: SimpleQueue[dict[str, Any] | None]) -> None:
     try:
         found = start(Shape(**shape), objective_named(objective), Target(precision=precision), Limits())
         profile, finalists = find_profile(), finalists_for(found.shape)

@@ -39,6 +39,7 @@ def watching(browser):
 
     def new_page(width=1280, **more):
         page = browser.new_page(viewport={"width": width, "height": 844}, **more)
+        page.set_default_timeout(15_000)
         page.on("pageerror", lambda e: problems.append(str(e)))
         page.on("console", lambda m: problems.append(m.text))
         pages.append(page)
@@ -67,25 +68,42 @@ def opened(watching, tmp_path):
     assert not loaded
 
 
-@pytest.fixture
-def viewed(watching, tmp_path):
-    """Opens a view of a text: the page, which has its ``file``, its ``address`` and ``another()`` page of the same."""
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    """Addresses of views by text and options, each started once: a page has a text of its own."""
     with ExitStack() as stack:
+        known = {}
 
-        def open_view(text, *options, width=1280, ready=True, **more):
-            file = tmp_path / "p.slot"
+        def start(text, options, fresh):
+            if not fresh and (text, options) in known:
+                return known[text, options]
+            file = tmp_path_factory.mktemp("view") / "p.slot"
             file.write_text(text)
-            address = stack.enter_context(served(file, *options))
+            found = file, stack.enter_context(served(file, *options))
+            if not fresh:
+                known[text, options] = found
+            return found
 
-            def another():
-                page = watching(width, **more)
-                page.goto(address)
-                if ready:
-                    until_ready(page)
-                return page
+        yield start
 
-            page = another()
-            page.file, page.address, page.another = file, address, another
+
+@pytest.fixture
+def viewed(watching, servers):
+    """Opens a view of a text: the page, which has its ``file``, its ``address`` and ``another()`` page of the same.
+    ``fresh``: of a server that no other test uses, whose file can be changed."""
+
+    def open_view(text, *options, width=1280, ready=True, fresh=False, **more):
+        file, address = servers(text, options, fresh)
+
+        def another():
+            page = watching(width, **more)
+            page.goto(address)
+            if ready:
+                until_ready(page)
             return page
 
-        yield open_view
+        page = another()
+        page.file, page.address, page.another = file, address, another
+        return page
+
+    return open_view

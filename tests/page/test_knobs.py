@@ -76,7 +76,7 @@ def test_a_precision_and_sizes_are_those_of_the_costs():
     ],
 )
 def test_knobs_that_are_none_are_refused(sizes, precision):
-    with pytest.raises(ValueError, match="size|precision"):
+    with pytest.raises(ValueError, match=r"size|precision"):
         Knobs.asked(sizes, precision)
 
 
