@@ -68,6 +68,7 @@ page:
 	cd editors/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
 
 page-pictures: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/browser pillow
 	PYTHONPATH=build/browser $(BIN)/python docs/make_pictures.py
 
 bench-page: setup

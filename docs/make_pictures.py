@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/seeing.md: the view in Chromium, wide and as a phone, light and dark.
+"""Takes the pictures of docs/seeing.md: the view in Chromium, wide and as a phone, light and dark. Needs Pillow too.
 
 ``make page-pictures`` runs it, after ``make test-page`` has brought playwright and Chromium.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+
+from PIL import Image  # noqa: E402
 
 from browsing import chromium, served, until_ready  # noqa: E402
 
@@ -29,13 +31,18 @@ def take(browser, address: str, name: str, prepare) -> None:
             page.wait_for_timeout(300)
             # a phone scrolls: the whole page is too long for a picture
             clip = None if width > 400 else {"x": 0, "y": 0, "width": 390, "height": 1700}
-            page.screenshot(path=OUTPUT / f"{name}-{width}-{scheme}.png", full_page=clip is not None, clip=clip)
+            path = OUTPUT / f"{name}-{width}-{scheme}.png"
+            page.screenshot(path=path, full_page=clip is not None, clip=clip)
             page.close()
+            # a third of the bytes, and nothing to be seen of it
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def proved(page) -> None:
     """The cursor in a statement, a slot chosen."""
-    page.click("#editor .cm-line:has-text('S = sum')")
+    page.focus("#editor .cm-content")
+    for _ in range(21):
+        page.keyboard.press("ArrowDown")
     page.evaluate("goTo('S', 37, null, null, false)")
     until_ready(page)
     page.wait_for_timeout(1500)

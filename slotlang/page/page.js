@@ -94,7 +94,7 @@ function showValue() {
   } else if (!p.values) notes.push("its slots are being computed");
   else notes.push(state.mode === "view" ? "its slots are being computed" : `${state.title} is not in this file, which has room for ${Object.keys(p.values).length} values: slotlang view shows them all`);
   byId("summary").textContent = notes.filter(Boolean).join(". ");
-  byId("canvas").hidden = !value;
+  byId("canvas").hidden = !value || (value.why !== "" && value.reads === null);
   byId("canvas").setAttribute("aria-label", `the ${p.slots} slots of ${state.title}`);
   if (value) grid.show(value, state.slot);
   showMoves(value);

@@ -144,8 +144,8 @@ function showFlow(program, chosen, choose) {
     const [x, y] = places.get(s.name), c = s.cost;
     const cost = c ? [c.rotations && plural(c.rotations, "rotation"), c.plain_products + c.cipher_products && plural(c.plain_products + c.cipher_products, "product")].filter(Boolean).join(", ") : "";
     const under = c ? `level ${c.level}, 2^${Math.round(c.scale)}` : s.kind;
-    const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}`, "aria-label": `${s.name}, ${s.kind}, ${plural(s.members, "member")}, ${cost || "no operations"}, ${under}` });
-    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""}`), el("text", { class: "small", x: x + 7, y: y + 28 }, cost || s.kind), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
+    const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}` });
+    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""} `), el("text", { class: "small", x: x + 7, y: y + 28 }, `${cost || s.kind} `), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
     link.addEventListener("click", (e) => { e.preventDefault(); choose(s.name); });
     svg.append(link);
   }

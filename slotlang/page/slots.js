@@ -108,7 +108,7 @@ class SlotGrid {
       if (this.cell >= 44 && this.high >= 14) {
         g.save(); g.beginPath(); g.rect(x, y, this.cell - 2, this.high); g.clip();
         g.fillStyle = ink; g.font = "11px ui-monospace, monospace"; g.textBaseline = "middle";
-        g.fillText(v.text(s).replace(/ /g, ""), x + 3, y + this.high / 2);
+        g.fillText(v.text(s).replace(/^sum of ([\d,]+) products, e\.g\. /, "\u03a3$1 ").replace(/(?<!^\u03a3[\d,]*) /g, ""), x + 3, y + this.high / 2);
         g.restore();
       }
     }

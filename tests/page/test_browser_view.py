@@ -100,8 +100,10 @@ def test_completions_and_hovers_are_the_engines(viewed):
     page = viewed(RANKS)
     cursor(page, RANKS[: RANKS.index("claim")].count("\n"))
     page.keyboard.type("Z = sum q < R by ho")
-    page.wait_for_selector(".cm-tooltip-autocomplete li")
-    assert "horner" in page.inner_text(".cm-tooltip-autocomplete li >> nth=0")
+    until_true(
+        page,
+        "(document.querySelector('.cm-tooltip-autocomplete li') || document.head).textContent.startsWith('horner')",
+    )
     page.wait_for_timeout(120)
     page.keyboard.press("Tab")
     assert "by horner" in page.evaluate("view.editor.text()")
@@ -109,8 +111,8 @@ def test_completions_and_hovers_are_the_engines(viewed):
     page.keyboard.press("Escape")
     word = page.locator("#editor .cm-line:has-text('T = sum')").bounding_box()
     page.mouse.move(word["x"] + 8, word["y"] + word["height"] / 2)
-    page.wait_for_selector(".cm-tooltip .said table")
-    assert "1 ciphertext" in page.inner_text(".said") or "1 value of 16 slots" in page.inner_text(".said")
+    page.wait_for_selector(".cm-tooltip .said pre")
+    assert "T = sum q < R by horner" in page.inner_text(".said pre")
 
 
 def test_colours_are_those_of_the_engine(viewed):
@@ -132,7 +134,8 @@ def test_keys_of_the_editor_search_and_leave_it(viewed):
     page = viewed(TEXT)
     page.focus("#editor .cm-content")
     page.keyboard.press("Control+f")
-    page.fill(".cm-search [name=search]", "prove")
+    page.focus(".cm-search [name=search]")
+    page.keyboard.type("prove")
     page.keyboard.press("Enter")
     assert page.evaluate("view.editor.line()") == 7
     page.keyboard.press("Escape")
@@ -300,7 +303,7 @@ def test_another_page_reads_nothing(viewed, browser):
         }
         return said;
     }"""
-    assert other.evaluate(asked, [root, token]) == ["refused", "refused", "opaque"]
+    assert other.evaluate(asked, [root, token]) == ["refused"] * 3
     other.set_content(f'<iframe src="{page.address}"></iframe>')
     other.wait_for_timeout(300)
     assert all(f.locator("#source").count() == 0 for f in other.frames[1:])
@@ -337,7 +340,7 @@ def test_half_typed_programs_break_nothing(viewed):
 def test_sizes_that_are_too_large_to_draw_are_said(viewed):
     page = viewed(TEXT, "--set", "n=131072", ready=False)
     until_true(page, "program() && program().values")
-    until_true(page, "byId('summary').textContent.includes('too ')")
+    until_true(page, "byId('summary').textContent.includes('131,072 slots are too many to draw')")
     assert page.locator("#canvas").is_hidden()
 
 

@@ -58,7 +58,7 @@ const SORTS = { keyword: "keyword", function: "function", variable: "variable", 
 function proposal({ label, sort, detail, insert, snippet: has, order }) {
   // $1 and $0 of language servers are ${1} and ${} here
   const template = has ? insert.replace(/\$0/g, "${}").replace(/\$(\d)/g, "${$1}") : insert || label;
-  return { label, type: SORTS[sort], detail: detail.split("\n")[0].slice(0, 60), apply: has ? snippet(template) : template, boost: -order };
+  return { label, type: SORTS[sort], detail: detail.split("\n")[0].replace(/`/g, "").slice(0, 60), apply: has ? snippet(template) : template, boost: -order };
 }
 
 // `ask(question, offset)` gives what the engine knows, or null; `changed()` and `moved()` are told of edits and of the cursor.
@@ -81,7 +81,7 @@ export function create(parent, { words, label, ask, show, changed, moved }) {
     autocompletion({ override: [complete], icons: false }), highlightActiveLine(), highlightSelectionMatches(), search({ top: true }),
     language(words), syntaxHighlighting(colours), hover,
     EditorState.tabSize.of(4),
-    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
+    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
     // Tab accepts what is proposed, and else goes on to the next control
     keymap.of([{ key: "Tab", run: acceptCompletion }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
     EditorView.updateListener.of((update) => {
