@@ -12,9 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from PIL import Image  # noqa: E402
-
 from browsing import chromium, served, until_ready  # noqa: E402
+from PIL import Image  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "seeing"
 SIZES = ("--set", "d=128", "--set", "r=8", "--set", "batch=4", "--set", "slots=128")
