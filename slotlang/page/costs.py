@@ -61,15 +61,19 @@ def _line(cost: Cost) -> str:
     limits = {b.of: f" (at least {b.at_least:,}, a gap of {b.gap:,})" for b in proved}
     counts = cost.counts
     parts = [
-        f"{counts.rotations:,} rotations{limits.get('rotations', '')}",
-        f"{counts.galois_keys:,} keys of {size_text(cost.galois_key_bytes)}",
-        f"{counts.plain_products:,} products{limits.get('plain_products', '')}",
+        _many(counts.rotations, "rotation") + limits.get("rotations", ""),
+        f"{_many(counts.galois_keys, 'key')} of {size_text(cost.galois_key_bytes)}",
+        _many(counts.plain_products, "product") + limits.get("plain_products", ""),
         f"{time_text(cost.predicted.evaluation)} to evaluate",
         f"degree {cost.parameters.get('degree', '')}",
     ]
     if cost.promise is not None:
         parts.append(f"error at most {cost.predicted_error:.1e}")
     return ", ".join(parts)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _listed(value: object) -> list[object]:

@@ -2,7 +2,7 @@
 // The page of `slotlang view`: what is typed goes to the engine at each pause, and what it finds is drawn.
 
 const PAUSE = 250;
-const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, search: null };
+const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0 };
 
 function headers() { return { "Content-Type": "application/json", "X-Slotlang-Token": given.token }; }
 
@@ -33,9 +33,10 @@ function askValue(name, family, member, title) {
 function sendText() {
   clearTimeout(view.timer);
   const text = view.editor.text();
-  if (text === view.sent) return;
+  if (text === view.sent) return Promise.resolve();
   view.sent = text;
-  post("text", { text }).catch((problem) => say(problem.message));
+  view.sending++;
+  return post("text", { text }).then((found) => { view.least = found.version; }).catch((problem) => say(problem.message)).finally(() => { view.sending--; });
 }
 
 function typed() {
@@ -86,15 +87,15 @@ async function listen() {
       say(found.notice);
       byId("revert").hidden = !found.edited;
       takeKnobs(found.knobs);
-      const own = view.editor.text();
-      if (!found.edited && plain(found.text) !== view.sent && own === view.sent) { view.editor.set(found.text); view.sent = plain(found.text); }
+      // what was sent from here and is not answered yet is newer than this
+      const own = view.editor.text(), newer = !view.sending && found.version >= view.least;
+      if (newer && !found.edited && plain(found.text) !== view.sent && own === view.sent) { view.editor.set(found.text); view.sent = plain(found.text); }
       if (found.data) {
         if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); }
         keepAsked(found.data);
         if (found.current && view.editor.text() === plain(found.text)) showMarksInEditor(found.data);
         receive(found.data, found.current);
       }
-      view.search = found.search;
       showSearch(found.search);
     } catch (problem) {
       say("the server of this page does not answer: slotlang view may have ended");
@@ -114,9 +115,9 @@ function keepAsked(data) {
 // A view of its own at the server. "again": the server has forgotten this one, and what was typed stays.
 async function open(again = false) {
   const found = await post("open", {});
-  Object.assign(view, { session: found.session, version: 0, sent: plain(found.text) });
+  Object.assign(view, { session: found.session, version: 0, least: 0, sent: plain(found.text) });
   if (!again) { view.editor.set(found.text); return; }
-  sendText();
+  await sendText();
   if (Object.keys(knobs.sizes).length || knobs.precision !== null) turned();
 }
 

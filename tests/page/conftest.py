@@ -41,7 +41,8 @@ def watching(browser):
         page = browser.new_page(viewport={"width": width, "height": 844}, **more)
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda e: problems.append(str(e)))
-        page.on("console", lambda m: problems.append(m.text))
+        # a view that the server has forgotten is opened again
+        page.on("console", lambda m: problems.append(m.text) if "status of 404" not in m.text else None)
         pages.append(page)
         return page
 

@@ -83,8 +83,8 @@ def test_each_of_4096_slots_can_be_pointed_at(opened):
     page = opened(SHIFTED)
     assert page.evaluate("program().slots") == 4096
     found = page.evaluate(
-        "Array.from({ length: 60 }, (_, n) => n * 79 % 4096).map((slot) => { select(slot); hovered = slot; showHovered();"
-        " return [slot, byId('held').textContent, byId('move-text').textContent]; })"
+        "Array.from({ length: 60 }, (_, n) => n * 79 % 4096).map((slot) => { select(slot); hovered = slot;"
+        " showHovered(); return [slot, byId('held').textContent, byId('move-text').textContent]; })"
     )
     for slot, held, moved in found:
         after = (slot + 1) % 4096
