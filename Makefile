@@ -16,7 +16,9 @@
 # make grid   searches the best schedule for a grid of shapes: docs/synth-grid.md
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make prover times the check of every program of the corpus, at its sizes and at ten times them
-# make test-page opens pages in headless Chromium (apt-get install chromium) and clicks through them
+# make test-page opens pages in headless Chromium and clicks through them; what it needs it installs, or says that it can't
+# make page   bundles the editor of the page from editors/page, by node and npm: its built file is in the repository
+# make page-pictures takes the pictures of docs/seeing.md again; make bench-page measures frames while hovering: both after make test-page
 # make docs   builds the site of docs/ in build/site, in an environment of its own (.venv-docs), and checks its links
 # make pictures draws the pictures of docs/ anew, with headless Chromium for photographs of pages
 # make mutate changes programs one place at a time and compares the verdicts with brute force
@@ -29,7 +31,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow test-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
+.PHONY: setup grammar demo test test-slow test-page page page-pictures bench-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
 
 setup: $(VENV)/.ready
 
@@ -63,8 +65,19 @@ test-slow: setup
 	SLOTLANG_EXAMPLES=all $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or drawn"
 
 test-page: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/browser playwright
-	PYTHONPATH=build/browser $(BIN)/python -m pytest tests/page/test_browser.py
+	@mkdir -p build
+	@sh tests/page/bring.sh; found=$$?; if [ $$found = 3 ]; then exit 0; elif [ $$found != 0 ]; then exit $$found; fi; \
+	PYTHONPATH=build/browser $(BIN)/python -m pytest tests/page/test_browser.py tests/page/test_browser_view.py
+
+page:
+	cd editors/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
+
+page-pictures: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/browser pillow
+	PYTHONPATH=build/browser $(BIN)/python docs/make_screenshots.py
+
+bench-page: setup
+	PYTHONPATH=build/browser $(BIN)/python -m benchmarks.page_frames
 
 fuzz: setup
 	$(BIN)/python tests/runtime/fuzz_bytes.py 6000

@@ -76,8 +76,7 @@ def view(
         # a program that is not right yet is what an editor is for
         source = read_program(file)
 
-        def listening(found: int) -> None:
-            address = f"http://127.0.0.1:{found}/"
+        def listening(address: str) -> None:
             if json:
                 emit_json("view", {"file": str(file), "address": address})
             else:

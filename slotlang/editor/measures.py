@@ -12,6 +12,7 @@ from slotlang.graph.estimate import operations
 from slotlang.meaning.program import Program, written_name
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
+from slotlang.planning.target import Target
 from slotlang.refusals import GaveUp
 
 __all__ = ["Measure", "Measures", "measure"]
@@ -69,15 +70,15 @@ class Measures:
         return f"{self.rotations:,} rotation{'s' * (self.rotations != 1)}{keys}, degree {self.degree}"
 
 
-def measure(analysis: Analysis, view: ProgramView) -> Measures | None:
-    """What one program of a text costs. None for one that is not right yet."""
+def measure(analysis: Analysis, view: ProgramView, target: Target = Target()) -> Measures | None:
+    """What one program of a text costs for a target. None for one that is not right yet."""
     program = view.bound
     if program is None:
         return None
     try:
         if (many := operations(program)) > MAX_OPERATIONS:
             return Measures(program.name, problem=f"{many:,} operations are too many to count at every change")
-        made = plan(program)
+        made = plan(program, target=target)
         return _measures(analysis, program, made)
     except SlotError as problem:
         return Measures(program.name, problem=problem.diagnostics[0].message)

@@ -44,6 +44,7 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
         for bound in cost.bounds
     ]
     return {
+        "line": _line(cost),
         "rows": rows,
         "bounds": bounds,
         "parameters": str(cost.parameters.get("degree", "")),
@@ -51,6 +52,28 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
         "range": cost.range_text,
         "steps": list(cost.rotation_steps),
     }
+
+
+def _line(cost: Cost) -> str:
+    """What matters most, in one line."""
+    # of several the tightest one
+    proved = sorted((b for b in cost.bounds if b.proved), key=lambda b: b.at_least)
+    limits = {b.of: f" (at least {b.at_least:,}, a gap of {b.gap:,})" for b in proved}
+    counts = cost.counts
+    parts = [
+        _many(counts.rotations, "rotation") + limits.get("rotations", ""),
+        f"{_many(counts.galois_keys, 'key')} of {size_text(cost.galois_key_bytes)}",
+        _many(counts.plain_products, "product") + limits.get("plain_products", ""),
+        f"{time_text(cost.predicted.evaluation)} to evaluate",
+        f"degree {cost.parameters.get('degree', '')}",
+    ]
+    if cost.promise is not None:
+        parts.append(f"error at most {cost.predicted_error:.1e}")
+    return ", ".join(parts)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _listed(value: object) -> list[object]:

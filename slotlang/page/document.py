@@ -8,15 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["SCRIPTS", "document"]
+from slotlang.page.asking import words
 
-SCRIPTS = ("decode.js", "slots.js", "panels.js", "view.js", "page.js", "start.js")
+__all__ = ["EDITOR", "SCRIPTS", "document"]
+
+SCRIPTS = ("decode.js", "slots.js", "panels.js", "markdown.js", "knobs.js", "view.js", "page.js", "start.js")
 """In the order in which they are run."""
+EDITOR = "codemirror.js"
+"""What a view has beside them: made from ``editors/page`` by ``make page``."""
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
-"""A page runs what is in it and loads nothing; one that is served asks its own server."""
+"""A page runs what is in it and loads nothing; one that is served asks its own server, and
+its editor draws signs that are in it."""
 
 
 @cache
@@ -24,19 +29,23 @@ def _file(name: str) -> str:
     return (Path(__file__).parent / name).read_text()
 
 
-def document(mode: Literal["report", "view"], title: str, data: dict[str, Any] | None = None, text: str = "") -> str:
+def document(
+    mode: Literal["report", "view"], title: str, data: dict[str, Any] | None = None, text: str = "", token: str = ""
+) -> str:
     """The page. ``report``: shows ``data``, that of ``parts.whole``, and ``text`` where there is no JavaScript.
-    ``view``: asks the server that it came from."""
+    ``view``: asks the server that it came from, which wants the ``token``."""
+    given = {"mode": mode, "data": data} | ({"token": token, "words": words(), "file": title} if mode == "view" else {})
     # nothing in it can end the element, nor start a comment in it
-    plain = json.dumps({"mode": mode, "data": data}, separators=(",", ":"))
+    plain = json.dumps(given, separators=(",", ":"))
     for sign in "<>&":
         plain = plain.replace(sign, f"\\u{ord(sign):04x}")
     script = "\n".join(_file(name).replace('"use strict";\n', "", 1) for name in SCRIPTS)
+    editor = _file(EDITOR) if mode == "view" else ""
     parts = {
-        "policy": _POLICY + ("; connect-src 'self'" if mode == "view" else ""),
+        "policy": _POLICY + ("; connect-src 'self'; img-src data:" if mode == "view" else ""),
         "title": html.escape(title),
         "style": _file("page.css"),
-        "script": '"use strict";\n' + script,
+        "script": f'"use strict";\n{editor}{script}',
         "text": html.escape(text),
         "data": plain,
     }

@@ -1,7 +1,7 @@
 "use strict";
 // What is chosen, and everything drawn for it. The data is in the element "data".
 
-const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [] };
+const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set() };
 const grid = new SlotGrid(byId("canvas"), (slot) => select(slot), hover);
 
 function program() { return state.data && state.data.programs[state.at]; }
@@ -48,10 +48,22 @@ function goTo(title, slot = null, family = null, member = null, remember = true)
 
 function select(slot) { state.slot = slot; showSlot(); }
 
+// Drawn once for each frame, however often the mouse moves.
+let hovering = 0, hovered = null;
 function hover(slot) {
+  if (slot === hovered && grid.hovered === slot) return;
+  hovered = slot;
+  if (!hovering) hovering = requestAnimationFrame(showHovered);
+}
+
+function showHovered() {
+  hovering = 0;
   const value = valueOf(state.title);
-  if (value) byId("held").textContent = describe(value, slot === null ? state.slot : slot);
-  byId("canvas").title = value && slot !== null ? describe(value, slot) : "";
+  if (!value || grid.hovered === hovered) return;
+  byId("held").textContent = describe(value, hovered === null ? state.slot : hovered);
+  grid.hovered = hovered;
+  grid.draw();
+  showArrow(hovered === null ? state.slot : hovered);
 }
 
 function showControls() {
@@ -82,7 +94,7 @@ function showValue() {
   } else if (!p.values) notes.push("its slots are being computed");
   else notes.push(state.mode === "view" ? "its slots are being computed" : `${state.title} is not in this file, which has room for ${Object.keys(p.values).length} values: slotlang view shows them all`);
   byId("summary").textContent = notes.filter(Boolean).join(". ");
-  byId("canvas").hidden = !value;
+  byId("canvas").hidden = !value || (value.why !== "" && value.reads === null);
   byId("canvas").setAttribute("aria-label", `the ${p.slots} slots of ${state.title}`);
   if (value) grid.show(value, state.slot);
   showMoves(value);
@@ -102,9 +114,16 @@ function showSlot() {
 // The way back to what the client packed, along the first ciphertext's slot each time.
 function chain(title, slot) {
   const steps = [], p = program();
+  let known = null;
+  state.chain = new Set();
   for (let n = 0; n < 64; n++) {
     const value = valueOf(title);
-    if (!value) { steps.push(make("li", {}, place(title, slot), state.mode === "view" ? " (choose it to see what it holds)" : " (not in this file)")); break; }
+    state.chain.add(title);
+    if (!value) {
+      steps.push(make("li", {}, place(title, slot, known), state.mode === "view" ? " (is being computed)" : " (not in this file)"));
+      if (known) askValue(p.name, known.family, known.member, title);
+      break;
+    }
     const kind = p.families[value.family].kind, from = value.reads === null ? null : value.origins(slot);
     const item = make("li", {}, place(title, slot, value), ` = ${value.text(slot)}`);
     steps.push(item);
@@ -116,7 +135,7 @@ function chain(title, slot) {
     if (from.length > shown.length) item.append(`… ${from.length} in all`);
     const next = from.find((o) => p.families[o.family].kind !== "plain" && !empty(o));
     if (!next) break;
-    [title, slot] = [next.title, next.slot];
+    [title, slot, known] = [next.title, next.slot, next];
   }
   return steps;
 }
@@ -138,14 +157,14 @@ function showMoves(value) {
   showArrow();
 }
 
-function showArrow() {
+function showArrow(slot = state.slot) {
   const value = valueOf(state.title), read = value && value.reads && value.reads[byId("move").value];
   byId("arrows").hidden = !read;
   byId("move").disabled = !read;
   if (!read) { byId("move-text").textContent = value && value.reads === null ? "more values are read than are listed" : "nothing computed is read here"; return; }
-  const every = drawArrows(byId("arrows"), value.slots, read, state.slot);
-  const from = read.source ? read.source[state.slot] : (state.slot + read.step) % value.slots;
-  const used = !read.read || read.read[state.slot] ? `Slot ${state.slot} takes slot ${from} of ${read.title}` : `Slot ${state.slot} takes nothing of ${read.title}`;
+  const every = drawArrows(byId("arrows"), value.slots, read, slot);
+  const from = read.source ? read.source[slot] : (slot + read.step) % value.slots;
+  const used = !read.read || read.read[slot] ? `Slot ${slot} takes slot ${from} of ${read.title}` : `Slot ${slot} takes nothing of ${read.title}`;
   byId("move-text").textContent = `${used}.${every > 1 ? ` One arrow of ${every} is drawn.` : ""} Dashed: around the end.`;
 }
 
@@ -162,6 +181,7 @@ function showProgram() {
   if (!p || !p.bound) return;
   showProof(p, goTo);
   showCost(p);
+  if (state.mode === "view") showKnobs(p);
   if (!state.title || !(state.family in p.families)) {
     state.back = [];
     const wrong = p.refutation && p.refutation.value, name = Object.keys(p.families).find((f) => p.families[f].kind === "compute") || Object.keys(p.families)[0];
@@ -193,7 +213,7 @@ function receive(data, current = true) {
 }
 
 byId("programs").addEventListener("change", (e) => { state.at = Number(e.target.value); state.title = null; state.values = new Map(); showProgram(); });
-byId("move").addEventListener("change", showArrow);
+byId("move").addEventListener("change", () => showArrow());
 byId("canvas").addEventListener("keydown", (e) => {
   if (e.key === "Enter") {
     const value = valueOf(state.title), from = value && value.reads ? value.origins(state.slot) : [];

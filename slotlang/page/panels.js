@@ -50,9 +50,15 @@ function showMarks(data, program) {
   const marks = [...data.marks];
   if (program && program.verdict && program.verdict.mark) marks.push(program.verdict.mark);
   clear(byId("marks"), ...marks.map((m) => {
-    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f}`)];
-    return make("li", {}, make("b", { class: m.weight }, `${m.code}, line ${m.line}: `), m.message, ...more);
+    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f.title}`)];
+    return make("li", {}, lineOf(m), m.message, ...more);
   }));
+}
+
+function lineOf(m) {
+  const text = `${m.code}, line ${m.line}: `;
+  if (state.mode !== "view") return make("b", { class: m.weight }, text);
+  return make("button", { type: "button", class: `plain ${m.weight}`, onclick: () => view.editor.go(m.line) }, text);
 }
 
 function showProof(program, goTo) {
@@ -108,7 +114,7 @@ function showStages(program, chosen, choose) {
     const name = make("button", { type: "button", onclick: () => choose(s.name) }, s.name);
     body.append(make("tr", { class: s.name === chosen ? "chosen" : null }, make("th", { scope: "row" }, name), make("td", {}, s.kind), cell(s.members), cell(c.rotations), cell(c.plain_products), cell(c.cipher_products), cell(c.additions), make("td", { class: "number" }, c.level ?? "–"), make("td", { class: "number" }, c.scale === undefined ? "–" : `2^${Math.round(c.scale)}`)));
   }
-  const heads = ["stage", "kind", "members", "rotations", "products with plaintexts", "of ciphertexts", "additions", "level", "scale"];
+  const heads = ["stage", "kind", "members", "rotations", "plain products", "cipher products", "additions", "level", "scale"];
   const made = table("Costs, levels and scales by stage", heads, body, [2, 3, 4, 5, 6, 7, 8]);
   made.id = "stages";
   byId("stages").replaceWith(made);
@@ -116,7 +122,10 @@ function showStages(program, chosen, choose) {
 }
 
 function showFlow(program, chosen, choose) {
-  const NS = byId("drawing").namespaceURI, W = 132, H = 46, GX = 42, GY = 14, root = clear(byId("flow"));
+  const NS = byId("drawing").namespaceURI, H = 46, GY = 14, root = clear(byId("flow"));
+  // narrower where that makes it fit
+  const ranks = Math.max(0, ...program.stages.map((s) => s.rank)) + 1, tight = 20 + ranks * (132 + 42) - 42 > root.clientWidth;
+  const W = tight ? 118 : 132, GX = tight ? 16 : 42;
   if (program.stages.length > 160) { root.append(`${program.stages.length} stages are too many to draw: the table has them`); return; }
   const el = (tag, at, ...children) => { const n = document.createElementNS(NS, tag); for (const [k, v] of Object.entries(at)) n.setAttribute(k, v); n.append(...children); return n; };
   const columns = new Map(), places = new Map();
@@ -135,8 +144,8 @@ function showFlow(program, chosen, choose) {
     const [x, y] = places.get(s.name), c = s.cost;
     const cost = c ? [c.rotations && plural(c.rotations, "rotation"), c.plain_products + c.cipher_products && plural(c.plain_products + c.cipher_products, "product")].filter(Boolean).join(", ") : "";
     const under = c ? `level ${c.level}, 2^${Math.round(c.scale)}` : s.kind;
-    const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}`, "aria-label": `${s.name}, ${s.kind}, ${plural(s.members, "member")}, ${cost || "no operations"}, ${under}` });
-    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""}`), el("text", { class: "small", x: x + 7, y: y + 28 }, cost || s.kind), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
+    const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}` });
+    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""} `), el("text", { class: "small", x: x + 7, y: y + 28 }, `${cost || s.kind} `), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
     link.addEventListener("click", (e) => { e.preventDefault(); choose(s.name); });
     svg.append(link);
   }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,13 +10,16 @@ from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.editor.analysis import Analysis, ProgramView, analyse
 from slotlang.editor.marks import Mark
-from slotlang.editor.measures import measure
+from slotlang.editor.measures import Measures, measure
 from slotlang.editor.verdicts import Verdict, explained, prove
 from slotlang.meaning.program import Program, member_text
 from slotlang.page.costs import cost_rows
+from slotlang.page.knobs import Knobs, admitted_sizes, shape_of
+from slotlang.page.offsets import unit
 from slotlang.page.pieces import line_at, pieces, statements
 from slotlang.page.stages import edges, stages
 from slotlang.page.values import MAX_DRAWN, value, values
+from slotlang.planning.target import Target
 from slotlang.proof.check import Report
 from slotlang.proof.verdict import Status, Wrong
 from slotlang.refusals import GaveUp
@@ -40,10 +43,14 @@ def parts(
     sizes: Mapping[str, int] = MappingProxyType({}),
     only: str | None = None,
     drawn: int = MAX_DRAWN,
+    *,
+    knobs: Knobs | None = None,
+    known: Callable[[Verdict | Measures], None] = lambda _: None,
 ) -> Iterator[Part]:
     """What is known of a text. ``sizes`` take the place of those in the text; ``only``: the one program that is wanted;
-    ``drawn``: slots of all values, at most. What is wrong with the text is in ``marks``: nothing is raised for it."""
-    analysis = analyse(text, name, folder, sizes)
+    ``drawn``: slots of all values, at most. What is wrong with the text is in ``marks``: nothing is raised for it.
+    ``knobs``: what was set on the page, whose values are looked for; ``known`` is told what the engine has found."""
+    analysis = analyse(text, name, folder, {**sizes, **(knobs.sizes if knobs else {})})
     listed = statements(analysis)
     views = [(n, v) for n, v in enumerate(analysis.programs) if only is None or v.name == only]
     yield (
@@ -62,7 +69,7 @@ def parts(
         return
     room = ROOM // max(1, len(views))
     for number, (_, view) in enumerate(views):
-        yield from _background(analysis, view, number, room, drawn // len(views))
+        yield from _background(analysis, view, number, room, drawn // len(views), knobs, known)
 
 
 def whole(
@@ -115,12 +122,20 @@ def one_value(
 def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
     return {
         "line": line_at(analysis, mark.start),
+        "from": unit(analysis.source.text, mark.start),
+        "to": unit(analysis.source.text, mark.end),
         "weight": mark.weight,
         "code": mark.code,
         "message": mark.message,
         "related": [[line_at(analysis, r.start) if r.file is None else 0, r.text] for r in mark.related],
-        "fixes": [fix.title for fix in mark.fixes],
+        "fixes": [{"title": fix.title, "edits": [_edit(analysis, edit) for edit in fix.edits]} for fix in mark.fixes],
     }
+
+
+def _edit(analysis: Analysis, edit: tuple[int, int, str]) -> tuple[int, int, str]:
+    start, end, new = edit
+    text = analysis.source.text
+    return unit(text, start), unit(text, end), new
 
 
 def _program(view: ProgramView, number: int) -> dict[str, Any]:
@@ -146,29 +161,44 @@ def _program(view: ProgramView, number: int) -> dict[str, Any]:
     }
 
 
-def _background(analysis: Analysis, view: ProgramView, number: int, room: int, drawn: int) -> Iterator[Part]:
+def _background(
+    analysis: Analysis,
+    view: ProgramView,
+    number: int,
+    room: int,
+    drawn: int,
+    knobs: Knobs | None,
+    known: Callable[[Verdict | Measures], None],
+) -> Iterator[Part]:
     program, at = view.bound, ("programs", number)
     assert program is not None, "a right text's programs are bound"
     found = prove(analysis, view)
     if found is None:
         return
     verdict, report = found
+    known(verdict)
     yield (*at, "verdict"), _verdict(analysis, verdict)
     claims = held(program, report.steps)
     wrong = wrong_slots(program, report.failure, claims) if report.status == "refuted" else None
     if report.status == "refuted":
         yield (*at, "refutation"), _refutation(program, report, wrong)
-    listed, complete = values(program, claims, wrong, room, drawn)
-    yield (*at, "values"), listed
-    yield (*at, "complete"), complete
-    measures = measure(analysis, view)
+    target = Target(precision=knobs.precision if knobs else None)
+    measures = measure(analysis, view, target)
     if measures is not None:
+        known(measures)
         if not measures.problem:
             yield (*at, "stages"), stages(program, measures)
         yield (*at, "measured"), measures.sentence
-        yield (*at, "cost"), _cost(program, measures.problem)
+        yield (*at, "cost"), _cost(program, target, measures.problem)
+    listed, complete = values(program, claims, wrong, room, drawn)
+    yield (*at, "values"), listed
+    yield (*at, "complete"), complete
+    if knobs is not None:
+        yield (*at, "knobs"), {"sizes": admitted_sizes(analysis, view), "shape": shape_of(analysis, view)}
     if report.status == "refuted":
-        yield (*at, "verdict"), _verdict(analysis, explained(analysis, view, verdict, report))
+        last = explained(analysis, view, verdict, report)
+        known(last)
+        yield (*at, "verdict"), _verdict(analysis, last)
 
 
 def _verdict(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
@@ -196,11 +226,11 @@ def _refutation(program: Program, report: Report, wrong: WrongSlots | None) -> d
     return found
 
 
-def _cost(program: Program, problem: str) -> dict[str, Any]:
+def _cost(program: Program, target: Target, problem: str) -> dict[str, Any]:
     if problem:
         return {"problem": problem}
     try:
-        return cost_rows(api.cost(program))
+        return cost_rows(api.cost(program, target=target))
     except SlotError as refused:
         return {"problem": refused.diagnostics[0].message}
     except GaveUp as gave_up:

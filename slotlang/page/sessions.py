@@ -7,14 +7,18 @@ import logging
 import secrets
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from slotlang.diagnostics import SlotError
-from slotlang.editor.workers import Ended, Failed, Worker
+from slotlang.editor.measures import Measures
+from slotlang.editor.verdicts import Verdict
+from slotlang.editor.workers import Ended, Failed
+from slotlang.page.asking import asked
 from slotlang.page.imports import Imports, imports_of
+from slotlang.page.knobs import Knobs, known_sizes
 from slotlang.page.parts import Part, merged, one_value, parts
+from slotlang.page.session import NoSession, Session, Viewed
+from slotlang.page.synthesis import searched
 from slotlang.source import Source
 from slotlang.syntax.program_file import read_program
 
@@ -30,87 +34,12 @@ IDLE = 90.0
 """Seconds without a question after which a view's process is ended."""
 MOST_PROVED = 300.0
 """Seconds after which a text is given up."""
-DRAWN = 1 << 16
-"""Slots that are drawn of every text; other values are drawn when they are asked for."""
-
-
-class NoSession(Exception):
-    """What is asked for a view that there is not."""
-
-
-@dataclass(frozen=True)
-class Viewed:
-    """The file that is shown, the program in it that is meant, or all, and sizes in place of those in the text."""
-
-    path: Path
-    program: str | None = None
-    sizes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """Where its imports look for files."""
-        return str(self.path.parent)
-
-
-@dataclass(eq=False)
-class Session:
-    """One view: its text, what is known of it, and ``version``, which grows when one of them changes. ``edited``: the
-    text is not the file's. ``number``: of the text; it grows with every text, and with every change of what a text
-    imports. ``read``: the number of what ``data`` is about. ``imports``: the files that the text
-    was found to import."""
-
-    key: str
-    text: str
-    edited: bool = False
-    version: int = 0
-    number: int = 0
-    read: int = 0
-    imports: Imports = field(default_factory=Imports)
-    data: dict[str, Any] | None = None
-    problem: str = ""
-    worker: Worker = field(default_factory=lambda: Worker("page"))
-    drawer: Worker = field(default_factory=lambda: Worker("page's drawer"))
-    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    job: asyncio.Task[None] | None = None
-    seen: float = field(default_factory=time.monotonic)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def current(self) -> bool:
-        """Whether ``data`` is about the text as it stands, and not about the one before."""
-        return self.read == self.number
-
-    def changed(self) -> None:
-        """Something is new."""
-        self.version += 1
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-    async def newer(self, after: int) -> None:
-        """Wait until something is newer than ``after``."""
-        while self.version <= after:
-            await self._news.wait()
-
-    def state(self, notice: str, after: int) -> dict[str, Any]:
-        """What a page needs to know; the data only where something is newer than ``after``."""
-        said = " ".join(filter(None, [notice, self.problem]))
-        new = self.version > after
-        return {
-            "version": self.version,
-            "text": self.text,
-            "edited": self.edited,
-            "notice": said,
-            "read": self.read,
-            "current": self.current,
-            "data": self.data if new else None,
-        }
-
-    def end(self) -> None:
-        """End what is computed for it."""
-        if self.job is not None:
-            self.job.cancel()
-        self.worker.end()
-        self.drawer.end()
+MOST_ASKED = 3.0
+"""Seconds after which a question about a place stays without an answer."""
+MOST_SEARCHED = 1800.0
+"""Seconds after which a search is stopped."""
+DRAWN = 1 << 12
+"""Slots that are drawn of every text, one value at least; other values are drawn when they are asked for."""
 
 
 class Sessions:
@@ -173,7 +102,7 @@ class Sessions:
         for session in self.sessions.values():
             if not session.edited and session.text != self.text:
                 self._set(session, self.text)
-            session.edited = session.text != self.text
+            session.edited = session.plain != _plain(self.text)
             session.changed()
 
     # views
@@ -200,8 +129,14 @@ class Sessions:
 
     def change(self, session: Session, text: str) -> None:
         """A text that somebody typed."""
-        session.edited = text != self.text
+        session.edited = _plain(text) != _plain(self.text)
         self._set(session, text)
+
+    def turn(self, session: Session, knobs: Knobs) -> None:
+        """Other sizes or another precision for a view's text."""
+        if knobs != session.knobs:
+            session.knobs = knobs
+            self._set(session, session.text)
 
     def revert(self, session: Session) -> None:
         """The file's text again."""
@@ -212,6 +147,7 @@ class Sessions:
         """Look at another text, or again at one whose imports have changed: what is computed so far is ended."""
         session.text, session.problem = text, ""
         session.number += 1
+        session.known = []
         if session.job is not None and not session.job.done():
             session.job.cancel()
         session.job = self._task(self._compute(session, session.number))
@@ -220,8 +156,11 @@ class Sessions:
     async def _compute(self, session: Session, number: int) -> None:
         viewed = self.viewed
 
-        def found(item: Part | Imports) -> None:
+        def found(item: Part | Imports | Verdict | Measures) -> None:
             if session.number != number:
+                return
+            if isinstance(item, Verdict | Measures):
+                session.known.append(item)
                 return
             if isinstance(item, Imports):
                 session.imports = item
@@ -231,8 +170,8 @@ class Sessions:
             session.read = number
             session.changed()
 
-        text = session.text.replace("\r\n", "\n")
-        arguments = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), viewed.program, DRAWN)
+        named = session.plain, viewed.path.name, viewed.folder
+        arguments = (*named, dict(viewed.sizes), viewed.program, DRAWN, session.knobs)
         try:
             await asyncio.wait_for(session.worker.run(("stream", watched, arguments), found), MOST_PROVED)
             return
@@ -252,12 +191,13 @@ class Sessions:
         being read: until then it is not known which of its claims hold."""
         if not session.current:
             return None
-        viewed, text, number = self.viewed, session.text.replace("\r\n", "\n"), session.number
+        viewed, text, number = self.viewed, session.plain, session.number
         known = (session.data or {}).get("programs", [])
         verdicts = [p["verdict"] for p in known if p["name"] == program and "verdict" in p]
         goals = [(g["what"], g["status"]) for v in verdicts for g in v["goals"]]
         found: list[dict[str, Any]] = []
-        about = (text, viewed.path.name, viewed.folder, dict(viewed.sizes), program, family, tuple(member), goals)
+        sizes = {**viewed.sizes, **known_sizes(Source(viewed.path.name, text), session.knobs.sizes)}
+        about = (text, viewed.path.name, viewed.folder, sizes, program, family, tuple(member), goals)
         async with session.drawing:
             try:
                 await asyncio.wait_for(session.drawer.run(("stream", one_value, about), found.append), 60)
@@ -265,11 +205,79 @@ class Sessions:
                 logger.error("drawing %s: %s", family, problem)
         return found[0] if found and number == session.number else None
 
+    async def ask(self, session: Session, text: str, question: str, units: int) -> dict[str, Any] | None:
+        """What the engine says of a place in a text, which may be newer than the view's; None for nothing, and where it
+        takes too long."""
+        viewed, found = self.viewed, list[dict[str, Any]]()
+        known = tuple(session.known) if text == session.plain else ()
+        sizes = {**viewed.sizes, **known_sizes(Source(viewed.path.name, text), session.knobs.sizes)}
+        about = (text, viewed.path.name, viewed.folder, sizes, question, units, known)
+        async with session.asking:
+            try:
+                await asyncio.wait_for(session.asker.run(("stream", asked, about), found.append), MOST_ASKED)
+            except (TimeoutError, Ended):
+                return None
+            except Failed as problem:
+                logger.error("answering %s: %s", question, problem)
+        return found[0] if found else None
+
+    # searches
+
+    def search(self, session: Session, program: str, precision: float, objective: str) -> bool:
+        """Search a cheaper program for the shape of a view's program; whether it has one that is searched."""
+        known = (session.data or {}).get("programs", [])
+        shape = next((p["knobs"]["shape"] for p in known if p["name"] == program and "knobs" in p), None)
+        if shape is None:
+            return False
+        if session.searching is not None:
+            session.searching.cancel()
+            session.searcher.end()
+        session.search = {"state": "running", "shape": shape, "precision": precision, "what": "starting", "done": 0.0}
+        session.searching = self._task(self._search(session, session.search, objective))
+        session.changed()
+        return True
+
+    def stop_search(self, session: Session) -> None:
+        """End a search; what it found so far stays."""
+        if session.search is not None and session.search["state"] == "running":
+            session.search["state"] = "stopped"
+            if session.searching is not None:
+                session.searching.cancel()
+            session.searcher.end()
+            session.changed()
+
+    async def _search(self, session: Session, search: dict[str, Any], objective: str) -> None:
+        def found(item: dict[str, Any]) -> None:
+            if search["state"] == "running":
+                search.update(item)
+                session.changed()
+
+        job = ("stream", searched, (search["shape"], search["precision"], objective))
+        try:
+            await asyncio.wait_for(session.searcher.run(job, found), MOST_SEARCHED)
+        except TimeoutError:
+            found({"state": "stopped", "problem": f"It was stopped after {MOST_SEARCHED:.0f} s."})
+        except Ended:
+            found({"state": "failed", "problem": "The process that searched ended."})
+        except Failed as problem:
+            logger.error("searching: %s", problem)
+            found({"state": "failed", "problem": "The search failed: that is an error of slotlang."})
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
 
 def watched(
-    text: str, name: str, folder: str, sizes: Mapping[str, int], only: str | None, drawn: int
-) -> Iterator[Part | Imports]:
-    """The files that a text imports, then its parts."""
+    text: str, name: str, folder: str, sizes: Mapping[str, int], only: str | None, drawn: int, knobs: Knobs
+) -> Iterator[Part | Imports | Verdict | Measures]:
+    """The files that a text imports, then its parts, and before each what the engine has found."""
+    source = Source(name, text, folder)
     # these are as new as the files' times or newer: a file that changes between the two is looked at once more
-    yield imports_of(Source(name, text, folder))
-    yield from parts(text, name, folder, sizes, only, drawn)
+    yield imports_of(source)
+    known = list[Verdict | Measures]()
+    usable = Knobs(known_sizes(source, knobs.sizes), knobs.precision)
+    for part in parts(text, name, folder, sizes, only, drawn, knobs=usable, known=known.append):
+        yield from known
+        known.clear()
+        yield part

@@ -15,7 +15,7 @@ function colour(group, distinct) {
 
 class SlotGrid {
   constructor(canvas, chosen, hovered) {
-    this.canvas = canvas; this.value = null; this.slot = 0; this.marked = new Set();
+    this.canvas = canvas; this.value = null; this.slot = 0; this.hovered = null;
     canvas.addEventListener("mousemove", (e) => hovered(this.at(e)));
     canvas.addEventListener("mouseleave", () => hovered(null));
     canvas.addEventListener("click", (e) => { const s = this.at(e); if (s !== null) chosen(s); });
@@ -88,6 +88,7 @@ class SlotGrid {
     g.clearRect(0, 0, c.width, c.height);
     g.drawImage(this.image, 0, 0);
     g.scale(scale, scale);
+    if (this.hovered !== null && this.hovered < v.slots) this.frame(g, this.hovered, css("--ink"), 1);
     this.frame(g, this.slot, css("--focus"), 2);
   }
   cells(g, v) {
@@ -107,7 +108,7 @@ class SlotGrid {
       if (this.cell >= 44 && this.high >= 14) {
         g.save(); g.beginPath(); g.rect(x, y, this.cell - 2, this.high); g.clip();
         g.fillStyle = ink; g.font = "11px ui-monospace, monospace"; g.textBaseline = "middle";
-        g.fillText(v.text(s).replace(/ /g, ""), x + 3, y + this.high / 2);
+        g.fillText(v.text(s).replace(/^sum of ([\d,]+) products, e\.g\. /, "\u03a3$1 ").replace(/(?<!^\u03a3[\d,]*) /g, ""), x + 3, y + this.high / 2);
         g.restore();
       }
     }

@@ -59,7 +59,11 @@ def values(
     found: dict[str, Any] = {}
     if program.slots > MAX_SLOTS:
         return found, False
-    first = [(wrong.family, wrong.member)] if wrong is not None else []
+    # what a page opens with
+    opened = next((f for f in program.families.values() if f.kind == "compute"), None)
+    first = [] if opened is None else [(opened.name, (0,) * len(opened.binders))]
+    if wrong is not None and (wrong.family, wrong.member) not in first:
+        first.insert(0, (wrong.family, wrong.member))
     compare = operations(program) <= MAX_COMPARED
     total = sum(family.size for family in program.families.values())
     work = 0
@@ -80,7 +84,11 @@ def values(
 def value(
     program: Program, name: str, member: tuple[int, ...], claims: Sequence[Claim], wrong: WrongSlots | None = None
 ) -> dict[str, Any]:
-    """One value. Raises ``SlotError`` SL601 where there is no such member, SL603 where it is too large to draw."""
+    """One value; only ``why`` there is none where it is too large to draw. Raises ``SlotError`` SL601 where there is no
+    such member."""
+    if program.slots > MAX_SLOTS:
+        why = f"{program.slots:,} slots are too many to draw"
+        return {"family": name, "member": list(member), "title": member_text(name, member), "why": why, "reads": None}
     return _value(program, name, member, claims, wrong, compare=operations(program) <= MAX_COMPARED)[0]
 
 

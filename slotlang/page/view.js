@@ -2,16 +2,20 @@
 // The page of `slotlang view`: what is typed goes to the engine at each pause, and what it finds is drawn.
 
 const PAUSE = 250;
-const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set() };
+const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0 };
+
+function headers() { return { "Content-Type": "application/json", "X-Slotlang-Token": given.token }; }
 
 async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ session: view.session, ...body }) });
+  const answer = await fetch(path, { method: "POST", headers: headers(), body: JSON.stringify({ session: view.session, ...body }) });
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the server says ${answer.status}`);
   return answer.json();
 }
 
 function say(text) { const n = byId("notice"); if (n.textContent !== text) n.textContent = text; n.hidden = !text; }
+function plain(text) { return text.replace(/\r\n?/g, "\n"); }
 
+// A value that the page does not have; what shows it is drawn again when it comes.
 function askValue(name, family, member, title) {
   if (state.mode !== "view" || state.stale || !program().values || view.asked.has(title)) return;
   view.asked.add(title);
@@ -19,43 +23,83 @@ function askValue(name, family, member, title) {
   post("value", { program: name, family, member }).then((found) => {
     if (read !== view.text || !found.value) return;
     const p = state.data.programs.find((q) => q.name === name);
-    if (p && p.values) { p.values[title] = found.value; if (state.title === title) showValue(); }
+    if (!p || !p.values) return;
+    p.values[title] = found.value;
+    if (p !== program()) return;
+    if (state.title === title) showValue(); else if (state.chain.has(title)) showSlot();
   }).catch((problem) => say(problem.message));
+}
+
+function sendText() {
+  clearTimeout(view.timer);
+  const text = view.editor.text();
+  if (text === view.sent) return Promise.resolve();
+  view.sent = text;
+  view.sending++;
+  return post("text", { text }).then((found) => { view.least = found.version; }).catch((problem) => say(problem.message)).finally(() => { view.sending--; });
 }
 
 function typed() {
   clearTimeout(view.timer);
-  view.timer = setTimeout(() => {
-    const text = byId("editor").value;
-    if (text === view.sent) return;
-    view.sent = text;
-    post("text", { text }).catch((problem) => say(problem.message));
-  }, PAUSE);
+  view.timer = setTimeout(sendText, PAUSE);
 }
 
 // The statement that the cursor stands in.
 function followCursor() {
-  if (!state.data || byId("editor").value !== view.sent) return;
-  const editor = byId("editor"), line = editor.value.slice(0, editor.selectionStart).split("\n").length;
-  const s = state.data.statements.find((x) => x.first <= line && line <= x.last && x.stage !== null);
+  if (!state.data || view.editor.text() !== view.sent) return;
+  const line = view.editor.line(), s = state.data.statements.find((x) => x.first <= line && line <= x.last && x.stage !== null);
   if (!s) return;
   const at = state.data.programs.findIndex((p) => p.number === s.program);
   if (at >= 0 && (at !== state.at || s.stage !== stageOf(state.family || ""))) { state.at = at; chooseStage(s.stage); }
 }
 
+function showMarksInEditor(data) {
+  view.editor.marks([...data.marks, ...data.programs.map((p) => p.verdict && p.verdict.mark).filter(Boolean)]);
+}
+
+async function ask(question, offset) {
+  try {
+    return (await post("ask", { text: view.editor.text(), question, offset })).answer;
+  } catch (problem) {
+    return null;
+  }
+}
+
+// A program that was found takes the place of the text, and can be undone; sizes of the old one mean nothing in it.
+function takeOver(text) {
+  resetKnobs();
+  view.editor.set(text, true);
+  sendText();
+  view.editor.view.focus();
+}
+
+function pause(milliseconds) { return new Promise((done) => setTimeout(done, milliseconds)); }
+
 async function listen() {
   for (;;) {
     try {
-      const found = await (await fetch(`wait?session=${view.session}&after=${view.version}`)).json();
-      if (found.error) { say(found.error); if (found.gone) { await open(); } continue; }
+      const found = await (await fetch(`wait?session=${view.session}&after=${view.version}`, { headers: headers() })).json();
+      if (found.error) {
+        if (found.gone) await open(true); else { say(found.error); await pause(2000); }
+        continue;
+      }
       view.version = found.version;
       say(found.notice);
       byId("revert").hidden = !found.edited;
-      if (!found.edited && found.text !== view.sent && byId("editor").value === view.sent) { byId("editor").value = found.text; view.sent = found.text; }
-      if (found.data) { if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); } keepAsked(found.data); receive(found.data, found.current); }
+      takeKnobs(found.knobs);
+      // what was sent from here and is not answered yet is newer than this
+      const own = view.editor.text(), newer = !view.sending && found.version >= view.least;
+      if (newer && !found.edited && plain(found.text) !== view.sent && own === view.sent) { view.editor.set(found.text); view.sent = plain(found.text); }
+      if (found.data) {
+        if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); }
+        keepAsked(found.data);
+        if (found.current && view.editor.text() === plain(found.text)) showMarksInEditor(found.data);
+        receive(found.data, found.current);
+      }
+      showSearch(found.search);
     } catch (problem) {
       say("the server of this page does not answer: slotlang view may have ended");
-      await new Promise((done) => setTimeout(done, 2000));
+      await pause(2000);
     }
   }
 }
@@ -68,18 +112,22 @@ function keepAsked(data) {
   }
 }
 
-async function open() {
+// A view of its own at the server. "again": the server has forgotten this one, and what was typed stays.
+async function open(again = false) {
   const found = await post("open", {});
-  Object.assign(view, { session: found.session, version: 0, sent: found.text });
-  byId("editor").value = found.text;
+  Object.assign(view, { session: found.session, version: 0, least: 0, sent: plain(found.text) });
+  if (!again) { view.editor.set(found.text); return; }
+  await sendText();
+  if (Object.keys(knobs.sizes).length || knobs.precision !== null) turned();
 }
 
 function startView() {
   byId("text").hidden = byId("source-hint").hidden = true;
   byId("editing").hidden = false;
-  const editor = byId("editor");
-  editor.addEventListener("input", typed);
-  for (const name of ["keyup", "click"]) editor.addEventListener(name, followCursor);
-  byId("revert").addEventListener("click", () => post("revert", {}).then((found) => { editor.value = found.text; view.sent = found.text; }).catch((p) => say(p.message)));
+  let moving = 0;
+  const moved = () => { cancelAnimationFrame(moving); moving = requestAnimationFrame(followCursor); };
+  view.editor = SlotEditor.create(byId("editor"), { words: given.words, label: "text of the program", ask, show: markdown, changed: typed, moved });
+  startKnobs();
+  byId("revert").addEventListener("click", () => post("revert", {}).then((found) => { view.editor.set(found.text, true); view.sent = plain(found.text); clearTimeout(view.timer); }).catch((p) => say(p.message)));
   open().then(listen).catch((problem) => say(problem.message));
 }

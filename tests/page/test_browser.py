@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
+from browsing import AXE, accessibility
 from repository import ROOT, program_text
 
-from slotlang.page.document import document
-from slotlang.page.parts import whole
-
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
 BACKWARDS = (ROOT / "docs" / "tutorial" / "diagonals_backwards.slot").read_text()
+SHIFTED = (
+    "program p(n = 4096)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nS = X << 1\n"
+    "output y[(h + 1) % n] = S\nprove y == x\n"
+)
 SMALL = {"d": 16, "r": 4, "batch": 2, "slots": 16}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a page of a program; nothing may go wrong in it, and nothing may be loaded."""
-    problems, pages = [], []
-
-    def open_page(text, sizes=None, width=1280, **more):
-        file = tmp_path / "page.html"
-        file.write_text(document("report", "page", whole(text, "p.slot", None, sizes or {}), text))
-        page = browser.new_page(viewport={"width": width, "height": 844}, **more)
-        page.on("pageerror", lambda e: problems.append(str(e)))
-        page.on("console", lambda m: problems.append(m.text))
-        page.on("request", lambda r: problems.append(r.url) if r.url != file.as_uri() else None)
-        page.goto(file.as_uri())
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert not problems
 
 
 def test_a_slot_is_followed_back_to_the_input(opened):
@@ -112,12 +78,47 @@ def test_hostile_texts_run_nothing(opened):
     assert bad.strip() in page.inner_text("#text")
 
 
-def test_4096_slots_without_lag(opened):
-    page = opened(program_text("rank_complex"))
-    took = page.evaluate(
-        "(() => { const t = performance.now(); for (let n = 0; n < 50; n++) select(n * 79 % 4096);"
-        " return (performance.now() - t) / 50; })()"
-    )
+def test_each_of_4096_slots_can_be_pointed_at(opened):
+    """How fast: benchmarks/page_frames.py."""
+    page = opened(SHIFTED)
     assert page.evaluate("program().slots") == 4096
-    # milliseconds: a tenth of this on a quiet machine
-    assert took < 160
+    found = page.evaluate(
+        "Array.from({ length: 60 }, (_, n) => n * 79 % 4096).map((slot) => { select(slot); hovered = slot;"
+        " showHovered(); return [slot, byId('held').textContent, byId('move-text').textContent]; })"
+    )
+    for slot, held, moved in found:
+        after = (slot + 1) % 4096
+        assert held == f"S slot {slot} (h = {slot}) holds x[{after}]."
+        assert moved.startswith(f"Slot {slot} takes slot {after} of X.")
+
+
+def test_statements_stages_and_rotations_are_chosen_by_mouse(opened):
+    page = opened(program_text("rank_complex"), SMALL)
+    page.click("#stages button:has-text('T')")
+    assert page.inner_text("#title") == "T"
+    page.click("#flow a >> nth=-1")
+    assert page.inner_text("#title") == "Y[0]"
+    assert page.locator("#move option").all_inner_texts()[0] == "S, in place"
+    page.select_option("#move", "2")
+    assert page.inner_text("#move-text").startswith("Slot 0 takes slot 2 of S")
+    box = page.locator("#canvas").bounding_box()
+    page.hover("#canvas", position={"x": 5, "y": box["height"] - 5})
+    page.wait_for_timeout(50)
+    assert page.inner_text("#move-text").startswith("Slot 14 takes slot 0 of S"), "arrows follow the mouse"
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(50)
+    assert page.inner_text("#move-text").startswith("Slot 0 takes slot 2 of S")
+    page.focus("#canvas")
+    for key, slot in [("End", 15), ("PageUp", 15), ("ArrowLeft", 14), ("ArrowUp", 12), ("PageDown", 12)]:
+        page.keyboard.press(key)
+        assert f"Y[0] slot {slot} " in page.inner_text("#held")
+    page.click("#move-text")
+    page.keyboard.press("Home")
+    assert page.locator("#cost table").count() == 2 and "gap" in page.inner_text("#cost")
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_is_found_by_axe(opened, scheme):
+    page = opened(program_text("rank_complex"), SMALL, color_scheme=scheme)
+    assert accessibility(page) == []

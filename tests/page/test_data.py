@@ -130,6 +130,8 @@ def test_what_has_no_room_is_left_out_and_said_and_can_be_asked_for():
 def test_vectors_that_are_too_large_are_not_drawn(monkeypatch):
     monkeypatch.setattr(values_module, "MAX_SLOTS", 8)
     assert values(bind_text(TEXT, SMALL), (), None, 10**6) == ({}, False)
+    (value,) = one_value(TEXT, "a.slot", None, SMALL, "rank_complex", "Y", (1,))
+    assert value["why"] == "16 slots are too many to draw" and "texts" not in value
 
 
 @pytest.mark.slow

@@ -10,68 +10,16 @@ import subprocess
 import sys
 import urllib.request
 
-import httpx
 import pytest
 from command_line import slotlang
+from page_views import PORT, TEXT, client, settled, status, until
 
 from slotlang.editor.workers import Failed
 from slotlang.page import sessions as sessions_module
-from slotlang.page.server import MAX_BODY, application
+from slotlang.page.server import MAX_BODY, TOKEN
 from slotlang.page.sessions import NoSession, Sessions, Viewed
 
-PORT = 8123
-TEXT = (
-    "program p(n = 4)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nS = X << 1\noutput y[(h + 1) % n] = S\nprove y == x\n"
-)
 OTHER = TEXT.replace("<< 1", "<< 2")
-
-
-class Here:
-    """A worker in this process."""
-
-    process_id = None
-
-    def __init__(self, name):
-        self.name = name
-
-    async def run(self, job, found=lambda _: None):
-        _, function, arguments = job
-        for item in function(*arguments):
-            found(item)
-            await asyncio.sleep(0)
-
-    def end(self):
-        pass
-
-
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(sessions_module, "Worker", Here)
-    monkeypatch.setattr(sessions_module, "LOOK", 0.01)
-    path = tmp_path / "p.slot"
-    path.write_text(TEXT)
-    return path
-
-
-def client(file, **headers):
-    transport = httpx.ASGITransport(application(Viewed(file), PORT))
-    return httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{PORT}", headers=headers)
-
-
-async def until(session, test):
-    for _ in range(500):
-        if test(session):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(session)
-
-
-def settled(session):
-    return bool(session.job and session.job.done() and session.data)
-
-
-def status(session):
-    return session.data["programs"][0].get("verdict", {}).get("status")
 
 
 def test_only_the_page_itself_is_answered(file):
@@ -89,14 +37,20 @@ def test_only_the_page_itself_is_answered(file):
             ({"Origin": f"https://127.0.0.1:{PORT}"}, 403),
             ({"Sec-Fetch-Site": "cross-site"}, 403),
             ({"Sec-Fetch-Site": "same-site"}, 403),
+            ({TOKEN: "another"}, 403),
+            ({TOKEN: ""}, 403),
         ]:
             async with client(file, **headers) as c:
-                assert (await c.get("/")).status_code == code, headers
+                page = await c.get(f"/?token={c.headers[TOKEN]}")
+                assert page.status_code == code, headers
                 opened = await c.post("/open", json={})
                 assert opened.status_code == code, headers
                 assert ("session" in opened.json()) == (code == 200)
         async with client(file) as c:
-            page = await c.get("/")
+            page = await c.get("/?token=secret")
+            for path in ("/", "/?token=", "/?token=secret2", "/nothing?token=secret"):
+                refused = await c.get(path, headers={TOKEN: "wrong"})
+                assert refused.status_code == 403 and "whole address" in refused.json()["error"], path
             assert page.headers["x-frame-options"] == "DENY" and page.headers["cache-control"] == "no-store"
             assert "connect-src 'self'" in page.text and "access-control-allow-origin" not in page.headers
             # what a form of another page could send without asking
@@ -274,14 +228,16 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             address = json.loads(text)["address"]
             assert address.startswith("http://127.0.0.1:")
 
+            root, _, token = address.partition("?token=")
+
             def post(path, body):
-                headers = {"Content-Type": "application/json"}
-                request = urllib.request.Request(address + path, json.dumps(body).encode(), headers)
-                return json.load(urllib.request.urlopen(request, timeout=60))
+                headers = {"Content-Type": "application/json", TOKEN: token}
+                data = None if body is None else json.dumps(body).encode()
+                return json.load(urllib.request.urlopen(urllib.request.Request(root + path, data, headers), timeout=60))
 
             key, after, found = post("open", {})["session"], 0, {}
             while not found.get("data") or "cost" not in found["data"]["programs"][0]:
-                found = json.load(urllib.request.urlopen(f"{address}wait?session={key}&after={after}", timeout=60))
+                found = post(f"wait?session={key}&after={after}", None)
                 after = found["version"]
             assert found["data"]["programs"][0]["verdict"]["status"] == "proved"
         finally:

@@ -1,0 +1,112 @@
+"use strict";
+// Sizes, precision and the search for a cheaper program, in a view. What they do is computed by the engine.
+
+const PRECISIONS = [null, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
+const knobs = { sizes: {}, precision: null, sliders: new Map(), timer: 0 };
+
+function slider(name, id) {
+  const input = make("input", { type: "range", min: 0, step: 1, id, "aria-label": name }), output = make("output", { for: id });
+  const found = { input, output, values: [], label: make("label", { class: "knob" }, make("span", {}, name), input, output), text: String };
+  found.show = () => {
+    const value = found.values[input.value], text = found.text(value);
+    output.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+  };
+  // while somebody holds it, it stays as it is
+  found.set = (values, value) => {
+    if (input.matches(":active")) return;
+    found.values = values;
+    input.max = values.length - 1;
+    input.value = Math.max(0, values.indexOf(value));
+    input.disabled = values.length < 2;
+    found.show();
+  };
+  return found;
+}
+
+function turned() {
+  clearTimeout(knobs.timer);
+  knobs.timer = setTimeout(() => post("knobs", { sizes: knobs.sizes, precision: knobs.precision }).catch((problem) => say(problem.message)), 120);
+  showCommand();
+}
+
+function showKnobs(p) {
+  const root = byId("sizes-knobs"), known = p.knobs ? p.knobs.sizes : null;
+  if (!root.childElementCount || root.dataset.names !== Object.keys(p.sizes).join()) {
+    root.dataset.names = Object.keys(p.sizes).join();
+    knobs.sliders = new Map();
+    clear(root, ...Object.keys(p.sizes).map((name) => {
+      const one = slider(name, `knob-${name}`);
+      one.input.addEventListener("input", () => { one.show(); knobs.sizes[name] = one.values[one.input.value]; turned(); });
+      knobs.sliders.set(name, one);
+      return one.label;
+    }));
+  }
+  for (const [name, one] of knobs.sliders) {
+    const value = p.sizes[name];
+    // until admitted values are known, the old ones stay
+    if (known) one.set(known[name], value);
+    else if (!one.values.includes(value)) one.set([value], value);
+  }
+  if (!knobs.fine) {
+    const one = knobs.fine = slider("precision", "knob-precision");
+    one.text = (value) => (value === null ? "as it is" : `at most ${value.toExponential(0)}`);
+    one.set(PRECISIONS, knobs.precision);
+    one.input.addEventListener("input", () => { one.show(); knobs.precision = one.values[one.input.value]; turned(); });
+    byId("precision-knob").append(one.label);
+  }
+  byId("figures").textContent = state.stale ? "counting…" : p.cost ? p.cost.line || p.cost.problem : "counting…";
+  byId("synth").disabled = !(p.knobs && p.knobs.shape) || state.stale !== "";
+  byId("shape").textContent = !p.knobs ? "" : p.knobs.shape ? shapeText(p.knobs.shape) : "It searches programs that prove one y == scale * A @ B @ x, and this is another.";
+  showCommand();
+}
+
+function shapeText(s) { return `${s.d_in} to ${s.d_out} channels, rank ${s.rank}, ${plural(s.batch, "token")}`; }
+
+function showCommand() {
+  const set = Object.entries(knobs.sizes).map(([name, value]) => ` --set ${name}=${value}`).join("");
+  const fine = knobs.precision === null ? "" : ` --precision ${knobs.precision}`;
+  byId("reset").hidden = byId("command").hidden = !set && !fine;
+  byId("command").textContent = `slotlang cost ${given.file}${set}${fine}`;
+}
+
+function resetKnobs() {
+  Object.assign(knobs, { sizes: {}, precision: null });
+  if (knobs.fine) knobs.fine.set(PRECISIONS, null);
+  turned();
+}
+
+// What the server has, where it is another page's turn or this one was opened again.
+function takeKnobs(found) { if (!knobs.taken) { knobs.taken = true; Object.assign(knobs, { sizes: found.sizes, precision: found.precision }); } }
+
+function showSearch(search) {
+  const root = byId("found");
+  byId("stop").hidden = byId("searching").hidden = !search || search.state !== "running";
+  byId("synth").hidden = !byId("stop").hidden;
+  if (!search) { clear(root); return; }
+  byId("searching").value = search.done || 0;
+  const best = search.best, told = { running: search.what, done: "", stopped: "stopped: the best so far", failed: "" }[search.state];
+  byId("searched").textContent = [shapeText(search.shape), `precision ${search.precision}`, told, search.problem].filter(Boolean).join("; ");
+  const key = JSON.stringify([search.state, search.program]);
+  if (root.dataset.key === key) return;
+  root.dataset.key = key;
+  clear(root);
+  if (!best) return;
+  root.append(make("p", {}, make("b", { class: best.verdict }, best.verdict), `: ${best.name}`));
+  const p = program(), own = new Map(p && p.cost && p.cost.rows ? p.cost.rows.map(([number, noun]) => [noun.split(",")[0], number]) : []), body = make("tbody");
+  for (const [number, noun] of best.rows) body.append(make("tr", {}, make("td", { class: "number" }, number), make("td", { class: "number" }, own.get(noun.split(",")[0]) ?? "–"), make("td", {}, noun)));
+  root.append(table("Found, beside the program in the editor", ["found", "this", "of"], body, [0, 1]));
+  for (const b of best.bounds) root.append(make("p", { class: "hint" }, `at least ${b.at_least} ${b.of} for a group of tokens (gap ${b.gap}; ${b.proved ? "a theorem" : "conjectured, not proved"})`));
+  root.append(make("details", {}, make("summary", {}, "The program"), make("pre", { tabindex: 0 }, search.program)));
+  root.append(make("button", { type: "button", id: "take", onclick: () => takeOver(search.program) }, "Take it over into the editor"));
+}
+
+function startKnobs() {
+  byId("knobs").hidden = false;
+  byId("reset").addEventListener("click", resetKnobs);
+  byId("synth").addEventListener("click", () => {
+    const precision = knobs.precision ?? 1e-3, objective = byId("objective").value;
+    post("synth", { program: program().name, precision, objective }).catch((problem) => say(problem.message));
+  });
+  byId("stop").addEventListener("click", () => post("stop", {}).catch((problem) => say(problem.message)));
+}

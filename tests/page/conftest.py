@@ -1,0 +1,110 @@
+"""What tests of the page share: a file that is viewed without processes, and pages in headless Chromium."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from browsing import CHROMIUM, chromium, served, until_ready
+from page_views import TEXT, Here
+
+from slotlang.page import session as session_module
+from slotlang.page import sessions as sessions_module
+from slotlang.page.document import document
+from slotlang.page.parts import whole
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(session_module, "Worker", Here)
+    monkeypatch.setattr(sessions_module, "LOOK", 0.01)
+    path = tmp_path / "p.slot"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watching(browser):
+    """Makes pages in which nothing may go wrong."""
+    problems, pages = [], []
+
+    def new_page(width=1280, **more):
+        page = browser.new_page(viewport={"width": width, "height": 844}, **more)
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda e: problems.append(str(e)))
+        # a view that the server has forgotten is opened again
+        page.on("console", lambda m: problems.append(m.text) if "status of 404" not in m.text else None)
+        pages.append(page)
+        return page
+
+    yield new_page
+    for page in pages:
+        page.close()
+    assert not problems
+
+
+@pytest.fixture
+def opened(watching, tmp_path):
+    """Opens the report of a program; nothing may be loaded."""
+    loaded = []
+
+    def open_page(text, sizes=None, width=1280, **more):
+        file = tmp_path / "page.html"
+        file.write_text(document("report", "page", whole(text, "p.slot", None, sizes or {}), text))
+        page = watching(width, **more)
+        page.on("request", lambda r: loaded.append(r.url) if r.url != file.as_uri() else None)
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    assert not loaded
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    """Addresses of views by text and options, each started once: a page has a text of its own."""
+    with ExitStack() as stack:
+        known = {}
+
+        def start(text, options, fresh):
+            if not fresh and (text, options) in known:
+                return known[text, options]
+            file = tmp_path_factory.mktemp("view") / "p.slot"
+            file.write_text(text)
+            found = file, stack.enter_context(served(file, *options))
+            if not fresh:
+                known[text, options] = found
+            return found
+
+        yield start
+
+
+@pytest.fixture
+def viewed(watching, servers):
+    """Opens a view of a text: the page, which has its ``file``, its ``address`` and ``another()`` page of the same.
+    ``fresh``: of a server that no other test uses, whose file can be changed."""
+
+    def open_view(text, *options, width=1280, ready=True, fresh=False, **more):
+        file, address = servers(text, options, fresh)
+
+        def another():
+            page = watching(width, **more)
+            page.goto(address)
+            if ready:
+                until_ready(page)
+            return page
+
+        page = another()
+        page.file, page.address, page.another = file, address, another
+        return page
+
+    return open_view
