@@ -28,6 +28,9 @@ from slotlang.service.problems import BUSY, OTHER_REQUEST, Refusal
 _HEAD = struct.Struct("<IQ")
 _LINE = 128
 """Bytes of the first line, at most."""
+_LOCKS = 64
+_GONE = ".gone."
+"""What a file's name begins with while it is deleted: where its bytes are just written to the disk, that takes long."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Answers:
         self.folder, self.window, self.limit, self.clock = folder, window, limit, clock
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        # a disk that is busy with one file holds up few others
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._bytes = sum(map(_bytes, folder.iterdir()))
 
     @property
@@ -73,13 +78,12 @@ class Answers:
         another request had the name, and SL575 for a new one when all answers have as many bytes as they may."""
         now = self.clock()
         if self.known(name):
-            path = self.folder / name
-            with self._lock:
-                found = self._read(path)
+            with self._of(name):
+                found = self._read(self.folder / name)
             # of one that begins later than now, the machine's clock was another one
             if found is not None and abs(now - found.begun) < self.window:
                 return _same(found, digest)
-            self._remove(path)
+            self._remove(name)
         if self._bytes >= self.limit:
             raise Refusal(BUSY, "the service keeps as many answers as it may", retry_after=min(self.window, 30.0))
         return Stored(name, now, digest)
@@ -87,7 +91,7 @@ class Answers:
     def store(self, of: Stored, number: int, data: bytes) -> None:
         """Store a part, whole or not at all. Raises OSError."""
         path, part = f"{self.folder}/{of.name}", [_HEAD.pack(number, len(data)), data]
-        with self._lock:
+        with self._of(of.name):
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 before = os.fstat(descriptor).st_size
@@ -102,7 +106,7 @@ class Answers:
                     raise
             finally:
                 os.close(descriptor)
-            self._bytes += size
+        self._count(size)
 
     def _read(self, path: Path) -> Stored | None:
         """What a file says; what is behind its last whole part is cut off."""
@@ -127,30 +131,40 @@ class Answers:
             return None
         if at < len(data):
             os.truncate(path, at)
-            self._bytes -= len(data) - at
+            self._count(at - len(data))
         return found
 
     def expire(self) -> int:
         """Delete answers whose window is over; their number."""
-        gone = 0
-        for path in list(self.folder.iterdir()):
+        return sum(self._remove(path.name) for path in list(self.folder.iterdir()))
+
+    def _remove(self, name: str) -> bool:
+        """Delete what is stored under a name, if its window is over."""
+        path = self.folder / name
+        with self._of(name):
             begun = 0.0
             with suppress(OSError, ValueError), path.open("rb") as stream:
                 begun = float(stream.readline(_LINE).partition(b" ")[0])
-            if abs(self.clock() - begun) >= self.window:
-                self._remove(path)
-                gone += 1
-        return gone
+            if abs(self.clock() - begun) < self.window:
+                return False
+            if not name.startswith(_GONE):
+                size, path = _bytes(path), self.folder / f"{_GONE}{name}"
+                with suppress(FileNotFoundError):
+                    (self.folder / name).replace(path)
+                    self._count(-size)
+        if path.is_dir():
+            # what an earlier version kept
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        return True
 
-    def _remove(self, path: Path) -> None:
+    def _of(self, name: str) -> threading.Lock:
+        return self._locks[hash(name) % _LOCKS]
+
+    def _count(self, size: int) -> None:
         with self._lock:
-            size = _bytes(path)
-            if path.is_dir():
-                # what an earlier version kept
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-            self._bytes = max(0, self._bytes - size)
+            self._bytes = max(0, self._bytes + size)
 
 
 def _same(found: Stored, digest: str) -> Stored:
