@@ -67,7 +67,8 @@ _STATUS = re.compile(r"\s*# exit status (\d+)\s*$")
 _SIMPLE = re.compile(r"slotlang [^|&;<>$`\\*?]*\Z")
 _READING = re.compile(r"slotlang (check|cost|compare|show) (?!.*(build/| -o | --certificate ))")
 _UNRUNNABLE = re.compile(
-    r"(make|git clone|cd|pip install|pipx|uv|python3 -m venv|curl|dask|docker|export|slotlang (serve|client|token|view))\b"
+    r"(make|git clone|cd|pip install|pipx|uv|python3 -m venv|curl|dask|docker|export"
+    r"|slotlang (serve|client|token|view))\b"
 )
 _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
