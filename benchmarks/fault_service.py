@@ -81,7 +81,10 @@ def flip(path: Path, rng: random.Random) -> None:
     """Change a byte."""
     data = bytearray(path.read_bytes())
     data[rng.randrange(len(data))] ^= 1 + rng.randrange(255)
-    path.write_bytes(data)
+    # another file, as a disk that gives other bytes than before: what is mapped stays as it was
+    damaged = path.with_name(f"{path.name}.damaged")
+    damaged.write_bytes(data)
+    damaged.replace(path)
 
 
 def fill(path: Path) -> None:

@@ -263,7 +263,13 @@ class Faults:
                 self.seen.expect(session.keys()["id"] == state_of["id"], "damaged keys cost a session")
                 weights = serving.folder / "tiny" / "weights" / f"{number % 3}.weights"
                 before = weights.read_bytes()
+                expanded = list((state / "weights").glob(f"{hashlib.sha256(before).hexdigest()[:40]}-*"))
+                for path in expanded:
+                    flip(path, self.rng)
+                check(self.seen, session, list(LAYERS), X)
                 flip(weights, self.rng)
+                for path in expanded:
+                    path.unlink()
                 others = [layer for n, layer in enumerate(LAYERS) if n != number % 3]
                 check(self.seen, session, others, X)
                 try:
@@ -291,7 +297,8 @@ class Faults:
                     self.seen.expect(one.keys()["id"] == it["id"], "a damaged page cost a session")
         serving.kill()
         self.row("a byte of a key file damaged", times, "asked for again (SL578) and sent again by the client itself")
-        self.row("a byte of a weight file damaged", times, "that module is refused (SL562), others go on")
+        self.row("a byte of expanded weights damaged", times, "made anew from the adapter's file")
+        self.row("a byte of an adapter's weight file damaged", times, "that module is refused (SL562), others go on")
         self.row("a session's file cut off", times, "written anew from the index")
         self.row(
             "pages of the index damaged, before and after a SIGKILL", 2 * times, "made anew from the sessions' files"

@@ -26,7 +26,7 @@ def one_by_one(sending: Sending, start: Parameters, most: float) -> Fit | None:
         if not sending.modulus.fits(p) or not sending._precise(p):
             continue
         made = [p]
-        if len(p.drops) == p.data_primes - 1:
+        if sending.cuts and len(p.drops) == p.data_primes - 1:
             bits = range(p.primes[0] - LEAST_SENT + 1)
             second = max(b for b in bits if sending._precise(replace(p, cut=(0, b))))
             for less in range(second, max(second - 3, -1), -1):
