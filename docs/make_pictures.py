@@ -115,6 +115,8 @@ def photograph(page: Path, target: Path, width: int, height: int) -> None:
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
+    # programs that are found on the way
+    (ROOT / "build").mkdir(exist_ok=True)
     for name in (*COMMANDS, "parties.svg"):
         draw(name, PICTURES / name)
     if sys.argv[1:] == ["--screens"]:
