@@ -26,7 +26,9 @@ COMMANDS = {
     "diagonal.svg": "show docs/tutorial/diagonals_backwards.slot P[1] --svg {}",
     "refuted.svg": "check docs/tutorial/diagonals_backwards.slot --svg {}",
     "multiplexed.svg": "show programs/convolutions/multiplexed_convolution.slot X --svg {}",
-    "front.svg": "synth --no-cache --d-in 384 --d-out 384 --rank 8 --batch 8 --precision 1e-3 -o build/found.slot --svg {}",
+    # kept results of an earlier search would be drawn with other counts
+    "front.svg": "synth --no-cache --d-in 384 --d-out 384 --rank 8 --batch 8 --precision 1e-3"
+    " -o build/found.slot --svg {}",
 }
 """Pictures with the commands that write them, in the repository's root."""
 SCREENS = {
