@@ -296,7 +296,7 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
             slow.sendall(b"GET /he")
         start = time.monotonic()
         slow.settimeout(0.3)
-        while time.monotonic() - start < 8:
+        while time.monotonic() - start < 15:
             try:
                 if not slow.recv(1000):
                     break
@@ -305,7 +305,7 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
                     slow.sendall(b"a")
             except ConnectionResetError:
                 break
-        assert 0.5 < time.monotonic() - start < 3
+        assert 0.5 < time.monotonic() - start < 10
 
 
 def test_modules_and_versions_that_are_not_there(raw: Raw) -> None:
