@@ -295,7 +295,8 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
             answer = b""
             while b'"ok"' not in answer:
                 # head and body may come one by one
-                assert (more := slow.recv(1000)), answer
+                more = slow.recv(1000)
+                assert more, answer
                 answer += more
             slow.sendall(b"GET /he")
         start = time.monotonic()
