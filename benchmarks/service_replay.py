@@ -12,6 +12,8 @@ half to one and a half times the mean pause apart, and a request's time runs fro
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import random
 import secrets
 import statistics
@@ -51,13 +53,17 @@ class Prepared:
 
 @dataclass
 class Seen:
-    """What a run has seen: seconds of each request, answers with the number of their request, and what went wrong."""
+    """What a run has seen: seconds of each request, answers with the number of their request, and what went wrong.
+    ``others``: the share of the machine that other processes took meanwhile; ``late``: seconds by which the clients'
+    own process was late at most, when it was looked."""
 
     seconds: list[float] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     evaluations: int = 0
     memory: list[int] = field(default_factory=list)
+    others: float = 0.0
+    late: float = 0.0
 
     def within(self, share: float) -> float:
         """The seconds within which this share of the requests was answered."""
@@ -114,7 +120,15 @@ class Replay:
 
     def run(self, clients: int, seconds: float, pid: int, rate: float | None = None) -> Seen:
         """Ask for this long; ``rate``: requests a second of all clients together, as fast as answers come without."""
-        return asyncio.run(self._run(clients, seconds, pid, rate))
+        # what was imported and prepared stays: a look for garbage in it would stop all clients for a second
+        gc.collect()
+        gc.freeze()
+        before = _busy(), _own(pid), time.monotonic()
+        seen = asyncio.run(self._run(clients, seconds, pid, rate))
+        after = _busy(), _own(pid), time.monotonic()
+        used, own, passed = (now - then for now, then in zip(after, before, strict=True))
+        seen.others = max(0.0, (used - own) / passed / (os.cpu_count() or 1))
+        return seen
 
     async def _run(self, clients: int, seconds: float, pid: int, rate: float | None) -> Seen:
         seen, start = Seen(), time.monotonic()
@@ -122,7 +136,9 @@ class Replay:
         async def memory() -> None:
             while True:
                 seen.memory.append(memory_of(pid))
+                due = time.monotonic() + SAMPLE
                 await asyncio.sleep(SAMPLE)
+                seen.late = max(seen.late, time.monotonic() - due)
 
         looking = asyncio.create_task(memory())
         pause = None if rate is None else clients / rate
@@ -155,6 +171,18 @@ class Replay:
             seen.evaluations += len(prepared.items)
             moment += 0.0 if pause is None else pause * rng.uniform(0.5, 1.5)
         writer.close()
+
+
+def _busy() -> float:
+    """CPU seconds of all processes of the machine, those that were withheld from it among them."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own(pid: int) -> float:
+    """CPU seconds of this process and the service's."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlang.client.problems import ServiceProblem, otherwise
+from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.interface import Interface, check_update, interface
@@ -26,6 +28,7 @@ from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.wire import unpack
 
 Array = npt.NDArray[np.float64]
+Bytes: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Crypto:
         ((name, shape),) = client.module.inputs.items()
         return client.encrypt(**{name: x.reshape(shape)})
 
-    def decrypt(self, group: Group, data: bytes | memoryview) -> list[Array]:
+    def decrypt(self, group: Group, data: Bytes) -> list[Array]:
         """The updates of a group's modules, each rows x tokens. Raises Rejected."""
         client = self._decrypting.get(group.program)
         if client is None:
@@ -156,3 +159,16 @@ class _Decrypting(Client):
         super().__init__(module, secret)
         for power in range(1, 1 + round(np.log2(MOST))):
             self._grown[2.0**power] = dict.fromkeys(module.error, 2.0**power)
+
+
+def decrypted(
+    adapter: Adapter, crypto: Crypto, answers: Mapping[tuple[int, int], Bytes], names: Sequence[str], tokens: Tokens
+) -> dict[str, Any]:
+    """The updates of all batches, by module, in order."""
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    for (number, _), data in sorted(answers.items()):
+        group = adapter.groups[number]
+        for update, values in zip(group.updates, crypto.decrypt(group, data), strict=True):
+            if update.name in parts:
+                parts[update.name].append(values)
+    return {name: tokens.joined(parts[name], adapter.place(name)[1].rows) for name in names}

@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
-from slotlang.client.adapter import Adapter, Crypto, Group
+from slotlang.client.adapter import Adapter, Bytes, Crypto, Group, decrypted
 from slotlang.client.connection import Connection
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.secrets import secret_key, write_secret
-from slotlang.client.tokens import Array, Tokens
+from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
 from slotlang.service.protocol import SESSION_ID, Item, Request
@@ -27,7 +27,6 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.wire import Box
 
 Result = TypeVar("Result")
-Bytes: TypeAlias = bytes | memoryview
 
 _CHUNK = 1 << 22
 """Bytes of keys in one request: what is lost when the network fails."""
@@ -327,7 +326,6 @@ class AsyncSession:
         wanted: dict[int, list[str]] = {}
         for name, (group, _) in places.items():
             wanted.setdefault(group.number, []).append(name)
-        # one way to the thread and back for all of them
         requests = await self._worked(_encrypted, adapter, crypto, wanted, tokens)
         answers: dict[tuple[int, int], Bytes] = {}
         some = asyncio.Semaphore(_AT_A_TIME)
@@ -341,7 +339,7 @@ class AsyncSession:
         for problem in ended:
             if isinstance(problem, BaseException):
                 raise problem
-        return await self._worked(_decrypted, adapter, crypto, answers, names, tokens)
+        return await self._worked(decrypted, adapter, crypto, answers, names, tokens)
 
     async def _asked(self, adapter: Adapter, session: str, request: _Batch) -> dict[tuple[int, int], Bytes]:
         """The encrypted results of a request, by group and batch."""
@@ -391,19 +389,6 @@ def _encrypted(adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]]
         request.body = Request(adapter.name, adapter.version, items, request.uploads).to_bytes()
         request.uploads.clear()
     return requests
-
-
-def _decrypted(
-    adapter: Adapter, crypto: Crypto, answers: Mapping[tuple[int, int], Bytes], names: Sequence[str], tokens: Tokens
-) -> dict[str, Any]:
-    """The updates of all batches, by module, in order."""
-    parts: dict[str, list[Array]] = {name: [] for name in names}
-    for (number, _), data in sorted(answers.items()):
-        group = adapter.groups[number]
-        for update, values in zip(group.updates, crypto.decrypt(group, data), strict=True):
-            if update.name in parts:
-                parts[update.name].append(values)
-    return {name: tokens.joined(parts[name], adapter.place(name)[1].rows) for name in names}
 
 
 def _session(value: Any) -> dict[str, Any]:

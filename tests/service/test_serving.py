@@ -292,11 +292,16 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
     with socket.create_connection((host.host, host.port or 0), timeout=10) as slow:
         slow.sendall(first)
         if first.endswith(b"\r\n\r\n"):
-            assert b'"ok"' in slow.recv(1000)
+            answer = b""
+            while b'"ok"' not in answer:
+                # head and body may come one by one
+                more = slow.recv(1000)
+                assert more, answer
+                answer += more
             slow.sendall(b"GET /he")
         start = time.monotonic()
         slow.settimeout(0.3)
-        while time.monotonic() - start < 8:
+        while time.monotonic() - start < 15:
             try:
                 if not slow.recv(1000):
                     break
@@ -305,7 +310,7 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
                     slow.sendall(b"a")
             except ConnectionResetError:
                 break
-        assert 0.5 < time.monotonic() - start < 3
+        assert 0.5 < time.monotonic() - start < 10
 
 
 def test_modules_and_versions_that_are_not_there(raw: Raw) -> None:
