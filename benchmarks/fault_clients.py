@@ -79,7 +79,8 @@ class Clients:
         self.adapter = Adapter.from_bytes(self.http.get("/v1/models/tiny/client").content)
         self.told: set[str] = set()
         self.threads = [
-            threading.Thread(target=work) for work in (self.updates, self.updates, self.replays, self.sessions)
+            threading.Thread(target=work, daemon=True)
+            for work in (self.updates, self.updates, self.replays, self.sessions)
         ]
         for thread in self.threads:
             thread.start()

@@ -106,9 +106,9 @@ class Faults:
         serving = self.serving("uploads")
         token, other = (serving.tokens.add(name)[0] for name in ("alice", "bob"))
         done, made, ended = threading.Event(), 0, 0
-        busy = threading.Thread(target=self._busy, args=(serving, other, done))
+        busy = threading.Thread(target=self._busy, args=(serving, other, done), daemon=True)
         busy.start()
-        while ended < kills:
+        while ended < kills and not self.seen.wrong:
             with serving.session(token, secret=None) as session:
                 adapter = session.adapter()
                 secret = SecretKey(adapter.ring)
@@ -120,11 +120,11 @@ class Faults:
             http = httpx.Client(base_url=serving.url, headers=headers, trust_env=False, timeout=20)
             name = http.post("/v1/sessions", json={"model": "tiny", "keys": about}).json()["id"]
             received, path = 0, f"/v1/sessions/{name}"
-            while not (state := http.get(path).json())["ready"]:
+            while not (state := http.get(path).json())["ready"] and not self.seen.wrong:
                 self.seen.expect(state["received"] >= received, "bytes of keys that were acknowledged are gone")
                 received = state["received"]
                 words = ["upload", serving.url, token, name, str(file), str(1 << 17)]
-                client, until = self.forks.start(words, self.home / "upload.log"), time.monotonic() + 5.0
+                client, until = self.forks.start(words, self.home / "upload.log"), time.monotonic() + 30.0
                 # when it has sent something, and in the middle of the next part
                 while (state := http.get(path).json())["received"] == received and not state["ready"]:
                     if time.monotonic() > until:
@@ -177,7 +177,7 @@ class Faults:
         serving = self.serving("scheduled", "--scheduler", address)
         done = threading.Event()
         busy = [
-            threading.Thread(target=self._busy, args=(serving, serving.tokens.add(name)[0], done))
+            threading.Thread(target=self._busy, args=(serving, serving.tokens.add(name)[0], done), daemon=True)
             for name in ("alice", "bob")
         ]
         for thread in busy:
