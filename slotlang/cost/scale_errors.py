@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp2, sqrt
+from math import ldexp, sqrt
 
 from slotlang.cost.noise import SPIKE_SAFETY, Gains, Setting, rounding, variance
 from slotlang_runtime.noise import DOUBLE, SAFETY
@@ -35,16 +35,26 @@ class _Part:
     own: tuple[tuple[int, float], ...]
     known: tuple[_Known, ...]
 
-    def mean_square(self, scales: Sequence[int], more: Sequence[int], together: Sequence[int]) -> float:
-        """At scales in bits; how many they are more than the first ones, and their partial sums."""
+    def mean_square(
+        self,
+        scales: Sequence[int],
+        more: Sequence[int],
+        together: Sequence[int],
+        rounded: dict[tuple[_Known, int], float],
+    ) -> float:
+        """At scales in bits; how many they are more than the first ones, and their partial sums. ``rounded``: rounding
+        of known numbers at bits of scale, as far as it was asked for."""
         total = self.fixed
         for count, weight in self.carried:
-            total += weight * exp2(-2 * together[count - 1])
+            total += ldexp(weight, -2 * together[count - 1])
         for factor, weight in self.own:
-            total += weight * exp2(-2 * more[factor])
+            total += ldexp(weight, -2 * more[factor])
         for k in self.known:
             bits = sum(scales[k.first : k.end]) - k.dropped
-            total += k.weight * rounding(bits, k.constant, exact=k.exact)
+            found = rounded.get((k, bits))
+            if found is None:
+                found = rounded[k, bits] = k.weight * rounding(bits, k.constant, exact=k.exact)
+            total += found
         return total
 
 
@@ -54,13 +64,14 @@ class ScaleErrors:
 
     def __init__(self, gains: Gains, setting: Setting, scales: Sequence[int], drops: Sequence[int]) -> None:
         self._scales = tuple(scales)
+        self._rounded: dict[tuple[_Known, int], float] = {}
         self._parts = [_part(part, setting, (0, *drops)) for part in gains.results.values() or [gains]]
 
     def __call__(self, scales: Sequence[int]) -> float:
         """The relative rms error with these scales in bits: the inputs', then those of each product's plaintexts."""
         more = [new - old for new, old in zip(scales, self._scales, strict=True)]
         together = list(accumulate(more))
-        return max(sqrt(part.mean_square(scales, more, together)) for part in self._parts)
+        return sqrt(max([part.mean_square(scales, more, together, self._rounded) for part in self._parts]))
 
 
 def _part(gains: Gains, setting: Setting, behind: Sequence[int]) -> _Part:

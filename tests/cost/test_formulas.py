@@ -139,7 +139,7 @@ def test_corpus_at_random_sizes(name: str) -> None:
 def test_doubling() -> None:
     """What formulas say of doubling is what its stages are."""
     n, k = symbol("n"), symbol("k")
-    for count, radix in product(range(1, 600), (2, 3, 4, 8, 11)):
+    for count, radix in product([*range(1, 90), *range(90, 600, 13)], (2, 3, 4, 8, 11)):
         stages = doubling.stages(count, radix)
         additions = sum(len(stage.multiples) for stage in stages)
         steps = {m for stage in stages for m in stage.multiples}

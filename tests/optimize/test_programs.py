@@ -319,7 +319,7 @@ def test_precision_chooses_parameters_for_every_program() -> None:
 
 def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs are compared with keys that fit, where steps without one take several rotations."""
-    monkeypatch.setattr("slotlang.optimize.search.WORK", 60_000)
+    monkeypatch.setattr("slotlang.optimize.search.WORK", 20_000)
     text = TAKEN["a mask into the plaintexts behind it"][1]
     syntax, profile = parse(Source("test", text)), find_profile()
     free = api.cost(api.loads(text), target=Target(precision=1e-3), profile=profile)

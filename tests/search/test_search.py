@@ -246,7 +246,7 @@ def test_what_can_not_be_met() -> None:
     asked = float(impossible.partition("--precision ")[2].split()[0])
     assert found_for(SMALL, target=Target(precision=asked), finalists=4).candidates
     # so many channels that one in a ciphertext is too few
-    assert refused(shape=Shape(1 << 18, 4, 1, 1), target=replace(COARSE, max_key_bytes=10)).startswith("SL464")
+    assert refused(shape=Shape(1 << 18, 1, 1, 1), target=replace(COARSE, max_key_bytes=10)).startswith("SL464")
     assert refused(limits=Limits(copies=0)).startswith("SL461 --copies")
     assert refused(limits=Limits(memory=10)).startswith("SL465")
     with pytest.raises(SlotError, match="SL463: there is no objective 'tome'"):
