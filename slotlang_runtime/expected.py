@@ -117,7 +117,8 @@ class NoisyOperations:
         n, primes = self.degree, self.levels.primes(a.level)
         digits = [prime / self.levels.moduli[-1] for prime in primes]
         even = n * (n * ERROR_VARIANCE * sum(d**2 for d in digits) / 12 + dropped_variance(n))
-        error = a.error + self.normal(even / a.scale**2, self.shape)
+        # the square of a scale may be beyond a double
+        error = a.error + self.normal(even / a.scale / a.scale, self.shape)
         flat = error.reshape(self.shape[0], -1)
         for number, digit in enumerate(digits):
             rng = np.random.default_rng([key + 1, number])
@@ -151,7 +152,8 @@ class NoisyOperations:
     def rescale(self, a: Noisy) -> Noisy:
         """All polynomials are rounded."""
         level, scale = a.level + 1, self.levels.scales[a.level + 1]
-        error = a.error + self.normal(self.degree * dropped_variance(self.degree, a.polynomials) / scale**2, self.shape)
+        variance = self.degree * dropped_variance(self.degree, a.polynomials) / scale / scale
+        error = a.error + self.normal(variance, self.shape)
         return replace(a, error=error, level=level, scale=scale)
 
     def cut(self, a: Noisy, halved: bool) -> Noisy:
@@ -159,7 +161,7 @@ class NoisyOperations:
         bits = self.levels.cut(a.level)
         if bits is None:
             return a
-        variance = self.degree * sum(cut_variances(self.degree, bits, halved=halved)) / a.scale**2
+        variance = self.degree * sum(cut_variances(self.degree, bits, halved=halved)) / a.scale / a.scale
         return replace(a, error=a.error + self.normal(variance, self.shape))
 
     def negate(self, a: Noisy) -> Noisy:
