@@ -70,8 +70,8 @@ def test_what_is_cut_off_is_nothing_in_the_mean(bits: int) -> None:
 
 
 def largest_share(draws: int, count: int, chance: float) -> float:
-    """What part of the sum of ``draws * count`` independent exponential variables, ``draws`` for each slot, those of any
-    slot exceed with a probability below ``chance``.
+    """What part of the sum of ``draws * count`` independent exponential variables, ``draws`` for each slot, those
+    of any slot exceed with a probability below ``chance``.
 
     The part of one slot is a beta variable of mean p = 1/count. By Chernoff it exceeds a with a probability of at most
     ``exp(-draws * count * (p ln(p/a) + (1 - p) ln((1 - p)/(1 - a))))``."""
