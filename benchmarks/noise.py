@@ -148,7 +148,7 @@ def cases(paths: list[Path], profile: Profile, sets: int | None = None) -> Itera
 
 
 def runs(made: Plan, seed: int, each: int) -> tuple[float, ...]:
-    """Rms errors over the rms of results, each with new keys and new data: ``each``, or as many as ``NUMBERS`` needs."""
+    """Rms errors over the rms of results, with new keys and new data each: ``each``, or what ``NUMBERS`` needs."""
     module = load_module(emitted(made))
     elements = sum(math.prod(theorem.shape) for theorem in made.program.theorems.values())
     errors: list[float] = []

@@ -96,7 +96,8 @@ def sampled_size(program: Program, theorem: Theorem, data: DataPowers) -> float:
     def squares(tensors: Mapping[str, Floats], flat: Slots, draws: int) -> Floats:
         ring = _Draws(program, data, tensors, draws, len(flat) // draws)
         values = TermsTogether(program, ring).value(theorem.value, theorem.at(flat), flat)
-        return np.mean(np.broadcast_to(values, flat.shape).reshape(draws, -1) ** 2, axis=1)
+        means: Floats = np.mean(np.broadcast_to(values, flat.shape).reshape(draws, -1) ** 2, axis=1)
+        return means
 
     if not drawn and count * of_element <= WORK:
         return float(squares(given, np.arange(count), 1)[0])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from repository import bind_text
 
 from slotlang.cost import sampled_sizes
-from slotlang.cost.data import UNIT, DataPowers
+from slotlang.cost.data import UNIT, DataPowers, drawn_tensor
 from slotlang.cost.sampled_sizes import sampled_size
 from slotlang.meaning.program import Program
 
@@ -67,14 +69,13 @@ def test_tensor_expressions_and_scalars_of_each_draw() -> None:
 
 def test_large_programs_are_sampled_less(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    original = sampled_sizes.drawn_tensor
 
-    def counted(*arguments: object, **more: object) -> object:
-        found = original(*arguments, **more)  # type: ignore[arg-type]
+    def counted(*arguments: Any, **more: Any) -> Any:
+        found = drawn_tensor(*arguments, **more)
         drawn.append(found.size)
         return found
 
-    monkeypatch.setattr(sampled_sizes, "drawn_tensor", counted)
+    monkeypatch.setattr("slotlang.cost.sampled_sizes.drawn_tensor", counted)
     program = program_of(ORTHOGONAL, n=1024)
     sampled_size(program, program.theorems["y"], UNIT)
     assert sum(drawn) <= 4 * (1024 + 1) * 1024
