@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -132,10 +132,11 @@ def plans(program: Program, profile: Profile, sets: int | None = None) -> Iterat
 
 
 def cases(paths: list[Path], profile: Profile, sets: int | None = None) -> Iterator[tuple[str, dict[str, int], Plan]]:
-    """Proved programs at sizes that fit with every set of parameters, those of degree 4096 at half the slots too.
+    """Proved programs at sizes that fit with every set of parameters, those of degree 4096 at half the slots too; or
+    with so many ``sets``, at their own slots.
     What is refuted computes something else than its theorem, exactly."""
     for path in paths:
-        for given in ({}, {"slots": 2048}):
+        for given in ({}, {"slots": 2048}) if sets is None else ({},):
             try:
                 program, sizes = fitting(path, MAX_WEIGHTS, given)
             except SlotError:
@@ -248,15 +249,20 @@ def main() -> int:
         for name in sorted({*options.names} - {p.stem for p in paths}):
             parser.error(f"the corpus has no program {name}")
     console, start, profile = Console(), time.monotonic(), find_profile()
-    everything = list(
-        track(cases(paths, profile, options.sets), "plans", console=console, transient=True, total=len(paths) * 6)
-    )
     # a run that is stopped early has cases of all kinds
-    random.Random(0).shuffle(everything)
+    everything: Iterable[tuple[str, dict[str, int], Plan]]
+    if options.sets is None:
+        plans_of = cases(paths, profile)
+        everything = list(track(plans_of, "plans", console=console, transient=True, total=len(paths) * 6))
+        random.Random(0).shuffle(everything)
+        total = len(everything)
+    else:
+        random.Random(0).shuffle(paths)
+        everything, total = cases(paths, profile, options.sets), len(paths) * options.sets
     found: list[Case] = []
     refused: list[str] = []
     warnings.simplefilter("ignore", BelowPrecision)
-    for name, sizes, made in track(everything, "runs", console=console, transient=True):
+    for name, sizes, made in track(everything, "runs", console=console, transient=True, total=total):
         if time.monotonic() - start > options.seconds:
             break
         try:
