@@ -66,12 +66,12 @@ def within(
     limits: Mapping[str, Limit],
     assumptions: Iterable[tuple[str, int | None, float]],
 ) -> tuple[Arrays, Arrays]:
-    """Inputs scaled down to their limits, and weights to what is assumed of them (``Module.assumptions``). Elements
-    whose bound excludes unit variance are cut off there: most are as large as the bound, as promises have it."""
+    """Inputs within their limits, and weights within what is assumed of them (``Module.assumptions``), as promises have
+    them: elements are cut off at their bound, and the whole is scaled down to bounds of norms."""
     weights = dict(weights)
     for name, axis, limit in assumptions:
         values = weights[name]
-        if axis is None and np.ndim(values) and limit**2 < 1 / np.shape(values)[-1]:
+        if axis is None:
             values = np.clip(values, -limit, limit)
         sizes = np.abs(values)
         norms = sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))
@@ -79,8 +79,7 @@ def within(
     fitted = {}
     for name, values in inputs.items():
         most = limits[name]
-        cut = np.clip(values, -most.entry, most.entry) if most.entry < 1 else values
-        fitted[name] = most.fitted(cut)
+        fitted[name] = most.fitted(np.clip(values, -most.entry, most.entry))
     return fitted, weights
 
 

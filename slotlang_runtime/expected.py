@@ -83,7 +83,8 @@ class NoisyOperations:
         self.peak = np.sqrt(peak[self.peaked])
 
     def normal(self, variance: float, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Slots:
-        """Random complex numbers with this mean square."""
+        """Random complex numbers with this mean square, which is divided by a scale twice: squares of scales may be
+        beyond a double."""
         parts = (rng or self.rng).standard_normal((*shape, 2)) * math.sqrt(variance / 2)
         numbers: Slots = parts.view(np.complex128)[..., 0]
         return numbers
@@ -96,7 +97,7 @@ class NoisyOperations:
         if same and not first.imag:
             exact = first.real * scale
             return np.full(1, (round(exact) - exact) / scale if abs(exact) < MOST else 0.0, np.complex128)
-        variance = (3 if same else 2 * self.slots) * ROUNDING / scale**2
+        variance = (3 if same else 2 * self.slots) * ROUNDING / scale / scale
         variance += DOUBLE**2 * float(np.mean(np.abs(values) ** 2))
         shape = np.broadcast_shapes(values.shape, (1, 1, self.slots))
         error = self.normal(variance if values.imag.any() else 2 * variance, shape)
@@ -117,7 +118,7 @@ class NoisyOperations:
         n, primes = self.degree, self.levels.primes(a.level)
         digits = [prime / self.levels.moduli[-1] for prime in primes]
         even = n * (n * ERROR_VARIANCE * sum(d**2 for d in digits) / 12 + dropped_variance(n))
-        error = a.error + self.normal(even / a.scale**2, self.shape)
+        error = a.error + self.normal(even / a.scale / a.scale, self.shape)
         flat = error.reshape(self.shape[0], -1)
         for number, digit in enumerate(digits):
             rng = np.random.default_rng([key + 1, number])
@@ -151,7 +152,8 @@ class NoisyOperations:
     def rescale(self, a: Noisy) -> Noisy:
         """All polynomials are rounded."""
         level, scale = a.level + 1, self.levels.scales[a.level + 1]
-        error = a.error + self.normal(self.degree * dropped_variance(self.degree, a.polynomials) / scale**2, self.shape)
+        variance = self.degree * dropped_variance(self.degree, a.polynomials) / scale / scale
+        error = a.error + self.normal(variance, self.shape)
         return replace(a, error=error, level=level, scale=scale)
 
     def cut(self, a: Noisy, halved: bool) -> Noisy:
@@ -159,7 +161,7 @@ class NoisyOperations:
         bits = self.levels.cut(a.level)
         if bits is None:
             return a
-        variance = self.degree * sum(cut_variances(self.degree, bits, halved=halved)) / a.scale**2
+        variance = self.degree * sum(cut_variances(self.degree, bits, halved=halved)) / a.scale / a.scale
         return replace(a, error=a.error + self.normal(variance, self.shape))
 
     def negate(self, a: Noisy) -> Noisy:

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod, sqrt
-from typing import Any, Literal, NamedTuple, TypeAlias
+from math import sqrt
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.graph.numbers import elements
-from slotlang.graph.ring import evaluations
-from slotlang.meaning.program import Bound, Program, Theorem
-from slotlang.meaning.value import Chain, Factor, TensorForm
+from slotlang.meaning.program import Bound, Program
+from slotlang.meaning.value import Chain, TensorForm
 from slotlang.proof.field import pattern_mask
-from slotlang_runtime.magnitudes import row_norms
 from slotlang_runtime.module import root_mean_square
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,18 +26,8 @@ Assumed: TypeAlias = Literal["unit", "bounds", "weights", "weights and bounds", 
 """What a prediction is about: data of unit variance, these weights with inputs of unit variance, or these weights and
 inputs; where bounds exclude unit variance, data as large as they allow."""
 
-BLOCK = 1 << 22
-"""Elements of a product of weights that are worked out at once."""
-
-SAMPLED = range(1 << 6, 1 << 12)
-"""Elements of a result whose mean square is taken for that of all: few where each takes long."""
-SAMPLING = 1 << 23
-"""Operations on numbers that they take together, about, where they are not the fewest."""
-MOST_DRAWS = 64
-"""Most random data that a result's mean square is the mean over."""
-
 SEED = 7
-"""Of the values that are drawn for it."""
+"""Of random data."""
 
 
 def assumed_text(assumed: Assumed) -> str:
@@ -127,11 +114,22 @@ def unit_variance(program: Program, name: str) -> float:
     return 1.0 if decl is None or decl.kind == "input" else 1.0 / decl.shape[-1]
 
 
+def checked_bounds(program: Program) -> list[Bound]:
+    """The bounds as they are checked. Clients take norms of inputs along their first dimension alone: any other norm is
+    a bound on each element to them, and data of unit variance within that are taken (``planning.limits``)."""
+    return [
+        replace(bound, kind="entry", axis=None)
+        if bound.axis and bound.name in program.tensors and program.tensors[bound.name].kind == "input"
+        else bound
+        for bound in program.bounds
+    ]
+
+
 def within_bounds(program: Program, data: DataPowers) -> DataPowers:
     """The data with ``squares`` of what is not given, where bounds exclude its unit variance: the largest mean squares
     that all of them allow."""
     squares: dict[str, float] = {}
-    for bound in program.bounds:
+    for bound in checked_bounds(program):
         name = bound.name
         if name in data.weights or name in data.inputs:
             continue
@@ -166,7 +164,7 @@ def form_variance(program: Program, form: TensorForm, data: DataPowers = UNIT) -
     """Variance of an element of a tensor expression of which no tensor is given, the mean over all of them."""
     total = 0.0
     for chain in form.chains:
-        variance = _number(chain, data) ** 2
+        variance = coefficient(chain, data) ** 2
         for place, factor in enumerate(chain.factors):
             shape = program.tensors[factor.tensor].shape
             mask = pattern_mask(program, factor.tensor)
@@ -201,76 +199,30 @@ def form_moments(program: Program, form: TensorForm, data: DataPowers) -> Moment
             part = Moments(part.mean.T, part.variance.T) if factor.transposed else part
             found = part if found is None else found.times(part)
         assert found is not None, "a chain has a factor"
-        times = _number(chain, data)
+        times = coefficient(chain, data)
         mean, variance = mean + times * found.mean, variance + times**2 * found.variance
     return Moments(mean, variance)
-
-
-class Size(NamedTuple):
-    """How large a result is: the mean square of its elements, and for inputs of unit variance, the largest mean square
-    of one of them; None where the latter is not known."""
-
-    mean_square: float
-    largest: float | None
-
-
-def result_size(program: Program, name: str, data: DataPowers) -> Size:
-    """The size of a theorem's result, for what is known of the data.
-
-    Where the result is linear in one input, the product of the weights is worked out: their rows may be aligned, and
-    terms may cancel.
-    """
-    form = program.theorems[name].form
-    own = data.signals.get(name)
-    if form is None:
-        return Size(_sampled(program, program.theorems[name], data) if own is None else own, None)
-    if not data.weights and not data.inputs:
-        return Size(form_variance(program, form, data) if own is None else own, None)
-    if not data.weights:
-        found = form_moments(program, form, data)
-        return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
-    if all(f.tensor in data.weights for chain in form.chains for f in chain.factors):
-        value = float(np.mean(form_moments(program, form, data).mean ** 2))
-        return Size(value if own is None else own, None)
-    linear = _linear_input(program, form, data)
-    if linear is None:
-        given = all(
-            f.tensor in data.weights
-            or (f.tensor in data.inputs and np.shape(data.inputs[f.tensor]) == program.tensors[f.tensor].shape)
-            for chain in form.chains
-            for f in chain.factors
-        )
-        known = DataPowers({**data.weights, **data.inputs}, squares=data.squares) if given else data
-        found = form_moments(program, form, known)
-        return Size(own if own is not None else float(np.mean(found.mean**2 + found.variance)), None)
-    squares = _row_squares(program, form, linear, data)
-    largest = float(squares.max(initial=0.0))
-    sample = data.inputs.get(linear)
-    if sample is not None:
-        applied = _applied(program, form, np.asarray(sample, np.float64).reshape(len(sample), -1), data)
-        squares = np.mean(applied**2, axis=1)
-        return Size(float(np.mean(squares)) if own is None else own, largest)
-    smaller = data.squares.get(linear, 1.0)
-    return Size(smaller * (float(np.mean(squares)) if own is None else own), largest)
 
 
 def drawn_tensor(
     program: Program, name: str, data: DataPowers, rng: np.random.Generator, count: int, *, whole: bool = False
 ) -> Floats:
-    """Samples of a tensor whose elements are not given, the first axis theirs: normal, and cut off at its bounds. Or
-    the ``whole`` of each sample is scaled down to the bounds, as the random data of a run is."""
+    """Samples of a tensor whose elements are not given, the first axis theirs: normal, elements cut off at their bound
+    and lines scaled down to bounds of their norms. Or the ``whole`` of each sample is scaled down to these, as the
+    random data of a run is."""
     shape = program.tensors[name].shape
     if name in data.channels:
         channels = np.sqrt(data.channels[name]).reshape(-1, *[1] * (len(shape) - 1))
         return rng.standard_normal((count, *shape)) * channels
-    elementwise = any((bound.name, bound.kind) == (name, "entry") for bound in program.bounds)
+    elementwise = any((bound.name, bound.kind) == (name, "entry") for bound in checked_bounds(program))
     deviation = sqrt(unit_variance(program, name) if elementwise else tensor_variance(program, name, data))
     mask = pattern_mask(program, name)
     drawn = rng.standard_normal((count, *shape)) * (deviation if mask is None else deviation * mask.reshape(shape))
-    for bound in program.bounds:
+    for bound in checked_bounds(program):
         if bound.name == name:
             times = np.maximum(_sizes(drawn, bound) / float(bound.limit), 1.0)
-            drawn = drawn / (times.max(axis=tuple(range(1, drawn.ndim)), keepdims=True) if whole else times)
+            scaled = whole and bound.kind == "norm"
+            drawn = drawn / (times.max(axis=tuple(range(1, drawn.ndim)), keepdims=True) if scaled else times)
     return drawn
 
 
@@ -283,88 +235,9 @@ def _sizes(values: Floats, bound: Bound) -> Floats:
     return norms
 
 
-def _sampled(program: Program, theorem: Theorem, data: DataPowers) -> float:
-    """The mean square of a result that is not a sum of products of matrices, at random elements and random values of
-    what is not given."""
-    rng = np.random.default_rng(SEED)
-    count = prod(theorem.shape)
-    most = min(max(SAMPLING // evaluations(program, theorem.value, {}), SAMPLED.start), SAMPLED.stop)
-    # a result of few elements for several draws
-    size = sum(prod(decl.shape) for decl in program.tensors.values())
-    draws = max(1, min(most // count, MOST_DRAWS, SAMPLING // max(size, 1)))
-    squares = []
-    for _ in range(draws):
-        values: dict[str, Any] = {name: data.scalar(name) for name in program.scalars}
-        for name, decl in program.tensors.items():
-            if name in data.weights:
-                values[name] = np.asarray(data.weights[name], np.float64).reshape(decl.shape)
-            elif name in data.inputs:
-                # other axes than the first may be longer or shorter
-                sample = np.asarray(data.inputs[name], np.float64).reshape(decl.shape[0], -1)
-                columns = np.arange(prod(decl.shape) // decl.shape[0]) % sample.shape[1]
-                values[name] = sample[:, columns].reshape(decl.shape)
-            else:
-                values[name] = drawn_tensor(program, name, data, rng, 1, whole=True)[0]
-        flat = np.arange(count) if count <= most else rng.integers(0, count, most)
-        squares.append(np.mean(elements(program, theorem, values, flat) ** 2))
-    return float(np.mean(squares))
-
-
-def _number(chain: Chain, data: DataPowers) -> float:
+def coefficient(chain: Chain, data: DataPowers) -> float:
+    """The number that a chain is multiplied with: its own, times its scalars."""
     number = float(chain.coefficient)
     for scalar in chain.scalars:
         number *= data.scalar(scalar)
     return number
-
-
-def _linear_input(program: Program, form: TensorForm, data: DataPowers) -> str | None:
-    """The input that every chain ends with, not transposed, behind nothing but known weights; None otherwise."""
-    last = {chain.factors[-1] for chain in form.chains}
-    if len(last) != 1:
-        return None
-    (factor,) = last
-    if factor.transposed or program.tensors[factor.tensor].kind != "input":
-        return None
-    weights = (f for chain in form.chains for f in chain.factors[:-1])
-    return factor.tensor if all(f.tensor in data.weights for f in weights) else None
-
-
-def _matrix(program: Program, factor: Factor, data: DataPowers) -> Floats:
-    values = tensor_moments(program, factor.tensor, data).mean
-    return values.T if factor.transposed else values
-
-
-def _applied(program: Program, form: TensorForm, sample: Floats, data: DataPowers) -> Floats:
-    """The linear form of a sample: rows x tokens."""
-    total = np.zeros((form.shape[0], sample.shape[1]))
-    for chain in form.chains:
-        value = sample
-        for factor in reversed(chain.factors[:-1]):
-            value = _matrix(program, factor, data) @ value
-        total += _number(chain, data) * value
-    return total
-
-
-def _row_squares(program: Program, form: TensorForm, name: str, data: DataPowers) -> Floats:
-    """For each row of the matrix that the input is multiplied with, the sum of the squares of its elements."""
-    if len(form.chains) == 1:
-        (chain,) = form.chains
-        rows = row_norms([_matrix(program, factor, data) for factor in chain.factors[:-1]])
-        return (_number(chain, data) * np.broadcast_to(rows, form.shape[:1])) ** 2
-    count, width = form.shape[0], program.tensors[name].shape[0]
-    step = max(1, BLOCK // width)
-    squares = []
-    for start in range(0, count, step):
-        total = np.zeros((min(step, count - start), width))
-        for chain in form.chains:
-            if len(chain.factors) == 1:
-                own = np.arange(len(total))
-                rows = np.zeros_like(total)
-                rows[own, own + start] = 1.0
-            else:
-                rows = _matrix(program, chain.factors[0], data)[start : start + step]
-                for factor in chain.factors[1:-1]:
-                    rows = rows @ _matrix(program, factor, data)
-            total += _number(chain, data) * rows
-        squares.append((total**2).sum(axis=1))
-    return np.concatenate(squares)

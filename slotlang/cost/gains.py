@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slotlang.cost.data import UNIT, DataPowers, Size
+from slotlang.cost.data import UNIT, DataPowers
 from slotlang.cost.key_switch_peaks import peaks
 from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
@@ -20,6 +20,7 @@ from slotlang.cost.moments import Dependence, Totals, count_samples
 from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.noise_sources import Sources
+from slotlang.cost.result_sizes import Size
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS

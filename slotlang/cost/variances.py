@@ -16,9 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.data import UNIT, DataPowers, Size, form_moments, form_variance, result_size, tensor_variance
+from slotlang.cost.data import UNIT, DataPowers, form_moments, form_variance, tensor_variance
 from slotlang.cost.data import Moments as Matrices
 from slotlang.cost.moments import Sampled
+from slotlang.cost.result_sizes import Size, result_size
 from slotlang.graph.ring import PlainEvaluator, plain_vector
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import TensorForm

@@ -73,7 +73,7 @@ class Doubles(Operators):
         return np.where(mask, a, 0.0)
 
 
-class _Side(PlainEvaluator):
+class TermsTogether(PlainEvaluator):
     """Evaluates terms of a theorem's sums side by side: theorems may have a million of them."""
 
     def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
@@ -105,7 +105,7 @@ def elements(program: Program, theorem: Theorem, data: Mapping[str, Any], flat: 
 
 
 def _parts(program: Program, theorem: Theorem, data: Mapping[str, Any], flat: Slots) -> Iterator[Floats]:
-    evaluator = _Side(program, Doubles(data))
+    evaluator = TermsTogether(program, Doubles(data))
     for start in range(0, len(flat), BLOCK):
         here = flat[start : start + BLOCK]
         yield np.broadcast_to(evaluator.value(theorem.value, theorem.at(here), here), here.shape)

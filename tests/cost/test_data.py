@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from repository import bind_text
 
-from slotlang.cost import data as data_module
-from slotlang.cost.data import UNIT, DataPowers, form_variance, result_size
+from slotlang.cost import result_sizes
+from slotlang.cost.data import UNIT, DataPowers, form_variance
+from slotlang.cost.result_sizes import result_size
 from slotlang.cost.variances import Contents
 from slotlang.schedule.build import schedule
 
@@ -43,7 +44,7 @@ FORMS = {
 def test_a_result_is_as_large_as_the_product_of_the_weights(
     form: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_module, "BLOCK", block)
+    monkeypatch.setattr(result_sizes, "BLOCK", block)
     program = bind_text(PROGRAM.format(plain="A[slot, q]", form=form))
     found = result_size(program, "y", DataPowers(WEIGHTS))
     squares = (FORMS[form] ** 2).sum(axis=1)

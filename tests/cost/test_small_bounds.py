@@ -79,6 +79,33 @@ def test_zeros_of_a_pattern_leave_room_for_the_others() -> None:
     assert within_bounds(api.loads(text), UNIT).squares == {"w": 1 / 16}
 
 
+def test_norms_along_other_dimensions_of_inputs_bound_elements_alone() -> None:
+    """A client takes norms along the first dimension, and nothing refuses an input of unit variance here."""
+    text = PRODUCT.replace("{k}", "0").replace("bound |x| <= 1 / 2**0", "bound norm(x[i, :]) <= {limit}")
+    assert within_bounds(api.loads(text.format(limit="1")), UNIT) is UNIT
+    assert within_bounds(api.loads(text.format(limit="1/2")), UNIT).squares == {"x": 1 / 4}
+
+
+def test_random_inputs_are_as_large_as_promises_take_them() -> None:
+    """Norms along rows of inputs, which are not checked, make neither smaller."""
+    text = """program dot(samples = 8, features = 64)
+input x[samples, features]
+weight w[features]
+bound norm(x[j, :]) <= 1
+axes (k < features, j < samples)
+cipher X = x[j, k]
+plain W = w[k]
+U = sum f < features by doubling: X * W << f * samples
+output y[j] = U where k == 0
+prove y[a < samples] == (x @ w)[a]
+"""
+    program = api.loads(text)
+    inputs, _ = random_data(program, 0)
+    # each element is within the bound, as the client asks, and the rows are not
+    assert np.abs(inputs["x"]).max() <= 1 < np.linalg.norm(inputs["x"], axis=1).min()
+    assert api.plan(program).data.drawn and not api.plan(program).data.squares
+
+
 def signs(rng: Any, shape: tuple[int, ...], size: float) -> Any:
     """As large as a bound allows."""
     return size * rng.choice([-1.0, 1.0], shape)

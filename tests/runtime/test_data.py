@@ -55,6 +55,17 @@ def test_random_weights_keep_products_near_one() -> None:
         assert np.std(weights[name]) * shape[-1] ** 0.5 == pytest.approx(1, rel=0.3)
 
 
+def test_random_data_are_as_large_as_bounds_allow() -> None:
+    """Elements beyond their bound are cut off there, as the data are that promises are about: were all scaled down to
+    the largest of 512, powers of them would almost vanish."""
+    text = LORA + "bound |x| <= 1\nbound |A| <= 1/8\n"
+    inputs, weights = runner.random_data(api.loads(text), 0)
+    free_inputs, free_weights = runner.random_data(api.loads(LORA), 0)
+    assert np.array_equal(inputs["x"], np.clip(free_inputs["x"], -1, 1))
+    assert np.array_equal(weights["A"], np.clip(free_weights["A"], -1 / 8, 1 / 8))
+    assert np.array_equal(weights["B"], free_weights["B"])
+
+
 class File:
     """An .npz file to be read in the place of two arrays."""
 

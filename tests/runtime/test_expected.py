@@ -33,7 +33,7 @@ from slotlang_runtime import (
     main,
 )
 from slotlang_runtime.data import random_data, random_inputs
-from slotlang_runtime.expected import expected_errors
+from slotlang_runtime.expected import Noisy, NoisyOperations, expected_errors
 from slotlang_runtime.magnitudes import Inputs, MagnitudeOperations
 from slotlang_runtime.module import root_mean_square, small_results
 from slotlang_runtime.noise import dropped_variance
@@ -333,3 +333,14 @@ def test_what_is_large_is_what_the_reading_program_does_not_assume() -> None:
     with pytest.warns(BelowPrecision, match="inputs or weights are larger than promised for"):
         result = reader.decrypt(answer.data)
     assert root_mean_square(result - w @ x) > 10 * unit.error["y"] and not list(small_results(unit, {"y": result}))
+
+
+def test_scales_whose_squares_are_beyond_a_double() -> None:
+    """Products without a rescale at degree 32768 have such scales."""
+    world = World(DIAGONALS, ROOMY)
+    operations = NoisyOperations(levels_of(world.module), world.ring.degree, 1, 8)
+    zero = np.zeros(operations.shape, np.complex128)
+    held = Noisy(np.ones((1, 1, 8), np.complex128), zero, 0, 2.0**600)
+    for found in (operations.rotate(held, 1), operations.conjugate(held)):
+        assert 0 <= np.abs(found.error).max() < 2.0**-500
+    assert np.abs(operations.rounded(np.arange(8) + 0j, 2.0**600)).max() < 1e-14
