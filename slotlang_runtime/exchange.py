@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, Rejected
 from slotlang_runtime.keys import KIND, EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, limits_label, module_label, ring_label
@@ -73,7 +74,9 @@ def inputs_from_seal(
     are smaller than the module's. Raises Rejected."""
     ring = Ring(module.parameters, module.slots)
     if len(objects) != len(module.packed()):
-        raise Rejected(f"{module.name} takes {len(module.packed())} ciphertexts, not {len(objects)}", BAD_ARGUMENT)
+        raise Rejected(
+            f"{module.name} takes {count_of(len(module.packed()), 'ciphertext')}, not {len(objects)}", BAD_ARGUMENT
+        )
     held = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
     words = (polynomials_of(ring, load_ciphertext(ring, data, 0)) for data in objects)
     records = {str(number): result_record(ring, residues, 0, 0, None) for number, residues in enumerate(words)}
@@ -103,7 +106,9 @@ def results_from_seal(module: Module, objects: Sequence[bytes | memoryview]) -> 
     check_whole(module)
     ring, families = Ring(module.parameters, module.slots), module.returned()
     if len(objects) != len(families):
-        raise Rejected(f"{module.name} returns {len(families)} ciphertexts, not {len(objects)}", BAD_ARGUMENT)
+        raise Rejected(
+            f"{module.name} returns {count_of(len(families), 'ciphertext')}, not {len(objects)}", BAD_ARGUMENT
+        )
     records: dict[str, bytes | None] = {}
     for (name, family), data in zip(families.items(), objects, strict=True):
         words = polynomials_of(ring, load_ciphertext(ring, data, family.level, family.products))

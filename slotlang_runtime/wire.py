@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 
 Records: TypeAlias = Mapping[str, bytes | memoryview | None]
@@ -89,7 +90,7 @@ def unpack(kind: str, data: Any) -> Box:
         raise Rejected(f"expected {kind}, got {inside}", BYTES_OF_ANOTHER)
     body = view[_HEAD.size :]
     if length != len(body) or length > _LIMIT:
-        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes", DAMAGED_BYTES)
+        raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
     if hashlib.sha256(body).digest() != checksum:
         raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:

@@ -25,6 +25,7 @@ from slotlang.optimize.why import why
 from slotlang.planning.target import Target
 from slotlang.show.quantities import time_text
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 
 def optimize_file(
@@ -151,7 +152,7 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
         lines.append(f"  nothing cheaper was found by {found.objective}: {_why(found, costs)}")
     search = found.search
     about = "" if costs[0].promise is None else costs[0].promise.about
-    tail = f"{search.looked_at} programs looked at, {search.proofs} proved or refuted"
+    tail = f"{count_of(search.looked_at, 'program')} looked at, {search.proofs} proved or refuted"
     if search.interrupted:
         tail += "; interrupted, this is the best so far"
     elif not search.exhausted:

@@ -45,6 +45,7 @@ from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.words import COMMENTS, ONE_BRACKET
+from slotlang_runtime.amounts import count_of, plural
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
@@ -295,8 +296,7 @@ def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, 
 
 def count(n: int, what: str) -> str:
     """``no indices``, ``1 index``, ``2 dimensions``."""
-    words = {"dimension": ("dimension", "dimensions"), "index": ("index", "indices")}[what]
-    return f"{n or 'no'} {words[n != 1]}"
+    return count_of(n, what) if n else f"no {plural(what)}"
 
 
 def given(indices: Sized) -> str:
@@ -381,5 +381,7 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
         )
     size = scope.value(extent)
     if size < 1:
-        raise error("SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}")
+        raise error(
+            "SL209", f"'{binder.name}' would run over {count_of(size, 'value')}", binder.extent.span, label=f"is {size}"
+        )
     return extent, size

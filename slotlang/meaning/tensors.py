@@ -16,6 +16,7 @@ from slotlang.meaning.scope import Local, Scope, constant, integer, name_span, t
 from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarRef, TensorForm, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 _BUILT_FROM = "tensor expressions are built from declared tensors, ones(n) and eye(n) with @ + - * ** .T, and numbers"
 _BY_ELEMENTS = "what differs in shape is said by elements: prove y[i < n, t < m] == x[i, t] * b[i]"
@@ -212,9 +213,10 @@ def _transposed(scope: Scope, e: tree.Transpose) -> _Tensor:
     dimensions = len(inner.shape or ())
     if dimensions < 2 or (dimensions > 2 and e.word == "T"):
         what = ("a number", f"a vector of {(inner.shape or (0,))[0]}")[dimensions] if dimensions < 2 else ""
+        described = f"is {what}" if what else f"has {count_of(dimensions, 'dimension')}"
         raise error(
             "SL220",
-            f'".{e.word}" transposes a matrix, and this {f"is {what}" if what else f"has {dimensions} dimensions"}',
+            f'".{e.word}" transposes a matrix, and this {described}',
             e.span,
             label="" if what else f"its shape is {shape_text(inner.shape)}",
             hint="" if what else '".mT" exchanges the last two dimensions',
@@ -227,7 +229,7 @@ def _constant(scope: Scope, e: tree.Constant) -> Elements:
     if square and len(e.arguments) != 1:
         raise error(
             "SL221",
-            f'"eye" is a square matrix, and {len(e.arguments)} sizes are given',
+            f'"eye" is a square matrix, and it has {count_of(len(e.arguments), "argument")} here',
             e.span,
             hint="write eye(n)",
         )
@@ -239,7 +241,7 @@ def _extent(scope: Scope, e: tree.Expr) -> tuple[Int, int]:
     """The length of a dimension, symbolic and bound. Raises SL209 when it is empty."""
     extent = integer(scope, Local({}, False, "a shape"), e)
     if (size := scope.value(extent)) < 1:
-        raise error("SL209", f"this dimension would have {size} elements", e.span, label=f"is {size}")
+        raise error("SL209", f"this dimension would have {count_of(size, 'element')}", e.span, label=f"is {size}")
     return extent, size
 
 
@@ -339,7 +341,7 @@ def _product(scope: Scope, left: tree.Expr, right: tree.Expr, span: Span) -> _Te
             "SL220",
             '"@" needs as many columns on its left as there are rows on its right',
             span,
-            label=f"{a.shape[-1]} columns, {rows} rows",
+            label=f"{count_of(a.shape[-1], 'column')}, {count_of(rows, 'row')}",
             notes=_sides(left, a, right, b),
         )
     if len(a.shape) > 1 and len(b.shape) > 1 and a.shape[:-2] != b.shape[:-2]:

@@ -20,6 +20,7 @@ from slotlang.emit.loaded import load_module as load_module
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import assumptions, limits
 from slotlang.run.cache import CacheUse, encode_cached
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
@@ -156,7 +157,7 @@ def execute(
         raise error(
             "SL511",
             str(problem),
-            notes=[f"{len(batches.inputs)} evaluations are shared by {workers} workers"],
+            notes=[f"{count_of(workers, 'worker')} for {count_of(len(batches.inputs), 'evaluation')}"],
             hint="try fewer --workers",
         ) from None
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from slotlang.refusals import GaveUp
 from slotlang.validation.contents import Contents, Factor
 from slotlang.validation.symbolic import Ints, Numbers, Vector
+from slotlang_runtime.amounts import count_of
 
 TOLERANCE = 1e-11
 """Relative: coefficients are constants of the program, computed in doubles on one side."""
@@ -193,7 +194,7 @@ class Forms:
         if not merging:
             return False
         if max(len(a), len(b)) * self.slots > MAX_MERGED:
-            raise GaveUp(f"a value of {max(len(a), len(b)):,} products, too many to compare one by one")
+            raise GaveUp(f"a value of {count_of(max(len(a), len(b)), 'product')}, too many to compare one by one")
         return self.same(self.merged(a), self.merged(b))
 
     # coefficients
