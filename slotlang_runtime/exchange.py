@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, Rejected
+from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, LOWER, Rejected
 from slotlang_runtime.keys import KIND, EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, limits_label, module_label, ring_label
 from slotlang_runtime.limits import Limit
@@ -41,11 +41,11 @@ def check_whole(module: Module) -> None:
     """Raise Rejected unless every result of a program is sent as a ciphertext that SEAL has."""
     hidden, ring = hidden_in(module), module.parameters
     half = [name[0] for name, one in hidden.items() if one.read_part]
-    hint = "lower the program with --wire seal"
+    hint = f"{LOWER} with --wire seal"
     if half:
-        raise Rejected(f"of {half[0]} half of c0 is sent, which is not a ciphertext of SEAL: {hint}", BAD_ARGUMENT)
+        raise Rejected(f"of {half[0]} half of c0 is sent, which is not a ciphertext of SEAL", BAD_ARGUMENT, hint)
     if ring.cut:
-        raise Rejected(f"results are sent without last bits, which no ciphertext of SEAL is: {hint}", BAD_ARGUMENT)
+        raise Rejected("results are sent without last bits, which no ciphertext of SEAL is", BAD_ARGUMENT, hint)
 
 
 def inputs_to_seal(module: Module, upload: bytes) -> list[bytes]:

@@ -62,7 +62,7 @@ def check_folder(directory: Path) -> None:
     if below:
         what = f"{CONFIG_NAME} is missing, and there {'is an adapter' if len(below) == 1 else 'are adapters'} below"
         notes = [f"in {listed(below)}"]
-        raise error("SL501", what, notes=notes, hint=f"give --adapter {directory / below[0]}", file=str(path))
+        raise error("SL501", what, notes=notes, hint=f"give the folder {directory / below[0]}", file=str(path))
     if others is not None:
         raise error("SL521", others[0], hint=others[1], file=str(directory))
     raise error("SL501", f"{CONFIG_NAME} is missing", hint=hint, file=str(path))

@@ -217,6 +217,7 @@ def _said() -> Iterator[None]:
     """Within, what the runtime refuses is said as all else is, and its warnings as warnings."""
     import warnings
 
+    from slotlang.refusals import refused
     from slotlang_runtime.errors import BelowPrecision, Rejected
 
     with warnings.catch_warnings():
@@ -225,7 +226,7 @@ def _said() -> Iterator[None]:
         try:
             yield
         except Rejected as problem:
-            raise error(problem.code, str(problem)) from None
+            raise refused(problem, doing="") from None
 
 
 def _show(message: Warning | str, *_: object, **__: object) -> None:

@@ -115,7 +115,12 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 return Permuted(slot_value(scope, local, value), name, inverse, span)
             place = last_mention(name, span)
             if name in scope.declared:
-                raise error("SL203", f"'{name}' is {scope.what_is(name)}, not a permutation", place)
+                raise error(
+                    "SL203",
+                    f"'{name}' is {scope.what_is(name)}, not a permutation",
+                    place,
+                    hint="declare one: perm p: slot -> ...",
+                )
             raise unknown_name(scope, name, place, scope.permutations)
         case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
             raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
@@ -126,7 +131,7 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
 def _quotient(scope: Scope, local: Local, left: tree.Expr, right: tree.Expr, span: Span) -> Value:
     value, divisor = slot_value(scope, local, left), slot_value(scope, local, right)
     if not isinstance(divisor, Const) or divisor.im or not divisor.re:
-        raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span)
+        raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span, hint=_DIVIDE)
     inverse = Const(1 / divisor.re, Fraction(0), right.span)
     return arithmetic("*", value, inverse, span) if isinstance(value, Const) else Arith("*", inverse, value, span)
 
@@ -157,7 +162,12 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             hint="use it in indices or in brackets: [h < 16]",
         )
     if name in scope.declared:
-        raise error("SL203", f"'{name}' is {scope.what_is(name)}, and a value is needed here", span)
+        raise error(
+            "SL203",
+            f"'{name}' is {scope.what_is(name)}, and a value is needed here",
+            span,
+            hint="values are families, elements of tensors, scalars and constants",
+        )
     raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.named, *scope.sizes])
 
 
@@ -181,9 +191,16 @@ def _index(
             return Read(name, _places(scope, local, name, shape, indices, else_zero, span), else_zero, span)
         case tree.Name(name, place) if name not in scope.named:
             if name in local.extents or name in scope.digits or name == SLOT:
-                raise error("SL203", f"'{name}' is an index and has no elements", place)
+                raise error(
+                    "SL203", f"'{name}' is an index and has no elements", place, hint="write it without brackets"
+                )
             if name in scope.declared:
-                raise error("SL203", f"'{name}' is {scope.what_is(name)} and has no elements", place)
+                raise error(
+                    "SL203",
+                    f"'{name}' is {scope.what_is(name)} and has no elements",
+                    place,
+                    hint="write it without brackets",
+                )
             raise unknown_name(scope, name, place, [*scope.families, *scope.tensors, *scope.named])
         case _ if is_tensor_expression(scope, base):
             form = tensor_form(scope, base)
@@ -292,6 +309,11 @@ def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, 
     values = split.earlier(scope, places, span) if own else split.values(scope, places, span)
     rest = tuple(place for p, place in enumerate(places) if p not in split.positions)
     return FamilyRef(split.member(values), rest, span)
+
+
+_DIVIDE = (
+    "multiply by a constant, a scalar or a weight that holds the reciprocal: CKKS does not divide by what is encrypted"
+)
 
 
 def count(n: int, what: str) -> str:

@@ -19,6 +19,7 @@ from slotlang.diagnostics import error
 from slotlang.emit.loaded import load_module as load_module
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import assumptions, limits
+from slotlang.refusals import refused
 from slotlang.run.cache import CacheUse, encode_cached
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import Client
@@ -152,7 +153,7 @@ def execute(
         client = partial(Client, module, equalize=equalize, wire=wire)
         return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
-        raise error(problem.code, str(problem)) from None
+        raise refused(problem, "run the program") from None
     except WorkerFailed as problem:
         raise error(
             "SL511",
@@ -171,7 +172,8 @@ def _encrypted(client: Client, inputs: Sequence[Arrays]) -> list[bytes]:
         except Rejected as problem:
             if len(inputs) == 1:
                 raise
-            raise Rejected(f"evaluation {len(uploads) + 1} of {len(inputs)}: {problem}", problem.code) from None
+            what = f"evaluation {len(uploads) + 1} of {len(inputs)}: {problem.what}"
+            raise Rejected(what, problem.code, problem.hint) from None
     return uploads
 
 

@@ -24,7 +24,7 @@ from slotlang.files import read_regular
 from slotlang.lower import Lowered, lower
 from slotlang.planning.parameters import Parameters
 from slotlang.proof.certificate import certificate
-from slotlang.refusals import Unreachable
+from slotlang.refusals import Unreachable, refused
 from slotlang.service.manifest import File, Keys, LoraUpdate, Manifest, Program
 from slotlang.service.manifest import Group as BuiltGroup
 from slotlang.source import Source
@@ -344,7 +344,7 @@ def encoded(module: Module, group: Group, samples: Samples) -> tuple[bytes, dict
     try:
         made = Weights.encode(module, equalize=exponents, **weights_of(group, samples))
     except Rejected as problem:
-        raise error(problem.code, f"the weights of {group.input} can't be encoded: {problem}") from None
+        raise refused(problem, "", f"the weights of {group.input} can't be encoded: {{}}") from None
     coarse = () if made.ranges is None else made.ranges.coarse
     record = {
         "plaintexts": len(module.encoded()),
