@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def optimize_file(
             emit_json("optimize", {"diagnostics": [d.to_json() for d in diagnostics]})
         report(diagnostics)
         raise typer.Exit(FAILED) from None
+    if found.search.interrupted:
+        print("interrupted: what follows is the best so far", file=sys.stderr)
     costs = [cost(program, profile=profile, target=target) for program in (found.before, found.after)]
     if output is not None:
         write_file(output, found.text)
