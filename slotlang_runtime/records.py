@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -232,7 +232,7 @@ class Key:
 
     context: Context
     level: int
-    body: memoryview
+    body: memoryview = field(repr=False)
 
     @classmethod
     def read(cls, record: bytes | memoryview, context: Context, level: int) -> Key:
@@ -277,7 +277,7 @@ class Key:
 class GivenKey:
     """A key without seeds, as SEAL has it in memory: residues, digits x 2 x all primes x degree, checked."""
 
-    residues: Words
+    residues: Words = field(repr=False)
     level: int = 0
 
     def whole(self) -> Words:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from slotlang_runtime.amounts import count_of
@@ -35,7 +35,7 @@ class Box:
 
     kind: str
     label: Label
-    records: Mapping[str, memoryview | None]
+    records: Mapping[str, memoryview | None] = field(repr=False)
 
     def exactly(self, names: Iterable[str]) -> list[memoryview | None]:
         """The records of these names, in this order; Rejected when one is missing, or there are others."""

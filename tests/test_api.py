@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from repository import PROGRAMS, ROOT
 
 import slotlang as package
 from slotlang import api
+from slotlang.emit.loaded import load_module
 
 SIZES = {"d": 32, "r": 4, "batch": 2, "slots": 32}
 WRONG = "program p(n = 4)\ninput  x[n]\naxes (h < n)\ncipher X = x[k]\noutput y[h] = X\nprove  y == x\n"
@@ -34,6 +36,39 @@ def test_reprs_are_short(program: api.Program) -> None:
     assert repr(program) == "<Program rank_complex(d = 32, r = 4, batch = 2, slots = 32)>"
     assert repr(lowered).startswith("<Lowered rank_complex: proved, 8192: ") and len(repr(lowered)) < 120
     assert repr(lowered.plan).startswith("<Plan rank_complex: 8192: ") and len(repr(lowered.plan)) < 120
+
+
+def test_reprs_of_all_results_are_short(program: api.Program) -> None:
+    """None prints an array, a table or a program's text."""
+    run = api.run(program, target=api.Target(kernel="seal"))
+    adapter = api.read_adapter(ROOT / "examples" / "minilm_adapter")
+    lowered = api.lower(program)
+    costs = api.cost(program)
+    results = [
+        *(adapter, *adapter.modules.values(), run, run.report, lowered, lowered.plan, lowered.range),
+        *(api.check(program), costs, costs.counts, costs.predicted, costs.promise, api.find_profile()),
+        *(api.compare(program, program), api.formulas(program)),
+        *(api.show(program), api.show(program, "X"), load_module(lowered.text), lowered.plan.parameters),
+    ]
+    assert [text for text in map(repr, results) if len(text) > 400 or "\n" in text] == []
+    assert repr(adapter) == "<Adapter minilm_adapter: 7 modules>"
+
+
+def test_dataclasses_print_no_arrays() -> None:
+    """Fields of public dataclasses that hold arrays or bytes are left out of their reprs."""
+    held = re.compile(r"NDArray|ndarray|\b(Array|Arrays|Floats|Ints|Words|memoryview)\b|: bytes$|dict\[str, bytes\]")
+    found, seen = [], 0
+    for file in [*(ROOT / "slotlang").rglob("*.py"), *(ROOT / "slotlang_runtime").rglob("*.py")]:
+        for name, body in re.findall(
+            r"@dataclass[^\n]*\nclass ([A-Z]\w*)[^\n]*:\n((?:(?:    [^\n]*)?\n)+)", file.read_text()
+        ):
+            seen += 1
+            if "def __repr__" in body:
+                continue
+            for field in re.findall(r"^    (\w+: [^\n]+)$", body, re.MULTILINE):
+                if held.search(field) and "Callable" not in field and "repr=False" not in field:
+                    found.append(f"{file.name} {name}.{field}")
+    assert seen > 300 and found == []
 
 
 def test_names_that_do_not_exist_are_refused(program: api.Program) -> None:
@@ -73,6 +108,7 @@ def test_fmt_and_adapters() -> None:
 def test_synth_writes_a_program_that_proves() -> None:
     found = api.synth(16, 16, 2)
     assert api.check(api.loads(found.text)).proved and found.ranked[0].error <= 1e-3
+    assert max(map(len, map(repr, [found, *found.ranked]))) < 200
 
 
 def test_rotation_steps_are_listed(program: api.Program) -> None:

@@ -63,6 +63,9 @@ class LoraModule:
     dtype: str = "float64"
     bytes: int = 0
 
+    def __repr__(self) -> str:
+        return f"<LoraModule {self.name}: {self.d_in} to {self.d_out}, rank {self.rank}, scaling {self.scaling:g}>"
+
     @property
     def d_in(self) -> int:
         """The width of the layer's input."""
@@ -110,6 +113,10 @@ class Adapter:
     init: str = "true"
     bytes: int = 0
     files: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        others = f", {len(self.unusable)} that can't be run" if self.unusable else ""
+        return f"<Adapter {self.path.name}: {count_of(len(self.modules), 'module')}{others}>"
 
     def module(self, name: str) -> LoraModule:
         """The module at the path ``name``, or the only one whose path ends in ``.name``.

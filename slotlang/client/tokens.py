@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ class Tokens:
     """Tokens x columns, in double precision, and what they were given as: the shape before the columns, and the array
     whose kind results shall have."""
 
-    rows: Array
+    rows: Array = field(repr=False)
     shape: tuple[int, ...]
     like: Any
 

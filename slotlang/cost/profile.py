@@ -113,6 +113,9 @@ class Profile:
     doubles: Table = field(default_factory=dict)
     _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Profile {self.name}, {self.date}: degrees {', '.join(map(str, self.table))}>"
+
     @cached_property
     def without_kernels(self) -> Profile:
         """The profile of SEAL's operations alone."""

@@ -80,6 +80,11 @@ class RunReport:
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
     beyond: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        verdict = "passed" if self.passed else "failed"
+        what = f"{count_of(self.evaluations, 'evaluation')}, relative rms error {self.relative_error:.1e}"
+        return f"<RunReport {', '.join(self.shapes)}: {verdict}, {what}>"
+
     @property
     def passed(self) -> bool:
         """Whether the counts are as predicted (or fewer, where zero weights were dropped) and the result is right."""
@@ -113,7 +118,7 @@ def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
 class Batches:
     """Inputs of one evaluation after the other; the last result ends in ``padding`` tokens that do not count."""
 
-    inputs: Sequence[Arrays]
+    inputs: Sequence[Arrays] = field(repr=False)
     padding: int = 0
 
 

@@ -60,6 +60,9 @@ class Candidate:
     memory_bytes: int
     unrolled: bool
 
+    def __repr__(self) -> str:
+        return f"<Candidate {self.structure.name()}: {self.verdict}, {1e3 * self.predicted.server:.3g} ms predicted>"
+
     @property
     def traffic_bytes(self) -> int:
         """Up and down."""

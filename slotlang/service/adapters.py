@@ -36,7 +36,7 @@ class Adapter:
     folder: Path
     manifest: Manifest
     programs: Mapping[str, Module]
-    client: bytes
+    client: bytes = field(repr=False)
     loaded: float = field(default_factory=time.time)
     uses: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)

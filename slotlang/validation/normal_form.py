@@ -8,7 +8,7 @@ this form exactly, so two values with the same form are equal whatever the vecto
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +31,7 @@ MAX_MERGED = 1 << 24
 class Sparse:
     """A vector of numbers that is zero outside ``slots`` (ascending)."""
 
-    slots: Ints
+    slots: Ints = field(repr=False)
     values: Numbers
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,8 +39,8 @@ class Unsupported(Exception):
 class Term:
     """``coefficient * product of reads``; arrays are broadcast over the vector's places."""
 
-    coefficient: npt.NDArray[np.complexfloating[Any, Any]]
-    reads: tuple[tuple[Atom, Ints], ...]
+    coefficient: npt.NDArray[np.complexfloating[Any, Any]] = field(repr=False)
+    reads: tuple[tuple[Atom, Ints], ...] = field(repr=False)
 
 
 def _product(a: Term, b: Term) -> Term:
