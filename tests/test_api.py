@@ -40,12 +40,11 @@ def test_reprs_are_short(program: api.Program) -> None:
 
 def test_reprs_of_all_results_are_short(program: api.Program) -> None:
     """None prints an array, a table or a program's text."""
-    run = api.run(program, target=api.Target(kernel="seal"))
     adapter = api.read_adapter(ROOT / "examples" / "minilm_adapter")
     lowered = api.lower(program)
     costs = api.cost(program)
     results = [
-        *(adapter, *adapter.modules.values(), run, run.report, lowered, lowered.plan, lowered.range),
+        *(adapter, *adapter.modules.values(), lowered, lowered.plan, lowered.range),
         *(api.check(program), costs, costs.counts, costs.predicted, costs.promise, api.find_profile()),
         *(api.compare(program, program), api.formulas(program)),
         *(api.show(program), api.show(program, "X"), load_module(lowered.text), lowered.plan.parameters),

@@ -56,6 +56,7 @@ def test_tokens_are_split_and_padded(tokens: int, padding: int, tmp_path: Path) 
     report = execute(made.text, made.plan.counts.executed(), batches, weights, workers=2)
     assert report.counts_match
     assert report.evaluations == -(-tokens // 2)
+    assert len(repr(report)) < 200
     assert report.relative_error < 0.05
     assert report.max_error > 0
 
