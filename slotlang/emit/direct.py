@@ -371,7 +371,7 @@ class Client:
                 value = value.real if output.part == "re" else value.imag
             results[output.name][places or ...] = value / 2 if member[0] in self.module.parameters.doubled else value
         for name, value in results.items():
-            if below_precision(self.module, name, value):
+            if 0 < rms(value) < self.module.error[name] / self.module.precision:
                 warnings.warn(
                     f"[SL535] {name} is below the precision of these parameters: {rms(value):.1e}", stacklevel=2
                 )
@@ -417,11 +417,6 @@ class Server:
         return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
 
 
-def below_precision(module: Module, name: str, value: Any) -> bool:
-    """Whether a result is so small that its relative error may be larger than was asked for."""
-    return 0 < rms(value) < module.error[name] / module.precision
-
-
 def rms(values: Any) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(np.abs(values) ** 2)))
@@ -455,7 +450,7 @@ def main(module: Module) -> int:
     client = Client(ring)
     server = Server(ring, client.evaluation_keys(), weights)
     results = client.decrypt(server.evaluate(client.encrypt(inputs)))
-    status = int(any(below_precision(module, name, value) for name, value in results.items()))
+    status = 0
     for name, expected in module.reference(inputs, weights).items():
         error, size = rms(results[name] - expected), rms(expected)
         print(f"{name}: shape {expected.shape}, relative rms error {error / size:.1e}")
@@ -464,4 +459,6 @@ def main(module: Module) -> int:
         if not error <= allowed:
             print(f"{name}: the rms error is {error:.1e}, and at most {allowed:.1e} was promised", file=sys.stderr)
             status = 1
+        # of a result this small, which decryption warns of, the relative error is not promised
+        status = status or int(0 < rms(results[name]) < module.error[name] / module.precision)
     return status
