@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slotlang.arguments import checked
 from slotlang.cost.bound_cases import bounds_of
 from slotlang.cost.bounds import rotation_lower_bound
 from slotlang.cost.counts import rotation_steps
@@ -395,3 +397,8 @@ __all__ = [
     "synth",
     "with_bounds",
 ]
+
+_CLASSES = {kind.__name__: kind for kind in (Parameters, Plan, Profile, Program, Target)} | {"Planned": Plan}
+for _name in __all__:
+    if isfunction(_function := globals().get(_name)):
+        globals()[_name] = checked(_function, _CLASSES)

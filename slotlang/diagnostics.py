@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from slotlang.codes import EXPLANATIONS
+from slotlang.hints import HINTS
 from slotlang.source import Span
 
 __all__ = ["EXPLANATIONS", "Diagnostic", "SlotError", "closest", "error", "pick", "render"]
@@ -23,8 +24,8 @@ class Diagnostic:
     """One message.
 
     ``code`` is a key of ``EXPLANATIONS``; ``message`` is one sentence; ``label`` stands under the caret;
-    ``notes`` give the values that clash; ``hint`` says what to do. ``file`` names the place of messages
-    about something that is not program text (an adapter, an array).
+    ``notes`` give the values that clash; ``hint`` says what to do, and is that of ``HINTS`` where none is given.
+    ``file`` names the place of messages about something that is not program text (an adapter, an array).
     """
 
     code: str
@@ -38,6 +39,8 @@ class Diagnostic:
     def __post_init__(self) -> None:
         if self.code not in EXPLANATIONS:
             raise KeyError(f"diagnostic code {self.code} has no explanation")
+        if not self.hint and self.code in HINTS:
+            object.__setattr__(self, "hint", HINTS[self.code])
         if self.span is not None and self.span.source.origins:
             # what was expanded is shown where it was written: its use, and below it what the definitions say there
             notes = (*self.notes, *map(_definition_note, self.span.definitions))

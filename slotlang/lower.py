@@ -26,6 +26,7 @@ from slotlang.proof.report import Method, Report
 from slotlang.proof.verdict import Disagreement
 from slotlang.validation.bundle import IMPORTED
 from slotlang.validation.check import validate
+from slotlang_runtime.amounts import count_of
 
 
 def standalone_target(target: Target) -> Target:
@@ -51,7 +52,10 @@ class Lowered(Displayed):
 
     def __repr__(self) -> str:
         lines = self.text.count("\n")
-        return f"<Lowered {self.plan.program.name}: {self.report.status}, {self.plan.parameters.text()}, {lines} lines>"
+        return (
+            f"<Lowered {self.plan.program.name}: {self.report.status}, "
+            f"{self.plan.parameters.text()}, {count_of(lines, 'line')}>"
+        )
 
 
 def lower(

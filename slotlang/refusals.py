@@ -5,10 +5,12 @@ What is wrong with a program, a file or an argument is said to its author instea
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import inf
 
-from slotlang.diagnostics import Diagnostic, SlotError
+from slotlang.diagnostics import Diagnostic, SlotError, error
+from slotlang_runtime.errors import LOWER, Rejected
 
 
 class GaveUp(Exception):
@@ -33,3 +35,15 @@ class Unreachable:
     def error(self) -> SlotError:
         """For whoever can't go on without a yes."""
         return SlotError([self.problem])
+
+
+def refused(problem: Rejected, doing: str = LOWER, message: str = "{}") -> SlotError:
+    """What the runtime refuses, as an error of a command, with its code, fact and hint.
+
+    ``doing``: what the command does to the program, in place of lowering it; empty where nobody has a program at hand,
+    so that no bounds of one are advised. ``message``: what stands around the fact.
+    """
+    hint = problem.hint.replace(LOWER, doing)
+    if not doing:
+        hint = re.sub(rf"{LOWER}[^;]*, or |(, or )?{LOWER}[^;]*", "", problem.hint)
+    return error(problem.code, message.format(problem.what), hint=hint)

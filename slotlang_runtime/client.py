@@ -206,7 +206,10 @@ class Client:
                 beyond.append(problem)
         if beyond:
             # all inputs at once: their limits are lowered together
-            raise beyond[0] if len(beyond) == 1 else Rejected("; and ".join(map(str, beyond)), beyond[0].code)
+            if len(beyond) == 1:
+                raise beyond[0]
+            what, hint = ("; and ".join(texts) for texts in zip(*((p.what, p.hint) for p in beyond), strict=True))
+            raise Rejected(what, beyond[0].code, hint)
         return arrays
 
     def encrypt(self, /, **inputs: Any) -> bytes:

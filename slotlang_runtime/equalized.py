@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import EQUALIZED_OTHERWISE, NOT_EQUALIZED, Rejected
 from slotlang_runtime.module import Module
 
@@ -68,7 +69,8 @@ def checked(module: Module, exponents: Exponents | None) -> dict[str, npt.NDArra
         array = np.asarray(given)
         if array.shape != (channels,) or array.dtype.kind not in "iu":
             raise Rejected(
-                f"exponents of {name} are {channels} whole numbers, one for each channel, not {array.dtype} of shape "
+                f"exponents of {name} are {count_of(channels, 'whole number')}, one "
+                f"for each channel, not {array.dtype} of shape "
                 f"{array.shape}",
                 NOT_EQUALIZED,
             )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 
 class Rejected(ValueError):
-    """Bytes, arrays or arguments that do not fit; the message says what was expected and what was given. ``code``: the
-    stable code of the message; ``slotlang explain CODE`` explains it."""
+    """Bytes, arrays or arguments that do not fit. ``what``: what was expected and what was given; ``hint``: what to do,
+    where that is known. As text it is both. ``code``: the stable code of the message; ``slotlang explain CODE``
+    explains it."""
 
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, what: str, code: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {hint}" if hint else what)
+        self.what, self.code, self.hint = what, code, hint
 
-    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str, str]]:
         # workers send it between processes
-        return type(self), (str(self), self.code)
+        return type(self), (self.what, self.code, self.hint)
+
+
+LOWER = "lower the program"
+"""How hints name what makes another module of a program; a command that does so by itself says its own name."""
 
 
 BAD_ARGUMENT = "SL005"

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, Rejected
+from slotlang_runtime.amounts import count_of
+from slotlang_runtime.errors import BAD_ARGUMENT, DAMAGED_BYTES, LOWER, Rejected
 from slotlang_runtime.keys import KIND, EvaluationKeys
 from slotlang_runtime.labels import check_label, inputs_label, limits_label, module_label, ring_label
 from slotlang_runtime.limits import Limit
@@ -40,11 +41,11 @@ def check_whole(module: Module) -> None:
     """Raise Rejected unless every result of a program is sent as a ciphertext that SEAL has."""
     hidden, ring = hidden_in(module), module.parameters
     half = [name[0] for name, one in hidden.items() if one.read_part]
-    hint = "lower the program with --wire seal"
+    hint = f"{LOWER} with --wire seal"
     if half:
-        raise Rejected(f"of {half[0]} half of c0 is sent, which is not a ciphertext of SEAL: {hint}", BAD_ARGUMENT)
+        raise Rejected(f"of {half[0]} half of c0 is sent, which is not a ciphertext of SEAL", BAD_ARGUMENT, hint)
     if ring.cut:
-        raise Rejected(f"results are sent without last bits, which no ciphertext of SEAL is: {hint}", BAD_ARGUMENT)
+        raise Rejected("results are sent without last bits, which no ciphertext of SEAL is", BAD_ARGUMENT, hint)
 
 
 def inputs_to_seal(module: Module, upload: bytes) -> list[bytes]:
@@ -73,7 +74,9 @@ def inputs_from_seal(
     are smaller than the module's. Raises Rejected."""
     ring = Ring(module.parameters, module.slots)
     if len(objects) != len(module.packed()):
-        raise Rejected(f"{module.name} takes {len(module.packed())} ciphertexts, not {len(objects)}", BAD_ARGUMENT)
+        raise Rejected(
+            f"{module.name} takes {count_of(len(module.packed()), 'ciphertext')}, not {len(objects)}", BAD_ARGUMENT
+        )
     held = {name: limit.meet((limits or {}).get(name)) for name, limit in module.limits.items()}
     words = (polynomials_of(ring, load_ciphertext(ring, data, 0)) for data in objects)
     records = {str(number): result_record(ring, residues, 0, 0, None) for number, residues in enumerate(words)}
@@ -103,7 +106,9 @@ def results_from_seal(module: Module, objects: Sequence[bytes | memoryview]) -> 
     check_whole(module)
     ring, families = Ring(module.parameters, module.slots), module.returned()
     if len(objects) != len(families):
-        raise Rejected(f"{module.name} returns {len(families)} ciphertexts, not {len(objects)}", BAD_ARGUMENT)
+        raise Rejected(
+            f"{module.name} returns {count_of(len(families), 'ciphertext')}, not {len(objects)}", BAD_ARGUMENT
+        )
     records: dict[str, bytes | None] = {}
     for (name, family), data in zip(families.items(), objects, strict=True):
         words = polynomials_of(ring, load_ciphertext(ring, data, family.level, family.products))

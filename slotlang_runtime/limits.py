@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, Rejected
+from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, LOWER, Rejected
 
 LARGEST_BOUND = 2.0**128
 """Programs state no larger bound."""
@@ -58,9 +58,9 @@ class Limit:
             place = np.unravel_index(int(np.argmax(sizes)), values.shape)
             takes = f"elements up to {self.entry:.4g}" if self.entry < math.inf else "finite numbers"
             raise Rejected(
-                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes {takes}: "
-                f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
+                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes {takes}",
                 INPUT_BEYOND_LIMIT,
+                f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
             )
         if not most:
             return
@@ -71,9 +71,9 @@ class Limit:
             token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
             norm = float(norms.max()) * most
             raise Rejected(
-                f"the norm of {token}{then} is {norm:.4g}; this program takes norms up to {self.norm:.4g}: "
-                f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
+                f"the norm of {token}{then} is {norm:.4g}; this program takes norms up to {self.norm:.4g}",
                 INPUT_BEYOND_LIMIT,
+                f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
             )
 
     def fitted(self, values: Any) -> Any:
@@ -99,12 +99,16 @@ def _index(place: tuple[Any, ...]) -> str:
     return f"[{', '.join(map(str, place))}]"
 
 
-def _lowered(option: str, size: float) -> str:
-    """With which bound the program would take an input of this size, where there is such a bound."""
+def bound_option(option: str, size: float, text: str) -> str:
+    """``text`` with the option that sets a bound which values of this size keep; empty where there is no such bound."""
     if not size <= LARGEST_BOUND:
         return ""
     # rounded up to three digits
     bound = Decimal(f"{size:.2e}")
     if bound < Decimal(size):
         bound += Decimal((0, (1,), int(bound.as_tuple().exponent)))
-    return f", or lower the program with {option}={float(bound):.3g}"
+    return text.format(f"{option}={float(bound):.3g}")
+
+
+def _lowered(option: str, size: float) -> str:
+    return bound_option(option, size, f", or {LOWER} with {{}}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -49,11 +49,11 @@ class Linear:
     them; ``total``: on the sum of |coefficient|. One number stands for all slots where they are equal. ``token``: the
     only token that a slot depends on, or -1; ``tokens``: a bound on their number."""
 
-    codes: Ints
-    square: Floats
-    total: Floats
-    token: Ints
-    tokens: Ints
+    codes: Ints = field(repr=False)
+    square: Floats = field(repr=False)
+    total: Floats = field(repr=False)
+    token: Ints = field(repr=False)
+    tokens: Ints = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Magnitude:
     follows from each slot. ``open``: it has three polynomials, as a product has until it is relinearised."""
 
     linear: Mapping[str, Linear]
-    rest: Floats
+    rest: Floats = field(repr=False)
     scale: float
     level: int
     noise: float
@@ -79,7 +79,7 @@ class Plain:
     """Magnitudes of a plaintext's slots, one number for all where they are equal, its scale and level, and what is
     rounded when it is encoded."""
 
-    size: Floats
+    size: Floats = field(repr=False)
     scale: float
     level: int
     rounding: Rounding

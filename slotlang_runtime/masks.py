@@ -4,7 +4,7 @@ of the result are hidden by random plaintexts, new for every evaluation."""
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ class Hidden:
     other slots."""
 
     read_part: Part | None
-    slots: npt.NDArray[np.bool_]
+    slots: npt.NDArray[np.bool_] = field(repr=False)
 
 
 @lru_cache(maxsize=64)

@@ -117,6 +117,10 @@ class Module:
     patterns: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
     description: str = ""
 
+    def __repr__(self) -> str:
+        takes = ", ".join([*self.inputs, *self.weights, *self.scalars])
+        return f"<Module {self.name}({takes}): {', '.join(self.results)} at {self.parameters.ring}>"
+
     def packed(self) -> dict[Name, tuple[Callable[..., Array], tuple[int, ...]]]:
         """Every ciphertext the client sends, with the function that packs it and its indices."""
         return {

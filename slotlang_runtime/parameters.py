@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 
 MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
@@ -53,7 +54,8 @@ class RingParameters:
         limit = MAX_MODULUS_BITS[degree]
         if sum(primes) > limit:
             raise Rejected(
-                f"{sum(primes)} bits of modulus at degree {degree} are below 128-bit security; the limit is {limit}",
+                f"{count_of(sum(primes), 'bit')} of modulus at degree {degree} are "
+                f"below 128-bit security; the limit is {limit}",
                 NOT_EVALUATED,
             )
 
@@ -108,13 +110,15 @@ class Parameters:
         self.ring.check()
         half = self.degree // 2
         if type(slots) is not int or not 0 < slots <= half or slots & (slots - 1):
-            raise Rejected(f"there is no ring of degree {self.degree} with {slots} slots", NOT_EVALUATED)
+            raise Rejected(f"there is no ring of degree {self.degree} with {count_of(slots, 'slot')}", NOT_EVALUATED)
         if not self.scale_bits or not _whole(self.scale_bits, 1, sum(self.prime_bits)):
             raise Rejected(f"scale_bits {self.scale_bits} do not fit the primes", NOT_EVALUATED)
         if not _whole(self.drops, 0, 1 << 16) or len(self.drops) > len(self.prime_bits) - 2:
-            raise Rejected(f"drops {self.drops} do not fit {len(self.prime_bits) - 1} primes of data", NOT_EVALUATED)
+            raise Rejected(
+                f"drops {self.drops} do not fit {count_of(len(self.prime_bits) - 1, 'prime')} of data", NOT_EVALUATED
+            )
         if not _whole([self.results], 0, len(self.drops) + 1):
-            raise Rejected(f"results drop {self.results} of {len(self.drops)} primes", NOT_EVALUATED)
+            raise Rejected(f"results drop {self.results} of {count_of(len(self.drops), 'prime')}", NOT_EVALUATED)
         if self.cut and (
             len(self.cut) != 2
             or len(self.drops) != len(self.prime_bits) - 2

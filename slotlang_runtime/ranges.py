@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import NOT_EVALUATED, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
-from slotlang_runtime.limits import Limit
+from slotlang_runtime.errors import LOWER, NOT_EVALUATED, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
+from slotlang_runtime.limits import Limit, bound_option
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
     Floats,
@@ -271,11 +271,12 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         sizes = np.abs(np.asarray(weights[name], np.float64))
         largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
         if not largest <= limit * OUTWARDS:
+            option = bound_option(f"--bound {name}", largest, ": {}")
             what = f"|{name}|" if axis is None else f"a norm of {name} along its dimension {axis}"
             raise Rejected(
-                f"{what} is {largest:.6g}, and this program assumes at most {limit:.6g}: lower it with a bound that "
-                "holds for these weights",
+                f"{what} is {largest:.6g}, and this program assumes at most {limit:.6g}",
                 WEIGHTS_BREAK_BOUND,
+                f"{LOWER} with a bound that holds for these weights{option if axis is None else ''}",
             )
     ring = levels_of(module)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -285,14 +286,15 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         return found
     tightest, missing = found.points[0], LEAST_ROOM - found.room
     if not math.isfinite(missing):
-        raise Rejected(f"these weights are too large for {tightest.where}", WEIGHTS_TOO_LARGE)
+        what = f"these weights are too large for {tightest.where}"
+        raise Rejected(what, WEIGHTS_TOO_LARGE, "scale the weights down and the result up")
     fitting = fitting_limits(module, ring, weights, missing)
     smaller = f", or with smaller bounds ({limits_text(module, fitting)})" if fitting else ""
     raise Rejected(
         f"with these weights {tightest.where} could need {math.ceil(10 * missing) / 10:.1f} bits more than the modulus "
-        f"has, for inputs with {limits_text(module, module.limits)}. Lower the program for these weights{smaller}, or "
-        "scale the weights down and the result up",
+        f"has, for inputs with {limits_text(module, module.limits)}",
         WEIGHTS_TOO_LARGE,
+        f"{LOWER} for these weights{smaller}, or scale the weights down and the result up",
     )
 
 

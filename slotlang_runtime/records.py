@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.cutting import Transform, bound, cut, half, restored, whole
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.kernels.blake import SEED_BYTES
@@ -41,14 +42,14 @@ def _head(mark: bytes, parms_id: ParmsId, degree: int, primes: int, scale: float
 def _body(what: str, data: bytes | memoryview, wanted: tuple[Any, ...]) -> memoryview:
     """What follows the head, which must say exactly what is wanted."""
     if len(data) < HEAD.size:
-        raise Rejected(f"{what} ends too early: it has {len(data)} bytes", DAMAGED_BYTES)
+        raise Rejected(f"{what} ends too early: it has {count_of(len(data), 'byte')}", DAMAGED_BYTES)
     for name, found, expected in zip(_NAMES, HEAD.unpack_from(data), wanted, strict=True):
         # a scale that is not a number differs from every other
         if found != expected:
             raise Rejected(f"{what} has {name} {found!r}, expected {expected!r}", DAMAGED_BYTES)
     body = memoryview(data)[HEAD.size :]
     if len(body) != wanted[-1]:
-        raise Rejected(f"{what} has {len(body)} bytes of residues, expected {wanted[-1]}", DAMAGED_BYTES)
+        raise Rejected(f"{what} has {count_of(len(body), 'byte')} of residues, expected {wanted[-1]}", DAMAGED_BYTES)
     return body
 
 
@@ -231,7 +232,7 @@ class Key:
 
     context: Context
     level: int
-    body: memoryview
+    body: memoryview = field(repr=False)
 
     @classmethod
     def read(cls, record: bytes | memoryview, context: Context, level: int) -> Key:
@@ -276,7 +277,7 @@ class Key:
 class GivenKey:
     """A key without seeds, as SEAL has it in memory: residues, digits x 2 x all primes x degree, checked."""
 
-    residues: Words
+    residues: Words = field(repr=False)
     level: int = 0
 
     def whole(self) -> Words:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.kernels.blake import BLOCK, blocks
 from slotlang_runtime.kernels.library import Kernels, kernels
@@ -68,7 +69,7 @@ def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Wor
     count = out.shape[1]
     if len(data) != packed_size(moduli, count):
         raise Rejected(
-            f"residues take {len(data)} bytes, expected {packed_size(moduli, count)}: truncated or damaged",
+            f"residues take {count_of(len(data), 'byte')}, expected {packed_size(moduli, count)}: truncated or damaged",
             DAMAGED_BYTES,
         )
     given = np.frombuffer(data, np.uint8)

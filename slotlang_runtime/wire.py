@@ -12,9 +12,10 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 
 Records: TypeAlias = Mapping[str, bytes | memoryview | None]
@@ -34,7 +35,7 @@ class Box:
 
     kind: str
     label: Label
-    records: Mapping[str, memoryview | None]
+    records: Mapping[str, memoryview | None] = field(repr=False)
 
     def exactly(self, names: Iterable[str]) -> list[memoryview | None]:
         """The records of these names, in this order; Rejected when one is missing, or there are others."""
@@ -89,7 +90,7 @@ def unpack(kind: str, data: Any) -> Box:
         raise Rejected(f"expected {kind}, got {inside}", BYTES_OF_ANOTHER)
     body = view[_HEAD.size :]
     if length != len(body) or length > _LIMIT:
-        raise Rejected(f"these {kind} are truncated: {len(body)} of {length} bytes", DAMAGED_BYTES)
+        raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
     if hashlib.sha256(body).digest() != checksum:
         raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import slotlang
 from repository import PROGRAMS, ROOT
 
 import slotlang as package
 from slotlang import api
+from slotlang.emit.loaded import load_module
 
 SIZES = {"d": 32, "r": 4, "batch": 2, "slots": 32}
 WRONG = "program p(n = 4)\ninput  x[n]\naxes (h < n)\ncipher X = x[k]\noutput y[h] = X\nprove  y == x\n"
@@ -34,6 +38,85 @@ def test_reprs_are_short(program: api.Program) -> None:
     assert repr(program) == "<Program rank_complex(d = 32, r = 4, batch = 2, slots = 32)>"
     assert repr(lowered).startswith("<Lowered rank_complex: proved, 8192: ") and len(repr(lowered)) < 120
     assert repr(lowered.plan).startswith("<Plan rank_complex: 8192: ") and len(repr(lowered.plan)) < 120
+
+
+def test_reprs_of_all_results_are_short(program: api.Program) -> None:
+    """None prints an array, a table or a program's text."""
+    adapter = api.read_adapter(ROOT / "examples" / "minilm_adapter")
+    lowered = api.lower(program)
+    costs = api.cost(program)
+    results = [
+        *(adapter, *adapter.modules.values(), lowered, lowered.plan, lowered.range),
+        *(api.check(program), costs, costs.counts, costs.predicted, costs.promise, api.find_profile()),
+        *(api.compare(program, program), api.formulas(program)),
+        *(api.show(program), api.show(program, "X"), load_module(lowered.text), lowered.plan.parameters),
+    ]
+    assert [text for text in map(repr, results) if len(text) > 400 or "\n" in text] == []
+    assert repr(adapter) == "<Adapter minilm_adapter: 7 modules>"
+
+
+def test_dataclasses_print_no_arrays() -> None:
+    """Fields of public dataclasses that hold arrays or bytes are left out of their reprs."""
+    held = re.compile(r"NDArray|ndarray|\b(Array|Arrays|Floats|Ints|Words|memoryview)\b|: bytes$|dict\[str, bytes\]")
+    found, seen = [], 0
+    for file in [*(ROOT / "slotlang").rglob("*.py"), *(ROOT / "slotlang_runtime").rglob("*.py")]:
+        for name, body in re.findall(
+            r"@dataclass[^\n]*\nclass ([A-Z]\w*)[^\n]*:\n((?:(?:    [^\n]*)?\n)+)", file.read_text()
+        ):
+            seen += 1
+            if "def __repr__" in body:
+                continue
+            for field in re.findall(r"^    (\w+: [^\n]+)$", body, re.MULTILINE):
+                if held.search(field) and "Callable" not in field and "repr=False" not in field:
+                    found.append(f"{file.name} {name}.{field}")
+    assert seen > 300 and found == []
+
+
+FUNCTIONS = [name for name in api.__all__ if inspect.isfunction(getattr(api, name))]
+GIVEN = {"a text": "program p(n = 4)", "None": None, "a number": 3, "a list": [1]}
+
+
+def test_every_public_function_is_in_the_table() -> None:
+    assert {"check", "compare", "cost", "load", "loads", "lower", "plan", "read_adapter", "run", "synth"} < {*FUNCTIONS}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_argument_of_another_kind_is_one_clear_error(name: str, given: str, tmp_path: Path) -> None:
+    """In place of each argument: a text, None, a number or a list. It is taken, or refused with a code and a hint."""
+    function = getattr(api, name)
+    needed = [
+        p
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    ]
+    for wrong in needed:
+        # others may be wrong too: the first one is what is said
+        arguments = [GIVEN[given] if p is wrong else str(tmp_path / "nothing") for p in needed]
+        if name in ("loads", "fmt", "parameters_named", "load", "read_adapter") and isinstance(GIVEN[given], str):
+            arguments = [str(tmp_path / "nothing")]
+        with pytest.raises(api.SlotError) as problem:
+            function(*arguments)
+        assert all(d.hint for d in problem.value.diagnostics), str(problem.value)
+
+
+@pytest.mark.parametrize("name", ["check", "cost", "lower", "plan", "show", "formulas", "compare"])
+def test_a_text_in_place_of_a_program_says_how_one_is_made(name: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^SL005: {name}: programs? is a Program, and str 'program p.* is given"
+    ) as problem:
+        getattr(api, name)(WRONG)
+    assert isinstance(problem.value, api.SlotError)
+    assert problem.value.diagnostics[0].hint.startswith("api.loads(text) makes a Program")
+
+
+def test_arguments_that_annotations_allow_are_taken(program: api.Program) -> None:
+    assert api.cost(program, None, target=api.Target()).counts.rotations == 5
+    assert api.load(str(PROGRAMS / "conjugate.slot"), sizes={"n": np.int64(8)}).sizes["n"] == 8
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        api.check()  # type: ignore[call-arg]
+    with pytest.raises(api.SlotError, match=r"load: sizes is a Mapping, and list is given"):
+        api.load(PROGRAMS / "rank_complex.slot", [1])  # type: ignore[arg-type]
 
 
 def test_names_that_do_not_exist_are_refused(program: api.Program) -> None:
@@ -73,6 +156,7 @@ def test_fmt_and_adapters() -> None:
 def test_synth_writes_a_program_that_proves() -> None:
     found = api.synth(16, 16, 2)
     assert api.check(api.loads(found.text)).proved and found.ranked[0].error <= 1e-3
+    assert max(map(len, map(repr, [found, *found.ranked]))) < 200
 
 
 def test_rotation_steps_are_listed(program: api.Program) -> None:

@@ -23,6 +23,7 @@ from slotlang.adapter.obstacles import find_obstacle, sort_extra, wrapping
 from slotlang.adapter.patterns import match
 from slotlang.adapter.values import FLOATS, Array, first_not_finite, tensor_values
 from slotlang.diagnostics import Diagnostic, SlotError, closest, error
+from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class LoraModule:
     rule: Rule | None = None
     dtype: str = "float64"
     bytes: int = 0
+
+    def __repr__(self) -> str:
+        return f"<LoraModule {self.name}: {self.d_in} to {self.d_out}, rank {self.rank}, scaling {self.scaling:g}>"
 
     @property
     def d_in(self) -> int:
@@ -110,6 +114,10 @@ class Adapter:
     bytes: int = 0
     files: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        others = f", {len(self.unusable)} that can't be run" if self.unusable else ""
+        return f"<Adapter {self.path.name}: {count_of(len(self.modules), 'module')}{others}>"
+
     def module(self, name: str) -> LoraModule:
         """The module at the path ``name``, or the only one whose path ends in ``.name``.
 
@@ -123,7 +131,7 @@ class Adapter:
                 raise problems[hits[0]].refusal()
             return self.modules[hits[0]]
         if hits:
-            message = f"{shown(name)} names {len(hits)} modules of the adapter"
+            message = f"{shown(name)} names {count_of(len(hits), 'module')} of the adapter"
             notes, hint = [f"it could be {listed(hits)}"], "give more of the path"
         else:
             message = f"the adapter holds no module {shown(name)}"
@@ -145,12 +153,16 @@ class Adapter:
             raise error(first.code, "no module can be run", notes=others, hint=first.hint, file=str(self.path))
         if len(self.modules) == 1:
             (name,) = self.modules
-            message = f"of this adapter's {1 + len(self.unusable)} modules one can be run, {plain(name)}"
+            message = f"of this adapter's {count_of(1 + len(self.unusable), 'module')} one can be run, {plain(name)}"
             raise error("SL502", message, notes=others, hint=f"run it with --module {plain(name)}", file=str(self.path))
         notes = [f"it holds {listed(self.modules)}", *others]
         hint = f"name one with --module; slotlang adapter show {plain(str(self.path), 200)} lists them"
         raise error(
-            "SL502", f"this adapter has {len(self.modules)} modules", notes=notes, hint=hint, file=str(self.path)
+            "SL502",
+            f"this adapter has {count_of(len(self.modules), 'module')}",
+            notes=notes,
+            hint=hint,
+            file=str(self.path),
         )
 
 

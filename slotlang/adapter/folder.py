@@ -14,6 +14,7 @@ from slotlang.adapter.config import CONFIG_NAME, MAX_CONFIG_BYTES, is_pointer, p
 from slotlang.adapter.messages import first_line, listed, plain, read_file
 from slotlang.adapter.values import Tensor, parse_safetensors
 from slotlang.diagnostics import SlotError, error
+from slotlang_runtime.amounts import count_of
 
 WEIGHTS_NAME: Final = "adapter_model.safetensors"
 INDEX_NAME: Final = "adapter_model.safetensors.index.json"
@@ -61,7 +62,7 @@ def check_folder(directory: Path) -> None:
     if below:
         what = f"{CONFIG_NAME} is missing, and there {'is an adapter' if len(below) == 1 else 'are adapters'} below"
         notes = [f"in {listed(below)}"]
-        raise error("SL501", what, notes=notes, hint=f"give --adapter {directory / below[0]}", file=str(path))
+        raise error("SL501", what, notes=notes, hint=f"give the folder {directory / below[0]}", file=str(path))
     if others is not None:
         raise error("SL521", others[0], hint=others[1], file=str(directory))
     raise error("SL501", f"{CONFIG_NAME} is missing", hint=hint, file=str(path))
@@ -134,14 +135,14 @@ def _shards(directory: Path) -> list[Path]:
         if not found:
             return []
         if len(counts) > 1:
-            message = f"shards of {len(counts)} different sets lie beside each other"
+            message = f"shards of {count_of(len(counts), 'different set')} lie beside each other"
             hint = "keep those of one adapter"
             raise error("SL501", message, notes=[listed(sorted(m[0] for m in found))], hint=hint, file=str(directory))
         (count,) = counts
         named = [f"adapter_model-{i:05}-of-{count}.safetensors" for i in range(1, min(int(count), MAX_SHARDS) + 1)]
     missing = [name for name in named if not (directory / name).exists()]
     if missing:
-        message = f"{len(missing)} of {len(named)} shards of the weights are missing"
+        message = f"{len(missing)} of {count_of(len(named), 'shard')} of the weights are missing"
         notes, hint = [listed(missing)], "fetch the adapter again"
         raise error("SL501", message, notes=notes, hint=hint, file=str(directory))
     return [directory / name for name in named]
@@ -163,7 +164,7 @@ def _indexed(path: Path) -> list[str] | None:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]{0,200}\.safetensors", name, re.ASCII):
             raise error("SL501", f"{INDEX_NAME} names a file that is not a shard", file=str(path))
     if not named or len(named) > MAX_SHARDS:
-        raise error("SL501", f"{INDEX_NAME} names {len(named)} files", file=str(path))
+        raise error("SL501", f"{INDEX_NAME} names {count_of(len(named), 'file')}", file=str(path))
     return named
 
 
@@ -188,6 +189,6 @@ def _read(files: list[Path]) -> Weights:
 def _not_safetensors(path: Path, raw: bytes, reason: Exception) -> SlotError:
     if is_pointer(raw):
         return pointer(path)
-    notes = [first_line(reason), f"the file holds {len(raw)} bytes"]
+    notes = [first_line(reason), f"the file holds {count_of(len(raw), 'byte')}"]
     message = f"{plain(path.name)} is not a safetensors file, or is damaged"
     return error("SL501", message, notes=notes, hint="fetch the adapter again", file=str(path))

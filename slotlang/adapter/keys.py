@@ -12,6 +12,7 @@ from slotlang.adapter.messages import listed, plain, shown
 from slotlang.adapter.patterns import MAX_NAME
 from slotlang.adapter.values import Tensor
 from slotlang.diagnostics import error
+from slotlang_runtime.amounts import count_of
 
 PREFIX: Final = "base_model.model."
 KEY_FORM: Final = "keys look like base_model.model.<path>.lora_A.weight"
@@ -93,7 +94,7 @@ def sort_keys(tensors: Mapping[str, Tensor], twice: frozenset[str], path: Path) 
             extra[key] = inner
     _check_foreign(tensors, path)
     if len(adapters) > 1:
-        message = f"the weights hold {len(adapters)} adapters: {listed(adapters)}"
+        message = f"the weights hold {count_of(len(adapters), 'adapter')}: {listed(adapters)}"
         hint = "save one: model.save_pretrained(OUT, selected_adapters=[NAME])"
         raise error("SL504", message, hint=hint, file=str(path))
     if not any(held.sides or held.parts for held in modules.values()):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slotlang.diagnostics import error
 from slotlang.files import NotRegular, read_regular
+from slotlang_runtime.amounts import count_of
 
 
 def plain(text: str, limit: int = 80) -> str:
@@ -54,7 +55,7 @@ def read_file(path: Path, limit: int, code: str, first: int | None = None) -> by
             raise fail(f"{name} is missing")
         size = path.stat().st_size
         if size > limit:
-            notes = [f"it has {size} bytes; at most {limit} are read"]
+            notes = [f"it has {count_of(size, 'byte')}; at most {limit} are read"]
             raise fail(f"{name} is too large", notes=notes)
         wanted = size if first is None else min(size, first)
         return read_regular(path, wanted)[:wanted]

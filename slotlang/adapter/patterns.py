@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from slotlang.adapter.messages import first_line, listed, shown
 from slotlang.diagnostics import Diagnostic, closest, error
+from slotlang_runtime.amounts import count_of
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def match(
         budget -= len(names) * (deepest + 1) * ways(key, longest)
         if budget < 0:
             notes = ["repeated groups, flags and many wildcards can make a match take for ever"]
-            message = f"the key {shown(key)} of {option} is too complicated for {len(names)} modules"
+            message = f"the key {shown(key)} of {option} is too complicated for {count_of(len(names), 'module')}"
             raise fail(message, notes=notes, hint="write keys as plain module names")
         try:
             with warnings.catch_warnings(action="ignore"):

@@ -10,6 +10,7 @@ import typer
 from slotlang.cli.building import build_adapter
 from slotlang.cli.output import emit_json, guarded, report, write_file
 from slotlang.diagnostics import error
+from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.adapter import Adapter
@@ -102,7 +103,7 @@ def lines(adapter: Adapter) -> list[str]:
     from slotlang.show.quantities import size_text
 
     total, unusable = len(adapter.modules), len(adapter.unusable)
-    head = f"{adapter.path}: {_count(total, 'module')} that can be run"
+    head = f"{adapter.path}: {count_of(total, 'module')} that can be run"
     head += f", {unusable} that can't" if unusable else ""
     out = [f"{head}; {size_text(adapter.bytes)}"]
     if adapter.base_model:
@@ -111,7 +112,7 @@ def lines(adapter: Adapter) -> list[str]:
     for group in groups(adapter):
         out.append("")
         what = f"{group.d_out} x {group.d_in}, rank {group.rank}, scaling {group.scaling:.6g} = {group.rule}"
-        out.append(f"{_count(len(group.modules), 'module')}  {what}, {group.dtype}, {size_text(group.bytes)}")
+        out.append(f"{count_of(len(group.modules), 'module')}  {what}, {group.dtype}, {size_text(group.bytes)}")
         out += _names(group.modules)
     reasons: dict[tuple[str, str], list[str]] = {}
     shapes: dict[tuple[str, str], dict[str, None]] = {}
@@ -120,20 +121,16 @@ def lines(adapter: Adapter) -> list[str]:
         reasons.setdefault(key, []).append(u.name)
         shapes.setdefault(key, {})[u.shapes] = None
     for (reason, hint), names in reasons.items():
-        out += ["", f"{_count(len(names), 'module')} can't be run: {reason}"]
+        out += ["", f"{count_of(len(names), 'module')} can't be run: {reason}"]
         out += _names(names)
         if len(shapes[reason, hint]) <= 3:
             out += [f"    {text}" for text in shapes[reason, hint] if text]
         if hint:
             out.append(f"    hint: {hint}")
     if adapter.extra:
-        out += ["", f"{_count(len(adapter.extra), 'tensor')} beside the LoRA matrices, not used:"]
+        out += ["", f"{count_of(len(adapter.extra), 'tensor')} beside the LoRA matrices, not used:"]
         out += _names(adapter.extra)
     return out
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _names(names: tuple[str, ...] | list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 from slotlang.cli.options import BaseChanged, Json, ProfileFile
 from slotlang.cli.output import emit_json, guarded, report
 from slotlang.cli.progress import watched, working
+from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.adapter.building.build import Built
@@ -101,8 +102,8 @@ def before(work: Work) -> list[str]:
     from slotlang.show.quantities import size_text
 
     programs, inputs = len(work.by_shape), len(work.groups)
-    counts = [_count(work.modules, "module"), _count(inputs, "input"), _count(programs, "program")]
-    lines = [f"{', '.join(counts)} for {_count(work.options.tokens, 'token')}:"]
+    counts = [count_of(work.modules, "module"), count_of(inputs, "input"), count_of(programs, "program")]
+    lines = [f"{', '.join(counts)} for {count_of(work.options.tokens, 'token')}:"]
     for shape, held in work.by_shape.items():
         names = names_together(group.input for group in held)
         shown = ", ".join(plain(name, 100) for name, _ in names[:3]) + (", ..." if len(names) > 3 else "")
@@ -121,10 +122,6 @@ def before(work: Work) -> list[str]:
     return lines
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
@@ -137,28 +134,32 @@ def after(built: Built) -> list[str]:
     lines = [f"{built.path}: version {found.version}{'' if built.changed else ', nothing to do'}"]
     lines.append(f"  {found.parameters['text']}")
     lines.append(
-        f"  {len(found.keys.elements)} Galois keys for all programs: a client sends {size_text(found.keys.bytes)}"
+        f"  {count_of(len(found.keys.elements), 'Galois key')} for all programs: "
+        f"a client sends {size_text(found.keys.bytes)}"
     )
     for program in found.programs:
         p = program.predicted
         groups = [group for group in found.groups if group.program == program.id]
-        outputs = _count(len(groups[0].modules), "result")
+        outputs = count_of(len(groups[0].modules), "result")
         earlier = "" if program.id in built.proved else " by an earlier build"
         lines.append(
             f"  {program.id}: {program.verdict}, range {program.range}{earlier}; "
-            f"{_count(len(groups), 'input')}, {outputs}, {p['evaluation_ms']:.1f} ms, "
+            f"{count_of(len(groups), 'input')}, {outputs}, {p['evaluation_ms']:.1f} ms, "
             f"{size_text(round(p['upload_bytes']))} up, {size_text(round(p['download_bytes']))} down"
         )
     total = sum(group.weights.bytes or 0 for group in found.groups)
     kept = f", {built.reused} of them from before" if built.reused and built.changed else ""
-    lines.append(f"  weights: {size_text(total)} in {len(found.groups)} files{kept}")
+    lines.append(f"  weights: {size_text(total)} in {count_of(len(found.groups), 'file')}{kept}")
     if built.zeros:
-        lines.append(f"  {built.zeros:,} of {built.plaintexts:,} plaintexts are zero: their products are left out")
+        lines.append(
+            f"  {built.zeros:,} of {count_of(built.plaintexts, 'plaintext')} are zero: their products are left out"
+        )
     tokens = found.target["tokens"]
     milliseconds = {program.id: program.predicted["evaluation_ms"] for program in found.programs}
     every = sum(milliseconds[group.program] for group in found.groups) / 1e3
     lines.append(
-        f"  all modules for {tokens} tokens: {1e3 * every:,.1f} ms, {1e3 * every / tokens:,.1f} ms a token, predicted"
+        f"  all modules for {count_of(tokens, 'token')}: {1e3 * every:,.1f} ms, "
+        f"{1e3 * every / tokens:,.1f} ms a token, predicted"
     )
     return lines
 

@@ -16,6 +16,7 @@ from slotlang.cli.output import emit_json, report, write_file
 from slotlang.cli.progress import watched
 from slotlang.cost.profile import Profile, find_profile, this_machine, user_profile
 from slotlang.diagnostics import error
+from slotlang_runtime.amounts import count_of
 
 
 def chosen_profile(path: Path | None) -> Profile:
@@ -56,7 +57,7 @@ def calibrate_machine(output: Path | None, degrees: Sequence[int], seconds: floa
         print(f"{path}: {profile.name}")
         print(f"  degrees {', '.join(map(str, sorted(profile.table)))}, measured in {passed:.1f} s")
         if profile.load > machine.cores:
-            busy = f"load {profile.load:.1f} on {machine.cores} cores"
+            busy = f"load {profile.load:.1f} on {count_of(machine.cores, 'core')}"
             print(f"  the machine was busy ({busy}); times are better measured when it is not")
 
 

@@ -16,6 +16,7 @@ from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.cli.progress import working
 from slotlang.diagnostics import error
 from slotlang.files import read_regular
+from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.client import Session
@@ -120,10 +121,10 @@ def list_modules(
             ]
             emit_json("client.modules", {"model": adapter.name, "version": adapter.version, "modules": modules})
             return
-        print(f"{adapter.name} {adapter.version}: {len(adapter.places)} modules, {adapter.ring}")
+        print(f"{adapter.name} {adapter.version}: {count_of(len(adapter.places), 'module')}, {adapter.ring}")
         for group, update in adapter.places.values():
             shape = f"{update.rows} x {update.columns}, rank {update.rank}"
-            print(f"{update.name}  {shape}, group {group.number}, {group.tokens} tokens at a time")
+            print(f"{update.name}  {shape}, group {group.number}, {count_of(group.tokens, 'token')} at a time")
 
 
 @client_app.command("keys")
@@ -216,6 +217,7 @@ def _said() -> Iterator[None]:
     """Within, what the runtime refuses is said as all else is, and its warnings as warnings."""
     import warnings
 
+    from slotlang.refusals import refused
     from slotlang_runtime.errors import BelowPrecision, Rejected
 
     with warnings.catch_warnings():
@@ -224,7 +226,7 @@ def _said() -> Iterator[None]:
         try:
             yield
         except Rejected as problem:
-            raise error(problem.code, str(problem)) from None
+            raise refused(problem, doing="") from None
 
 
 def _show(message: Warning | str, *_: object, **__: object) -> None:

@@ -55,7 +55,7 @@ def _console(file: TextIO, width: int | None = None) -> Console:
         highlight=False,
         soft_wrap=not file.isatty(),
         width=width,
-        color_system="auto" if has_colours() else None,
+        color_system="auto" if has_colours(file) else None,
         file=cast("TextIO", _WithoutBlanks(file)),
     )
 

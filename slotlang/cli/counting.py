@@ -30,6 +30,7 @@ from slotlang.cli.options import (
 from slotlang.cli.output import emit_json, guarded, parse_bounds, parse_sizes
 from slotlang.cli.progress import counted, working
 from slotlang.cli.reading import console, given_parameters, known, loaded_program, symbolic_only
+from slotlang_runtime.amounts import count_of
 
 
 def cost(
@@ -98,7 +99,7 @@ def compare(
         from slotlang.cli.comparing import programs_to_compare
 
         if symbolic:
-            symbolic_only({"--profile": profile, f"a list of {len(files)} programs": len(files) != 2})
+            symbolic_only({"--profile": profile, f"a list of {count_of(len(files), 'program')}": len(files) != 2})
             from slotlang.cli.formulas import show_comparison
 
             show_comparison(programs_to_compare(files, parse_sizes(set_)), json=json)

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from slotlang.files import remove_unfinished
+from slotlang_runtime.amounts import count_of
 
 INTERRUPTED, READER_GONE = 130, 141
 """Exit statuses as a shell gives them to SIGINT and SIGPIPE."""
@@ -209,7 +210,7 @@ def check_libraries_fit() -> None:
         for room in rooms():
             if room.kind == "address space" and room.free < needed:
                 at_step("load libraries")
-                raise MemoryError(f"to allocate: {needed:,} bytes of address space, for numpy")
+                raise MemoryError(f"to allocate: {count_of(needed, 'byte')} of address space, for numpy")
 
 
 def give_back_reserve() -> None:

@@ -7,12 +7,13 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from typing import TextIO
 
 
-def has_colours() -> bool:
-    """Whether styles may be printed: not where the environment asks for none (no-color.org), nor on a terminal that has
-    none."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def has_colours(stream: TextIO) -> bool:
+    """Whether styles, colours and bold letters alike, may be printed: not where the environment asks for none
+    (no-color.org), nor on a terminal that has none, nor into a file or a pipe, whatever the environment says."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def print_lines(lines: Iterable[str], *, stderr: bool = False) -> None:

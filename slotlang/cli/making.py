@@ -28,6 +28,7 @@ from slotlang.cli.output import FAILED, OK, emit_json, guarded, parse_bounds, pa
 from slotlang.cli.progress import working
 from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds
 from slotlang.diagnostics import error
+from slotlang_runtime.amounts import field_count
 
 if TYPE_CHECKING:
     from slotlang.lower import Lowered
@@ -117,7 +118,7 @@ def lower(
 def _lowered_lines(made: Lowered, name: str, path: str, range_: str, *, standalone: bool) -> list[str]:
     """What is said of a module that was written to ``path``."""
     plan = made.plan
-    counts = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in plan.counts.executed().items())
+    counts = ", ".join(field_count(v, k) for k, v in plan.counts.executed().items())
     lines = [f"{path}: {name}, {made.report.status} by the {made.report.method} method"]
     lines += [f"  {text}" for text in (plan.used, plan.promise.sentence, range_, counts)]
     if made.validation.status == "proved":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from slotlang.optimize.why import why
 from slotlang.planning.target import Target
 from slotlang.show.quantities import time_text
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 
 def optimize_file(
@@ -60,6 +62,8 @@ def optimize_file(
             emit_json("optimize", {"diagnostics": [d.to_json() for d in diagnostics]})
         report(diagnostics)
         raise typer.Exit(FAILED) from None
+    if found.search.interrupted:
+        print("interrupted: what follows is the best so far", file=sys.stderr)
     costs = [cost(program, profile=profile, target=target) for program in (found.before, found.after)]
     if output is not None:
         write_file(output, found.text)
@@ -151,7 +155,7 @@ def _table(file: Path, output: Path | None, found: Optimized, costs: list[Cost])
         lines.append(f"  nothing cheaper was found by {found.objective}: {_why(found, costs)}")
     search = found.search
     about = "" if costs[0].promise is None else costs[0].promise.about
-    tail = f"{search.looked_at} programs looked at, {search.proofs} proved or refuted"
+    tail = f"{count_of(search.looked_at, 'program')} looked at, {search.proofs} proved or refuted"
     if search.interrupted:
         tail += "; interrupted, this is the best so far"
     elif not search.exhausted:

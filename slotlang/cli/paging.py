@@ -15,6 +15,7 @@ from slotlang.cli.ports import serving
 from slotlang.cli.progress import working
 from slotlang.cli.reading import parsed_file
 from slotlang.source import Source
+from slotlang_runtime.amounts import count_of
 
 
 def report(
@@ -54,7 +55,9 @@ def report(
         print(f"wrote {output}, {len(text.encode()) / 1e3:,.0f} kB")
         for p in programs:
             left = (
-                "" if p["complete"] else f"; it has room for {len(p['values']):,} values, and slotlang view shows all"
+                ""
+                if p["complete"]
+                else f"; it has room for {count_of(len(p['values']), 'value')}, and slotlang view shows all"
             )
             print(f"{p['name']}: {p['verdict']['status']}{left}")
 

@@ -15,6 +15,7 @@ from slotlang.cli.options import Json
 from slotlang.cli.output import OK, emit_json, guarded
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
+from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.service.service import Service
@@ -151,7 +152,7 @@ def _ready(url: str, service: Service, as_json: bool) -> None:
         emit_json("serve", {"url": url, "models": models})
     else:
         for adapter in served:
-            print(f"{adapter.name} {adapter.version}: {len(adapter.manifest.places)} modules")
+            print(f"{adapter.name} {adapter.version}: {count_of(len(adapter.manifest.places), 'module')}")
         print(f"listening to {url}")
         if not service.tokens.every():
             print("there are no tokens yet: `slotlang token add FOLDER TENANT` makes one")

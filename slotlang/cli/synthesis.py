@@ -30,6 +30,7 @@ from slotlang.search.structure import Shape
 from slotlang.search.weights import GivenWeights
 from slotlang.show.front import front_heads, front_lines, front_rows, front_svg
 from slotlang.show.quantities import size_text, time_text
+from slotlang_runtime.amounts import count_of, field_count
 
 
 def shape_and_weights(
@@ -113,7 +114,10 @@ def synthesize(
             return status
     if found.earlier:
         count = len(found.candidates)
-        print_lines([f"an earlier search found these {count} programs; they are proved and costed again"], stderr=True)
+        print_lines(
+            [f"an earlier search found these {count_of(count, 'program')}; they are proved and costed again"],
+            stderr=True,
+        )
     best = found.ranked[0]
     program = program_text(found)
     if output is not None:
@@ -147,10 +151,10 @@ def synthesize(
         console.print(f"  {part}")
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
-        what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
-        console.print(f"  at least {bound.at_least} {what} for a group of tokens (gap {bound.gap}; {theorem})")
+        least = field_count(bound.at_least, bound.of).replace("plain product", "ciphertext-plaintext product")
+        console.print(f"  at least {least} for a group of tokens (gap {bound.gap}; {theorem})")
     if columns is not None:
-        tokens = "1 token" if columns == 1 else f"about {columns:,} tokens"
+        tokens = count_of(1, "token") if columns == 1 else f"about {count_of(columns, 'token')}"
         console.print(f"  column packing is the fastest from {tokens} on")
     say_where_measured(profile, console)
     if output is not None:

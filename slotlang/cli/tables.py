@@ -14,6 +14,7 @@ from slotlang.run.session import Session
 from slotlang.show.compared import HEADS, Comparison
 from slotlang.show.quantities import size_text, time_text
 from slotlang.show.ran import run_lines, run_rows
+from slotlang_runtime.amounts import count_of, noun_of
 
 
 def _grid() -> Table:
@@ -34,27 +35,40 @@ def cost_table(cost: Cost) -> RenderableType:
     """What one program costs."""
     c = cost.counts
     table = _grid()
-    table.add_row(str(c.rotations), "rotations")
-    composed = f"; {c.composed_steps} steps have none and are composed" if c.composed_steps else ""
-    keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)}){composed}"
-    table.add_row(str(c.key_switches), f"key switches, with {keys}")
+    table.add_row(str(c.rotations), noun_of(c.rotations, "rotation"))
+    composed = f"; {count_of(c.composed_steps, 'step')} composed without one" if c.composed_steps else ""
+    keys = f"{count_of(c.galois_keys, 'Galois key')} ({size_text(cost.galois_key_bytes)}){composed}"
+    table.add_row(str(c.key_switches), f"{noun_of(c.key_switches, 'key switch')}, with {keys}")
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
-    apart = f"decompositions and {c.mod_downs} mod-downs, where compiled kernels take key switches apart"
+    apart = (
+        f"{noun_of(c.decompositions, 'decomposition')} and {count_of(c.mod_downs, 'mod-down')}, "
+        f"where compiled kernels take key switches apart"
+    )
     table.add_row(str(c.decompositions), apart)
     table.add_row(
         str(c.plain_products),
-        f"ciphertext-plaintext products, {c.plaintexts} plaintexts ({size_text(cost.weight_bytes)})",
+        f"{noun_of(c.plain_products, 'ciphertext-plaintext product')}, "
+        f"{count_of(c.plaintexts, 'plaintext')} ({size_text(cost.weight_bytes)})",
     )
-    relinearised = f", {c.relinearizations} relinearisations" if c.cipher_products else ""
-    table.add_row(str(c.cipher_products), f"ciphertext-ciphertext products{relinearised}")
-    table.add_row(str(c.additions), "additions")
+    relinearised = f", {count_of(c.relinearizations, 'relinearisation')}" if c.cipher_products else ""
+    table.add_row(
+        str(c.cipher_products), f"{noun_of(c.cipher_products, 'ciphertext-ciphertext product')}{relinearised}"
+    )
+    table.add_row(str(c.additions), noun_of(c.additions, "addition"))
     levels = ", ".join(f"{n} at level {level}" for level, n in c.rescales_by_level.items())
-    table.add_row(str(c.masks), "random masks on results")
-    table.add_row(str(c.rescales), f"rescales{f' ({levels})' if levels else ''}")
-    table.add_row(str(c.depth), "products in a row")
-    table.add_row(str(c.ciphertexts_in), f"ciphertexts up ({size_text(cost.upload_bytes)}, seeded)")
-    table.add_row(str(c.ciphertexts_out), f"ciphertexts down ({size_text(cost.download_bytes)})")
-    table.add_row(str(c.peak_ciphertexts), f"ciphertexts alive at the peak ({size_text(cost.peak_ciphertext_bytes)})")
+    table.add_row(str(c.masks), f"{noun_of(c.masks, 'random mask')} on results")
+    table.add_row(str(c.rescales), f"{noun_of(c.rescales, 'rescale')}{f' ({levels})' if levels else ''}")
+    table.add_row(str(c.depth), f"{noun_of(c.depth, 'product')} in a row")
+    table.add_row(
+        str(c.ciphertexts_in), f"{noun_of(c.ciphertexts_in, 'ciphertext')} up ({size_text(cost.upload_bytes)}, seeded)"
+    )
+    table.add_row(
+        str(c.ciphertexts_out), f"{noun_of(c.ciphertexts_out, 'ciphertext')} down ({size_text(cost.download_bytes)})"
+    )
+    table.add_row(
+        str(c.peak_ciphertexts),
+        f"{noun_of(c.peak_ciphertexts, 'ciphertext')} alive at the peak ({size_text(cost.peak_ciphertext_bytes)})",
+    )
     times = cost.predicted
     how = {"matrix": " by matrix products", "compiled": " by compiled kernels"}.get(cost.kernel, "")
     table.add_row(time_text(times.encoding), "to encode the weights once")

@@ -272,11 +272,10 @@ _COLOURS = {"proved": "green", "refuted": "red", "tested": "yellow", "unknown": 
 
 
 def _coloured(text: str, status: str) -> str:
-    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none. Where
-    output is not a terminal, ``typer.echo`` takes colours away."""
+    """A verdict in its colour, unless the environment asks for none (no-color.org) or the terminal has none."""
     import typer
 
-    if not has_colours():
+    if not has_colours(sys.stdout):
         return text
     return typer.style(text, fg=_COLOURS[status], bold=True)
 

@@ -23,6 +23,7 @@ from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
 from slotlang.service.protocol import SESSION_ID, Item, Request
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.wire import Box
 
@@ -155,7 +156,7 @@ class AsyncSession:
         names = [str(model["id"]) for model in await self.models()]
         if len(names) != 1:
             hint = f"name one: {', '.join(names[:20])}" if names else ""
-            raise ServiceProblem(MISSING, f"the service has {len(names)} adapters for this token", hint)
+            raise ServiceProblem(MISSING, f"the service has {count_of(len(names), 'adapter')} for this token", hint)
         return names[0]
 
     # Keys
@@ -348,7 +349,7 @@ class AsyncSession:
 
         def take(answers: list[Box]) -> None:
             if len(answers) != len(items):
-                raise Wrong(f"it has {len(answers)} parts for {len(items)} items")
+                raise Wrong(f"it has {count_of(len(answers), 'part')} for {count_of(len(items), 'item')}")
             for number, (answer, asked) in enumerate(zip(answers, request.asked, strict=True)):
                 wanted = {
                     "adapter": adapter.name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.arrays import check_array
 from slotlang_runtime.errors import BAD_ARRAY, Rejected
 
@@ -19,7 +20,7 @@ class Tokens:
     """Tokens x columns, in double precision, and what they were given as: the shape before the columns, and the array
     whose kind results shall have."""
 
-    rows: Array
+    rows: Array = field(repr=False)
     shape: tuple[int, ...]
     like: Any
 
@@ -29,7 +30,9 @@ class Tokens:
         Raises Rejected for anything but finite real numbers of this many columns."""
         array = numpy_of(x)
         if array.ndim == 0 or array.shape[-1] != columns:
-            raise Rejected(f"{what} takes tokens of {columns} columns, and x has the shape {array.shape}", BAD_ARRAY)
+            raise Rejected(
+                f"{what} takes tokens of {count_of(columns, 'column')}, and x has the shape {array.shape}", BAD_ARRAY
+            )
         rows = np.ascontiguousarray(check_array("x", array, array.shape)).reshape(-1, columns)
         return cls(rows, array.shape[:-1], x if _is_torch(x) else array)
 

@@ -26,6 +26,7 @@ from slotlang.meaning.value import (
     Value,
 )
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_LABELS = 1 << 24
 """Most slots of all different patterns of tokens together."""
@@ -80,14 +81,13 @@ def bounds_of(program: Program, graph: Graph, counts: Counts, spread: int | None
     except GaveUp:
         return tuple(bounds)
     groups = _groups(program.slots, graph, packing)
-    apart = f"schedules that keep {groups} groups of tokens apart" if groups > 1 else "linear schedules"
+    apart = f"schedules that keep {count_of(groups, 'group')} of tokens apart" if groups > 1 else "linear schedules"
     least = products_bound(_dimension(specs), groups, program.slots)
     bounds.append(_bound("plain_products", "products", least, counts.plain_products, apart))
     cases = list(_two_products(program, graph, specs, packing, groups))
     if cases:
-        ciphertexts = "ciphertext" if cases[0].inputs == 1 else "ciphertexts"
-        among = f"two-product schedules, {cases[0].inputs} {ciphertexts} in, {cases[0].outputs} out"
-        among += f", {groups} groups of tokens apart" if groups > 1 else ""
+        among = f"two-product schedules, {count_of(cases[0].inputs, 'ciphertext')} in, {cases[0].outputs} out"
+        among += f", {count_of(groups, 'group')} of tokens apart" if groups > 1 else ""
         spent = counts.rotations + counts.conjugations
         of = "key_switches" if counts.conjugations else "rotations"
         proved = max(case.bound() for case in cases)

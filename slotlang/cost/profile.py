@@ -16,6 +16,7 @@ from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import DOUBLE_BITS
 
 SCHEMA = "slotlang.profile/4"
@@ -111,6 +112,9 @@ class Profile:
     kernels: Table = field(default_factory=dict)
     doubles: Table = field(default_factory=dict)
     _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.name}, {self.date}: degrees {', '.join(map(str, self.table))}>"
 
     @cached_property
     def without_kernels(self) -> Profile:
@@ -284,7 +288,9 @@ def read_profile(path: Path) -> Profile:
     try:
         data = read_regular(path, MAX_BYTES)
         if len(data) > MAX_BYTES:
-            raise _wrong(path, f"it has {path.stat().st_size:,} bytes, and profiles have at most {MAX_BYTES:,}")
+            raise _wrong(
+                path, f"it has {count_of(path.stat().st_size, 'byte')}, and profiles have at most {MAX_BYTES:,}"
+            )
         text = data.decode()
     except FileNotFoundError:
         raise error("SL441", f"there is no file {path}", file=str(path)) from None

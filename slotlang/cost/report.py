@@ -10,6 +10,7 @@ from slotlang.cost.predict import Prediction
 from slotlang.cost.promise import Promise
 from slotlang.cost.theorems import Bound
 from slotlang.displayed import Displayed
+from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ class Cost(Displayed):
 
     def __repr__(self) -> str:
         c, ms = self.counts, 1e3 * self.predicted.evaluation
-        return f"<Cost {self.program}: {c.rotations} rotations, {c.galois_keys} Galois keys, {ms:.3g} ms predicted>"
+        return (
+            f"<Cost {self.program}: {count_of(c.rotations, 'rotation')}, "
+            f"{count_of(c.galois_keys, 'Galois key')}, {ms:.3g} ms predicted>"
+        )
 
     @property
     def rotation_gap(self) -> int | None:

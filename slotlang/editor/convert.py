@@ -13,6 +13,7 @@ from slotlang.editor.engine import Document
 from slotlang.editor.marks import Mark, Related
 from slotlang.editor.outline import KINDS, MODIFIERS, Colour, Entry, Fold
 from slotlang.editor.text import Place, Text, Unit
+from slotlang_runtime.amounts import count_of
 
 LEGEND = types.SemanticTokensLegend(list(KINDS), list(MODIFIERS))
 
@@ -198,8 +199,8 @@ def hints(document: Document, converter: Converter) -> list[types.InlayHint]:
             m.hint,
             kind=types.InlayHintKind.Type,
             padding_left=True,
-            tooltip=f"{m.plain_products:,} products with plaintexts, {m.cipher_products:,} of ciphertexts, "
-            f"{m.additions:,} additions",
+            tooltip=f"{count_of(m.plain_products, 'product')} with plaintexts, {m.cipher_products:,} of ciphertexts, "
+            f"{count_of(m.additions, 'addition')}",
         )
         for measures in document.measures.values()
         for m in measures.statements

@@ -18,6 +18,7 @@ from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Claim, Program, of_member, written_name
 from slotlang.syntax import tree
 from slotlang.syntax.walk import nodes
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Hover", "Known", "hover"]
 
@@ -80,7 +81,7 @@ def _about(analysis: Analysis, at: Mention, known: Known) -> str:
         case "digit":
             digit = program.digits[symbol.name]
             stride = int(evaluate(digit.stride, program.sizes, {}))
-            lines.append(f"a digit of the slot index: 0 to {digit.size - 1:,}, {stride:,} slots apart")
+            lines.append(f"a digit of the slot index: 0 to {digit.size - 1:,}, {count_of(stride, 'slot')} apart")
         case "loop" | "parameter":
             lines = [_code(declared), "an index of this statement" if symbol.sort == "loop" else "a parameter"]
         case "cipher" | "plain" | "compute":
@@ -91,7 +92,7 @@ def _about(analysis: Analysis, at: Mention, known: Known) -> str:
                 lines.append(f"a result of shape {' × '.join(map(str, theorem.shape)) or '1'}: {theorem.text}")
             lines += _verdict(program, known)
         case "program":
-            lines.append(f"{program.slots:,} slots, {len(program.outputs)} outputs")
+            lines.append(f"{count_of(program.slots, 'slot')}, {count_of(len(program.outputs), 'output')}")
             lines += _verdict(program, known)
             lines += [m.sentence for m in known.measures if m.program == program.name]
         case "permutation":
@@ -130,9 +131,9 @@ def _family(analysis: Analysis, program: Program, symbol: Symbol, at: Mention, k
                     "product of ciphertexts": m.cipher_products,
                     "addition": m.additions,
                 }
-                parts += [f"{n:,} {_plural(what, n)}" for what, n in counts.items() if n]
+                parts += [_counted(n, what) for what, n in counts.items() if n]
                 lines.append(" · ".join(parts))
-    lines.insert(0, f"{count:,} {kind}{'s' * (count != 1)} of {program.slots:,} slots")
+    lines.insert(0, f"{count_of(count, kind)} of {count_of(program.slots, 'slot')}")
     held = _held(program, known)
     member = _member(analysis, program, symbol.name, at)
     table = layout_table(program, *member, claims=held)
@@ -150,9 +151,10 @@ def _family(analysis: Analysis, program: Program, symbol: Symbol, at: Mention, k
     return lines
 
 
-def _plural(what: str, n: int) -> str:
+def _counted(n: int, what: str) -> str:
+    """``2 products with plaintexts``: the head of ``what`` comes first."""
     head, space, rest = what.partition(" ")
-    return f"{head}{'s' * (n != 1)}{space}{rest}"
+    return f"{count_of(n, head)}{space}{rest}"
 
 
 def _member(analysis: Analysis, program: Program, name: str, at: Mention) -> tuple[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from math import prod
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import Claim, Program
 from slotlang.show.content import contents
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["LayoutTable", "layout_table"]
 
@@ -42,7 +43,7 @@ def layout_table(
     """The first slots of a member, a row for each value of the outer digit and a column for each of the inner one; or
     why there is no table. ``claims``: those that may be taken at their word."""
     if program.slots > MAX_SLOTS:
-        return f"{program.slots:,} slots are too many to draw here: slotlang show draws them"
+        return f"{count_of(program.slots, 'slot')} are too many to draw here: slotlang show draws them"
     try:
         held = contents(program, name, member, claims=claims, compare=False)
     except SlotError as problem:

@@ -14,6 +14,7 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
 from slotlang.planning.target import Target
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Measure", "Measures", "measure"]
 
@@ -45,7 +46,7 @@ class Measure:
     @property
     def hint(self) -> str:
         """``24 rotations, level 1, scale 2^36``."""
-        rotations = f"{self.rotations:,} rotation{'s' * (self.rotations != 1)}, " if self.rotations else ""
+        rotations = f"{count_of(self.rotations, 'rotation')}, " if self.rotations else ""
         return f"{rotations}level {self.level}, scale 2^{self.scale:.0f}"
 
 
@@ -66,8 +67,8 @@ class Measures:
         """``24 rotations with 9 keys, degree 8192``."""
         if self.problem:
             return f"cost not known: {self.problem}"
-        keys = f" with {self.keys:,} key{'s' * (self.keys != 1)}" if self.rotations else ""
-        return f"{self.rotations:,} rotation{'s' * (self.rotations != 1)}{keys}, degree {self.degree}"
+        keys = f" with {count_of(self.keys, 'key')}" if self.rotations else ""
+        return f"{count_of(self.rotations, 'rotation')}{keys}, degree {self.degree}"
 
 
 def measure(analysis: Analysis, view: ProgramView, target: Target = Target()) -> Measures | None:
@@ -77,7 +78,9 @@ def measure(analysis: Analysis, view: ProgramView, target: Target = Target()) ->
         return None
     try:
         if (many := operations(program)) > MAX_OPERATIONS:
-            return Measures(program.name, problem=f"{many:,} operations are too many to count at every change")
+            return Measures(
+                program.name, problem=f"{count_of(many, 'operation')} are too many to count at every change"
+            )
         made = plan(program, target=target)
         return _measures(analysis, program, made)
     except SlotError as problem:

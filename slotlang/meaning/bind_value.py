@@ -45,6 +45,7 @@ from slotlang.refusals import GaveUp
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.words import COMMENTS, ONE_BRACKET
+from slotlang_runtime.amounts import count_of, plural
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
@@ -114,7 +115,12 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 return Permuted(slot_value(scope, local, value), name, inverse, span)
             place = last_mention(name, span)
             if name in scope.declared:
-                raise error("SL203", f"'{name}' is {scope.what_is(name)}, not a permutation", place)
+                raise error(
+                    "SL203",
+                    f"'{name}' is {scope.what_is(name)}, not a permutation",
+                    place,
+                    hint="declare one: perm p: slot -> ...",
+                )
             raise unknown_name(scope, name, place, scope.permutations)
         case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
             raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
@@ -125,7 +131,7 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
 def _quotient(scope: Scope, local: Local, left: tree.Expr, right: tree.Expr, span: Span) -> Value:
     value, divisor = slot_value(scope, local, left), slot_value(scope, local, right)
     if not isinstance(divisor, Const) or divisor.im or not divisor.re:
-        raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span)
+        raise error("SL302", 'the right side of "/" must be a nonzero real constant', right.span, hint=_DIVIDE)
     inverse = Const(1 / divisor.re, Fraction(0), right.span)
     return arithmetic("*", value, inverse, span) if isinstance(value, Const) else Arith("*", inverse, value, span)
 
@@ -156,7 +162,12 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             hint="use it in indices or in brackets: [h < 16]",
         )
     if name in scope.declared:
-        raise error("SL203", f"'{name}' is {scope.what_is(name)}, and a value is needed here", span)
+        raise error(
+            "SL203",
+            f"'{name}' is {scope.what_is(name)}, and a value is needed here",
+            span,
+            hint="values are families, elements of tensors, scalars and constants",
+        )
     raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.named, *scope.sizes])
 
 
@@ -180,9 +191,16 @@ def _index(
             return Read(name, _places(scope, local, name, shape, indices, else_zero, span), else_zero, span)
         case tree.Name(name, place) if name not in scope.named:
             if name in local.extents or name in scope.digits or name == SLOT:
-                raise error("SL203", f"'{name}' is an index and has no elements", place)
+                raise error(
+                    "SL203", f"'{name}' is an index and has no elements", place, hint="write it without brackets"
+                )
             if name in scope.declared:
-                raise error("SL203", f"'{name}' is {scope.what_is(name)} and has no elements", place)
+                raise error(
+                    "SL203",
+                    f"'{name}' is {scope.what_is(name)} and has no elements",
+                    place,
+                    hint="write it without brackets",
+                )
             raise unknown_name(scope, name, place, [*scope.families, *scope.tensors, *scope.named])
         case _ if is_tensor_expression(scope, base):
             form = tensor_form(scope, base)
@@ -293,10 +311,14 @@ def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, 
     return FamilyRef(split.member(values), rest, span)
 
 
+_DIVIDE = (
+    "multiply by a constant, a scalar or a weight that holds the reciprocal: CKKS does not divide by what is encrypted"
+)
+
+
 def count(n: int, what: str) -> str:
     """``no indices``, ``1 index``, ``2 dimensions``."""
-    words = {"dimension": ("dimension", "dimensions"), "index": ("index", "indices")}[what]
-    return f"{n or 'no'} {words[n != 1]}"
+    return count_of(n, what) if n else f"no {plural(what)}"
 
 
 def given(indices: Sized) -> str:
@@ -381,5 +403,7 @@ def binder_extent(scope: Scope, local: Local, binder: tree.Binder, *, digits: bo
         )
     size = scope.value(extent)
     if size < 1:
-        raise error("SL209", f"'{binder.name}' would run over {size} values", binder.extent.span, label=f"is {size}")
+        raise error(
+            "SL209", f"'{binder.name}' would run over {count_of(size, 'value')}", binder.extent.span, label=f"is {size}"
+        )
     return extent, size

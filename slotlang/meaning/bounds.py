@@ -8,8 +8,9 @@ from typing import Literal
 
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind_value import count, given
+from slotlang.meaning.exponents import exponent_of
 from slotlang.meaning.program import Bound
-from slotlang.meaning.scope import Scope, constant, text_of, unknown_name
+from slotlang.meaning.scope import Local, Scope, text_of, unknown_name
 from slotlang.meaning.tensors import shape_text
 from slotlang.syntax import tree
 from slotlang.syntax.printer import bounded_text
@@ -144,7 +145,7 @@ def _rational(scope: Scope, e: tree.Expr) -> Fraction:
         case tree.Unary("-", operand):
             return -_rational(scope, operand)
         case tree.Binary("**", left, right):
-            exponent = constant(scope, right, "an exponent")
+            exponent = scope.value(exponent_of(scope, Local({}, False, "an exponent"), right))
             if not 0 <= exponent <= MAX_LIMIT_BITS:
                 raise _wrong(right, f"an exponent is 0 to {MAX_LIMIT_BITS}", f"is {exponent}")
             return _rational(scope, left) ** exponent

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from slotlang.diagnostics import error
 from slotlang.meaning.elements import MAX_FACTORS, MAX_POWER, power_of, too_many_factors
+from slotlang.meaning.exponents import WHOLE_POWERS, exponent_of
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import show, variables
 from slotlang.meaning.scope import Local, Scope, integer, text_of
@@ -42,7 +43,7 @@ def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
     Raises SL240 (negative), SL206 (too large), and where the exponent depends on a loop variable ``Unroll``, or
     ``GaveUp`` where loops are kept."""
     place = e.right.span
-    written = integer(scope, local.fixed("an exponent"), e.right)
+    written = exponent_of(scope, local.fixed("an exponent"), e.right)
     if used := variables(written):
         if scope.kept is not None:
             raise GaveUp(f"line {place.line}: the exponent {show(written)} depends on {', '.join(sorted(used))}")
@@ -51,7 +52,8 @@ def power(scope: Scope, local: Local, base: Value, e: tree.Binary) -> Value:
     most = LARGEST_POWER if isinstance(base, Const) else MAX_POWER
     label = f"is {exponent}" + (f" at {local.point}" if local.values else "")
     if exponent < 0:
-        raise error("SL240", "a power has an exponent that is a whole number, 0 or more", place, label=label)
+        what = "a power has an exponent that is a whole number, 0 or more"
+        raise error("SL240", what, place, label=label, hint=WHOLE_POWERS)
     if exponent > most:
         raise error("SL206", f"the exponent of a power is at most {most}", place, label=label)
     if not isinstance(base, Const):

@@ -25,6 +25,7 @@ from slotlang.meaning.value import (
     rebuilt,
 )
 from slotlang.source import Span
+from slotlang_runtime.amounts import count_of
 
 MAX_CHAINS = 64
 """Products of sums multiply out; more chains than this is an error, not a wait."""
@@ -81,7 +82,7 @@ def too_many_factors(factors: int, span: Span) -> SlotError:
     """SL222 for a product of this many factors."""
     return error(
         "SL222",
-        f"an element of this is a product of {factors} factors, and {MAX_FACTORS} is the limit",
+        f"an element of this is a product of {count_of(factors, 'factor')}, and {MAX_FACTORS} is the limit",
         span,
         hint="write it with smaller powers",
     )
@@ -91,7 +92,7 @@ def too_many(terms: int, span: Span) -> SlotError:
     """SL222 for a tensor expression that multiplies out to this many products."""
     return error(
         "SL222",
-        f"this multiplies out to {terms} products, and {MAX_CHAINS} is the limit",
+        f"this multiplies out to {count_of(terms, 'product')}, and {MAX_CHAINS} is the limit",
         span,
         hint="write it with fewer sums inside products",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slotlang.diagnostics import error
+from slotlang.meaning.exponents import exponent_of
 from slotlang.meaning.integer_functions import LARGEST_POWER
 from slotlang.meaning.integers import And, Cond, Int, IntCall, IntConst, IntIf, Not, evaluate, holds, variables
 from slotlang.meaning.ranges import Escape, escape
@@ -22,7 +23,7 @@ def function(scope: Scope, local: Local, e: tree.Expr) -> Int:
     """
     match e:
         case tree.Binary("**", left, right, span):
-            base, exponent = integer(scope, local, left), integer(scope, local, right)
+            base, exponent = integer(scope, local, left), exponent_of(scope, local, right)
             _whole_power(scope, local, exponent, right.span, span)
             return _folded(IntCall("**", (base, exponent)))
         case tree.Binary("^", left, right):
@@ -57,13 +58,14 @@ def _call(scope: Scope, local: Local, name: str, arguments: tuple[tree.Expr, ...
     if name != "log2":
         return _folded(IntCall(name, args))
     if len(args) != 1:
-        raise error("SL240", "log2 takes one integer", span, label=f"{len(args)} are given")
+        raise error("SL240", "log2 takes one integer", span, label=f"{len(args)} are given", hint="write log2(n)")
     if used := variables(args[0]):
         raise error(
             "SL240",
             "log2 takes an integer made of sizes and constants",
             arguments[0].span,
             label=f"depends on {', '.join(sorted(used))}",
+            hint="take log2 of a size, or of a constant",
         )
     number = scope.value(args[0])
     if number < 1 or number & (number - 1):

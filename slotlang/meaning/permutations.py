@@ -11,6 +11,7 @@ from slotlang.meaning.program import Permutation
 from slotlang.meaning.scope import Local, Scope, constant, integer
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 MAX_TABLE = 1 << 20
 """Most slots of a permutation, whose table is kept in memory; CKKS rings have 2^16 slots at most."""
@@ -25,7 +26,7 @@ def permutation(scope: Scope, slots: int, statement: tree.DefinePermutation) -> 
     if slots > MAX_TABLE:
         raise error(
             "SL309",
-            f"a permutation of {slots:,} slots is too large",
+            f"a permutation of {count_of(slots, 'slot')} is too large",
             statement.span,
             notes=[f"its table is kept in memory; {MAX_TABLE:,} slots are the limit"],
         )
@@ -93,7 +94,7 @@ def _slot_expression(scope: Scope, form: tree.DigitPermutation | tree.SlotPermut
     if len(form.target) != len(names):
         raise error(
             "SL230",
-            f"the left side has {len(names)} digits and the right side {len(form.target)}",
+            f"the left side has {count_of(len(names), 'digit')} and the right side {len(form.target)}",
             form.target[0].span.to(form.target[-1].span),
             hint="one target for each digit",
         )

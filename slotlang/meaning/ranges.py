@@ -26,6 +26,7 @@ from slotlang.meaning.integers import (
 )
 from slotlang.meaning.scope import Local, Scope
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_HALVING = 1 << 16
 """Most work spent on halving the boxes of one index, counted in nodes of the expression."""
@@ -101,7 +102,7 @@ def _search(scope: Scope, index: Int, size: int, box: dict[str, int]) -> dict[st
 def _try_all(scope: Scope, index: Int, size: int, box: dict[str, int]) -> dict[str, int] | None:
     count = prod(box.values())
     if count * _nodes(index) > scope.effort:
-        raise GaveUp(f"{show(index)} takes values at {count:,} points")
+        raise GaveUp(f"{show(index)} takes values at {count_of(count, 'point')}")
     scope.effort -= count * _nodes(index)
     for start in range(0, count, _CHUNK):
         rest = np.arange(start, min(start + _CHUNK, count), dtype=np.int64)

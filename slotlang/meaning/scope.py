@@ -187,6 +187,14 @@ def text_of(span: Span) -> str:
     return " ".join(re.sub(r"#[^\n]*", " ", span.text).split())
 
 
+def _moved(span: Span, name: str, line: int) -> str:
+    """Where a statement has to go that uses a name too early."""
+    word = re.match(r"\s*([a-z]*)", span.source.line_text(span.line))
+    if word and word[1] == "bound":
+        return f"move the bound below line {line}"
+    return f"move the declaration of '{name}' above line {span.line}"
+
+
 def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str], *, digits: bool = False) -> SlotError:
     """SL201; raises ``Poisoned`` when the name's own definition was already reported.
 
@@ -213,7 +221,7 @@ def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str],
         hint = (
             f"'{name}' can't be used in its own definition"
             if own
-            else f"'{name}' is declared in line {place.line}, after this use"
+            else f"'{name}' is declared in line {place.line}, after this use: {_moved(span, name, place.line)}"
         )
     return error("SL201", f"'{name}' is not known", span, hint=hint)
 
@@ -235,7 +243,7 @@ def integer(scope: Scope, local: Local, e: tree.Expr) -> Int:
     match e:
         case tree.Number(value, imaginary, span):
             if imaginary or value.denominator != 1:
-                raise error("SL203", "an integer is needed here", span, label="is not an integer")
+                raise error("SL203", "an integer is needed here", span, label="is not an integer", hint=_INTEGER_HINT)
             if value > MAX_INTEGER:
                 raise error("SL206", f"{value} is beyond the largest integer, 2^40", span)
             return IntConst(int(value))

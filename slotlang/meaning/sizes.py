@@ -35,6 +35,7 @@ from slotlang.meaning.scope import (
 from slotlang.meaning.tensors import shape_text
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 MAX_SLOTS = 1 << 40
 
@@ -107,7 +108,9 @@ def set_slots(scope: Scope, span: Span) -> None:
         )
     if not 1 <= value <= MAX_SLOTS:
         scope.poisoned.add("slot")
-        raise error("SL210", f"there can't be {value} slots", span, notes=["a vector has between 1 and 2^40 slots"])
+        raise error(
+            "SL210", f"there can't be {count_of(value, 'slot')}", span, notes=["a vector has between 1 and 2^40 slots"]
+        )
     scope.slots = IntSize("slots")
 
 
@@ -204,7 +207,7 @@ def bind_axes(scope: Scope, axes: tree.Axes) -> None:
         if size < 1:
             raise error(
                 "SL209",
-                f"'{binder.name}' would run over {size} values",
+                f"'{binder.name}' would run over {count_of(size, 'value')}",
                 binder.extent.span,
                 label=f"is {size}",
             )
@@ -226,7 +229,7 @@ def _agree(scope: Scope, axes: tree.Axes, total: int, whole: Int, sizes: list[in
         if total > MAX_SLOTS:
             raise error(
                 "SL210",
-                f"there can't be {total} slots",
+                f"there can't be {count_of(total, 'slot')}",
                 where,
                 label=f"digits of {shape_text(tuple(sizes))}",
                 notes=["a vector has between 1 and 2^40 slots"],
@@ -236,7 +239,7 @@ def _agree(scope: Scope, axes: tree.Axes, total: int, whole: Int, sizes: list[in
     if total != slots:
         raise error(
             "SL216",
-            f"these digits make {total} slots, and there are {slots}",
+            f"these digits make {count_of(total, 'slot')}, and there are {slots}",
             where,
             label=f"{' * '.join(map(str, sizes))} = {total}",
             hint="the product of the extents is the number of slots",

@@ -10,14 +10,18 @@ from typing import TypeAlias
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning import elements
 from slotlang.meaning.elements import MAX_CHAINS, MAX_POWER, Elements
+from slotlang.meaning.exponents import WHOLE_POWERS, exponent_of
 from slotlang.meaning.integers import Int
 from slotlang.meaning.program import form_extents
-from slotlang.meaning.scope import Local, Scope, constant, integer, name_span, text_of, unknown_name
+from slotlang.meaning.scope import Local, Scope, integer, name_span, text_of, unknown_name
 from slotlang.meaning.value import Arith, Chain, Const, Element, Factor, ScalarRef, TensorForm, Value
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 _BUILT_FROM = "tensor expressions are built from declared tensors, ones(n) and eye(n) with @ + - * ** .T, and numbers"
+_REAL = "prove the real and the imaginary part as two outputs, of re and im"
+_DIVIDE = "multiply by a number, a scalar or a weight that holds the reciprocal"
 _BY_ELEMENTS = "what differs in shape is said by elements: prove y[i < n, t < m] == x[i, t] * b[i]"
 
 
@@ -145,7 +149,7 @@ def _expand(scope: Scope, e: tree.Expr) -> _Tensor:
     match e:
         case tree.Number(value, imaginary, span):
             if imaginary:
-                raise error("SL221", "a tensor expression has real constants only", span)
+                raise error("SL221", "a tensor expression has real constants only", span, hint=_REAL)
             return _Sum((Chain(value, (), ()),), None)
         case tree.Name(name, span):
             return _name(scope, name, span)
@@ -192,9 +196,12 @@ def no_tensor_expression(e: tree.Expr) -> SlotError:
 
 def whole_power(scope: Scope, e: tree.Expr) -> int:
     """An exponent. Raises SL221 when it is not between 1 and ``MAX_POWER``."""
-    exponent = constant(scope, e, "an exponent")
+    exponent = scope.value(exponent_of(scope, Local({}, False, "an exponent"), e))
     if not 1 <= exponent <= MAX_POWER:
-        raise error("SL221", f"an exponent is between 1 and {MAX_POWER}", e.span, label=f"is {exponent}")
+        hint = f"write a whole exponent from 1 to {MAX_POWER}; x ** 0 is a tensor of ones: ones(n)"
+        if exponent < 0:
+            hint = WHOLE_POWERS
+        raise error("SL221", f"an exponent is between 1 and {MAX_POWER}", e.span, label=f"is {exponent}", hint=hint)
     return exponent
 
 
@@ -212,9 +219,10 @@ def _transposed(scope: Scope, e: tree.Transpose) -> _Tensor:
     dimensions = len(inner.shape or ())
     if dimensions < 2 or (dimensions > 2 and e.word == "T"):
         what = ("a number", f"a vector of {(inner.shape or (0,))[0]}")[dimensions] if dimensions < 2 else ""
+        described = f"is {what}" if what else f"has {count_of(dimensions, 'dimension')}"
         raise error(
             "SL220",
-            f'".{e.word}" transposes a matrix, and this {f"is {what}" if what else f"has {dimensions} dimensions"}',
+            f'".{e.word}" transposes a matrix, and this {described}',
             e.span,
             label="" if what else f"its shape is {shape_text(inner.shape)}",
             hint="" if what else '".mT" exchanges the last two dimensions',
@@ -227,7 +235,7 @@ def _constant(scope: Scope, e: tree.Constant) -> Elements:
     if square and len(e.arguments) != 1:
         raise error(
             "SL221",
-            f'"eye" is a square matrix, and {len(e.arguments)} sizes are given',
+            f'"eye" is a square matrix, and it has {count_of(len(e.arguments), "argument")} here',
             e.span,
             hint="write eye(n)",
         )
@@ -239,7 +247,7 @@ def _extent(scope: Scope, e: tree.Expr) -> tuple[Int, int]:
     """The length of a dimension, symbolic and bound. Raises SL209 when it is empty."""
     extent = integer(scope, Local({}, False, "a shape"), e)
     if (size := scope.value(extent)) < 1:
-        raise error("SL209", f"this dimension would have {size} elements", e.span, label=f"is {size}")
+        raise error("SL209", f"this dimension would have {count_of(size, 'element')}", e.span, label=f"is {size}")
     return extent, size
 
 
@@ -304,7 +312,7 @@ def _scaled(scope: Scope, op: str, left: tree.Expr, right: tree.Expr, span: Span
             or b.chains[0].scalars
             or not b.chains[0].coefficient
         ):
-            raise error("SL221", 'the right side of "/" must be a nonzero number', right.span)
+            raise error("SL221", 'the right side of "/" must be a nonzero number', right.span, hint=_DIVIDE)
         if isinstance(a, Elements):
             return a.scaled(1 / b.chains[0].coefficient, span)
         inverse = _Sum((Chain(1 / b.chains[0].coefficient, (), ()),), None)
@@ -339,7 +347,7 @@ def _product(scope: Scope, left: tree.Expr, right: tree.Expr, span: Span) -> _Te
             "SL220",
             '"@" needs as many columns on its left as there are rows on its right',
             span,
-            label=f"{a.shape[-1]} columns, {rows} rows",
+            label=f"{count_of(a.shape[-1], 'column')}, {count_of(rows, 'row')}",
             notes=_sides(left, a, right, b),
         )
     if len(a.shape) > 1 and len(b.shape) > 1 and a.shape[:-2] != b.shape[:-2]:

@@ -96,7 +96,12 @@ def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
         if not isinstance(node, Read | Element | ScalarRef | Const | Iverson | Arith | Negate | SumOver):
             raise _unfit(node)
         if isinstance(node, Const) and node.im:
-            raise error("SL221", "a theorem has real constants only", node.span)
+            raise error(
+                "SL221",
+                "a theorem has real constants only",
+                node.span,
+                hint="prove the real and the imaginary part as two outputs, of re and im",
+            )
     names = {name: f"{name}'" for name in local.extents}
     value = _own_sums(value, scope.digits.keys())
     value = renamed(value, {name: IntVar(new) for name, new in names.items()})

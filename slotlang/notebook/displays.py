@@ -16,6 +16,7 @@ from slotlang.notebook.html import MAX_TEXT, Html, badge, card, code, details, l
 from slotlang.proof.report import Report
 from slotlang.proof.verdict import Wrong
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.cost.report import Cost
@@ -77,7 +78,7 @@ def _cut(text: str) -> str:
     """As much of a text as is shown."""
     if len(text) <= MAX_TEXT:
         return text
-    return f"{text[:MAX_TEXT].rpartition(chr(10))[0]}\n… {len(text) - MAX_TEXT:,} more characters"
+    return f"{text[:MAX_TEXT].rpartition(chr(10))[0]}\n… {count_of(len(text) - MAX_TEXT, 'more character')}"
 
 
 def coloured(text: str) -> Html:
@@ -94,13 +95,13 @@ def coloured(text: str) -> Html:
 def _program(program: Program) -> Iterator[Html]:
     sizes = ", ".join(f"{name} = {program.sizes[name]:,}" for name in program.parameters)
     axes = ", ".join(f"{name} < {program.digits[name].size:,}" for system in program.axes[:1] for name in system)
-    slots = f"{program.slots:,} slots" + (f" ({axes})" if axes else "")
+    slots = count_of(program.slots, "slot") + (f" ({axes})" if axes else "")
     about = f"{sizes}; {slots}" if sizes else slots
     yield tag("p", tag("b", program.name), tag("span", f" {about}", class_="hint"))
     yield coloured(program.span.written.source.text)
     drawn = flow_svg(program)
     names = {written_name(name) for name in program.families}
-    what = f"dataflow: {len(names)} stages"
+    what = f"dataflow: {count_of(len(names), 'stage')}"
     if drawn is None:
         yield tag("p", f"{what}, and more than {MAX_STAGES} are not drawn", class_="hint")
     elif names:
@@ -122,7 +123,7 @@ def _report(report: Report, repairs: Sequence[str] = ()) -> Iterator[Html]:
     rows = [(code(goal), badge(status)) for goal, status in report.steps]
     if rows:
         goals = table(("goal", "verdict"), rows)
-        yield details(f"{len(rows)} {'goal' if len(rows) == 1 else 'goals'}", goals)
+        yield details(count_of(len(rows), "goal"), goals)
     if report.status != "refuted":
         yield details("what this means", lines(report.lines()[: 2 * MAX_LINES]))
 
@@ -169,7 +170,7 @@ def _shown(shown: Shown) -> Iterator[Html]:
             )
             for row in shown.rows
         ]
-        caption = f"{shown.program.name}: {len(rows)} families of {shown.program.slots:,} slots"
+        caption = f"{shown.program.name}: {count_of(len(rows), 'family')} of {count_of(shown.program.slots, 'slot')}"
         yield table(heads, rows, (2, 4, 5), caption)
     drawn = _shown_picture(shown)
     if drawn is not None:
@@ -255,7 +256,7 @@ def _lowered(lowered: Lowered) -> Iterator[Html]:
     yield tag("p", lowered.range.line(), class_="hint")
     yield lines(lowered.validation.lines()[:MAX_LINES])
     length = lowered.text.count("\n")
-    yield details(f"the module, {length:,} lines", tag("pre", _cut(lowered.text), class_="text"))
+    yield details(f"the module, {count_of(length, 'line')}", tag("pre", _cut(lowered.text), class_="text"))
 
 
 def _optimized(found: Optimized) -> Iterator[Html]:

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from slotlang import page
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["MAX_BYTES", "Html", "badge", "card", "code", "details", "lines", "palettes", "picture", "table", "tag"]
 
@@ -135,7 +136,9 @@ def picture(svg: str) -> Html:
     """A drawing of ``slotlang.show`` inside of HTML. Its ids get a number: one drawing may stand in a notebook twice,
     and a browser takes no pattern from a part of it that is folded."""
     if len(svg) > MAX_BYTES:
-        return tag("p", f"the picture has {len(svg):,} bytes, which is too much for a notebook", class_="hint")
+        return tag(
+            "p", f"the picture has {count_of(len(svg), 'byte')}, which is too much for a notebook", class_="hint"
+        )
     found = _NAME.search(svg)
     if found is None:
         return Html(svg)

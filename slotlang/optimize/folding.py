@@ -32,6 +32,7 @@ from slotlang.optimize.rewriting import (
 )
 from slotlang.syntax import tree
 from slotlang.syntax.walk import names, nodes
+from slotlang_runtime.amounts import count_of
 
 NO_DIAGONALS = "no sum rotates ciphertexts by its index times a step"
 MEMBERS = 64
@@ -92,8 +93,8 @@ def _folds(family: tree.Define, put: Put, found: _Diagonals, where: str) -> Iter
     if not layouts:
         why = "no tensor has a smaller extent"
         if results is not None:
-            why = f"fewer do not hold {_many(results, 'result')}"
-        yield _Miss(2, f"{where} has {_many(found.count, 'diagonal')}, and {why}")
+            why = f"fewer do not hold {count_of(results, 'result')}"
+        yield _Miss(2, f"{where} has {count_of(found.count, 'diagonal')}, and {why}")
     for blocks in layouts:
         try:
             yield from _rewrites(family, put, found, blocks)
@@ -167,10 +168,6 @@ def _next_divisor(n: int, size: int) -> int:
     return next((d for d in range(size, n) if n % d == 0), n)
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def _diagonals(subject: Subject, part: tree.Sum, binder: tree.Binder) -> _Diagonals | _Miss:
     count = subject.value(binder.extent)
     turns = [turn for p in nodes(part.body) if (turn := shift_of(p)) is not None]
@@ -207,7 +204,9 @@ def _rewrites(family: tree.Define, put: Put, found: _Diagonals, blocks: Blocks) 
     whole = blocks.count * blocks.height == found.count
     count = binary("/", binder.extent, blocks.rows) if whole else number(blocks.count, part)
     outer = (tree.Binder(variable, count, here),)
-    what = f"the sum over {binder.name} in {family.name} folded, {_many(blocks.height, 'diagonal')} for {found.count}"
+    what = (
+        f"the sum over {binder.name} in {family.name} folded, {count_of(blocks.height, 'diagonal')} for {found.count}"
+    )
     rest = tuple(b for b in part.binders if b != binder)
     if any(binder.name in names(b.extent) for b in rest):
         raise Unmovable("how far another index runs depends on the sum's index")

@@ -22,6 +22,7 @@ from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 from slotlang.syntax.tensor_names import without_names
+from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Optimized(Displayed):
 
     def __repr__(self) -> str:
         number = len(self.changes)
-        return f"<Optimized {self.after.name}: {self.report.status}, {number} change{'s' * (number != 1)}>"
+        return f"<Optimized {self.after.name}: {self.report.status}, {count_of(number, 'change')}>"
 
 
 def optimize_program(

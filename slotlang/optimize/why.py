@@ -10,6 +10,7 @@ from slotlang.cost.theorems import Bound
 from slotlang.optimize.rewriting import Subject, tidied
 from slotlang.optimize.rules import BY_NAME, Rule
 from slotlang.optimize.search import LEAST_GAIN, Search, Statements
+from slotlang_runtime.amounts import count_of, field_count
 
 
 def why(search: Search, bounds: Iterable[Bound]) -> str:
@@ -32,7 +33,7 @@ def _bounded(bounds: Iterable[Bound]) -> list[str]:
                 best[bound.of] = bound
     texts = []
     for of, bound in best.items():
-        count = f"{bound.at_least + bound.gap} {of.replace('_', ' ').replace('plain products', 'products')}"
+        count = field_count(bound.at_least + bound.gap, "products" if of == "plain_products" else of)
         if not bound.gap:
             texts.append(f"{count}, the {'proved' if bound.proved else 'conjectured'} bound")
         elif bound.at_least:
@@ -90,7 +91,7 @@ class _Rest:
         if self.least is not None:
             more = f"{self.least - 1:.0%} more" if self.least < 10 else f"{self.least:.0f} times as much"
             parts.append(f"the cheapest of the others costs {more}" if parts else f"the cheapest costs {more}")
-        many = "1 rewrite" if self.possible == 1 else f"{self.possible} rewrites"
+        many = count_of(self.possible, "rewrite")
         return f"{many}: {', '.join(parts)}" if parts else many
 
 
@@ -117,7 +118,7 @@ def _why_not(search: Search, subject: Subject, rule: Rule) -> str:
     if rest.possible:
         return rest.text()
     if rest.impossible:
-        many = "1 rewrite" if rest.impossible == 1 else f"{rest.impossible} rewrites"
+        many = count_of(rest.impossible, "rewrite")
         return f"{many} without a meaning or a schedule"
     if any(tidied(found.program).statements != subject.program.statements for found in rule.propose(subject)):
         return ENDED if search.interrupted or not search.exhausted else "what it makes is not proved"

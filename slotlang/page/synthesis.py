@@ -17,6 +17,7 @@ from slotlang.search.report import program_text
 from slotlang.search.search import bounds, finalists_for, search, start
 from slotlang.search.structure import Shape
 from slotlang.show.quantities import size_text, time_text
+from slotlang_runtime.amounts import noun_of
 
 __all__ = ["searched"]
 
@@ -61,11 +62,14 @@ def _result(found: Found, best: Candidate) -> dict[str, Any]:
     c = best.counts
     rows = [
         (time_text(best.predicted.server), "the server's part of a request, predicted"),
-        (f"{c.rotations:,}", "rotations"),
-        (f"{c.galois_keys:,}", f"Galois keys, {size_text(best.key_bytes)}"),
-        (f"{c.plain_products:,}", "products with plaintexts"),
-        (f"{c.ciphertexts_in:,}", f"ciphertexts up, {size_text(best.upload_bytes)}"),
-        (f"{c.ciphertexts_out:,}", f"ciphertexts down, {size_text(best.download_bytes)}"),
+        (f"{c.rotations:,}", noun_of(c.rotations, "rotation")),
+        (f"{c.galois_keys:,}", f"{noun_of(c.galois_keys, 'Galois key')}, {size_text(best.key_bytes)}"),
+        (f"{c.plain_products:,}", f"{noun_of(c.plain_products, 'product')} with plaintexts"),
+        (f"{c.ciphertexts_in:,}", f"{noun_of(c.ciphertexts_in, 'ciphertext')} up, {size_text(best.upload_bytes)}"),
+        (
+            f"{c.ciphertexts_out:,}",
+            f"{noun_of(c.ciphertexts_out, 'ciphertext')} down, {size_text(best.download_bytes)}",
+        ),
         (f"{best.error:.1e}", "relative rms error at most, predicted"),
     ]
     limits = [

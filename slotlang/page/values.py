@@ -18,6 +18,7 @@ from slotlang.show.grid import grid_of
 from slotlang.show.holding import many
 from slotlang.show.origins import SlotsRead, slots_read
 from slotlang.show.wrong import WrongSlots, mark_wrong
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["MAX_SLOTS", "chosen_members", "value", "values"]
 
@@ -87,7 +88,7 @@ def value(
     """One value; only ``why`` there is none where it is too large to draw. Raises ``SlotError`` SL601 where there is no
     such member."""
     if program.slots > MAX_SLOTS:
-        why = f"{program.slots:,} slots are too many to draw"
+        why = f"{count_of(program.slots, 'slot')} are too many to draw"
         return {"family": name, "member": list(member), "title": member_text(name, member), "why": why, "reads": None}
     return _value(program, name, member, claims, wrong, compare=operations(program) <= MAX_COMPARED)[0]
 

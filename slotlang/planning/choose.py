@@ -26,6 +26,7 @@ from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.levels import drops_results
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import DOUBLE_BITS
 
 RESERVE = 2.0
@@ -193,13 +194,13 @@ class _Search:
     def unreachable(self) -> Unreachable:
         """Why nothing was found, and what can be reached."""
         most = self.target.max_key_bytes
-        bound = "" if most is None else f" with at most {most:,} bytes of keys"
+        bound = "" if most is None else f" with at most {count_of(most, 'byte')} of keys"
         best = self._most_precise()
         fewest = None if most is None else self._fewest_bytes()
         notes = [] if best is None else [f"the best is {best.error:.1e}, with {best.parameters.text()}"]
         hints = [] if best is None else [f"--precision {_above(best.error):.1e}"]
         if fewest is not None:
-            notes.append(f"keys for this precision take {fewest:,} bytes at least")
+            notes.append(f"keys for this precision take {count_of(fewest, 'byte')} at least")
             hints.append(f"--max-key-bytes {fewest}")
         what = "hold" if best is None else f"reach a relative error of {self.precision:.1e} for"
         problem = Diagnostic(

@@ -17,6 +17,7 @@ from slotlang.meaning.value import Arith, Conj, FamilyRef
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Hide
 from slotlang.schedule.ops import State
+from slotlang_runtime.amounts import count_of
 
 Slots: TypeAlias = npt.NDArray[np.bool_]
 
@@ -51,12 +52,15 @@ class Hiding:
         if self.doubled:
             found.append(f"the part not read, exactly, by adding the conjugate ({', '.join(sorted(self.doubled))})")
         if self.halves:
-            found.append(f"the part not read of {len(self.halves)} ciphertexts, exactly, as half of c0 is sent")
+            found.append(
+                f"the part not read of {count_of(len(self.halves), 'ciphertext')}, exactly, as half of c0 is sent"
+            )
         if self.zero:
             found.append(f"slots not read of {', '.join(sorted(self.zero))}, exactly, as zeros in the last weights")
         if self.slots:
             found.append(
-                f"slots not read of {len(self.slots)} ciphertexts, by random values up to 2^{MASK_BITS} in each"
+                f"slots not read of {count_of(len(self.slots), 'ciphertext')}, by "
+                f"random values up to 2^{MASK_BITS} in each"
             )
         return f"Hidden from the key holder (--hide {self.mode}): {'; '.join(found) or 'nothing, as all is result'}."
 

@@ -27,6 +27,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.primes import moduli
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily, Schedule
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.magnitudes import (
     MOST_PAIRS,
     OUTWARDS,
@@ -330,7 +331,7 @@ class _Walk:
     def _spend(self, numbers: int) -> None:
         self.work += numbers
         if self.work > MAX_WORK:
-            raise GaveUp(f"bounds of its {len(self.graph.nodes):,} operations take too long")
+            raise GaveUp(f"bounds of its {count_of(len(self.graph.nodes), 'operation')} take too long")
 
     # where messages are read
 

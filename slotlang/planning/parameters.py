@@ -11,6 +11,7 @@ from slotlang.cost.keys import key_bytes
 from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.source import Span
+from slotlang_runtime.amounts import count_of, noun_of
 from slotlang_runtime.parameters import LEAST_SENT
 
 MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
@@ -149,9 +150,9 @@ class Parameters:
         """``no rescale``, or ``rescale after products 1,2``, ``results drop 1 prime``, or both."""
         early, found = self.early, []
         if early:
-            found.append(f"rescale after product{'s' * (len(early) > 1)} {','.join(map(str, early))}")
+            found.append(f"rescale after {noun_of(len(early), 'product')} {','.join(map(str, early))}")
         if self.results:
-            found.append(f"results drop {self.results} prime{'s' * (self.results > 1)}")
+            found.append(f"results drop {count_of(self.results, 'prime')}")
         if self.cut:
             found.append(f"results without {' and '.join(map(str, self.cut))} bits")
         return ", ".join(found) or "no rescale"
@@ -170,14 +171,16 @@ def check_security(parameters: Parameters) -> None:
     if bits > limit:
         raise error(
             "SL404",
-            f"{bits} bits of modulus at degree {parameters.degree} fall below 128-bit security",
-            notes=[f"the limit is {limit} bits"],
+            f"{count_of(bits, 'bit')} of modulus at degree {parameters.degree} fall below 128-bit security",
+            notes=[f"the limit is {count_of(limit, 'bit')}"],
         )
     wrong = [b for b in parameters.primes if b not in PRIME_BITS]
     if wrong or len(parameters.primes) < 2:
         raise error(
             "SL404",
-            f"there are no primes of {wrong[0]} bits" if wrong else "a prime for data and one for keys are needed",
+            f"there are no primes of {count_of(wrong[0], 'bit')}"
+            if wrong
+            else "a prime for data and one for keys are needed",
             notes=[parameters.text()],
             hint=f"primes have {PRIME_BITS[0]} to {PRIME_BITS[-1]} bits",
         )
@@ -198,7 +201,7 @@ def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: 
     if p.results > len(p.drops) or any(product != depth for product in p.drops[len(p.early) :]):
         raise error(
             "SL404",
-            f"results drop {p.results} prime{'s' * (p.results != 1)}, and not all of these are dropped last",
+            f"results drop {count_of(p.results, 'prime')}, and not all of these are dropped last",
             notes=[p.text()],
             hint=f"the last {p.results} of the drops are {depth} here, the products in a row",
         )
@@ -222,7 +225,7 @@ def check_scales(parameters: Parameters, depth: int, *, multiplies_ciphertexts: 
     if not fits:
         raise error(
             "SL404",
-            f"{depth} products in a row do not fit these parameters",
+            f"{count_of(depth, 'product')} in a row do not fit these parameters",
             notes=[p.text()],
             hint="more primes, a larger degree, or smaller scales",
         )
@@ -275,7 +278,7 @@ def fixed_parameters(
                 return Parameters(degree, primes, 40, tuple(range(1, depth + 1)))
     raise error(
         "SL404",
-        f"no 128-bit parameters hold {depth} products in a row over {slots:,} slots",
+        f"no 128-bit parameters hold {count_of(depth, 'product')} in a row over {count_of(slots, 'slot')}",
         span,
         notes=["degrees go up to 32768 (16,384 slots), with 881 bits of modulus"],
         hint="use fewer products: merge masks into weights, or choose a layout that needs no permutation",

@@ -32,6 +32,7 @@ from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.fusion import apart
 from slotlang.schedule.ops import Schedule
+from slotlang_runtime.amounts import count_of
 
 Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
 """Where parameters come from: whoever asked for the plan, the program's own statement, the search for a precision, or
@@ -71,7 +72,7 @@ class Plan:
     wire: Wire = "slotlang"
 
     def __repr__(self) -> str:
-        return f"<Plan {self.program.name}: {self.parameters.text()}, {len(self.graph.nodes):,} nodes>"
+        return f"<Plan {self.program.name}: {self.parameters.text()}, {count_of(len(self.graph.nodes), 'node')}>"
 
     @property
     def used(self) -> str:
@@ -206,7 +207,7 @@ class Draft:
                 "SL408",
                 f"keys for rotations by {', '.join(map(str, keys))} do not make all rotations of '{self.program.name}'",
                 self.program.span,
-                notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
+                notes=[f"it rotates {count_of(slots, 'slot')} by {', '.join(map(str, sorted(wanted)))}"],
             )
         routed = replace(self, built=replace(self.built, routes=found))
         if all(not group.loops for group in self.built.groups):
@@ -257,7 +258,8 @@ class Draft:
         if parameters.slots < program.slots or parameters.slots % program.slots:
             raise error(
                 "SL405",
-                f"degree {parameters.degree} has {parameters.slots:,} slots, and the program {program.slots:,}",
+                f"degree {parameters.degree} has {count_of(parameters.slots, 'slot')}, "
+                f"and the program {program.slots:,}",
                 program.span,
             )
         check_scales(parameters, built.depth, multiplies_ciphertexts=built.multiplies_ciphertexts)

@@ -16,6 +16,7 @@ from slotlang.planning.range_refusal import refused, unheld
 from slotlang.planning.target import Target
 from slotlang.refusals import Unreachable
 from slotlang.schedule.build import EVERY
+from slotlang_runtime.amounts import count_of
 
 PRECISION = 1e-3
 """The relative error at which parameters are looked for, to tell whether any hold a program's bounds."""
@@ -55,7 +56,7 @@ def check_ciphertexts(made: Plan) -> None:
             "SL473",
             f"of '{name}' one part is read, for which half of c0 is sent: SEAL has no such ciphertext",
             made.program.families[name].span if name in made.program.families else made.program.span,
-            notes=[f"{len(made.hiding.halves)} results are hidden so (--hide {hidden})"],
+            notes=[f"{count_of(len(made.hiding.halves), 'result')} are hidden so (--hide {hidden})"],
             hint="--hide exact adds the conjugate to results of which one part is read; --hide none hides nothing",
         )
     if made.parameters.cut:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from slotlang.graph.ring import Slots
 from slotlang.meaning.program import Output, Program
 from slotlang.proof.verdict import Outcome, Uncovered
+from slotlang_runtime.amounts import count_of
 
 Ids = npt.NDArray[np.int64]
 
@@ -28,11 +29,11 @@ def covered_exact(program: Program, name: str) -> Outcome:
     """Whether every element of result ``name`` is carried by exactly one slot, by counting."""
     shape = program.theorems[name].shape
     if prod(shape) > MAX_ELEMENTS:
-        return Outcome("unknown", reason=f"output {name}: {prod(shape):,} elements are too many to count")
+        return Outcome("unknown", reason=f"output {name}: {count_of(prod(shape), 'element')} are too many to count")
     outputs = [o for o in program.outputs if o.name == name]
     read = program.slots * sum(o.size for o in outputs)
     if read > MAX_READ or program.slots > MAX_SLOTS:
-        return Outcome("unknown", reason=f"output {name}: {read:,} slots are too many to count")
+        return Outcome("unknown", reason=f"output {name}: {count_of(read, 'slot')} are too many to count")
     count = np.zeros(prod(shape), np.int32)
     # a number of the array's own type: one that numpy has to convert takes forty times as long
     one = count.dtype.type(1)

@@ -20,6 +20,7 @@ from slotlang.meaning.value import FamilyRef, Shift, SumOver, TensorForm, Value
 from slotlang.proof.field import Array, Field
 from slotlang.proof.goals import target
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_POINTS = 1 << 21
 """Most points evaluated side by side: some 200 MB."""
@@ -78,7 +79,7 @@ class Direct(PlainEvaluator):
     def _sum(self, value: SumOver, env: Mapping[str, Ints], slots: Ints) -> Array:
         extent, points = int(evaluate(value.extent, self.program.sizes, {})), len(slots)
         if extent * points > MAX_POINTS:
-            raise GaveUp(f"{extent * points:,} points")
+            raise GaveUp(count_of(extent * points, "point"))
         inner = {name: np.repeat(values, extent) for name, values in env.items()}
         inner[value.var] = np.tile(np.arange(extent), points)
         parts = self.value(value.body, inner, np.repeat(slots, extent))

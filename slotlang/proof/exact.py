@@ -27,6 +27,7 @@ from slotlang.proof.polynomial_ring import Factors, PolynomialRing, Vector, sign
 from slotlang.proof.polynomials import MAX_BYTES, ZERO, Ids
 from slotlang.proof.verdict import Goal, Outcome, Wrong
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 T = TypeVar("T")
 
@@ -389,7 +390,7 @@ def prove_exact(graph: Graph, goals: Sequence[Goal], known: Container[int] = ())
     """
     try:
         if graph.schedule.program.slots > MAX_SLOTS:
-            raise GaveUp(f"vectors of {graph.schedule.program.slots:,} slots are too long")
+            raise GaveUp(f"vectors of {count_of(graph.schedule.program.slots, 'slot')} are too long")
         prover = _Prover(graph, goals, known)
     except GaveUp as problem:
         return [Outcome("unknown", reason=f"{goal.what}: {problem}") for goal in goals]

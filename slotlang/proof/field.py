@@ -21,6 +21,7 @@ from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Chain, TensorForm
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 Array: TypeAlias = npt.NDArray[np.uint64]
 
@@ -99,7 +100,7 @@ class Field:
             parts = [self._apart(form, row, column) for row, column in zip(*map(_cut, places), strict=True)]
             return np.concatenate(parts, axis=-1)
         if len(rows) * len(columns) > MAX_FORM_ELEMENTS:
-            raise GaveUp(f"{len(rows) * len(columns):,} elements of {form.text}")
+            raise GaveUp(f"{count_of(len(rows) * len(columns), 'element')} of {form.text}")
         total = np.zeros((len(self.primes), 1, len(flat)), np.uint64)
         for chain in form.chains:
             for run, p in self._runs:
@@ -295,7 +296,7 @@ def require_room(program: Program, primes: Sequence[int]) -> None:
     """Raises ``GaveUp`` when a value for every element of every tensor would not fit in memory."""
     total = sum(prod(t.shape) for t in program.tensors.values())
     if total * len(primes) > MAX_VALUES:
-        raise GaveUp(f"the tensors have {total:,} elements")
+        raise GaveUp(f"the tensors have {count_of(total, 'element')}")
 
 
 def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:

@@ -31,6 +31,7 @@ from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, modulo, 
 from slotlang.proof.random import degree
 from slotlang.proof.size_abstraction import few, order, outline
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_INPUTS = 256
 """Most input elements of a program that is analysed as it is; a larger program is analysed at smaller sizes."""
@@ -78,7 +79,7 @@ class Loss:
             text.append(f"  {results} can't be computed from {after}, whatever follows:")
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
         had = f"{self.left:,} can be had (at {sizes})"
-        text.append(f"  of {self.needed:,} independent sums of inputs that {results} needs, {had}")
+        text.append(f"  of {count_of(self.needed, 'independent sum')} of inputs that {results} needs, {had}")
         if len(self.mixed) == 1:
             text.append(f"  {self.mixed[0]}, for example, is in none of its slots")
         elif self.mixed:

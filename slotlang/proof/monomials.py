@@ -9,6 +9,7 @@ from itertools import islice, pairwise, permutations
 from slotlang.meaning.integers import And, Cmp, Cond, Int, Or
 from slotlang.proof.terms import Term
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_ORDERS = 6
 """Orders of the elements of one tensor in a product, at most: those of three elements."""
@@ -26,7 +27,7 @@ def canonical(term: Term) -> list[Term]:
     for tensor, group in by_tensor.items():
         orders = _orders(group)
         if len(orders) > MAX_ORDERS:
-            raise GaveUp(f"a product of {len(group)} elements of '{tensor}'")
+            raise GaveUp(f"a product of {count_of(len(group), 'element')} of '{tensor}'")
         grown = []
         for partial in results:
             for order in orders:

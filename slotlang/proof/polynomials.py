@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = Any
@@ -403,7 +404,7 @@ def chunks(weights: Ids) -> Iterator[slice]:
     start = 0
     while start < len(weights):
         if weights[start] > _MAX_ROW:
-            raise GaveUp(f"a single value has up to {int(weights[start]):,} terms")
+            raise GaveUp(f"a single value has up to {count_of(int(weights[start]), 'term')}")
         done = int(total[start - 1]) if start else 0
         end = int(np.searchsorted(total, done + _CHUNK, side="right"))
         end = min(max(end, start + 1), start + _MAX_ROWS)

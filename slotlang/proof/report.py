@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from slotlang.displayed import Pictured
 from slotlang.meaning.program import Bound, Program
 from slotlang.proof.verdict import Failure, Status
+from slotlang_runtime.amounts import field_count
 
 if TYPE_CHECKING:
     from slotlang.proof.explain import Counterexample
@@ -151,7 +152,7 @@ class Report(Pictured):
     def _about_module(self) -> str:
         match self.status:
             case "proved":
-                counted = "".join(f"{n} {name.replace('_', ' ')}, " for name, n in self.examined.items())
+                counted = "".join(f"{field_count(n, name)}, " for name, n in self.examined.items())
                 return f"the module computes what the program says ({counted}{self.seconds:.1f} s)"
             case "refuted":
                 return f"the module does not compute what the program says: {self.what}"

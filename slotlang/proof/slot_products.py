@@ -20,6 +20,7 @@ from slotlang.proof.monomials import canonical
 from slotlang.proof.terms import Term
 from slotlang.proof.verdict import Monomial
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_POINTS = 1 << 22
 """Most products that are counted on a side: about a second, and 400 MB of memory."""
@@ -63,7 +64,7 @@ class SlotProducts:
         for side, part in parts:
             counted[side] += prod(extent for _, extent in part.bound)
         if (points := max(counted.values())) > most:
-            raise GaveUp(f"{points:,} products")
+            raise GaveUp(count_of(points, "product"))
         self.denominator = lcm(1, *(c.denominator for _, part in parts for c in (part.re, part.im)))
         largest = max((abs(c * self.denominator) for _, part in parts for c in (part.re, part.im)), default=0)
         if largest * (sum(counted.values()) + 1) >= _SAFE:
@@ -149,7 +150,7 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Ints:
     total = prod(extents)
     room = prod(size for tensor, _ in term.reads for size in program.tensors[tensor].shape)
     if room >= _SAFE:
-        raise GaveUp(f"numbers of products of {len(term.reads):,} elements")
+        raise GaveUp(f"numbers of products of {count_of(len(term.reads), 'element')}")
     # one axis for each loop, so that what depends on one loop alone is computed once for each of its values
     grid = np.ix_(*(np.arange(extent) for extent in extents))
     env = {**base, **{name: axis for (name, _), axis in zip(term.bound, grid, strict=True)}}

@@ -194,7 +194,7 @@ class Expander:
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
-            raise GaveUp(f"a product of {len(left)} by {len(right)} terms")
+            raise GaveUp(f"products of terms, {len(left)} by {len(right)}")
         products = []
         for a in left:
             for b in right:
@@ -334,7 +334,7 @@ class Expander:
         slot: Int,
     ) -> list[Term]:
         if len(moved) > MAX_CYCLE_POINTS:
-            raise GaveUp(f"a permutation that moves {len(moved)} slots by cycles")
+            raise GaveUp(f"a permutation by cycles of many slots, {len(moved)}")
         terms = []
         for source, target in moved:
             if inverse:

@@ -11,21 +11,24 @@ from typing import Literal
 from slotlang.source import Source
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
+from slotlang_runtime.amounts import count_of
 
 Count = Literal["rotations", "galois_keys", "depth", "ciphertexts_out"]
 """What a goal limits: names of counts, as in ``cost --json``."""
 
 _NOUNS: Mapping[Count, tuple[str, str]] = {
-    "rotations": ("rotation", "rotations"),
-    "galois_keys": ("Galois key", "Galois keys"),
-    "depth": ("product in a row", "products in a row"),
-    "ciphertexts_out": ("ciphertext down", "ciphertexts down"),
+    "rotations": ("rotation", ""),
+    "galois_keys": ("Galois key", ""),
+    "depth": ("product", " in a row"),
+    "ciphertexts_out": ("ciphertext", " down"),
 }
+"""Each with what follows it."""
 
 
 def count_text(count: Count, number: int) -> str:
     """``3 rotations``."""
-    return f"{number} {_NOUNS[count][number != 1]}"
+    noun, rest = _NOUNS[count]
+    return count_of(number, noun) + rest
 
 
 @dataclass(frozen=True)

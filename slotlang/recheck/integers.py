@@ -170,7 +170,7 @@ class Integers:
 
     def inside(self, at: list[Int], shape: Sequence[int]) -> None:
         """Each index lies between 0 and its extent, whatever the variables in it are."""
-        need(len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
+        need(len(at) == len(shape), f"the indices are {len(at)}, not {len(shape)}")
         for i, n in zip(at, shape, strict=True):
             stays = (i.low >= 0 and i.high < n) or never(f"(not {within([i], [n])})", [*i.used])
             need(stays, f"an index leaves 0 to {n - 1}: {i}")

@@ -111,7 +111,7 @@ class Program(Integers):
                     return [Term(scalars=(note(self, name),))]
                 shape, f = tensor(self, name) if kind in TENSORS else form(self, base)
                 at = [self.integer(i, env, slot) for i in indices]
-                need(shape and len(at) == len(shape), f"{len(at)} indices stand where {len(shape)} are needed")
+                need(shape and len(at) == len(shape), f"the indices are {len(at)}, not {len(shape)}")
                 if self.read is not None and not padded: self.inside(at, shape)
                 inside = (within(at, shape),)
                 return times([Term(where=inside) if padded else Term(inside=inside)], f(at))

@@ -28,6 +28,7 @@ from slotlang.adapter.messages import first_line, listed, plain, read_file, show
 from slotlang.adapter.values import FLOATS, SIZES, Array, as_float64, first_not_finite, tensor_values
 from slotlang.diagnostics import error
 from slotlang.files import open_regular
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.arrays import BIT_PATTERNS_HINT, beyond_exact
 
 Pieces: TypeAlias = Callable[[Iterable[tuple[int, int]]], bytes]
@@ -98,7 +99,9 @@ def _chosen(arrays: Mapping[str, StoredArray], path: Path, code: str, name: str)
     notes = [f"it holds {listed(arrays)}" if arrays else "it holds no array at all"]
     hint = "keep one array in it, or "
     hint += f"call the one of the input {shown(name)}" if name else "name the one with a row per token: --input NAME"
-    raise error(code, f"{plain(path.name)} holds {len(arrays)} arrays", notes=notes, hint=hint, file=str(path))
+    raise error(
+        code, f"{plain(path.name)} holds {count_of(len(arrays), 'array')}", notes=notes, hint=hint, file=str(path)
+    )
 
 
 def _size(path: Path, code: str) -> int:
@@ -136,7 +139,7 @@ def _first_rows(
     each = math.prod(shape[1:])
     total = kept * each * item
     if total > MAX_ARRAY_BYTES:
-        notes = [f"these are {total} bytes; at most {MAX_ARRAY_BYTES} are read"]
+        notes = [f"these are {count_of(total, 'byte')}; at most {MAX_ARRAY_BYTES} are read"]
         hint = "" if rows is None and len(shape) != 2 else "fewer rows are read for fewer --tokens"
         raise error(code, f"{plain(path.name)} is too large", notes=notes, hint=hint, file=str(path))
     if order == "C" or kept == held:
@@ -166,7 +169,7 @@ def _npy(pieces: Pieces, size: int, path: Path, code: str, what: str, broken: st
     start = stream.tell()
     held = size - start
     if math.prod(shape) * dtype.itemsize != held or any(n < 0 for n in shape):
-        notes = [f"the header says {size_text(shape)} of {dtype}", f"the file holds {held} bytes of data"]
+        notes = [f"the header says {size_text(shape)} of {dtype}", f"the file holds {count_of(held, 'byte')} of data"]
         raise fail("the file is truncated, or is not what its header says", notes=notes)
     order: Literal["F", "C"] = "F" if fortran_order else "C"
 

@@ -16,6 +16,7 @@ from slotlang.run.activations import read_activations
 from slotlang.run.array_files import read_array
 from slotlang.run.roles import token_input
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.equalized import equalize, from_json
 from slotlang_runtime.errors import Rejected
 
@@ -31,7 +32,10 @@ def exponents_of(path: Path, name: str | None, power: float = 0.5) -> dict[str, 
     array = name or ""
     shape = read_array(path, "SL505", array).shape
     if len(shape) not in (1, 2) or 0 in shape:
-        message = f"samples are an array of tokens x channels, and the file holds an array of {len(shape)} dimensions"
+        message = (
+            f"samples are an array of tokens x channels, and the file holds an "
+            f"array of {count_of(len(shape), 'dimension')}"
+        )
         raise error("SL505", message, file=str(path), hint="save a row per token")
     return {name or "x": equalize(read_activations(path, shape[-1], None, array), power)}
 
@@ -69,7 +73,8 @@ def check_exponents(exponents: Exponents, program: Program, file: Path) -> None:
             again = "give" if of_samples else "write exponents with slotlang adapter equalize from"
             raise error(
                 "SL541",
-                f"{plain(file.name)} holds {held} of {len(found):,} channels, and {name} of '{program.name}' has "
+                f"{plain(file.name)} holds {held} of {count_of(len(found), 'channel')}, "
+                f"and {name} of '{program.name}' has "
                 f"{channels[name]:,}",
                 hint=f"{again} activations of this input: a row per token, tokens x {channels[name]}; or change the "
                 "program's size with --set",
@@ -88,7 +93,7 @@ def summary(exponents: Exponents) -> list[dict[str, Any]]:
 def summary_text(exponents: Exponents) -> str:
     """The same in words."""
     parts = [
-        f"{entry['channels']} of {entry['of']} channels of {entry['input']} by up to 2^{entry['largest']}"
+        f"{entry['channels']:,} of {count_of(entry['of'], 'channel')} of {entry['input']} by up to 2^{entry['largest']}"
         for entry in summary(exponents)
     ]
     return ", ".join(parts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from slotlang.diagnostics import error
 from slotlang.emit.loaded import load_module
 from slotlang.lower import Lowered
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
+from slotlang.refusals import refused
 from slotlang.run.failure import with_parameters
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.ranges import check_range
@@ -27,6 +27,6 @@ def exact_range(made: Lowered, target: Target) -> Range:
     try:
         found = check_range(module, checked_weights(module, {name: weights[name] for name in names}))
     except Rejected as problem:
-        raise with_parameters(error(problem.code, str(problem)), made.plan, target) from None
+        raise with_parameters(refused(problem), made.plan, target) from None
     tightest = next(iter(found.points), None)
     return made.range.of_weights(*((None, "") if tightest is None else (tightest.room, tightest.where)))

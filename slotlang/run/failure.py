@@ -16,8 +16,8 @@ from slotlang.run.runner import RunReport
 from slotlang_runtime.data import SCATTER
 from slotlang_runtime.errors import BELOW_PRECISION, BEYOND_PROMISE, WEIGHTS_TOO_LARGE
 
-FOR_THESE_WEIGHTS = "Lower the program for these weights"
-"""What the runtime advises where weights are too large: it knows only the module."""
+FOR_THESE_WEIGHTS = "the program for these weights"
+"""What the runtime advises to lower where weights are too large: it knows only the module."""
 
 
 def failure(plan: Plan, report: RunReport, target: Target, verdict: str) -> Diagnostic | None:
@@ -86,10 +86,10 @@ def with_parameters(problem: SlotError, plan: Plan, target: Target) -> SlotError
     found = []
     for d in problem.diagnostics:
         # the runtime does not know that the program was lowered for these weights
-        fact, advice, others = d.message.partition(f". {FOR_THESE_WEIGHTS}")
+        _, advice, others = d.hint.partition(FOR_THESE_WEIGHTS)
         note = others.removeprefix(", or ").removeprefix("with smaller bounds ").partition("), or scale")
         notes = (f"smaller bounds would do: {note[0].removeprefix('(')}",) if note[1] else ()
-        found.append(replace(d, message=fact, notes=(*d.notes, *notes), hint=d.hint or hint) if advice else d)
+        found.append(replace(d, notes=(*d.notes, *notes), hint=hint) if advice else d)
     return SlotError(found)
 
 

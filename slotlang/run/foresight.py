@@ -16,6 +16,7 @@ from slotlang.planning.plan import Plan
 from slotlang.run.activations import open_activations
 from slotlang.run.roles import token_input
 from slotlang.run.room import Room, margin, rooms
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.kernels.tables import PAD
 
 SEAL = {"address space": 55_000_000, "memory": 25_000_000}
@@ -140,8 +141,8 @@ def check_time(plan: Plan, tokens: int, evaluations: int, workers: int, most_sec
     if seconds > most_seconds:
         raise error(
             "SL514",
-            f"{tokens:,} tokens are {evaluations:,} evaluations and will take about {duration(seconds)}",
-            notes=[f"predicted by the profile {profile}, for {workers} worker{'s' * (workers > 1)}"],
+            f"{count_of(tokens, 'token')} in {count_of(evaluations, 'evaluation')} will take about {duration(seconds)}",
+            notes=[f"predicted by the profile {profile}, for {count_of(workers, 'worker')}"],
             hint="--tokens N runs the first N of them; --yes runs them all",
             file=str(file),
         )

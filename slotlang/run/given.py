@@ -16,6 +16,7 @@ from slotlang.cost.data import UNIT, DataPowers
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.refusals import refused
 from slotlang.run.activations import open_activations
 from slotlang.run.data import read_data
 from slotlang.run.equalizing import Exponents
@@ -147,5 +148,5 @@ def equalized(program: Program, powers: DataPowers, exponents: Exponents) -> Dat
                 if array.shape[axis] == len(exponents[name]):
                     weights[factor.tensor] = divided(factor.tensor, array, -exponents[name], axis)
     except Rejected as problem:
-        raise error(problem.code, str(problem)) from None
+        raise refused(problem) from None
     return DataPowers(weights, inputs)

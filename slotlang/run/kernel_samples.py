@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from slotlang.run.primitives import OPERANDS, PLAINTEXT_BYTES, SCALE, SUMS, Sample, sum_of
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ResidueRing
@@ -29,7 +30,7 @@ ROTATED = 1, 5
 
 def rotations(count: int) -> str:
     """Name of a sum of rotations of one ciphertext, whose digits are there, while it is measured."""
-    return f"sum of {count} rotations"
+    return f"sum of {count_of(count, 'rotation')}"
 
 
 class KernelSamples:

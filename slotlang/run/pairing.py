@@ -14,6 +14,7 @@ from slotlang.diagnostics import closest, error
 from slotlang.meaning.program import Program
 from slotlang.run.roles import Roles
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ def _candidates(adapter: Adapter, rest: Sequence[str]) -> list[str]:
             found.append(adapter.module(name).name)
         elif len(parents) > 1:
             notes = [f"it could be {listed(sorted(parents))}"]
-            raise error("SL502", f"{shown(name)} names {len(parents)} groups of modules", notes=notes, hint="give more")
+            raise error(
+                "SL502",
+                f"{shown(name)} names {count_of(len(parents), 'group')} of modules",
+                notes=notes,
+                hint="give more",
+            )
         else:
             (parent,) = parents
             found += [path for path in every if path.rpartition(".")[0] == parent]
@@ -97,7 +103,7 @@ def _by_name(
     for output, tag in zip(outputs, _tags(outputs), strict=True):
         hits = [path for path in candidates if _begins_alike(tag, path.rpartition(".")[2])]
         if len(hits) != 1:
-            what = "no module has" if not hits else f"{len(hits)} modules have"
+            what = "no module has" if not hits else f"{count_of(len(hits), 'module')} have"
             some = "a name that begins as the result's" if not hits else "names that begin as the result's"
             notes = [f"it could be {listed(hits, 6)}" if hits else f"the modules are {listed(candidates, 6)}"]
             assigned = " ".join(f"--module {name}=PATH" for name in outputs)
@@ -156,7 +162,10 @@ def _clash(size: str, tensor: tree.Tensor, first: tuple[Pair, int, str], second:
     notes = [f"{size} is the {first[2]} and the {second[2]}; they would be {first[1]} and {second[1]}"]
     hint = f"take a program with two sizes in place of {size}"
     if one is other and {first[1], second[1]} == {one.d_in, one.d_out}:
-        message = f"the program is square in {size}, and module {plain(one.name)} is not: it takes {one.d_in} channels "
+        message = (
+            f"the program is square in {size}, and module {plain(one.name)} is "
+            f"not: it takes {count_of(one.d_in, 'channel')} "
+        )
         message += f"to {one.d_out}"
         hint += ", such as programs/lora.slot with d_in and d_out"
     elif one is other:

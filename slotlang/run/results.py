@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.diagnostics import error
+from slotlang_runtime.amounts import count_of
 
 
 def check_output(path: Path, outputs: Sequence[str]) -> None:
@@ -24,7 +25,9 @@ def check_output(path: Path, outputs: Sequence[str]) -> None:
         raise error("SL005", f"--output writes .npy and .npz files, and {what}", hint=hint)
     if suffix == ".npy" and len(outputs) != 1:
         hint = f"give --output {path.with_suffix('.npz')}"
-        raise error("SL005", f"a .npy file holds one array, and the program has {len(outputs)} results", hint=hint)
+        raise error(
+            "SL005", f"a .npy file holds one array, and the program has {count_of(len(outputs), 'result')}", hint=hint
+        )
     try:
         if not path.parent.is_dir():
             raise error("SL004", f"can't write {path}: there is no folder {path.parent}", file=str(path))

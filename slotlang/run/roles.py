@@ -8,6 +8,7 @@ from typing import Final, Literal
 from slotlang.diagnostics import error
 from slotlang.syntax import tree
 from slotlang.syntax.tensor_names import without_names
+from slotlang_runtime.amounts import count_of
 
 FORM: Final = "adapters run with programs that prove y == scale * A @ B @ x, once or several times"
 
@@ -100,7 +101,9 @@ def token_input(syntax: tree.Program) -> tree.Tensor:
         raise error("SL506", message, span, hint=hint)
     (found,) = names.inputs
     if len(found.shape) > 2 or not found.shape:
-        message = f"tokens are the columns of an input, and '{found.name}' has {len(found.shape)} dimensions"
+        message = (
+            f"tokens are the columns of an input, and '{found.name}' has {count_of(len(found.shape), 'dimension')}"
+        )
         raise error("SL506", message, found.span, hint=hint)
     for theorem in names.theorems:
         if theorem.binders:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from slotlang_runtime.amounts import count_of
+
 _UNLIMITED = 1 << 60
 
 
@@ -26,7 +28,7 @@ def rooms() -> Iterator[Room]:
     meminfo = _numbers(Path("/proc/meminfo"))
     if "MemAvailable" in meminfo:
         free = 1024 * (meminfo["MemAvailable"] + meminfo.get("SwapFree", 0))
-        yield Room("memory", free, f"the machine has {1024 * meminfo.get('MemTotal', 0):,} bytes of memory")
+        yield Room("memory", free, f"the machine has {count_of(1024 * meminfo.get('MemTotal', 0), 'byte')} of memory")
 
 
 def _process_limits() -> Iterator[Room]:
@@ -39,7 +41,7 @@ def _process_limits() -> Iterator[Room]:
         soft, _ = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY and field in used:
             taken = 1024 * used[field]
-            why = f"ulimit {option} allows this process {soft:,} bytes, of which it has {taken:,}"
+            why = f"ulimit {option} allows this process {count_of(soft, 'byte')}, of which it has {taken:,}"
             yield Room("address space", max(0, soft - taken), why)
 
 
@@ -62,7 +64,7 @@ def _group_limits() -> Iterator[Room]:
             if limit.isdigit() and used.isdigit() and int(limit) < _UNLIMITED:
                 # pages of files that nobody uses are given up when memory is short
                 taken = int(used) - _numbers(group / "memory.stat").get(cached, 0)
-                why = f"the control group {group} allows {int(limit):,} bytes, of which {taken:,} are taken"
+                why = f"the control group {group} allows {count_of(int(limit), 'byte')}, of which {taken:,} are taken"
                 yield Room("memory", max(0, int(limit) - taken), why)
             if group == base:
                 break

@@ -19,7 +19,9 @@ from slotlang.diagnostics import error
 from slotlang.emit.loaded import load_module as load_module
 from slotlang.meaning.program import Program
 from slotlang.planning.limits import assumptions, limits
+from slotlang.refusals import refused
 from slotlang.run.cache import CacheUse, encode_cached
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import Client
 from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
@@ -78,6 +80,11 @@ class RunReport:
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
     beyond: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        verdict = "passed" if self.passed else "failed"
+        what = f"{count_of(self.evaluations, 'evaluation')}, relative rms error {self.relative_error:.1e}"
+        return f"<RunReport {', '.join(self.shapes)}: {verdict}, {what}>"
+
     @property
     def passed(self) -> bool:
         """Whether the counts are as predicted (or fewer, where zero weights were dropped) and the result is right."""
@@ -111,7 +118,7 @@ def random_data(program: Program, seed: int) -> tuple[Arrays, Arrays]:
 class Batches:
     """Inputs of one evaluation after the other; the last result ends in ``padding`` tokens that do not count."""
 
-    inputs: Sequence[Arrays]
+    inputs: Sequence[Arrays] = field(repr=False)
     padding: int = 0
 
 
@@ -151,12 +158,12 @@ def execute(
         client = partial(Client, module, equalize=equalize, wire=wire)
         return _executed(module, predicted, batches, weights, client, encode, progress, workers, allowed_error)
     except Rejected as problem:
-        raise error(problem.code, str(problem)) from None
+        raise refused(problem, "run the program") from None
     except WorkerFailed as problem:
         raise error(
             "SL511",
             str(problem),
-            notes=[f"{len(batches.inputs)} evaluations are shared by {workers} workers"],
+            notes=[f"{count_of(workers, 'worker')} for {count_of(len(batches.inputs), 'evaluation')}"],
             hint="try fewer --workers",
         ) from None
 
@@ -170,7 +177,8 @@ def _encrypted(client: Client, inputs: Sequence[Arrays]) -> list[bytes]:
         except Rejected as problem:
             if len(inputs) == 1:
                 raise
-            raise Rejected(f"evaluation {len(uploads) + 1} of {len(inputs)}: {problem}", problem.code) from None
+            what = f"evaluation {len(uploads) + 1} of {len(inputs)}: {problem.what}"
+            raise Rejected(what, problem.code, problem.hint) from None
     return uploads
 
 

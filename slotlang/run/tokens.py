@@ -12,6 +12,7 @@ from slotlang.planning.limits import limits
 from slotlang.run.activations import open_activations
 from slotlang.run.roles import token_input
 from slotlang.run.runner import Arrays, Batches
+from slotlang_runtime.amounts import count_of
 
 
 def split_tokens(
@@ -34,7 +35,7 @@ def split_tokens(
         stored = open_activations(path, shape[0], name)
         held = stored.tokens
         if tokens is not None and held < tokens:
-            message = f"{tokens} tokens are asked for, and the file holds {held}"
+            message = f"{count_of(tokens, 'token')} are asked for, and the file holds {held}"
             raise error("SL505", message, file=str(path), hint="ask for fewer with --tokens, or give more rows")
         values = stored.read(tokens)
     batch = shape[1] if len(shape) == 2 else 1

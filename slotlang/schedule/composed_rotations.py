@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import gcd
 from typing import TypeAlias
@@ -20,7 +20,7 @@ class Tree:
     """Shortest ways from no rotation to every step: ``before[s]`` is the step one key switch earlier, -1 where there is
     none. Steps are in units of ``unit`` slots. ``depth``: key switches on the longest way."""
 
-    before: npt.NDArray[np.int64]
+    before: npt.NDArray[np.int64] = field(repr=False)
     unit: int
     depth: int
 

@@ -23,6 +23,7 @@ from slotlang.schedule.benes import (
     split_sizes,
     with_rotation,
 )
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Cost", "Network", "Stage", "key_switch_cost", "plan"]
 
@@ -126,7 +127,7 @@ class Network:
         Raises ValueError if the last axis is not ``slots`` long.
         """
         if v.ndim == 0 or v.shape[-1] != self.slots:
-            raise ValueError(f"the network permutes {self.slots} slots; the array has shape {v.shape}")
+            raise ValueError(f"the network permutes {count_of(self.slots, 'slot')}; the array has shape {v.shape}")
         for stage in self.stages:
             v = stage.apply(v)
         return v
@@ -161,7 +162,9 @@ def plan(destination: ArrayLike, max_levels: int, cost: Cost | None = None) -> N
     if len(shifts) == 1:
         return _build([np.arange(n), target], shifts)
     if max_levels == 0:
-        raise ValueError(f"a permutation with {len(shifts)} distinct shifts needs at least 1 level; max_levels is 0")
+        raise ValueError(
+            f"a permutation with {count_of(len(shifts), 'distinct shift')} needs at least 1 level; max_levels is 0"
+        )
 
     best: dict[int, _Found] = {}
     by_shift = [np.arange(n), target]

@@ -21,6 +21,7 @@ from slotlang.search.structure import Shape, Structure
 from slotlang.search.weights import GivenWeights
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
+from slotlang_runtime.amounts import noun_of
 
 Objective: TypeAlias = Literal["time", "latency", "rotations", "keys", "traffic"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -58,6 +59,9 @@ class Candidate:
     weight_bytes: int
     memory_bytes: int
     unrolled: bool
+
+    def __repr__(self) -> str:
+        return f"<Candidate {self.structure.name()}: {self.verdict}, {1e3 * self.predicted.server:.3g} ms predicted>"
 
     @property
     def traffic_bytes(self) -> int:
@@ -133,7 +137,10 @@ class Found(Pictured):
     def __repr__(self) -> str:
         s, number = self.shape, len(self.candidates)
         best = f", {self.ranked[0].structure.name()} the best" if number else ""
-        return f"<Found {s.d_in} to {s.d_out} channels, rank {s.rank}, batch {s.batch}: {number} proved{best}>"
+        return (
+            f"<Found {s.d_in} to {s.d_out} {noun_of(s.d_out, 'channel')}, rank "
+            f"{s.rank}, batch {s.batch}: {number} proved{best}>"
+        )
 
     @property
     def worked(self) -> int:

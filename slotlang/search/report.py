@@ -10,6 +10,7 @@ from slotlang.planning.given_parameters import statement_of
 from slotlang.search.candidate import Candidate, Found
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
+from slotlang_runtime.amounts import count_of, noun_of
 
 _NAMES = """program synth
 input x[1, 1]
@@ -29,16 +30,17 @@ def program_text(result: Found) -> str:
     """The best candidate as a ``.slot`` text, with the bounds of magnitudes and the parameters it was chosen for."""
     ranked = result.ranked
     best, shape = ranked[0], result.shape
-    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
+    tokens = count_of(shape.batch, "token")
     ended = "" if result.complete else " The search was interrupted before it was through."
     lines = [
-        f"y = scale * A @ B @ x: {shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}. "
+        f"y = scale * A @ B @ x: {shape.d_in} to {shape.d_out} {noun_of(shape.d_out, 'channel')}, "
+        f"rank {shape.rank}, {tokens}. "
         f"Found by slotlang synth, {best.verdict}.",
         f"Structure: {best.structure.name()}; {_groups(best)}{_numbers(best)}.",
         f"Parameters: {best.parameters.text()}. Predicted relative error {best.error:.1e}, "
         f"{result.about}; at most {result.precision:g} was asked for.",
         f"Predicted: {_parts(best)}, by the profile {best.predicted.profile}.",
-        f"Chosen for the least {result.objective} among {result.sketched:,} structures, "
+        f"Chosen for the least {result.objective} among {count_of(result.sketched, 'structure')}, "
         f"{result.worked} of them proved and costed.{ended}",
     ]
     if len(ranked) > 1:
@@ -51,7 +53,7 @@ def program_text(result: Found) -> str:
 
 def _groups(c: Candidate) -> str:
     s = c.structure
-    return f"{s.groups} groups of {s.held} tokens, " if s.groups > 1 else ""
+    return f"{count_of(s.groups, 'group')} of {count_of(s.held, 'token')}, " if s.groups > 1 else ""
 
 
 def _milliseconds(c: Candidate) -> str:
@@ -69,6 +71,7 @@ def _parts(c: Candidate) -> str:
 def _numbers(c: Candidate) -> str:
     counts = c.counts
     return (
-        f"{counts.key_switches} key switches, {counts.galois_keys} Galois keys, {counts.plain_products:,} products, "
-        f"{counts.ciphertexts_in} ciphertexts up and {counts.ciphertexts_out} down"
+        f"{count_of(counts.key_switches, 'key switch')}, {count_of(counts.galois_keys, 'Galois key')}, "
+        f"{count_of(counts.plain_products, 'product')}, "
+        f"{count_of(counts.ciphertexts_in, 'ciphertext')} up and {counts.ciphertexts_out} down"
     )

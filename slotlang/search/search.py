@@ -23,6 +23,7 @@ from slotlang.search.prices import DROPS, Prices
 from slotlang.search.space import SLOTS, Sketch, bases, best_of, layouts, sketches
 from slotlang.search.structure import Shape, Structure
 from slotlang.search.text import text
+from slotlang_runtime.amounts import count_of
 
 LARGEST = 1 << 20
 """Channels, ranks and tokens up to which shapes are searched."""
@@ -88,7 +89,7 @@ def search(
     result.sketched = len(drawn)
     chosen = [s.structure for s in _chosen(drawn, result, finalists)]
     for number, s in enumerate(chosen):
-        progress(f"{len(drawn):,} structures compared; proving and costing {s.name()}", number / len(chosen))
+        progress(f"{count_of(len(drawn), 'structure')} compared; proving and costing {s.name()}", number / len(chosen))
         work.add(s)
     progress("counting all operations of the best", 1.0)
     work.unroll()
@@ -229,13 +230,13 @@ def _nothing(result: Found) -> SlotError:
         if most is not None and least > most:
             return error(
                 "SL464",
-                f"Galois keys take {least:,} bytes at least, and --max-key-bytes is {most:,}",
+                f"Galois keys take {count_of(least, 'byte')} at least, and --max-key-bytes is {most:,}",
                 hint=f"--max-key-bytes {least}, a larger batch, or --objective keys, which looks for few keys first",
             )
         least = min(c.memory_bytes for c in result.refused)
         return error(
             "SL465",
-            f"the server needs {least:,} bytes at least, and --max-memory is {result.limits.memory or 0:,}",
+            f"the server needs {count_of(least, 'byte')} at least, and --max-memory is {result.limits.memory or 0:,}",
             notes=["keys, encoded weights, and ciphertexts at the peak"],
             hint=f"--max-memory {least}",
         )

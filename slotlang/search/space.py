@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -109,7 +109,7 @@ class Halves:
 
     structures: list[Structure]
     counts: list[Half]
-    seconds: Floats
+    seconds: Floats = field(repr=False)
 
     def of(self, chosen: npt.NDArray[np.int64]) -> Halves:
         """Some of them."""

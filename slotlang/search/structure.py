@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from slotlang.schedule.doubling import RADIX
+from slotlang_runtime.amounts import count_of
 
 Packing: TypeAlias = Literal["real", "pairs", "tokens", "channels"]
 """What the imaginary part of a slot is used for: nothing; a second rank (of the result: a second row); a second
@@ -134,11 +135,11 @@ class Structure:
         }
         parts = [base, kinds[self.packing]]
         if self.copies > 1:
-            parts.append(f"{self.copies} copies of x")
+            parts.append(f"{count_of(self.copies, 'copy')} of x")
         if self.shares > 1:
-            parts.append(f"{self.shares} shares of y")
+            parts.append(f"{count_of(self.shares, 'share')} of y")
         if self.blocks > 1 and self.positions > 1 and not self.dense:
-            parts.append(f"{self.blocks} rank blocks")
+            parts.append(count_of(self.blocks, "rank block"))
         steps = [f"{baby} {where}" for baby, where in ((self.down, "down"), (self.up, "up")) if baby]
         if steps:
             parts.append(f"baby steps {' and '.join(steps)}")

@@ -36,7 +36,7 @@ class Adapter:
     folder: Path
     manifest: Manifest
     programs: Mapping[str, Module]
-    client: bytes
+    client: bytes = field(repr=False)
     loaded: float = field(default_factory=time.time)
     uses: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -213,7 +213,7 @@ def _check(manifest: Manifest, programs: Mapping[str, Module], folder: Path) -> 
         path = folder / group.weights.path
         size = path.stat().st_size if path.is_file() else None
         if size is None or size != group.weights.bytes:
-            raise wrong(f"{group.weights.path} has {size} bytes")
+            raise wrong(f"{group.weights.path} {'is missing' if size is None else f'has {size:,} of its bytes'}")
 
 
 def client_bytes(name: str, manifest: Manifest, programs: Mapping[str, Module]) -> bytes:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slotlang.service.problems import BUSY, OTHER_REQUEST, Refusal
+from slotlang_runtime.amounts import count_of
 
 _HEAD = struct.Struct("<IQ")
 _LINE = 128
@@ -102,7 +103,7 @@ class Answers:
                 size = sum(map(len, part))
                 try:
                     if os.writev(descriptor, part) != size:
-                        raise OSError(errno.ENOSPC, f"there is no room for a part of {size} bytes")
+                        raise OSError(errno.ENOSPC, f"there is no room for a part of {count_of(size, 'byte')}")
                 except OSError:
                     os.ftruncate(descriptor, before)
                     raise

@@ -22,6 +22,7 @@ from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER
 from slotlang.service.service import Service
 from slotlang.service.sessions import Session
 from slotlang.service.tokens import Tenant
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.keys import EvaluationKeys
 
 _BEARER = HTTPBearer(auto_error=False, description="A tenant's token")
@@ -132,7 +133,7 @@ async def new_session(wanted: m.NewSession, service: Served, tenant: Caller) -> 
 
 def _check_size(service: Service, keys: m.KeySet) -> None:
     if keys.bytes > service.limits.keys:
-        raise Refusal(TOO_LARGE, f"keys have at most {service.limits.keys} bytes here, not {keys.bytes}")
+        raise Refusal(TOO_LARGE, f"keys have at most {count_of(service.limits.keys, 'byte')} here, not {keys.bytes}")
 
 
 def _state(service: Service, session: Session) -> m.SessionState:

@@ -21,6 +21,7 @@ from slotlang.service.protocol import HEAD_BYTES, LENGTH, Request, answer_frame,
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import unpack
 
@@ -154,7 +155,9 @@ class Evaluations:
         tokens = sum(groups[number].tokens for number in missing)
         if tokens > self.limits.tokens:
             hint = "send several requests"
-            raise Refusal(TOO_LARGE, f"{tokens} tokens are more than the {self.limits.tokens} of a request", hint=hint)
+            raise Refusal(
+                TOO_LARGE, f"{count_of(tokens, 'token')} are more than the {self.limits.tokens} of a request", hint=hint
+            )
         path = self.store.key_file(session)
         keys = Placed(path.parent, File(path.name, session.keys))
         self.queue.admit(tenant.name, len(missing))

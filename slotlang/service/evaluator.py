@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
@@ -51,7 +51,7 @@ class Job:
     program: Placed
     weights: Placed
     keys: Placed
-    upload: bytes | memoryview
+    upload: bytes | memoryview = field(repr=False)
 
     @property
     def hashes(self) -> Hashes:
@@ -77,7 +77,7 @@ class Job:
 class Done:
     """The results of a job, and the seconds that loading, and evaluating with reading and writing of bytes, took."""
 
-    results: bytes
+    results: bytes = field(repr=False)
     loading: float
     evaluating: float
 

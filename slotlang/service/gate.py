@@ -16,6 +16,7 @@ from slotlang.service.limits import Limits
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import BUSY, FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
 from slotlang.service.protocol import HEADER, VERSION
+from slotlang_runtime.amounts import count_of
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -95,7 +96,7 @@ class _Body:
             raise self._too_large()
 
     def _too_large(self) -> Refusal:
-        return Refusal(TOO_LARGE, f"the body is larger than {self._most} bytes")
+        return Refusal(TOO_LARGE, f"the body is larger than {count_of(self._most, 'byte')}")
 
     async def receive(self) -> Message:
         """A part of the body, within the limits."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.manifest import LoraUpdate
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import DAMAGED_BYTES, NOT_EVALUATED, Rejected
 from slotlang_runtime.labels import limits_label
 from slotlang_runtime.limits import Limit
@@ -55,11 +56,11 @@ class Interface(Module):
 def check_update(module: Module, update: LoraUpdate, tokens: int) -> None:
     """Raise Wrong unless a program's only input is columns x tokens, and its result of this number rows x tokens."""
     if len(module.inputs) != 1:
-        raise Wrong(f"{module.name} has {len(module.inputs)} inputs, and an update has one")
+        raise Wrong(f"{module.name} has {count_of(len(module.inputs), 'input')}, and an update has one")
     (read,), results = module.inputs.values(), list(module.results.values())
     result = results[update.output][0] if update.output < len(results) else ()
     if _tokens(result) != (update.rows, tokens) or _tokens(read) != (update.columns, tokens):
-        shapes = f"{update.rows} x {update.columns} for {tokens} tokens"
+        shapes = f"{update.rows} x {update.columns} for {count_of(tokens, 'token')}"
         raise Wrong(f"{update.name!r:.200} is {shapes}, and {module.name} gives {result} from {read}")
 
 

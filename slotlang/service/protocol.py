@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slotlang.service.fields import Fields, Wrong
@@ -48,7 +48,7 @@ class Request:
     adapter: str
     version: str
     items: tuple[Item, ...]
-    uploads: Mapping[str, bytes | memoryview]
+    uploads: Mapping[str, bytes | memoryview] = field(repr=False)
 
     def to_bytes(self) -> bytes:
         """The body of the request."""

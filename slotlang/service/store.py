@@ -30,6 +30,7 @@ from slotlang.service.fields import Wrong
 from slotlang.service.problems import BUSY, MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
 from slotlang.service.protocol import SESSION_ID
 from slotlang.service.sessions import Session, read_session
+from slotlang_runtime.amounts import count_of
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -297,10 +298,14 @@ class Store:
             received, path = self.received(session), self._part(session)
             if offset != received:
                 raise Refusal(
-                    MALFORMED, f"{received} bytes of these keys are here, and these begin at {offset}", status=409
+                    MALFORMED,
+                    f"{count_of(received, 'byte')} of these keys are here, and these begin at {offset}",
+                    status=409,
                 )
             if received + len(data) > session.coming_bytes:
-                raise Refusal(TOO_LARGE, f"these keys were said to have {session.coming_bytes} bytes, and have more")
+                raise Refusal(
+                    TOO_LARGE, f"these keys were said to have {count_of(session.coming_bytes, 'byte')}, and have more"
+                )
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with path.open("ab") as stream:
                 stream.write(data)
@@ -362,7 +367,8 @@ class Store:
             if idle is None:
                 raise Refusal(
                     TOO_MANY,
-                    f"the quota of this tenant is {self.quota} bytes of keys and {self.most} sessions, and all of its "
+                    f"the quota of this tenant is {count_of(self.quota, 'byte')} of keys and "
+                    f"{count_of(self.most, 'session')}, and all of its "
                     "sessions are pinned or in use",
                     hint="end sessions that are no longer needed",
                 )

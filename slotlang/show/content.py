@@ -24,6 +24,7 @@ from slotlang.show.repetition import Repetition, repetition
 from slotlang.show.symbolic import Ints, Named, Polynomials, points, polynomials
 from slotlang.syntax import tree
 from slotlang.syntax.printer import expression_text, statement_text
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Describer", "SlotContents", "contents", "parse_target", "resolve"]
 
@@ -154,7 +155,7 @@ class SlotContents:
         """``4,032 of 4,096 slots of S are wrong``; empty when none is known to be."""
         if self.wrong is None:
             return ""
-        return f"{int(self.wrong.sum()):,} of {self.slots:,} slots of {self.title} are wrong"
+        return f"{int(self.wrong.sum()):,} of {count_of(self.slots, 'slot')} of {self.title} are wrong"
 
     def to_json(self, limit: int = 64) -> dict[str, object]:
         """Plain data for ``slotlang show --json``.
@@ -225,7 +226,7 @@ def contents(
     family, member = resolve(program, name, member)
     name = family.name
     if program.slots > MAX_DRAWN_SLOTS:
-        raise _too_large(f"{program.slots:,} slots", family)
+        raise _too_large(count_of(program.slots, "slot"), family)
     if claims is None:
         claims = [s for s in program.steps if isinstance(s, Claim)]
     named = Named(program, claims)
@@ -243,7 +244,7 @@ def contents(
     if describer.exact:
         groups, compared = describer.whole.groups(), "exact"
     elif not compare:
-        why = f"sums of up to {describer.points:,} products were not multiplied out"
+        why = f"sums of up to {count_of(describer.points, 'product')} were not multiplied out"
     else:
         try:
             groups, compared = _random_groups(program, name, member, describer.points), "random"
@@ -280,7 +281,7 @@ def _random_groups(program: Program, name: str, member: tuple[int, ...], product
     field = random_field(program, PRIMES[:2], DEFAULT_SEED)
     graph = unroll(schedule(program))
     if (name, member) not in graph.values and products > MAX_UNSCHEDULED_POINTS:
-        raise GaveUp(f"a sum of up to {products:,} products that no output depends on")
+        raise GaveUp(f"a sum of up to {count_of(products, 'product')} that no output depends on")
     values = slot_values(graph, field, name, member)
     columns = np.ascontiguousarray(values.reshape(-1, program.slots).T)
     known: dict[bytes, int] = {}

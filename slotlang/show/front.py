@@ -10,6 +10,7 @@ from slotlang.show.axis import Axis
 from slotlang.show.canvas import INK, PALE, Canvas
 from slotlang.show.colours import NEUTRAL, spectrum
 from slotlang.show.quantities import size_text, time_text
+from slotlang_runtime.amounts import count_of, noun_of
 
 __all__ = ["front_heads", "front_lines", "front_rows", "front_svg"]
 
@@ -21,11 +22,11 @@ def front_lines(found: Found) -> list[str]:
     """In words: the shape; what was asked for; how much was looked at; what the table is sorted by."""
     shape, best = found.shape, found.ranked[0]
     worked = f"{found.earlier} by an earlier search and {len(found.candidates)} now" if found.earlier else found.worked
-    tokens = "1 token" if shape.batch == 1 else f"{shape.batch} tokens"
+    tokens = count_of(shape.batch, "token")
     return [
-        f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {tokens}",
+        f"{shape.d_in} to {shape.d_out} {noun_of(shape.d_out, 'channel')}, rank {shape.rank}, {tokens}",
         f"precision {found.precision:g}, least {found.objective}; errors are predicted {found.about}",
-        f"{found.sketched:,} structures compared, {worked} proved and costed"
+        f"{count_of(found.sketched, 'structure')} compared, {worked} proved and costed"
         f"{'' if found.complete else ', interrupted'}",
         f"by predicted time ({best.predicted.profile})",
     ]
@@ -64,7 +65,10 @@ def front_rows(found: Found) -> list[tuple[Candidate, tuple[str, ...]]]:
 def front_svg(result: Found) -> str:
     """A document with a panel for each measure that stands against time; both axes logarithmic."""
     shape, pareto = result.shape, result.pareto
-    title = f"{shape.d_in} to {shape.d_out} channels, rank {shape.rank}, {shape.batch} tokens"
+    title = (
+        f"{shape.d_in} to {shape.d_out} {noun_of(shape.d_out, 'channel')}, rank "
+        f"{shape.rank}, {count_of(shape.batch, 'token')}"
+    )
     canvas = Canvas("front")
     canvas.text(28, 40, f"Schedules for {title}", 20, bold=True)
     about = f"{result.sketched:,} compared, {len(result.candidates)} proved and costed, numbers as in the table"
@@ -78,8 +82,8 @@ def front_svg(result: Found) -> str:
         _panel(canvas, LEFT + n * (WIDTH + GAP), result, pareto, name, measure)
     x: float = LEFT
     for slots in sorted({c.structure.slots for c in pareto}):
-        canvas.circle(x + RADIUS, TOP + HEIGHT + 62, RADIUS, _colour(slots), f"{slots:,} slots")
-        canvas.text(x + 2 * RADIUS + 8, TOP + HEIGHT + 66, f"{slots:,} slots", 12, PALE)
+        canvas.circle(x + RADIUS, TOP + HEIGHT + 62, RADIUS, _colour(slots), count_of(slots, "slot"))
+        canvas.text(x + 2 * RADIUS + 8, TOP + HEIGHT + 66, count_of(slots, "slot"), 12, PALE)
         x += 120
     width = LEFT + 3 * WIDTH + 2 * GAP + 28
     return canvas.finish(width, TOP + HEIGHT + 88, f"Pareto front: {title}", f"{about}.")

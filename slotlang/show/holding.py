@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slotlang.show.symbolic import Atoms, Polynomial, Polynomials
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["MAX_WRITTEN", "Holding", "holding", "many"]
 
@@ -33,7 +34,7 @@ class Holding:
 
 def many(products: int) -> Holding:
     """A sum too long to be multiplied out."""
-    return Holding(products, f"sum of up to {products:,} products", f"{products:,} products", False)
+    return Holding(products, f"sum of up to {count_of(products, 'product')}", count_of(products, "product"), False)
 
 
 def holding(contents: Polynomials, k: int) -> Holding:
@@ -45,7 +46,7 @@ def holding(contents: Polynomials, k: int) -> Holding:
         first = contents.polynomial(k, 1)
         return Holding(
             size,
-            f"sum of {size:,} products, e.g. {_sum(contents.atoms, first, False)}",
+            f"sum of {count_of(size, 'product')}, e.g. {_sum(contents.atoms, first, False)}",
             f"{_sum(contents.atoms, first, True)} + {size - 1:,} more",
         )
     polynomial = contents.polynomial(k)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ class SlotsRead:
 
     family: str
     member: tuple[int, ...]
-    source: Ints
+    source: Ints = field(repr=False)
     read: Mask
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from slotlang_runtime.amounts import count_of
+
 __all__ = ["size_text", "time_text"]
 
 
@@ -10,7 +12,7 @@ def size_text(count: int) -> str:
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
-    return f"{count} bytes"
+    return count_of(count, "byte")
 
 
 def time_text(seconds: float) -> str:

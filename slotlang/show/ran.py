@@ -5,6 +5,7 @@ from __future__ import annotations
 from slotlang.run.equalizing import summary_text
 from slotlang.run.session import Session
 from slotlang.show.quantities import size_text, time_text
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["run_lines", "run_rows"]
 
@@ -17,7 +18,7 @@ def run_lines(session: Session) -> list[str]:
     )
     sizes = ", ".join(f"{n} = {session.program.sizes[n]}" for n in session.program.parameters)
     if session.tokens is not None:
-        title += f", {session.tokens} {'random' if session.tokens_in_file is None else 'real'} tokens"
+        title += f", {count_of(session.tokens, 'random token' if session.tokens_in_file is None else 'real token')}"
     verdict = f"{session.lowered.report.status} by the {session.lowered.report.method} method"
     return [f"{title}  ({sizes})", f"{verdict}; {session.lowered.plan.used}", session.range.line()]
 
@@ -82,7 +83,7 @@ def _times(session: Session) -> list[tuple[str, str]]:
     foretold = ("encrypt", *parts, "decrypt", *(() if loaded else ("encode weights",)))
     if r.evaluations > 1:
         times = ", ".join(map(time_text, r.worker_cpu_seconds))
-        by = f"{r.workers} workers" if r.workers > 1 else "1 worker"
+        by = count_of(r.workers, "worker")
         steps["evaluate with transfer"] = f"evaluate {r.evaluations} times with transfer by {by} (CPU {times})"
         steps["decrypt"] = steps.pop("decrypt")
     for name, text in steps.items():

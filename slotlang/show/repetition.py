@@ -9,6 +9,8 @@ from math import gcd, prod
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.amounts import count_of
+
 __all__ = ["Repetition", "divisors", "repetition"]
 
 
@@ -43,12 +45,12 @@ class Repetition:
         if self.distinct == holding:
             text = "no two slots hold the same"
         elif self.distinct == 1:
-            text = f"{holding:,} slots hold the same"
+            text = f"{count_of(holding, 'slot')} hold the same"
         else:
             times = f"{self.least:,}"
             if self.most > self.least:
                 times += f" {'or' if self.most == self.least + 1 else 'to'} {self.most:,}"
-            text = f"{self.distinct:,} distinct contents, each {times} times"
+            text = f"{count_of(self.distinct, 'distinct content')}, each {times} times"
         if self.free:
             text += f", the same for every {' and '.join(self.free)}"
         elif self.run > 1 and self.distinct < holding:
@@ -56,9 +58,9 @@ class Repetition:
         if self.period < self.slots:
             text += f", period {self.period:,}"
         elif self.stride * 2 <= self.slots:
-            text += f", repeating every {self.stride:,} slots, cut short at the end"
+            text += f", repeating every {count_of(self.stride, 'slot')}, cut short at the end"
         if self.empty:
-            text += f"; {self.empty:,} {'slot' if self.empty == 1 else 'slots'} empty"
+            text += f"; {count_of(self.empty, 'slot')} empty"
         return text
 
 

@@ -15,6 +15,7 @@ from slotlang.show.content import SlotContents, contents, parse_target
 from slotlang.show.overview import FamilyRow, overview
 from slotlang.show.terminal import draw, draw_overview, draw_refutation
 from slotlang.show.wrong import Refutation, held, mark_wrong, refutation, wrong_slots
+from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Shown(Pictured):
 
     def __repr__(self) -> str:
         if self.contents is None:
-            return f"<Shown {self.program.name}: {len(self.rows)} families of {self.program.slots:,} slots>"
-        return f"<Shown {self.program.name}: {self.contents.title}, {self.contents.slots:,} slots>"
+            return (
+                f"<Shown {self.program.name}: {count_of(len(self.rows), 'family')} "
+                f"of {count_of(self.program.slots, 'slot')}>"
+            )
+        return f"<Shown {self.program.name}: {self.contents.title}, {count_of(self.contents.slots, 'slot')}>"
 
     def drawings(self) -> list[RenderableType]:
         """What to print, in order."""

@@ -25,6 +25,7 @@ from slotlang.show.grid import Digits, Grid, Stretch, grid_of
 from slotlang.show.holding import Holding
 from slotlang.show.svg_map import MAX_CELLS, draw_map
 from slotlang.show.wrong import Neighbour, Refutation, WrongSlots
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["svg", "svg_report"]
 
@@ -53,7 +54,7 @@ def svg(contents: SlotContents, cells: int = MAX_CELLS) -> str:
     else:
         y = _strip(canvas, contents, y)
         width, y = _whole(canvas, contents, y + 30, cells)
-    title = f"{contents.title} of {contents.program}: what its {contents.slots:,} slots hold"
+    title = f"{contents.title} of {contents.program}: what its {count_of(contents.slots, 'slot')} hold"
     description = " ".join(
         f"{part}." for part in (contents.definition, contents.summary(), contents.wrong_sentence()) if part
     )
@@ -65,7 +66,7 @@ def _header(canvas: Canvas, contents: SlotContents) -> float:
     digits = ", ".join(f"{name} < {extent}" for name, extent in contents.axes)
     y = MARGIN + 16.0
     canvas.text(MARGIN, y, contents.title, 20, bold=True)
-    about = f"{kind}, {contents.slots:,} slots" + (f" ({digits})" if digits else "")
+    about = f"{kind}, {count_of(contents.slots, 'slot')}" + (f" ({digits})" if digits else "")
     canvas.text(MARGIN + len(contents.title) * 12 + 16, y, about, 13, PALE)
     lines = wrapped(contents.definition, 115, 3)
     for line, text in contents.claims[:3]:
@@ -246,7 +247,7 @@ class _Legend:
             y = self._many(y)
         if repetition is not None and repetition.empty:
             canvas.cell(x, y - 11, 14, 14, canvas.hatched, stroke=LINE)
-            canvas.text(x + 22, y, f"empty: {repetition.empty:,} {'slot' if repetition.empty == 1 else 'slots'}", 12)
+            canvas.text(x + 22, y, f"empty: {count_of(repetition.empty, 'slot')}", 12)
             y += 22
         if contents.wrong is not None:
             canvas.squares([(int(x) + 3, int(y) - 8)], 8, WRONG)
@@ -269,7 +270,7 @@ class _Legend:
         held = contents.holdings([s for _, s, _ in chosen[: contents.describer.affordable]])
         for (group, _, count), holding in zip(chosen, held, strict=False):
             canvas.cell(self.x, y - 11, 14, 14, content_colour(group, len(chosen)))
-            times = f"in {count:,} {'slot' if count == 1 else 'slots'}"
+            times = f"in {count_of(count, 'slot')}"
             room = int((self.width - 34) / (12 * CHARACTER)) - len(times)
             (text,) = wrapped(holding.text if len(holding.text) <= room else holding.short, room, 1)
             canvas.text(self.x + 22, y, text, 12, mono=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from slotlang.show.canvas import PALE, Canvas, Fold, fold
 from slotlang.show.colours import WRONG
 from slotlang.show.grid import Grid, Stretch
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["MAX_CELLS", "draw_map"]
 
@@ -92,9 +93,9 @@ def _caption(grid: Grid, cut: Fold, drawn: int) -> str:
         down, across = (", ".join(name for name, _ in d) for d in (grid.down, grid.across))
         text = f"{across} from left to right, {down} from top to bottom"
     else:
-        text = f"slot 0 at the top left, {grid.columns} slots in a row"
+        text = f"slot 0 at the top left, {count_of(grid.columns, 'slot')} in a row"
     if cut.blocks > 1:
-        text += f", in {cut.blocks} blocks"
+        text += f", in {count_of(cut.blocks, 'block')}"
     if drawn <= (grid.rows - 1) * grid.columns:
-        text += f"; the first {drawn:,} slots"
+        text += f"; the first {count_of(drawn, 'slot')}"
     return text

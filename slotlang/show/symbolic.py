@@ -8,7 +8,7 @@ product of tensors, such as ``(B @ x)[3, 1]``, stays one named element.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm, prod
 from typing import Any, TypeAlias
@@ -125,12 +125,12 @@ class Polynomials:
     ``rows`` (element numbers, ascending, padded with -1) times ``(re + im*i) / denominator``."""
 
     atoms: Atoms
-    begin: Ints
-    monomial: Ints
-    re: npt.NDArray[Any]
-    im: npt.NDArray[Any]
+    begin: Ints = field(repr=False)
+    monomial: Ints = field(repr=False)
+    re: npt.NDArray[Any] = field(repr=False)
+    im: npt.NDArray[Any] = field(repr=False)
     denominator: int
-    rows: Ints
+    rows: Ints = field(repr=False)
 
     def size(self, k: int) -> int:
         """How many products slot k holds."""

@@ -17,6 +17,7 @@ from slotlang.show.content import SlotContents
 from slotlang.show.grid import Grid, Stretch, grid_of, marks_of, picked, row_period, stretches
 from slotlang.show.overview import FamilyRow
 from slotlang.show.wrong import Neighbour, Refutation
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Drawing", "draw", "draw_overview", "draw_refutation"]
 
@@ -74,7 +75,7 @@ class Drawing:
         kind = {"cipher": "packed by the client", "plain": "plaintext"}.get(c.kind, "computed")
         digits = ", ".join(f"{name} < {extent}" for name, extent in c.axes)
         yield Text.assemble(
-            (c.title, "bold"), f"  {kind}, {c.slots:,} slots", f" ({digits})" if digits else "", style=""
+            (c.title, "bold"), f"  {kind}, {count_of(c.slots, 'slot')}", f" ({digits})" if digits else "", style=""
         )
         yield _indented(c.definition, 2)
         for line, text in c.claims:
@@ -196,9 +197,9 @@ class _Table:
         left = following.start - before
         if at and self.period < self.grid.rows and before == self.period:
             times = self.grid.rows // self.period
-            what = "this row" if self.period == 1 else f"these {self.period:,} rows"
+            what = "this row" if self.period == 1 else f"these {count_of(self.period, 'row')}"
             return f"{what} again, {times:,} times in all"
-        return f"{left:,} more {'row' if left == 1 else 'rows'}"
+        return count_of(left, "more row")
 
     def _fitting(self, shown: Sequence[Stretch], widths: Sequence[int], room: int) -> list[int | None]:
         """As many columns from the left as fit, and the one that must be seen; None for those left out."""
@@ -269,7 +270,7 @@ class _Overview:
             texts = [cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(sized)]
             return Text((" " * GAP).join(texts), style)
 
-        yield Text.assemble((self.program, "bold"), f"  {self.slots:,} slots")
+        yield Text.assemble((self.program, "bold"), f"  {count_of(self.slots, 'slot')}")
         yield Text()
         if fits:
             yield line_of(heads, "dim")

@@ -26,6 +26,7 @@ from slotlang.refusals import GaveUp
 from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
 
@@ -69,10 +70,9 @@ class WrongSlots:
         about = ""
         if claimed < len(self.claimed):
             about = " that are claimed" if isinstance(self.goal.statement, Claim) else " that are output"
-        slots = "slot" if claimed == 1 else "slots"
-        text = f"{self.count:,} of {claimed:,} {slots} of {self.title}{about} "
+        text = f"{self.count:,} of {count_of(claimed, 'slot')} of {self.title}{about} "
         if self.count == claimed > 1:
-            text = f"all {claimed:,} slots of {self.title}{about} "
+            text = f"all {count_of(claimed, 'slot')} of {self.title}{about} "
         text += "is wrong" if self.count == 1 else "are wrong"
         where = self.where()
         return f"{text}: exactly those with {where}" if where else text

@@ -15,6 +15,7 @@ from slotlang.syntax.imports import Opened, opened, root_of
 from slotlang.syntax.statements import MAX_DEFINITIONS, parse_file, too_many_definitions
 from slotlang.syntax.walk import declared, nodes, parts
 from slotlang.words import CONSTANT_WORDS, INTEGER_FUNCTIONS
+from slotlang_runtime.amounts import count_of
 
 OF_SLOTS = ("slot", "slots")
 """What every definition can read: the index of a slot, and how many there are."""
@@ -63,7 +64,7 @@ class Space:
             names = ", ".join(p.name for p in found.syntax.parameters)
             raise error(
                 "SL111",
-                f"'{call.name}' takes {wanted} argument{'s' * (wanted > 1)}, and {given} "
+                f"'{call.name}' takes {count_of(wanted, 'argument')}, and {given} "
                 f"{'is' if given == 1 else 'are'} given",
                 call.span,
                 notes=[f"it is defined as {call.name}({names}) at {found.syntax.head}"],

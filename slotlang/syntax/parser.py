@@ -14,6 +14,7 @@ from slotlang.syntax.expand import Expansion
 from slotlang.syntax.expanded_text import ExpandedText
 from slotlang.syntax.statements import MAX_BYTES, MAX_ERRORS, SHORT, parse_file, program_path, read_source
 from slotlang.words import HOW_NAMES, MAX_DEPTH, RESERVED, STATEMENT_WORDS
+from slotlang_runtime.amounts import count_of
 
 __all__ = [
     "HOW_NAMES",
@@ -121,7 +122,9 @@ def _wanted(file: items.File, names: tuple[str, ...]) -> int:
     if len(names) > 1:
         path = "-" if source.name == STDIN_NAME else source.name
         hint = f"name one of them: {path}:{names[0]}"
-        raise error("SL120", f"this file has {len(names)} programs: {', '.join(names)}", headers[1].span, hint=hint)
+        raise error(
+            "SL120", f"this file has {count_of(len(names), 'program')}: {', '.join(names)}", headers[1].span, hint=hint
+        )
     return 0
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from slotlang.validation.language import MAX_BITS
 from slotlang.validation.symbolic import Tensor, Unsupported, Vector, vector
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.arrays import element as numeric_element
 from slotlang_runtime.arrays import table as numeric_table
 
@@ -139,7 +140,7 @@ def index(value: Any, places: Any) -> Any:
     """``value[places]`` for an array or weights, all axes indexed by integers or arrays of them."""
     parts = places if isinstance(places, tuple) else (places,)
     if len(parts) != len(value.shape):
-        raise Unsupported(f"{len(parts)} indices into an array of {len(value.shape)} axes")
+        raise Unsupported(f"{count_of(len(parts), 'index')} into an array of {count_of(len(value.shape), 'axis')}")
     for part in parts:
         if kind(part) != "i":
             raise Unsupported(f"{described(part)} as an index")
@@ -239,7 +240,7 @@ def element(array: Any, places: Any) -> Any:
     if not isinstance(places, tuple) or not all(kind(p) == "i" for p in places):
         raise Unsupported("`element` at something that is not a tuple of index arrays")
     if kind(array) not in ("f", "s") or not getattr(array, "shape", ()) or len(places) != len(array.shape):
-        raise Unsupported(f"`element` of {described(array)} at {len(places)} indices")
+        raise Unsupported(f"`element` of {described(array)} at {count_of(len(places), 'index')}")
     _check_size(*places)
     if not isinstance(array, Vector | Tensor):
         return numeric_element(array, places)
@@ -271,7 +272,7 @@ def _check_terms(op: type[ast.AST], a: Any, b: Any) -> None:
     size = max((math.prod(getattr(v, "shape", ())) for v in (a, b) if not isinstance(v, Tensor)), default=1)
     terms = left * right if op is ast.Mult else left + right
     if terms * size > MAX_READS:
-        raise Unsupported(f"a vector of {terms:,} terms")
+        raise Unsupported(f"a vector of {count_of(terms, 'term')}")
 
 
 def _check_size(*values: Any) -> None:
@@ -284,4 +285,4 @@ def _check_size(*values: Any) -> None:
     for axis in range(1, longest + 1):
         size *= max((shape[-axis] for shape in shapes if len(shape) >= axis), default=1)
     if size > MAX_ELEMENTS and not all(isinstance(v, Tensor) or not getattr(v, "shape", ()) for v in values):
-        raise Unsupported(f"an array of {size:,} elements")
+        raise Unsupported(f"an array of {count_of(size, 'element')}")

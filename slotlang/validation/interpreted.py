@@ -14,6 +14,7 @@ from slotlang.validation.arithmetic import kind
 from slotlang.validation.interpreter import Function, evaluated
 from slotlang.validation.language import METHODS, Outside
 from slotlang.validation.scopes import BUILTINS, NUMPY, Failed, Given, Library
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.module import Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.parameters import Parameters
@@ -182,7 +183,9 @@ def check_outputs(module: Module) -> None:
                 raise Outside(function.line, f"`{function.definition.name}` does not give a member and indices")
             member, places, *condition = found
             if type(member) is not tuple or type(places) is not tuple or len(places) != axes:
-                raise Outside(function.line, f"`{function.definition.name}` does not give a member and {axes} indices")
+                raise Outside(
+                    function.line, f"`{function.definition.name}` does not give a member and {count_of(axes, 'index')}"
+                )
             if any(kind(value) != "i" for value in places) or any(kind(value) != "b" for value in condition):
                 raise Outside(function.line, "indices or a condition that are not integers, or true and false")
             if any(getattr(value, "shape", ()) not in ((), (module.slots,)) for value in (*places, *condition)):
@@ -195,4 +198,6 @@ def check_outputs(module: Module) -> None:
                 raise Failed(function.line, f"KeyError: {member!r} is not among the results")
             slots = int(np.broadcast_to(condition[0] if condition else True, module.slots).sum())
             if not axes and slots != 1:
-                raise Failed(function.line, f"ValueError: {slots} slots in place of one for a result of one number")
+                raise Failed(
+                    function.line, f"ValueError: {count_of(slots, 'slot')} in place of one for a result of one number"
+                )

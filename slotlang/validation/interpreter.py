@@ -37,6 +37,7 @@ from slotlang.validation.scopes import (
     target_names,
 )
 from slotlang.validation.symbolic import Tensor, Unsupported, Vector
+from slotlang_runtime.amounts import count_of
 
 MAX_CALLS = 20
 """Functions that wait for each other."""
@@ -91,7 +92,9 @@ class _Run:
         if depth > MAX_CALLS:
             raise Outside(function.line, "functions that call each other without end")
         if len(parameters) != len(arguments):
-            raise Failed(function.line, f"TypeError: {function.definition.name}() takes {len(parameters)} arguments")
+            raise Failed(
+                function.line, f"TypeError: {function.definition.name}() takes {count_of(len(parameters), 'argument')}"
+            )
         self.function = function
         self.names = function.names
         self.depth = depth
@@ -151,7 +154,7 @@ class _Run:
         if type(item) is not tuple:
             raise Outside(target.lineno, f"several names for {described_value(item)}")
         if len(names) != len(item):
-            raise Failed(target.lineno, f"ValueError: {len(item)} values for {len(names)} names")
+            raise Failed(target.lineno, f"ValueError: {count_of(len(item), 'value')} for {len(names)} names")
         scope.values.update(zip(names, item, strict=True))
 
     # expressions
@@ -314,7 +317,7 @@ class _Run:
                     operation, count = found.functions[method]
                     arguments = self.arguments(node, scope)
                     if count not in (None, len(arguments)):
-                        raise Outside(line, f"`{owner}.{method}` of {len(arguments)} arguments")
+                        raise Outside(line, f"`{owner}.{method}` of {count_of(len(arguments), 'argument')}")
                     return self.computed(node, operation, *arguments)
                 if isinstance(found, Given) and found.popped and method == "pop":
                     return self.popped(node, found, scope)

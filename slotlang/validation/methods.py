@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from slotlang.validation.operations import Cipher, Plain
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.operations import Evaluation
 
 MAX_COUNT = 1 << 24
@@ -44,13 +45,13 @@ def _rotation(value: Any) -> Any:
 
 def _count(value: Any) -> Any:
     if not 1 <= _step(value) <= MAX_COUNT:
-        raise Misused(f"a sum of {value} terms by doubling")
+        raise Misused(f"a sum of {count_of(value, 'term')} by doubling")
     return value
 
 
 def _radix(value: Any) -> Any:
     if not 2 <= _step(value) <= MAX_COUNT:
-        raise Misused(f"a sum by doubling, {value} terms at a time")
+        raise Misused(f"a sum by doubling, {count_of(value, 'term')} at a time")
     return value
 
 
@@ -131,7 +132,7 @@ class Evaluator:
         if method in _OPTIONAL_LAST and len(arguments) == len(checks) - 1:
             checks = checks[:-1]
         if len(checks) != len(arguments):
-            raise Misused(f"`{method}` of {len(arguments)} operands")
+            raise Misused(f"`{method}` of {count_of(len(arguments), 'operand')}")
         if options and (once or method not in _SHARING or type(options["shared"]) is not bool):
             raise Misused(f"`shared` for `{method}`")
         operands = [check(argument) for check, argument in zip(checks, arguments, strict=True)]

@@ -8,7 +8,7 @@ this form exactly, so two values with the same form are equal whatever the vecto
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from slotlang.refusals import GaveUp
 from slotlang.validation.contents import Contents, Factor
 from slotlang.validation.symbolic import Ints, Numbers, Vector
+from slotlang_runtime.amounts import count_of
 
 TOLERANCE = 1e-11
 """Relative: coefficients are constants of the program, computed in doubles on one side."""
@@ -30,7 +31,7 @@ MAX_MERGED = 1 << 24
 class Sparse:
     """A vector of numbers that is zero outside ``slots`` (ascending)."""
 
-    slots: Ints
+    slots: Ints = field(repr=False)
     values: Numbers
 
 
@@ -193,7 +194,7 @@ class Forms:
         if not merging:
             return False
         if max(len(a), len(b)) * self.slots > MAX_MERGED:
-            raise GaveUp(f"a value of {max(len(a), len(b)):,} products, too many to compare one by one")
+            raise GaveUp(f"a value of {count_of(max(len(a), len(b)), 'product')}, too many to compare one by one")
         return self.same(self.merged(a), self.merged(b))
 
     # coefficients

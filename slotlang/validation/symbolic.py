@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from slotlang_runtime.amounts import count_of
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.complex128]
@@ -37,8 +39,8 @@ class Unsupported(Exception):
 class Term:
     """``coefficient * product of reads``; arrays are broadcast over the vector's places."""
 
-    coefficient: npt.NDArray[np.complexfloating[Any, Any]]
-    reads: tuple[tuple[Atom, Ints], ...]
+    coefficient: npt.NDArray[np.complexfloating[Any, Any]] = field(repr=False)
+    reads: tuple[tuple[Atom, Ints], ...] = field(repr=False)
 
 
 def _product(a: Term, b: Term) -> Term:
@@ -169,7 +171,7 @@ class Tensor:
     def __getitem__(self, index: Any) -> Vector:
         places = index if isinstance(index, tuple) else (index,)
         if len(places) != len(self.shape):
-            raise Unsupported(f"{len(places)} indices into a tensor of shape {self.shape}")
+            raise Unsupported(f"{count_of(len(places), 'index')} into a tensor of shape {self.shape}")
         flat: Any = np.int64(0)
         for place, size in zip(places, self.shape, strict=True):
             place = np.asarray(place)
@@ -186,7 +188,7 @@ class Tensor:
 
     def _whole(self) -> Vector:
         if math.prod(self.shape) > MAX_WHOLE:
-            raise Unsupported(f"arithmetic with a tensor of {math.prod(self.shape):,} elements")
+            raise Unsupported(f"arithmetic with a tensor of {count_of(math.prod(self.shape), 'element')}")
         return self.at(np.arange(math.prod(self.shape)).reshape(self.shape))
 
     @property

@@ -69,7 +69,7 @@ class Plaintext:
 class ArrangedKey:
     """A key as kernels read it, at an address; ``digits``: the primes of the first ciphertexts it switches."""
 
-    memory: Array
+    memory: Array = field(repr=False)
     at: int
     digits: int
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.matrix.constants import Constant, Constants, Impossible
 from slotlang_runtime.module import Module, Name
@@ -92,7 +93,7 @@ class Stage:
     def matrix(self) -> npt.NDArray[np.float64]:
         """The coefficients. Raises ``Impossible`` where they or their sums are too large to be exact."""
         if len(self.sums) * len(self.sources) > MAX_ENTRIES:
-            raise Impossible(f"a matrix of {len(self.sums)} x {len(self.sources)} coefficients")
+            raise Impossible(f"a matrix of {len(self.sums)} x {count_of(len(self.sources), 'coefficient')}")
         column = {id(of): n for n, of in enumerate(self.sources)}
         coefficients = np.zeros((len(self.sums), len(self.sources)))
         for row, one in zip(coefficients, self.sums, strict=True):

@@ -309,7 +309,7 @@ def held_keys(context: Context, data: bytes | memoryview) -> HeldKeys:
     for place in range(places):
         (held,) = record.take("Q")
         if held not in (0, digits):
-            raise Rejected(f"a key has {held} digits, and {digits} primes of data", DAMAGED_BYTES)
+            raise Rejected(f"a key has digits for {held} of the primes of data, {digits}", DAMAGED_BYTES)
         for _ in range(held):
             size, start = record.inner(), record.at
             residues = record.ciphertext(context.key_level, context.moduli, 1.0)

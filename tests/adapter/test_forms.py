@@ -77,7 +77,7 @@ def test_old_configurations(tmp_path: Path) -> None:
 def test_an_adapter_below_the_folder_is_named(tmp_path: Path) -> None:
     write_adapter(tmp_path / "run" / "checkpoint-500", LAYOUT)
     found = refused(tmp_path / "run", "SL501")
-    assert found.hint == f"give --adapter {tmp_path / 'run' / 'checkpoint-500'}"
+    assert found.hint == f"give the folder {tmp_path / 'run' / 'checkpoint-500'}"
     # as deep as trainers put them
     assert "run/checkpoint-500" in refused(tmp_path, "SL501").hint
     write_adapter(tmp_path / "run" / "policy", LAYOUT)

@@ -78,7 +78,7 @@ def test_a_worker_without_memory_ends_the_command() -> None:
     # workers are threads: the address space is that of the process
     thread = textwrap.indent(
         textwrap.dedent("""
-        import threading
+        from concurrent.futures import ThreadPoolExecutor
 
         def worker():
             kept = []
@@ -86,13 +86,12 @@ def test_a_worker_without_memory_ends_the_command() -> None:
                 kept.append(seal.Plaintext())
                 encoder.encode(0.5, 2.0**30, kept[-1])
 
-        started = threading.Thread(target=worker, daemon=True)
-        started.start()
-        started.join()
+        # as the tool does: what a worker raises is raised here, and SEAL is not called again
+        ThreadPoolExecutor(1).submit(worker).result()
         """),
         "    ",
     )
-    ended = script(SEAL.format(json=False, aside=thread), seconds=120)
+    ended = script(SEAL.format(json=False, aside=thread), seconds=30)
     assert (ended.returncode, ended.stderr.count("error[")) == (2, 1)
     assert ended.stderr.startswith("error[SL801]: memory ran out at this step: encode weights\n")
 

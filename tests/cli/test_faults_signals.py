@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import slotlang
-from faulty import PROGRAM, SMALL, command, environment
+from faulty import PROGRAM, SMALL, command, environment, script
 from interrupted import Started, started
 
 MOMENTS = int(os.environ.get("SLOTLANG_MOMENTS", "3"))
@@ -60,8 +60,8 @@ def test_interrupts_at_random_moments(words: tuple[object, ...], many: int, tmp_
 
 
 def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:
-    """Python's own start is not slotlang's: it may end by the signal or with a traceback of Python. It does end, prints
-    no result and leaves no file."""
+    """Python's own start, and what an installer writes around ``main``, is not slotlang's: it may end by the signal or
+    with a traceback of Python. It does end, prints no result and leaves no file."""
     for moment in (0.0, 0.003, 0.01):
         command = Started(RUN, tmp_path)
         time.sleep(moment)
@@ -69,6 +69,23 @@ def test_an_interrupt_before_slotlang_runs(tmp_path: Path) -> None:
         status, out, _ = command.end()
         assert status in (-signal.SIGINT, 1, 130) and out == ""
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.003, 0.01, 0.02, 0.04])
+def test_an_interrupt_while_slotlang_is_imported(moment: float, tmp_path: Path) -> None:
+    command = Started(RUN, tmp_path)
+    # the first module that slotlang imports, and nothing before it
+    command.imports("typing")
+    time.sleep(moment)
+    command.interrupt()
+    status, out, err = command.end()
+    assert (status, out) == (130, "") and "Traceback" not in err and err.count("\n") <= 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_library_leaves_interrupts_as_they_are() -> None:
+    text = "import signal, slotlang.api; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    assert script(text).stdout == "True\n"
 
 
 def test_an_ignored_interrupt_stays_ignored() -> None:

@@ -36,10 +36,7 @@ LONG = {
 """Commands that take more than two seconds."""
 
 
-SILENT = pytest.mark.xfail(reason="optimize ends with 130 and does not say that it was interrupted", strict=False)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SILENT) if name == "optimize" else name for name in LONG])
+@pytest.mark.parametrize("name", LONG)
 def test_a_long_command_is_interrupted(name: str, tmp_path: Path) -> None:
     words, module = LONG[name]
     process = started(tuple(tmp_path / "out" if word == "OUT" else word for word in words), tmp_path)

@@ -39,6 +39,8 @@ STYLED = {
     "show": ("show", RANKS[0], "X", *SMALL),
     "optimize": ("optimize", str(PROGRAMS / "conjugate.slot"), "--set", "n=8"),
     "lower": ("lower", RANKS[0], *SMALL, "-o", os.devnull),
+    "adapter show, no folder": ("adapter", "show", "docs"),
+    "run": ("run", RANKS[0], *SMALL),
     "puzzle": ("puzzle",),
     "explain": ("explain", "SL204"),
     "help": ("check", "--help"),
@@ -153,6 +155,14 @@ def test_there_are_styles_elsewhere() -> None:
     assert "\x1b[32m" in on_terminal(*COMMANDS["compare"]).out
     assert "\x1b[3" in on_terminal("check", WRONG).out
     assert "\x1b" not in slotlang("check", WRONG).out + slotlang(*COMMANDS["compare"]).out
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"])
+@pytest.mark.parametrize("name", ["cost", "check, refuted", "show"])
+def test_a_pipe_has_no_styles_whatever_the_environment_says(name: str, variable: str) -> None:
+    with patch.dict(os.environ, {variable: "1", "TERM": "xterm-256color"}):
+        ended = slotlang(*STYLED[name])
+    assert "\x1b" not in ended.out + ended.err and ended.out
 
 
 # Programs on standard output

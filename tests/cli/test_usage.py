@@ -99,6 +99,9 @@ def test_inputs_beyond_their_limits_are_named_at_once(tmp_path: Path) -> None:
     ended = slotlang("run", str(tmp_path / "total.slot"), "--data", str(tmp_path / "own.npz"))
     assert ended.status == 2 and ended.err.count("error[SL531]") == 1
     assert "norm of x is 2000" in ended.err and "norm of z is 2e+04" in ended.err
+    hint = ended.err.partition("  hint: ")[2]
+    assert "run the program with --bound-norm x=2e+03; and " in hint and "--bound-norm z=2e+04" in hint
+    assert "lower" not in ended.err
     np.savez(tmp_path / "own.npz", x=np.full(4, 1.0), z=np.full(4, 1e4))
     ended = slotlang("run", str(tmp_path / "total.slot"), "--data", str(tmp_path / "own.npz"))
     assert "norm of x" not in ended.err and "norm of z is 2e+04" in ended.err

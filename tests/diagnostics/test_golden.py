@@ -6,14 +6,18 @@ the .err files anew; read the difference before keeping it.
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from slotlang.codes import EXPLANATIONS
 from slotlang.diagnostics import Diagnostic, SlotError, render
+from slotlang.hints import HINTS
 from slotlang.source import Source
 from slotlang.syntax.parser import parse, read_source
 
@@ -112,3 +116,34 @@ def test_every_golden_file_has_its_program() -> None:
 def test_every_syntax_code_has_an_example(code: str) -> None:
     texts = [p.with_suffix(".err").read_text(encoding="utf-8") for p in PROGRAMS if p.parent.name == "syntax"]
     assert any(f"error[{code}]" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PROGRAMS if path.parent.name != "warnings"], ids=lambda path: path.stem
+)
+def test_every_error_says_what_to_do(path: Path) -> None:
+    for message in path.with_suffix(".err").read_text().strip().split("\nerror["):
+        assert "\n  hint: " in message
+
+
+def test_a_hint_for_each_code_whose_raisers_give_none() -> None:
+    """``error("SL...", ...)`` without a hint: there is one for the code, or nothing that a user can do."""
+    # warnings of what worked all the same
+    nothing_to_do = {"SL513", "SL515"}
+    bare = {call.args[0].value for call in _raisers() if not any(k.arg == "hint" for k in call.keywords)}
+    assert {"SL115", "SL305"} < bare
+    assert bare - HINTS.keys() - nothing_to_do == set()
+    assert HINTS.keys() <= EXPLANATIONS.keys()
+
+
+def _raisers() -> Iterator[ast.Call]:
+    """Calls whose first argument is a code, of a diagnostic or of what becomes one."""
+    for file in (ROOT / "slotlang").rglob("*.py"):
+        if '"SL' not in (text := file.read_text()):
+            continue
+        for call in (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else ""
+            code = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else ""
+            # others give the hint as their last argument
+            if name in ("error", "Diagnostic", "Obstacle") and re.fullmatch(r"SL\d+", str(code)) and len(call.args) < 4:
+                yield call

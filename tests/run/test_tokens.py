@@ -56,6 +56,7 @@ def test_tokens_are_split_and_padded(tokens: int, padding: int, tmp_path: Path) 
     report = execute(made.text, made.plan.counts.executed(), batches, weights, workers=2)
     assert report.counts_match
     assert report.evaluations == -(-tokens // 2)
+    assert len(repr(report)) < 200
     assert report.relative_error < 0.05
     assert report.max_error > 0
 
@@ -67,7 +68,10 @@ def test_a_refusal_names_the_evaluation() -> None:
     predicted, large = made.plan.counts.executed(), {"x": inputs["x"] * 1e3}
     with pytest.raises(SlotError, match=r"evaluation 3 of 3: the norm of x\[:, \d\]") as refused:
         execute(made.text, predicted, Batches([inputs, inputs, large]), weights)
-    assert refused.value.diagnostics[0].code == "SL531"
+    (said,) = refused.value.diagnostics
+    assert said.code == "SL531" and "takes norms up to" in said.message and "scale" not in said.message
+    # what was typed is `run`, which lowers by itself
+    assert said.hint.startswith("scale x down and the result up, or run the program with --bound-norm x=")
     with pytest.raises(SlotError, match=r"^SL531: the norm of x\[:, \d\]"):
         execute(made.text, predicted, Batches([large]), weights)
 

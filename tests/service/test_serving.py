@@ -269,6 +269,16 @@ def test_too_much_is_refused(raw: Raw) -> None:
     refused(raw.http.post("/v1/sessions", content=b"[" * (1 << 17)), 413, "SL573")
 
 
+def received(connection: socket.socket, until: bytes) -> bytes:
+    """What comes, up to these bytes: head and body may come one after the other."""
+    answer = b""
+    while until not in answer:
+        more = connection.recv(1000)
+        assert more, answer
+        answer += more
+    return answer
+
+
 def test_a_body_that_does_not_come_is_given_up(served: Process, alice: str, raw: Raw) -> None:
     """And holds nobody else up meanwhile."""
     session, host = raw.session(), httpx.URL(served.url)
@@ -280,7 +290,7 @@ def test_a_body_that_does_not_come_is_given_up(served: Process, alice: str, raw:
         slow.sendall(head.encode() + b"x" * 10)
         start = time.monotonic()
         assert raw.evaluate(session, raw.body()).status_code == 200
-        answer = slow.recv(1000)
+        answer = received(slow, b"SL575")
         assert b"408" in answer.split(b"\r\n")[0] and b"SL575" in answer
         assert time.monotonic() - start < 8
 
@@ -292,12 +302,7 @@ def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
     with socket.create_connection((host.host, host.port or 0), timeout=10) as slow:
         slow.sendall(first)
         if first.endswith(b"\r\n\r\n"):
-            answer = b""
-            while b'"ok"' not in answer:
-                # head and body may come one by one
-                more = slow.recv(1000)
-                assert more, answer
-                answer += more
+            received(slow, b'"ok"')
             slow.sendall(b"GET /he")
         start = time.monotonic()
         slow.settimeout(0.3)

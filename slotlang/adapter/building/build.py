@@ -24,11 +24,12 @@ from slotlang.files import read_regular
 from slotlang.lower import Lowered, lower
 from slotlang.planning.parameters import Parameters
 from slotlang.proof.certificate import certificate
-from slotlang.refusals import Unreachable
+from slotlang.refusals import Unreachable, refused
 from slotlang.service.manifest import File, Keys, LoraUpdate, Manifest, Program
 from slotlang.service.manifest import Group as BuiltGroup
 from slotlang.source import Source
 from slotlang.validation.check import check_module
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import BELOW_PRECISION, BEYOND_PROMISE, Rejected
 from slotlang_runtime.module import Module
 from slotlang_runtime.weights import Weights, load_kernels
@@ -125,7 +126,7 @@ class _Build:
         """Raises SL554 where the disk has no room for the weights."""
         free, needed = shutil.disk_usage(self.folder.path).free, self.work.file_bytes + SPARE_BYTES
         if free < needed:
-            message = f"the weights take about {needed:,} bytes, and {free:,} are free"
+            message = f"the weights take about {count_of(needed, 'byte')}, and {free:,} are free"
             raise error("SL554", message, hint="give a folder on another disk with -o", file=str(self.folder.path))
 
     # Programs
@@ -290,13 +291,13 @@ class _Build:
         if grown:
             worst = max(grown, key=lambda n: max(grown[n].values()))
             times = max(grown[worst].values())
-            message = f"with the weights of {len(grown)} inputs errors are larger than promised"
+            message = f"with the weights of {count_of(len(grown), 'input')} errors are larger than promised"
             notes = (f"up to {times:.3g} times, of {self.work.groups[worst].input}",)
             hint = "build with a smaller --precision, or with --activations"
             found.append(Diagnostic(BEYOND_PROMISE, message, notes=notes, hint=hint, file=str(self.folder.path)))
         coarse = [int(n) for n, record in self.state.groups.items() if record["coarse"]]
         if coarse:
-            message = f"the weights of {len(coarse)} inputs are below the precision of the parameters"
+            message = f"the weights of {count_of(len(coarse), 'input')} are below the precision of the parameters"
             notes = (f"the first are those of {self.work.groups[coarse[0]].input}",)
             found.append(Diagnostic(BELOW_PRECISION, message, notes=notes, file=str(self.folder.path)))
         return found
@@ -343,7 +344,7 @@ def encoded(module: Module, group: Group, samples: Samples) -> tuple[bytes, dict
     try:
         made = Weights.encode(module, equalize=exponents, **weights_of(group, samples))
     except Rejected as problem:
-        raise error(problem.code, f"the weights of {group.input} can't be encoded: {problem}") from None
+        raise refused(problem, "", f"the weights of {group.input} can't be encoded: {{}}") from None
     coarse = () if made.ranges is None else made.ranges.coarse
     record = {
         "plaintexts": len(module.encoded()),

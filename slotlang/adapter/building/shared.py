@@ -14,6 +14,7 @@ from slotlang.adapter.adapter import LoraModule
 from slotlang.adapter.building.layout import GroupShape, Update
 from slotlang.adapter.messages import first_line, listed, read_file, shown
 from slotlang.diagnostics import Diagnostic, closest, error
+from slotlang_runtime.amounts import count_of
 
 MAX_BYTES: Final = 1 << 20
 """Of a file of shared inputs."""
@@ -95,7 +96,9 @@ def groups(
     for (parent, number, _), named in together.items():
         widths = sorted({module.d_in for module in named.values()})
         if len(widths) > 1 and table is not None:
-            notes = [f"{name} of {shown(parent)} reads {module.d_in} channels" for name, module in named.items()]
+            notes = [
+                f"{name} of {shown(parent)} reads {count_of(module.d_in, 'channel')}" for name, module in named.items()
+            ]
             what = f"{listed(own[number])} do not read one input"
             raise error("SL553", what, notes=notes, hint="leave out the list", file=file)
         if len(widths) > 1:

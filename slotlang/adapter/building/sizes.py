@@ -31,8 +31,8 @@ class Sample:
     """Activations of a group's input, channels x tokens, and the exponents by which clients divide them (zeros where
     they are not equalized)."""
 
-    x: Array
-    exponents: npt.NDArray[np.int64]
+    x: Array = field(repr=False)
+    exponents: npt.NDArray[np.int64] = field(repr=False)
 
     @classmethod
     def of(cls, x: Array, *, equalized: bool) -> Sample:

@@ -26,6 +26,7 @@ from slotlang.cost.profile import Profile
 from slotlang.diagnostics import Diagnostic, error
 from slotlang.files import read_regular
 from slotlang.service.manifest import NAME, Source
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.version import source_hash
 
 BITS: Final = 40
@@ -134,7 +135,9 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
     rings = choices({shape: len(held) for shape, held in by_shape.items()}, profile.of_primes([BITS]))
     if not rings:
         worst = max(by_shape, key=lambda shape: shape.columns * max(u.rows for u in shape.updates))
-        raise error("SL554", f"modules {worst.text} are too large for {options.tokens} tokens", file=str(directory))
+        raise error(
+            "SL554", f"modules {worst.text} are too large for {count_of(options.tokens, 'token')}", file=str(directory)
+        )
     skipped = () if options.modules else adapter.unusable
     return Work(
         adapter,
@@ -175,7 +178,7 @@ def _samples(made: Sequence[Group], options: Options) -> dict[str, Sample]:
             raise error("SL505", f"there are activations of {shown(name)}, which is not built", notes=notes, hint=hint)
         x = np.asarray(given, np.float64)
         if x.shape[0] != group.modules[0].d_in:
-            message = f"the activations of {shown(name)} have {x.shape[0]} channels"
+            message = f"the activations of {shown(name)} have {count_of(x.shape[0], 'channel')}"
             raise error("SL505", message, notes=[f"the module reads {group.modules[0].d_in}"], hint="a row is a token")
         samples.setdefault(group.input, Sample.of(x, equalized=options.equalized))
     return samples

@@ -105,6 +105,9 @@ class Formulas:
     bounds: tuple[BoundLine, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Formulas {self.program}({', '.join(self.parameters)}): {', '.join(self.counts)}>"
+
     def lines(self) -> Iterator[tuple[str, Line]]:
         """Every count and every number of bytes, by name."""
         yield from self.counts.items()
