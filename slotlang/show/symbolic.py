@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.meaning.deep import Steps
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, variables, within
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import Permuted, TensorForm, Value
@@ -48,10 +49,10 @@ class Named(Expander):
         for claim in claims:
             self.learn(claim)
 
-    def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
-        """As ``Expander.expand``; what a permutation brings to a slot is looked up in its table."""
+    def _terms(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+        # what a permutation brings to a slot is looked up in its table
         if not isinstance(value, Permuted):
-            return super().expand(value, env, slot)
+            return (yield from super()._terms(value, env, slot))
         table = self.program.permutations[value.permutation].destination
         if not value.inverse:
             source = np.empty_like(table)
@@ -59,12 +60,13 @@ class Named(Expander):
             table = source
         name = self._name("u", self.program.slots_expr)
         self.tables[name] = table, slot
-        return super().expand(value.value, env, IntVar(name))
+        terms: list[Term] = yield self._expand(value.value, env, IntVar(name))
+        return terms
 
-    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
+    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         if claim not in self.used:
             self.used.append(claim)
-        return super()._claimed(claim, env, slot)
+        return (yield from super()._claimed(claim, env, slot))
 
     def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
         """One term per chain of the tensor expression, its inner sums left unopened."""
