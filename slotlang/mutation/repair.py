@@ -135,7 +135,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         if not witness.gone(changed) or not _failing_goal_proves(changed, witness):
             return False
         program = bind(mutation.program, rebinder.sizes)
-    except SlotError:
+    except (SlotError, RecursionError):
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False

@@ -20,10 +20,8 @@ from slotlang.meaning.integers import (
     Cond,
     Int,
     IntConst,
-    IntOp,
     IntVar,
     Not,
-    add,
     evaluate,
     substitute,
     substitute_cond,
@@ -50,6 +48,7 @@ from slotlang.meaning.value import (
     leaves,
 )
 from slotlang.proof.induction import taken
+from slotlang.proof.places import check_place, shifted, short
 from slotlang.proof.verdict import Goal, Induction
 from slotlang.refusals import GaveUp
 
@@ -185,7 +184,7 @@ class Expander:
                 return [*first, *(second if op == "+" else (replace(t, re=-t.re, im=-t.im) for t in second))]
             case Shift(inner, amount):
                 step = substitute(amount, self._getter(env, slot))
-                terms = yield self._expand(inner, env, shifted(self.program, slot, step))
+                terms = yield self._expand(inner, env, shifted(self.program.slots_expr, slot, step))
                 return list(terms)
             case SumOver(var, extent, _, _, body, cut=cut):
                 size = int(evaluate(extent, self.program.sizes, {}))
@@ -270,6 +269,8 @@ class Expander:
         return walked(self._read_member(name, indices, slot))
 
     def _read_member(self, name: str, indices: tuple[Int, ...], slot: Int) -> Steps[list[Term]]:
+        for place in (*indices, slot):
+            check_place(place)
         known = self._order[: self._known]
         return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
 
@@ -327,13 +328,13 @@ class Expander:
             assert permutation.expression is not None
             return substitute(permutation.expression, lambda n: program.digit_of(place, n))
 
-        if inverse:
+        if inverse and short(slot):
             terms: list[Term] = yield self._expand(inner, env, at(slot))
             return terms
-        # out[s] = v[u] for the only u with p(u) = s
+        # out[s] = v[u] for the only u with p(u) = s, or with u = p(s)
         source = IntVar(self._name("u", program.slots_expr))
         terms = yield self._expand(inner, env, source)
-        link = Cmp("==", at(source), slot)
+        link = Cmp("==", source, at(slot)) if inverse else Cmp("==", at(source), slot)
         return [replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms]
 
     def _cycled(
@@ -378,15 +379,6 @@ def products(program: Program, value: Value) -> frozenset[str]:
     return frozenset(product_name(program, c.factors)[0] for form in forms for c in form.chains if len(c.factors) > 1)
 
 
-def shifted(program: Program, slot: Int, step: Int) -> Int:
-    """``(slot + step) % slots``, nested remainders by ``slots`` merged: (a % n + b) % n = (a + b) % n."""
-    if step == IntConst(0):
-        return slot
-    if isinstance(slot, IntOp) and slot.op == "%" and slot.right == program.slots_expr:
-        slot = slot.left
-    return IntOp("%", add(slot, step), program.slots_expr)
-
-
 def drop_unused(term: Term) -> Term:
     """A bound variable that no read and no condition mentions only multiplies by its extent."""
     used: set[str] = set()
@@ -407,4 +399,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "drop_unused", "product_name", "products", "shifted"]
+__all__ = ["Expander", "Term", "drop_unused", "product_name", "products"]
