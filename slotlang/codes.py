@@ -137,9 +137,9 @@ Move what both need into a third file.""",
 and imports come before the first.""",
     "SL121": """A file of the library is missing, or is not the one that slotlang was released with.
 
-A proof of a program that imports `std/layouts.slot` rests on what that file says, so slotlang reads it only unchanged: it
-compares the file with the sha256 that the package lists for it in `std/SHA256SUMS`. Install slotlang again. To change a
-definition, copy the file beside your program and import the copy: `import "./layouts.slot" as l`.""",
+A proof of a program that imports `std/layouts.slot` rests on what that file says, so slotlang reads it only unchanged:
+it compares the file with the sha256 that the package lists for it in `std/SHA256SUMS`. Install slotlang again. To
+change a definition, copy the file beside your program and import the copy: `import "./layouts.slot" as l`.""",
     "SL201": """A name is not known.
 
 It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",

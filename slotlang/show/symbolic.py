@@ -21,6 +21,7 @@ from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, va
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import Permuted, TensorForm, Value
 from slotlang.proof.terms import ONE, Expander, Term, product_name
+from slotlang.refusals import GaveUp
 
 __all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
 
@@ -37,11 +38,14 @@ _SAFE = 1 << 62
 class Named(Expander):
     """Terms in which elements of tensor products keep their names and permutations are looked up in tables.
 
-    ``shapes``: everything that has elements; ``used``: the claims that expansions went through.
+    ``shapes``: everything that has elements; ``used``: the claims that expansions went through; ``followed``: how many
+    members were followed to their claims or definitions, ``most`` of them before it gives up.
     """
 
-    def __init__(self, program: Program, claims: Sequence[Claim] = ()) -> None:
+    def __init__(self, program: Program, claims: Sequence[Claim] = (), most: int | None = None) -> None:
         super().__init__(program)
+        self.most = most
+        self.followed = 0
         self.shapes: dict[str, tuple[int, ...]] = dict.fromkeys(program.scalars, ())
         self.shapes.update((name, t.shape) for name, t in sorted(program.tensors.items()))
         self.tables: dict[str, tuple[Ints, Int]] = {}
@@ -62,6 +66,12 @@ class Named(Expander):
         self.tables[name] = table, slot
         terms: list[Term] = yield self._expand(value.value, env, IntVar(name))
         return terms
+
+    def _read_member(self, name: str, indices: tuple[Int, ...], slot: Int) -> Steps[list[Term]]:
+        self.followed += 1
+        if self.most is not None and self.followed > self.most:
+            raise GaveUp(f"more than {self.most:,} members")
+        return super()._read_member(name, indices, slot)
 
     def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         if claim not in self.used:

@@ -27,7 +27,17 @@ from slotlang.show.content import Describer, SlotContents, contents, numbered
 from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
 
-__all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "left_out", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
+__all__ = [
+    "Neighbour",
+    "Refutation",
+    "WrongSlots",
+    "held",
+    "left_out",
+    "mark_wrong",
+    "refutation",
+    "wrong_contents",
+    "wrong_slots",
+]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -241,7 +251,8 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     wrong = wrong or wrong_slots(program, failure, held(program, report.steps), sets=report.method != "random")
     family, place = member(program, failure.goal.statement, failure.binders)
     title = member_text(family, place)
-    around, reason = (), ""
+    around: tuple[Neighbour, ...] = ()
+    reason = ""
     try:
         around = _around(program, report, failure, wrong, reach)
     except (GaveUp, RecursionError) as problem:
