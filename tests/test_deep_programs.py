@@ -12,7 +12,8 @@ from command_line import slotlang
 from deep_programs import HEAD, SLOTS, chain, plain, recursive
 
 import slotlang.show.wrong as wrong_module
-from slotlang.api import check, cost, loads
+from slotlang.api import check, cost, loads, lower
+from slotlang.diagnostics import SlotError
 from slotlang.graph.ring import evaluations
 from slotlang.proof.random import degree
 from slotlang.proof.verdict import Wrong
@@ -112,9 +113,20 @@ def test_every_command(tmp_path: Path, text: Callable[..., str], depth: int) -> 
     for words in (["show", "FILE"], ["cost", "FILE"], ["graph", "FILE", "--format", "json"]):
         assert command(tmp_path, wrong, *words).status == 0
     module = str(tmp_path / "m.py")
-    assert command(tmp_path, right, "lower", "FILE", "-o", module).status == 0
+    lowered = command(tmp_path, right, "lower", "FILE", "-o", module)
+    if text is plain and depth > 200:
+        assert lowered.status == 2 and lowered.err.count("error[") == 1 and "error[SL309]" in lowered.err
+        return
+    assert lowered.status == 0
     assert command(tmp_path, right, "check", module).status == 0
     assert command(tmp_path, right, "run", "FILE").status == 0
+
+
+def test_a_module_of_plain_families_that_read_each_other() -> None:
+    with pytest.raises(SlotError) as caught:
+        lower(loads(plain(201)))
+    (found,) = caught.value.diagnostics
+    assert found.code == "SL309" and "more than 200 times in a row" in found.message
 
 
 def test_a_refutation_stands_where_values_are_too_long(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from slotlang.meaning.integers import (
     variables,
     within,
 )
+from slotlang.meaning.places import check_place, shifted, short
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import (
     Arith,
@@ -48,7 +49,6 @@ from slotlang.meaning.value import (
     leaves,
 )
 from slotlang.proof.induction import taken
-from slotlang.proof.places import check_place, shifted, short
 from slotlang.proof.verdict import Goal, Induction
 from slotlang.refusals import GaveUp
 

@@ -19,7 +19,8 @@ each other many times in a row hold is told of the first ones."""
 class FamilyRow:
     """One family. ``members``: how many vectors; ``ciphertexts``: how many of them are encrypted.
     ``distinct`` and ``empty`` are those of the first member, None where a slot's sum is too long to be
-    multiplied out, or too many members were followed for it and the rows above; they rest on ``claims`` where there are any."""
+    multiplied out, or too many members were followed for it and the rows above; they rest on ``claims`` where there
+    are any."""
 
     family: str
     kind: str

@@ -20,10 +20,10 @@ def shifted(slots: Int, slot: Int, step: Int) -> Int:
         return slot
     if isinstance(slot, IntOp) and slot.op == "%" and slot.right == slots:
         slot = slot.left
-    return IntOp("%", _added(slot, step), slots)
+    return IntOp("%", summed(slot, step), slots)
 
 
-def _added(slot: Int, step: Int) -> Int:
+def summed(slot: Int, step: Int) -> Int:
     """A sum with one more summand, which joins the one that is a multiple of the same thing."""
     number, of = _multiple(step)
     after: list[Int] = []
@@ -84,4 +84,4 @@ def _within(e: Int, most: int, deepest: int) -> bool:
     return not waiting
 
 
-__all__ = ["check_place", "shifted", "short"]
+__all__ = ["check_place", "shifted", "short", "summed"]

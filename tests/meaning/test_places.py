@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from slotlang.meaning.integers import Int, IntConst, IntOp, IntSize, IntVar, evaluate, mul, neg, show
-from slotlang.proof.places import MAX_DEEP, SHORT, check_place, shifted, short
+from slotlang.meaning.places import MAX_DEEP, SHORT, check_place, shifted, short
 from slotlang.refusals import GaveUp
 
 SLOTS, SIZES = IntSize("slots"), {"slots": 24, "b": 5}
