@@ -282,8 +282,8 @@ the brackets; otherwise the layout or the sizes are wrong.""",
     "SL309": """The program is too large at these sizes.
 
 What was asked for would not fit in memory. A permutation's table is kept for 2^20 slots at most. For proofs,
-the polyhedral method has no such limit: `slotlang check --method polyhedral`. A module has a function for each plain family, and these may
-call each other 200 times in a row.""",
+the polyhedral method has no such limit: `slotlang check --method polyhedral`. A module has a function for
+each plain family, and these may call each other 200 times in a row.""",
     "SL310": """A claim is not about a family.
 
 `claim S == e`, `claim P[q] == e` or `claim P[0] == e`.""",

@@ -77,10 +77,13 @@ class Doubles(Operators):
 class _Side(PlainEvaluator):
     """Evaluates terms of a theorem's sums side by side: theorems may have a million of them."""
 
-    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         """As a sum one term after the other, but for the order of additions."""
         if not isinstance(value, SumOver):
-            return (yield from super().steps(value, env, slots))
+            return super().steps(value, env, slots)
+        return self._beside(value, env, slots)
+
+    def _beside(self, value: SumOver, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
         extent = int(evaluate(value.extent, self.program.sizes, {}))
         most = max(1, BESIDE // max(1, slots.size))
         total: Any = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -123,8 +123,8 @@ class PlainEvaluator:
         does not depend on slots, ``env`` has an array of indices, and ``slots`` one of the same length."""
         return walked(self.steps(value, env, slots))
 
-    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
-        """``value`` as a walk, which subclasses change: families may read each other many times in a row."""
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
+        """``value`` as a walk, or at once where it reads no family and computes nothing. Subclasses change it."""
         ring = self.ring
         match value:
             case Const(re, im):
@@ -142,6 +142,23 @@ class PlainEvaluator:
                 flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
                 elements = self._elements(form, flat)
                 return elements if inside is None else ring.masked(elements, inside)
+            case Shift(inner_value, amount):
+                step = int(evaluate(amount, self.program.sizes, env)) % self.program.slots
+                moved = slots if step == 0 else (slots + step) % self.program.slots
+                return self.steps(inner_value, env, moved)
+            case Permuted(inner_value, name, inverse):
+                destination = self.program.permutations[name].destination
+                if inverse:
+                    return self.steps(inner_value, env, destination[slots])
+                source = np.empty_like(destination)
+                source[destination] = self.all_slots
+                return self.steps(inner_value, env, source[slots])
+            case _:
+                return self._operation(value, env, slots)
+
+    def _operation(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
+        ring = self.ring
+        match value:
             case FamilyRef(name, indices):
                 family = self.program.families[name]
                 inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
@@ -154,25 +171,14 @@ class PlainEvaluator:
                 a = yield self.steps(left, env, slots)
                 b = yield self.steps(right, env, slots)
                 return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)
-            case Shift(inner_value, amount):
-                step = int(evaluate(amount, self.program.sizes, env)) % self.program.slots
-                moved = slots if step == 0 else (slots + step) % self.program.slots
-                return (yield self.steps(inner_value, env, moved))
             case SumOver(var, extent, _, _, body):
                 total: Any = None
                 for v in range(int(evaluate(extent, self.program.sizes, {}))):
                     part = yield self.steps(body, {**env, var: v}, slots)
                     total = part if total is None else ring.add(total, part)
                 return total
-            case Permuted(inner_value, name, inverse):
-                destination = self.program.permutations[name].destination
-                if inverse:
-                    return (yield self.steps(inner_value, env, destination[slots]))
-                source = np.empty_like(destination)
-                source[destination] = self.all_slots
-                return (yield self.steps(inner_value, env, source[slots]))
             case _:
-                assert_never(value)
+                raise AssertionError(value)
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
         truth = holds(cond, self.program.sizes, self._here(env, slots))

@@ -8,6 +8,7 @@ walk that it needs the answer of, and is taken by ``walked``: the stack is then 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from types import GeneratorType
 from typing import Any, TypeAlias, TypeVar
 
 from slotlang.meaning.program import Family
@@ -16,11 +17,15 @@ from slotlang.meaning.value import FamilyRef, Value, leaves
 T = TypeVar("T")
 
 Steps: TypeAlias = Generator[Any, Any, T]
-"""A walk that answers with a ``T``. It yields other walks, and is sent their answers."""
+"""A walk that answers with a ``T``. It yields other walks, or their answers where these are known at once, and is sent
+the answers."""
 
 
 def walked(steps: Steps[T]) -> T:
-    """The answer of a walk. What an inner walk raises is raised where the outer one waits for its answer."""
+    """The answer of a walk, or what is an answer already. What an inner walk raises is raised where the outer one waits
+    for its answer."""
+    if not isinstance(steps, GeneratorType):
+        return steps  # type: ignore[return-value]
     waiting: list[Steps[Any]] = [steps]
     answer: Any = None
     problem: BaseException | None = None
@@ -42,8 +47,11 @@ def walked(steps: Steps[T]) -> T:
                 raise
             problem = raised
         else:
-            waiting.append(inner)
-            answer = None
+            if isinstance(inner, GeneratorType):
+                waiting.append(inner)
+                answer = None
+            else:
+                answer = inner
 
 
 def in_order(families: Mapping[str, Family], value: Value, known: Iterable[str] = ()) -> list[str]:

@@ -56,19 +56,19 @@ class Direct(PlainEvaluator):
         self._spent: dict[str, int] = {}
         self._members: dict[tuple[str, int], Array] = {}
 
-    def steps(self, value: Value, env: Mapping[str, Any], slots: Ints) -> Steps[Any]:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Ints) -> Any:
         """``value`` at each of ``slots``, with the loop variables' values there. Raises ``GaveUp`` beyond
         ``MAX_POINTS``."""
         match value:
             case FamilyRef(name, indices):
-                return (yield from self._member(name, [self._integer(i, env, slots) for i in indices], slots))
+                return self._member(name, [self._integer(i, env, slots) for i in indices], slots)
             case Shift(inner, amount):
                 moved = (slots + self._integer(amount, env, slots)) % self.program.slots
-                return (yield self.steps(inner, env, moved))
+                return self.steps(inner, env, moved)
             case SumOver():
-                return (yield from self._sum(value, env, slots))
+                return self._sum(value, env, slots)
             case _:
-                return (yield from super().steps(value, env, slots))
+                return super().steps(value, env, slots)
 
     def _here(self, env: Mapping[str, Any], slots: Ints) -> Mapping[str, Any]:
         return _Here(self.program, env, slots)

@@ -43,9 +43,12 @@ class _Evaluator(PlainEvaluator):
         super().__init__(prover.program, prover.ring)
         self.prover = prover
 
-    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         if not isinstance(value, FamilyRef) or self.program.families[value.name].kind == "plain":
-            return (yield from super().steps(value, env, slots))
+            return super().steps(value, env, slots)
+        return self._held(value, env, slots)
+
+    def _held(self, value: FamilyRef, env: Mapping[str, Any], slots: Slots) -> Steps[Vector]:
         indices = tuple(int(evaluate(i, self.program.sizes, env)) for i in value.indices)
         held = yield self.prover.member_steps((value.name, indices))
         ids = self.prover.ring.ids(held)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import assert_never
+from typing import Any
 
 from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import (
@@ -39,6 +39,7 @@ from slotlang.meaning.value import (
     FamilyRef,
     Iverson,
     Negate,
+    Operator,
     Permuted,
     Read,
     ScalarRef,
@@ -134,7 +135,13 @@ class Expander:
         """
         return walked(self._expand(value, env, slot))
 
-    def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+    def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> Any:
+        """A walk to the terms of a value; the terms themselves where it is a leaf that reads no family."""
+        if isinstance(value, Operator | FamilyRef):
+            return self._checked(value, env, slot)
+        return self._leaf(value, env, slot)
+
+    def _checked(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         result = yield from self._terms(value, env, slot)
         if len(result) > MAX_TERMS:
             raise GaveUp(f"more than {MAX_TERMS} terms")
@@ -152,7 +159,7 @@ class Expander:
 
         return get
 
-    def _terms(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+    def _leaf(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         match value:
             case Const(re, im):
                 return [replace(ONE, re=re, im=im)] if re or im else []
@@ -166,6 +173,11 @@ class Expander:
             case Element(form, indices, else_zero):
                 get = self._getter(env, slot)
                 return self.element(form, tuple(substitute(i, get) for i in indices), else_zero)
+            case _:
+                raise AssertionError(value)
+
+    def _terms(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+        match value:
             case FamilyRef(name, indices):
                 get = self._getter(env, slot)
                 terms = yield self._read_member(name, tuple(substitute(i, get) for i in indices), slot)
@@ -195,7 +207,7 @@ class Expander:
             case Permuted(inner, name, inverse):
                 return (yield from self._permuted(inner, name, inverse, env, slot))
             case _:
-                assert_never(value)
+                raise AssertionError(value)
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
@@ -295,7 +307,8 @@ class Expander:
             return (yield from self._claimed(self._assumed, here, slot))
         if not facts:
             body = taken(family, indices) if family.cases else family.body
-            return (yield from self._expand(body, family.env(indices), slot))
+            terms = yield self._expand(body, family.env(indices), slot)
+            return list(terms)
         claim = facts[-1]
         own = {b.name for b in claim.binders}
         env: dict[str, Int] = {}
