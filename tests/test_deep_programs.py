@@ -130,6 +130,7 @@ def test_a_module_of_plain_families_that_read_each_other() -> None:
     assert found.code == "SL309" and "more than 200 times in a row" in found.message
 
 
+@pytest.mark.slow
 def test_a_refutation_stands_where_values_are_too_long(tmp_path: Path) -> None:
     # 2^13 terms are more than are written out
     found = command(tmp_path, recursive(14, off=1, body="S[k - 1] + (S[k - 1] << 1)"), "check", "FILE")
