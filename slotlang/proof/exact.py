@@ -188,7 +188,8 @@ class _Prover:
         match node.kind:
             case "cipher":
                 assert node.plain is not None
-                return self._defined(node.plain)
+                vector: Vector = walked(self._defined(node.plain))
+                return vector
             case "rotate":
                 return signed_sum((1, node.step, operands[0]))
             case "mul":
@@ -216,10 +217,10 @@ class _Prover:
             self.plains[node.plain] = Vector(self.ring.ids(vector))
         return self.plains[node.plain]
 
-    def _defined(self, key: Key) -> Vector:
+    def _defined(self, key: Key) -> Any:
+        """A walk to what a member's definition says, or the value."""
         family = self.program.families[key[0]]
-        vector: Vector = self.evaluator.value(family.body, family.env(key[1]), self.evaluator.all_slots)
-        return vector
+        return self.evaluator.steps(family.body, family.env(key[1]), self.evaluator.all_slots)
 
     def member(self, key: Key) -> Vector:
         """A member of a family: what its node holds, else by the program's definition."""
@@ -233,8 +234,7 @@ class _Prover:
                 raise GaveUp(value.reason)
             if value is not None:
                 return value
-            family = self.program.families[key[0]]
-            vector = yield self.evaluator.steps(family.body, family.env(key[1]), self.evaluator.all_slots)
+            vector = yield self._defined(key)
             self.members[key] = Vector(self.ring.ids(vector))
         return self.members[key]
 
