@@ -31,7 +31,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar demo test test-slow test-page page page-pictures bench-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
+.PHONY: setup grammar library demo test test-slow test-page page page-pictures bench-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
 
 setup: $(VENV)/.ready
 
@@ -119,6 +119,9 @@ predict: setup
 
 grammar: setup
 	$(BIN)/python -m slotlang.syntax.tables
+
+library: setup
+	$(BIN)/python -m slotlang.syntax.library
 
 bounds: setup
 	$(BIN)/python tests/schedule_search.py

@@ -135,6 +135,11 @@ Move what both need into a third file.""",
 
 `check FILE` checks all programs of a file. Other commands take one: `FILE:name`. Each has its own name, and definitions
 and imports come before the first.""",
+    "SL121": """A file of the library is missing, or is not the one that slotlang was released with.
+
+A proof of a program that imports `std/layouts.slot` rests on what that file says, so slotlang reads it only unchanged:
+it compares the file with the sha256 that the package lists for it in `std/SHA256SUMS`. Install slotlang again. To
+change a definition, copy the file beside your program and import the copy: `import "./layouts.slot" as l`.""",
     "SL201": """A name is not known.
 
 It is declared nowhere above its use, or misspelled. Names must be declared before they are used.""",
@@ -277,7 +282,8 @@ the brackets; otherwise the layout or the sizes are wrong.""",
     "SL309": """The program is too large at these sizes.
 
 What was asked for would not fit in memory. A permutation's table is kept for 2^20 slots at most. For proofs,
-the polyhedral method has no such limit: `slotlang check --method polyhedral`.""",
+the polyhedral method has no such limit: `slotlang check --method polyhedral`. A module has a function for
+each plain family, and these may call each other 200 times in a row.""",
     "SL310": """A claim is not about a family.
 
 `claim S == e`, `claim P[q] == e` or `claim P[0] == e`.""",

@@ -56,7 +56,7 @@ def test_the_wheel_holds_grammar_and_runtime(wheel):
     assert "slotlang/cost/profiles/default.json" in names
     assert {"slotlang_runtime/server.py", "slotlang_runtime/seal/ring.py", "slotlang_runtime/py.typed"} <= set(names)
     assert "slotlang/emit/direct.py" in names
-    assert {"slotlang/std/layouts.slot", "slotlang/std/schedules.slot"} <= set(names)
+    assert {"slotlang/std/layouts.slot", "slotlang/std/schedules.slot", "slotlang/std/SHA256SUMS"} <= set(names)
     assert {"slotlang/py.typed", "slotlang/programs/rank_complex.slot", "slotlang/programs/seed/lazy.slot"} <= set(
         names
     )

@@ -34,4 +34,9 @@ def write_svg(path: Path, program: Program, report: Report, loss: Loss | None) -
     from slotlang.show.wrong import refutation
 
     found = refutation(program, report)
-    write_file(path, svg_report(replace(found, lines=(*found.lines, *explanation(program, report, loss)))))
+    write_file(
+        path,
+        svg_report(
+            replace(found, lines=(*found.lines, *filter(None, [found.left_out]), *explanation(program, report, loss)))
+        ),
+    )

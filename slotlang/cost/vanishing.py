@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slotlang.meaning.deep import in_order
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
     Arith,
@@ -33,10 +34,21 @@ class Vanishing:
 
     def may_vanish(self, value: Value) -> tuple[bool, bool]:
         """Whether some brackets, padding, pattern or constant may make a value zero; whether a difference may."""
+        self._enter(value)
+        return self._may_vanish(value)
+
+    def _enter(self, value: Value) -> None:
+        """Look at the families that a value mentions: those of which the answers are known are in ``_vanishing``."""
+        families = self.program.families
+        for name in in_order(families, value, self._vanishing):
+            self._phases[name] = self._phase(families[name].body)
+            self._vanishing[name] = self._may_vanish(families[name].body)
+
+    def _may_vanish(self, value: Value) -> tuple[bool, bool]:
         program = self.program
         if isinstance(value, Linear):
             (operand,) = children(value)
-            vanishing, cancelling = self.may_vanish(operand)
+            vanishing, cancelling = self._may_vanish(operand)
             return vanishing, cancelling or not isinstance(value, Injective)
         match value:
             case Const(re, im):
@@ -52,32 +64,32 @@ class Vanishing:
             case ScalarRef():
                 return False, False
             case FamilyRef(name):
-                if name not in self._vanishing:
-                    self._vanishing[name] = self.may_vanish(program.families[name].body)
                 return self._vanishing[name]
             case Arith(op, left, right):
-                a, b = self.may_vanish(left), self.may_vanish(right)
-                apart = op == "*" or {self.phase(left), self.phase(right)} == {1, 1j}
+                a, b = self._may_vanish(left), self._may_vanish(right)
+                apart = op == "*" or {self._phase(left), self._phase(right)} == {1, 1j}
                 return a[0] or b[0], not apart or a[1] or b[1]
 
     def phase(self, value: Value) -> complex | None:
         """1 for a value that is real in all slots, 1j for one that is imaginary, None for one that is neither so far as
         can be seen: a real and an imaginary part do not cancel."""
+        self._enter(value)
+        return self._phase(value)
+
+    def _phase(self, value: Value) -> complex | None:
         match value:
             case Const(re, im):
                 return 1 if not im else 1j if not re else None
             case Read() | Element() | ScalarRef() | Iverson():
                 return 1
             case FamilyRef(name):
-                if name not in self._phases:
-                    self._phases[name] = self.phase(self.program.families[name].body)
                 return self._phases[name]
             case Arith(op, left, right):
-                a, b = self.phase(left), self.phase(right)
+                a, b = self._phase(left), self._phase(right)
                 if op != "*":
                     return a if a == b else None
                 return None if a is None or b is None else 1j if a != b else 1
             case Negate(inner) | Conj(inner) | Shift(inner) | Permuted(inner) | SumOver(body=inner):
-                return self.phase(inner)
+                return self._phase(inner)
             case _:
                 return None

@@ -7,6 +7,7 @@ from functools import reduce
 from math import ceil
 from operator import or_
 
+from slotlang.meaning.deep import in_order
 from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntCall, IntIf, IntOp, Not, Or, evaluate, variables
 from slotlang.meaning.integers import parts as integer_parts
 from slotlang.meaning.program import Program
@@ -97,6 +98,12 @@ class _Shapes:
         self.slotwise = {SLOT, *(name for name, digit in program.digits.items() if digit.size > 1)}
 
     def of(self, value: Value) -> VectorShape:
+        families = self.program.families
+        for name in in_order(families, value, self._families):
+            self._families[name] = self._of(families[name].body)
+        return self._of(value)
+
+    def _of(self, value: Value) -> VectorShape:
         program = self.program
         match value:
             case Const(_, im):
@@ -110,19 +117,17 @@ class _Shapes:
             case ScalarRef():
                 return VectorShape()
             case FamilyRef(name):
-                if name not in self._families:
-                    self._families[name] = self.of(program.families[name].body)
                 return self._families[name]
             case Shift(inner):
-                return self.of(inner).more(TURNED)
+                return self._of(inner).more(TURNED)
             case Permuted(inner, _, inverse):
-                shape = self.of(inner).more(0 if inverse else ORDERED)
+                shape = self._of(inner).more(0 if inverse else ORDERED)
                 return replace(shape, reads=shape.reads + shape.varies)
             case SumOver(extent=extent, body=body):
-                term, times = self.of(body), int(evaluate(extent, program.sizes, {}))
+                term, times = self._of(body), int(evaluate(extent, program.sizes, {}))
                 return replace(term, reads=term.reads * times, operations=term.operations * times).more(times)
             case _:
-                return reduce(or_, map(self.of, children(value))).more(1)
+                return reduce(or_, map(self._of, children(value))).more(1)
 
     def operations(self, e: Int | Cond) -> int:
         if not self.slotwise & variables(e):

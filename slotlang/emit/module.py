@@ -21,13 +21,16 @@ from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.graph.key_levels import key_levels
 from slotlang.meaning.integers import IntVar
-from slotlang.meaning.program import Family, program_hash
-from slotlang.meaning.value import TensorForm
+from slotlang.meaning.program import Family, Program, program_hash
+from slotlang.meaning.value import FamilyRef, TensorForm, leaves
 from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
 from slotlang_runtime.parameters import RELINEARIZATION
 from slotlang_runtime.version import FORMAT, source_hash
+
+MAX_PLAIN_DEPTH = 200
+"""Plain families that read each other in a row, at most: a module has a function for each, on Python's stack."""
 
 
 def _program_text(text: str) -> list[str]:
@@ -342,9 +345,26 @@ def emit(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
     return compiled(plan, ModuleText(plan, lowering, promise).module())
 
 
+def _check_depth(program: Program) -> None:
+    """Raises SL309 where the functions of plain families call each other deeper than Python's stack allows."""
+    depths: dict[str, int] = {}
+    for family in program.families.values():
+        if family.kind == "plain":
+            read = {leaf.name for leaf in leaves(family.body) if isinstance(leaf, FamilyRef)}
+            depths[family.name] = depth = 1 + max((depths[name] for name in read), default=0)
+            if depth > MAX_PLAIN_DEPTH:
+                raise error(
+                    "SL309",
+                    f"plain families read each other more than {MAX_PLAIN_DEPTH} times in a row",
+                    family.span,
+                    hint="say what a plaintext holds by reads of tensors: a module computes each by those it reads",
+                )
+
+
 def compiled(plan: Plan, text: str) -> str:
-    """A module's text, which Python can read. Raises SL309 otherwise."""
+    """A module's text, which Python can read and run. Raises SL309 otherwise."""
     program = plan.program
+    _check_depth(program)
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

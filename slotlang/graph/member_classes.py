@@ -4,11 +4,13 @@ not depend on that can be found for one of them and is true of all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
+from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import (
     And,
     Cmp,
@@ -17,13 +19,13 @@ from slotlang.meaning.integers import (
     IntConst,
     Not,
     Or,
-    add,
     evaluate,
     holds,
     substitute,
     substitute_cond,
     variables,
 )
+from slotlang.meaning.places import check_place, summed
 from slotlang.meaning.program import Family, Program
 from slotlang.meaning.value import (
     Const,
@@ -37,6 +39,7 @@ from slotlang.meaning.value import (
     Value,
     children,
 )
+from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily
 
 
@@ -70,7 +73,7 @@ class Likeness:
             self._tests = None
         elif family.body is not None:
             try:
-                self._tests = [self._test(*test) for test in _tests(program, family.body, {}, IntConst(0))]
+                self._tests = [self._test(*test) for test in walked(_tests(program, family.body, {}, IntConst(0)))]
             except _Unlike:
                 self._tests = None
 
@@ -106,37 +109,46 @@ class Likeness:
         return self._patterns.setdefault(pattern, len(self._patterns))
 
 
-def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) -> Iterator[tuple[Int | Cond, int, Int]]:
+_Found: TypeAlias = tuple[Int | Cond, int, Int]
+
+
+def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) -> Steps[list[_Found]]:
     """Everything in a value that holds in some slots and not in others, over its own family's indices. Raises
     ``_Unlike`` where it matters which numbers are read, or in which slot."""
 
-    def inside(indices: Sequence[Int], shape: Sequence[int]) -> Iterator[tuple[Int | Cond, int, Int]]:
-        return ((substitute(i, env.get), size, turn) for i, size in zip(indices, shape, strict=True))
+    def inside(indices: Sequence[Int], shape: Sequence[int]) -> list[_Found]:
+        return [(substitute(i, env.get), size, turn) for i, size in zip(indices, shape, strict=True)]
 
+    found: list[_Found] = []
     match value:
         case Const() | ScalarRef():
             pass
         case Iverson(condition):
-            yield substitute_cond(condition, env.get), 0, turn
+            found.append((substitute_cond(condition, env.get), 0, turn))
         case Read(tensor, indices, else_zero):
             if program.tensors[tensor].pattern is not None:
                 raise _Unlike
             if else_zero:
-                yield from inside(indices, program.tensors[tensor].shape)
+                found += inside(indices, program.tensors[tensor].shape)
         case Element(form, indices, else_zero):
             if any(program.tensors[f.tensor].pattern is not None for chain in form.chains for f in chain.factors):
                 raise _Unlike
             if else_zero:
-                yield from inside(indices, form.shape)
+                found += inside(indices, form.shape)
         case FamilyRef(name, indices):
             family = program.families[name]
-            inner = family.env([substitute(i, env.get) for i in indices])
-            yield from _tests(program, family.body, inner, turn)
+            places = [substitute(i, env.get) for i in indices]
+            try:
+                for place in places:
+                    check_place(place)
+            except GaveUp:
+                raise _Unlike from None
+            found += yield _tests(program, family.body, family.env(places), turn)
         case Shift(part, amount):
-            yield from _tests(program, part, env, add(turn, substitute(amount, env.get)))
+            found += yield _tests(program, part, env, summed(turn, substitute(amount, env.get)))
         case _:
-            inside_parts = (test for part in children(value) for test in _tests(program, part, env, turn))
-            if isinstance(value, Slotwise):
-                yield from inside_parts
-            elif any(True for _ in inside_parts):
+            for part in children(value):
+                found += yield _tests(program, part, env, turn)
+            if found and not isinstance(value, Slotwise):
                 raise _Unlike
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import Operators, PlainEvaluator, Slots
+from slotlang.meaning.deep import Steps
 from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import SumOver, TensorForm, Value
@@ -76,10 +77,13 @@ class Doubles(Operators):
 class TermsTogether(PlainEvaluator):
     """Evaluates terms of a theorem's sums side by side: theorems may have a million of them."""
 
-    def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         """As a sum one term after the other, but for the order of additions."""
         if not isinstance(value, SumOver):
-            return super().value(value, env, slots)
+            return super().steps(value, env, slots)
+        return self._beside(value, env, slots)
+
+    def _beside(self, value: SumOver, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
         extent = int(evaluate(value.extent, self.program.sizes, {}))
         most = max(1, BESIDE // max(1, slots.size))
         total: Any = 0.0
@@ -88,7 +92,7 @@ class TermsTogether(PlainEvaluator):
             shape = (len(terms), slots.size)
             here = {name: np.broadcast_to(at, shape).reshape(-1) for name, at in env.items()}
             here[value.var] = np.repeat(terms, slots.size)
-            found = self.value(value.body, here, np.broadcast_to(slots, shape).reshape(-1))
+            found = yield self.steps(value.body, here, np.broadcast_to(slots, shape).reshape(-1))
             total = total + np.broadcast_to(found, len(here[value.var])).reshape(shape).sum(axis=0)
         return total
 

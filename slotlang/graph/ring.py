@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.meaning.deep import Steps, in_order, walked
 from slotlang.meaning.integers import Cond, Int, evaluate, holds
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
@@ -120,6 +121,10 @@ class PlainEvaluator:
         """``value`` at the given slots, loop variables given by ``env``. Ciphertext families are evaluated
         through their definitions, so this is also the reference meaning of any value. For the value of a theorem, which
         does not depend on slots, ``env`` has an array of indices, and ``slots`` one of the same length."""
+        return walked(self.steps(value, env, slots))
+
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
+        """``value`` as a walk, or at once where it reads no family and computes nothing. Subclasses change it."""
         ring = self.ring
         match value:
             case Const(re, im):
@@ -137,36 +142,43 @@ class PlainEvaluator:
                 flat, inside = self._flat(indices, form.shape, env, slots, else_zero)
                 elements = self._elements(form, flat)
                 return elements if inside is None else ring.masked(elements, inside)
-            case FamilyRef(name, indices):
-                family = self.program.families[name]
-                inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
-                return self.value(family.body, inner, slots)
-            case Negate(inner_value):
-                return unary(ring, "neg", self.value(inner_value, env, slots))
-            case Conj(inner_value):
-                return unary(ring, "conj", self.value(inner_value, env, slots))
-            case Arith(op, left, right):
-                a, b = self.value(left, env, slots), self.value(right, env, slots)
-                return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)
             case Shift(inner_value, amount):
                 step = int(evaluate(amount, self.program.sizes, env)) % self.program.slots
                 moved = slots if step == 0 else (slots + step) % self.program.slots
-                return self.value(inner_value, env, moved)
-            case SumOver(var, extent, _, _, body):
-                total: Any = None
-                for v in range(int(evaluate(extent, self.program.sizes, {}))):
-                    part = self.value(body, {**env, var: v}, slots)
-                    total = part if total is None else ring.add(total, part)
-                return total
+                return self.steps(inner_value, env, moved)
             case Permuted(inner_value, name, inverse):
                 destination = self.program.permutations[name].destination
                 if inverse:
-                    return self.value(inner_value, env, destination[slots])
+                    return self.steps(inner_value, env, destination[slots])
                 source = np.empty_like(destination)
                 source[destination] = self.all_slots
-                return self.value(inner_value, env, source[slots])
+                return self.steps(inner_value, env, source[slots])
             case _:
-                assert_never(value)
+                return self._operation(value, env, slots)
+
+    def _operation(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Steps[Any]:
+        ring = self.ring
+        match value:
+            case FamilyRef(name, indices):
+                family = self.program.families[name]
+                inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
+                return (yield self.steps(family.body, inner, slots))
+            case Negate(inner_value):
+                return unary(ring, "neg", (yield self.steps(inner_value, env, slots)))
+            case Conj(inner_value):
+                return unary(ring, "conj", (yield self.steps(inner_value, env, slots)))
+            case Arith(op, left, right):
+                a = yield self.steps(left, env, slots)
+                b = yield self.steps(right, env, slots)
+                return (ring.add if op == "+" else ring.sub if op == "-" else ring.mul)(a, b)
+            case SumOver(var, extent, _, _, body):
+                total: Any = None
+                for v in range(int(evaluate(extent, self.program.sizes, {}))):
+                    part = yield self.steps(body, {**env, var: v}, slots)
+                    total = part if total is None else ring.add(total, part)
+                return total
+            case _:
+                raise AssertionError(value)
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
         truth = holds(cond, self.program.sizes, self._here(env, slots))
@@ -197,17 +209,21 @@ class PlainEvaluator:
 def evaluations(program: Program, value: Value, known: dict[str, int], reading: int = 1) -> int:
     """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their
     definitions. ``known`` keeps those of families. A read of a tensor counts as ``reading`` operations."""
+    for name in in_order(program.families, value, known):
+        known[name] = _evaluations(program, program.families[name].body, known, reading)
+    return _evaluations(program, value, known, reading)
+
+
+def _evaluations(program: Program, value: Value, known: Mapping[str, int], reading: int) -> int:
     match value:
         case SumOver(extent=extent, body=body):
-            return int(evaluate(extent, program.sizes, {})) * evaluations(program, body, known, reading)
+            return int(evaluate(extent, program.sizes, {})) * _evaluations(program, body, known, reading)
         case Read() | Element():
             return reading
         case FamilyRef(name):
-            if name not in known:
-                known[name] = evaluations(program, program.families[name].body, known, reading)
             return known[name]
         case _:
-            return 1 + sum(evaluations(program, child, known, reading) for child in children(value))
+            return 1 + sum(_evaluations(program, child, known, reading) for child in children(value))
 
 
 def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:

@@ -313,16 +313,17 @@ class Program(Pictured):
     def leaves(self, value: Value) -> Iterator[Leaf]:
         """Every leaf of a value, those of the definition of each family it mentions in place of the first mention."""
         seen: set[str] = set()
-
-        def inside(part: Value) -> Iterator[Leaf]:
-            for leaf in leaves(part):
-                if not isinstance(leaf, FamilyRef):
-                    yield leaf
-                elif leaf.name not in seen:
-                    seen.add(leaf.name)
-                    yield from inside(self.families[leaf.name].body)
-
-        return inside(value)
+        # a list in place of Python's stack: families may read each other many times in a row
+        waiting = [leaves(value)]
+        while waiting:
+            leaf = next(waiting[-1], None)
+            if leaf is None:
+                waiting.pop()
+            elif not isinstance(leaf, FamilyRef):
+                yield leaf
+            elif leaf.name not in seen:
+                seen.add(leaf.name)
+                waiting.append(leaves(self.families[leaf.name].body))
 
     def read_where(self, output: Output) -> Cond:
         """The condition, over the output's binders and the slot, that a slot carries an element: the element lies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import chain, combinations, pairwise
 from typing import Any
@@ -102,12 +102,16 @@ class Mutation:
         return next(s.span for s in statements if s.span.start <= self.span.start < s.span.end)
 
 
-def mutants(program: tree.Program, *, forgotten: bool = False) -> Iterator[Mutation]:
+def mutants(
+    program: tree.Program, *, forgotten: bool = False, only: Container[int] | None = None
+) -> Iterator[Mutation]:
     """Every single change, each once. They may have no meaning, or the meaning of the program itself. ``forgotten``:
-    those too that put in a factor or a summand of an integer."""
+    those too that put in a factor or a summand of an integer. ``only``: the numbers of the statements to change."""
     names = replace(names_of(program), forgotten=forgotten)
     statements = program.statements
     for number, statement in enumerate(statements):
+        if only is not None and number not in only:
+            continue
         seen: set[object] = {statement}
         for edit in _statement_edits(statement, names):
             if edit.node not in seen:

@@ -24,6 +24,10 @@ SECONDS = 0.5
 OPERATIONS = 60_000
 """isl operations for each goal of a changed program: a third of a second, most often. Most proofs take less."""
 
+MAX_STATEMENTS = 64
+"""Statements that are changed, at most: those nearest to what fails. A longer program has a change for each pair of its
+statements, which takes longer to list than to try those near by."""
+
 ENOUGH = 4
 """Repairs found, after which no more are looked for."""
 
@@ -118,9 +122,10 @@ def _order(entry: tuple[_Rank, Repair]) -> tuple[bool, int, int, int]:
 def _candidates(program: Program, report: Report) -> list[tuple[_Rank, Mutation]]:
     """Changes of statements that what fails depends on, the likeliest first."""
     distance = distances(program, report)
+    near = frozenset(sorted(distance, key=lambda number: distance[number])[:MAX_STATEMENTS])
     candidates = []
-    for mutation in mutants(program.syntax, forgotten=True):
-        if mutation.kind not in _NEVER and mutation.statement in distance:
+    for mutation in mutants(program.syntax, forgotten=True, only=near):
+        if mutation.kind not in _NEVER:
             # what is left out tells an author the least
             kind = "left out" if not mutation.after else mutation.kind
             usual = next((n for n, kinds in enumerate(_USUAL) if kind in kinds), 2)
@@ -135,7 +140,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         if not witness.gone(changed) or not _failing_goal_proves(changed, witness):
             return False
         program = bind(mutation.program, rebinder.sizes)
-    except SlotError:
+    except (SlotError, RecursionError):
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False

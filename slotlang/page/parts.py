@@ -216,7 +216,7 @@ def _refutation(program: Program, report: Report, wrong: WrongSlots | None) -> d
     """The wrong slot, its value's title, what stands around it, and where its content came from."""
     try:
         shown = refutation(program, report, wrong)
-    except (ValueError, GaveUp, SlotError):
+    except (ValueError, GaveUp, SlotError, RecursionError):
         return None
     found: dict[str, Any] = shown.to_json()
     found["value"], found["origin"] = None, []

@@ -28,6 +28,8 @@ MAX_DRAWN = 1 << 18
 """Slots of all members that are in one page, at most: some seconds."""
 MAX_COMPARED = 20_000
 """Operations of a program up to which slots of long sums are compared at a random point."""
+FOLLOWED = 1 << 9
+"""Products that take as long as it takes to follow one member to its definition, about."""
 MAX_WORK = 1 << 25
 """Products multiplied out for one page, about: some seconds."""
 MAX_TEXTS = 1 << 13
@@ -126,7 +128,8 @@ def _value(
         "claims": [[line, text] for line, text in held.claims],
         "reads": _reads(program, family, member),
     }
-    return made, program.slots * max(1, min(held.describer.points, 1 << 10)) // (1 if held.describer.exact else 4)
+    products = program.slots * max(1, min(held.describer.points, 1 << 10)) // (1 if held.describer.exact else 4)
+    return made, products + FOLLOWED * held.describer.named.followed
 
 
 def _texts(held: SlotContents) -> tuple[str, list[str]]:

@@ -39,11 +39,15 @@ def certificate(program: Program, report: Report) -> str:
     try:
         text = recheck.certificate(program.syntax.source.text, sizes, decide)
         recheck.recheck(text.encode())
-    except (recheck.Rejected, isl.Error) as problem:
+    except (recheck.Rejected, isl.Error, RecursionError, MemoryError, SyntaxError) as problem:
+        reason = str(problem.args[0]) if problem.args else "isl gives up"
+        if isinstance(problem, RecursionError | MemoryError | SyntaxError):
+            # the checker is short, and has no other stack than Python's
+            reason = "families read each other too many times in a row for the checker"
         raise error(
             "SL705",
             f"the proof of {program.name} can't be re-checked",
-            notes=[str(problem.args[0]) if problem.args else "isl gives up"],
+            notes=[reason],
             hint="claims between the steps make goals smaller",
         ) from None
     return text

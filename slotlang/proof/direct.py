@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.ring import PlainEvaluator
+from slotlang.meaning.deep import Steps
 from slotlang.meaning.integers import SLOT, Int, IntVar, evaluate, holds
 from slotlang.meaning.program import Claim, Family, Output, Program
 from slotlang.meaning.value import FamilyRef, Shift, SumOver, TensorForm, Value
@@ -56,7 +57,7 @@ class Direct(PlainEvaluator):
         self._spent: dict[str, int] = {}
         self._members: dict[tuple[str, int], Array] = {}
 
-    def value(self, value: Value, env: Mapping[str, Any], slots: Ints) -> Any:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Ints) -> Any:
         """``value`` at each of ``slots``, with the loop variables' values there. Raises ``GaveUp`` beyond
         ``MAX_POINTS``."""
         match value:
@@ -64,11 +65,11 @@ class Direct(PlainEvaluator):
                 return self._member(name, [self._integer(i, env, slots) for i in indices], slots)
             case Shift(inner, amount):
                 moved = (slots + self._integer(amount, env, slots)) % self.program.slots
-                return self.value(inner, env, moved)
+                return self.steps(inner, env, moved)
             case SumOver():
                 return self._sum(value, env, slots)
             case _:
-                return super().value(value, env, slots)
+                return super().steps(value, env, slots)
 
     def _here(self, env: Mapping[str, Any], slots: Ints) -> Mapping[str, Any]:
         return _Here(self.program, env, slots)
@@ -76,18 +77,19 @@ class Direct(PlainEvaluator):
     def _elements(self, form: TensorForm, flat: Ints) -> Array:
         return self.field.elements(form, flat)
 
-    def _sum(self, value: SumOver, env: Mapping[str, Ints], slots: Ints) -> Array:
+    def _sum(self, value: SumOver, env: Mapping[str, Ints], slots: Ints) -> Steps[Array]:
         extent, points = int(evaluate(value.extent, self.program.sizes, {})), len(slots)
         if extent * points > MAX_POINTS:
             raise GaveUp(count_of(extent * points, "point"))
         inner = {name: np.repeat(values, extent) for name, values in env.items()}
         inner[value.var] = np.tile(np.arange(extent), points)
-        parts = self.value(value.body, inner, np.repeat(slots, extent))
+        parts = yield self.steps(value.body, inner, np.repeat(slots, extent))
         every = np.broadcast_to(parts, (*parts.shape[:2], extent * points))
         # fewer than 2^32 numbers below 2^31
-        return self.field.reduced(every.reshape(*every.shape[:2], points, extent).sum(axis=-1))
+        total: Array = self.field.reduced(every.reshape(*every.shape[:2], points, extent).sum(axis=-1))
+        return total
 
-    def _member(self, name: str, indices: list[Ints], slots: Ints) -> Array:
+    def _member(self, name: str, indices: list[Ints], slots: Ints) -> Steps[Array]:
         family = self.program.families[name]
         members: Any = np.zeros(1, np.int64)
         for binder, index in zip(family.binders, indices, strict=True):
@@ -96,11 +98,12 @@ class Direct(PlainEvaluator):
         # a family that others read along many ways has its members evaluated whole, once
         self._spent[name] = self._spent.get(name, 0) + len(places) + CALL
         if self._spent[name] > 2 * family.size * self.program.slots + CALL:
-            return self._whole(family, places)[..., again]
-        values: Array = self.value(family.body, family.env([index[first] for index in indices]), slots[first])
+            whole = yield from self._whole(family, places)
+            return whole[..., again]
+        values: Array = yield self.steps(family.body, family.env([index[first] for index in indices]), slots[first])
         return values if values.shape[-1] == 1 else values[..., again]
 
-    def _whole(self, family: Family, places: Ints) -> Array:
+    def _whole(self, family: Family, places: Ints) -> Steps[Array]:
         """A family at places, which are ascending numbers of a member and a slot."""
         every = np.arange(self.program.slots)
         parts = []
@@ -109,7 +112,7 @@ class Direct(PlainEvaluator):
             if values is None:
                 point = np.unravel_index(number, [b.size for b in family.binders]) if family.binders else ()
                 env = family.env([np.full(len(every), index, np.int64) for index in point])
-                values = self._members[family.name, number] = self.value(family.body, env, every)
+                values = self._members[family.name, number] = yield self.steps(family.body, env, every)
             here = places[places // self.program.slots == number] % self.program.slots
             some = np.broadcast_to(values, (*values.shape[:2], len(every)))[..., here]
             parts.append(np.broadcast_to(some, (len(some), self.field.i.shape[1], len(here))))

@@ -18,6 +18,7 @@ import numpy as np
 
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
+from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import Cond, evaluate, holds
 from slotlang.meaning.program import Claim, Output
 from slotlang.meaning.value import FamilyRef, Value, leaves
@@ -43,11 +44,15 @@ class _Evaluator(PlainEvaluator):
         super().__init__(prover.program, prover.ring)
         self.prover = prover
 
-    def value(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
+    def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         if not isinstance(value, FamilyRef) or self.program.families[value.name].kind == "plain":
-            return super().value(value, env, slots)
+            return super().steps(value, env, slots)
+        return self._held(value, env, slots)
+
+    def _held(self, value: FamilyRef, env: Mapping[str, Any], slots: Slots) -> Steps[Vector]:
         indices = tuple(int(evaluate(i, self.program.sizes, env)) for i in value.indices)
-        ids = self.prover.ring.ids(self.prover.member((value.name, indices)))
+        held = yield self.prover.member_steps((value.name, indices))
+        ids = self.prover.ring.ids(held)
         return Vector(ids if len(ids) == 1 else ids[slots])
 
 
@@ -184,7 +189,8 @@ class _Prover:
         match node.kind:
             case "cipher":
                 assert node.plain is not None
-                return self._defined(node.plain)
+                vector: Vector = walked(self._defined(node.plain))
+                return vector
             case "rotate":
                 return signed_sum((1, node.step, operands[0]))
             case "mul":
@@ -212,20 +218,25 @@ class _Prover:
             self.plains[node.plain] = Vector(self.ring.ids(vector))
         return self.plains[node.plain]
 
-    def _defined(self, key: Key) -> Vector:
+    def _defined(self, key: Key) -> Any:
+        """A walk to what a member's definition says, or the value."""
         family = self.program.families[key[0]]
-        vector: Vector = self.evaluator.value(family.body, family.env(key[1]), self.evaluator.all_slots)
-        return vector
+        return self.evaluator.steps(family.body, family.env(key[1]), self.evaluator.all_slots)
 
     def member(self, key: Key) -> Vector:
         """A member of a family: what its node holds, else by the program's definition."""
+        return walked(self.member_steps(key))
+
+    def member_steps(self, key: Key) -> Steps[Vector]:
+        """The same as a walk."""
         if key not in self.members:
             value = self.values.get(self.graph.values.get(key, -1))
             if isinstance(value, GaveUp):
                 raise GaveUp(value.reason)
             if value is not None:
                 return value
-            self.members[key] = Vector(self.ring.ids(self._defined(key)))
+            vector = yield self._defined(key)
+            self.members[key] = Vector(self.ring.ids(vector))
         return self.members[key]
 
     def _attempt(self, action: Callable[[], T]) -> T:

@@ -122,7 +122,8 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
             counts = (products.right, products.missing, products.surplus)
             other = products.first(missing=False, but=monomial)
             extra = monomial_text(other) if other is not None else ""
-    except GaveUp:
+    except (GaveUp, RecursionError):
+        # the refutation stands without them
         pass
     element = ""
     if isinstance(statement, Output):

@@ -105,7 +105,7 @@ def find_loss(program: Program) -> Loss | None:
             if losses:
                 same = len({loss and (loss.line, loss.results) for loss in losses}) == 1
                 return losses[0] if same else None
-    except (SlotError, GaveUp):
+    except (SlotError, GaveUp, RecursionError):
         pass
     return None
 

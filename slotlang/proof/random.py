@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
 from slotlang.graph.ring import PlainEvaluator
+from slotlang.meaning.deep import in_order
 from slotlang.meaning.integers import SLOT, holds
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import (
@@ -40,9 +41,15 @@ def degree(
     """Degree of a value as a polynomial in the tensor elements and scalars, or in the elements of some tensors; an
     upper bound. ``known``: those of families, which may mention each other often."""
     known = {} if known is None else known
+    for name in in_order(program.families, value, known):
+        known[name] = _degree(program.families[name].body, of, known)
+    return _degree(value, of, known)
+
+
+def _degree(value: Value, of: Container[str] | None, known: Mapping[str, int]) -> int:
     if isinstance(value, Linear):
         (operand,) = children(value)
-        return degree(program, operand, of, known)
+        return _degree(operand, of, known)
     match value:
         case Const() | Iverson():
             return 0
@@ -51,13 +58,11 @@ def degree(
         case Element(form):
             return form_degree(form, of)
         case FamilyRef(name):
-            if name not in known:
-                known[name] = degree(program, program.families[name].body, of, known)
             return known[name]
         case Arith("*", left, right):
-            return degree(program, left, of, known) + degree(program, right, of, known)
+            return _degree(left, of, known) + _degree(right, of, known)
         case Arith(_, left, right):
-            return max(degree(program, left, of, known), degree(program, right, of, known))
+            return max(_degree(left, of, known), _degree(right, of, known))
 
 
 def form_degree(form: TensorForm, of: Container[str] | None = None) -> int:

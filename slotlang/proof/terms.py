@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import assert_never
+from typing import Any
 
+from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import (
     SLOT,
     And,
@@ -19,16 +20,15 @@ from slotlang.meaning.integers import (
     Cond,
     Int,
     IntConst,
-    IntOp,
     IntVar,
     Not,
-    add,
     evaluate,
     substitute,
     substitute_cond,
     variables,
     within,
 )
+from slotlang.meaning.places import check_place, shifted, short
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import (
     Arith,
@@ -39,6 +39,7 @@ from slotlang.meaning.value import (
     FamilyRef,
     Iverson,
     Negate,
+    Operator,
     Permuted,
     Read,
     ScalarRef,
@@ -132,7 +133,16 @@ class Expander:
 
         Raises ``GaveUp`` when there are more than ``MAX_TERMS``.
         """
-        result = self._expand(value, env, slot)
+        return walked(self._expand(value, env, slot))
+
+    def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> Any:
+        """A walk to the terms of a value; the terms themselves where it is a leaf that reads no family."""
+        if isinstance(value, Operator | FamilyRef):
+            return self._checked(value, env, slot)
+        return self._leaf(value, env, slot)
+
+    def _checked(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+        result = yield from self._terms(value, env, slot)
         if len(result) > MAX_TERMS:
             raise GaveUp(f"more than {MAX_TERMS} terms")
         return result
@@ -149,7 +159,7 @@ class Expander:
 
         return get
 
-    def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
+    def _leaf(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         match value:
             case Const(re, im):
                 return [replace(ONE, re=re, im=im)] if re or im else []
@@ -163,34 +173,41 @@ class Expander:
             case Element(form, indices, else_zero):
                 get = self._getter(env, slot)
                 return self.element(form, tuple(substitute(i, get) for i in indices), else_zero)
+            case _:
+                raise AssertionError(value)
+
+    def _terms(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+        match value:
             case FamilyRef(name, indices):
                 get = self._getter(env, slot)
-                return self.member(name, tuple(substitute(i, get) for i in indices), slot)
+                terms = yield self._read_member(name, tuple(substitute(i, get) for i in indices), slot)
+                return list(terms)
             case Negate(inner):
-                return [replace(t, re=-t.re, im=-t.im) for t in self.expand(inner, env, slot)]
+                terms = yield self._expand(inner, env, slot)
+                return [replace(t, re=-t.re, im=-t.im) for t in terms]
             case Conj(inner):
-                return [replace(t, im=-t.im) for t in self.expand(inner, env, slot)]
-            case Arith("+", left, right):
-                return self.expand(left, env, slot) + self.expand(right, env, slot)
-            case Arith("-", left, right):
-                return self.expand(left, env, slot) + [
-                    replace(t, re=-t.re, im=-t.im) for t in self.expand(right, env, slot)
-                ]
-            case Arith(_, left, right):
-                return self._product(self.expand(left, env, slot), self.expand(right, env, slot))
+                terms = yield self._expand(inner, env, slot)
+                return [replace(t, im=-t.im) for t in terms]
+            case Arith(op, left, right):
+                first = yield self._expand(left, env, slot)
+                second = yield self._expand(right, env, slot)
+                if op == "*":
+                    return self._product(first, second)
+                return [*first, *(second if op == "+" else (replace(t, re=-t.re, im=-t.im) for t in second))]
             case Shift(inner, amount):
                 step = substitute(amount, self._getter(env, slot))
-                return self.expand(inner, env, shifted(self.program, slot, step))
+                terms = yield self._expand(inner, env, shifted(self.program.slots_expr, slot, step))
+                return list(terms)
             case SumOver(var, extent, _, _, body, cut=cut):
                 size = int(evaluate(extent, self.program.sizes, {}))
                 fresh = self._name(var, extent)
-                terms = self.expand(body, {**env, var: IntVar(fresh)}, slot)
+                terms = yield self._expand(body, {**env, var: IntVar(fresh)}, slot)
                 below = () if cut is None else (Cmp("<", IntVar(fresh), substitute(cut, self._getter(env, slot))),)
                 return [replace(t, bound=((fresh, size), *t.bound), conds=(*below, *t.conds)) for t in terms]
             case Permuted(inner, name, inverse):
-                return self._permuted(inner, name, inverse, env, slot)
+                return (yield from self._permuted(inner, name, inverse, env, slot))
             case _:
-                assert_never(value)
+                raise AssertionError(value)
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
@@ -261,10 +278,15 @@ class Expander:
 
     def member(self, name: str, indices: tuple[Int, ...], slot: Int) -> list[Term]:
         """Terms of a family's member at a slot: its latest claim where that speaks of it, else its body."""
+        return walked(self._read_member(name, indices, slot))
+
+    def _read_member(self, name: str, indices: tuple[Int, ...], slot: Int) -> Steps[list[Term]]:
+        for place in (*indices, slot):
+            check_place(place)
         known = self._order[: self._known]
         return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
 
-    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
+    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         """The value of a claim that is proved or assumed. Inside it only earlier claims count, and no assumption: it
         may speak of its own family."""
         before, assumed = self._known, self._assumed
@@ -272,19 +294,21 @@ class Expander:
             self._known = self._order.index(claim)
         self._assumed = None
         try:
-            return self.expand(claim.value, env, slot)
+            terms: list[Term] = yield self._expand(claim.value, env, slot)
+            return terms
         finally:
             self._known, self._assumed = before, assumed
 
-    def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> list[Term]:
+    def _member(self, name: str, indices: tuple[Int, ...], slot: Int, facts: list[Claim]) -> Steps[list[Term]]:
         family = self.program.families[name]
         if self._assumed is not None and self._assumed.family == name:
             named = zip(self._assumed.indices, indices, strict=True)
-            return self._claimed(self._assumed, {i.name: at for i, at in named if isinstance(i, IntVar)}, slot)
-        if not facts and family.cases:
-            return self.expand(taken(family, indices), family.env(indices), slot)
+            here = {i.name: at for i, at in named if isinstance(i, IntVar)}
+            return (yield from self._claimed(self._assumed, here, slot))
         if not facts:
-            return self.expand(family.body, family.env(indices), slot)
+            body = taken(family, indices) if family.cases else family.body
+            terms = yield self._expand(body, family.env(indices), slot)
+            return list(terms)
         claim = facts[-1]
         own = {b.name for b in claim.binders}
         env: dict[str, Int] = {}
@@ -298,31 +322,32 @@ class Expander:
         match_conds: list[Cond] = [Cmp("==", index, substitute(place, env.get)) for place, index in rest_of_places]
         if claim.where is not None:
             match_conds.append(substitute_cond(claim.where, self._getter(env, slot)))
-        terms = self._claimed(claim, env, slot)
+        terms = yield from self._claimed(claim, env, slot)
         if not match_conds:
             return terms
         inside = And(tuple(match_conds))
-        rest = self._member(name, indices, slot, facts[:-1])
+        rest = yield self._member(name, indices, slot, facts[:-1])
         return [replace(t, conds=(*t.conds, inside)) for t in terms] + [
             replace(t, conds=(*t.conds, Not(inside))) for t in rest
         ]
 
-    def _permuted(self, inner: Value, name: str, inverse: bool, env: Mapping[str, Int], slot: Int) -> list[Term]:
+    def _permuted(self, inner: Value, name: str, inverse: bool, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         permutation = self.program.permutations[name]
         if permutation.expression is None:
-            return self._cycled(inner, permutation.moved, inverse, env, slot)
+            return (yield from self._cycled(inner, permutation.moved, inverse, env, slot))
         program = self.program
 
         def at(place: Int) -> Int:
             assert permutation.expression is not None
             return substitute(permutation.expression, lambda n: program.digit_of(place, n))
 
-        if inverse:
-            return self.expand(inner, env, at(slot))
-        # out[s] = v[u] for the only u with p(u) = s
+        if inverse and short(slot):
+            terms: list[Term] = yield self._expand(inner, env, at(slot))
+            return terms
+        # out[s] = v[u] for the only u with p(u) = s, or with u = p(s)
         source = IntVar(self._name("u", program.slots_expr))
-        terms = self.expand(inner, env, source)
-        link = Cmp("==", at(source), slot)
+        terms = yield self._expand(inner, env, source)
+        link = Cmp("==", source, at(slot)) if inverse else Cmp("==", at(source), slot)
         return [replace(t, bound=((source.name, program.slots), *t.bound), conds=(*t.conds, link)) for t in terms]
 
     def _cycled(
@@ -332,20 +357,19 @@ class Expander:
         inverse: bool,
         env: Mapping[str, Int],
         slot: Int,
-    ) -> list[Term]:
+    ) -> Steps[list[Term]]:
         if len(moved) > MAX_CYCLE_POINTS:
             raise GaveUp(f"a permutation by cycles of many slots, {len(moved)}")
-        terms = []
+        terms: list[Term] = []
         for source, target in moved:
             if inverse:
                 source, target = target, source
             here = Cmp("==", slot, IntConst(target))
-            for t in self.expand(inner, env, IntConst(source)):
-                terms.append(replace(t, conds=(*t.conds, here)))
+            brought = yield self._expand(inner, env, IntConst(source))
+            terms += [replace(t, conds=(*t.conds, here)) for t in brought]
         elsewhere = tuple(Cmp("!=", slot, IntConst(s)) for s, _ in moved)
-        for t in self.expand(inner, env, slot):
-            terms.append(replace(t, conds=t.conds + elsewhere))
-        return terms
+        stayed = yield self._expand(inner, env, slot)
+        return terms + [replace(t, conds=t.conds + elsewhere) for t in stayed]
 
 
 def product_name(program: Program, factors: tuple[Factor, ...]) -> tuple[str, bool]:
@@ -368,15 +392,6 @@ def products(program: Program, value: Value) -> frozenset[str]:
     return frozenset(product_name(program, c.factors)[0] for form in forms for c in form.chains if len(c.factors) > 1)
 
 
-def shifted(program: Program, slot: Int, step: Int) -> Int:
-    """``(slot + step) % slots``, nested remainders by ``slots`` merged: (a % n + b) % n = (a + b) % n."""
-    if step == IntConst(0):
-        return slot
-    if isinstance(slot, IntOp) and slot.op == "%" and slot.right == program.slots_expr:
-        slot = slot.left
-    return IntOp("%", add(slot, step), program.slots_expr)
-
-
 def drop_unused(term: Term) -> Term:
     """A bound variable that no read and no condition mentions only multiplies by its extent."""
     used: set[str] = set()
@@ -397,4 +412,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "drop_unused", "product_name", "products", "shifted"]
+__all__ = ["Expander", "Term", "drop_unused", "product_name", "products"]

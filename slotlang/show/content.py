@@ -215,11 +215,13 @@ def contents(
     *,
     claims: Sequence[Claim] | None = None,
     compare: bool = True,
+    most: int | None = None,
 ) -> SlotContents:
     """What every slot of a member of a family holds; without ``member``, of its first one.
 
     ``claims``: the claims that are taken at their word, by default all of the program; a family without a claim
     is followed to its definition.
+    ``most``: how many members are followed to their definitions; beyond, the value counts as too long to write out.
     ``compare``: where a vector is too long a sum to be multiplied out, its slots are compared by their values
     at a random point. Raises ``SlotError`` SL601 (no such family or member) and SL603 (too large to draw).
     """
@@ -229,7 +231,7 @@ def contents(
         raise _too_large(count_of(program.slots, "slot"), family)
     if claims is None:
         claims = [s for s in program.steps if isinstance(s, Claim)]
-    named = Named(program, claims)
+    named = Named(program, claims, most)
     terms: list[Term] | None
     try:
         terms = named.member(name, tuple(IntConst(i) for i in member), IntVar(SLOT))

@@ -8,8 +8,12 @@ from slotlang.proof.information_loss import Loss
 from slotlang.proof.report import Report
 from slotlang.proof.verdict import Wrong
 from slotlang.show.trace import trace
+from slotlang.show.wrong import left_out
 
 __all__ = ["explanation"]
+
+FIRST, LAST = 20, 5
+"""Steps of a long way back that are listed: from the wrong slot, and to what the client packed."""
 
 
 def explanation(program: Program, report: Report, loss: Loss | None) -> list[str]:
@@ -19,5 +23,11 @@ def explanation(program: Program, report: Report, loss: Loss | None) -> list[str
     if isinstance(failure, Wrong):
         lines.append("where it came from")
         place = member(program, failure.goal.statement, failure.binders)
-        lines += [f"  {line}" for line in trace(program, *place, failure.slot)]
+        try:
+            steps = trace(program, *place, failure.slot)
+        except RecursionError as problem:
+            steps = [left_out("its way back", problem)]
+        if len(steps) > FIRST + LAST + 1:
+            steps[FIRST:-LAST] = [f"… {len(steps) - FIRST - LAST:,} steps"]
+        lines += [f"  {line}" for line in steps]
     return lines + (loss.lines() if loss else [])

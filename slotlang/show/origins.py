@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import Int, evaluate, holds
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
@@ -101,20 +102,29 @@ def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
 
 def vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
     """At which slots a value is 0 because a bracket in it does not hold."""
+    return walked(_vanishes(program, value, env, slots))
+
+
+def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Steps[Mask]:
     match value:
         case Iverson(condition):
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
             return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
         case Arith("*"):
-            left, right = (vanishes(program, factor, env, slots) for factor in children(value))
-            return left | right
+            zero = np.zeros(slots.shape, bool)
+            for factor in children(value):
+                zero |= yield _vanishes(program, factor, env, slots)
+            return zero
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
-            return vanishes(program, family.body, family.env([_at(program, i, env) for i in indices]), slots)
+            inside: Mask = yield _vanishes(
+                program, family.body, family.env([_at(program, i, env) for i in indices]), slots
+            )
+            return inside
         case _ if isinstance(value, Slotwise):
             zero = np.ones(slots.shape, bool)
             for part in children(value):
-                zero &= vanishes(program, part, env, slots)
+                zero &= yield _vanishes(program, part, env, slots)
             return zero
         case _:
             return np.zeros(slots.shape, bool)

@@ -10,13 +10,17 @@ from slotlang.show.content import claim_text, contents, definition_text
 __all__ = ["FamilyRow", "overview"]
 
 MAX_SLOTS_COMPARED = 1 << 16
+MAX_FOLLOWED = 20_000
+"""Members that are followed to their definitions for all rows together, about: a second or two. What families that read
+each other many times in a row hold is told of the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyRow:
     """One family. ``members``: how many vectors; ``ciphertexts``: how many of them are encrypted.
     ``distinct`` and ``empty`` are those of the first member, None where a slot's sum is too long to be
-    multiplied out; they rest on ``claims`` where there are any."""
+    multiplied out, or too many members were followed for it and the rows above; they rest on ``claims`` where there
+    are any."""
 
     family: str
     kind: str
@@ -46,11 +50,14 @@ class FamilyRow:
 def overview(program: Program) -> list[FamilyRow]:
     """The families in the program's order."""
     rows = []
+    left = MAX_FOLLOWED
     for family in program.families.values():
         members = family.size
         repetition = None
         if program.slots <= MAX_SLOTS_COMPARED:
-            repetition = contents(program, family.name, compare=False).repetition
+            held = contents(program, family.name, compare=False, most=max(1, left))
+            left -= held.describer.named.followed
+            repetition = held.repetition
         claims = [s for s in program.steps if isinstance(s, Claim) and s.family == family.name]
         rows.append(
             FamilyRow(

@@ -16,10 +16,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slotlang.meaning.deep import Steps
 from slotlang.meaning.integers import Int, IntConst, IntVar, evaluate, holds, variables, within
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.value import Permuted, TensorForm, Value
 from slotlang.proof.terms import ONE, Expander, Term, product_name
+from slotlang.refusals import GaveUp
 
 __all__ = ["Atoms", "Ints", "Named", "Polynomial", "Polynomials", "points", "polynomials"]
 
@@ -36,11 +38,14 @@ _SAFE = 1 << 62
 class Named(Expander):
     """Terms in which elements of tensor products keep their names and permutations are looked up in tables.
 
-    ``shapes``: everything that has elements; ``used``: the claims that expansions went through.
+    ``shapes``: everything that has elements; ``used``: the claims that expansions went through; ``followed``: how many
+    members were followed to their claims or definitions, ``most`` of them before it gives up.
     """
 
-    def __init__(self, program: Program, claims: Sequence[Claim] = ()) -> None:
+    def __init__(self, program: Program, claims: Sequence[Claim] = (), most: int | None = None) -> None:
         super().__init__(program)
+        self.most = most
+        self.followed = 0
         self.shapes: dict[str, tuple[int, ...]] = dict.fromkeys(program.scalars, ())
         self.shapes.update((name, t.shape) for name, t in sorted(program.tensors.items()))
         self.tables: dict[str, tuple[Ints, Int]] = {}
@@ -48,10 +53,10 @@ class Named(Expander):
         for claim in claims:
             self.learn(claim)
 
-    def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
-        """As ``Expander.expand``; what a permutation brings to a slot is looked up in its table."""
+    def _terms(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
+        # what a permutation brings to a slot is looked up in its table
         if not isinstance(value, Permuted):
-            return super().expand(value, env, slot)
+            return (yield from super()._terms(value, env, slot))
         table = self.program.permutations[value.permutation].destination
         if not value.inverse:
             source = np.empty_like(table)
@@ -59,12 +64,19 @@ class Named(Expander):
             table = source
         name = self._name("u", self.program.slots_expr)
         self.tables[name] = table, slot
-        return super().expand(value.value, env, IntVar(name))
+        terms: list[Term] = yield self._expand(value.value, env, IntVar(name))
+        return terms
 
-    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> list[Term]:
+    def _read_member(self, name: str, indices: tuple[Int, ...], slot: Int) -> Steps[list[Term]]:
+        self.followed += 1
+        if self.most is not None and self.followed > self.most:
+            raise GaveUp(f"more than {self.most:,} members")
+        return super()._read_member(name, indices, slot)
+
+    def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         if claim not in self.used:
             self.used.append(claim)
-        return super()._claimed(claim, env, slot)
+        return (yield from super()._claimed(claim, env, slot))
 
     def element(self, form: TensorForm, indices: tuple[Int, ...], else_zero: bool = False) -> list[Term]:
         """One term per chain of the tensor expression, its inner sums left unopened."""

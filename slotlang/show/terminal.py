@@ -316,6 +316,9 @@ class _Refuted:
         if refutation.around:
             yield Text()
             yield from self._around(options.max_width, ascii_only)
+        elif refutation.left_out:
+            yield Text()
+            yield _indented(refutation.left_out, 2)
         if refutation.wrong is not None:
             yield Text()
             sentence = refutation.wrong.sentence()

@@ -28,7 +28,17 @@ from slotlang.show.holding import Holding
 from slotlang.show.symbolic import Named
 from slotlang_runtime.amounts import count_of
 
-__all__ = ["Neighbour", "Refutation", "WrongSlots", "held", "mark_wrong", "refutation", "wrong_contents", "wrong_slots"]
+__all__ = [
+    "Neighbour",
+    "Refutation",
+    "WrongSlots",
+    "held",
+    "left_out",
+    "mark_wrong",
+    "refutation",
+    "wrong_contents",
+    "wrong_slots",
+]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -184,7 +194,8 @@ class Neighbour:
 @dataclass(frozen=True, slots=True)
 class Refutation:
     """Why a program is refuted, to be drawn. ``lines``: the counterexample in words; ``slot``: the wrong slot
-    that it names, None when it names none; ``around``: that slot and its neighbours."""
+    that it names, None when it names none; ``around``: that slot and its neighbours; ``left_out``: why there are none,
+    where what they hold can't be told."""
 
     program: str
     statement: str
@@ -195,6 +206,7 @@ class Refutation:
     slot: int | None
     around: tuple[Neighbour, ...]
     wrong: WrongSlots | None
+    left_out: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Plain data. Keys: ``program``, ``statement``, ``line``, ``lines``, ``vector``, ``slot``, ``wrong``
@@ -239,8 +251,20 @@ def refutation(program: Program, report: Report, wrong: WrongSlots | None = None
     wrong = wrong or wrong_slots(program, failure, held(program, report.steps), sets=report.method != "random")
     family, place = member(program, failure.goal.statement, failure.binders)
     title = member_text(family, place)
-    around = _around(program, report, failure, wrong, reach)
-    return Refutation(program.name, example.statement, example.line, lines, title, axes, failure.slot, around, wrong)
+    around: tuple[Neighbour, ...] = ()
+    reason = ""
+    try:
+        around = _around(program, report, failure, wrong, reach)
+    except (GaveUp, RecursionError) as problem:
+        reason = left_out("what the slots around it hold", problem)
+    slot = failure.slot
+    return Refutation(program.name, example.statement, example.line, lines, title, axes, slot, around, wrong, reason)
+
+
+def left_out(what: str, problem: Exception) -> str:
+    """A line about a part of an explanation that can't be made. The refutation stands without it."""
+    reason = "values nest too deeply to follow them" if isinstance(problem, RecursionError) else problem
+    return f"left out: {what} ({reason})"
 
 
 def _around(
@@ -248,12 +272,9 @@ def _around(
 ) -> tuple[Neighbour, ...]:
     named = Named(program, [c for c in held(program, report.steps) if c != failure.goal.statement])
     slots = range(max(0, failure.slot - reach), min(program.slots, failure.slot + reach + 1))
-    try:
-        left, right, where = sides(program, named, failure.goal)
-    except GaveUp:
-        return ()
+    left, right, where = sides(program, named, failure.goal)
     if not numbered(named):
-        return ()
+        raise GaveUp("tensors have too many elements")
     holds = Describer(named, left, failure.binders)
     should = Describer(named, right, failure.binders)
     if holds.affordable < len(slots):

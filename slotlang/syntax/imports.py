@@ -10,12 +10,11 @@ from pathlib import Path
 from slotlang.diagnostics import SlotError, error
 from slotlang.source import Source
 from slotlang.syntax import items
+from slotlang.syntax.library import LIBRARY, check_library_file
 from slotlang.syntax.statements import parse_file, read_source
 
 MAX_DEEP = 32
 """Most files that import each other in a row."""
-LIBRARY = Path(__file__).resolve().parent.parent / "std"
-"""The library's folder: ``import "std/layouts.slot"``."""
 
 _PATH = re.compile(r"(\./|std/)[\w .+/-]*\.slot")
 _FORMS = 'write import "./mine.slot" for a file beside this one, import "std/layouts.slot" for one of the library'
@@ -34,7 +33,8 @@ def opened(item: items.Import, importer: Source, importing: tuple[Opened, ...]) 
     """The file of an import. ``importing``: the files whose imports led here.
 
     Raises ``SlotError`` SL117 for a path outside of the two roots, SL118 for a file that can't be read or that holds
-    more than definitions, SL119 for one that imports itself, and what parsing it raises.
+    more than definitions, SL119 for one that imports itself, SL121 for one of the library that is missing or changed,
+    and what parsing it raises.
     """
     folder, inside = _root(item, importer)
     path = folder / inside
@@ -43,6 +43,8 @@ def opened(item: items.Import, importer: Source, importing: tuple[Opened, ...]) 
         raise _outside(item, f"{item.path} leads out of the folder of the file that imports it", "links count as well")
     _check_circle(item, key, importing)
     shown = item.path if item.path.startswith("std/") else os.path.join(os.path.dirname(importer.name), inside)  # noqa: PTH118, PTH120
+    if folder == LIBRARY:
+        check_library_file(LIBRARY, Path(inside).as_posix(), item.place)
     try:
         text = read_source(path).text
     except SlotError as problem:

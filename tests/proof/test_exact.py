@@ -667,7 +667,7 @@ def test_definitions_outside_the_graph_read_what_nodes_hold(monkeypatch: pytest.
     defined = []
     original = exact._Prover._defined
 
-    def recorded(self: exact._Prover, key: exact.Key) -> exact.Vector:
+    def recorded(self: exact._Prover, key: exact.Key) -> object:
         defined.append(key[0])
         return original(self, key)
 
