@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from math import exp2
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,10 @@ from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
 from slotlang.schedule.ops import State
+from slotlang_runtime.messages import HIDING_BITS
+
+LARGEST_MASK = 128
+"""Bits of the largest masks that are told apart: encoding any such mask loses every digit of a result."""
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -45,14 +50,15 @@ def gains(
     *,
     masked: bool,
     zero: frozenset[str] = frozenset(),
+    bits: Mapping[str, int] | None = None,
     data: DataPowers = UNIT,
     contents: Contents | None = None,
 ) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
+    there; ``bits``: of these masks, by family. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
+        return _Backwards(graph, degree, doubled, masked, zero, bits or {}, contents or Contents(graph.schedule, data)).run()
 
 
 def _together(parts: Mapping[str, Gains]) -> Gains:
@@ -95,12 +101,13 @@ class _Backwards:
         doubled: frozenset[str],
         masked: bool,
         zero: frozenset[str],
+        bits: Mapping[str, int],
         contents: Contents,
     ) -> None:
         self.graph = graph
         self.degree = degree
         self.doubled = doubled
-        self.masked, self.zero = masked, zero
+        self.masked, self.zero, self.bits = masked, zero, bits
         self.program: Program = graph.schedule.program
         self.contents = contents
         self.members = Members(graph, contents)
@@ -282,7 +289,8 @@ class _Backwards:
             if unread and self.masked and output.family.name not in self.zero:
                 level, carried = self.graph.levels[node], products[node]
                 self.sources.round("added", level, carried, window, self.degree, True)
-                self.sources.found[Place("mask", level, carried)] += unread * self.sources.wide(window) / 2
+                square = exp2(2 * min(self.bits.get(output.family.name, HIDING_BITS), LARGEST_MASK))
+                self.sources.found[Place("mask", level, carried)] += square * unread * self.sources.wide(window) / 2
         return {node: self.settled(power) for node, power in grown.items()}
 
     def _back(

@@ -90,6 +90,7 @@ def plan_gains(plan: Planned) -> Gains:
         hiding.doubled,
         masked=hiding.mode != "none",
         zero=hiding.zero,
+        bits=hiding.bits,
         data=plan.data,
     )
 

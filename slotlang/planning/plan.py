@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
 from slotlang.cost.matrix import MatrixForm, matrix_form
-from slotlang.cost.noise import Gains
+from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
@@ -20,10 +20,10 @@ from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
-from slotlang.planning.limits import message_bits
-from slotlang.planning.messages import State
+from slotlang.planning.limits import assumed_values, message_bits
+from slotlang.planning.messages import Messages, State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
-from slotlang.planning.ranges import MARGIN, Range, needs, range_of
+from slotlang.planning.ranges import MARGIN, Range, nominal_messages, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice, Wire
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
@@ -32,6 +32,7 @@ from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.fusion import apart
 from slotlang.schedule.ops import Schedule
+from slotlang_runtime.messages import mask_bits
 
 Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
 """Where parameters come from: whoever asked for the plan, the program's own statement, the search for a precision, or
@@ -92,6 +93,15 @@ class Plan:
             if found.status != "refuted"
             else self.range.given_up("a proof of the results bounds them: lower has it")
         )
+
+    @cached_property
+    def whole_bits(self) -> dict[str, int]:
+        """Bits of masks, by family, that hide parts too: where whole ciphertexts are sent."""
+        found, hidden = nominal_messages(self.graph, self.hiding), self.hiding
+        assumed = assumed_values(self.program)
+        sizes = {n: assumed if found is None else found.whole[n] for n, _ in hidden.halves | hidden.slots}
+        # in slots and parts alike
+        return {name: mask_bits(max(size, hidden.held.get(name, 0.0))) for name, size in sizes.items()}
 
     @cached_property
     def gains(self) -> Gains:
@@ -164,13 +174,14 @@ class Plan:
 @dataclass(frozen=True)
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
-    one. ``doubled`` and ``zero`` as in ``Hiding``."""
+    one. ``doubled`` and ``zero`` as in ``Hiding``. ``known``: what is hidden, where another draft has found that."""
 
     program: Program
     hide: Hide
     built: Schedule = field(repr=False)
     doubled: frozenset[str]
     zero: frozenset[str]
+    known: Hiding | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0, results: int = 0) -> Draft:
@@ -191,7 +202,7 @@ class Draft:
     def dropping(self, drops: Sequence[int], results: int = 0) -> Draft:
         """The same with primes dropped after these products, and of results: which slots are zero does not depend on
         them."""
-        return replace(self, built=schedule(self.built.program, drops, results))
+        return replace(self, built=schedule(self.built.program, drops, results), known=None)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -208,7 +219,8 @@ class Draft:
                 self.program.span,
                 notes=[f"it rotates {slots:,} slots by {', '.join(map(str, sorted(wanted)))}"],
             )
-        routed = replace(self, built=replace(self.built, routes=found))
+        # results hold the same whatever the keys are
+        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding)
         if all(not group.loops for group in self.built.groups):
             return routed
         # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
@@ -233,12 +245,40 @@ class Draft:
     @cached_property
     def hiding(self) -> Hiding:
         """What is hidden in results."""
+        if self.known is not None:
+            return self.known
+        found = self._hidden
+        if not found.slots:
+            return found
+        if self._bounded is not None:
+            return replace(found, held=self._bounded.hidden)
+        held = dict.fromkeys({name for name, _ in found.slots}, assumed_values(self.program))
+        return replace(found, held=held, assumed=True)
+
+    @cached_property
+    def _hidden(self) -> Hiding:
+        """As ``hiding``, without bounds of what is hidden."""
         return hiding(self.graph, self.hide, self.doubled, self.zero)
 
     @cached_property
+    def _bounded(self) -> Messages | None:
+        return nominal_messages(self.graph, self._hidden)
+
+    @property
     def needs(self) -> Mapping[State, float] | None:
-        """Bits of modulus that messages within the program's bounds need, as ``ranges.needs``."""
-        return needs(self.graph, self.hiding)
+        """Bits of modulus above the scale that the range theorem needs, whatever the parameters, for each state in
+        which a message is read; None where some weight is not bounded, or the graph is too large."""
+        return None if self._bounded is None else self._bounded.needs
+
+    @cached_property
+    def mask_rooms(self) -> Mapping[State, float]:
+        """Bits of modulus above the scale that masks of slots need, by state of the results."""
+        found: dict[State, float] = {}
+        for name, bits in self.hiding.bits.items():
+            built = self.built.states[name]
+            state = built.level, built.pending
+            found[state] = max(found.get(state, 0.0), float(bits + MASK_MARGIN))
+        return found
 
     @cached_property
     def message_bits(self) -> float:

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
@@ -293,7 +292,7 @@ class RingSamples:
         yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
         yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
         yield sample("decode", lambda: ring.decode(next(fresh)))
-        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, MASK_BITS))
+        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, HIDING_BITS))
         yield sample("send_real", lambda: send(numbers))
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)
