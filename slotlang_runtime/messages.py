@@ -21,6 +21,10 @@ HIDING_BITS = 16
 """How well masks hide slots that no output reads: whatever two values may be in a slot, the distributions of what is
 decrypted there have a statistical distance of at most 2^-16 (docs/security.md)."""
 
+DOUBLE_MASK_BITS = HIDING_BITS
+"""Bits of the largest masks that are encoded in double precision. Of larger ones too much would show in the slots that
+are read: they are encoded with twice the digits (``precise``)."""
+
 MOST_MASK_BITS = 1000
 """Stands for masks that no modulus has room for."""
 

@@ -127,5 +127,5 @@ def emit_standalone(plan: Plan, lowering: Lowering, promise: Promise | None = No
     SL407 where there is no room for masks of unread parts."""
     check_masks(plan.hiding, plan.whole_bits, plan.graph, plan.parameters)
     # no other weights are compared with those that it was lowered for
-    made = replace(promise or plan.promise, sizes={})
+    made = replace(promise or plan.whole_promise, sizes={})
     return compiled(plan, _Standalone(plan, lowering, made).module())

@@ -169,6 +169,22 @@ def check_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> None:
             )
 
 
+LARGEST_ASSUMED = 64
+"""Bits of the largest masks for values that are assumed: encoding larger ones would show in the slots that are read."""
+
+
+def with_all_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> Hiding:
+    """Where what slots hold is assumed, masks take the room that there is, up to a bit: then weights are not refused
+    for masks that could have been larger."""
+    if not hidden.assumed:
+        return hidden
+    held = {}
+    for name, size in hidden.held.items():
+        bits = floor(_room(parameters, graph.schedule.states[name])) - MASK_MARGIN - 1
+        held[name] = max(size, 2.0 ** (min(bits, LARGEST_ASSUMED) - HIDING_BITS))
+    return replace(hidden, held=held)
+
+
 def check_masks(hidden: Hiding, bits: Mapping[str, int], graph: Graph, parameters: Parameters) -> None:
     """Raises SL407 where the modulus has no room for masks of these bits, by family of results."""
     name = without_room(bits, graph, parameters)

@@ -69,7 +69,7 @@ GUARD_BITS = 4
 that is read alone, for the half that stays empty (``Client.decrypt`` looks there), and one for larger weights."""
 
 
-SPARE_BITS = 3
+SPARE_BITS = 5
 """By how much values in slots that are masked may exceed what weights of unit variance make of the largest inputs,
 where the weights have no bounds: ``Weights.encode`` refuses larger ones."""
 

@@ -29,7 +29,8 @@ def masks_refused(
 
     def fits(changed: Program) -> bool:
         if hidden.assumed:
-            held: Mapping[str, float] = dict.fromkeys(hidden.held, assumed_values(changed))
+            smaller = assumed_values(changed) / assumed_values(program)
+            held: Mapping[str, float] = {name: size * smaller for name, size in hidden.held.items()}
         else:
             bounds = replace(own, bounds=changed.bounds)
             held = bounded_messages(graph, replace(hidden, held={}), parameters, bounds).hidden

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import sqrt
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
 from slotlang.cost.matrix import MatrixForm, matrix_form
+from slotlang.cost.gains import gains
 from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
@@ -19,7 +21,7 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
+from slotlang.planning.hiding import Hiding, check_room, hiding, with_all_room, with_conjugates
 from slotlang.planning.limits import assumed_values, message_bits
 from slotlang.planning.messages import Messages, State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
@@ -100,8 +102,7 @@ class Plan:
         found, hidden = nominal_messages(self.graph, self.hiding), self.hiding
         assumed = assumed_values(self.program)
         sizes = {n: assumed if found is None else found.whole[n] for n, _ in hidden.halves | hidden.slots}
-        # in slots and parts alike
-        return {name: mask_bits(max(size, hidden.held.get(name, 0.0))) for name, size in sizes.items()}
+        return {name: mask_bits(size) for name, size in sizes.items()}
 
     @cached_property
     def gains(self) -> Gains:
@@ -111,8 +112,16 @@ class Plan:
     @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
+        return self._promised(self.gains)
+
+    @cached_property
+    def whole_promise(self) -> Promise:
+        """What is promised where whole ciphertexts are sent, and masks are encoded in double precision."""
+        return self._promised(plan_gains(self, self.whole_bits))
+
+    def _promised(self, gains: Gains) -> Promise:
         sizes = given_sizes(self.program, self.data)
-        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
+        return promised(gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
 
     @cached_property
     def key_levels(self) -> KeyLevels:
@@ -252,8 +261,15 @@ class Draft:
             return found
         if self._bounded is not None:
             return replace(found, held=self._bounded.hidden)
-        held = dict.fromkeys({name for name, _ in found.slots}, assumed_values(self.program))
-        return replace(found, held=held, assumed=True)
+        return replace(found, held=self._assumed({name for name, _ in found.slots}), assumed=True)
+
+    def _assumed(self, names: Collection[str]) -> dict[str, float]:
+        """Bounds on what slots of these families hold that are assumed where weights have none: from what they hold on
+        average for weights of unit variance."""
+        peaks = gains(self.graph, 2 * self.program.slots, self.doubled, masked=True, zero=self.zero).peaks
+        states = {name: self.built.states[name] for name in names}
+        squares = {name: peaks.get((state.level, state.pending), 1.0) for name, state in states.items()}
+        return {name: assumed_values(self.program) * max(sqrt(square), 1.0) for name, square in squares.items()}
 
     @cached_property
     def _hidden(self) -> Hiding:
@@ -305,7 +321,8 @@ class Draft:
         scales = parameters.factor_bits(built.depth)
         matrix = matrix_form(self.graph, parameters.primes[: parameters.data_primes], scales)
         counts = replace(self.counts, masks=self.hiding.masks)
-        return Plan(program, self.graph, parameters, counts, self.hiding, matrix, self.kernel(matrix, kernel))
+        hidden = with_all_room(self.hiding, self.graph, parameters)
+        return Plan(program, self.graph, parameters, counts, hidden, matrix, self.kernel(matrix, kernel))
 
     def kernel(self, matrix: MatrixForm | GaveUp, choice: KernelChoice) -> Kernel:
         """The kernel that is asked for, or predicted to be the fastest. Raises SL472."""
