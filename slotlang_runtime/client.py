@@ -284,7 +284,8 @@ class Client:
         if max(families[name].mask_bits for name, *_ in group) <= DOUBLE_MASK_BITS:
             slots, most = self.coder.decode_all(np.array([message for *_, message in group]), level, scale)
             return slots, most.tolist()
-        return tuple(zip(*(self.coder.decode_precisely(words, level, scale) for *_, words in group), strict=True))
+        found = [self.coder.decode_precisely(words, level, scale) for *_, words in group]
+        return [row for row, _ in found], [most for _, most in found]
 
     def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float], lost: bool) -> None:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much

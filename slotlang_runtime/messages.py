@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlang_runtime.magnitudes import OUTWARDS, Floats, Inputs, Magnitude
 from slotlang_runtime.noise import SIGMAS
@@ -38,12 +39,12 @@ def mask_bits(bound: float) -> int:
     return min(HIDING_BITS + exponent - (leading == 0.5), MOST_MASK_BITS)
 
 
-def hidden_bound(sizes: Floats, hidden: Floats) -> float:
+def hidden_bound(sizes: Floats, hidden: npt.NDArray[np.bool_]) -> float:
     """The largest of a result's ``sizes``, bounds on each |slot|, where a part is masked. ``hidden``: 2 x slots."""
     return float(np.max(np.broadcast_to(sizes, hidden.shape[-1:]), initial=0.0, where=hidden.any(axis=0)))
 
 
-def mask_mean(hidden: Floats, bits: int) -> float:
+def mask_mean(hidden: npt.NDArray[np.bool_], bits: int) -> float:
     """The mean over all slots of the largest masks of these parts (2 x slots)."""
     return float(np.hypot(*np.asarray(hidden, np.float64)).mean()) * 2.0**bits
 

@@ -29,9 +29,9 @@ class Two(NamedTuple):
     high: Any
     low: Any
 
-    def __getitem__(self, key: Any) -> Two:  # type: ignore[override]
-        high, low = tuple(self)
-        return Two(high[key], low[key])
+    def at(self, key: Any) -> Two:
+        """Some of them."""
+        return Two(self.high[key], self.low[key])
 
 
 def _sum(a: Any, b: Any) -> Two:
@@ -73,7 +73,7 @@ class _Complex(NamedTuple):
     im: Two
 
     def at(self, key: Any) -> _Complex:
-        return _Complex(self.re[key], self.im[key])
+        return _Complex(self.re.at(key), self.im.at(key))
 
 
 def _times(a: _Complex, b: _Complex) -> _Complex:
@@ -84,7 +84,7 @@ def _times(a: _Complex, b: _Complex) -> _Complex:
 
 
 def _joined(parts: list[Two], axis: int = 0) -> Two:
-    return Two(*(np.concatenate(arrays, axis) for arrays in zip(*(tuple(p) for p in parts), strict=True)))
+    return Two(*(np.concatenate(arrays, axis) for arrays in zip(*parts, strict=True)))
 
 
 def _both(a: _Complex, b: _Complex, axis: int) -> _Complex:
@@ -131,7 +131,8 @@ def _transformed(x: _Complex, count: int) -> _Complex:
 
 
 def _reshaped(x: _Complex, shape: tuple[int, ...]) -> _Complex:
-    return _Complex(*(Two(*(array.reshape(shape) for array in tuple(part))) for part in x))
+    re, im = (Two(part.high.reshape(shape), part.low.reshape(shape)) for part in (x.re, x.im))
+    return _Complex(re, im)
 
 
 def _integers(numbers: Any) -> Two:
@@ -146,7 +147,7 @@ def values(coefficients: Any, scale: float) -> Any:
     found = _integers(coefficients)
     roots = _roots(2 * count).at(slice(count))
     # the sums with exp(+...), as the conjugate of those of the conjugate
-    conjugate = _Complex(found[:count], Two(*(-part for part in found[count:])))
+    conjugate = _Complex(found.at(slice(count)), Two(-found.high[count:], -found.low[count:]))
     total = _transformed(_times(conjugate, roots), count)
     sums = ((total.re.high + total.re.low) - 1j * (total.im.high + total.im.low)) / scale
     where, mirrored, _ = embedding.places(count)

@@ -58,10 +58,13 @@ def gains(
 ) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there; ``bits``: of these masks, by family;
-    ``whole``: parts that are not read are masked too, and all masks are encoded in double precision. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
+    there; ``bits``: of these masks, by family; ``whole``: parts that are not read are masked too, and all masks are
+    encoded in double precision. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to
+    share."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return _Backwards(graph, degree, doubled, masked, zero, bits or {}, whole, contents or Contents(graph.schedule, data)).run()
+        return _Backwards(
+            graph, degree, doubled, masked, zero, bits or {}, whole, contents or Contents(graph.schedule, data)
+        ).run()
 
 
 def _together(parts: Mapping[str, Gains]) -> Gains:

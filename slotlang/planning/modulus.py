@@ -53,7 +53,8 @@ class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
     grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
     of the program; None where it does not bound all weights, and messages are estimated. ``masks``: the bits that masks
-    of slots need, by state of their results. ``more``: bits that are left besides, for noise. ``largest``: bits of the largest prime that is tried."""
+    of slots need, by state of their results. ``more``: bits that are left besides, for noise. ``largest``: bits of the
+    largest prime that is tried."""
 
     draft: Draft
     degree: int

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
-from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.gains import gains
+from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile

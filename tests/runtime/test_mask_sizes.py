@@ -168,13 +168,13 @@ def test_the_search_leaves_room(precision: float) -> None:
     assert made.range.status == "proved" and room >= 36 + 3
     assert api.predicted_error(made) <= precision
     short = replace(p, primes=(p.primes[0] - 7, *p.primes[1:]))
-    with pytest.raises(SlotError, match="SL407|SL411"):
+    with pytest.raises(SlotError, match=r"SL407|SL411"):
         api.plan(api.loads(SCORE), short)
 
 
 def test_out_of_reach_says_why() -> None:
     text = SCORE.replace("<= 87100", "<= 1" + 37 * "0")
-    with pytest.raises(SlotError, match="SL412|SL451") as refused:
+    with pytest.raises(SlotError, match=r"SL412|SL451") as refused:
         api.plan(api.loads(text), target=Target(precision=1e-12))
     assert "masks up to 2^1" in str(refused.value) and "--hide none" in str(refused.value)
 
@@ -216,7 +216,10 @@ def exact(values: np.ndarray, scale: int) -> list[int]:
     with mpmath.workdps(100):
         roots = [mpmath.expjpi(mpmath.mpf(pow(3, j, 4 * count)) / (2 * count)) for j in range(count)]
         sums = (
-            mpmath.fsum((mpmath.mpmathify(complex(v)) * mpmath.conj(root) ** k).real for v, root in zip(values, roots))
+            mpmath.fsum(
+                (mpmath.mpmathify(complex(v)) * mpmath.conj(root) ** k).real
+                for v, root in zip(values, roots, strict=True)
+            )
             for k in range(2 * count)
         )
         return [int(mpmath.nint(total * scale / count)) for total in sums]
