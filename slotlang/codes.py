@@ -478,6 +478,8 @@ encrypted under larger limits. Scale the input down and the result up, or lower 
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
 The message says which moment is too tight, how many bits are missing, and which smaller bounds of the inputs would do.
+Or slots that no output reads could hold more than their masks are made for, which are as large as the parameters had
+room for when the program was lowered: give bounds of the weights (`--bound`), and masks follow them.
 Lower the program for these weights (`--adapter`, `--data`): then fixed parameters take smaller scales, as far as that
 helps, and `--precision` searches others. Or lower it with smaller bounds, or scale the weights down and the result
 up.""",

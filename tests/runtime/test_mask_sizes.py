@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from math import inf, prod
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import worlds
 
-from slotlang import api
+from slotlang import api, recheck
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
+from slotlang.proof.certificate import certificate
 from slotlang.run.runner import load_module
 from slotlang.source import Source
 from slotlang.validation.check import check_module
@@ -173,10 +175,10 @@ def test_the_search_leaves_room(precision: float) -> None:
 
 
 def test_out_of_reach_says_why() -> None:
-    text = SCORE.replace("<= 87100", "<= 1" + 37 * "0")
-    with pytest.raises(SlotError, match=r"SL412|SL451") as refused:
-        api.plan(api.loads(text), target=Target(precision=1e-12))
-    assert "masks up to 2^1" in str(refused.value) and "--hide none" in str(refused.value)
+    text = SCORE.replace("bound norm(x[:, t]) <= 87100\nbound |w| <= 1\n", "")
+    with pytest.raises(SlotError, match="SL451") as refused:
+        api.plan(api.loads(text), target=Target(precision=1e-16))
+    assert "hide slots of 'S'" in str(refused.value) and "--hide none" in str(refused.value)
 
 
 def test_a_module_with_smaller_masks_is_refused() -> None:
@@ -208,6 +210,22 @@ def test_weights_without_bounds_are_checked_when_they_are_encoded() -> None:
     Weights.encode(module, w=np.full((1, 16), allowed * 0.999))
     with pytest.raises(Rejected, match="masks of at most"):
         Weights.encode(module, w=np.full((1, 16), allowed * 1.001))
+
+
+def test_certificates_have_the_size_of_the_masks() -> None:
+    """By code of its own, which is no smaller than the module's; and a certificate that says less is refused."""
+    text = SCORE + "parameters degree 8192 primes 60, 60, 60 scales 40\n"
+    program = api.loads(text)
+    proof = certificate(program, api.check(program))
+    claim = json.loads(proof)["range"]
+    own = api.plan(program).hiding.bits["S"]
+    # 16 elements of at most 87100, where crossing sums are bounded by elements
+    assert own == 36 <= claim["mask_bits"] <= 16 + 21
+    assert f"at most 2^{claim['mask_bits']}" in recheck.recheck(proof.encode()).lines()[-1]
+    edited = proof.replace(f'"mask_bits": {claim["mask_bits"]}', '"mask_bits": 16')
+    assert edited != proof
+    with pytest.raises(recheck.Rejected):
+        recheck.recheck(edited.encode())
 
 
 def exact(values: np.ndarray, scale: int) -> list[int]:
