@@ -336,10 +336,12 @@ Only what is proved is lowered. `slotlang check` shows what is wrong; `--unprove
 writes that into the module's header.""",
     "SL407": """There is no room to hide slots that are not part of the result.
 
-Slots that no output reads are masked by random values up to 2^16, and where one part of a result is read, twice that
-part is returned (docs/security.md). Masks need 19 bits of modulus above the scale of the result, and twice a part 3;
-masks are never smaller because bits are short. Choose smaller scales or more primes; make the slots zero with a 0/1
-plaintext as the last factor; or return everything as it is with `--hide none`.""",
+Slots that no output reads are masked by random values up to 2^16 times the proved bound of what they hold, and where
+one part of a result is read, twice that part is returned (docs/security.md). Above the scale of the result masks need 3
+bits of modulus more than they have themselves, and twice a part 3; masks are never smaller because bits are short. The
+message says what slots may hold, and which parameters or bounds would do. Choose smaller scales or more primes, or
+`--precision`; lower the bounds; make the slots zero with a 0/1 plaintext as the last factor; or return everything as it
+is with `--hide none`.""",
     "SL408": """A set of Galois keys does not make every rotation.
 
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
@@ -482,6 +484,8 @@ encrypted under larger limits. Scale the input down and the result up, or lower 
 
 Weights are encoded only if no message can wrap, for any input within the program's limits, noise and masks included.
 The message says which moment is too tight, how many bits are missing, and which smaller bounds of the inputs would do.
+Or slots that no output reads could hold more than their masks are made for, which are as large as the parameters had
+room for when the program was lowered: give bounds of the weights (`--bound`), and masks follow them.
 Lower the program for these weights (`--adapter`, `--data`): then fixed parameters take smaller scales, as far as that
 helps, and `--precision` searches others. Or lower it with smaller bounds, or scale the weights down and the result
 up.""",

@@ -8,7 +8,7 @@ import secrets
 import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -43,7 +43,7 @@ from slotlang_runtime.labels import (
 )
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.messages import LEAST_ROOM
+from slotlang_runtime.messages import DOUBLE_MASK_BITS, LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, root_mean_square, small_results
 from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.records import fresh_record, key_record, read_result
@@ -268,9 +268,7 @@ class Client:
                 message = doubled_part(ring, message, words[0], family.level, part)
             alike[family.level, family.products].append((name, 2 if part else 1, message))
         for (level, products), group in alike.items():
-            residues = np.array([message for *_, message in group])
-            slots, most = self.coder.decode_all(residues, level, ring.scale(level, products))
-            for (name, copies, _), row, size in zip(group, slots, most.tolist(), strict=True):
+            for (name, copies, _), row, size in zip(group, *self._decoded(group, level, products), strict=True):
                 self._check_range(name, families[name], size)
                 values[name] = row[: self.module.slots] / copies
         results = self.module.collect(values)
@@ -282,6 +280,15 @@ class Client:
         grown = {n: own.get(n, 1.0) * theirs.get(n, 1.0) for n in {**own, **theirs}}
         self._check_precision(results, grown, bool(box.label.get("lost")))
         return results if len(results) > 1 else next(iter(results.values()))
+
+    def _decoded(self, group: Sequence[tuple[Name, int, Words]], level: int, products: int) -> tuple[Any, Any]:
+        """The slots of messages, and the largest |coefficient| of each."""
+        scale, families = self.ring.scale(level, products), self.module.returned()
+        if max(families[name].mask_bits for name, *_ in group) <= DOUBLE_MASK_BITS:
+            slots, most = self.coder.decode_all(np.array([message for *_, message in group]), level, scale)
+            return slots, most.tolist()
+        found = [self.coder.decode_precisely(words, level, scale) for *_, words in group]
+        return [row for row, _ in found], [most for _, most in found]
 
     def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float], lost: bool) -> None:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much

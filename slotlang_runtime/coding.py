@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime import embedding
+from slotlang_runtime import embedding, precise
 from slotlang_runtime.kernels.library import Kernels, kernels
 from slotlang_runtime.kernels.residues import ResidueRing
 from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.residues import Words, added
-from slotlang_runtime.seal.coefficients import transformed
+from slotlang_runtime.seal.coefficients import transformed, untransformed
 from slotlang_runtime.seal.memory import plaintext_of, residues_of
 from slotlang_runtime.seal.ring import Ring
 
@@ -107,6 +107,19 @@ class Coder:
         rows = np.stack([own.untransformed(words) for words in residues], axis=1)
         found = self._integers.centred(list(rows), moduli)
         return embedding.values(found / scale), np.abs(found).max(axis=-1)
+
+    def decode_precisely(self, words: Words, level: int, scale: float) -> tuple[npt.NDArray[np.complex128], float]:
+        """``decode_all`` of one message, primes x degree, in which masks are so large that rounding them as doubles
+        are would show."""
+        own, primes = self._own, self.ring.primes(level)
+        rows = untransformed(self.ring, words, level) if own is None else own.untransformed(words)
+        modulus = math.prod(primes)
+        total: Any = 0
+        for row, prime in zip(rows, primes, strict=True):
+            others = modulus // prime
+            total = total + row.astype(object) * (others * pow(others, -1, prime))
+        total = (total + modulus // 2) % modulus - modulus // 2
+        return precise.values(total, scale), float(max(total.max(), -total.min()))
 
 
 class _Integers:

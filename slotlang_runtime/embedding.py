@@ -17,9 +17,9 @@ import numpy as np
 def coefficients(slots: Any) -> Any:
     """Coefficients, ... x 2n, of the real polynomials that hold these n values in their slots, ... x n."""
     slots = np.asarray(slots)
-    places, mirrored, turn = _places(slots.shape[-1])
+    where, mirrored, turn = places(slots.shape[-1])
     held = np.empty(slots.shape, np.complex128)
-    held[..., places] = np.where(mirrored, np.conj(slots), slots)
+    held[..., where] = np.where(mirrored, np.conj(slots), slots)
     found = np.fft.fft(held, norm="forward") * np.conj(turn)
     return np.concatenate([found.real, found.imag], axis=-1)
 
@@ -28,8 +28,8 @@ def values(polynomials: Any) -> Any:
     """The slots, ... x n, of real polynomials with these coefficients, ... x 2n."""
     polynomials = np.asarray(polynomials, np.float64)
     half = polynomials.shape[-1] // 2
-    places, mirrored, turn = _places(half)
-    found = np.fft.ifft((polynomials[..., :half] + 1j * polynomials[..., half:]) * turn, norm="forward")[..., places]
+    where, mirrored, turn = places(half)
+    found = np.fft.ifft((polynomials[..., :half] + 1j * polynomials[..., half:]) * turn, norm="forward")[..., where]
     return np.where(mirrored, np.conj(found), found)
 
 
@@ -39,7 +39,7 @@ def largest_coefficient(slots: Any) -> float:
 
 
 @lru_cache(maxsize=16)
-def _places(slots: int) -> tuple[Any, Any, Any]:
+def places(slots: int) -> tuple[Any, Any, Any]:
     """For this many slots: t of each slot's root, or of its conjugate; whether it is the conjugate; powers of z."""
     exponents = np.array([pow(3, j, 4 * slots) for j in range(slots)])
     mirrored = exponents % 4 == 3

@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang_runtime.messages import DOUBLE_MASK_BITS
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.precise import scaled_coefficients
+from slotlang_runtime.seal.coefficients import transformed
 from slotlang_runtime.seal.halves import Part
+from slotlang_runtime.seal.memory import plaintext_of
 from slotlang_runtime.seal.ring import Ring
 
 
@@ -58,9 +62,19 @@ def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_
     words = np.frombuffer(secrets.token_bytes(16 * count), "<u8").reshape(2, count)
     values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0**bits
     re, im = values * np.tile(slots, (1, ring.copies))
+    scale = ring.scale(level, products)
+    if bits > DOUBLE_MASK_BITS:
+        return _precise(ring, level, scale, re + 1j * im)
     plain = seal.Plaintext()
-    ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], ring.scale(level, products), plain)
+    ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], scale, plain)
     return plain
+
+
+def _precise(ring: Ring, level: int, scale: float, values: npt.NDArray[np.complex128]) -> Any:
+    """The plaintext that holds large values: what is zero is zero in it, up to the rounding to integers."""
+    integers = scaled_coefficients(values, scale)
+    words = np.array([[number % prime for number in integers] for prime in ring.primes(level)], np.uint64)
+    return plaintext_of(ring, transformed(ring, words, level), level, scale)
 
 
 def fresh_masks(ring: Ring, module: Module) -> dict[Name, list[Any]]:

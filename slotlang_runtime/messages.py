@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlang_runtime.magnitudes import OUTWARDS, Floats, Inputs, Magnitude
 from slotlang_runtime.noise import SIGMAS
@@ -16,6 +17,36 @@ from slotlang_runtime.parameters import Levels
 LEAST_ROOM = 1
 """Bits of room that every message must have: the upper half of the modulus stays empty, where the tripwire of
 ``Client.decrypt`` looks."""
+
+HIDING_BITS = 16
+"""How well masks hide slots that no output reads: whatever two values may be in a slot, the distributions of what is
+decrypted there have a statistical distance of at most 2^-16 (docs/security.md)."""
+
+DOUBLE_MASK_BITS = HIDING_BITS
+"""Bits of the largest masks that are encoded in double precision. Of larger ones too much would show in the slots that
+are read: they are encoded with twice the digits (``precise``)."""
+
+MOST_MASK_BITS = 1000
+"""Stands for masks that no modulus has room for."""
+
+
+def mask_bits(bound: float) -> int:
+    """Bits of the masks of slots whose real and imaginary parts are at most ``bound``: 2^bits is no less than
+    2^``HIDING_BITS`` times that. Bounds below 1 count as 1, so that noise is hidden too."""
+    if not bound < math.inf:
+        return MOST_MASK_BITS
+    leading, exponent = math.frexp(max(bound, 1.0))
+    return min(HIDING_BITS + exponent - (leading == 0.5), MOST_MASK_BITS)
+
+
+def hidden_bound(sizes: Floats, hidden: npt.NDArray[np.bool_]) -> float:
+    """The largest of a result's ``sizes``, bounds on each |slot|, where a part is masked. ``hidden``: 2 x slots."""
+    return float(np.max(np.broadcast_to(sizes, hidden.shape[-1:]), initial=0.0, where=hidden.any(axis=0)))
+
+
+def mask_mean(hidden: npt.NDArray[np.bool_], bits: int) -> float:
+    """The mean over all slots of the largest masks of these parts (2 x slots)."""
+    return float(np.hypot(*np.asarray(hidden, np.float64)).mean()) * 2.0**bits
 
 
 @dataclass(frozen=True, slots=True)

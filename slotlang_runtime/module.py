@@ -53,7 +53,8 @@ class Plaintexts:
 class Results:
     """A family of ciphertexts that the server returns: ``members`` is the shape of its indices, or a list of the
     members that are sent; at ``level`` with this number of ``products`` not rescaled. Slots that no output reads are
-    masked by values up to 2^``mask_bits``; 0 where they are zero, or all are read."""
+    masked by values up to 2^``mask_bits``, which is 2^16 times what they may hold; 0 where they are zero, or all are
+    read."""
 
     members: tuple[int, ...] | Sequence[tuple[int, ...]] = ()
     level: int = 0

@@ -41,6 +41,9 @@ noise and of data. Fitted to runs of the tuning half of ``benchmarks/noise.py``,
 DOUBLE = 2.0**-51.2
 """Relative error of encoding or decoding a vector, which are transforms in double precision."""
 
+MORE_DIGITS = 45
+"""By how many bits less is lost where twice the digits are kept (``precise``)."""
+
 
 def peak_shape(degree: int) -> npt.NDArray[np.float64]:
     """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so

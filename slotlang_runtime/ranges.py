@@ -31,7 +31,16 @@ from slotlang_runtime.magnitudes import (
     row_norms,
 )
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
+from slotlang_runtime.messages import (
+    HIDING_BITS,
+    LEAST_ROOM,
+    Point,
+    Reader,
+    hidden_bound,
+    mask_mean,
+    read_sizes,
+    tighten,
+)
 from slotlang_runtime.module import Module, Name, root_mean_square
 from slotlang_runtime.noise import ROUNDING, constant_rounding, vector_rounding
 from slotlang_runtime.operations import Evaluation
@@ -90,7 +99,8 @@ class Ranges:
     ``results``: a bound on |slot|, for each slot, of each returned ciphertext, without noise; ``noise``: the standard
     deviation of its noise in a slot, bounded; ``errors``: a bound on each coefficient, and on the mean of |slot|, of
     what rounding adds, however the inputs are chosen. ``coarse``: families of plaintexts that the module's precision is
-    lost in when they are rounded, since the weights are small. ``zeros``: how many plaintexts are zero everywhere."""
+    lost in when they are rounded, since the weights are small. ``zeros``: how many plaintexts are zero everywhere.
+    ``hidden``: by family of results, a bound on what masked slots hold."""
 
     points: tuple[Point, ...]
     results: Mapping[Name, Floats] = field(repr=False)
@@ -98,6 +108,7 @@ class Ranges:
     errors: Mapping[Name, float] = field(repr=False)
     coarse: tuple[str, ...] = ()
     zeros: int = 0
+    hidden: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def room(self) -> float:
@@ -119,12 +130,16 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
     results: dict[Name, Floats] = {}
     noise: dict[Name, float] = {}
     errors: dict[Name, float] = {}
+    hidden: dict[str, float] = {}
     for name, value in returned.items():
         results[name], noise[name], errors[name] = np.zeros(1), 0.0, 0.0
         if value is not None:
             value = operations.cut(value)
             factor, mask = reading(module, name)
             size = np.broadcast_to(inputs.bound(value), module.slots)
+            if mask:
+                largest = hidden_bound(size, hidden_in(module)[name].slots)
+                hidden[name[0]] = max(hidden.get(name[0], 0.0), largest)
             if name in proved:
                 size = read_sizes(size, proved[name], [factor == 1 or bool(part.any()) for part in module.read[name]])
             reader(value, f"the result {name[0]}", factor, mask, size)
@@ -132,7 +147,7 @@ def ranges(module: Module, levels: Levels, weights: Mapping[str, Any], limits: M
             noise[name] = value.noise * math.sqrt(degree) / value.scale
             errors[name] = value.error / value.scale
     coarse = plaintexts.coarse(module.precision) if module.precision else ()
-    return Ranges(reader.ordered(), results, noise, errors, coarse, len(plaintexts.zeros))
+    return Ranges(reader.ordered(), results, noise, errors, coarse, len(plaintexts.zeros), hidden)
 
 
 TRIED = 32
@@ -255,8 +270,8 @@ def reading(module: Module, name: Name) -> tuple[float, float]:
     hidden = hidden_in(module).get(name)
     if hidden is None:
         return 1.0, 0.0
-    masks = np.hypot(*hidden.slots.astype(np.float64)) * 2.0 ** module.sent[name[0]].mask_bits
-    return (2.0 if hidden.read_part else 1.0), float(masks.mean()) if hidden.slots.any() else 0.0
+    masks = mask_mean(hidden.slots, module.sent[name[0]].mask_bits) if hidden.slots.any() else 0.0
+    return (2.0 if hidden.read_part else 1.0), masks
 
 
 def levels_of(module: Module) -> Levels:
@@ -265,7 +280,8 @@ def levels_of(module: Module) -> Levels:
 
 
 def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
-    """Bounds with checked weights. Raises Rejected unless every message has ``LEAST_ROOM``."""
+    """Bounds with checked weights. Raises Rejected unless every message has ``LEAST_ROOM``, and masks hide what is in
+    their slots."""
     module.parameters.check(module.slots)
     for name, axis, limit in module.assumptions:
         sizes = np.abs(np.asarray(weights[name], np.float64))
@@ -283,6 +299,7 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         # what is beyond a double is too large, and so is what is not a number
         found = ranges(module, ring, weights, module.limits)
     if found.room >= LEAST_ROOM:
+        _check_hidden(module, found.hidden)
         return found
     tightest, missing = found.points[0], LEAST_ROOM - found.room
     if not math.isfinite(missing):
@@ -296,6 +313,20 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         WEIGHTS_TOO_LARGE,
         f"{LOWER} for these weights{smaller}, or scale the weights down and the result up",
     )
+
+
+def _check_hidden(module: Module, hidden: Mapping[str, float]) -> None:
+    """Raises Rejected where slots that no output reads could hold more than their masks are made for."""
+    for name, size in hidden.items():
+        bits = module.sent[name].mask_bits
+        made_for = 2.0 ** (bits - HIDING_BITS)
+        if not size <= made_for * OUTWARDS:
+            raise Rejected(
+                f"with these weights slots of {name} that no output reads could hold {size:.6g}, for inputs with "
+                f"{limits_text(module, module.limits)}, and masks of at most 2^{bits} hide up to {made_for:.6g}: lower "
+                "the program with bounds that these weights meet, or with --hide none",
+                WEIGHTS_TOO_LARGE,
+            )
 
 
 def fitting_limits(

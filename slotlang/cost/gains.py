@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from math import exp2
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,11 @@ from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.program import Output, Program
 from slotlang.schedule.ops import State
+from slotlang_runtime.messages import DOUBLE_MASK_BITS, HIDING_BITS
+from slotlang_runtime.noise import MORE_DIGITS
+
+LARGEST_MASK = 200
+"""Bits of the largest masks that are told apart: encoding any such mask loses every digit of a result."""
 
 MAX_PROFILE = 1 << 27
 """Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
@@ -46,14 +52,20 @@ def gains(
     *,
     masked: bool,
     zero: frozenset[str] = frozenset(),
+    bits: Mapping[str, int] | None = None,
+    whole: bool = False,
     data: DataPowers = UNIT,
     contents: Contents | None = None,
 ) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to share."""
+    there; ``bits``: of these masks, by family; ``whole``: parts that are not read are masked too, and all masks are
+    encoded in double precision. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to
+    share."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return _Backwards(graph, degree, doubled, masked, zero, contents or Contents(graph.schedule, data)).run()
+        return _Backwards(
+            graph, degree, doubled, masked, zero, bits or {}, whole, contents or Contents(graph.schedule, data)
+        ).run()
 
 
 def _together(parts: Mapping[str, Gains]) -> Gains:
@@ -96,12 +108,14 @@ class _Backwards:
         doubled: frozenset[str],
         masked: bool,
         zero: frozenset[str],
+        bits: Mapping[str, int],
+        whole: bool,
         contents: Contents,
     ) -> None:
         self.graph = graph
         self.degree = degree
         self.doubled = doubled
-        self.masked, self.zero = masked, zero
+        self.masked, self.zero, self.bits, self.whole = masked, zero, bits, whole
         self.program: Program = graph.schedule.program
         self.contents = contents
         self.members = Members(graph, contents)
@@ -279,11 +293,16 @@ class _Backwards:
             halved = self.masked and output.part is not None and used[node].any(axis=1).sum() == 1
             kind = "cut half" if halved and output.family.name not in self.doubled else "cut"
             self.sources.add(kind, self.graph.levels[node], products[node], window)
-            unread = (~used[node] & used[node].any(axis=1, keepdims=True)).sum() / program.slots
-            if unread and self.masked and output.family.name not in self.zero:
+            parts = used[node].any(axis=1, keepdims=True)
+            every = self.whole and output.family.name not in self.doubled
+            unread = (~used[node] & (parts | every)).sum() / program.slots
+            if unread and self.masked and (every or output.family.name not in self.zero):
                 level, carried = self.graph.levels[node], products[node]
                 self.sources.round("added", level, carried, window, self.degree, True)
-                self.sources.found[Place("mask", level, carried)] += unread * self.sources.wide(window) / 2
+                bits = min(self.bits.get(output.family.name, HIDING_BITS), LARGEST_MASK)
+                lost = bits if self.whole or bits <= DOUBLE_MASK_BITS else bits - MORE_DIGITS
+                square = exp2(2 * lost) * unread
+                self.sources.found[Place("mask", level, carried)] += square * self.sources.wide(window) / 2
         return {node: self.settled(power) for node, power in grown.items()}
 
     def _back(

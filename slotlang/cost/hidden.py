@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from slotlang.graph.graph import Member
@@ -29,3 +30,7 @@ class Hidden(Protocol):
     @property
     def slots(self) -> frozenset[Member]:
         """Results in which some slots are masked."""
+
+    @property
+    def bits(self) -> Mapping[str, int]:
+        """Bits of these masks, by family."""

@@ -19,10 +19,6 @@ SPIKE_SAFETY = 4.0
 """The factor for the peak of key switches, which is one complex number for each key: above 4 times its rms it is once
 in ``exp(16)`` runs where both parts are read, and once in 16,000 where only one is."""
 
-MASK_BITS = 16
-"""Bits of the masks of unread slots, for hidden values up to 1; encoding them shows in the other slots. Fixed when a
-program is lowered, and in the module's tables."""
-
 MASK_MARGIN = 3
 """Bits between the modulus and the masks of unread slots: for the sign, for the doubling of a part that is read
 alone, and one so that a result as large as the mask still fits."""
@@ -163,8 +159,8 @@ def variance(place: Place, setting: Setting) -> float:
     kind, level, products, constant = place
     n = setting.degree
     if kind == "mask":
-        # uniform up to 2^MASK_BITS
-        return (DOUBLE * exp2(MASK_BITS)) ** 2 / 3
+        # encoding uniform numbers shows in the other slots; how large they are is in the gain
+        return DOUBLE**2 / 3
     if kind == "double":
         return DOUBLE**2
     if kind == "factor":

@@ -81,8 +81,9 @@ class Promise:
         }
 
 
-def plan_gains(plan: Planned) -> Gains:
-    """The gains of a plan's graph, in its ring and for its data."""
+def plan_gains(plan: Planned, whole: Mapping[str, int] | None = None) -> Gains:
+    """The gains of a plan's graph, in its ring and for its data. ``whole``: bits of masks, by family, where whole
+    ciphertexts are sent."""
     hiding = plan.hiding
     return gains(
         plan.graph,
@@ -90,6 +91,8 @@ def plan_gains(plan: Planned) -> Gains:
         hiding.doubled,
         masked=hiding.mode != "none",
         zero=hiding.zero,
+        bits=hiding.bits if whole is None else whole,
+        whole=whole is not None,
         data=plan.data,
     )
 

@@ -397,7 +397,11 @@ class Server:
         answer = self.module.evaluate(ev, dict(sent), self.plain)
         if self.module.parameters.hide == "none":
             return dict(answer)
-        return {n: None if value is None else ev.add_plain(value, self.mask(n)) for n, value in answer.items()}
+        masked = {name for name, family in self.module.sent.items() if family.mask_bits}
+        return {
+            n: ev.add_plain(value, self.mask(n)) if value is not None and n[0] in masked else value
+            for n, value in answer.items()
+        }
 
     def mask(self, name: Any) -> Any:
         """Random values in the slots and parts of a result that no output reads: of the other part, where conjugates
@@ -410,10 +414,8 @@ class Server:
         hidden = ~read
         if name[0] in self.module.parameters.doubled:
             hidden &= read.any(axis=1, keepdims=True)
-        scale = self.ring.scale(family.level, family.products)
-        room = math.log2(math.prod(self.ring.moduli[family.level])) - math.log2(scale) - 3
         words = np.frombuffer(secrets.token_bytes(16 * slots), "<u8").reshape(2, slots)
-        re, im = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0 ** min(room, 16) * hidden
+        re, im = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0**family.mask_bits * hidden
         return self.ring.encode(re + 1j * im, family.level, family.products, added=True)
 
 

@@ -86,6 +86,7 @@ class Emitter:
         # the graph's program, whose results are what is sent: where conjugates are added, not the plan's
         self.program, self.graph, self.parameters = plan.graph.schedule.program, plan.graph, plan.parameters
         self.counts, self.hiding, self.kernel = plan.counts, plan.hiding, plan.kernel
+        self.mask_bits = plan.hiding.bits
         self.schedule = self.graph.schedule
         self.names = _names(self.program, self.schedule)
         self.values = ValueText(self.program, self.names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.sizes import packing_gain
 from slotlang.emit.emitter import Emitter, encoding_of
 from slotlang.emit.lines import docstring, fitted, listed, string
@@ -138,8 +137,8 @@ class OutputText(Emitter):
         for name, members in self._sent().items():
             state = self.schedule.states[name]
             places = _shape(self.families[name].loops) if members is None else repr(members)
-            masked = any(name == member[0] for member in self.hiding.slots)
-            bits = f", mask_bits={MASK_BITS}" if masked else ""
+            masks = self.mask_bits.get(name)
+            bits = f", mask_bits={masks}" if masks else ""
             sent.append(f"{string(name)}: Results({places}, {state.level}, {state.pending}{bits})")
         outputs = []
         for number, output in enumerate(self.program.outputs):

@@ -40,13 +40,14 @@ def confirmed(
         return None
     contents = Contents(draft.built, within_bounds(program, target.data))
     masked = target.hide != "none"
-    grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, contents=contents)
+    bits = draft.hiding.bits
+    grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, bits=bits, contents=contents)
     error = grown.widened(wider).error(p)
     most = target.max_key_bytes
     if not error <= target.precision or (most is not None and plan.switching_key_bytes > most):
         return None
     if whole:
-        modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs)
+        modulus = Modulus(draft, p.degree, p.data_primes, grown, draft.needs, draft.mask_rooms)
         status = plan.range.status
         if status != "proved" and not (status == "conditional" and modulus.holds_noise(p)):
             return None

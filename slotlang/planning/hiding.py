@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import floor
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
-from slotlang.diagnostics import error
+from slotlang.cost.noise import MASK_MARGIN
+from slotlang.diagnostics import SlotError, error
 from slotlang.graph.graph import Graph, Member
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Family, Program
@@ -18,6 +20,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Hide
 from slotlang.schedule.ops import State
 from slotlang_runtime.amounts import count_of
+from slotlang_runtime.messages import HIDING_BITS, mask_bits
 
 Slots: TypeAlias = npt.NDArray[np.bool_]
 
@@ -29,6 +32,8 @@ class Hiding:
     ``doubled``: families that return twice one part and zero in the other, because the conjugate was added.
     ``halves``: result ciphertexts of which one part is read, and half of c0 is sent. ``slots``: those with slots that
     are masked, as no output reads them. ``zero``: families that are zero in all such slots, and so have no masks.
+    ``held``: by family of results, a bound on what its masked slots hold, which masks are made for. ``assumed``: these
+    are assumed, and weights with which slots hold more are refused when they are encoded.
     """
 
     mode: Hide
@@ -36,11 +41,28 @@ class Hiding:
     halves: frozenset[Member] = frozenset()
     slots: frozenset[Member] = frozenset()
     zero: frozenset[str] = frozenset()
+    held: Mapping[str, float] = field(default_factory=dict, hash=False)
+    assumed: bool = False
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Bits of the masks of slots, by family."""
+        return {name: mask_bits(size) for name, size in self.held.items()}
 
     @property
     def masks(self) -> int:
         """Random plaintexts added in an evaluation."""
         return len(self.slots)
+
+    def masks_note(self) -> list[str]:
+        """What masks of slots cost, for whoever does not reach a precision with them."""
+        if not self.bits:
+            return []
+        name = max(sorted(self.bits), key=lambda name: self.bits[name])
+        return [
+            f"masks up to 2^{self.bits[name]} hide slots of '{name}' that no output reads; a last plaintext that is 0 "
+            "in these slots, or --hide none, needs none"
+        ]
 
     def sentence(self) -> str:
         """The sentence in the module's header."""
@@ -58,9 +80,12 @@ class Hiding:
         if self.zero:
             found.append(f"slots not read of {', '.join(sorted(self.zero))}, exactly, as zeros in the last weights")
         if self.slots:
+            least, most = min(self.bits.values()), max(self.bits.values())
+            sizes = f"2^{most}" if least == most else f"2^{least} to 2^{most}"
+            guarded = ", which is checked when weights are encoded" if self.assumed else ""
             found.append(
-                f"slots not read of {count_of(len(self.slots), 'ciphertext')}, by "
-                f"random values up to 2^{MASK_BITS} in each"
+                f"slots not read of {count_of(len(self.slots), 'ciphertext')}, by random values up to {sizes} in each, "
+                f"2^{HIDING_BITS} times what it may hold{guarded}"
             )
         return f"Hidden from the key holder (--hide {self.mode}): {'; '.join(found) or 'nothing, as all is result'}."
 
@@ -111,6 +136,13 @@ def read_slots(graph: Graph) -> dict[Member, tuple[Slots, Slots]]:
     return read
 
 
+def masked_parts(read: Slots) -> Slots:
+    """The parts of slots that are masked where these are read (both 2 x slots): those of a part that is read in other
+    slots."""
+    found: Slots = ~read & read.any(axis=1, keepdims=True)
+    return found
+
+
 def hiding(graph: Graph, mode: Hide, doubled: frozenset[str], zero: frozenset[str]) -> Hiding:
     """What a module with this graph hides. ``doubled`` and ``zero`` as in ``Hiding``."""
     if mode == "none":
@@ -127,30 +159,74 @@ def hiding(graph: Graph, mode: Hide, doubled: frozenset[str], zero: frozenset[st
 
 def check_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> None:
     """Raises SL407 where the modulus has no room for the masks, or for twice a part."""
-    families = graph.schedule.program.families
-    twice = {name for name, _ in hidden.halves} | hidden.doubled
-    for what, names, needed in (
-        ("mask slots that no output reads", {name for name, _ in hidden.slots}, MASK_BITS + MASK_MARGIN),
-        ("return twice the part that is read", twice, MASK_MARGIN),
-    ):
-        for name in sorted(names):
-            room = _room(parameters, graph.schedule.states[name])
-            if room < needed:
-                raise error(
-                    "SL407",
-                    f"there is no room in the modulus to {what}",
-                    families[name].span,
-                    notes=[f"{room:.0f} bits are left above the scale of '{name}', and {needed} are needed"],
-                    hint=_hint(needed),
-                )
+    check_masks(hidden, hidden.bits, graph, parameters)
+    for name in sorted({name for name, _ in hidden.halves} | hidden.doubled):
+        room = _room(parameters, graph.schedule.states[name])
+        if room < MASK_MARGIN:
+            raise error(
+                "SL407",
+                "there is no room in the modulus to return twice the part that is read",
+                graph.schedule.program.families[name].span,
+                notes=[f"{room:.0f} bits are left above the scale of '{name}', and {MASK_MARGIN} are needed"],
+                hint="choose smaller scales, or return everything as it is with --hide none",
+            )
 
 
-def _hint(needed: int) -> str:
-    if needed == MASK_MARGIN:
-        return "choose smaller scales, or return everything as it is with --hide none"
-    return (
-        "choose smaller scales or more primes, multiply the result by a plaintext that is 0 in these slots, or return "
-        "everything as it is with --hide none"
+LARGEST_ASSUMED = 64
+"""Bits of the largest masks for values that are assumed: encoding larger ones would show in the slots that are read."""
+
+
+def with_all_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> Hiding:
+    """Where what slots hold is assumed, masks take the room that there is, up to a bit: then weights are not refused
+    for masks that could have been larger."""
+    if not hidden.assumed:
+        return hidden
+    held = {}
+    for name, size in hidden.held.items():
+        bits = floor(_room(parameters, graph.schedule.states[name])) - MASK_MARGIN - 1
+        held[name] = max(size, 2.0 ** (min(bits, LARGEST_ASSUMED) - HIDING_BITS))
+    return replace(hidden, held=held)
+
+
+def check_masks(hidden: Hiding, bits: Mapping[str, int], graph: Graph, parameters: Parameters) -> None:
+    """Raises SL407 where the modulus has no room for masks of these bits, by family of results."""
+    name = without_room(bits, graph, parameters)
+    if name:
+        raise no_room(hidden, bits[name], graph, parameters, name)
+
+
+def without_room(bits: Mapping[str, int], graph: Graph, parameters: Parameters) -> str:
+    """The family of results whose masks, of these bits, lack the most; empty where there is room for all."""
+    lacking = {n: more + MASK_MARGIN - _room(parameters, graph.schedule.states[n]) for n, more in bits.items()}
+    worst = max(sorted(lacking), key=lambda name: lacking[name], default="")
+    return worst if lacking.get(worst, 0.0) > 0 else ""
+
+
+def no_room(
+    hidden: Hiding,
+    bits: int,
+    graph: Graph,
+    parameters: Parameters,
+    name: str,
+    notes: Sequence[str] = (),
+    hint: str = "",
+) -> SlotError:
+    """SL407 about the masks of a family of results, with further notes."""
+    assumed = "are assumed to" if hidden.assumed else "may"
+    held = hidden.held.get(name, 2.0 ** (bits - HIDING_BITS))
+    room = floor(_room(parameters, graph.schedule.states[name]))
+    return error(
+        "SL407",
+        "there is no room in the modulus to mask slots that no output reads",
+        graph.schedule.program.families[name].span,
+        notes=[
+            f"slots of '{name}' {assumed} hold up to {held:,.6g}, and masks are 2^{HIDING_BITS} times that: 2^{bits}",
+            f"{max(room, 0)} bits are left above the scale of '{name}', and {bits + MASK_MARGIN} are needed",
+            *notes,
+        ],
+        hint=hint
+        or "choose smaller scales or more primes, multiply the result by a plaintext that is 0 in these slots, or "
+        "return everything as it is with --hide none",
     )
 
 

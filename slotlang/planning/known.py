@@ -89,11 +89,12 @@ class Known:
                 draft.doubled,
                 masked=self.target.hide != "none",
                 zero=draft.zero,
+                bits=draft.hiding.bits,
                 contents=self._contents,
             )
             self._gains[number, degree, keys] = own.widened(self.wider)
         found = self._gains[number, degree, keys]
-        return Modulus(draft, degree, k, found, self._needs(number), largest=largest)
+        return Modulus(draft, degree, k, found, self._needs(number), self._masks(number), largest=largest)
 
     def dropping(self, shape: Shape, results: int) -> Shape:
         """The shape whose results drop this many primes. Raises SL404 where they can't."""
@@ -114,6 +115,11 @@ class Known:
         found = self.drafts[number].needs
         more = log2(self.wider.first * self.wider.later)
         return None if found is None else {state: bits + more for state, bits in found.items()}
+
+    def _masks(self, number: int) -> Mapping[State, float]:
+        """Bits that masks of a draft need, whatever its keys; of longer sums they hide more."""
+        more = log2(self.wider.first * self.wider.later)
+        return {state: bits + more for state, bits in self.drafts[number].mask_rooms.items()}
 
     def steps(self, shape: Shape) -> frozenset[int]:
         return frozenset(node.step for node in self.drafts[shape[2]].graph.of_kind("rotate"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, log2, prod, sqrt
+from math import exp2, inf, log2, prod, sqrt
 
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Arith, Chain, Element, Read, Value, children
@@ -67,6 +67,16 @@ def largest_spread(program: Program) -> float:
 GUARD_BITS = 4
 """Bits of the modulus above the largest message with weights of unit variance: for the sign, for the doubling of a part
 that is read alone, for the half that stays empty (``Client.decrypt`` looks there), and one for larger weights."""
+
+
+SPARE_BITS = 5
+"""By how much values in slots that are masked may exceed what weights of unit variance make of the largest inputs,
+where the weights have no bounds: ``Weights.encode`` refuses larger ones."""
+
+
+def assumed_values(program: Program) -> float:
+    """A bound on what masked slots hold that is assumed where weights have none."""
+    return exp2(min(message_bits(program) - GUARD_BITS + SPARE_BITS, 1000.0))
 
 
 def message_bits(program: Program) -> float:

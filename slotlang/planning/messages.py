@@ -7,13 +7,12 @@ its weights are encoded (``slotlang_runtime.magnitudes``). Equal operations on e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, log2
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.sizes import SizeRing, packing_gain
 from slotlang.cost.variances import Contents
 from slotlang.cost.vectors import plain_shape
@@ -22,7 +21,7 @@ from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import Operators, PlainEvaluator, plain_vector
 from slotlang.meaning.program import Program
 from slotlang.planning.declared import Declared
-from slotlang.planning.hiding import Hiding, read_slots
+from slotlang.planning.hiding import Hiding, masked_parts, read_slots
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.primes import moduli
 from slotlang.refusals import GaveUp
@@ -39,7 +38,16 @@ from slotlang_runtime.magnitudes import (
     compact,
     numbered,
 )
-from slotlang_runtime.messages import LEAST_ROOM, Point, Reader, read_sizes, tighten
+from slotlang_runtime.messages import (
+    LEAST_ROOM,
+    Point,
+    Reader,
+    hidden_bound,
+    mask_bits,
+    mask_mean,
+    read_sizes,
+    tighten,
+)
 from slotlang_runtime.noise import Rounding, constant_rounding, vector_rounding
 from slotlang_runtime.parameters import Levels
 from slotlang_runtime.parameters import Parameters as RuntimeParameters
@@ -57,10 +65,13 @@ State: TypeAlias = tuple[int, int]
 @dataclass(frozen=True)
 class Messages:
     """``points``: where messages are read, the least room first. ``needs``: for each state in which some are, the bits
-    of modulus above the scale that they need for ``LEAST_ROOM``, without noise."""
+    of modulus above the scale that they need for ``LEAST_ROOM``, without noise. ``hidden``: by family of results, a
+    bound on what masked slots hold; ``whole``: on what any slot holds."""
 
     points: tuple[Point, ...]
     needs: Mapping[State, float]
+    hidden: Mapping[str, float] = field(default_factory=dict)
+    whole: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def room(self) -> float:
@@ -155,20 +166,31 @@ class _Walk:
         self.reader = Reader(self.inputs, self.levels)
         operations = MagnitudeOperations(self.inputs, self.levels, self.degree, self._before)
         last = {operand: number for number, step in enumerate(steps) for operand in step.operands}
-        results = {step_of[out.node] for out in self.graph.outputs}
+        kept = {step_of[out.node] for out in self.graph.outputs}
         values: dict[int, Magnitude] = {}
         for number, step in enumerate(steps):
             values[number] = self._computed(operations, step, [values[n] for n in step.operands])
             for operand in step.operands:
                 # sums over a thousand tokens hold gigabytes
-                if last[operand] == number and operand not in results:
+                if last[operand] == number and operand not in kept:
                     values.pop(operand, None)
-        read = read_slots(self.graph)
+        returned = {out.member: out.node for out in self.graph.outputs}
+        read = {member: np.array(slots) for member, slots in read_slots(self.graph).items()}
+        results = {member: operations.cut(values[step_of[node]]) for member, node in returned.items()}
+        hidden: dict[str, float] = {}
+        whole: dict[str, float] = {}
+        for member, value in results.items():
+            size = self.inputs.bound(value)
+            whole[member[0]] = max(whole.get(member[0], 0.0), float(np.max(size)))
+            if member in self.hiding.slots:
+                largest = hidden_bound(size, masked_parts(read[member]))
+                hidden[member[0]] = max(hidden.get(member[0], 0.0), largest)
+        bits = {name: mask_bits(max(size, self.hiding.held.get(name, 0.0))) for name, size in hidden.items()}
         proved = self._proved()
-        for member, node in {out.member: out.node for out in self.graph.outputs}.items():
-            value = operations.cut(values[step_of[node]])
-            self._result(member, value, states[node], read[member], proved.get(member))
-        return Messages(self.reader.ordered(), self.needs)
+        for member, node in returned.items():
+            masks = mask_mean(masked_parts(read[member]), bits[member[0]]) if member in self.hiding.slots else 0.0
+            self._result(member, results[member], states[node], read[member], proved.get(member), masks)
+        return Messages(self.reader.ordered(), self.needs, hidden, whole)
 
     # the graph, with operations that are alike only once
 
@@ -344,18 +366,14 @@ class _Walk:
         bits = 1 + LEAST_ROOM + (log2(coefficient) if 0 < coefficient < inf else inf if coefficient else -inf)
         self.needs[state] = max(self.needs.get(state, -inf), bits)
 
-    def _result(self, member: Member, value: Magnitude, state: State, read: Any, proved: Any) -> None:
+    def _result(self, member: Member, value: Magnitude, state: State, read: Any, proved: Any, masks: float) -> None:
         """As ``slotlang_runtime.ranges.ranges`` reads results."""
         half = member in self.hiding.halves
         factor = 2.0 if half else 1.0
-        more = 0.0
-        if member in self.hiding.slots:
-            masked = [~inside & inside.any() for inside in read]
-            more = float(np.hypot(*np.asarray(masked, np.float64)).mean()) * 2.0**MASK_BITS
         size = np.broadcast_to(self.inputs.bound(value), self.slots)
         if proved is not None:
             size = read_sizes(size, proved, [not half or bool(inside.any()) for inside in read])
-        self._read(value, f"the result {member[0]}", state, factor, more, size)
+        self._read(value, f"the result {member[0]}", state, factor, masks, size)
 
     def _proved(self) -> dict[Member, Any]:
         """Bounds that follow from what results are proved to be, of the real and the imaginary part of each slot (2 x

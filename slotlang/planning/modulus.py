@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
 
-from slotlang.cost.noise import MASK_BITS, MASK_MARGIN, Gains
+from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.scale_errors import ScaleErrors
 from slotlang.planning.limits import GUARD_BITS, largest_spread, message_bits
 from slotlang.planning.messages import State, levels_of
@@ -16,9 +16,6 @@ from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parame
 from slotlang.planning.plan import Draft
 from slotlang.planning.ranges import MARGIN
 from slotlang_runtime.noise import SIGMAS
-
-MASK_ROOM = MASK_BITS + MASK_MARGIN
-"""Bits of modulus above the scale of a result whose unread slots are masked."""
 
 NOISE = SIGMAS * 8
 """How many standard deviations of its noise a message leaves room for: as the guarantee does, for the sign, for the
@@ -55,14 +52,16 @@ class Fit(NamedTuple):
 class Modulus:
     """Where to rescale (the draft), degree and number of data primes: what decides the time. ``gains``: how noise
     grows in the draft. ``needs``: the bits of modulus that messages need above their scale, by state, within the bounds
-    of the program; None where it does not bound all weights, and messages are estimated. ``more``: bits that are left
-    besides, for noise. ``largest``: bits of the largest prime that is tried."""
+    of the program; None where it does not bound all weights, and messages are estimated. ``masks``: the bits that masks
+    of slots need, by state of their results. ``more``: bits that are left besides, for noise. ``largest``: bits of the
+    largest prime that is tried."""
 
     draft: Draft
     degree: int
     data_primes: int
     gains: Gains
     needs: Mapping[State, float] | None = None
+    masks: Mapping[State, float] = field(default_factory=dict)
     more: int = 0
     largest: int = LARGEST_PRIME
 
@@ -105,10 +104,9 @@ class Modulus:
 
     def fits(self, p: Parameters) -> bool:
         """Whether every ciphertext's message fits its modulus, and no scale is too small."""
-        masks = (place for place in self.gains.sources if place.kind == "mask")
         if not all(
-            sum(p.primes[: p.data_primes - mask.level]) - p.carried_bits(mask.level, mask.products) >= MASK_ROOM
-            for mask in masks
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= bits
+            for (level, products), bits in self.masks.items()
         ):
             return False
         if not all(level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS for level, _ in self.gains.peaks):
@@ -173,8 +171,7 @@ class Modulus:
     def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
-        if any(place.kind == "mask" for place in self.gains.sources):
-            free = max(free, MASK_ROOM)
+        free = max([free, *self.masks.values()])
         if not isfinite(free):
             # squares of the weights exceed doubles
             return None

@@ -8,7 +8,6 @@ from itertools import pairwise
 from math import ceil
 
 from slotlang.cost.keys import key_bytes
-from slotlang.cost.noise import MASK_BITS, MASK_MARGIN
 from slotlang.diagnostics import error
 from slotlang.source import Span
 from slotlang_runtime.amounts import count_of, noun_of
@@ -242,6 +241,10 @@ def check_slots(slots: int, span: Span | None) -> None:
         )
 
 
+LEAST_MORE = 24
+"""Bits of the smallest prime that is added for the masks of slots: below it some degrees have too few primes."""
+
+
 def fixed_parameters(
     slots: int,
     depth: int,
@@ -250,19 +253,20 @@ def fixed_parameters(
     rescale: bool | None = None,
     turns_fresh: bool = False,
     message_bits: float = HEADROOM_BITS,
-    masked: bool = False,
+    mask_room: float = 0.0,
 ) -> Parameters:
     """Sound parameters for ``depth`` products in a row over vectors of ``slots`` slots.
 
     Up to two products never rescale (8192: 60,60,60); deeper programs drop a 40-bit prime after each, as does
     ``rescale``. With ``turns_fresh`` inputs are rotated before any product, so their scale is larger than that of
-    plaintexts, to bear the noise. ``masked``: scales leave room for masks of slots. Raises SL405 when ``slots`` is not
+    plaintexts, to bear the noise. ``mask_room``: bits that masks of slots need above the scale of results; where primes
+    are dropped, a prime that stays is added where the first one has less. Raises SL405 when ``slots`` is not
     a power of two, SL404 when no 128-bit parameters are deep or wide enough.
     """
     check_slots(slots, span)
     least = max(2 * slots, 8192)
     if not (depth > UNRESCALED_DEPTH if rescale is None else rescale):
-        room = 120 - max(ceil(message_bits), HEADROOM_BITS, masked * (MASK_BITS + MASK_MARGIN))
+        room = 120 - max(ceil(message_bits), HEADROOM_BITS, ceil(mask_room))
         primes: tuple[int, ...] = (60, 60, 60)
         scale = min(45, room // (depth + 1))
         if least in MAX_MODULUS_BITS and scale >= HEADROOM_BITS:
@@ -272,7 +276,8 @@ def fixed_parameters(
             fresh = min(52, room - depth * plain)
             return Parameters(least, primes, fresh, scales=(fresh, *[plain] * depth))
     else:
-        primes = (60, *([40] * depth), 60)
+        more = ceil(mask_room) - HEADROOM_BITS
+        primes = (60, *([max(more, LEAST_MORE)] if more > 0 else []), *([40] * depth), 60)
         for degree, limit in MAX_MODULUS_BITS.items():
             if degree >= least and sum(primes) <= limit:
                 return Parameters(degree, primes, 40, tuple(range(1, depth + 1)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import sqrt
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
+from slotlang.cost.gains import gains
 from slotlang.cost.matrix import MatrixForm, matrix_form
-from slotlang.cost.noise import Gains
+from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
@@ -19,11 +21,11 @@ from slotlang.graph.graph import Graph
 from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import Hiding, check_room, hiding, with_conjugates
-from slotlang.planning.limits import message_bits
-from slotlang.planning.messages import State
+from slotlang.planning.hiding import Hiding, check_room, hiding, with_all_room, with_conjugates
+from slotlang.planning.limits import assumed_values, message_bits
+from slotlang.planning.messages import Messages, State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
-from slotlang.planning.ranges import MARGIN, Range, needs, range_of
+from slotlang.planning.ranges import MARGIN, Range, nominal_messages, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice, Wire
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
@@ -33,6 +35,7 @@ from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.fusion import apart
 from slotlang.schedule.ops import Schedule
 from slotlang_runtime.amounts import count_of
+from slotlang_runtime.messages import mask_bits
 
 Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
 """Where parameters come from: whoever asked for the plan, the program's own statement, the search for a precision, or
@@ -95,6 +98,14 @@ class Plan:
         )
 
     @cached_property
+    def whole_bits(self) -> dict[str, int]:
+        """Bits of masks, by family, that hide parts too: where whole ciphertexts are sent."""
+        found, hidden = nominal_messages(self.graph, self.hiding), self.hiding
+        assumed = assumed_values(self.program)
+        sizes = {n: assumed if found is None else found.whole[n] for n, _ in hidden.halves | hidden.slots}
+        return {name: mask_bits(size) for name, size in sizes.items()}
+
+    @cached_property
     def gains(self) -> Gains:
         """How noise grows, for the plan's data."""
         return plan_gains(self)
@@ -102,8 +113,16 @@ class Plan:
     @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
+        return self._promised(self.gains)
+
+    @cached_property
+    def whole_promise(self) -> Promise:
+        """What is promised where whole ciphertexts are sent, and masks are encoded in double precision."""
+        return self._promised(plan_gains(self, self.whole_bits))
+
+    def _promised(self, gains: Gains) -> Promise:
         sizes = given_sizes(self.program, self.data)
-        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
+        return promised(gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
 
     @cached_property
     def key_levels(self) -> KeyLevels:
@@ -165,13 +184,14 @@ class Plan:
 @dataclass(frozen=True)
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
-    one. ``doubled`` and ``zero`` as in ``Hiding``."""
+    one. ``doubled`` and ``zero`` as in ``Hiding``. ``known``: what is hidden, where another draft has found that."""
 
     program: Program
     hide: Hide
     built: Schedule = field(repr=False)
     doubled: frozenset[str]
     zero: frozenset[str]
+    known: Hiding | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0, results: int = 0) -> Draft:
@@ -192,7 +212,7 @@ class Draft:
     def dropping(self, drops: Sequence[int], results: int = 0) -> Draft:
         """The same with primes dropped after these products, and of results: which slots are zero does not depend on
         them."""
-        return replace(self, built=schedule(self.built.program, drops, results))
+        return replace(self, built=schedule(self.built.program, drops, results), known=None)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -209,7 +229,8 @@ class Draft:
                 self.program.span,
                 notes=[f"it rotates {count_of(slots, 'slot')} by {', '.join(map(str, sorted(wanted)))}"],
             )
-        routed = replace(self, built=replace(self.built, routes=found))
+        # results hold the same whatever the keys are
+        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding)
         if all(not group.loops for group in self.built.groups):
             return routed
         # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
@@ -234,12 +255,47 @@ class Draft:
     @cached_property
     def hiding(self) -> Hiding:
         """What is hidden in results."""
+        if self.known is not None:
+            return self.known
+        found = self._hidden
+        if not found.slots:
+            return found
+        if self._bounded is not None:
+            return replace(found, held=self._bounded.hidden)
+        return replace(found, held=self._assumed({name for name, _ in found.slots}), assumed=True)
+
+    def _assumed(self, names: Collection[str]) -> dict[str, float]:
+        """Bounds on what slots of these families hold that are assumed where weights have none: from what they hold on
+        average for weights of unit variance."""
+        peaks = gains(self.graph, 2 * self.program.slots, self.doubled, masked=True, zero=self.zero).peaks
+        states = {name: self.built.states[name] for name in names}
+        squares = {name: peaks.get((state.level, state.pending), 1.0) for name, state in states.items()}
+        return {name: assumed_values(self.program) * max(sqrt(square), 1.0) for name, square in squares.items()}
+
+    @cached_property
+    def _hidden(self) -> Hiding:
+        """As ``hiding``, without bounds of what is hidden."""
         return hiding(self.graph, self.hide, self.doubled, self.zero)
 
     @cached_property
+    def _bounded(self) -> Messages | None:
+        return nominal_messages(self.graph, self._hidden)
+
+    @property
     def needs(self) -> Mapping[State, float] | None:
-        """Bits of modulus that messages within the program's bounds need, as ``ranges.needs``."""
-        return needs(self.graph, self.hiding)
+        """Bits of modulus above the scale that the range theorem needs, whatever the parameters, for each state in
+        which a message is read; None where some weight is not bounded, or the graph is too large."""
+        return None if self._bounded is None else self._bounded.needs
+
+    @cached_property
+    def mask_rooms(self) -> Mapping[State, float]:
+        """Bits of modulus above the scale that masks of slots need, by state of the results."""
+        found: dict[State, float] = {}
+        for name, bits in self.hiding.bits.items():
+            built = self.built.states[name]
+            state = built.level, built.pending
+            found[state] = max(found.get(state, 0.0), float(bits + MASK_MARGIN))
+        return found
 
     @cached_property
     def message_bits(self) -> float:
@@ -267,7 +323,8 @@ class Draft:
         scales = parameters.factor_bits(built.depth)
         matrix = matrix_form(self.graph, parameters.primes[: parameters.data_primes], scales)
         counts = replace(self.counts, masks=self.hiding.masks)
-        return Plan(program, self.graph, parameters, counts, self.hiding, matrix, self.kernel(matrix, kernel))
+        hidden = with_all_room(self.hiding, self.graph, parameters)
+        return Plan(program, self.graph, parameters, counts, hidden, matrix, self.kernel(matrix, kernel))
 
     def kernel(self, matrix: MatrixForm | GaveUp, choice: KernelChoice) -> Kernel:
         """The kernel that is asked for, or predicted to be the fastest. Raises SL472."""

@@ -10,6 +10,7 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.program import Program
 from slotlang.planning.choose import choose
 from slotlang.planning.given_parameters import at, program_parameters
+from slotlang.planning.mask_refusal import masks_refused
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.range_refusal import refused, unheld
@@ -41,11 +42,25 @@ def plan(
     bound on keys out of reach), SL472 (the kernel can't compute it), SL473 (results
     that are no ciphertexts of SEAL, on its wire), and as ``find_profile``.
     """
-    made = _about(_planned(program, parameters, target, profile), target)
+    wanted = target if target.precision is not None else replace(target, precision=PRECISION)
+    try:
+        made = _about(_planned(program, parameters, target, profile), target)
+    except SlotError as problem:
+        raise _without_room(program, parameters, wanted, profile, problem) or problem from None
     if made.range.status == "refuted":
-        wanted = target if target.precision is not None else replace(target, precision=PRECISION)
         raise refused(made, lambda other: _reached(other, wanted, profile), wanted.precision or PRECISION)
     return made
+
+
+def _without_room(
+    program: Program, given: Parameters | None, wanted: Target, profile: Profile | None, problem: SlotError
+) -> SlotError | None:
+    """SL407 with what would do, where a problem is that masks have no room under parameters that somebody chose."""
+    p = given or program_parameters(program)
+    if p is None or wanted.precision is None or [d.code for d in problem.diagnostics] != ["SL407"]:
+        return None
+    draft = Draft.of(program, wanted.hide, p.early, results=p.results).keyed(p.keys)
+    return masks_refused(draft, p, lambda other: _reached(other, wanted, profile), wanted.precision)
 
 
 def check_ciphertexts(made: Plan) -> None:
@@ -90,9 +105,13 @@ def _planned(program: Program, parameters: Parameters | None, target: Target, pr
     if target.precision is not None:
         chosen = choose(program, target, profile=profile)
         if isinstance(chosen, Unreachable):
-            best = f"the best with these bounds is {chosen.best:.1e}" if chosen.best < 1 else ""
+            best = [f"the best with these bounds is {chosen.best:.1e}"] if chosen.best < 1 else []
             what = f"128-bit parameters for a relative error of {target.precision:.1e}"
-            raise unheld(program, lambda other: _reached(other, target, profile), what, best) or chosen.error()
+            masks = Draft.of(program, target.hide).hiding.masks_note()
+            problem = chosen.error()
+            raise unheld(program, lambda other: _reached(other, target, profile), what, [*best, *masks]) or SlotError(
+                replace(d, notes=(*d.notes, *masks)) for d in problem.diagnostics
+            )
         return replace(chosen.plan, origin="search")
     if (named := program_parameters(program)) is not None and program.chosen_parameters is not None:
         with at(program.chosen_parameters.span):
@@ -151,7 +170,7 @@ def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
         rescale=bool(built.drops),
         turns_fresh=built.turns_fresh and not built.multiplies_ciphertexts,
         message_bits=max(draft.message_bits, room),
-        masked=bool(draft.hiding.slots),
+        mask_room=max(draft.mask_rooms.values(), default=0.0),
     )
     return replace(draft.under(fixed, target.kernel), origin="fixed")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor, inf, log2, log10, sqrt
@@ -90,7 +90,8 @@ def refused(plan: Plan, others: Callable[[Program], bool] | None = None, asked: 
     relative error of ``asked``."""
     program, found = plan.program, plan.range
     missing = inf if found.room is None else LEAST_ROOM - found.room
-    graph, hiding = plan.graph, plan.hiding
+    # masks get smaller with what they hide
+    graph, hiding = plan.graph, replace(plan.hiding, held={})
     own = graph.schedule.program
 
     def fits(changed: Program) -> bool:
@@ -129,16 +130,16 @@ def _up(bits: float) -> str:
 
 
 def unheld(
-    program: Program, holds: Callable[[Program], bool], what: str, best: str = "", hint: str = ""
+    program: Program, holds: Callable[[Program], bool], what: str, more: Sequence[str] = (), hint: str = ""
 ) -> SlotError | None:
     """SL412: no parameters hold the bounds; None where that is not because of the bounds. ``what``: which parameters;
-    ``best``: what can be had with these bounds."""
+    ``more``: further notes, as what can be had with these bounds."""
     bound = costliest(program)
     text = "" if bound is None else largest(program, bound, 4.0, holds)
     if bound is None or not text:
         return None
     defaults = ", ".join(limit for limit in limit_texts(program) if limit.endswith("(the default)"))
-    notes = [f"with {defaults}" if defaults else "", f"the largest that can be had: {text}", best]
+    notes = [f"with {defaults}" if defaults else "", f"the largest that can be had: {text}", *more]
     return error(
         "SL412",
         f"no {what} hold the bounds of '{program.name}'",

@@ -6,7 +6,6 @@ the upper half empty, where the client's tripwire looks, so each message has one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from slotlang.meaning.program import Program
 from slotlang.planning.declared import Declared, unbounded
 from slotlang.planning.limits import limits
-from slotlang.planning.messages import Messages, State, levels_of, messages, nominal_levels
+from slotlang.planning.messages import Messages, levels_of, messages, nominal_levels
 from slotlang.planning.parameters import Parameters
 from slotlang.refusals import GaveUp
 from slotlang_runtime.messages import LEAST_ROOM
@@ -118,14 +117,14 @@ def assumption_texts(program: Program) -> tuple[str, ...]:
     )
 
 
-def needs(graph: Graph, hiding: Hiding) -> Mapping[State, float] | None:
-    """For each state in which a message is read, the bits of modulus above the scale that the theorem needs, whatever
-    the parameters; None where some weight is not bounded, or the graph is too large."""
+def nominal_messages(graph: Graph, hiding: Hiding) -> Messages | None:
+    """The messages whatever the parameters: what they need of them, and what masks have to hide; None where some weight
+    is not bounded, or the graph is too large."""
     program = graph.schedule.program
     if unbounded(program):
         return None
     try:
-        return messages(graph, hiding, Declared.of(program), nominal_levels(graph.schedule), 2 * program.slots).needs
+        return messages(graph, hiding, Declared.of(program), nominal_levels(graph.schedule), 2 * program.slots)
     except GaveUp:
         return None
 

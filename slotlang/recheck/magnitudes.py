@@ -12,6 +12,7 @@ from typing import Any
 from .program import Program
 from .terms import Term, never, within
 
+HIDING_BITS = 16
 
 def products(program: Program, e: Any) -> int:
     """No fewer than the products in a row in a value, apart from permutations; -1 where there is no ciphertext."""
@@ -70,7 +71,7 @@ def range_claim(program: Program) -> dict[str, int] | None:
     scales, permuted = sizes.given.get("scales", []), any(kind == "perm" for _, kind in kinds)
     early = len(sizes.given.get("drops", [])) - sum(sizes.given.get("results", []))
     if bare or not scales or early or (permuted and len(scales) == 1): return None
-    largest, depth = Fraction(1), 0
+    largest, depth, hidden = Fraction(1), 0, Fraction(0)
     for family, indices, free, where, (result, places, _) in program.outputs:
         (_, env), top = program.named(free), len(program.claims)
         (shape, f), at = program.theorems[result], [program.integer(i, env, program.here) for i in places]
@@ -80,12 +81,15 @@ def range_claim(program: Program) -> dict[str, int] | None:
         else:
             own = program.member(family, [program.integer(i, env, None) for i in indices], program.here, top, top)
             size = sum(map(sizes.by_elements, own), Fraction())
+            hidden = max(hidden, size, Fraction(1))
         largest, depth = max(largest, size), max(depth, products(program, program.names[family][1][1]))
     scale = sum(scales) if len(scales) > 1 else scales[0] * (depth + 1)
     # one bit for the sign, and one for twice a part that is read alone
     left = Fraction(prod(primes(sizes.given["degree"][0], sizes.given["primes"])), 2 ** (scale + 2)) / largest
     bits = left.numerator.bit_length() - left.denominator.bit_length()
-    return {"result_bits": (ceil(largest) - 1).bit_length(), "left_bits": bits - (left < Fraction(2) ** bits)}
+    # where slots are not read, and not zero: 2^16 times what they may hold
+    masks = {"mask_bits": HIDING_BITS + (ceil(hidden) - 1).bit_length()} if hidden else {}
+    return {"result_bits": (ceil(largest) - 1).bit_length(), "left_bits": bits - (left < Fraction(2) ** bits), **masks}
 
 def prime(p: int) -> bool:
     """The test of Miller and Rabin, exact below 2^64."""

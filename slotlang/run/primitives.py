@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang.cost.noise import MASK_BITS
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
@@ -30,6 +29,7 @@ from slotlang_runtime.labels import check_label, inputs_label, module_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.matrix.engine import MatrixEngine
+from slotlang_runtime.messages import DOUBLE_MASK_BITS
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters
@@ -293,7 +293,7 @@ class RingSamples:
         yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
         yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
         yield sample("decode", lambda: ring.decode(next(fresh)))
-        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, MASK_BITS))
+        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS + 1))
         yield sample("send_real", lambda: send(numbers))
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)

@@ -73,7 +73,7 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             and _are_sizes(found.get("sizes", {}), made.program)
         )
     if right and not about_weights:
-        own = made.promise
+        own = made.whole_promise if file.standalone else made.promise
         right = found["assumed"] == own.assumed and all(
             isclose(a, b, rel_tol=AS_PREDICTED)
             for a, b in zip(

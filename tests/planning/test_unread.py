@@ -117,7 +117,11 @@ def test_masks(name: str) -> None:
     made = lowered(MASKED[name], "mask")
     assert made.validation.status == "proved", made.validation.reason
     assert made.plan.counts.masks > 0
-    assert "mask_bits=16" in made.text
+    # what they hide follows from the limits of the inputs, and is assumed where weights have no bounds
+    bits = made.plan.hiding.bits
+    assert bits and all(f"mask_bits={n}" in made.text for n in bits.values())
+    assert min(bits.values()) > 16
+    assert made.plan.hiding.assumed == ("checked when weights are encoded" in made.text.replace("\n", " "))
 
 
 @pytest.mark.parametrize("path", ["rank_complex", "gated", "squat_tall", "two_tokens"])

@@ -14,7 +14,7 @@ import tenseal.sealapi as seal
 import worlds
 from command_line import slotlang
 from exact_slots import Run
-from worlds import PAIRS, ROOMY, SMALL, decoded_twice, emitted, sent_cipher
+from worlds import PAIRS, SMALL, decoded_twice, emitted, sent_cipher
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -44,6 +44,12 @@ output y[i, slot] = re Y[i]
 prove y == A @ x
 """
 
+
+ROOMY = Parameters(8192, (60, 60, 60), 28)
+"""With 36 bits of room above the scale of results behind two products: enough for masks of slots."""
+
+TIGHT = Parameters(4096, (40, 40, 29), 20)
+"""With 20 bits of room."""
 
 MASKED = PAIRS.replace("sum q < r/2: S[q] * V[q]", "(sum q < r/2: S[q] * V[q]) << d")
 """After a rotation the last weights can't make slots zero. What it rotates has a period of d: results are the same."""
@@ -124,7 +130,7 @@ def test_half_of_c0_is_all_that_is_sent(kernel: KernelChoice, part: Part) -> Non
 def test_what_is_sent_is_what_the_part_allows(part: Part) -> None:
     """Both directions of the proof in docs/security.md: (h, c1) follows from the ciphertext under a uniform mask of the
     other part, and the masked ciphertext is distributed as what follows from (h, c1)."""
-    w = world("mask")
+    w = World(PAIRS, TIGHT)
     ring, rng = w.ring, np.random.default_rng(1)
     values = rng.standard_normal(16) + 1j * rng.standard_normal(16)
     cipher = seal.Ciphertext()
@@ -164,7 +170,7 @@ def test_the_other_part_is_not_there_to_be_read() -> None:
 
 
 def test_halves_are_checked() -> None:
-    w = world("mask")
+    w = World(PAIRS, TIGHT)
     ring, (name, family) = w.ring, next(iter(w.module.returned().items()))
     record = unpack("results", w.answer().data).records[repr(name)]
     assert record is not None
@@ -198,7 +204,7 @@ def test_halves_are_checked() -> None:
     with pytest.raises(Rejected, match="scale"):
         read_result(good, ring, family.level, family.products - 1, "re")
     # whole ciphertexts are not taken for halves, nor halves for whole ones
-    whole = World(MASKED, ROOMY, hide="none", secret=w.client.secret)
+    whole = World(PAIRS, TIGHT, hide="none", secret=w.client.secret)
     other = unpack("results", whole.server.evaluate(w.upload, w.keys).data).records[repr(name)]
     assert other is not None
     refused(bytes(other), "the mark")
@@ -212,16 +218,17 @@ def test_slots_that_are_not_read_are_masked() -> None:
     (family,) = w.module.returned().values()
     slots = hidden_in(w.module)["Y",].slots
     assert slots.tolist() == [[False] * 8 + [True] * 8, [False] * 16]
-    assert family.mask_bits == 16
+    # weights have no bounds: masks take the room, less 3 bits and one for larger results
+    assert family.mask_bits == 36 - 4
     plain = slot_mask(ring, family.level, family.products, slots, family.mask_bits)
     values = np.array(ring.encoder.decode_complex(plain)).reshape(-1, 16)
     assert np.abs(values[:, :8]).max() < 1e-2
     assert np.abs(values.imag).max() < 1e-2
     hidden = values.real[:, 8:].ravel()
-    # 1024 values, uniform up to 2^16
-    assert 0.95 * 2**16 < np.abs(hidden).max() <= 2**16 + 1
-    assert np.unique(hidden.round(4)).size > 1000
-    assert abs(np.abs(hidden).mean() / 2**15 - 1) < 0.2
+    # 2048 values, uniform up to 2^32
+    assert 0.95 * 2**32 < np.abs(hidden).max() <= 2**32 + 1
+    assert np.unique(hidden.round(4)).size > 2000
+    assert abs(np.abs(hidden).mean() / 2**31 - 1) < 0.2
     # and they are there in what is decrypted
     cipher, h = sent_cipher(ring, *record_of(w), "re")
     decrypted = seal.Plaintext()
@@ -229,7 +236,7 @@ def test_slots_that_are_not_read_are_masked() -> None:
     seen = decoded_twice(ring, decrypted, h, family.level, family.products, "re").real / 2
     result, _ = parts(w)
     assert np.abs(seen[:8] - result).max() < 1e-2
-    assert np.median(np.abs(seen[8:] - result)) > 2**12
+    assert np.median(np.abs(seen[8:] - result)) > 2**28
 
 
 def test_conjugates_leave_twice_the_part_and_nothing_else() -> None:
@@ -365,7 +372,7 @@ def test_a_forked_process_does_not_use_the_masks_of_its_parent(monkeypatch: pyte
 
 
 def test_masks_below_the_top_level() -> None:
-    w = World(MASKED, Parameters(8192, (60, 40, 40, 60), 40, (1, 2)))
+    w = World(MASKED, Parameters(8192, (60, 24, 40, 40, 54), 40, (1, 2)))
     assert [family.level for family in w.module.returned().values()] == [2]
     answer = w.answer()
     assert np.abs(w.client.decrypt(answer.data) - parts(w)[0]).max() < 1e-4
@@ -386,7 +393,7 @@ def test_masks_have_the_size_of_the_module() -> None:
     """However much room there is: the number stands in the module, and decides."""
     w = World(MASKED, Parameters(8192, (60, 60, 60), 20))
     (family,) = w.module.returned().values()
-    assert w.text.count("mask_bits=16") == 1
+    assert w.text.count(f"mask_bits={family.mask_bits}") == 1
     for bits in (family.mask_bits, 10):
         plain = slot_mask(w.ring, family.level, family.products, np.ones((2, 16), bool), bits)
         values = np.array(w.ring.encoder.decode_complex(plain))
@@ -399,19 +406,19 @@ def test_no_room_for_masks() -> None:
     """They are never smaller because bits are short: that is an error, with the bits."""
     program = api.loads(MASKED)
     assert api.plan(program, ROOMY).counts.masks == 1
-    # 78 bits of modulus and a scale of 3 * 20 bits leave 18
-    tight = replace(ROOMY, primes=(39, 39, 31))
     for hide in ("mask", "exact"):
         with pytest.raises(SlotError, match="SL407") as refused:
-            api.plan(program, tight, target=Target(hide=hide))
+            api.plan(program, TIGHT, target=Target(hide=hide))
         found = refused.value.diagnostics[0]
         assert "no room in the modulus to mask slots" in found.message
         name = "Y" if hide == "mask" else "Y_re"
-        assert found.notes == (f"18 bits are left above the scale of '{name}', and 19 are needed",)
-        assert "smaller scales or more primes" in (found.hint or "")
-    assert api.plan(program, tight, target=Target(hide="none")).counts.masks == 0
+        assert found.notes[0].startswith(f"slots of '{name}' are assumed to hold up to ")
+        # 80 bits of modulus, and a scale of 3 * 20
+        assert found.notes[1].startswith(f"20 bits are left above the scale of '{name}', and ")
+        assert "--precision 0.001 finds parameters with room" in (found.hint or "")
+    assert api.plan(program, TIGHT, target=Target(hide="none")).counts.masks == 0
     # of the same program without the rotation nothing is masked
-    assert api.plan(api.loads(PAIRS), tight).counts.masks == 0
+    assert api.plan(api.loads(PAIRS), TIGHT).counts.masks == 0
 
 
 def test_no_room_for_twice_a_part() -> None:
@@ -434,7 +441,8 @@ def test_parameters_are_chosen_with_room_for_masks(kernel: KernelChoice) -> None
         p, (family,) = made.parameters, made.graph.schedule.outputs
         state = made.graph.schedule.states[family.family.name]
         room = sum(p.primes[: p.data_primes - state.level]) - p.carried_bits(state.level, state.pending)
-        assert room >= 19 - 1e-9
+        assert room >= made.hiding.bits[family.family.name] + 3 - 1e-9
+        assert 2.0 ** made.hiding.bits[family.family.name] >= 2**16 * 32
 
 
 def test_zeros_take_the_place_of_masks() -> None:
@@ -492,7 +500,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 )
 def test_edited_parameters_are_refused(old: str, new: str, message: str) -> None:
     """By the client, before a key is made, and by whoever encodes weights."""
-    w = world("mask")
+    w = World(PAIRS, TIGHT)
     assert old in w.text
     module = load_module(w.text.replace(old, new))
     for use in (lambda: Client(module), lambda: Weights.encode(module, **w.weights)):

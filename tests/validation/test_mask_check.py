@@ -144,7 +144,7 @@ def test_zeros_in_the_last_weights(hide: Hide) -> None:
     text, _ = module("zeros", "none")
     assert "(slot < n) *" not in text
     text, _ = module("half", hide)
-    assert "mask_bits=16" in text and "(slot < n) *" not in text
+    assert "mask_bits=" in text and "(slot < n) *" not in text
 
 
 def test_doubled_and_hide_are_not_believed() -> None:
