@@ -17,8 +17,10 @@ from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
+from slotlang.planning.hiding import missing_room
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
+from slotlang.planning.planner import with_room
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.proof.check import check
@@ -89,6 +91,9 @@ def lower(
         target = standalone_target(target)
     emission = emit_standalone if standalone else emit
     planned = fitted_plan(program, parameters, target=target, look=look)
+    if standalone and (missing := missing_room(planned.whole_bits, planned.graph, planned.parameters)) > 0:
+        # unread parts are masked too
+        planned = with_room(planned, missing, target) or planned
     found = planned.range.unless_proved(report.status)
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))

@@ -202,6 +202,12 @@ def without_room(bits: Mapping[str, int], graph: Graph, parameters: Parameters) 
     return worst if lacking.get(worst, 0.0) > 0 else ""
 
 
+def missing_room(bits: Mapping[str, int], graph: Graph, parameters: Parameters) -> float:
+    """How many bits the modulus lacks for masks of these bits, by family of results; 0 or less where it has room."""
+    states = graph.schedule.states
+    return max((more + MASK_MARGIN - _room(parameters, states[name]) for name, more in bits.items()), default=0.0)
+
+
 def no_room(
     hidden: Hiding,
     bits: int,
