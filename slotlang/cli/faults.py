@@ -316,7 +316,9 @@ def protected(command: Callable[[], int]) -> None:
         from slotlang.diagnostics import Diagnostic
 
         reason = raw.problem.strerror or str(raw.problem)
-        report([Diagnostic("SL803", f"standard output can't be written to: {reason}")])
+        closed = "start the command with a standard output: a file, a pipe or a terminal"
+        hint = closed if raw.problem.errno == errno.EBADF else ""
+        report([Diagnostic("SL803", f"standard output can't be written to: {reason}", hint=hint)])
         status = 2
     sys.stderr.flush()
     if is_whole():

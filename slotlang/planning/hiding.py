@@ -60,8 +60,8 @@ class Hiding:
             return []
         name = max(sorted(self.bits), key=lambda name: self.bits[name])
         return [
-            f"masks up to 2^{self.bits[name]} hide slots of '{name}' that no output reads; a last plaintext that is 0 "
-            "in these slots, or --hide none, needs none"
+            f"random values up to 2^{self.bits[name]} stand in the slots of '{name}' that no output reads; a last "
+            "plaintext that is 0 in these slots, or --hide none, needs none"
         ]
 
     def sentence(self) -> str:

@@ -9,6 +9,7 @@ from slotlang.proof.report import Report
 from slotlang.proof.verdict import Wrong
 from slotlang.show.trace import trace
 from slotlang.show.wrong import left_out
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["explanation"]
 
@@ -28,6 +29,6 @@ def explanation(program: Program, report: Report, loss: Loss | None) -> list[str
         except RecursionError as problem:
             steps = [left_out("its way back", problem)]
         if len(steps) > FIRST + LAST + 1:
-            steps[FIRST:-LAST] = [f"… {len(steps) - FIRST - LAST:,} steps"]
+            steps[FIRST:-LAST] = [f"… {count_of(len(steps) - FIRST - LAST, 'step')}"]
         lines += [f"  {line}" for line in steps]
     return lines + (loss.lines() if loss else [])

@@ -768,7 +768,7 @@ def test_a_file_that_is_not_safetensors(tmp_path: Path, kind: str) -> None:
     found = refusal("SL501", lambda: read_adapter(write(tmp_path, config(), content)))
     assert time.monotonic() - start < 2
     assert found.message == "adapter_model.safetensors is not a safetensors file, or is damaged"
-    assert f"the file holds {len(content)} bytes" in found.notes
+    assert f"the file holds {len(content):,} bytes" in found.notes
     assert found.hint == "fetch the adapter again"
 
 

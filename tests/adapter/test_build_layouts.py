@@ -14,7 +14,7 @@ from slotlang.cost.predict import evaluation_calls, reading_calls, saving_calls,
 from slotlang.diagnostics import SlotError
 
 PROFILE = compiled_profile()
-PARAMETERS = parameters_named("degree 4096 primes 38, 38, 25 scales 20, 20, 15")
+PARAMETERS = parameters_named("degree 4096 primes 38, 38, 25 scales 16, 16, 12")
 TWO = (Update(40, 6), Update(40, 6))
 
 LAYOUTS = {

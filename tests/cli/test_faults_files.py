@@ -187,7 +187,7 @@ def test_a_run_that_takes_long_asks_first(activations: Path, program: Path) -> N
     words = ["run", str(program), *SMALL, "--activations", str(activations)]
     ended = slotlang(*words)
     assert ended.status == 2 and "error[SL514]" in ended.err
-    assert "3,000,000 tokens are 1,500,000 evaluations" in ended.err
+    assert "3,000,000 tokens in 1,500,000 evaluations" in ended.err
     assert "--tokens" in ended.err and "--yes" in ended.err
     (found,) = json.loads(slotlang(*words, "--json").out)["diagnostics"]
     assert found["code"] == "SL514"

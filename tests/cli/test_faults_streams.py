@@ -26,7 +26,8 @@ def test_a_full_disk_behind_standard_output(name: str) -> None:
         ended = call(*COMMANDS[name], stdout=full)
     assert (ended.returncode, ended.stderr) == (
         2,
-        "error[SL803]: standard output can't be written to: No space left on device\n",
+        "error[SL803]: standard output can't be written to: No space left on device\n"
+        "  hint: free space on the disk, or write to another file\n",
     )
 
 
@@ -35,7 +36,8 @@ def test_closed_standard_output(name: str) -> None:
     ended = call(*COMMANDS[name], before=closed(1))
     assert (ended.returncode, ended.stderr) == (
         2,
-        "error[SL803]: standard output can't be written to: Bad file descriptor\n",
+        "error[SL803]: standard output can't be written to: Bad file descriptor\n"
+        "  hint: start the command with a standard output: a file, a pipe or a terminal\n",
     )
 
 

@@ -181,7 +181,7 @@ def test_products_of_ciphertexts_have_one_scale() -> None:
     assert not api.plan(program).parameters.scales
     with pytest.raises(SlotError, match="SL404"):
         api.plan(program, Parameters(8192, (60, 60, 60), 44, (), (44, 32, 32)))
-    assert api.plan(program, Parameters(8192, (60, 60, 60), 33, (), (33, 33, 33))).counts.cipher_products == 1
+    assert api.plan(program, Parameters(8192, (60, 60, 60), 29, (), (29, 29, 29))).counts.cipher_products == 1
 
 
 @pytest.mark.parametrize(

@@ -112,18 +112,23 @@ def test_arrays_that_are_not_the_input(tmp_path: Path, array: Any, message: str)
     assert found.file == str(path)
 
 
+ROWS = 'save finite real numbers, a row per token: numpy.save("x.npy", x)'
+
+
 @pytest.mark.parametrize(
     ("shape", "hint"),
     [
         ((3, 2), "a row is a token: save the transpose, array.T"),
         ((1, 2, 3), "a row is a token: save array.reshape(-1, 3)"),
-        ((3, 2, 4), ""),
-        ((2, 4), ""),
-        ((1, 3), ""),
-        ((2,), ""),
+        ((3, 2, 4), ROWS),
+        ((2, 4), ROWS),
+        ((1, 3), ROWS),
+        ((2,), ROWS),
     ],
 )
-def test_the_hint_about_a_shape_is_only_given_where_it_helps(tmp_path: Path, shape: tuple[int, ...], hint: str) -> None:
+def test_the_hint_about_a_shape_proposes_what_helps(
+    tmp_path: Path, shape: tuple[int, ...], hint: str
+) -> None:
     found = refusal("SL505", lambda: read_activations(saved(tmp_path, np.ones(shape)), 3, 2))
     assert found.hint == hint
 

@@ -27,6 +27,8 @@ HEADERS = 700
 """Bytes of headers around one saved object, name and seed included; of a container some 400."""
 
 RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+RESCALING_WITH_ROOM = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2))
+"""With room for masks of slots whose contents no weights bound."""
 SCALES_GROW = Parameters(16384, (60, 60, 60, 60, 60), 40)
 SHARED_OUT = Parameters(8192, (60, 60, 60), 44, (), (44, 30, 34))
 """A scale for the inputs, and one for the plaintexts of each product in a row."""
@@ -74,7 +76,7 @@ def test_small_programs(small: Case) -> None:
         ("sums of different depth", RESCALING),
         ("signs and plain additions", RESCALING),
         ("padding", RESCALING),
-        ("products of ciphertexts", RESCALING),
+        ("products of ciphertexts", RESCALING_WITH_ROOM),
         ("a permutation of several levels", RESCALING),
         ("products of products", SCALES_GROW),
         ("horner and doubling", SHARED_OUT),

@@ -22,6 +22,9 @@ from slotlang_runtime.wire import pack, unpack
 PROGRAM = """program p(n = 4, slots = 16)
 input q[n], k[n, n]
 weight b[n, n]
+bound |q| <= 1/4
+bound |k| <= 1/4
+bound |b| <= 4
 axes (i < n, j < n)
 cipher X = q[j]
 cipher Z = k[i, j]

@@ -35,7 +35,7 @@ def test_every_refusal_names_its_code() -> None:
                 # the message and the code of another refusal, from a worker
                 assert len(node.args) == 1 and path.name == "workers.py", place
                 continue
-            _, code = node.args
+            _, code, *_ = node.args
             carried = isinstance(code, ast.Attribute) and code.attr == "code"
             named = isinstance(code, ast.Name) and (
                 code.id in CODES or (code.id == "code" and path.name == "version.py")

@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_refused(world: World) -> None:
     galois = saved(world.client.secret._generator.create_galois_keys([3, 9]))
     half = World(PAIRS, secret=world.client.secret)
     for refused, message in (
-        (lambda: exchange.inputs_from_seal(module, []), "pairs takes 1 ciphertexts, not 0"),
+        (lambda: exchange.inputs_from_seal(module, []), "pairs takes 1 ciphertext, not 0"),
         (lambda: exchange.inputs_from_seal(module, [given[:-1]]), "length is not what its header says"),
         (lambda: exchange.inputs_from_seal(module, [saved(world.ring.encode(1.0))]), "a ciphertext has form"),
         (lambda: exchange.inputs_to_seal(module, world.sent_keys), "expected inputs, got evaluation keys"),

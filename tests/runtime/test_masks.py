@@ -184,7 +184,7 @@ def test_halves_are_checked() -> None:
     read_result(good, ring, *at, "re")
     refused(good, "the mark", "im")
     refused(b"half im\0" + good[8:], "the mark")
-    refused(good[:-1], f"{len(good) - 73} bytes of residues, expected {len(good) - 72}")
+    refused(good[:-1], f"{len(good) - 73:,} bytes of residues, expected {len(good) - 72}")
     refused(good + b"\0", "bytes of residues, expected")
     refused(b"", "has 0 bytes")
     refused(good[:71], "has 71 bytes")

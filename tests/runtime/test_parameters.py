@@ -64,10 +64,10 @@ def test_rings_that_do_not_exist(degree: Any, primes: Any, message: str) -> None
     [
         ({"prime_bits": (60, 60, 60, 60)}, 16, "below 128-bit security"),
         ({}, 0, "no ring of degree 8192 with 0 slots"),
-        ({}, 8192, "no ring of degree 8192 with 8192 slots"),
+        ({}, 8192, "no ring of degree 8192 with 8,192 slots"),
         ({}, 12, "no ring of degree 8192 with 12 slots"),
         ({}, 16.0, "no ring of degree 8192 with 16.0 slots"),
-        ({}, True, "no ring of degree 8192 with True slots"),
+        ({}, True, "no ring of degree 8192 with 1 slot"),
         ({"scale_bits": ()}, 16, r"scale_bits \(\) do not fit the primes"),
         ({"scale_bits": (0,)}, 16, "scale_bits"),
         ({"scale_bits": (200,)}, 16, "scale_bits"),

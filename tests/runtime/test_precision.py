@@ -16,6 +16,7 @@ from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import SlotError
 from slotlang.emit.standalone import emit_standalone
 from slotlang.lower import Lowered, lower
+from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import KernelChoice, Target
 from slotlang.run.runner import load_module, random_data
 from slotlang.source import Source
@@ -106,7 +107,7 @@ def test_main_ends_with_status_1_when_it_breaks_its_promise(
 
 
 def test_a_standalone_file_does_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = emitted(PAIRS, ROOMY, Target(kernel="seal"))
+    made = emitted(PAIRS, Parameters(8192, (60, 60, 60), 28), Target(kernel="seal"))
     from slotlang.emit.head import Lowering
 
     text = emit_standalone(made.plan, Lowering("0", "proved", "exact", validated=True))

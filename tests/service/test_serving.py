@@ -250,7 +250,7 @@ def test_a_request_of_another_form_is_refused(name: str, raw: Raw) -> None:
 
 def test_too_much_is_refused(raw: Raw) -> None:
     session = raw.session()
-    assert "8388608 bytes" in refused(raw.evaluate(session, bytes(9 << 20)), 413, "SL573")
+    assert "8,388,608 bytes" in refused(raw.evaluate(session, bytes(9 << 20)), 413, "SL573")
 
     def in_parts() -> Iterator[bytes]:
         # without a length

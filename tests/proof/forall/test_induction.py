@@ -10,6 +10,7 @@ from amounts import drawn, some
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind, bind_kept
+from slotlang.meaning.deep import walked
 from slotlang.meaning.integers import SLOT, IntVar
 from slotlang.meaning.kept import branches
 from slotlang.meaning.program import Claim
@@ -276,7 +277,7 @@ def test_the_claim_holds_for_what_a_case_reads_alone():
     claim = next(s for s in program.steps if isinstance(s, Claim))
     with pytest.raises(GaveUp, match="reads its own members"):
         expander._assumed = claim
-        expander._claimed(Claim("X", (), (), program.families["S"].body, None, True, claim.span), {}, here)
+        walked(expander._claimed(Claim("X", (), (), program.families["S"].body, None, True, claim.span), {}, here))
 
 
 def test_a_claim_counts_once_all_its_cases_are_proved():
