@@ -34,7 +34,7 @@ def confirmed(
     assert target.precision is not None, "parameters are confirmed for a precision"
     p = parameters
     try:
-        draft = Draft.of(program, target.hide, p.early, share, p.results).keyed(p.keys)
+        draft = Draft.of(program, target.hide, p.early, share, p.results, target.data).keyed(p.keys)
         plan = replace(draft.under(p, target.kernel), wire=target.wire)
     except SlotError:
         return None

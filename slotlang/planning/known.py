@@ -37,7 +37,7 @@ class Known:
         self.target = target
         self.wider = wider
         self.share = share
-        never = Draft.of(program, target.hide, share=share)
+        never = Draft.of(program, target.hide, share=share, data=target.data)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
         self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None

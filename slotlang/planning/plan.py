@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import sqrt
+from math import ceil, exp2, log2
 from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
@@ -192,14 +192,24 @@ class Draft:
     doubled: frozenset[str]
     zero: frozenset[str]
     known: Hiding | None = field(default=None, repr=False)
+    data: DataPowers = field(default=UNIT, repr=False)
 
     @classmethod
-    def of(cls, program: Program, hide: Hide, drops: Sequence[int] = (), share: float = 1.0, results: int = 0) -> Draft:
-        """With a key for each step; ``drops`` and ``results`` as of ``schedule``, ``share`` as of ``with_zeros``.
+    def of(
+        cls,
+        program: Program,
+        hide: Hide,
+        drops: Sequence[int] = (),
+        share: float = 1.0,
+        results: int = 0,
+        data: DataPowers = UNIT,
+    ) -> Draft:
+        """With a key for each step; ``drops`` and ``results`` as of ``schedule``, ``share`` as of ``with_zeros``;
+        ``data``: the weights that are known, for the sizes of masks.
         Raises SL401 to SL404 (a sum or permutation can't be lowered, results can't drop primes), and the graph, when it
         is first asked for, SL309 (too large)."""
         if hide == "none":
-            return cls(program, hide, schedule(program, drops, results), frozenset(), frozenset())
+            return cls(program, hide, schedule(program, drops, results), frozenset(), frozenset(), data=data)
         returned, zero = with_zeros(program, share)
         doubled: frozenset[str] = frozenset()
         if hide == "exact":
@@ -207,7 +217,7 @@ class Draft:
             returned, doubled = with_conjugates(returned)
             names = {old.family.name: new.family.name for old, new in zip(outputs, returned.outputs, strict=True)}
             zero = frozenset(names[name] for name in zero)
-        return cls(program, hide, schedule(returned, drops, results), doubled, zero)
+        return cls(program, hide, schedule(returned, drops, results), doubled, zero, data=data)
 
     def dropping(self, drops: Sequence[int], results: int = 0) -> Draft:
         """The same with primes dropped after these products, and of results: which slots are zero does not depend on
@@ -266,11 +276,13 @@ class Draft:
 
     def _assumed(self, names: Collection[str]) -> dict[str, float]:
         """Bounds on what slots of these families hold that are assumed where weights have none: from what they hold on
-        average for weights of unit variance."""
-        peaks = gains(self.graph, 2 * self.program.slots, self.doubled, masked=True, zero=self.zero).peaks
+        average, for the weights that are known and others of unit variance. A power of two of them is all that the
+        size of masks tells."""
+        data = self.data.of_unit_inputs()
+        peaks = gains(self.graph, 2 * self.program.slots, self.doubled, masked=True, zero=self.zero, data=data).peaks
         states = {name: self.built.states[name] for name in names}
-        squares = {name: peaks.get((state.level, state.pending), 1.0) for name, state in states.items()}
-        return {name: assumed_values(self.program) * max(sqrt(square), 1.0) for name, square in squares.items()}
+        squares = {name: max(1.0, peaks.get((state.level, state.pending), 1.0)) for name, state in states.items()}
+        return {name: assumed_values(self.program) * exp2(ceil(log2(n) / 2)) for name, n in squares.items()}
 
     @cached_property
     def _hidden(self) -> Hiding:

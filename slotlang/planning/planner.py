@@ -59,7 +59,7 @@ def _without_room(
     p = given or program_parameters(program)
     if p is None or wanted.precision is None or [d.code for d in problem.diagnostics] != ["SL407"]:
         return None
-    draft = Draft.of(program, wanted.hide, p.early, results=p.results).keyed(p.keys)
+    draft = Draft.of(program, wanted.hide, p.early, results=p.results, data=wanted.data).keyed(p.keys)
     return masks_refused(draft, p, lambda other: _reached(other, wanted, profile), wanted.precision)
 
 
@@ -107,7 +107,7 @@ def _planned(program: Program, parameters: Parameters | None, target: Target, pr
         if isinstance(chosen, Unreachable):
             best = [f"the best with these bounds is {chosen.best:.1e}"] if chosen.best < 1 else []
             what = f"128-bit parameters for a relative error of {target.precision:.1e}"
-            masks = Draft.of(program, target.hide).hiding.masks_note()
+            masks = Draft.of(program, target.hide, data=target.data).hiding.masks_note()
             problem = chosen.error()
             raise unheld(program, lambda other: _reached(other, target, profile), what, [*best, *masks]) or SlotError(
                 replace(d, notes=(*d.notes, *masks)) for d in problem.diagnostics
@@ -158,10 +158,10 @@ def with_room(made: Plan, missing: float, target: Target) -> Plan | None:
 def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
     """The fixed choice, with as many bits of modulus above the scale of a result as its message is assumed to need, and
     with ``room`` of them at least."""
-    draft = Draft.of(program, target.hide)
+    draft = Draft.of(program, target.hide, data=target.data)
     if draft.built.depth > UNRESCALED_DEPTH:
         # scales of products of products add up; levels do not
-        draft = Draft.of(program, target.hide, EVERY)
+        draft = Draft.of(program, target.hide, EVERY, data=target.data)
     built = draft.built
     fixed = fixed_parameters(
         program.slots,
@@ -176,5 +176,5 @@ def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
 
 
 def _under(program: Program, parameters: Parameters, target: Target) -> Plan:
-    draft = Draft.of(program, target.hide, parameters.early, results=parameters.results)
+    draft = Draft.of(program, target.hide, parameters.early, results=parameters.results, data=target.data)
     return draft.keyed(parameters.keys).under(parameters, target.kernel)
