@@ -293,7 +293,7 @@ The client packs inputs into `cipher` families; the server makes `plain` familie
 computed families work on both.""",
     "SL331": """Something is never used.
 
-A warning: a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing computes
+A warning: a size, a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing computes
 it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
     "SL332": """A claim is about a family that nothing executes.
 
@@ -303,6 +303,11 @@ what runs.""",
 
 A warning: whatever the client encrypts of it, the results are the same. It is uploaded for nothing, or a family that
 reads it was forgotten.""",
+    "SL334": """No ring has vectors of this many slots.
+
+A note: the program is proved or refuted as any other, but `run`, `lower` and `cost` refuse it (SL405, SL404). Vectors of a
+ring have a power of two of slots, 16,384 at most. Pad the layout: make the outermost digit larger, and read with `else 0`
+what lies beyond the data.""",
     "SL401": """A sum can't be evaluated as its `by` says.
 
 `horner` and `doubling` take `sum q < R: v << q*step`, a sum of rotations in equal steps; with `doubling` the

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from slotlang.cli.lines import has_colours
+from slotlang.cli.lines import has_colours, print_lines
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
 from slotlang.cli.progress import working
 from slotlang.diagnostics import Diagnostic, SlotError, closest, error
@@ -43,6 +43,8 @@ class FileVerdict:
     """For an emitted module: its range theorem."""
     warnings: tuple[Diagnostic, ...] = ()
     """What the program declares and does not need."""
+    ring: Diagnostic | None = None
+    """Why no ring can run it, where none can."""
 
     @cached_property
     def _loss(self) -> tuple[Loss | None, float]:
@@ -104,7 +106,7 @@ class FileVerdict:
             "loss": self.loss.to_json() if self.loss else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
-            "warnings": [d.to_json() for d in self.warnings],
+            "warnings": [d.to_json() for d in (*self.warnings, *([self.ring] if self.ring else []))],
         }
 
 
@@ -153,6 +155,7 @@ def check_file(
     from slotlang.meaning.bind import bind
     from slotlang.meaning.outside_bounds import with_bound_statements
     from slotlang.meaning.unused import unused
+    from slotlang.planning.ring import ring_note
     from slotlang.proof.check import check
     from slotlang.syntax.definitions import unused_definitions
     from slotlang.syntax.parser import parse
@@ -167,8 +170,9 @@ def check_file(
             from slotlang.proof.forall.check import check_for_all
 
             found = check_for_all(syntax, open_sizes, sizes, seed or 0)
-            warnings = (*unused_definitions(source), *_warnings_at_any_size(syntax, sizes))
-            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings)
+            own, ring = _remarks_at_any_size(syntax, sizes)
+            warnings = (*unused_definitions(source), *own)
+            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings, ring=ring)
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
@@ -176,7 +180,8 @@ def check_file(
             program_parameters(program)
         found = check(program, method, seed)
         warnings = (*unused_definitions(source), *unused(program))
-        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings)
+        ring = ring_note(program)
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings, ring=ring)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -184,15 +189,20 @@ def check_file(
         return FileVerdict(path, None, None, diagnostics)
 
 
-def _warnings_at_any_size(syntax: tree.Program, sizes: Mapping[str, int]) -> tuple[Diagnostic, ...]:
-    """Warnings of a program that is proved for all sizes, where it has some without further ones."""
+def _remarks_at_any_size(
+    syntax: tree.Program, sizes: Mapping[str, int]
+) -> tuple[tuple[Diagnostic, ...], Diagnostic | None]:
+    """Warnings of a program that is proved for all sizes, and why it can't run at those that it has; nothing where it
+    has none without further ones."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.unused import unused
+    from slotlang.planning.ring import ring_note
 
     try:
-        return unused(bind(syntax, sizes))
+        program = bind(syntax, sizes)
     except SlotError:
-        return ()
+        return (), None
+    return unused(program), ring_note(program)
 
 
 def _check_module(
@@ -295,6 +305,7 @@ def print_line(verdict: FileVerdict) -> None:
     what = r.what or (verdict.module.what if verdict.module else "")
     detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
     typer.echo(f"{word} {verdict.path}  ({detail})")
+    _print_note(verdict)
     if verdict.warnings:
         report(verdict.warnings, "warning")
 
@@ -318,6 +329,7 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"  {line}")
     if verdict.range:
         print(f"  {verdict.range.line()}")
+    _print_note(verdict)
     # what follows takes a second or two
     sys.stdout.flush()
     if verdict.refuted:
@@ -330,3 +342,9 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"    {after}")
     if verdict.warnings:
         report(verdict.warnings, "warning")
+
+
+def _print_note(verdict: FileVerdict) -> None:
+    """What is said of a program that no ring can run."""
+    if verdict.ring is not None:
+        print_lines([f"  note: {verdict.ring.message} ({verdict.ring.code})"])
