@@ -36,7 +36,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table = _grid()
     table.add_row(str(c.rotations), "rotations")
     composed = f"; {c.composed_steps} steps have none and are composed" if c.composed_steps else ""
-    keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)}){composed}"
+    keys = f"{c.galois_keys} Galois keys ({size_text(cost.galois_key_bytes)} in memory){composed}"
     table.add_row(str(c.key_switches), f"key switches, with {keys}")
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
     apart = f"decompositions and {c.mod_downs} mod-downs, where compiled kernels take key switches apart"

@@ -24,7 +24,7 @@ HEADS = (
     "decomp.",
     "mod-downs",
     "keys",
-    "key bytes",
+    "key memory",
     "pt prod.",
     "ct prod.",
     "depth",
