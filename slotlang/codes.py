@@ -293,8 +293,8 @@ The client packs inputs into `cipher` families; the server makes `plain` familie
 computed families work on both.""",
     "SL331": """Something is never used.
 
-A warning: a size, a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing computes
-it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
+A warning: a size, a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing
+computes it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
     "SL332": """A claim is about a family that nothing executes.
 
 A warning: the claim is proved or refuted as any other, but no output depends on the family, so that it says nothing of
@@ -303,11 +303,6 @@ what runs.""",
 
 A warning: whatever the client encrypts of it, the results are the same. It is uploaded for nothing, or a family that
 reads it was forgotten.""",
-    "SL334": """No ring has vectors of this many slots.
-
-A note: the program is proved or refuted as any other, but `run`, `lower` and `cost` refuse it (SL405, SL404). Vectors of a
-ring have a power of two of slots, 16,384 at most. Pad the layout: make the outermost digit larger, and read with `else 0`
-what lies beyond the data.""",
     "SL401": """A sum can't be evaluated as its `by` says.
 
 `horner` and `doubling` take `sum q < R: v << q*step`, a sum of rotations in equal steps; with `doubling` the
@@ -344,6 +339,11 @@ plaintext as the last factor; or return everything as it is with `--hide none`."
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
+    "SL409": """No ring has vectors of this many slots.
+
+A note: the program is proved or refuted as any other, but `run`, `lower` and `cost` refuse it (SL405, SL404). Vectors
+of a ring have a power of two of slots, 16,384 at most. Pad the layout: make the outermost digit larger, and read with
+`else 0` what lies beyond the data.""",
     "SL411": """The bounds do not fit the parameters.
 
 Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all

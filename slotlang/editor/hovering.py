@@ -80,7 +80,8 @@ def _about(analysis: Analysis, at: Mention, known: Known) -> str:
         case "digit":
             digit = program.digits[symbol.name]
             stride = int(evaluate(digit.stride, program.sizes, {}))
-            lines.append(f"a digit of the slot index: 0 to {digit.size - 1:,}, {stride:,} slots apart")
+            apart = f"{stride:,} slot{'s' * (stride != 1)} apart"
+            lines.append(f"a digit of the slot index: 0 to {digit.size - 1:,}, {apart}")
         case "loop" | "parameter":
             lines = [_code(declared), "an index of this statement" if symbol.sort == "loop" else "a parameter"]
         case "cipher" | "plain" | "compute":

@@ -15,8 +15,8 @@ from slotlang.syntax.walk import names
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
-    """Warnings about sizes, weights, scalars, named tensors and families that are never used, claims about families that
-    nothing executes, and inputs that no output depends on; in the order of the text."""
+    """Warnings about sizes, weights, scalars, named tensors and families that are never used, claims about families
+    that nothing executes, and inputs that no output depends on; in the order of the text."""
     found = [*_numbers(program), *_inputs(program), *_families(program)]
     return tuple(sorted(found, key=lambda d: d.span.start if d.span else 0))
 

@@ -11,7 +11,7 @@ MOST_SLOTS = max(MAX_MODULUS_BITS) // 2
 
 
 def ring_note(program: Program) -> Diagnostic | None:
-    """SL334 about a program that may be proved and that no ring can run; None where one can. It changes no verdict."""
+    """SL409 about a program that may be proved and that no ring can run; None where one can. It changes no verdict."""
     slots = program.slots
     if slots > MOST_SLOTS:
         message = f"no ring has these {slots:,} slots: the largest has {MOST_SLOTS:,}, so it can't run"
@@ -21,4 +21,4 @@ def ring_note(program: Program) -> Diagnostic | None:
         hint = "choose a power of two of slots and read with `else 0`"
     else:
         return None
-    return Diagnostic("SL334", message, program.span, hint=hint)
+    return Diagnostic("SL409", message, program.span, hint=hint)

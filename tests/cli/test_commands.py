@@ -335,7 +335,7 @@ def test_a_proved_program_that_no_ring_can_run_says_so(tmp_path: Path, more: tup
     assert "note:" not in slotlang("check", str(path)).out
     found = slotlang("check", str(path), "--set", "d=12", *([*more[:1], "m"] if more else []))
     assert found.status == 0
-    assert "  note: no ring has these 12 slots: pad to 16 to run it (SL334)\n" in found.out
+    assert "  note: no ring has these 12 slots: pad to 16 to run it (SL409)\n" in found.out
     (entry,) = json.loads(slotlang("check", str(path), "--set", "d=12", "--json").out)["files"]
-    assert entry["verdict"] == "proved" and [w["code"] for w in entry["warnings"]] == ["SL334"]
+    assert entry["verdict"] == "proved" and [w["code"] for w in entry["warnings"]] == ["SL409"]
     assert "SL405" in slotlang("cost", str(path), "--set", "d=12").err

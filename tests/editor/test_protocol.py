@@ -168,9 +168,10 @@ async def test_completions(client: Client, small: str) -> None:
 
     head = 'import "std/layouts.slot" as l\n' + SMALL
     names = await proposed(head + "Z = sum k < n: (X << k) * ", "(X << k) * ")
-    assert names["D"].detail == "plain D[q < n]" and names["A"].detail == "weight A[n, n]"
+    assert names["D"].detail == "plain D[q < n]" and "A" not in names
     assert names["n"].detail == "n = 4" and names["k"].detail == "an index of this statement"
     assert names["l.diagonal"].detail == "l.diagonal(M, q)"
+    assert (await proposed(head + "plain E = ", "plain E = "))["A"].detail == "weight A[n, n]"
     members = await proposed(head + "plain E = l.di", "plain E = l.di")
     assert members["diagonal"].insert_text_format == types.InsertTextFormat.Snippet
     edit = members["diagonal"].text_edit
