@@ -10,12 +10,14 @@ import typer
 from slotlang.cli.completion import puzzle_names
 from slotlang.cli.options import File, Json
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_new
+from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import SlotError, closest, error
 
 if TYPE_CHECKING:
     from slotlang.puzzles.book import Puzzle
 
 puzzle_app = typer.Typer(
+    cls=WholeSummaries,
     add_completion=False,
     rich_markup_mode=None,
     help="Puzzles: small programs with a goal, which teach the tutorial by doing. Without a command: the list.",
