@@ -15,7 +15,7 @@ from slotlang.cli.lines import has_colours, print_lines
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
 from slotlang.cli.progress import working
 from slotlang.diagnostics import Diagnostic, SlotError, closest, error
-from slotlang.files import read_regular, read_stdin
+from slotlang.files import path_text, read_regular, read_stdin
 
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
@@ -97,7 +97,7 @@ class FileVerdict:
     def to_json(self) -> dict[str, object]:
         """An entry of ``files`` in ``check --json``; every entry has the same keys."""
         return {
-            "file": str(self.path),
+            "file": path_text(self.path),
             "program": self.program,
             "verdict": self.status,
             "report": self.report.to_json() if self.report else None,
@@ -299,12 +299,12 @@ def print_line(verdict: FileVerdict) -> None:
     word = _coloured(f"{verdict.status:8}", verdict.status)
     if r is None:
         codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
-        typer.echo(f"{word} {verdict.path}  ({codes})")
+        typer.echo(f"{word} {path_text(verdict.path)}  ({codes})")
         report(verdict.diagnostics)
         return
     what = r.what or (verdict.module.what if verdict.module else "")
     detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
-    typer.echo(f"{word} {verdict.path}  ({detail})")
+    typer.echo(f"{word} {path_text(verdict.path)}  ({detail})")
     _print_note(verdict)
     if verdict.warnings:
         report(verdict.warnings, "warning")
@@ -321,7 +321,7 @@ def print_verdict(verdict: FileVerdict) -> None:
 
     r = verdict.report
     word = _coloured(verdict.status, verdict.status)
-    typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
+    typer.echo(f"{word}  {path_text(verdict.path)}  ({r.method}, {r.seconds * 1000:.0f} ms)")
     if verdict.module:
         print(f"  program {verdict.program} {r.status}")
     for report_ in (verdict.module, r):

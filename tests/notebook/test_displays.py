@@ -198,7 +198,9 @@ def test_bars_of_costs_are_as_long_as_their_numbers(results):
     for name, size in (("keys in memory", cost.galois_key_bytes), ("up", cost.upload_bytes)):
         assert bars[name] == pytest.approx(bars["down"] * size / cost.download_bytes, rel=1e-3, abs=1), name
         assert size <= longest
-    texts = [text.text for text in ElementTree.fromstring(comparison._repr_svg_()).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [
+        text.text for text in ElementTree.fromstring(comparison._repr_svg_()).iter("{http://www.w3.org/2000/svg}text")
+    ]
     for name, each in zip(comparison.names, comparison.costs, strict=True):
         assert texts.count(name) == 4 and f"{each.counts.rotations:,}" in texts
     assert len(cost._repr_svg_()) < 10_000
