@@ -299,8 +299,8 @@ The client packs inputs into `cipher` families; the server makes `plain` familie
 computed families work on both.""",
     "SL331": """Something is never used.
 
-A warning: a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing computes
-it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
+A warning: a size, a weight or a scalar that no statement mentions, a family that no output depends on, so that nothing
+computes it, or a definition of a program's own file that no program there uses. Leave it out, or use it.""",
     "SL332": """A claim is about a family that nothing executes.
 
 A warning: the claim is proved or refuted as any other, but no output depends on the family, so that it says nothing of
@@ -347,6 +347,11 @@ is with `--hide none`.""",
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations
 by these. They lie between 1 and the number of slots, and every step of the program has to be a sum of them, modulo the
 slots.""",
+    "SL409": """No ring has vectors of this many slots.
+
+A note: the program is proved or refuted as any other, but `run`, `lower` and `cost` refuse it (SL405, SL404). Vectors
+of a ring have a power of two of slots, 16,384 at most. Pad the layout: make the outermost digit larger, and read with
+`else 0` what lies beyond the data.""",
     "SL411": """The bounds do not fit the parameters.
 
 Where all weights and scalars have a bound, a program is lowered only if no message can wrap around the modulus, for all

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -122,32 +123,36 @@ def pick(name: str, choices: Sequence[Choice], code: str, what: str, all_of_them
 _MAX_SHOWN = 120
 
 
-def _excerpt(span: Span) -> list[str]:
-    """The source line and a caret line; long lines are cut around the place."""
+def _excerpt(span: Span, label: str, columns: int) -> list[str]:
+    """The source line and a caret line with the label; long lines are cut around the place. ``columns``: of a terminal,
+    below which a label goes where it has no room beside the carets; 0 for none."""
     line, column = span.line, span.column
+    most = min(_MAX_SHOWN, max(20, columns - len(str(line)) - 4)) if columns else _MAX_SHOWN
     text = span.source.line_text(line)
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     start = 0
-    if len(text) > _MAX_SHOWN:
-        start = max(0, min(column - 1 - _MAX_SHOWN // 3, len(text) - _MAX_SHOWN))
-        text = text[start : start + _MAX_SHOWN]
-        width = max(1, min(width, _MAX_SHOWN - (column - 1 - start)))
+    if len(text) > most:
+        start = max(0, min(column - 1 - most // 3, len(text) - most))
+        text = text[start : start + most]
+        width = max(1, min(width, most - (column - 1 - start)))
     text = "".join(ch if ch.isprintable() else " " for ch in text)
     number = str(line)
     pad = " " * len(number)
-    return [f" {pad} |", f" {number} | {text}", f" {pad} | {' ' * (column - 1 - start)}{'^' * width}"]
+    carets = f" {pad} | {' ' * (column - 1 - start)}{'^' * width}"
+    found = [f" {pad} |", f" {number} | {text}", f"{carets} {label}".rstrip()]
+    if columns and label and len(found[-1]) > columns:
+        room = max(20, columns - len(pad) - 4)
+        found[-1:] = [carets, *(f" {pad} | {part}" for part in textwrap.wrap(label, room, break_long_words=False))]
+    return found
 
 
-def render(diagnostic: Diagnostic, kind: str = "error") -> str:
+def render(diagnostic: Diagnostic, kind: str = "error", columns: int = 0) -> str:
     """The message as plain text, several lines, caret under the place; no trailing newline. ``kind``: error or
-    warning."""
+    warning. ``columns``: of the terminal that shows it; 0 where excerpts need not fit one."""
     lines = [f"{kind}[{diagnostic.code}]: {diagnostic.message}"]
     if diagnostic.span is not None:
         lines.append(f"  --> {diagnostic.span}")
-        excerpt = _excerpt(diagnostic.span)
-        if diagnostic.label:
-            excerpt[-1] += f" {diagnostic.label}"
-        lines.extend(excerpt)
+        lines.extend(_excerpt(diagnostic.span, diagnostic.label, columns))
     elif diagnostic.file:
         lines.append(f"  --> {diagnostic.file}")
     lines.extend(f"  note: {note}" for note in diagnostic.notes)

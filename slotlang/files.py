@@ -18,11 +18,18 @@ _KINDS = (
 )
 
 STDIN_NAME = "<stdin>"
+
 """What messages call standard input."""
 _stdin: tuple[object, bytes] | None = None
 """The stream and what came on it."""
 _unfinished: set[Path] = set()
 """Temporary and new files that are being written now."""
+
+
+def path_text(path: Path) -> str:
+    """What a file is called in all that is said of it: standard input, which is given as ``-``, by its name."""
+    head, colon, program = str(path).partition(":")
+    return f"{STDIN_NAME}{colon}{program}" if head == "-" else str(path)
 
 
 class NotRegular(OSError):

@@ -69,14 +69,17 @@ def lower(
     target: Target = Target(),
     standalone: bool = False,
     look: Callable[[Plan], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Lowered:
     """Prove a program, emit the module that runs it, and prove that the module computes what the program says;
     ``parameters`` and ``target`` as in ``fitted_plan``. ``standalone``: one file of direct TenSEAL calls, without the
     runtime, whose kernel is ``seal``. ``look`` as in ``fitted_plan``.
+    ``progress`` is told of each step, with its number.
 
     Raises ``SlotError`` SL406 when the program is not proved, unless ``unproved``, which is written into the module, as
     is a validation that came to no end; what ``plan`` raises; and ``Disagreement`` when the module is wrong.
     """
+    progress("proving: step 1 of 3")
     report = check(program, method)
     if not report.proved and not unproved:
         notes = report.counterexample.lines() if report.counterexample else []
@@ -90,6 +93,7 @@ def lower(
     if standalone:
         target = standalone_target(target)
     emission = emit_standalone if standalone else emit
+    progress("planning: step 2 of 3")
     planned = fitted_plan(program, parameters, target=target, look=look)
     if standalone and (missing := missing_room(planned.whole_bits, planned.graph, planned.parameters)) > 0:
         # unread parts are masked too
@@ -99,6 +103,7 @@ def lower(
         found = found.standalone(whole=bool(planned.hiding.halves))
     lowering = Lowering(__version__, report.status, report.method, validated=True, range=found.status)
     text = emission(planned, lowering)
+    progress("validating: step 3 of 3")
     validation = validate(text, planned, proved=report.proved)
     if validation.status == "refuted":
         raise Disagreement(f"the module lowered from '{program.name}' is wrong: {validation.what}")

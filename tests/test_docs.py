@@ -27,6 +27,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,15 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def commands(block: Block) -> list[Command]:
-    """The commands of a block. A statement of the status stands behind a command or on a line of its own below."""
+    """The commands of a block. A statement of the status stands behind a command or on a line of its own below. A
+    here-document, up to a line ``END``, belongs to its command."""
     found: list[Command] = []
-    for line in block.text.splitlines():
+    lines = iter(block.text.splitlines())
+    for line in lines:
+        if line.endswith("<<'END'"):
+            whole = [line.removeprefix("$ "), *takewhile(lambda inside: inside != "END", lines), "END"]
+            found.append(Command("\n".join(whole), 0, [] if block.language == "console" else None))
+            continue
         status = _STATUS.search(line)
         words = line[: status.start()] if status else line
         code = int(status[1]) if status else 0
@@ -431,3 +438,9 @@ def test_tutorial_program(path: Path) -> None:
 def test_every_tutorial_program_is_used() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [path.name for path in TUTORIAL if f"tutorial/{path.name}" not in text] == []
+
+
+def test_no_page_edits_files_with_what_one_system_has_alone() -> None:
+    # `sed -i` and `\n` in what it puts in are GNU's
+    for page in PAGES:
+        assert not [c for b in blocks(page, "sh", "console") for c in commands(b) if "sed -i" in c.text], page.name

@@ -9,6 +9,7 @@ import typer
 
 from slotlang.cli.building import build_adapter
 from slotlang.cli.output import emit_json, guarded, report, write_file
+from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import error
 from slotlang_runtime.amounts import count_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from slotlang.adapter import Adapter
 
 adapter_app = typer.Typer(
+    cls=WholeSummaries,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

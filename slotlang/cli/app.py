@@ -12,6 +12,7 @@ from slotlang.cli.clients import client_app
 from slotlang.cli.completion import prepare, script
 from slotlang.cli.counting import calibrate, compare, cost
 from slotlang.cli.editing import lsp
+from slotlang.cli.fitting import fitting_streams
 from slotlang.cli.making import lower, run
 from slotlang.cli.once import OnceCommand
 from slotlang.cli.output import BAD_INPUT, guarded
@@ -21,10 +22,11 @@ from slotlang.cli.puzzling import puzzle_app
 from slotlang.cli.searching import optimize, synth
 from slotlang.cli.serving import serve, token_app
 from slotlang.cli.starting import new
-from slotlang.cli.usage import run_app
+from slotlang.cli.usage import WholeSummaries, run_app
 from slotlang.cli.viewing import explain, fmt, graph, show
 
 app = typer.Typer(
+    cls=WholeSummaries,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -113,7 +115,8 @@ def command_line() -> int:
     sys.set_int_max_str_digits(10_000)
     prepare()
     try:
-        return run_app(app)
+        with fitting_streams(sys.argv[1:]):
+            return run_app(app)
     finally:
         sys.set_int_max_str_digits(digits)
 

@@ -14,6 +14,7 @@ import typer
 from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.cli.progress import working
+from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
@@ -48,7 +49,11 @@ Certificates = Annotated[
 ]
 
 client_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Encrypted updates from a service."
+    cls=WholeSummaries,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Encrypted updates from a service.",
 )
 
 

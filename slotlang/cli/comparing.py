@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slotlang.diagnostics import closest, error
+from slotlang.files import path_text
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
 from slotlang.show.compared import check_alike
@@ -29,5 +30,5 @@ def programs_to_compare(files: Sequence[Path], sizes: Mapping[str, int]) -> list
     for name in sizes:
         if name not in known:
             raise error("SL212", f"no program has a size '{name}' to set", hint=closest(name, known))
-    check_alike(programs, [str(file) for file in files], sizes)
+    check_alike(programs, [path_text(file) for file in files], sizes)
     return programs

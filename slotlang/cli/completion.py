@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from slotlang.diagnostics import pick
+import typer
+
+from slotlang.diagnostics import SlotError, pick
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_SLOTLANG_COMPLETE"
@@ -62,3 +65,56 @@ def code_names(incomplete: str) -> list[tuple[str, str]]:
 
     titles = {code: text.partition("\n")[0] for code, text in EXPLANATIONS.items()}
     return [(code, title) for code, title in titles.items() if code.startswith(incomplete.upper())]
+
+
+def method_names(incomplete: str) -> list[tuple[str, str]]:
+    """Ways to decide."""
+    what = {
+        "auto": "the first that decides",
+        "polyhedral": "for all numbers, by isl",
+        "exact": "product by product",
+        "random": "at random points, which never proves",
+    }
+    return [(name, text) for name, text in what.items() if name.startswith(incomplete)]
+
+
+def objective_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What ``optimize`` or ``synth`` can save."""
+    from slotlang.optimize import search as optimizing
+    from slotlang.search import candidate as searching
+
+    known = searching.OBJECTIVES if ctx.info_name == "synth" else optimizing.OBJECTIVES
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def _statements() -> list[Any]:
+    """Statements of the program that the words so far name; none where it can't be read. Standard input is the
+    shell's. Words are the shell's own: click drops those before an option that has no value yet."""
+    from slotlang.syntax.parser import parse_file
+    from slotlang.syntax.program_file import read_program
+
+    words = (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or "").split()
+    given = next((word for word in words if word.partition(":")[0].endswith(".slot")), None)
+    if given is None:
+        return []
+    try:
+        return list(parse_file(read_program(Path(given))).statements)
+    except (SlotError, OSError, ValueError):
+        return []
+
+
+def size_names(incomplete: str) -> list[tuple[str, str]]:
+    """Sizes of the program that is named before, each with ``=`` behind it."""
+    from slotlang.syntax import tree
+
+    sizes = [size for s in _statements() if isinstance(s, tree.Header) for size in s.sizes]
+    texts = {f"{size.name}=": size.span.text for size in sizes}
+    return [(name, text) for name, text in texts.items() if name.startswith(incomplete)]
+
+
+def value_names(incomplete: str) -> list[tuple[str, str]]:
+    """Values of the program that is named before, which ``show`` draws."""
+    from slotlang.syntax import tree
+
+    found = {s.name: s.span.text.partition("\n")[0] for s in _statements() if isinstance(s, tree.Define)}
+    return [(name, text) for name, text in found.items() if name.startswith(incomplete)]

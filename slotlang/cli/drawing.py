@@ -8,6 +8,7 @@ from slotlang.cli.console import console_for_drawings
 from slotlang.cli.output import emit_json, write_file
 from slotlang.cli.progress import working
 from slotlang.diagnostics import error
+from slotlang.files import path_text
 from slotlang.meaning.program import Program
 from slotlang.show.shown import Shown, shown
 from slotlang.show.svg import svg, svg_report
@@ -23,7 +24,7 @@ def show_program(file: Path, program: Program, target: str | None, svg_path: Pat
         for drawing in found.drawings():
             console_for_drawings().print(drawing)
         return
-    values: dict[str, object] = {"file": str(file), "verdict": found.report.status}
+    values: dict[str, object] = {"file": path_text(file), "verdict": found.report.status}
     if found.contents is not None:
         emit_json("show", {**values, **found.contents.to_json()})
         return

@@ -28,6 +28,7 @@ from slotlang.cli.output import FAILED, OK, emit_json, guarded, parse_bounds, pa
 from slotlang.cli.progress import working
 from slotlang.cli.reading import given_parameters, known, parsed_file, with_bounds
 from slotlang.diagnostics import error
+from slotlang.files import path_text
 from slotlang_runtime.amounts import field_count
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ def lower(
         program, target = known(
             file, set_, parse_bounds(bound, bound_norm), target, adapter, module, base_changed, data
         )
-        with working("proving, lowering and validating"):
-            made = lower_program(program, given, unproved=unproved, target=target, standalone=standalone)
+        with working("proving, lowering and validating") as line:
+            made = lower_program(
+                program, given, unproved=unproved, target=target, standalone=standalone, progress=line.step
+            )
         range_ = made.range
         if target.data.weights and not standalone:
             from slotlang.run.exact_range import exact_range
@@ -91,7 +94,7 @@ def lower(
             emit_json(
                 "lower",
                 {
-                    "file": str(file),
+                    "file": path_text(file),
                     "output": str(output or bundle),
                     "files": [str(path) for path in files],
                     "standalone": standalone,

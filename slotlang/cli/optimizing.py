@@ -20,6 +20,7 @@ from slotlang.cli.progress import watched
 from slotlang.cost.profile import Profile
 from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError
+from slotlang.files import path_text
 from slotlang.optimize.optimized import Optimized, optimize_program
 from slotlang.optimize.search import Objective
 from slotlang.optimize.why import why
@@ -101,7 +102,7 @@ def _json(
     costs: list[Cost],
 ) -> dict[str, Any]:
     return {
-        "file": str(file),
+        "file": path_text(file),
         "output": None if output is None else str(output),
         "objective": found.objective,
         "precision": target.precision,

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from slotlang.cli.completion import program_files
+from slotlang.cli.completion import program_files, size_names
 
-Sizes = Annotated[list[str], typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.")]
+Sizes = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=N", help="Give a size another value; repeatable.", autocompletion=size_names),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md has the shapes.")]
 ProfileFile = Annotated[
     Path | None,

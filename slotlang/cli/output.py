@@ -26,6 +26,7 @@ from slotlang.cli.faults import (
     out_of_memory,
     starts,
 )
+from slotlang.cli.fitting import width_of
 from slotlang.diagnostics import Diagnostic, SlotError, error, render
 from slotlang.files import reason_of, write_whole
 
@@ -64,7 +65,8 @@ def emit_json(command: str, values: dict[str, Any]) -> None:
 
 def report(diagnostics: Sequence[Diagnostic], kind: str = "error") -> None:
     """Diagnostics on standard error."""
-    print("\n\n".join(render(d, kind) for d in diagnostics), file=sys.stderr)
+    width = width_of(sys.stderr)
+    print("\n\n".join(render(d, kind, width) for d in diagnostics), file=sys.stderr)
 
 
 def problems(problem: BaseException, file: str = "") -> tuple[Diagnostic, ...] | None:

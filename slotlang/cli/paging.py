@@ -14,6 +14,7 @@ from slotlang.cli.output import emit_json, guarded, parse_sizes, write_file
 from slotlang.cli.ports import serving
 from slotlang.cli.progress import working
 from slotlang.cli.reading import parsed_file
+from slotlang.files import path_text
 from slotlang.source import Source
 from slotlang_runtime.amounts import count_of
 
@@ -32,8 +33,8 @@ def report(
         sizes = parse_sizes(set_)
         source = _checked(file, sizes)
         name = Path(source.name).name
-        with working("proving, counting and drawing"):
-            data = whole(source.text, name, source.folder, sizes, source.program)
+        with working("proving, counting and drawing") as line:
+            data = whole(source.text, name, source.folder, sizes, source.program, line.step)
         programs = data["programs"]
         title = programs[0]["name"] if len(programs) == 1 else name
         text = document("report", title, data, source.text)
@@ -49,7 +50,8 @@ def report(
                 for p in programs
             ]
             emit_json(
-                "report", {"file": str(file), "output": str(output), "bytes": len(text.encode()), "programs": entries}
+                "report",
+                {"file": path_text(file), "output": str(output), "bytes": len(text.encode()), "programs": entries},
             )
             return
         print(f"wrote {output}, {len(text.encode()) / 1e3:,.0f} kB")
@@ -81,9 +83,9 @@ def view(
 
         def listening(address: str) -> None:
             if json:
-                emit_json("view", {"file": str(file), "address": address})
+                emit_json("view", {"file": path_text(file), "address": address})
             else:
-                print(f"{address} shows {file}; Ctrl-C ends it")
+                print(f"{address} shows {path_text(file)}; Ctrl-C ends it")
             sys.stdout.flush()
 
         with serving(port):

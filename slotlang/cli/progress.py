@@ -22,6 +22,8 @@ PERIOD = 0.25
 """Seconds between two looks at the clock."""
 _CLEAR = "\r\x1b[2K"
 _COUNTED = re.compile(r"(.*): (\d+) of (\d+)")
+_STEP = re.compile(r"(.*): (step \d+ of \d+|\d+ parts)")
+"""One of several steps, which take different times: how much of all work is done, it does not tell."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,9 +59,11 @@ class Line:
         self._set(what, f"{100 * done:.0f}%", done, self._begun)
 
     def step(self, what: str) -> None:
-        """A step begins, or goes on: ``evaluate``, or with counts, ``evaluate: 3 of 8``."""
-        counted = _COUNTED.fullmatch(what)
-        name = counted[1] if counted else what
+        """A step begins, or goes on: ``evaluate``, or with counts, ``evaluate: 3 of 8``, or as one of several,
+        ``counting: step 3 of 3``."""
+        counted, one = _COUNTED.fullmatch(what), _STEP.fullmatch(what)
+        named = counted or one
+        name = named[1] if named else what
         with self._lock:
             if name != self._what:
                 self._step_begun = self._now()
@@ -67,12 +71,12 @@ class Line:
             done, total = int(counted[2]), int(counted[3])
             self._set(name, f"{done} of {total}", done / total if total else 0.0, self._step_begun)
         else:
-            self._set(name, "", 0.0, self._step_begun)
+            self._set(name, one[2] if one else "", 0.0, self._step_begun)
 
     def _set(self, what: str, count: str, fraction: float, begun: float) -> None:
         with self._lock:
             self._what, self._count, self._fraction, self._step_begun = what, count, fraction, begun
-        at_step(f"{what}: {count}" if count else what)
+        at_step(f"{what}: {count}" if fraction or count[:1].isdigit() else what)
 
     def text(self) -> str:
         """The line: how much, the time that it has taken and, where that can be told, the time left; then what."""

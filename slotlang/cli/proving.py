@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from slotlang.cli.completion import method_names
 from slotlang.cli.options import BoundNorms, Bounds, Files, Json, Sizes
 from slotlang.cli.output import OK, emit_json, guarded, parse_bounds, parse_names, parse_sizes
 from slotlang.cli.progress import counted
@@ -17,7 +18,12 @@ def check(
     files: Files,
     set_: Sizes = [],  # noqa: B006
     method: Annotated[
-        str, typer.Option(metavar="METHOD", help="auto, polyhedral, exact, or random, which never proves.")
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="auto, polyhedral, exact, or random, which never proves.",
+            autocompletion=method_names,
+        ),
     ] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of the random method.", show_default=False)] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a drawing of what is wrong, if something is.")] = None,

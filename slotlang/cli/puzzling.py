@@ -10,12 +10,16 @@ import typer
 from slotlang.cli.completion import puzzle_names
 from slotlang.cli.options import File, Json
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_new
+from slotlang.cli.progress import working
+from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import SlotError, closest, error
+from slotlang.files import path_text
 
 if TYPE_CHECKING:
     from slotlang.puzzles.book import Puzzle
 
 puzzle_app = typer.Typer(
+    cls=WholeSummaries,
     add_completion=False,
     rich_markup_mode=None,
     help="Puzzles: small programs with a goal, which teach the tutorial by doing. Without a command: the list.",
@@ -133,10 +137,11 @@ def check_puzzle(file: File, json: Json = False) -> None:
         from slotlang.puzzles.book import PUZZLES
         from slotlang.puzzles.judge import judge_file
 
-        judged = judge_file(file)
+        with working("reading") as line:
+            judged = judge_file(file, line.step)
         status = OK if judged.solved else FAILED
         if json:
-            emit_json("puzzle.check", {"file": str(file), **judged.to_json()})
+            emit_json("puzzle.check", {"file": path_text(file), **judged.to_json()})
         else:
             from slotlang.cli.lines import print_lines
 

@@ -15,12 +15,30 @@ if TYPE_CHECKING:
     from slotlang.run.session import Session
 
 
+STEPS = (
+    "prove",
+    "make data",
+    "key generation",
+    "evaluation keys",
+    "load kernels",
+    "encode weights",
+    "encrypt",
+    "evaluate",
+    "decrypt",
+)
+"""What a run goes through, in order; one that needs no kernels, or evaluates several times, says less or more."""
+
+
 @contextmanager
 def watched() -> Iterator[Callable[[str], None]]:
     """What takes the names of steps, and shows them with the time each has taken where a person watches."""
     guard_native_code()
     with working("starting") as line:
-        yield line.step
+
+        def step(name: str) -> None:
+            line.step(f"{name}: step {STEPS.index(name) + 1} of {len(STEPS)}" if name in STEPS else name)
+
+        yield step
 
 
 def say(session: Session, output: Path | None, json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from slotlang.cli.completion import objective_names
 from slotlang.cli.options import (
     AdapterFolder,
     BaseChanged,
@@ -29,7 +30,14 @@ def optimize(
         Path | None,
         typer.Option("-o", "--output", help="File to write; standard output if left out.", show_default=False),
     ] = None,
-    objective: Annotated[str, typer.Option(metavar="WHAT", help="What to save: time, rotations or keys.")] = "time",
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="What to save: time, rotations or keys.",
+            autocompletion=objective_names,
+        ),
+    ] = "time",
     allow_packing: Annotated[
         bool, typer.Option("--allow-packing", help="The client may have to pack inputs and read results otherwise.")
     ] = False,
@@ -64,7 +72,12 @@ def synth(
     batch: Annotated[int, typer.Option(help="Tokens.")] = 1,
     precision: Annotated[float, typer.Option(help="Largest predicted relative rms error.")] = 1e-3,
     objective: Annotated[
-        str, typer.Option(metavar="WHAT", help="time (of the server), latency, rotations, keys or traffic.")
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="time (of the server), latency, rotations, keys or traffic.",
+            autocompletion=objective_names,
+        ),
     ] = "time",
     link: Annotated[
         str | None, typer.Option(metavar="RATE", help="Of the link, for latency: 100Mbit.", show_default=False)

@@ -13,6 +13,7 @@ import typer
 from slotlang.cli.faults import INTERRUPTED
 from slotlang.cli.options import Json
 from slotlang.cli.output import OK, emit_json, guarded
+from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
 from slotlang_runtime.amounts import count_of
@@ -160,7 +161,11 @@ def _ready(url: str, service: Service, as_json: bool) -> None:
 
 
 token_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Tenants' tokens of a service."
+    cls=WholeSummaries,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Tenants' tokens of a service.",
 )
 
 

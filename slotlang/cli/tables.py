@@ -37,7 +37,7 @@ def cost_table(cost: Cost) -> RenderableType:
     table = _grid()
     table.add_row(str(c.rotations), noun_of(c.rotations, "rotation"))
     composed = f"; {count_of(c.composed_steps, 'step')} composed without one" if c.composed_steps else ""
-    keys = f"{count_of(c.galois_keys, 'Galois key')} ({size_text(cost.galois_key_bytes)}){composed}"
+    keys = f"{count_of(c.galois_keys, 'Galois key')} ({size_text(cost.galois_key_bytes)} in memory){composed}"
     table.add_row(str(c.key_switches), f"{noun_of(c.key_switches, 'key switch')}, with {keys}")
     table.add_row(str(c.hoistable), "rotations that share an operand (hoistable)")
     apart = (

@@ -7,12 +7,24 @@ from itertools import takewhile
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from slotlang.cli.output import BAD_INPUT, say_errors
 from slotlang.diagnostics import Diagnostic, closest
 
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
 """Click's error about words; typer has a copy of click of its own, or not, depending on its version."""
+
+
+class WholeSummaries(TyperGroup):
+    """Commands of which the help says the whole first sentence, on as many lines as it takes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, c.get_short_help_str(limit=10_000)) for name, c in commands if c is not None and not c.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def run_app(app: typer.Typer) -> int:

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from slotlang.cli.lines import has_colours
+from slotlang.cli.lines import has_colours, print_lines
 from slotlang.cli.output import BAD_INPUT, FAILED, OK, emit_json, problems, report, write_file
 from slotlang.cli.progress import working
 from slotlang.diagnostics import Diagnostic, SlotError, closest, error
-from slotlang.files import read_regular, read_stdin
+from slotlang.files import path_text, read_regular, read_stdin
 
 if TYPE_CHECKING:
     from slotlang.meaning.program import Program
@@ -43,6 +43,8 @@ class FileVerdict:
     """For an emitted module: its range theorem."""
     warnings: tuple[Diagnostic, ...] = ()
     """What the program declares and does not need."""
+    ring: Diagnostic | None = None
+    """Why no ring can run it, where none can."""
 
     @cached_property
     def _loss(self) -> tuple[Loss | None, float]:
@@ -95,7 +97,7 @@ class FileVerdict:
     def to_json(self) -> dict[str, object]:
         """An entry of ``files`` in ``check --json``; every entry has the same keys."""
         return {
-            "file": str(self.path),
+            "file": path_text(self.path),
             "program": self.program,
             "verdict": self.status,
             "report": self.report.to_json() if self.report else None,
@@ -104,7 +106,7 @@ class FileVerdict:
             "loss": self.loss.to_json() if self.loss else None,
             "repairs": [repair.to_json() for repair in self.repairs],
             "diagnostics": [d.to_json() for d in self.diagnostics],
-            "warnings": [d.to_json() for d in self.warnings],
+            "warnings": [d.to_json() for d in (*self.warnings, *([self.ring] if self.ring else []))],
         }
 
 
@@ -153,6 +155,7 @@ def check_file(
     from slotlang.meaning.bind import bind
     from slotlang.meaning.outside_bounds import with_bound_statements
     from slotlang.meaning.unused import unused
+    from slotlang.planning.ring import ring_note
     from slotlang.proof.check import check
     from slotlang.syntax.definitions import unused_definitions
     from slotlang.syntax.parser import parse
@@ -167,8 +170,9 @@ def check_file(
             from slotlang.proof.forall.check import check_for_all
 
             found = check_for_all(syntax, open_sizes, sizes, seed or 0)
-            warnings = (*unused_definitions(source), *_warnings_at_any_size(syntax, sizes))
-            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings)
+            own, ring = _remarks_at_any_size(syntax, sizes)
+            warnings = (*unused_definitions(source), *own)
+            return FileVerdict(path, program_name(syntax), found, (), warnings=warnings, ring=ring)
         program = bind(syntax, sizes)
         if program.chosen_parameters is not None:
             from slotlang.planning.given_parameters import program_parameters
@@ -176,7 +180,8 @@ def check_file(
             program_parameters(program)
         found = check(program, method, seed)
         warnings = (*unused_definitions(source), *unused(program))
-        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings)
+        ring = ring_note(program)
+        return FileVerdict(path, program.name, found, (), program, repair=repair, warnings=warnings, ring=ring)
     except Exception as problem:
         diagnostics = problems(problem, str(path))
         if diagnostics is None:
@@ -184,15 +189,20 @@ def check_file(
         return FileVerdict(path, None, None, diagnostics)
 
 
-def _warnings_at_any_size(syntax: tree.Program, sizes: Mapping[str, int]) -> tuple[Diagnostic, ...]:
-    """Warnings of a program that is proved for all sizes, where it has some without further ones."""
+def _remarks_at_any_size(
+    syntax: tree.Program, sizes: Mapping[str, int]
+) -> tuple[tuple[Diagnostic, ...], Diagnostic | None]:
+    """Warnings of a program that is proved for all sizes, and why it can't run at those that it has; nothing where it
+    has none without further ones."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.unused import unused
+    from slotlang.planning.ring import ring_note
 
     try:
-        return unused(bind(syntax, sizes))
+        program = bind(syntax, sizes)
     except SlotError:
-        return ()
+        return (), None
+    return unused(program), ring_note(program)
 
 
 def _check_module(
@@ -288,12 +298,13 @@ def print_line(verdict: FileVerdict) -> None:
     word = _coloured(f"{verdict.status:8}", verdict.status)
     if r is None:
         codes = ", ".join(dict.fromkeys(d.code for d in verdict.diagnostics))
-        typer.echo(f"{word} {verdict.path}  ({codes})")
+        typer.echo(f"{word} {path_text(verdict.path)}  ({codes})")
         report(verdict.diagnostics)
         return
     what = r.what or (verdict.module.what if verdict.module else "")
     detail = f"{r.method}, {r.seconds * 1000:.0f} ms" + (f"; {what}" if what else "")
-    typer.echo(f"{word} {verdict.path}  ({detail})")
+    typer.echo(f"{word} {path_text(verdict.path)}  ({detail})")
+    _print_note(verdict)
     if verdict.warnings:
         report(verdict.warnings, "warning")
 
@@ -309,7 +320,7 @@ def print_verdict(verdict: FileVerdict) -> None:
 
     r = verdict.report
     word = _coloured(verdict.status, verdict.status)
-    typer.echo(f"{word}  {verdict.path}  ({r.method}, {r.seconds * 1000:.0f} ms)")
+    typer.echo(f"{word}  {path_text(verdict.path)}  ({r.method}, {r.seconds * 1000:.0f} ms)")
     if verdict.module:
         print(f"  program {verdict.program} {r.status}")
     for report_ in (verdict.module, r):
@@ -317,6 +328,7 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"  {line}")
     if verdict.range:
         print(f"  {verdict.range.line()}")
+    _print_note(verdict)
     # what follows takes a second or two
     sys.stdout.flush()
     if verdict.refuted:
@@ -329,3 +341,9 @@ def print_verdict(verdict: FileVerdict) -> None:
             print(f"    {after}")
     if verdict.warnings:
         report(verdict.warnings, "warning")
+
+
+def _print_note(verdict: FileVerdict) -> None:
+    """What is said of a program that no ring can run."""
+    if verdict.ring is not None:
+        print_lines([f"  note: {verdict.ring.message} ({verdict.ring.code})"])

@@ -7,18 +7,24 @@ from typing import Annotated
 
 import typer
 
-from slotlang.cli.completion import code_names
+from slotlang.cli.completion import code_names, value_names
 from slotlang.cli.options import File, Files, Json, Sizes
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_file
 from slotlang.cli.progress import working
 from slotlang.cli.reading import loaded_program
 from slotlang.diagnostics import EXPLANATIONS, closest, error
+from slotlang.files import path_text
 
 
 def show(
     file: File,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="What to draw: X, X[3], W[2, 5]; all families if left out.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="What to draw: X, X[3], W[2, 5]; all families if left out.",
+            autocompletion=value_names,
+        ),
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the drawing as SVG too.")] = None,
     set_: Sizes = [],  # noqa: B006
@@ -60,7 +66,7 @@ def fmt(
                 print(after, end="")
         if json:
             entries = [
-                {"file": str(path), "changed": before != after, "text": after if path == STDIN else None}
+                {"file": path_text(path), "changed": before != after, "text": after if path == STDIN else None}
                 for path, before, after in texts
             ]
             emit_json("fmt", {"check": check, "files": entries})
@@ -119,6 +125,6 @@ def graph(
                 emit_json("graph", links)
             else:
                 sizes = {"nodes": len(links["nodes"]), "edges": len(links["edges"])}
-                emit_json("graph", {"file": str(file), "output": str(output), "format": format_, **sizes})
+                emit_json("graph", {"file": path_text(file), "output": str(output), "format": format_, **sizes})
         elif output is None:
             print(export(made, format_))

@@ -9,12 +9,12 @@ from slotlang.cost.counts import Counts
 from slotlang.cost.predict import Prediction
 from slotlang.cost.promise import Promise
 from slotlang.cost.theorems import Bound
-from slotlang.displayed import Displayed
+from slotlang.displayed import Pictured
 from slotlang_runtime.amounts import count_of
 
 
 @dataclass(frozen=True)
-class Cost(Displayed):
+class Cost(Pictured):
     """What a program costs under parameters.
 
     ``galois_key_bytes``, ``weight_bytes`` and ``peak_ciphertext_bytes`` are residue words, as the server holds

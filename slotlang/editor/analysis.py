@@ -9,12 +9,13 @@ from functools import cached_property
 from types import MappingProxyType
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang.editor.marks import Mark, mark_of
+from slotlang.editor.marks import Mark, Weight, mark_of
 from slotlang.meaning.bind import Binding
 from slotlang.meaning.program import Program
 from slotlang.meaning.scope import Scope
 from slotlang.meaning.unused import unused
 from slotlang.planning.given_parameters import program_parameters
+from slotlang.planning.ring import ring_note
 from slotlang.source import Source, Span
 from slotlang.syntax import items, tree
 from slotlang.syntax.definitions import Defined, check_importable, space_of, unused_definitions
@@ -109,10 +110,12 @@ def analyse(
     views, wrong = _bound(file, sizes)
     marks = list(_marks(wrong, source, imports))
     if not wrong:
-        marks += _marks(unused_definitions(source), source, imports, warning=True)
+        marks += _marks(unused_definitions(source), source, imports, "warning")
         for view in views:
             if view.bound is not None:
-                marks += _marks(unused(view.bound), source, imports, warning=True)
+                marks += _marks(unused(view.bound), source, imports, "warning")
+            note = ring_note(view.bound) if view.bound is not None else None
+            marks += _marks([note] if note is not None else [], source, imports, "information")
     return Analysis(source, file, tuple(marks), views, _definitions(file))
 
 
@@ -127,9 +130,9 @@ def _refused(source: Source) -> Analysis:
 
 
 def _marks(
-    found: Sequence[Diagnostic], source: Source, imports: Sequence[Span], warning: bool = False
+    found: Sequence[Diagnostic], source: Source, imports: Sequence[Span], weight: Weight = "error"
 ) -> tuple[Mark, ...]:
-    return tuple(dict.fromkeys(mark_of(d, source, imports, "warning" if warning else "error") for d in found))
+    return tuple(dict.fromkeys(mark_of(d, source, imports, weight) for d in found))
 
 
 def _views(file: items.File) -> list[ProgramView]:

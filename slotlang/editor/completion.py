@@ -11,17 +11,15 @@ from typing import Literal, TypeAlias
 
 from slotlang.editor.analysis import Analysis, ProgramView
 from slotlang.editor.names import declared_symbols
+from slotlang.editor.places import place_of
 from slotlang.editor.tokens import Token, tokens
 from slotlang.editor.vocabulary import SNIPPETS, WORDS
 from slotlang.syntax import items, tree
 from slotlang.syntax.imports import LIBRARY
 from slotlang.words import (
-    CONSTANT_WORDS,
     HOW_NAMES,
     HOW_WITH_NUMBER,
-    INTEGER_FUNCTIONS,
     PARAMETER_WORDS,
-    PART_WORDS,
     SOFT_FORMS,
     STATEMENT_WORDS,
     TRANSPOSE_WORDS,
@@ -100,14 +98,15 @@ def _proposals(analysis: Analysis, offset: int, before: list[Token]) -> Iterator
 
 
 def _expression(analysis: Analysis, view: ProgramView | None, before: list[Token]) -> Iterator[Proposal]:
+    place = place_of(before, analysis.definitions)
     for name in dict.fromkeys(_loops(before)):
         yield Proposal(name, "loop", "an index of this statement", name, order=0)
-    yield from _names(analysis, view)
+    yield from _names(analysis, view, place.sorts)
     for name in analysis.definitions:
         yield _call(analysis, name, name)
-    for word in ("sum", *PART_WORDS, "permute", "inverse", "where", "else", "if", "and", "or", "not", "by"):
+    for word in place.words:
         yield _word(word, 2)
-    for word in (*CONSTANT_WORDS, *INTEGER_FUNCTIONS):
+    for word in place.functions:
         yield Proposal(word, "function", WORDS[word], f"{word}($1)", True, 2)
 
 
@@ -115,15 +114,13 @@ def _word(word: str, order: int = 1) -> Proposal:
     return Proposal(word, "keyword", WORDS[word], SNIPPETS.get(word, word), word in SNIPPETS, order)
 
 
-def _names(analysis: Analysis, view: ProgramView | None) -> Iterator[Proposal]:
-    """The names of a program, with what they are."""
+def _names(analysis: Analysis, view: ProgramView | None, sorts: frozenset[str] | None = None) -> Iterator[Proposal]:
+    """The names of a program, with what they are; of some sorts alone, where these are given."""
     scope = view.scope if view is not None else None
     for item in view.statements if view is not None else analysis.file.statements:
-        if isinstance(item, tree.Output):
-            continue
         for symbol in declared_symbols(item):
             name = symbol.name
-            if symbol.sort == "program":
+            if symbol.sort == "program" or (symbol.sort == "result" if sorts is None else symbol.sort not in sorts):
                 continue
             if symbol.sort == "size":
                 value = scope.sizes.get(name) if scope is not None else None
@@ -133,11 +130,13 @@ def _names(analysis: Analysis, view: ProgramView | None) -> Iterator[Proposal]:
             elif symbol.sort == "digit":
                 yield Proposal(name, "digit", "a digit of the slot index", name)
             else:
-                yield Proposal(name, "variable", _family(item, name) or f"a {symbol.sort}", name)
+                sort: Sort = "result" if symbol.sort == "result" else "variable"
+                yield Proposal(name, sort, _family(item, name) or f"a {symbol.sort}", name)
     for item in analysis.file.statements:
         if isinstance(item, items.Import) and item.alias is not None:
             yield Proposal(item.alias, "file", item.path, item.alias)
-    yield Proposal("slot", "digit", WORDS["slot"], "slot", order=2)
+    if sorts is None or "digit" in sorts:
+        yield Proposal("slot", "digit", WORDS["slot"], "slot", order=2)
 
 
 def _shape(sort: str, name: str, item: items.Item) -> str:

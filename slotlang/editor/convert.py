@@ -182,7 +182,9 @@ def lenses(document: Document, converter: Converter, uri: str) -> list[types.Cod
         measures = document.measures.get(verdict.program)
         if measures is not None:
             lens(verdict.start, verdict.end, measures.sentence, "slotlang.verdict", uri, verdict.program)
-        if verdict.status == "proved" and document.folder is not None:
+        # what is refused has its reason in the lens before, and it is not offered before that is known
+        runs = measures is not None and measures.runs
+        if verdict.status == "proved" and runs and document.folder is not None:
             lens(verdict.start, verdict.end, "run encrypted", "slotlang.run", uri, verdict.program)
         for goal in verdict.goals:
             lens(goal.start, goal.end, goal.status, "slotlang.verdict", uri, verdict.program)

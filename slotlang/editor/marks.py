@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from slotlang.diagnostics import Diagnostic
+from slotlang.editor.tokens import tokens
 from slotlang.source import Source, Span
 
 Weight: TypeAlias = Literal["error", "warning", "information"]
@@ -48,6 +49,7 @@ class Mark:
 
 
 _LINE = re.compile(r"\bin line (\d+)")
+_CLOSER = re.compile(r'add "([)\]])" before the statement ends')
 _MEANT = re.compile(r"did you mean '([^']+)'\?")
 UNUSED = ("SL331", "SL332")
 
@@ -71,6 +73,8 @@ def mark_of(found: Diagnostic, source: Source, imports: Sequence[Span], weight: 
     fixes: tuple[Fix, ...] = ()
     if (meant := _MEANT.search(found.hint)) and re.fullmatch(r"[\w.]+", span.text):
         fixes = (Fix(f"change to '{meant[1]}'", ((span.start, span.end, meant[1]),), True),)
+    elif _CLOSER.fullmatch(found.hint):
+        fixes = _closed(source, span.start)
     elif found.code in UNUSED:
         fixes = _left_out(found, source)
     end = max(span.end, min(span.start + 1, len(source.text)))
@@ -98,6 +102,33 @@ def _left_out(found: Diagnostic, source: Source) -> tuple[Fix, ...]:
     if source.text[first:start].strip() or source.text[end:last].strip():
         return ()
     return (Fix("leave it out", ((first, min(last + 1, len(source.text)), ""),)),)
+
+
+def _closed(source: Source, opened: int) -> tuple[Fix, ...]:
+    """What closes the bracket at a place, and the others of its statement that are open: at its end. Lines that stand
+    further in go on with the statement above them."""
+    text = source.text
+    start = text.rfind("\n", 0, opened) + 1
+    while start and text[start].isspace():
+        start = text.rfind("\n", 0, start - 1) + 1
+    end = line_end(text, opened)
+    while (following := text[end + 1 : line_end(text, end + 1)])[:1].isspace() and following.strip():
+        end = line_end(text, end + 1)
+    missing: list[str] = []
+    last = start
+    for token in tokens(text, start, end):
+        if token.kind == "comment":
+            continue
+        last = token.end
+        if token.text in ("(", "["):
+            missing.append(")" if token.text == "(" else "]")
+        elif missing and token.text == missing[-1]:
+            missing.pop()
+        elif token.text in (")", "]") or (token.text == "=" and missing):
+            # another one is closed than was opened last, or what is defined ends inside: only a person can tell
+            return ()
+    closers = "".join(reversed(missing))
+    return (Fix(f"add {closers}", ((last, last, closers),), True),) if closers else ()
 
 
 def line_end(text: str, start: int) -> int:

@@ -52,7 +52,8 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What a program executes, in all and by statement. ``problem``: why that is not known."""
+    """What a program executes, in all and by statement. ``problem``: why that is not known; ``runs``: false where
+    ``run`` would refuse it for the same reason."""
 
     program: str
     statements: tuple[Measure, ...] = ()
@@ -61,6 +62,7 @@ class Measures:
     primes: int = 0
     degree: int = 0
     problem: str = ""
+    runs: bool = True
 
     @property
     def sentence(self) -> str:
@@ -84,7 +86,7 @@ def measure(analysis: Analysis, view: ProgramView, target: Target = Target()) ->
         made = plan(program, target=target)
         return _measures(analysis, program, made)
     except SlotError as problem:
-        return Measures(program.name, problem=problem.diagnostics[0].message)
+        return Measures(program.name, problem=problem.diagnostics[0].message, runs=False)
     except GaveUp as gave_up:
         return Measures(program.name, problem=gave_up.reason)
 

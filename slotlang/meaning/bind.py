@@ -213,7 +213,11 @@ class Binding:
             extent, size = binder_extent(self.scope, local, binder)
             local = local.bind(binder.name, size)
             binders.append(Binder(binder.name, extent, size))
-        self.steps += self._members(define, local, tuple(binders))
+        self.scope.defining = define.kind
+        try:
+            self.steps += self._members(define, local, tuple(binders))
+        finally:
+            self.scope.defining = ""
         self.scope.declare(define.name, what_family(define.kind), place)
 
     def _members(self, define: tree.Define, local: Local, binders: tuple[Binder, ...]) -> list[Family]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.meaning import candidates
 from slotlang.meaning.constants import arithmetic, number, power
 from slotlang.meaning.elements import Elements, padded
 from slotlang.meaning.functions import taken
@@ -168,7 +169,7 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             span,
             hint="values are families, elements of tensors, scalars and constants",
         )
-    raise unknown_name(scope, name, span, [*scope.families, *scope.scalars, *scope.tensors, *scope.named, *scope.sizes])
+    raise unknown_name(scope, name, span, candidates.values(scope, name))
 
 
 def _index(
@@ -201,7 +202,7 @@ def _index(
                     place,
                     hint="write it without brackets",
                 )
-            raise unknown_name(scope, name, place, [*scope.families, *scope.tensors, *scope.named])
+            raise unknown_name(scope, name, place, candidates.elements(scope, name))
         case _ if is_tensor_expression(scope, base):
             form = tensor_form(scope, base)
             places = _places(scope, local, text_of(base.span), form.shape, indices, else_zero, span)

@@ -59,7 +59,8 @@ class Scope:
     ``poisoned`` holds names with a failed definition, be it a second one; ``loops`` every loop variable
     met with its first place; ``later`` the places of all declarations, for messages about use before them;
     ``effort`` is what is left of ``MAX_EFFORT``; ``splits`` are the families that are written out, and the one that is
-    being defined; ``named`` holds the expressions of named tensors; ``kept`` is there where nothing is written out.
+    being defined; ``named`` holds the expressions of named tensors; ``kept`` is there where nothing is written out;
+    ``defining`` is the kind of the family that is being defined.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Scope:
     splits: dict[str, Split] = field(default_factory=dict)
     named: dict[str, tree.Expr] = field(default_factory=dict)
     kept: Kept | None = None
+    defining: str = ""
 
     def copy(self) -> Scope:
         """One to which more can be declared, while this one stays."""

@@ -15,15 +15,21 @@ from slotlang.syntax.walk import names
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
-    """Warnings about weights, scalars, named tensors and families that are never used, claims about families that
-    nothing executes, and inputs that no output depends on; in the order of the text."""
+    """Warnings about sizes, weights, scalars, named tensors and families that are never used, claims about families
+    that nothing executes, and inputs that no output depends on; in the order of the text."""
     found = [*_numbers(program), *_inputs(program), *_families(program)]
     return tuple(sorted(found, key=lambda d: d.span.start if d.span else 0))
 
 
 def _numbers(program: Program) -> Iterator[Diagnostic]:
-    """Weights and scalars that are mentioned nowhere. To bound one is not to use it."""
+    """Sizes, weights and scalars that are mentioned nowhere. To bound one is not to use it."""
     statements = program.syntax.statements
+    mentioned = names(statements)
+    for header in statements:
+        for size in header.sizes if isinstance(header, tree.Header) else ():
+            # `slots` says how long vectors are
+            if size.name != "slots" and size.name not in mentioned:
+                yield _never_used("size", size.name, size.span)
     used = names(tuple(s for s in statements if not isinstance(s, tree.Scalars | tree.Bound)))
     for decl in program.tensors.values():
         if decl.kind == "weight" and decl.name not in used:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
@@ -105,7 +105,8 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
             break
         if _proves(program, mutation, witness, rebinder):
             repairs.append((rank, Repair(mutation)))
-    repairs.sort(key=_order)
+    changes = [repair.mutation for _, repair in repairs]
+    repairs.sort(key=lambda entry: _order(entry, changes))
     return [repair for _, repair in repairs[:count]]
 
 
@@ -113,10 +114,21 @@ _Rank: TypeAlias = tuple[bool, int, int]
 """Whether a claim changes; how usual a slip; how far from what fails."""
 
 
-def _order(entry: tuple[_Rank, Repair]) -> tuple[bool, int, int, int]:
-    """What is typed least comes first."""
+def _order(entry: tuple[_Rank, Repair], changes: Sequence[Mutation]) -> tuple[bool, bool, int, int, int]:
+    """What is typed least comes first, but for another number where the program proves without any: `f` for `2*f` says
+    more than `3` for `2`."""
     (claim, _, distance), repair = entry
-    return claim, repair.mutation.size, len(repair.mutation.after), distance
+    change = repair.mutation
+    needless = any(_does_without(other, change) for other in changes)
+    return claim, needless, change.size, len(change.after), distance
+
+
+def _does_without(simpler: Mutation, change: Mutation) -> bool:
+    """Whether a change takes away what another one gives another number."""
+    if not (change.after.isdigit() and one_line(change.span.text).isdigit()):
+        return False
+    inside = simpler.span.start <= change.span.start and change.span.end <= simpler.span.end
+    return inside and simpler.span != change.span and len(simpler.after) < len(one_line(simpler.span.text))
 
 
 def _candidates(program: Program, report: Report) -> list[tuple[_Rank, Mutation]]:

@@ -271,6 +271,18 @@ def _optimized(found: Optimized) -> Iterator[Html]:
     yield details("the program", coloured(found.text))
 
 
+def _cost_bars(cost: Cost) -> str:
+    from slotlang.show.bars import cost_svg
+
+    return cost_svg(cost)
+
+
+def _comparison_bars(found: Comparison) -> str:
+    from slotlang.show.bars import comparison_svg
+
+    return comparison_svg(found)
+
+
 def _checked(found: Checked) -> Iterator[Html]:
     yield from _report(found.report, found.repair_lines)
     if found.warnings:
@@ -306,4 +318,6 @@ _PICTURES: dict[str, Callable[[Any], str | None]] = {
     "Report": _refutation,
     "Shown": _shown_picture,
     "Found": _front,
+    "Cost": _cost_bars,
+    "Comparison": _comparison_bars,
 }

@@ -78,11 +78,13 @@ def whole(
     folder: str | None,
     sizes: Mapping[str, int] = MappingProxyType({}),
     only: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """All parts of a text in one."""
+    """All parts of a text in one. ``progress`` is told how many parts there are, as they come."""
     data: dict[str, Any] = {}
-    for part in parts(text, name, folder, sizes, only):
+    for number, part in enumerate(parts(text, name, folder, sizes, only), 1):
         data = merged(data, part)
+        progress(f"proving, counting and drawing: {number} parts")
     return data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,8 +72,12 @@ class Judged:
         }
 
 
-def judge_file(path: Path) -> Judged:
-    """Judge a file; the name of its program says which puzzle it is of.
+def _quiet(_: str) -> None:
+    """Nobody watches."""
+
+
+def judge_file(path: Path, progress: Callable[[str], None] = _quiet) -> Judged:
+    """Judge a file; the name of its program says which puzzle it is of. ``progress`` is told of each step, with counts.
 
     Raises ``SlotError``: SL011 when that is not a puzzle's name, and what reading, parsing, binding and counting raise.
     """
@@ -84,21 +88,31 @@ def judge_file(path: Path) -> Judged:
         names = [p.name for p in PUZZLES]
         hint = closest(name, names) or f"puzzles are {', '.join(names)}: the program keeps the puzzle's name"
         raise error("SL011", f"there is no puzzle '{name}'", syntax.header.span, hint=hint)
-    return judge(puzzle, syntax)
+    return judge(puzzle, syntax, progress)
 
 
-def judge(puzzle: Puzzle, syntax: tree.Program) -> Judged:
-    """Judge a program. Raises ``SlotError`` for one that can't be bound or counted."""
+def judge(puzzle: Puzzle, syntax: tree.Program, progress: Callable[[str], None] = _quiet) -> Judged:
+    """Judge a program; ``progress`` as in ``judge_file``. Raises ``SlotError`` for one that can't be bound or
+    counted."""
     changed = tuple(changed_parts(puzzle.syntax, syntax, puzzle.yours))
     if changed:
         hint = f"`slotlang puzzle show {puzzle.name}` has the puzzle as it was"
         return Judged(puzzle, changed, hint=hint)
+    steps = ["proving", *["proving for all sizes"] * puzzle.every_size, *["counting"] * bool(puzzle.limits)]
+
+    def step(name: str) -> None:
+        progress(f"{name}: step {steps.index(name) + 1} of {len(steps)}")
+
     program = bind(syntax, {})
+    step("proving")
     report = check(program)
     if report.proved and puzzle.every_size:
+        step("proving for all sizes")
         report = check_for_all(syntax, ["all"])
     if not report.proved:
         return Judged(puzzle, report=report, hint=_hint(puzzle, report.status))
+    if puzzle.limits:
+        step("counting")
     found = cost(program).counts if puzzle.limits else None
     counts: dict[Count, int] = {count: getattr(found, count) for count in puzzle.limits}
     judged = Judged(puzzle, report=report, counts=counts)

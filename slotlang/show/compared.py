@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slotlang.cost.report import Cost
 from slotlang.diagnostics import SlotError, error
-from slotlang.displayed import Displayed
+from slotlang.displayed import Pictured
 from slotlang.meaning.program import Program
 from slotlang.proof.report import Report
 from slotlang.show.quantities import size_text, time_text
@@ -24,7 +24,7 @@ HEADS = (
     "decomp.",
     "mod-downs",
     "keys",
-    "key bytes",
+    "key memory",
     "pt prod.",
     "ct prod.",
     "depth",
@@ -36,7 +36,7 @@ HEADS = (
 
 
 @dataclass(frozen=True)
-class Comparison(Displayed):
+class Comparison(Pictured):
     """Programs with their verdicts and costs, in the order given; ``files``: by which they are told apart where two
     have one name."""
 

@@ -35,7 +35,7 @@ def front_lines(found: Found) -> list[str]:
 def front_heads(found: Found) -> tuple[str, ...]:
     """Heads of the columns that ``front_rows`` has."""
     time = "latency" if found.objective == "latency" else "server"
-    names = ("structure", "parameters", "tokens", time, "rotations", "keys", "key bytes", "products", "up", "down")
+    names = ("structure", "parameters", "tokens", time, "rotations", "keys", "key memory", "products", "up", "down")
     return (*names, "error")
 
 

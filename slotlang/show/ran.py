@@ -27,7 +27,8 @@ def run_rows(session: Session) -> list[tuple[str, str]]:
     """Number and noun of each time, size, count and error."""
     r = session.report
     rows = _times(session)
-    rows += [(size_text(count), name) for name, count in r.bytes.items()]
+    for name, count in r.bytes.items():
+        rows.append((size_text(count), "evaluation keys as sent" if name == "evaluation keys" else name))
     for name, count in r.executed.items():
         predicted = r.predicted.get(name, 0)
         note = "as predicted" if count == predicted else f"predicted {predicted}"

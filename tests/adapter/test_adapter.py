@@ -523,7 +523,7 @@ BAD_CONFIGS: list[tuple[dict[str, object], str]] = [
     ({"alpha_pattern": {"[q": 4}}, "the key '[q' of alpha_pattern is not a regular expression"),
     ({"alpha_pattern": {"*q": 4}}, "the key '*q' of alpha_pattern is not a regular expression"),
     ({"alpha_pattern": {"q{99999999999999}": 4}}, "' of alpha_pattern is not a regular expression"),
-    ({"alpha_pattern": {"q" * 500: 4}}, "of alpha_pattern is too complicated for 1 modules"),
+    ({"alpha_pattern": {"q" * 500: 4}}, "of alpha_pattern is too complicated for 1 module"),
     ({"alpha_pattern": {"(?i)Q": 4}}, "the key '(?i)Q' of alpha_pattern is too complicated"),
 ]
 

@@ -325,3 +325,17 @@ def test_a_refutation_is_printed_before_it_is_explained(wrong, monkeypatch):
     printed = clean(call("check", wrong, *SMALL)).stdout
     places = [printed.index(text) for text in ("refuted", "slot 0 of S", "LOSS", "REPAIRS")]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("more", [(), ("--for-all", "all")])
+def test_a_proved_program_that_no_ring_can_run_says_so(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """``run`` refuses it (SL405), so ``check`` tells before."""
+    path = tmp_path / "odd.slot"
+    slotlang("new", "odd", "--template", "row", "-o", str(path))
+    assert "note:" not in slotlang("check", str(path)).out
+    found = slotlang("check", str(path), "--set", "d=12", *([*more[:1], "m"] if more else []))
+    assert found.status == 0
+    assert "  note: no ring has these 12 slots: pad to 16 to run it (SL409)\n" in found.out
+    (entry,) = json.loads(slotlang("check", str(path), "--set", "d=12", "--json").out)["files"]
+    assert entry["verdict"] == "proved" and [w["code"] for w in entry["warnings"]] == ["SL409"]
+    assert "SL405" in slotlang("cost", str(path), "--set", "d=12").err

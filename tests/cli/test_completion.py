@@ -112,3 +112,23 @@ echo "found: ${COMPREPLY[*]}"
     )
     assert done.returncode == 0, done.stderr
     assert "-F _slotlang_completion slotlang" in done.stdout and "found: score\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("slotlang check --method p", {"polyhedral"}),
+        ("slotlang optimize sized.slot --objective r", {"rotations"}),
+        ("slotlang synth --objective t", {"time", "traffic"}),
+        ("slotlang check sized.slot --set ", {"n=", "m="}),
+        ("slotlang cost sized.slot --set m", {"m="}),
+        ("slotlang show sized.slot ", {"X", "Y"}),
+        ("slotlang show mine.slot ", set()),
+    ],
+)
+def test_values_of_options(words: str, wanted: set[str], folder: Path) -> None:
+    """What a program has is completed from its text, which may be no program at all."""
+    text = "program sized(n = 4, m = 2)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nY = X << m\n"
+    (folder / "sized.slot").write_text(text)
+    found = {line.split("\t")[0] for line in completed("bash", words, folder) if line}
+    assert found == wanted

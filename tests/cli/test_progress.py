@@ -13,6 +13,7 @@ from terminal import on_terminal
 
 from slotlang.cli import progress
 from slotlang.cli.progress import Line, counted, duration, watched
+from slotlang.puzzles.book import PUZZLES
 
 RANKS = (str(PROGRAMS / "rank_complex.slot"), str(PROGRAMS / "rank_first.slot"))
 SMALL = tuple(word for size in ("d=32", "r=4", "batch=2", "slots=32") for word in ("--set", size))
@@ -158,3 +159,43 @@ def test_long_commands_say_what_they_do(
     ended = slotlang(*(str(tmp_path / "out") if word == "OUT" else word for word in words))
     assert ended.status == (130 if words[0] in ("synth", "run") else 0), ended.err
     assert said in steps
+
+
+def test_one_of_several_steps_tells_no_time_left() -> None:
+    """Steps take different times: a third of them is not a third of the work."""
+    clock = Clock()
+    line = Line(True, clock)
+    line.step("counting: step 3 of 3")
+    clock.seconds += 2
+    assert line.text() == "step 3 of 3, 0:02  counting"
+    line.step("drawing: 12 parts")
+    line.step("drawing: 13 parts")
+    clock.seconds += 1
+    assert line.text() == "13 parts, 0:01  drawing"
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        (("puzzle", "check", "broken.slot"), ["proving: step 1 of"]),
+        (("lower", RANKS[0], *SMALL, "-o", "made.py"), [f"step {n} of 3" for n in (1, 2, 3)]),
+        (("report", RANKS[0], *SMALL, "-o", "made.html"), ["1 parts", "2 parts"]),
+    ],
+)
+def test_steps_are_counted(
+    words: tuple[str, ...], steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    slotlang("puzzle", "start", PUZZLES[0].name, "-o", "broken.slot")
+    told: list[str] = []
+    plain = Line.step
+
+    def step(line: Line, what: str) -> None:
+        told.append(what)
+        plain(line, what)
+
+    monkeypatch.setattr(Line, "step", step)
+    ended = slotlang(*words)
+    assert ended.status in (0, 1), ended.err
+    for wanted in steps:
+        assert any(wanted in what for what in told), told

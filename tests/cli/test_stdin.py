@@ -79,7 +79,7 @@ def test_formatted_programs_are_printed(monkeypatch: pytest.MonkeyPatch, tmp_pat
     ended = fed(monkeypatch, TEXT.replace("C = ", "C="), "fmt", "-", "--check")
     assert (ended.status, ended.out) == (1, "would format -\n")
     (entry,) = json.loads(fed(monkeypatch, TEXT.replace("C = ", "C="), "fmt", "-", "--json").out)["files"]
-    assert entry == {"file": "-", "changed": True, "text": TEXT}
+    assert entry == {"file": "<stdin>", "changed": True, "text": TEXT}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -89,10 +89,10 @@ def test_one_program_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("one", "two")
     )
     assert [line.split()[:2] for line in fed(monkeypatch, two, "check", "-").out.splitlines()] == [
-        ["proved", "-:one"],
-        ["proved", "-:two"],
+        ["proved", "<stdin>:one"],
+        ["proved", "<stdin>:two"],
     ]
-    assert fed(monkeypatch, two, "cost", "-:two").out.startswith("two  n = 4\n")
+    assert fed(monkeypatch, two, "cost", "<stdin>:two").out.startswith("two  n = 4\n")
     ended = fed(monkeypatch, two, "cost", "-")
     assert ended.status == 2 and "error[SL120]" in ended.err and "name one of them: -:one" in ended.err
 

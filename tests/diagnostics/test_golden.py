@@ -63,9 +63,12 @@ def warnings(source: Source) -> list[Diagnostic]:
     """What is said of a program that binds, and has parts that it does not need."""
     from slotlang.meaning.bind import bind
     from slotlang.meaning.unused import unused
+    from slotlang.planning.ring import ring_note
     from slotlang.syntax.definitions import unused_definitions
 
-    return [*unused_definitions(source), *unused(bind(parse(source), {}))]
+    program = bind(parse(source), {})
+    note = ring_note(program)
+    return [*unused_definitions(source), *unused(program), *([note] if note else [])]
 
 
 def symbolic(source: Source) -> list[Diagnostic]:

@@ -183,6 +183,39 @@ async def test_every_key_of_a_program(client: Client, small: str) -> None:
     assert not client.diagnostics[small]
 
 
+async def prefixes(client: Client, uri: str, found: list[str]) -> None:
+    """Each prefix is read, answers whoever asks at its end, and leaves the server as it was."""
+    client.open(uri, "")
+    which = types.TextDocumentIdentifier(uri)
+    for text in found:
+        client.replace(uri, text)
+        lines = text.split("\n")
+        at = types.Position(len(lines) - 1, len(lines[-1]))
+        completion = await client.text_document_completion_async(types.CompletionParams(which, at))
+        assert isinstance(completion, types.CompletionList)
+    messages = {d.message for _, marks in client.said[uri] for d in marks if d.code == "server"}
+    assert not messages
+    client.replace(uri, SMALL)
+    status = await client.settled(uri)
+    assert [p.verdict for p in status.programs] == ["proved"]
+
+
+def all_prefixes() -> list[str]:
+    """Every program of the corpus up to each of its words and signs."""
+    return [text[: token.end] for text in TEXTS for token in tokens(text) if token.kind != "comment"]
+
+
+async def test_some_prefixes_of_programs(client: Client, small: str) -> None:
+    await prefixes(client, small, random.Random(3).sample(all_prefixes(), 25))
+
+
+@pytest.mark.slow
+async def test_every_prefix_of_every_program(client: Client, small: str) -> None:
+    found = all_prefixes()
+    assert len(found) > 3000
+    await prefixes(client, small, found)
+
+
 async def test_a_megabyte(client: Client, small: str) -> None:
     """A text that is as long as one may be does not keep another one from being read."""
     line = "let a{} = n + 1\n"

@@ -168,9 +168,10 @@ async def test_completions(client: Client, small: str) -> None:
 
     head = 'import "std/layouts.slot" as l\n' + SMALL
     names = await proposed(head + "Z = sum k < n: (X << k) * ", "(X << k) * ")
-    assert names["D"].detail == "plain D[q < n]" and names["A"].detail == "weight A[n, n]"
+    assert names["D"].detail == "plain D[q < n]" and "A" not in names
     assert names["n"].detail == "n = 4" and names["k"].detail == "an index of this statement"
     assert names["l.diagonal"].detail == "l.diagonal(M, q)"
+    assert (await proposed(head + "plain E = ", "plain E = "))["A"].detail == "weight A[n, n]"
     members = await proposed(head + "plain E = l.di", "plain E = l.di")
     assert members["diagonal"].insert_text_format == types.InsertTextFormat.Snippet
     edit = members["diagonal"].text_edit
@@ -233,6 +234,78 @@ async def test_an_import_that_changes(client: Client, tmp_path: Path) -> None:
     client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
     status = await client.settled(uri)
     assert [p.verdict for p in status.programs] == ["refuted"]
+
+
+async def test_an_import_that_is_saved(client: Client, tmp_path: Path) -> None:
+    """A client that watches no files tells what it saves itself."""
+    deep = tmp_path / "deep.slot"
+    deep.write_text("def turned(V, k) = V >> k\n")
+    text = 'import "./deep.slot"\n' + SMALL.replace("(X << q*m)", "turned(X, q*m)")
+    uri = (tmp_path / "main.slot").as_uri()
+    client.open(uri, text)
+    status = await client.settled(uri)
+    assert [p.verdict for p in status.programs] == ["refuted"]
+    deep.write_text("def turned(V, k) = V << k\n")
+    client.statuses.clear()
+    client.text_document_did_save(types.DidSaveTextDocumentParams(identifier(deep.as_uri())))
+    status = await client.settled(uri)
+    assert [p.verdict for p in status.programs] == ["proved"]
+    assert not client.diagnostics[uri]
+
+
+async def run_titles(client: Client, uri: str) -> list[str]:
+    found = await client.text_document_code_lens_async(types.CodeLensParams(identifier(uri)))
+    return [lens.command.title for lens in found or () if lens.command and lens.command.command == "slotlang.run"]
+
+
+async def run(client: Client, uri: str, name: str) -> types.ShowMessageParams:
+    """What the command says in the end."""
+    before = len(client.messages)
+    await client.workspace_execute_command_async(types.ExecuteCommandParams("slotlang.run", [uri, name]))
+    return await client.until(lambda: client.messages[before] if len(client.messages) > before else None)
+
+
+async def test_what_is_run(client: Client, tmp_path: Path) -> None:
+    """The lens is there for what is proved and can run; the command runs what is on the disk, and no other text."""
+    path = tmp_path / "small.slot"
+    path.write_text(WRONG)
+    uri = path.as_uri()
+    client.open(uri, SMALL)
+    await client.settled(uri)
+    assert await run_titles(client, uri) == ["run encrypted"]
+    said = await run(client, uri, "small")
+    assert said.type == types.MessageType.Warning and "save the file first" in said.message
+
+    client.replace(uri, WRONG)
+    await client.settled(uri)
+    assert await run_titles(client, uri) == []
+    said = await run(client, uri, "small")
+    assert said.type == types.MessageType.Error and "SL406" in said.message
+
+
+@pytest.mark.slow
+async def test_running_encrypted(client: Client, tmp_path: Path) -> None:
+    """Kernels may have to be compiled first, which takes minutes on a machine that is busy."""
+    path = tmp_path / "small.slot"
+    path.write_text(SMALL)
+    uri = path.as_uri()
+    client.open(uri, SMALL)
+    await client.settled(uri)
+    said = await run(client, uri, "small")
+    assert said.type == types.MessageType.Info and said.message.startswith("passed  small")
+    assert "relative rms error" in said.message
+
+
+async def test_what_no_ring_can_run_is_not_offered(client: Client, tmp_path: Path) -> None:
+    text = SMALL.replace("n = 4, m = 2", "n = 6, m = 2")
+    uri = (tmp_path / "odd.slot").as_uri()
+    client.open(uri, text)
+    status = await client.settled(uri)
+    assert [p.verdict for p in status.programs] == ["proved"]
+    (note,) = client.diagnostics[uri]
+    assert (note.code, note.severity) == ("SL409", types.DiagnosticSeverity.Information)
+    assert note.range.start.line == 0 and "pad to 16" in note.message
+    assert await run_titles(client, uri) == []
 
 
 async def test_commands(client: Client, small: str) -> None:

@@ -77,7 +77,15 @@ def test_reprs_are_short(results):
 
 def test_pictures_are_documents_of_their_own(results):
     with_picture = {name for name, result in results.items() if getattr(result, "_repr_svg_", lambda: None)()}
-    assert with_picture == {"program", "refuted", "layout", "refuted families", "large layout"}
+    assert with_picture == {
+        "program",
+        "refuted",
+        "layout",
+        "refuted families",
+        "large layout",
+        "cost",
+        "comparison",
+    }
     for name in with_picture:
         root = ElementTree.fromstring(results[name]._repr_svg_())
         assert root.tag.endswith("svg") and root.get("role") == "img"
@@ -175,3 +183,24 @@ def test_text_is_text_in_jupyter_too(program, monkeypatch):
     outside = str(api.show(program, "X"))
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     assert str(api.show(program, "X")) == outside and "x[3,1]" in outside
+
+
+def test_bars_of_costs_are_as_long_as_their_numbers(results):
+    """Times of one program, and of several the same measure: bars are in proportion, and every number is written."""
+    cost, comparison = results["cost"], results["comparison"]
+    root = ElementTree.fromstring(cost._repr_svg_())
+    bars = {
+        rect[0].text.partition(":")[0]: float(rect.get("width"))
+        for rect in root.iter("{http://www.w3.org/2000/svg}rect")
+        if len(rect)
+    }
+    longest = max(cost.galois_key_bytes, cost.upload_bytes, cost.download_bytes)
+    for name, size in (("keys in memory", cost.galois_key_bytes), ("up", cost.upload_bytes)):
+        assert bars[name] == pytest.approx(bars["down"] * size / cost.download_bytes, rel=1e-3, abs=1), name
+        assert size <= longest
+    texts = [
+        text.text for text in ElementTree.fromstring(comparison._repr_svg_()).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    for name, each in zip(comparison.names, comparison.costs, strict=True):
+        assert texts.count(name) == 4 and f"{each.counts.rotations:,}" in texts
+    assert len(cost._repr_svg_()) < 10_000

@@ -126,9 +126,7 @@ ROWS = 'save finite real numbers, a row per token: numpy.save("x.npy", x)'
         ((2,), ROWS),
     ],
 )
-def test_the_hint_about_a_shape_proposes_what_helps(
-    tmp_path: Path, shape: tuple[int, ...], hint: str
-) -> None:
+def test_the_hint_about_a_shape_proposes_what_helps(tmp_path: Path, shape: tuple[int, ...], hint: str) -> None:
     found = refusal("SL505", lambda: read_activations(saved(tmp_path, np.ones(shape)), 3, 2))
     assert found.hint == hint
 

@@ -24,7 +24,6 @@ from slotlang_runtime.script import main
 from slotlang_runtime.wire import unpack
 
 
-
 def refused(limit: Limit, values: Any) -> str:
     """The message about an input called x."""
     with pytest.raises(Rejected) as found:

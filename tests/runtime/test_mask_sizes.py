@@ -178,7 +178,7 @@ def test_out_of_reach_says_why() -> None:
     text = SCORE.replace("bound norm(x[:, t]) <= 87100\nbound |w| <= 1\n", "")
     with pytest.raises(SlotError, match="SL451") as refused:
         api.plan(api.loads(text), target=Target(precision=1e-16))
-    assert "hide slots of 'S'" in str(refused.value) and "--hide none" in str(refused.value)
+    assert "stand in the slots of 'S'" in str(refused.value) and "--hide none" in str(refused.value)
 
 
 def test_a_module_with_smaller_masks_is_refused() -> None:
