@@ -66,19 +66,37 @@ function showHovered() {
   showArrow(hovered === null ? state.slot : hovered);
 }
 
+// The lists and fields stay as long as they mean the same: what is typed in one, or open, is not taken away.
 function showControls() {
-  const p = program(), root = clear(byId("controls"));
-  const pick = make("select", { "aria-label": "value", id: "family", onchange: () => { const f = pick.value, m = p.families[f].binders.map(() => 0); goTo(memberTitle(f, m), null, f, m); } });
-  for (const [name, f] of Object.entries(p.families)) pick.append(make("option", { value: name, selected: name === state.family }, `${name} (${f.kind})`));
-  root.append(make("label", {}, "value ", pick));
-  const family = p.families[state.family];
-  (family ? family.binders : []).forEach(([name, size], n) => {
-    const input = make("input", { type: "number", min: 0, max: size - 1, value: state.member[n] ?? 0, "data-binder": name, onchange: () => {
-      const m = [...state.member]; m[n] = Math.min(size - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
-      goTo(memberTitle(state.family, m), null, state.family, m);
-    } });
-    root.append(make("label", {}, `${name} < ${size} `, input));
+  const p = program(), root = byId("controls"), family = p.families[state.family], binders = family ? family.binders : [];
+  const names = JSON.stringify([p.name, state.family, binders.map(([name]) => name)]);
+  if (root.dataset.names !== names) {
+    const held = root.contains(document.activeElement) ? document.activeElement.id || document.activeElement.dataset.binder : null;
+    root.dataset.names = names;
+    const pick = make("select", { "aria-label": "value", id: "family", onchange: () => { const f = pick.value, m = program().families[f].binders.map(() => 0); goTo(memberTitle(f, m), null, f, m); } });
+    clear(root, make("label", {}, "value ", pick), ...binders.map(([name], n) => memberField(name, n)));
+    if (held) (byId(held) || root.querySelector(`[data-binder="${held}"]`) || pick).focus();
+  }
+  fill(byId("family"), Object.entries(p.families).map(([name, f]) => [name, `${name} (${f.kind})`]), state.family);
+  binders.forEach(([name, size], n) => {
+    const input = root.querySelector(`[data-binder="${name}"]`), value = String(state.member[n] ?? 0);
+    input.max = size - 1;
+    input.previousSibling.textContent = `${name} < ${size} `;
+    if (!input.dataset.typed && input.value !== value) input.value = value;
   });
+}
+
+function memberField(name, n) {
+  const input = make("input", { type: "number", min: 0, "data-binder": name });
+  input.addEventListener("input", () => { input.dataset.typed = "1"; });
+  input.addEventListener("change", () => {
+    delete input.dataset.typed;
+    const [, size] = program().families[state.family].binders[n], m = [...state.member];
+    m[n] = Math.min(size - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
+    input.value = m[n];
+    goTo(memberTitle(state.family, m), null, state.family, m);
+  });
+  return make("label", {}, "", input);
 }
 
 function showValue() {
@@ -200,8 +218,7 @@ function receive(data, current = true) {
   } else if (state.right) data.programs = state.right;
   state.data = data; state.values = new Map();
   state.at = Math.min(state.at, Math.max(0, data.programs.length - 1));
-  const list = clear(byId("programs"));
-  data.programs.forEach((p, n) => list.append(make("option", { value: n, selected: n === state.at }, p.name)));
+  fill(byId("programs"), data.programs.map((p, n) => [n, p.name]), state.at);
   byId("choice").hidden = data.programs.length < 2;
   showText(data, (number) => {
     const s = data.statements[number], at = data.programs.findIndex((p) => p.number === s.program);

@@ -12,6 +12,16 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function clear(node, ...children) { node.replaceChildren(...children.filter((c) => c !== null)); return node; }
+// Options of a list. It is filled anew only where they are others: one that is open stays as it is.
+function fill(list, options, chosen) {
+  const key = JSON.stringify(options);
+  if (list.dataset.options !== key) {
+    list.dataset.options = key;
+    clear(list, ...options.map(([value, text]) => make("option", { value }, text)));
+  }
+  if (list.value !== String(chosen)) list.value = chosen;
+}
+
 function byId(id) { return document.getElementById(id); }
 function plural(n, noun) { return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`; }
 
