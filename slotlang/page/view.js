@@ -2,7 +2,7 @@
 // The page of `slotlang view`: what is typed goes to the engine at each pause, and what it finds is drawn.
 
 const PAUSE = 250;
-const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0, queue: Promise.resolve(), last: null };
+const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0, queue: Promise.resolve(), last: null, follow: false };
 
 function headers() { return { "Content-Type": "application/json", "X-Slotlang-Token": given.token }; }
 
@@ -52,6 +52,9 @@ function sendText() {
 }
 
 function typed() {
+  view.follow = true;
+  showGoal(null);
+  byId("kept").textContent = "";
   clearTimeout(view.timer);
   view.timer = setTimeout(sendText, PAUSE);
 }
@@ -59,10 +62,13 @@ function typed() {
 // The statement that the cursor stands in.
 function followCursor() {
   if (!state.data || view.editor.text() !== view.sent) return;
-  const line = view.editor.line(), s = state.data.statements.find((x) => x.first <= line && line <= x.last && x.stage !== null);
-  if (!s) return;
-  const at = state.data.programs.findIndex((p) => p.number === s.program);
-  if (at >= 0 && (at !== state.at || s.stage !== stageOf(state.family || ""))) { state.at = at; chooseStage(s.stage); }
+  view.follow = false;
+  const line = view.editor.line(), number = state.data.statements.findLastIndex((x) => x.first <= line && line <= x.last);
+  if (number < 0 || number === state.about) return;
+  const s = state.data.statements[number], at = state.data.programs.findIndex((p) => p.number === s.program);
+  if (at < 0) return;
+  if (at !== state.at || s.stage === null || s.stage !== stageOf(state.family || "")) chooseStatement(number);
+  else { state.about = number; showAbout(); }
 }
 
 function showMarksInEditor(data) {
@@ -100,6 +106,8 @@ async function listen() {
       answersKnobs(found);
       say(found.notice);
       byId("revert").hidden = !found.edited;
+      showEdited(found.edited);
+      if (view.editor.text() === plain(found.text)) showGoal(found.judged);
       takeKnobs(found.knobs);
       // what was sent from here and is not answered yet is newer than this
       const own = view.editor.text(), newer = !view.sending && found.version >= view.least;
@@ -109,6 +117,7 @@ async function listen() {
         keepAsked(found.data);
         if (found.current && view.editor.text() === plain(found.text)) showMarksInEditor(found.data);
         receive(found.data, found.current);
+        if (view.follow && !state.stale) followCursor();
       }
       takeSearch(found);
     } catch (problem) {
@@ -143,6 +152,7 @@ function startView() {
   const moved = () => { cancelAnimationFrame(moving); moving = requestAnimationFrame(followCursor); };
   view.editor = SlotEditor.create(byId("editor"), { words: given.words, label: "text of the program", ask, show: markdown, changed: typed, moved });
   startKnobs();
+  startGoal();
   byId("revert").addEventListener("click", () => {
     const before = view.editor.text();
     inOrder(() => post("revert", {})).then((found) => {

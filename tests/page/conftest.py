@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from browsing import CHROMIUM, chromium, served, until_ready
+from browsing import CHROMIUM, chromium, served, serving, until_ready
 from page_views import TEXT, Here
 
 from slotlang.page import session as session_module
@@ -86,6 +86,24 @@ def servers(tmp_path_factory):
             return found
 
         yield start
+
+
+@pytest.fixture
+def puzzled(watching, tmp_path):
+    """Opens a puzzle: the page, which has its ``file``."""
+    with ExitStack() as stack:
+
+        def open_puzzle(name, text=None, **more):
+            file = tmp_path / f"{name}.slot"
+            if text is not None:
+                file.write_text(text)
+            page = watching(**more)
+            page.goto(stack.enter_context(serving(tmp_path, "puzzle", "view", name, "-o", str(file))))
+            until_ready(page)
+            page.file = file
+            return page
+
+        yield open_puzzle
 
 
 @pytest.fixture
