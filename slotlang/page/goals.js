@@ -9,7 +9,7 @@ function startGoal() {
   byId("puzzle").hidden = false;
   byId("cheaper").hidden = true;
   byId("goal").textContent = `${p.name}: ${p.goal}`;
-  byId("teaches").textContent = `It teaches ${p.teaches}. Yours to change is what the first lines of the program say.`;
+  byId("teaches").textContent = `Teaches: ${p.teaches}. The first lines of the program say what is yours to change.`;
   byId("kept-how").textContent = `Changes stay in this page until you write them into ${given.file} (Ctrl+S).`;
   byId("keep").textContent = `Write it into ${given.file}`;
   byId("hint").addEventListener("click", () => { goal.shown++; showHints(); });
@@ -28,7 +28,7 @@ function showGoal(judged) {
   const said = byId("judged"), text = !judged ? "being judged…" : judged.solved ? `✓ Solved: ${p.goal}.${p.next ? ` Next: slotlang puzzle view ${p.next}` : " This was the last one."}` : "Not solved yet. What is missing:";
   if (said.textContent !== text) said.textContent = text;
   said.className = judged ? (judged.solved ? "badge proved" : "badge unknown") : "hint";
-  clear(byId("missing"), ...(judged ? judged.lines : []).map((line) => make("li", {}, line.trim())));
+  byId("missing").textContent = (judged ? judged.lines : []).join("\n");
   if (!judged) return;
   const hints = judged.hint ? [`Hint: ${judged.hint}`, `The tutorial tells it: ${p.tutorial.split("#")[0]}, “${p.section}”`] : [];
   // another state of the text has another hint, which is not shown before it is asked for

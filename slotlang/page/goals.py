@@ -7,7 +7,7 @@ from typing import Any
 
 from slotlang.diagnostics import SlotError
 from slotlang.puzzles.book import PUZZLES, Puzzle, puzzle_named
-from slotlang.puzzles.judge import Judged, judge
+from slotlang.puzzles.judge import judge
 from slotlang.refusals import GaveUp
 from slotlang.source import Source
 from slotlang.syntax.parser import parse
@@ -41,13 +41,7 @@ def judged(name: str, text: str, file: str, folder: str) -> Iterator[dict[str, A
     except GaveUp as gave_up:
         yield {"solved": False, "lines": [f"not decided: {gave_up.reason}"], "hint": ""}
     else:
-        yield {"solved": found.solved, "lines": _lines(found), "hint": found.hint}
-
-
-def _lines(found: Judged) -> list[str]:
-    """As the terminal has them; of a refutation the first sentences, for the page shows the slots themselves."""
-    lines = found.lines()
-    return lines[:4] if found.report is not None and not found.report.proved else lines
+        yield {"solved": found.solved, "lines": found.lines(), "hint": found.hint}
 
 
 def _named(name: str) -> Puzzle:

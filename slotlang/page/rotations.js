@@ -36,7 +36,7 @@ function meantText(p, value) {
   }
   if (!moved.size) return "";
   const parts = [...moved].slice(0, 4).map(([title, steps]) => {
-    const known = steps.filter((s) => s !== null), how = steps.length === 1 && steps[0] === 0 ? " in place" : known.length ? ` rotated by ${listed(known)}` : "";
+    const known = steps.filter((s) => s !== null), how = steps.length === 1 && known.length ? (steps[0] ? ` ${stepText(steps[0], p.slots)}` : " in place") : known.length ? ` rotated by ${listed(known)}` : "";
     return `${title}${how}${known.length < steps.length ? " permuted" : ""}`;
   });
   return `It comes to: ${parts.join("; ")}${moved.size > 4 ? `; … ${moved.size} values in all` : ""}.`;
