@@ -106,6 +106,7 @@ class Sessions:
             if not session.edited and session.text != self.text:
                 self._set(session, self.text)
             session.edited = session.plain != _plain(self.text)
+            session.base = session.base if session.edited else self.text
             session.changed()
 
     # views
@@ -117,7 +118,7 @@ class Sessions:
             del self.sessions[oldest.key]
             oldest.end()
             oldest.changed()
-        session = Session(secrets.token_urlsafe(12), self.text)
+        session = Session(secrets.token_urlsafe(12), self.text, self.text)
         self.sessions[session.key] = session
         self._set(session, self.text)
         return session
@@ -143,7 +144,7 @@ class Sessions:
 
     def revert(self, session: Session) -> None:
         """The file's text again."""
-        session.edited = False
+        session.edited, session.base = False, self.text
         self._set(session, self.text)
 
     def _set(self, session: Session, text: str) -> None:
@@ -223,7 +224,8 @@ class Sessions:
             return "a file that is no puzzle's is never written"
         if self._look():
             self._told()
-            return f"{path.name} has changed meanwhile: take its text first"
+        if _plain(session.base) != _plain(self.text):
+            return f"{path.name} has changed meanwhile: take its text first, and Ctrl+Z brings yours back"
         if self.notice and path.exists():
             return self.notice
         try:
@@ -233,6 +235,7 @@ class Sessions:
             write_whole(path.resolve(), text.encode(), mode)
         except (OSError, ValueError) as problem:
             return f"can't write {path.name}: {reason_of(problem)}"
+        session.base = text
         self._look()
         self._told()
         return ""

@@ -14,6 +14,10 @@ from slotlang.page.document import document
 from slotlang.page.parts import whole
 
 
+EXPECTED = (400, 404, 409)
+"""Answers of the server that are errors and no fault."""
+
+
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setattr(session_module, "Worker", Here)
@@ -41,8 +45,10 @@ def watching(browser):
         page = browser.new_page(viewport={"width": width, "height": 844}, **more)
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda e: problems.append(str(e)))
-        # a view that the server has forgotten is opened again
-        page.on("console", lambda m: problems.append(m.text) if "status of 404" not in m.text else None)
+        # a view that the server has forgotten is opened again, and what it refuses is said in the page
+        page.on(
+            "console", lambda m: None if any(f"status of {n}" in m.text for n in EXPECTED) else problems.append(m.text)
+        )
         pages.append(page)
         return page
 
@@ -99,6 +105,8 @@ def puzzled(watching, tmp_path):
                 file.write_text(text)
             page = watching(**more)
             page.goto(stack.enter_context(serving(tmp_path, "puzzle", "view", name, "-o", str(file))))
+            # before its server ends
+            stack.callback(page.close)
             until_ready(page)
             page.file = file
             return page

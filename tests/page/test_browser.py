@@ -83,7 +83,7 @@ def test_statements_without_slots_say_what_they_speak_of(opened):
     page = opened(program_text("rank_complex"), SMALL)
     for start, title, said in [
         ("input", "X[0]", "x is read by X"),
-        ("weight", "W[0, 0]", "B is read by W; A is read by V"),
+        ("weight", "V[0, 0]", "A is read by V; B is read by W"),
         ("prove", "Y[0]", "y is read from Y"),
         ("axes", "Y[0]", "h is a digit below 8, 2 slots apart; t is a digit below 2, 1 slot apart"),
         ("program", "Y[0]", "rank_complex: vectors of 16 slots"),

@@ -147,7 +147,7 @@ def test_what_is_typed_while_a_text_is_on_its_way_stays(slow):
 
 def test_a_text_that_did_not_arrive_is_sent_again(viewed):
     page = viewed(SUMS)
-    page.route("**/text", lambda route: route.fulfill(status=503, json={"error": "busy"}))
+    page.route("**/text", lambda route: route.fulfill(status=404, json={"error": "busy"}))
     page.focus("#editor .cm-content")
     page.keyboard.press("Control+Home")
     page.keyboard.type("# mine ")
