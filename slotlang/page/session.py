@@ -41,11 +41,12 @@ class Viewed:
 @dataclass(eq=False)
 class Session:
     """One view: its text, what is known of it, and ``version``, which grows when one of them changes. ``base``: the
-    file's text that this one was made from; ``edited``: the text is not the file's. ``number``: of the text; it grows with every text, and with every change of what a text
-    imports. ``read``: the number of what ``data`` is about. ``imports``: the files that the text
-    was found to import. ``knobs``: what was set beside the text. ``known``: what the engine has found of
-    it. ``search``: the last one for the program's shape, with its ``state``: ``running``, ``done``, ``stopped`` or
-    ``failed``. ``judged``: of a puzzle's text, what keeps its goal from being met; None until that is known."""
+    file's text that this one was made from; ``edited``: the text is not the file's. ``number``: of the text; it grows
+    with every text, and with every change of what a text imports. ``read``: the number of what ``data`` is about.
+    ``imports``: the files that the text was found to import. ``knobs``: what was set beside the text. ``known``: what
+    the engine has found of it. ``search``: the last one for the program's shape, with its ``state``: ``running``,
+    ``done``, ``stopped`` or ``failed``. ``judged``: of a puzzle's text, what keeps its goal from being met; None until
+    that is known."""
 
     key: str
     text: str

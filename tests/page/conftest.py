@@ -13,7 +13,6 @@ from slotlang.page import sessions as sessions_module
 from slotlang.page.document import document
 from slotlang.page.parts import whole
 
-
 EXPECTED = (400, 404, 409)
 """Answers of the server that are errors and no fault."""
 

@@ -80,6 +80,8 @@ def test_what_was_kept_goes_on_and_a_foreign_change_is_not_overwritten(puzzled):
         assert page.file.read_text() == f"# {patience}\n{SCORE.text}"
         page.keyboard.type("#")
     text = page.evaluate("view.editor.text()")
+    # the editor undoes together what comes within half a second
+    page.wait_for_timeout(600)
     page.click("#revert")
     until_true(page, "view.editor.text().startsWith('# 1500')")
     page.focus("#editor .cm-content")
