@@ -195,11 +195,11 @@ function cameFrom(title, slot) {
     if (!value) { end = ", …"; break; }
     const from = value.reads === null ? [] : value.origins(slot), next = ciphertextIn(p, from);
     if (!next) {
-      if (p.families[value.family].kind === "cipher") end = n ? ` = ${value.text(slot)}, packed by the client` : "packed by the client";
+      if (p.families[value.family].kind === "cipher") end = n ? ` = ${value.text(slot)}, packed` : "packed by the client";
       break;
     }
-    const more = from.filter((o) => p.families[o.family].kind !== "plain").length - 1;
-    steps.push(`${next.title} slot ${next.slot}${more ? ` and ${more} more` : ""}`);
+    const all = from.filter((o) => p.families[o.family].kind !== "plain").length;
+    steps.push(`${next.title} slot ${next.slot}${all > 1 ? ` (1 of ${all.toLocaleString("en")})` : ""}`);
     [title, slot] = [next.title, next.slot];
   }
   if (!steps.length) return end;
