@@ -1,7 +1,7 @@
 "use strict";
 // What is chosen, and everything drawn for it. The data is in the element "data".
 
-const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set(), about: null };
+const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set(), about: null, chosen: false };
 const grid = new SlotGrid(byId("canvas"), (slot) => select(slot), hover);
 
 function program() { return state.data && state.data.programs[state.at]; }
@@ -58,6 +58,7 @@ function showAbout() {
 // Show a value that is there, or ask for it; in a report it may be missing.
 function goTo(title, slot = null, family = null, member = null, remember = true) {
   if (remember && state.title) state.back.push([state.title, state.slot]);
+  state.chosen = state.chosen || remember;
   state.title = title;
   state.about = null;
   state.family = family || (valueOf(title) || {}).family || stageOf(title);
@@ -232,6 +233,9 @@ function showProgram() {
     const wrong = p.refutation && p.refutation.value, name = Object.keys(p.families).find((f) => p.families[f].kind === "compute") || Object.keys(p.families)[0];
     if (wrong) goTo(wrong, p.refutation.slot, null, null, false);
     else if (name) goTo(memberTitle(name, p.families[name].binders.map(() => 0)), 0, name, p.families[name].binders.map(() => 0), false);
+  } else if (!state.chosen && p.refutation && p.refutation.value && p.refutation.value !== state.title && valueOf(p.refutation.value)) {
+    // a refuted program opens at its wrong slot, though that is known last
+    goTo(p.refutation.value, p.refutation.slot, null, null, false);
   } else showValue();
 }
 

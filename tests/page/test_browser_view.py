@@ -229,6 +229,7 @@ def test_the_wrong_slot_its_origin_and_the_goals_are_shown(viewed):
     page = viewed(REFUTED)
     until_status(page, "refuted")
     assert page.locator("#proof td.refuted").count() >= 1
+    until_true(page, "byId('title').textContent === 'S' && byId('held').textContent.includes('This is wrong.')")
     page.select_option("#family", "X")
     page.click("#wrong")
     until_true(page, "byId('title').textContent === 'S' && byId('held').textContent.includes('This is wrong.')")
