@@ -101,7 +101,7 @@ function showControls() {
     clear(root, make("label", {}, "value ", pick), ...binders.map(([name], n) => memberField(name, n)));
     if (held) (byId(held) || root.querySelector(`[data-binder="${held}"]`) || pick).focus();
   }
-  fill(byId("family"), Object.entries(p.families).map(([name, f]) => [name, `${name} (${f.kind})`]), state.family);
+  fill(root.querySelector("#family"), Object.entries(p.families).map(([name, f]) => [name, `${name} (${f.kind})`]), state.family);
   binders.forEach(([name, size], n) => {
     const input = root.querySelector(`[data-binder="${name}"]`), value = String(state.member[n] ?? 0);
     input.max = size - 1;
